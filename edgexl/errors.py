@@ -1,0 +1,29 @@
+"""The errors a user of edgexl can cause, one class a kind.
+
+Each carries one sentence that says what is wrong and what to do about it. The command line prints that
+sentence alone and exits with the class's `exit_code`; nothing else in edgexl decides an exit status.
+"""
+
+from __future__ import annotations
+
+
+class EdgexlError(Exception):
+    """Base of all errors that edgexl raises on purpose; `exit_code` is the command line's exit status."""
+
+    exit_code = 2
+
+
+class BadInput(EdgexlError):
+    """An input (file, option, text, student, recipe, bundle) is not usable as it is."""
+
+
+class GateFailed(EdgexlError):
+    """A gate judged a compiled artifact to be below its threshold; the message names the stage to blame."""
+
+    exit_code = 1
+
+
+class DeviceError(EdgexlError):
+    """The device, its engine library or its emulator could not do what was asked."""
+
+    exit_code = 3

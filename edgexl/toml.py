@@ -1,0 +1,89 @@
+"""Strict TOML: recipes and targets are read into frozen dataclasses, and what those do not name is refused.
+
+A configuration that silently ignores a misspelt key is worse than one that fails, so every unknown key is an
+error that names the nearest known one, and every value is checked against its field's annotation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from edgexl.errors import BadInput
+
+T = TypeVar("T")
+
+
+def load(path: Path, cls: type[T]) -> T:
+    """Read the TOML file `path` into the dataclass `cls` (nested dataclasses are tables).
+
+    Raises `BadInput` when the file is missing, is not TOML, has a key that `cls` does not know, lacks a field
+    without a default, or holds a value of the wrong type or outside a `Literal`.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: is not valid TOML: {error}") from None
+    return build(table, cls, str(path))
+
+
+def build(table: dict[str, Any], cls: type[T], where: str) -> T:
+    """Make a `cls` of a parsed TOML table; `where` opens every error sentence (a file name, then a key path)."""
+    assert dataclasses.is_dataclass(cls)
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    for key in table:
+        if key not in fields:
+            raise BadInput(f"{where}: unknown key '{key}'{nearest(key, list(fields))}")
+    values = {}
+    for name, field in fields.items():
+        if name in table:
+            values[name] = convert(table[name], hints[name], f"{where}: {name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise BadInput(f"{where}: the key '{name}' is missing; add it")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """The tail of an error sentence about `key`: the nearest known name, or all of them."""
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def convert(value: Any, hint: Any, where: str) -> Any:
+    """Check `value` against the annotation `hint` and return it as that type, or raise `BadInput`."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        inner = [arg for arg in args if arg is not type(None)]
+        return convert(value, inner[0], where)
+    if origin is Literal:
+        if value not in args or isinstance(value, bool):
+            choices = [str(arg) for arg in args]
+            raise BadInput(f"{where} = {value!r} is not known{nearest(str(value), choices)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise BadInput(f"{where} must be a list, not {value!r}")
+        return tuple(convert(item, args[0], f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise BadInput(f"{where} must be a table, not {value!r}")
+        return {key: convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise BadInput(f"{where} must be a table, not {value!r}")
+        return build(value, hint, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise BadInput(f"{where} must be {hint.__name__}, not {value!r}")
+    return value
