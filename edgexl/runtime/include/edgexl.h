@@ -1,0 +1,194 @@
+/* edgexl.h: answer queries over huge label sets from one bundle file. C11, Apache-2.0.
+ *
+ * The life of an object, top to bottom: open a bundle (a mapped .exl file, immutable, shared by all threads),
+ * open a session on it (one a thread, owns all scratch memory), predict, close both. Nothing here aborts, prints
+ * or exits; every function that can fail returns an exl_status.
+ *
+ * Ownership. What a function returns through a pointer belongs to the object that made it: a result and its strings
+ * belong to the session and live until the next call on that session; strings of a bundle live as long as the bundle.
+ * A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8, NUL bytes allowed, need not end in NUL).
+ *
+ * Growth. Structs that the caller fills, or that are filled for the caller, begin with struct_size; set it with
+ * sizeof. They grow only at the end, and a library reads and writes no more than struct_size says.
+ */
+#ifndef EDGEXL_H
+#define EDGEXL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define EXL_API __declspec(dllexport)
+#else
+#define EXL_API __attribute__((visibility("default")))
+#endif
+
+#define EXL_VERSION_STRING "0.1.0"
+
+/* Bands: 1xx the caller, 2xx the system, 3xx the bundle, 4xx the engine. Values never change their meaning. */
+typedef enum exl_status {
+    EXL_OK = 0,
+    EXL_BAD_ARGUMENT = 100,  /* a null pointer, a zero struct_size, an unknown flag */
+    EXL_EMPTY_TEXT = 101,    /* the text holds no token */
+    EXL_INVALID_UTF8 = 102,  /* the text is not UTF-8 */
+    EXL_BAD_K = 103,         /* k is 0 or larger than the bundle's shortlist */
+    EXL_NO_SUCH_LABEL = 104, /* a label index or id that the bundle does not have */
+    EXL_BUFFER_TOO_SMALL = 105,
+    EXL_NO_ENGINE_LOADED = 106, /* the bundle was opened with EXL_OPEN_NO_ENGINE */
+    EXL_OUT_OF_MEMORY = 200,
+    EXL_FILE_UNREADABLE = 201,
+    EXL_NOT_A_BUNDLE = 300,       /* the magic is not there */
+    EXL_VERSION_TOO_NEW = 301,    /* a newer major version */
+    EXL_BUNDLE_TRUNCATED = 302,   /* the file ends before its sections do, or goes on after them */
+    EXL_BUNDLE_MALFORMED = 303,   /* a table, size or number that the format forbids */
+    EXL_BUNDLE_CORRUPT = 304,     /* a section's hash is not the recorded one */
+    EXL_ENGINE_MISSING = 400,     /* the engine's library cannot be loaded */
+    EXL_ENGINE_TOO_OLD = 401,
+    EXL_ENGINE_REFUSED = 402,     /* the engine does not take a graph */
+    EXL_ENGINE_FAILED = 403,      /* the engine failed at run time, or gave a shape or number out of contract */
+    EXL_SELF_TEST_FAILED = 404    /* the goldens' answers are not reproduced on this device */
+} exl_status;
+
+typedef struct exl_bundle exl_bundle;
+typedef struct exl_session exl_session;
+
+EXL_API const char *exl_version(void);
+/* One sentence for a status; never null. */
+EXL_API const char *exl_status_text(exl_status status);
+
+/* ---- bundle ---------------------------------------------------------------------------------------------- */
+
+/* All memory of a bundle and its sessions comes from here; engines that bring their own allocator (ORT) excepted.
+ * allocate returns memory aligned to 64 bytes, or null. */
+typedef struct exl_allocator {
+    void *context;
+    void *(*allocate)(void *context, size_t bytes);
+    void (*release)(void *context, void *memory, size_t bytes);
+} exl_allocator;
+
+enum {
+    EXL_OPEN_VERIFY = 1u,    /* check the hash of every section (reads the whole file); without it only the small ones */
+    EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
+    EXL_OPEN_SCALAR = 4u     /* use the scalar kernels (to compare with the SIMD ones; same answers) */
+};
+
+typedef struct exl_open_options {
+    size_t struct_size;
+    uint32_t flags;
+    uint32_t threads;               /* of the engine's pool; 0 = 1 */
+    const char *engine_library;     /* path of libonnxruntime; null = $EDGEXL_ORT_LIBRARY, then the loader's search */
+    const exl_allocator *allocator; /* null = malloc; must outlive the bundle */
+    char *error;                    /* null, or where to write one sentence when the open fails */
+    size_t error_bytes;
+} exl_open_options;
+
+/* options may be null. On failure *bundle is null. */
+EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle);
+/* Null is allowed. All sessions of the bundle must be closed. */
+EXL_API void exl_bundle_close(exl_bundle *bundle);
+
+typedef struct exl_bundle_info {
+    size_t struct_size;
+    uint32_t labels;
+    uint32_t rows;        /* labels + aliases */
+    uint32_t dims;        /* of the query vector */
+    uint32_t shortlist;   /* N: the largest k */
+    uint32_t max_tokens;
+    uint32_t format_major, format_minor;
+    uint64_t file_bytes;
+    float threshold;      /* probability that maximises set F1 on the compiler's held-out queries */
+    const char *engine;   /* "ort" */
+    const char *kernel;   /* "scalar", "avx2", "avx512", "neon" */
+    const char *manifest; /* JSON, not NUL-terminated */
+    size_t manifest_bytes;
+} exl_bundle_info;
+
+EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info);
+
+typedef enum exl_label_field { EXL_LABEL_ID = 0, EXL_LABEL_TEXT = 1 } exl_label_field;
+/* Writes the label's id or text and a closing NUL into buffer; *bytes is the length without it, also when the
+ * buffer is too small. */
+EXL_API exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
+                             size_t buffer_bytes, size_t *bytes);
+/* The label with this id: a scan over all ids, milliseconds. */
+EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label);
+/* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). */
+EXL_API exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids,
+                                size_t capacity, size_t *count);
+
+/* ---- session --------------------------------------------------------------------------------------------- */
+
+EXL_API exl_status exl_session_open(exl_bundle *bundle, exl_session **session);
+EXL_API void exl_session_close(exl_session *session);
+/* What went wrong in the last failed call on this session, in one sentence; "" when nothing did. */
+EXL_API const char *exl_session_error(const exl_session *session);
+
+typedef struct exl_predict_options {
+    size_t struct_size;
+    uint32_t k;            /* how many labels at most; 0 = 5 (or the shortlist, if that is shorter) */
+    uint32_t use_threshold; /* nonzero: only labels with probability >= threshold */
+    float threshold;       /* negative = the bundle's own */
+} exl_predict_options;
+
+typedef struct exl_prediction {
+    uint32_t label;
+    float probability; /* calibrated: the share of such labels that were right on held-out queries */
+    float logit;
+    const char *id;    /* NUL-terminated */
+    const char *text;
+} exl_prediction;
+
+typedef struct exl_stage_ms {
+    double tokenize, encode, scan, rescore, gather, reason, calibrate, total;
+} exl_stage_ms;
+
+typedef struct exl_result {
+    size_t count; /* of predictions, best first */
+    const exl_prediction *predictions;
+    size_t shortlist; /* what screening handed on, best first: label, its score, its logit */
+    const uint32_t *shortlist_labels;
+    const float *shortlist_scores;
+    const float *shortlist_logits;
+    const float *query_vector; /* dims floats */
+    uint32_t tokens;
+    uint32_t truncated; /* nonzero: the text had more tokens than max_tokens */
+    exl_stage_ms ms;
+} exl_result;
+
+/* options may be null. *result belongs to the session, until the next call on it. */
+EXL_API exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes,
+                               const exl_predict_options *options, const exl_result **result);
+
+typedef struct exl_explanation {
+    size_t struct_size;
+    uint32_t label;
+    uint32_t screening_rank; /* 1 = first among all labels; counted over the whole index by fine score */
+    float screening_score;
+    uint32_t shortlisted; /* 0 = lost at screening: the fields below are 0 */
+    uint32_t reasoner_rank;
+    float logit;
+    float probability;
+} exl_explanation;
+
+/* A label's way through both stages. */
+EXL_API exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
+                               exl_explanation *explanation);
+
+typedef struct exl_self_test_report {
+    size_t struct_size;
+    uint32_t goldens;
+    uint32_t failed;
+    float largest_probability_difference;
+} exl_self_test_report;
+
+/* Runs the goldens in the bundle; EXL_SELF_TEST_FAILED and a sentence on the session when one differs. */
+EXL_API exl_status exl_self_test(exl_session *session, exl_self_test_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
