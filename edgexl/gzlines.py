@@ -42,7 +42,7 @@ def write_lines(path: str | os.PathLike[str], records: Iterable[dict[str, Any]])
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, record) for each line of a gzipped JSON lines file; blank lines are passed over.
 
-    Raises `BadInput` where the file cannot be opened, is not gzip, ends early, or holds a line that is not a JSON object.
+    Raises `BadInput` where the file cannot be opened, is not gzip, ends early, or has a line that is not a JSON object.
     """
     number = 0
     try:

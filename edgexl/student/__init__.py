@@ -1,1 +1,1 @@
-"""Students, the compiler's input: tokenizer, screener, reasoner and label set. Importing this package needs no torch."""
+"""Students, the compiler's input: tokenizer, screener, reasoner and label set; this package itself needs no torch."""

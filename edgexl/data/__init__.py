@@ -1,0 +1,28 @@
+"""Data sets in the Extreme Classification Repository's raw layout, and builders that make some from public packages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from edgexl.data.layout import Dataset, Query, open_dataset, read_queries, write_dataset, write_queries
+from edgexl.data.split import Progress, no_progress
+from edgexl.data.wordnet import build_wordnet
+from edgexl.errors import BadInput
+
+__all__ = ["BUILDERS", "Dataset", "Progress", "Query", "build", "open_dataset", "read_queries", "write_dataset"]
+__all__ += ["write_queries"]
+
+BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {"wordnet": build_wordnet}
+
+
+def build(name: str, directory: str | os.PathLike[str], progress: Progress = no_progress) -> Dataset:
+    """Fetch the package behind the data set `name` (one of `BUILDERS`), check its hash and write it to `directory`.
+
+    The same name gives the same bytes. `progress` is told (what, done, total). Raises `BadInput` for an unknown name,
+    a fetch that fails, or a directory that holds other files.
+    """
+    if name not in BUILDERS:
+        raise BadInput(f"There is no data set {name!r} to build; there are {', '.join(sorted(BUILDERS))}.")
+    return BUILDERS[name](Path(directory), progress)

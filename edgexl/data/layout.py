@@ -1,0 +1,153 @@
+"""The Extreme Classification Repository's raw layout: the one format in which edgexl meets data sets.
+
+A data set is a directory of three gzipped JSON lines files, read as published:
+
+    lbl.json.gz   a label a line: uid, title[, content][, aliases]
+    trn.json.gz   a training query a line: uid, title[, content], target_ind[, target_rel]
+    tst.json.gz   a test query a line, the same
+
+`target_ind` counts lines of lbl.json.gz from 0. `aliases` is edgexl's own addition; `target_rel` is passed over, since
+a label is either right or not. Queries are streamed: only the label set is held in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from edgexl.errors import BadInput
+from edgexl.gzlines import read_lines, write_lines
+from edgexl.student.labels import LabelSet
+
+Split = Literal["trn", "tst"]
+LABELS_FILE, QUERY_FILES, ABOUT_FILE = "lbl.json.gz", ("trn.json.gz", "tst.json.gz"), "ABOUT.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A text and the labels that are right for it, as indices into a label set."""
+
+    uid: str
+    text: str
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A directory in the raw layout. `content`: a query's text is title and content, not the title alone."""
+
+    directory: Path
+    content: bool = False
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """The labels of lbl.json.gz, in its order."""
+        return LabelSet.load(self.directory / LABELS_FILE)
+
+    def queries(self, split: Split) -> Iterator[Query]:
+        """Stream a split in the order of its file. Raises `BadInput` at the first line that is wrong."""
+        return read_queries(self.directory / f"{split}.json.gz", label_count=len(self.labels), content=self.content)
+
+
+def open_dataset(directory: str | os.PathLike[str], content: bool = False) -> Dataset:
+    """Open a data set in the raw layout; `content` appends each query's content to its title.
+
+    Raises `BadInput` where the directory or one of its three files is missing. Lines are checked as they are read.
+    """
+    path = Path(directory)
+    missing = [name for name in (LABELS_FILE, *QUERY_FILES) if not (path / name).is_file()]
+    if missing:
+        raise BadInput(
+            f"{path} is not a data set: {', '.join(missing)} missing; "
+            "expected lbl.json.gz, trn.json.gz and tst.json.gz in the Extreme Classification Repository's raw layout."
+        )
+    return Dataset(path, content)
+
+
+def read_queries(
+    path: str | os.PathLike[str], label_count: int | None = None, content: bool = False
+) -> Iterator[Query]:
+    """Stream the queries of one file.
+
+    `label_count`, where given, is what every target must stay below. Raises `BadInput` naming file and line.
+    """
+    for number, record in read_lines(path):
+        yield _query(record, f"{path}, line {number}", label_count, content)
+
+
+def write_queries(path: str | os.PathLike[str], queries: Iterable[Query]) -> None:
+    """Write queries in the raw layout; the same queries give the same bytes."""
+    write_lines(path, map(_record, queries))
+
+
+def write_dataset(
+    directory: str | os.PathLike[str], labels: LabelSet, trn: Iterable[Query], tst: Iterable[Query], about: str
+) -> Dataset:
+    """Write a data set as one step: `directory` holds all of it or is as it was before.
+
+    `about` (source, licence, acknowledgement) becomes ABOUT.txt. An older data set there is replaced; a directory that
+    holds anything else is refused with `BadInput`.
+    """
+    target = Path(directory)
+    _refuse_foreign_files(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        staging.chmod(0o755)
+        labels.save(staging / LABELS_FILE)
+        for name, queries in zip(QUERY_FILES, (trn, tst), strict=True):
+            write_queries(staging / name, queries)
+        (staging / ABOUT_FILE).write_text(about, encoding="utf-8")
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return open_dataset(target)
+
+
+def _refuse_foreign_files(target: Path) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise BadInput(f"{target} is a file; give a directory for the data set.")
+    foreign = sorted({entry.name for entry in target.iterdir()} - {LABELS_FILE, *QUERY_FILES, ABOUT_FILE})
+    if foreign:
+        raise BadInput(f"{target} holds files that are not a data set's ({foreign[0]}); give a new or empty directory.")
+
+
+def _record(query: Query) -> dict[str, Any]:
+    return {
+        "uid": query.uid,
+        "title": query.text,
+        "content": "",
+        "target_ind": list(query.targets),
+        "target_rel": [1.0] * len(query.targets),
+    }
+
+
+def _query(record: dict[str, Any], where: str, label_count: int | None, content: bool) -> Query:
+    for key in ("uid", "title", "target_ind"):
+        if key not in record:
+            raise BadInput(f"{where}: the key '{key}' is missing; a query needs uid, title and target_ind.")
+    uid, title, targets = record["uid"], record["title"], record["target_ind"]
+    more = record.get("content", "") if content else ""
+    if not isinstance(uid, str) or not isinstance(title, str) or not isinstance(more, str):
+        raise BadInput(f"{where}: uid, title and content must be strings.")
+    # bool is an int to Python, never a target to us
+    if not isinstance(targets, list) or not all(type(target) is int for target in targets):
+        raise BadInput(f"{where}: target_ind must be a list of whole numbers.")
+    relevances = record.get("target_rel")
+    if relevances is not None and (not isinstance(relevances, list) or len(relevances) != len(targets)):
+        raise BadInput(f"{where}: target_rel must be a list as long as target_ind ({len(targets)}).")
+    for target in targets:
+        if target < 0 or (label_count is not None and target >= label_count):
+            limit = "" if label_count is None else f"; the data set has {label_count} labels, numbered from 0"
+            raise BadInput(f"{where}: target {target} is out of range{limit}.")
+    return Query(uid, f"{title} {more}".strip() if more else title, tuple(targets))
