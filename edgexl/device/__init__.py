@@ -1,0 +1,7 @@
+"""Where bundles run: one `Device` protocol; this machine and an emulated ARM CPU implement it."""
+
+from edgexl.device.device import Device, DeviceFacts, Outcome
+from edgexl.device.emulated import EmulatedDevice
+from edgexl.device.local import LocalDevice
+
+__all__ = ["Device", "DeviceFacts", "EmulatedDevice", "LocalDevice", "Outcome"]

@@ -1,0 +1,44 @@
+"""This machine as a device: the tools built for it, run as they are."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgexl.device.device import DeviceFacts, Outcome
+from edgexl.device.process import run_process
+from edgexl.errors import DeviceError
+
+
+@dataclass(frozen=True)
+class LocalDevice:
+    """`tools`: the directory with exl-run and exl-bench. `engine_library`: the engine that they load."""
+
+    tools: Path
+    engine_library: Path
+
+    def facts(self) -> DeviceFacts:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return DeviceFacts("host", platform.machine(), _cpu_model(), cores, timed=True)
+
+    def push(self, file: Path) -> str:
+        return str(file)
+
+    def run(self, tool: str, arguments: Sequence[str], stdin: str = "", timeout_s: float = 600) -> Outcome:
+        path = self.tools / tool
+        if not path.is_file():
+            raise DeviceError(f"{path} is not there; build the tools with `make lib` or `edgexl runtime build`.")
+        return run_process([str(path), *arguments], stdin, timeout_s, {"EDGEXL_ORT_LIBRARY": str(self.engine_library)})
+
+
+def _cpu_model() -> str:
+    """The processor's name as Linux tells it, or as Python does elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
