@@ -1,0 +1,72 @@
+"""The calibration section: how a logit becomes a probability, bound to one label set."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.errors import BadInput
+
+Floats = npt.NDArray[np.float32]
+
+_HEAD = struct.Struct("<32sIIfI")
+_INPUTS: tuple[Literal["logit", "log_softmax"], ...] = ("logit", "log_softmax")
+MAX_KNOTS = 4096
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Probability = linear between the knots (x ascending strictly, p never descending), constant outside.
+
+    `input` is what x means: the logit, or the logit minus the log of the sum of the shortlist's exponentials.
+    `threshold` is the probability that maximises micro set F1. Raises `BadInput` when a number breaks these rules.
+    """
+
+    label_set_sha256: bytes
+    input: Literal["logit", "log_softmax"]
+    threshold: float
+    x: tuple[float, ...]
+    p: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        x, p = np.asarray(self.x, np.float32), np.asarray(self.p, np.float32)
+        if not 2 <= len(x) == len(p) <= MAX_KNOTS:
+            raise BadInput(f"The calibration has {len(x)} and {len(p)} knots; it needs 2 to {MAX_KNOTS} of both.")
+        if not np.isfinite(x).all() or not (np.diff(x) > 0).all():
+            raise BadInput("The calibration's knots must be finite and ascend strictly.")
+        if not ((p >= 0) & (p <= 1)).all() or not (np.diff(p) >= 0).all() or not 0 <= self.threshold <= 1:
+            raise BadInput("The calibration's probabilities must lie within 0 and 1 and never descend.")
+
+    def probabilities(self, logits: npt.ArrayLike) -> Floats:
+        """Probabilities of the logits of one shortlist [N] (all of it: their softmax may be the input)."""
+        values = np.asarray(logits, np.float32)
+        if self.input == "log_softmax":
+            values = log_softmax(values)
+        return np.interp(values, self.x, self.p).astype(np.float32)
+
+    def pack(self) -> bytes:
+        """The section's bytes."""
+        head = _HEAD.pack(self.label_set_sha256, _INPUTS.index(self.input) + 1, len(self.x), self.threshold, 0)
+        return head + np.asarray(self.x, "<f4").tobytes() + np.asarray(self.p, "<f4").tobytes()
+
+    @classmethod
+    def unpack(cls, section: bytes) -> Calibration:
+        """Read a section. Raises `BadInput` when it is not exactly as the format says."""
+        if len(section) < _HEAD.size:
+            raise BadInput("The bundle's calibration is cut off.")
+        label_set, kind, knots, threshold, reserved = _HEAD.unpack_from(section)
+        if kind not in (1, 2) or reserved or len(section) != _HEAD.size + 8 * knots:
+            raise BadInput("The bundle's calibration has an unknown input or a wrong length.")
+        x, p = np.frombuffer(section, "<f4", offset=_HEAD.size).reshape(2, knots)
+        return cls(label_set, _INPUTS[kind - 1], threshold, tuple(x.tolist()), tuple(p.tolist()))
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Logits [..., N] minus the log of the sum of their exponentials, computed in f64."""
+    values = np.asarray(logits, np.float64)
+    top = values.max(-1, keepdims=True)
+    return np.asarray(values - top - np.log(np.exp(values - top).sum(-1, keepdims=True)), np.float32)

@@ -1,0 +1,66 @@
+"""Header and section table of a bundle: the constants of FORMAT.md and how both are packed."""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+
+MAGIC = b"\x89EXL\r\n\x1a\n"
+MAJOR = 1
+MINOR = 0
+# The largest page size in use on phones: every section can be mapped on its own.
+ALIGNMENT = 16384
+MAX_SECTIONS = 64
+
+# magic, major, minor, section_count, file_bytes, alignment, flags, table_sha256
+HEADER = struct.Struct("<8sHHIQII32s")
+# kind, flags, offset, length, sha256, reserved
+ENTRY = struct.Struct("<IIQQ32sQ")
+assert HEADER.size == ENTRY.size == 64
+
+
+class Kind(enum.IntEnum):
+    """The section kinds, in file order."""
+
+    MANIFEST = 1
+    PARAMETERS = 2
+    TOKENIZER = 3
+    SCREENER_GRAPH = 4
+    SCREENER_WEIGHTS = 5
+    REASONER_GRAPH = 6
+    REASONER_WEIGHTS = 7
+    CODEBOOK = 8
+    COARSE_CODES = 9
+    FINE_CODES = 10
+    ROW_LABELS = 11
+    LABEL_TEXTS = 12
+    LABEL_IDS = 13
+    CALIBRATION = 14
+    GOLDENS = 15
+
+
+# Only a bundle with aliases has this one; all others must be there.
+OPTIONAL = frozenset({Kind.ROW_LABELS})
+# What a version 1.0 reader may meet in a file of a larger minor version, and skips.
+LARGEST_KNOWN = max(Kind)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the section table: `offset` and `length` in bytes, `sha256` of the section's bytes."""
+
+    kind: int
+    offset: int
+    length: int
+    sha256: bytes
+
+    @property
+    def name(self) -> str:
+        """The section's name as FORMAT.md writes it, or its number when this version does not know it."""
+        return Kind(self.kind).name.lower() if self.kind <= LARGEST_KNOWN else f"kind {self.kind}"
+
+
+def aligned(offset: int) -> int:
+    """The first multiple of the alignment at or after `offset`."""
+    return -(-offset // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,112 @@
+"""The parameters section: the only configuration that the runtime reads."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from edgexl.errors import BadInput
+
+ENGINE_ORT = 1
+# The graphs' input vocabulary: a name's position is its bit.
+GRAPH_INPUTS = (
+    "input_ids",
+    "attention_mask",
+    "token_states",
+    "query_vector",
+    "label_vectors",
+    "screening_scores",
+    "label_tokens",
+)
+SCREENER_INPUTS = GRAPH_INPUTS[:2]
+SCREENER_OUTPUTS = ("query_vector", "token_states")
+
+_STRUCT = struct.Struct("<18I32s56s")
+assert _STRUCT.size == 160
+
+
+def input_bits(names: tuple[str, ...]) -> int:
+    """The bit set of graph input `names`."""
+    return sum(1 << GRAPH_INPUTS.index(name) for name in names)
+
+
+def input_names(bits: int) -> tuple[str, ...]:
+    """The graph inputs of a bit set, in the vocabulary's order."""
+    return tuple(name for bit, name in enumerate(GRAPH_INPUTS) if bits >> bit & 1)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Sizes of a bundle, as FORMAT.md names them; making one with a value out of its limits raises `BadInput`."""
+
+    labels: int
+    rows: int
+    dims: int
+    subspaces: int
+    subspace_dims: int
+    fine_dims: int
+    fine_bits: int
+    overfetch: int
+    shortlist: int
+    max_tokens: int
+    label_tokens: int
+    state_dims: int
+    screener_inputs: int
+    reasoner_inputs: int
+    screener_outputs: int
+    vocabulary: int
+    label_set_sha256: bytes
+
+    def __post_init__(self) -> None:
+        limits = {
+            "labels": (1, 2**31 - 1),
+            "rows": (self.labels, 2**31 - 1),
+            "dims": (8, 4096),
+            "subspaces": (2, 256),
+            "subspace_dims": (1, 64),
+            "fine_dims": (2, self.dims),
+            "overfetch": (self.shortlist, 16384),
+            "shortlist": (1, min(4096, self.labels)),
+            "max_tokens": (3, 8192),
+            "label_tokens": (0, 64),
+            "state_dims": (0, 8192),
+            "screener_inputs": (1, 3),
+            "reasoner_inputs": (1, 2 ** len(GRAPH_INPUTS) - 1),
+            "vocabulary": (1, 2**24),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise BadInput(f"The bundle's parameter {name} is {value}; it must lie within {low} and {high}.")
+        if self.fine_bits not in (4, 8):
+            raise BadInput(f"The bundle's parameter fine_bits is {self.fine_bits}; it must be 4 or 8.")
+        if self.subspaces % 2 or self.fine_dims % 2:
+            raise BadInput("The bundle's parameters subspaces and fine_dims must be even.")
+        if self.subspaces * self.subspace_dims != self.dims:
+            raise BadInput("The bundle's parameter dims must be subspaces times subspace_dims.")
+        if self.screener_outputs not in (1, 3):
+            raise BadInput(f"The bundle's parameter screener_outputs is {self.screener_outputs}; it must be 1 or 3.")
+        takes = input_names(self.reasoner_inputs)
+        if ("label_tokens" in takes) != (self.label_tokens > 0):
+            raise BadInput("The bundle's reasoner takes label_tokens exactly when that parameter is not 0.")
+        if "token_states" in takes and (self.state_dims == 0 or self.screener_outputs != 3):
+            raise BadInput("The bundle's reasoner takes token_states, which its screener does not give.")
+
+    def pack(self) -> bytes:
+        """The section's 160 bytes."""
+        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:-1]]
+        return _STRUCT.pack(_STRUCT.size, ENGINE_ORT, *numbers, self.label_set_sha256, bytes(56))
+
+    @classmethod
+    def unpack(cls, section: bytes) -> Parameters:
+        """Read a section (one longer than 160 bytes is of a later minor version). Raises `BadInput`."""
+        if len(section) < _STRUCT.size:
+            raise BadInput(f"The bundle's parameters have {len(section)} bytes; {_STRUCT.size} are needed.")
+        struct_bytes, engine, *numbers, label_set, reserved = _STRUCT.unpack_from(section)
+        if struct_bytes < _STRUCT.size or struct_bytes != len(section):
+            raise BadInput(f"The bundle's parameters say that they have {struct_bytes} bytes, but have {len(section)}.")
+        if engine != ENGINE_ORT:
+            raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
+        if any(reserved):
+            raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
+        return cls(*numbers, label_set)
