@@ -1,0 +1,477 @@
+/* tokenizer.c: see tokenizer.h. Text is read once, left to right, character by character:
+ *
+ *   text --added tokens, literally--> pieces of text --character table--> words --heads and tails--> token ids
+ *
+ * The character table holds, for each code point, what Hugging Face's normalizer and pre-tokenizer together make of it, so
+ * that cleaning, CJK isolation, canonical decomposition, accent stripping, lower-casing and splitting are one look-up. Two
+ * things depend on neighbours and are done here: the canonical order of marks that survive stripping (append_mark), and
+ * the arithmetic of Hangul. */
+#include "tokenizer.h"
+
+#include <string.h>
+
+enum {
+    HEADER_BYTES = 64,
+    CODE_POINTS = 0x110000,
+    PAGE_BITS = 7,
+    PAGE_SIZE = 1 << PAGE_BITS,
+    PAGE_COUNT = CODE_POINTS / PAGE_SIZE,
+    REPLACEMENT = 0xFFFD
+};
+
+/* Entries of the character table: action in the upper 3 bits, argument in the lower 13. */
+enum {
+    KEEP = 0,    /* part of a word, as it is */
+    DROP = 1,    /* gone as if it had never been there */
+    BARRIER = 2, /* gone, but marks do not move across it */
+    SPACE = 3,   /* ends a word */
+    ISOLATE = 4, /* a word of its own */
+    EXPAND = 5,  /* argument: which expansion */
+    MARK = 6,    /* part of a word; argument: its rank in canonical order, 1 to 255 */
+    HANGUL = 7   /* a syllable: decomposed by arithmetic */
+};
+#define ACTION(entry) ((entry) >> 13)
+#define ARGUMENT(entry) ((entry)&0x1FFFU)
+
+/* Items of expansions: code point in the lower 21 bits, one of these in the next 3, a mark's rank in the upper 8. */
+enum { ITEM_KEEP = 0, ITEM_ISOLATE = 1, ITEM_SPACE = 2, ITEM_MARK = 3 };
+
+/* tokenizer.step: a value of 1 to 127 is the byte that the word goes on with; the others are these. */
+enum { STEP_TABLE = 0, STEP_DROP = 0x80, STEP_SPACE = 0x81, STEP_ISOLATE = 0x82 };
+
+static uint32_t load_u16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
+
+static uint32_t load_u24(const uint8_t *p) { return load_u16(p) | (uint32_t)p[2] << 16; }
+
+static uint32_t load_u32(const uint8_t *p) { return load_u16(p) | load_u16(p + 2) << 16; }
+
+static uint32_t character(const exl__tokenizer *t, uint32_t c) {
+    uint32_t page = load_u16(t->page_of + 2 * (size_t)(c >> PAGE_BITS));
+    return load_u16(t->pages + 2 * ((size_t)page * PAGE_SIZE + (c & (PAGE_SIZE - 1))));
+}
+
+/* ---- The section's checks -------------------------------------------------------------------------------------- */
+
+typedef struct counts {
+    uint32_t pages, expansions, items, record_bytes, added, added_bytes;
+} counts;
+
+/* Takes the next array of `bytes` bytes, padded with zeros to a multiple of 4, from what is left; null if it is not there. */
+static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t bytes) {
+    const uint8_t *start = *at;
+    uint64_t padded = (bytes + 3) & ~(uint64_t)3;
+    if (padded > (uint64_t)(end - start)) return NULL;
+    for (uint64_t i = bytes; i < padded; i++)
+        if (start[i] != 0) return NULL;
+    *at = start + padded;
+    return start;
+}
+
+static int check_characters(const exl__tokenizer *t, const counts *n) {
+    for (size_t i = 0; i < PAGE_COUNT; i++)
+        if (load_u16(t->page_of + 2 * i) >= n->pages) return 1;
+    for (size_t i = 0; i < (size_t)n->pages * PAGE_SIZE; i++) {
+        uint32_t entry = load_u16(t->pages + 2 * i), argument = ARGUMENT(entry);
+        switch (ACTION(entry)) {
+        case EXPAND:
+            if (argument >= n->expansions) return 1;
+            break;
+        case MARK:
+            if (argument < 1 || argument > 255) return 1;
+            break;
+        default:
+            if (argument != 0) return 1;
+        }
+    }
+    return 0;
+}
+
+static int check_expansions(const exl__tokenizer *t, const counts *n) {
+    if (load_u16(t->expansions) != 0 || load_u16(t->expansions + 2 * (size_t)n->expansions) != n->items) return 1;
+    for (size_t i = 0; i < n->expansions; i++)
+        if (load_u16(t->expansions + 2 * i) >= load_u16(t->expansions + 2 * i + 2)) return 1;
+    for (size_t i = 0; i < n->items; i++) {
+        uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF, kind = item >> 21 & 7, rank = item >> 24;
+        if (c >= CODE_POINTS || (c >= 0xD800 && c < 0xE000) || kind > ITEM_MARK) return 1;
+        if ((rank != 0) != (kind == ITEM_MARK)) return 1;
+    }
+    return 0;
+}
+
+/* A record: u24 id, u8 length, the bytes. */
+static int check_pieces(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t record_bytes) {
+    int has_free_slot = 0; /* without one a search would not end */
+    for (size_t i = 0; i < pieces->slot_count; i++) {
+        uint32_t offset = load_u24(pieces->slots + 4 * i), length;
+        if (offset == 0) {
+            if (pieces->slots[4 * i + 3] != 0) return 1;
+            has_free_slot = 1;
+            continue;
+        }
+        offset -= 1;
+        if (offset > record_bytes || record_bytes - offset < 4) return 1;
+        length = t->records[offset + 3];
+        if (length == 0 || length > pieces->longest_bytes || length > record_bytes - offset - 4) return 1;
+        if (load_u24(t->records + offset) >= t->vocabulary) return 1;
+    }
+    return !has_free_slot;
+}
+
+/* A record: u32 id, the bytes. Ordered by first byte, and the longer ones first where that is the same. */
+static int check_added(exl__tokenizer *t, const counts *n) {
+    uint32_t previous = 0, previous_length = 0;
+    memset(t->added_from, 0, sizeof t->added_from);
+    if (load_u32(t->added) != 0 || load_u32(t->added + 4 * (size_t)n->added) != n->added_bytes) return 1;
+    for (size_t i = 0; i < n->added; i++) {
+        uint32_t from = load_u32(t->added + 4 * i), to = load_u32(t->added + 4 * i + 4), first, length;
+        if (from > to || to > n->added_bytes || to - from < 5) return 1;
+        if (load_u32(t->added_records + from) >= t->vocabulary) return 1;
+        first = t->added_records[from + 4];
+        length = to - from - 4;
+        if (i > 0 && (first < previous || (first == previous && length > previous_length))) return 1;
+        previous = first;
+        previous_length = length;
+        t->added_from[first + 1]++;
+    }
+    for (size_t b = 0; b < 256; b++) t->added_from[b + 1] = (uint16_t)(t->added_from[b + 1] + t->added_from[b]);
+    return 0;
+}
+
+static void derive_steps(exl__tokenizer *t) {
+    memset(t->step, STEP_TABLE, sizeof t->step);
+    for (uint32_t b = 0; b < 128; b++) {
+        uint32_t entry = character(t, b), argument = ARGUMENT(entry), item;
+        if (t->added_from[b] != t->added_from[b + 1]) continue;
+        switch (ACTION(entry)) {
+        case KEEP: t->step[b] = (uint8_t)b; break; /* NUL stays with STEP_TABLE, which is right as well */
+        case DROP: t->step[b] = STEP_DROP; break;
+        case SPACE: t->step[b] = STEP_SPACE; break;
+        case ISOLATE: t->step[b] = STEP_ISOLATE; break;
+        case EXPAND: /* lower-casing */
+            if (load_u16(t->expansions + 2 * (size_t)argument) + 1 != load_u16(t->expansions + 2 * (size_t)argument + 2)) break;
+            item = load_u32(t->items + 4 * (size_t)load_u16(t->expansions + 2 * (size_t)argument));
+            if (item < 128) t->step[b] = (uint8_t)item;
+            break;
+        default: break;
+        }
+    }
+}
+
+int exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
+    const uint8_t *at, *end;
+    counts n;
+    if (length < HEADER_BYTES || load_u32(bytes) != 1) return 1;
+    t->vocabulary = load_u32(bytes + 4);
+    t->prefix_id = load_u32(bytes + 8);
+    t->suffix_id = load_u32(bytes + 12);
+    t->unknown_id = load_u32(bytes + 16);
+    t->max_word_chars = load_u32(bytes + 20);
+    t->heads = (exl__pieces){.slot_count = load_u32(bytes + 24), .longest_bytes = load_u32(bytes + 28), .basis = 0x811C9DC5U};
+    t->tails = (exl__pieces){.slot_count = load_u32(bytes + 32), .longest_bytes = load_u32(bytes + 36), .basis = 0x9E3779B9U};
+    n.pages = load_u32(bytes + 40);
+    n.expansions = load_u16(bytes + 44);
+    n.items = load_u16(bytes + 46);
+    n.record_bytes = load_u32(bytes + 48);
+    n.added = load_u32(bytes + 52);
+    n.added_bytes = load_u32(bytes + 56);
+    if (load_u32(bytes + 60) != 0) return 1;
+    if (t->vocabulary < 1 || t->vocabulary > 1U << 24) return 1;
+    if (t->prefix_id >= t->vocabulary || t->suffix_id >= t->vocabulary || t->unknown_id >= t->vocabulary) return 1;
+    if (t->max_word_chars < 1 || t->max_word_chars > EXL__MAX_WORD_CHARS) return 1;
+    if (t->heads.longest_bytes > EXL__MAX_PIECE_BYTES || t->tails.longest_bytes > EXL__MAX_PIECE_BYTES) return 1;
+    if (t->heads.slot_count < 1 || t->tails.slot_count < 1 || n.pages < 1) return 1;
+    if (n.added > UINT16_MAX || n.record_bytes > 0xFFFFFE) return 1;
+
+    at = bytes + HEADER_BYTES;
+    end = bytes + length;
+    if (!(t->page_of = take(&at, end, 2 * (uint64_t)PAGE_COUNT))) return 1;
+    if (!(t->pages = take(&at, end, 2 * (uint64_t)n.pages * PAGE_SIZE))) return 1;
+    if (!(t->expansions = take(&at, end, 2 * ((uint64_t)n.expansions + 1)))) return 1;
+    if (!(t->items = take(&at, end, 4 * (uint64_t)n.items))) return 1;
+    if (!(t->heads.slots = take(&at, end, 4 * (uint64_t)t->heads.slot_count))) return 1;
+    if (!(t->tails.slots = take(&at, end, 4 * (uint64_t)t->tails.slot_count))) return 1;
+    if (!(t->records = take(&at, end, n.record_bytes))) return 1;
+    if (!(t->added = take(&at, end, 4 * ((uint64_t)n.added + 1)))) return 1;
+    if (!(t->added_records = take(&at, end, n.added_bytes))) return 1;
+    if (at != end) return 1;
+
+    if (check_characters(t, &n) || check_expansions(t, &n) || check_added(t, &n)) return 1;
+    if (check_pieces(t, &t->heads, n.record_bytes) || check_pieces(t, &t->tails, n.record_bytes)) return 1;
+    derive_steps(t);
+    return 0;
+}
+
+/* ---- Words to token ids ---------------------------------------------------------------------------------------- */
+
+typedef struct output {
+    int32_t *ids;
+    size_t count;
+    size_t capacity;
+} output;
+
+static void put(output *out, uint32_t id) {
+    if (out->count < out->capacity) out->ids[out->count++] = (int32_t)id;
+}
+
+#define NO_PIECE UINT32_MAX
+
+/* hash: FNV-1a of the bytes, begun with the table's basis; FNV's upper bits are weak on short strings, hence the mixing. */
+static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t hash, const uint8_t *bytes,
+                           size_t length) {
+    size_t slot;
+    uint32_t tag;
+    hash ^= hash >> 15;
+    hash *= 0x2C1B3C6DU;
+    hash ^= hash >> 13;
+    tag = hash & 0xFF;
+    slot = (size_t)((uint64_t)hash * pieces->slot_count >> 32);
+    for (;;) {
+        uint32_t entry = load_u32(pieces->slots + 4 * slot);
+        if (entry == 0) return NO_PIECE;
+        if (entry >> 24 == tag) {
+            const uint8_t *record = t->records + ((entry & 0xFFFFFF) - 1);
+            if (record[3] == length && memcmp(record + 4, bytes, length) == 0) return load_u24(record);
+        }
+        if (++slot == pieces->slot_count) slot = 0;
+    }
+}
+
+/* Greedy longest match first; a word that cannot be covered is one [UNK]. The word's last piece decides that, so a word is
+ * always finished, also when its first pieces have filled the capacity. */
+static void put_word(const exl__tokenizer *t, output *out, const uint8_t *word, size_t length) {
+    const exl__pieces *pieces = &t->heads;
+    size_t before = out->count, start = 0;
+    while (start < length) {
+        uint32_t hashes[EXL__MAX_PIECE_BYTES + 1], hash = pieces->basis, id = NO_PIECE;
+        size_t rest = length - start, reach = rest < pieces->longest_bytes ? rest : pieces->longest_bytes;
+        for (size_t i = 0; i < reach; i++) {
+            hash = (hash ^ word[start + i]) * 0x01000193U;
+            hashes[i + 1] = hash;
+        }
+        for (; reach > 0; reach--) {
+            if (reach < rest && (word[start + reach] & 0xC0) == 0x80) continue; /* inside a character */
+            id = find_piece(t, pieces, hashes[reach], word + start, reach);
+            if (id != NO_PIECE) break;
+        }
+        if (id == NO_PIECE) {
+            out->count = before;
+            put(out, t->unknown_id);
+            return;
+        }
+        put(out, id);
+        start += reach;
+        pieces = &t->tails;
+    }
+}
+
+/* ---- Characters to words --------------------------------------------------------------------------------------- */
+
+/* The word being read. `chars` stops at max_word_chars + 1: then its [UNK] is out and the rest of it is skipped. */
+typedef struct word {
+    uint8_t bytes[4 * EXL__MAX_WORD_CHARS];
+    size_t length;
+    size_t chars;
+    size_t marks_from; /* where the marks behind the last character that is none begin */
+} word;
+
+static void end_word(const exl__tokenizer *t, word *w, output *out) {
+    if (w->chars != 0 && w->chars <= t->max_word_chars) put_word(t, out, w->bytes, w->length);
+    w->length = w->chars = w->marks_from = 0;
+}
+
+static size_t encode_utf8(uint32_t c, uint8_t *bytes) {
+    if (c < 0x80) {
+        bytes[0] = (uint8_t)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        bytes[0] = (uint8_t)(0xC0 | c >> 6);
+        bytes[1] = (uint8_t)(0x80 | (c & 0x3F));
+        return 2;
+    }
+    if (c < 0x10000) {
+        bytes[0] = (uint8_t)(0xE0 | c >> 12);
+        bytes[1] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
+        bytes[2] = (uint8_t)(0x80 | (c & 0x3F));
+        return 3;
+    }
+    bytes[0] = (uint8_t)(0xF0 | c >> 18);
+    bytes[1] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
+    bytes[2] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
+    bytes[3] = (uint8_t)(0x80 | (c & 0x3F));
+    return 4;
+}
+
+/* Whether the word has room for one more character. At the first one too many the word becomes [UNK]. */
+static int has_room(const exl__tokenizer *t, word *w, output *out) {
+    if (w->chars < t->max_word_chars) return 1;
+    if (w->chars == t->max_word_chars) {
+        put(out, t->unknown_id);
+        w->chars++;
+    }
+    return 0;
+}
+
+static void append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
+    if (!has_room(t, w, out)) return;
+    w->length += encode_utf8(c, w->bytes + w->length);
+    w->marks_from = w->length;
+    w->chars++;
+}
+
+/* Decodes a character of w->bytes, which holds only what encode_utf8 wrote. */
+static uint32_t decode_own(const uint8_t *p, size_t *length) {
+    if (p[0] < 0x80) return *length = 1, p[0];
+    if (p[0] < 0xE0) return *length = 2, (p[0] & 0x1FU) << 6 | (p[1] & 0x3FU);
+    if (p[0] < 0xF0) return *length = 3, (p[0] & 0x0FU) << 12 | (p[1] & 0x3FU) << 6 | (p[2] & 0x3FU);
+    return *length = 4, (p[0] & 0x07U) << 18 | (p[1] & 0x3FU) << 12 | (p[2] & 0x3FU) << 6 | (p[3] & 0x3FU);
+}
+
+/* Appends a combining mark in canonical order: before the marks of higher rank that stand at the end of the word. */
+static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t c, uint32_t rank) {
+    uint8_t encoded[4];
+    size_t length = encode_utf8(c, encoded), at = w->marks_from, step;
+    if (!has_room(t, w, out)) return;
+    while (at < w->length) {
+        uint32_t entry = character(t, decode_own(w->bytes + at, &step));
+        if (ACTION(entry) == MARK && ARGUMENT(entry) > rank) break;
+        at += step;
+    }
+    memmove(w->bytes + at + length, w->bytes + at, w->length - at);
+    memcpy(w->bytes + at, encoded, length);
+    w->length += length;
+    w->chars++;
+}
+
+static void put_isolated(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
+    uint8_t encoded[4];
+    end_word(t, w, out);
+    put_word(t, out, encoded, encode_utf8(c, encoded));
+}
+
+static void expand(const exl__tokenizer *t, word *w, output *out, uint32_t expansion) {
+    size_t from = load_u16(t->expansions + 2 * (size_t)expansion), to = load_u16(t->expansions + 2 * (size_t)expansion + 2);
+    for (size_t i = from; i < to; i++) {
+        uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF;
+        switch (item >> 21 & 7) {
+        case ITEM_KEEP: append(t, w, out, c); break;
+        case ITEM_ISOLATE: put_isolated(t, w, out, c); break;
+        case ITEM_SPACE: end_word(t, w, out); break;
+        default: append_mark(t, w, out, c, item >> 24); break;
+        }
+    }
+}
+
+static void read_character(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
+    uint32_t entry = character(t, c), syllable;
+    switch (ACTION(entry)) {
+    case KEEP: append(t, w, out, c); break;
+    case DROP: break;
+    case BARRIER: w->marks_from = w->length; break;
+    case SPACE: end_word(t, w, out); break;
+    case ISOLATE: put_isolated(t, w, out, c); break;
+    case EXPAND: expand(t, w, out, ARGUMENT(entry)); break;
+    case MARK: append_mark(t, w, out, c, ARGUMENT(entry)); break;
+    default: /* HANGUL: 19 leading x 21 vowel x 28 trailing consonants (0 = none); The Unicode Standard, 3.12 */
+        syllable = (c - 0xAC00) % (19 * 21 * 28); /* the remainder only so that no table can make it leave the jamo */
+        append(t, w, out, 0x1100 + syllable / (21 * 28));
+        append(t, w, out, 0x1161 + syllable / 28 % 21);
+        if (syllable % 28 != 0) append(t, w, out, 0x11A7 + syllable % 28);
+    }
+}
+
+/* ---- Bytes to characters --------------------------------------------------------------------------------------- */
+
+/* One character, or U+FFFD for a maximal subpart that is not UTF-8 (The Unicode Standard, 3.9, table 3-7). p < end. */
+static uint32_t decode_utf8(const uint8_t *p, const uint8_t *end, size_t *length) {
+    uint32_t lead = p[0], c, low = 0x80, high = 0xBF;
+    size_t more;
+    *length = 1;
+    if (lead < 0x80) return lead;
+    if (lead < 0xC2 || lead > 0xF4) return REPLACEMENT;
+    if (lead < 0xE0) {
+        more = 1;
+        c = lead & 0x1F;
+    } else if (lead < 0xF0) {
+        more = 2;
+        c = lead & 0x0F;
+        if (lead == 0xE0) low = 0xA0;  /* no overlong forms */
+        if (lead == 0xED) high = 0x9F; /* no surrogates */
+    } else {
+        more = 3;
+        c = lead & 0x07;
+        if (lead == 0xF0) low = 0x90;
+        if (lead == 0xF4) high = 0x8F; /* not above U+10FFFF */
+    }
+    for (; more > 0; more--) {
+        if (*length == (size_t)(end - p) || p[*length] < low || p[*length] > high) return REPLACEMENT;
+        c = c << 6 | (p[(*length)++] & 0x3F);
+        low = 0x80;
+        high = 0xBF;
+    }
+    return c;
+}
+
+/* The longest added token that the text goes on with: its length, or 0. */
+static size_t match_added(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, uint32_t *id) {
+    for (size_t i = t->added_from[*p]; i < t->added_from[*p + 1]; i++) {
+        uint32_t from = load_u32(t->added + 4 * i), to = load_u32(t->added + 4 * i + 4);
+        size_t length = to - from - 4;
+        if (length <= (size_t)(end - p) && memcmp(t->added_records + from + 4, p, length) == 0) {
+            *id = load_u32(t->added_records + from);
+            return length;
+        }
+    }
+    return 0;
+}
+
+static void read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, word *w, output *out) {
+    while (p < end && out->count < out->capacity) {
+        uint32_t step = t->step[*p], id;
+        size_t length;
+        if (step - 1U < 127U) { /* the common case: a letter or digit of ASCII */
+            if (has_room(t, w, out)) {
+                w->bytes[w->length++] = (uint8_t)step;
+                w->marks_from = w->length;
+                w->chars++;
+            }
+            p++;
+        } else if (step == STEP_SPACE) {
+            end_word(t, w, out);
+            p++;
+        } else if (step == STEP_ISOLATE) {
+            put_isolated(t, w, out, *p);
+            p++;
+        } else if (step == STEP_DROP) {
+            p++;
+        } else if ((length = match_added(t, p, end, &id)) != 0) {
+            end_word(t, w, out);
+            put(out, id);
+            p += length;
+        } else {
+            uint32_t c = decode_utf8(p, end, &length);
+            read_character(t, w, out, c);
+            p += length;
+        }
+    }
+    end_word(t, w, out);
+}
+
+size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, int add_special, int32_t *ids,
+                     size_t capacity) {
+    const uint8_t *bytes = (const uint8_t *)text;
+    output out = {ids, 0, capacity};
+    word w;
+    w.length = w.chars = w.marks_from = 0;
+    if (add_special) {
+        if (capacity < 2) return 0;
+        put(&out, t->prefix_id);
+        out.capacity = capacity - 1;
+    }
+    if (text_bytes != 0) read_text(t, bytes, bytes + text_bytes, &w, &out);
+    if (add_special) {
+        out.capacity = capacity;
+        put(&out, t->suffix_id);
+    }
+    return out.count;
+}
