@@ -109,4 +109,4 @@ class Parameters:
             raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
         if any(reserved):
             raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
-        return cls(*numbers, label_set)
+        return cls(**dict(zip(cls.__dataclass_fields__, [*numbers, label_set], strict=True)))

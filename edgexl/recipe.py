@@ -1,0 +1,177 @@
+"""Recipes: how a student is compiled, as one TOML file.
+
+A recipe says what each graph is quantised to, how the label index stores its vectors, how many labels screening
+hands on, how probabilities are fitted, and which gates the result must pass. Recipes that edgexl ships are found by
+name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgexl import toml
+from edgexl.errors import BadInput
+
+Scheme = Literal["fp32", "int8", "int8-token", "int8-weights", "int4-weights"]
+
+
+@dataclass(frozen=True)
+class GraphRecipe:
+    """One graph. `scheme` is what its matrix products with constant weights become:
+
+    fp32          as they are
+    int8          weights int8 a channel, activations uint8 with one scale a tensor, found while running
+    int8-token    the same with one activation scale a row: nearly exact, for a few more operators a product
+    int8-weights  weights in blocks of 32 at 8 bits, nearly exact, but slow without dot products
+    int4-weights  the same at 4 bits: the fewest bytes
+
+    `embeddings` is what tables that are only looked up become: int8 with one scale a row, or fp32.
+    `keep_fp32` names matrix products that stay as they are: parts of the ONNX node names (`edgexl compile` prints an
+    unknown one as an error).
+    """
+
+    scheme: Scheme = "int8"
+    embeddings: Literal["int8", "fp32"] = "int8"
+    keep_fp32: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IndexRecipe:
+    """The label index.
+
+    `rotation` of the index's space: none, pca (directions of falling variance) or random. `coarse` codes of `code_bytes`
+    a row are scanned: sign (4 sign bits a nibble; a bit a dimension) or pq (a trained code book a nibble). The best
+    `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
+    out). `aliases` become further rows of their label. `labels_from`: which screener encodes the labels, the float one
+    or the quantised one.
+    """
+
+    rotation: Literal["none", "pca", "random"] = "none"
+    coarse: Literal["sign", "pq"] = "pq"
+    code_bytes: int = 32
+    overfetch: int = 1024
+    fine_bits: Literal[4, 8] = 4
+    fine_dims: int | None = None
+    aliases: bool = True
+    labels_from: Literal["float", "quantized"] = "float"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.code_bytes <= 128:
+            raise ValueError(f"[index] code_bytes = {self.code_bytes} must lie within 1 and 128")
+        if not 1 <= self.overfetch <= 16384:
+            raise ValueError(f"[index] overfetch = {self.overfetch} must lie within 1 and 16384")
+        if self.fine_dims is not None and (self.fine_dims < 2 or self.fine_dims % 2):
+            raise ValueError(f"[index] fine_dims = {self.fine_dims} must be even and at least 2")
+
+
+@dataclass(frozen=True)
+class ShortlistRecipe:
+    """`n` labels go from screening to reasoning; left out, as many as the student was trained with."""
+
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n is not None and not 1 <= self.n <= 4096:
+            raise ValueError(f"[shortlist] n = {self.n} must lie within 1 and 4096")
+
+
+@dataclass(frozen=True)
+class CalibrateRecipe:
+    """Probabilities are fitted on at most `queries` held-out queries, by `method`."""
+
+    method: Literal["isotonic", "platt"] = "isotonic"
+    queries: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.queries < 20:
+            raise ValueError(f"[calibrate] queries = {self.queries} must be at least 20; a fit on fewer means nothing")
+
+
+@dataclass(frozen=True)
+class GateRecipe:
+    """What a compile must reach.
+
+    `p_at_1_kept` and `r_at_100_kept` are percentages of the float student's numbers on the same `queries` evaluation
+    queries at most; `max_bundle_bytes` limits the file.
+    """
+
+    p_at_1_kept: float = 0.0
+    r_at_100_kept: float = 0.0
+    max_bundle_bytes: int | None = None
+    queries: int = 2000
+
+    def __post_init__(self) -> None:
+        for name in ("p_at_1_kept", "r_at_100_kept"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"[gates] {name} = {getattr(self, name)} must be a percentage, 0 to 100")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe file. `name` and `description` are for people; the tables are described by their classes."""
+
+    name: str
+    description: str = ""
+    screener: GraphRecipe = field(default_factory=GraphRecipe)
+    reasoner: GraphRecipe = field(default_factory=GraphRecipe)
+    index: IndexRecipe = field(default_factory=IndexRecipe)
+    shortlist: ShortlistRecipe = field(default_factory=ShortlistRecipe)
+    calibrate: CalibrateRecipe = field(default_factory=CalibrateRecipe)
+    gates: GateRecipe = field(default_factory=GateRecipe)
+
+    def __post_init__(self) -> None:
+        if self.shortlist.n is not None and self.index.overfetch < self.shortlist.n:
+            raise ValueError(
+                f"[index] overfetch = {self.index.overfetch} is below [shortlist] n = {self.shortlist.n}; "
+                "as many rows at least must be rescored as labels are handed on"
+            )
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Read a recipe by name or path; a mistake in it is a `BadInput` sentence that names the key."""
+    return toml.load(find_recipe(source), Recipe)
+
+
+def find_recipe(source: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that edgexl ships. Raises `BadInput`."""
+    return find_toml(source, "recipes", "recipe")
+
+
+def available_recipes() -> tuple[str, ...]:
+    """Names of the compile recipes that edgexl ships, sorted."""
+    return tuple(sorted(name for name, path in shipped("recipes").items() if _is_compile_recipe(path)))
+
+
+def find_toml(source: str | Path, folder: str, what: str) -> Path:
+    """A TOML file by path or by the name of a shipped one in `folder`; `what` it is goes into the error sentence."""
+    path = Path(source)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise BadInput(f"There is no {what} at {path}; give the path of a TOML file or a shipped {what}'s name.")
+        return path
+    known = shipped(folder)
+    if str(source) not in known:
+        raise BadInput(f"There is no {what} '{source}'{toml.nearest(str(source), list(known))}")
+    return known[str(source)]
+
+
+def shipped(folder: str) -> dict[str, Path]:
+    """The TOML files in `folder`, by name: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent
+    found: dict[str, Path] = {}
+    for root in (package / folder, package.parent / folder):
+        if root.is_dir():
+            found |= {path.stem: path for path in sorted(root.glob("*.toml"))}
+    return found
+
+
+def _is_compile_recipe(path: Path) -> bool:
+    """Whether the file is a compile recipe; distillation's, in the same folder, have tables of their own."""
+    try:
+        toml.load(path, Recipe)
+    except BadInput:
+        return False
+    return True
