@@ -1,0 +1,296 @@
+"""Compressed strings with random access: the label_texts and label_ids sections.
+
+Strings are coded by a static table of up to 255 symbols of 1 to 8 bytes, after FSST (Boncz, Neumann, Leis: "FSST:
+Fast Random Access String Compression", VLDB 2020), behind front coding in blocks of 16: each string says how many
+bytes it shares with the one before it in its block, so that sorted label sets gain and unsorted ones lose nothing.
+The bytes are specified in FORMAT.md, "String sections"; edgexl/runtime/src/strings.c reads them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.errors import BadInput
+
+BLOCK_STRINGS = 16
+LONGEST_BYTES = 65535
+ESCAPE = 255
+_HEADER = struct.Struct("<4I16x")
+_SAMPLE_BYTES = 1 << 20  # symbols are chosen from so many bytes, taken from evenly spread blocks
+_GENERATIONS = 8  # of the symbol table; the published method stops at 5, the gain levels off there
+_CHUNK_BYTES = 1 << 21  # encoded at a time: bounds the memory at about 100 bytes a byte
+
+_Codes = npt.NDArray[np.uint16]
+
+
+def pack_strings(strings: Sequence[str]) -> bytes:
+    """The section that holds `strings` in their order; the same strings give the same bytes.
+
+    Raises BadInput for no strings, a string with a NUL, or one of more than 65,535 bytes of UTF-8.
+    """
+    raw = [text.encode() for text in strings]
+    if not raw:
+        raise BadInput("a string section needs at least one string.")
+    longest = max(map(len, raw))
+    if longest > LONGEST_BYTES:
+        worst = max(range(len(raw)), key=lambda i: len(raw[i]))
+        raise BadInput(f"string {worst} has {longest} bytes; at most {LONGEST_BYTES} fit. Shorten it.")
+    for i, text in enumerate(raw):
+        if b"\0" in text:
+            raise BadInput(f"string {i} holds a NUL character. Remove it.")
+    shared = _shared_bytes(raw)
+    suffixes = [text[skip:] for text, skip in zip(raw, shared, strict=True)]
+    symbols = _train_symbols(_sample(suffixes))
+    data, offsets = bytearray(), [0]
+    for i, (skip, codes) in enumerate(zip(shared, _encode(suffixes, symbols), strict=True)):
+        data += _head(skip, len(codes))
+        data += codes
+        if i % BLOCK_STRINGS == BLOCK_STRINGS - 1 or i == len(raw) - 1:
+            offsets.append(len(data))
+    if len(data) >= 1 << 32:
+        raise BadInput("the strings take more than 4 GiB compressed. Split the label set.")
+    table = bytes(len(s) for s in symbols).ljust(256, b"\0") + b"".join(s.ljust(8, b"\0") for s in symbols).ljust(
+        2048, b"\0"
+    )
+    header = _HEADER.pack(len(raw), longest, len(symbols), len(data))
+    return header + table + np.array(offsets, "<u4").tobytes() + bytes(data)
+
+
+def unpack_strings(section: bytes | memoryview) -> list[str]:
+    """All strings of a section. Raises BadInput where the section is not exactly as FORMAT.md says."""
+    section = bytes(section)
+    fixed = _HEADER.size + 256 + 2048
+    if len(section) < fixed:
+        raise _malformed("is too short")
+    count, longest, symbol_count, data_bytes = _HEADER.unpack_from(section)
+    blocks = -(-count // BLOCK_STRINGS)
+    if count == 0 or longest > LONGEST_BYTES or symbol_count > ESCAPE or any(section[16 : _HEADER.size]):
+        raise _malformed("has a bad header")
+    if len(section) != fixed + 4 * (blocks + 1) + data_bytes:
+        raise _malformed("has not the length that its header says")
+    lengths, entries = section[_HEADER.size : _HEADER.size + 256], section[_HEADER.size + 256 : fixed]
+    symbols = [entries[8 * c : 8 * c + lengths[c]] for c in range(symbol_count)]
+    sound = all(1 <= lengths[c] <= 8 and 0 not in symbols[c] for c in range(symbol_count))
+    padded = b"".join(s.ljust(8, b"\0") for s in symbols).ljust(2048, b"\0") == entries
+    if not sound or not padded or any(lengths[symbol_count:]):
+        raise _malformed("has a bad symbol table")
+    offsets = np.frombuffer(section, "<u4", blocks + 1, fixed).tolist()
+    data = section[fixed + 4 * (blocks + 1) :]
+    if offsets[0] != 0 or offsets[-1] != data_bytes or any(a > b for a, b in pairwise(offsets)):
+        raise _malformed("has bad block offsets")
+    strings: list[str] = []
+    for block in range(blocks):
+        strings += _read_block(
+            data[offsets[block] : offsets[block + 1]], min(BLOCK_STRINGS, count - len(strings)), symbols, longest
+        )
+    return strings
+
+
+# ---- front coding -----------------------------------------------------------------------------------------
+
+
+def _shared_bytes(raw: list[bytes]) -> list[int]:
+    """For each string the length of its common prefix with the string before it in its block."""
+    shared = []
+    previous = b""
+    for i, text in enumerate(raw):
+        limit = 0 if i % BLOCK_STRINGS == 0 else min(len(text), len(previous))
+        low = 0
+        while low < limit and text[low] == previous[low]:
+            low += 1
+        shared.append(low)
+        previous = text
+    return shared
+
+
+def _head(shared: int, codes: int) -> bytes:
+    """Both numbers as nibbles of one byte; 15 stands for 15 + a number of 7-bit groups, lowest first."""
+    head = bytearray([min(shared, 15) << 4 | min(codes, 15)])
+    for number in (shared, codes):
+        if number >= 15:
+            rest = number - 15
+            while rest >= 128:
+                head.append(rest & 127 | 128)
+                rest >>= 7
+            head.append(rest)
+    return bytes(head)
+
+
+def _read_block(block: bytes, count: int, symbols: list[bytes], longest: int) -> list[str]:
+    at, previous, strings = 0, b"", []
+    for _ in range(count):
+        if at == len(block):
+            raise _malformed("has a block that ends early")
+        head = block[at]
+        shared, at = _read_number(block, at + 1, head >> 4)
+        codes, at = _read_number(block, at, head & 15)
+        if shared > len(previous) or codes > len(block) - at:
+            raise _malformed("has a string that reaches beyond its block")
+        previous = previous[:shared] + _decode(block[at : at + codes], symbols)
+        if len(previous) > longest:
+            raise _malformed("has a string longer than it states")
+        at += codes
+        try:
+            strings.append(previous.decode())
+        except UnicodeDecodeError:
+            raise _malformed("has a string that is not UTF-8") from None
+    if at != len(block):
+        raise _malformed("has bytes behind a block's last string")
+    return strings
+
+
+def _read_number(block: bytes, at: int, nibble: int) -> tuple[int, int]:
+    if nibble < 15:
+        return nibble, at
+    more = 0
+    for shift in (0, 7, 14):
+        if at == len(block):
+            break
+        more |= (block[at] & 127) << shift
+        at += 1
+        if block[at - 1] < 128:
+            return 15 + more, at
+    raise _malformed("has a length that does not end")
+
+
+def _decode(codes: bytes, symbols: list[bytes]) -> bytes:
+    parts, escaped = [], False
+    for code in codes:
+        if escaped:
+            if code == 0:
+                raise _malformed("has a NUL in a string")
+            parts.append(bytes([code]))
+            escaped = False
+        elif code == ESCAPE:
+            escaped = True
+        elif code < len(symbols):
+            parts.append(symbols[code])
+        else:
+            raise _malformed("has a code without a symbol")
+    if escaped:
+        raise _malformed("has a string that ends in an escape")
+    return b"".join(parts)
+
+
+def _malformed(what: str) -> BadInput:
+    return BadInput(f"a string section {what}: the bundle is damaged or not one; compile or copy it again.")
+
+
+# ---- symbols ----------------------------------------------------------------------------------------------
+
+
+class _Matcher:
+    """Finds the longest symbol at every position of a text at once. Codes from 256 on are escaped bytes."""
+
+    def __init__(self, symbols: list[bytes]) -> None:
+        self.single = np.arange(256, 512, dtype=np.uint16)
+        self.pairs = np.zeros(65536, np.uint16)  # 0 = none, else code + 1
+        self.longer: list[tuple[int, npt.NDArray[np.uint64], _Codes]] = []
+        for length in range(8, 2, -1):
+            found = sorted((int.from_bytes(s, "little"), c) for c, s in enumerate(symbols) if len(s) == length)
+            if found:
+                self.longer.append(
+                    (length, np.array([k for k, _ in found], np.uint64), np.array([c for _, c in found], np.uint16))
+                )
+        for code, symbol in enumerate(symbols):
+            if len(symbol) == 1:
+                self.single[symbol[0]] = code
+            elif len(symbol) == 2:
+                self.pairs[int.from_bytes(symbol, "little")] = code + 1
+
+    def longest(self, text: npt.NDArray[np.uint8], left: npt.NDArray[np.int64]) -> tuple[_Codes, npt.NDArray[np.int64]]:
+        """Code and length of the longest symbol at each byte; `left`: bytes from there to its string's end."""
+        padded = np.concatenate([text, np.zeros(8, np.uint8)])
+        words = np.zeros(len(text), np.uint64)
+        for i in range(8):
+            words |= padded[i : i + len(text)].astype(np.uint64) << np.uint64(8 * i)
+        codes, lengths = self.single[text], np.ones(len(text), np.int64)
+        pair = self.pairs[(words & np.uint64(0xFFFF)).astype(np.int64)]
+        hit = (pair > 0) & (left >= 2)
+        codes[hit], lengths[hit] = pair[hit] - np.uint16(1), 2
+        open_ = np.arange(len(text))
+        for length, keys, key_codes in self.longer:
+            wanted = words[open_] & np.uint64((1 << 8 * length) - 1)
+            slot = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+            hit = (keys[slot] == wanted) & (left[open_] >= length)
+            codes[open_[hit]], lengths[open_[hit]] = key_codes[slot[hit]], length
+            open_ = open_[~hit]
+        return codes, lengths
+
+
+def _sample(strings: list[bytes]) -> list[bytes]:
+    total = sum(map(len, strings))
+    if total <= _SAMPLE_BYTES:
+        return strings
+    blocks = len(strings) // BLOCK_STRINGS
+    step = max(1, total // _SAMPLE_BYTES)
+    return [s for b in range(0, blocks, step) for s in strings[b * BLOCK_STRINGS : (b + 1) * BLOCK_STRINGS]]
+
+
+def _train_symbols(sample: list[bytes]) -> list[bytes]:
+    """Symbols by decreasing gain: each generation codes the sample with the last one's symbols, and the next takes the
+    symbols and neighbouring pairs that cover the most bytes."""
+    symbols: list[bytes] = []
+    for _ in range(_GENERATIONS):
+        names = [*symbols, *([b""] * (256 - len(symbols))), *(bytes([b]) for b in range(256))]
+        codes, firsts = _greedy(sample, _Matcher(symbols))
+        counts = np.bincount(codes, minlength=512)
+        inside = np.ones(len(codes), bool)
+        inside[firsts[firsts < len(codes)]] = False
+        pairs = codes[:-1].astype(np.int64)[inside[1:]] * 512 + codes[1:][inside[1:]]
+        gains: dict[bytes, int] = {}
+        for code in np.flatnonzero(counts).tolist():
+            symbol = names[code]
+            # an escape costs two bytes, so a single byte in the table is worth more than its length
+            gains[symbol] = gains.get(symbol, 0) + int(counts[code]) * (len(symbol) if len(symbol) > 1 else 8)
+        kinds, times = np.unique(pairs, return_counts=True)
+        for pair, often in zip(kinds.tolist(), times.tolist(), strict=True):
+            joined = names[pair // 512] + names[pair % 512]
+            if often > 1 and len(joined) <= 8:
+                gains[joined] = gains.get(joined, 0) + often * len(joined)
+        symbols = sorted(gains, key=lambda s: (-gains[s], s))[:ESCAPE]
+    return symbols
+
+
+def _greedy(strings: list[bytes], matcher: _Matcher) -> tuple[_Codes, npt.NDArray[np.int64]]:
+    """Codes of all strings one after the other, always the longest symbol next, and where each string's begin."""
+    sizes = np.array([len(s) for s in strings], np.int64)
+    ends = np.cumsum(sizes)
+    text = np.frombuffer(b"".join(strings), np.uint8)
+    codes, lengths = matcher.longest(text, np.repeat(ends, sizes) - np.arange(len(text)))
+    taken = np.zeros(len(text), bool)
+    at, stop = ends - sizes, ends
+    while len(at):  # all strings take a step together
+        going = at < stop
+        at, stop = at[going], stop[going]
+        taken[at] = True
+        at = at + lengths[at]
+    before = np.concatenate([[0], np.cumsum(taken)])
+    return codes[taken], before[ends - sizes]
+
+
+def _encode(strings: list[bytes], symbols: list[bytes]) -> list[bytes]:
+    """The code bytes of each string, escapes written out."""
+    matcher, coded = _Matcher(symbols), []
+    begin = 0
+    while begin < len(strings):
+        end, size = begin, 0
+        while end < len(strings) and (end == begin or size + len(strings[end]) <= _CHUNK_BYTES):
+            size += len(strings[end])
+            end += 1
+        codes, firsts = _greedy(strings[begin:end], matcher)
+        escaped = codes >= 256
+        width = 1 + escaped.astype(np.int64)
+        places = np.concatenate([[0], np.cumsum(width)])
+        out = np.empty(int(places[-1]), np.uint8)
+        out[places[:-1]] = np.where(escaped, ESCAPE, codes)
+        out[places[:-1][escaped] + 1] = codes[escaped] - 256
+        flat, bounds = out.tobytes(), [*places[firsts].tolist(), len(out)]
+        coded += [flat[a:b] for a, b in pairwise(bounds)]
+        begin = end
+    return coded

@@ -1,0 +1,89 @@
+"""Code books of the coarse codes: 16 entries for each of M subspaces.
+
+Sign codes and product quantization are one thing to the scan. `sign` is the code book with two levels a dimension
+(the means of what lies below and above the dimension's mean): one bit a dimension. `pq` starts there and lets
+k-means move the entries.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.errors import BadInput
+from edgexl.index.rotation import Floats
+
+Coarse = Literal["sign", "pq"]
+ENTRIES = 16
+_SAMPLE_ROWS = 65536  # 4,096 for each entry: more moves no figure of benchmarks/index.py
+_ITERATIONS = 20
+
+
+def train_codebook(vectors_rot: Floats, coarse: Coarse, code_bytes: int, seed: int) -> Floats:
+    """Code book f32 [M, 16, D / M] with M = 2 x code_bytes; vectors_rot: [rows, D], rotated.
+
+    The seed draws the sample of rows. Raises BadInput when D does not divide into M subspaces, or when it
+    leaves a subspace more than the 4 dimensions that sign codes have bits for.
+    """
+    rows, dims = vectors_rot.shape
+    subspaces = 2 * code_bytes
+    if code_bytes < 1 or subspaces > 256 or dims % subspaces != 0:
+        raise BadInput(
+            f"{code_bytes} bytes a row are {subspaces} subspaces, and {dims} dimensions do not divide into them. "
+            "Choose code_bytes so that 2 x code_bytes divides the dimensions, at most 128."
+        )
+    if coarse not in ("sign", "pq"):
+        raise BadInput(f'no coarse code is called "{coarse}"; there are sign and pq.')
+    subspace_dims = dims // subspaces
+    if coarse == "sign" and subspace_dims > 4:
+        raise BadInput(
+            f"sign codes need a bit a dimension: {dims} dimensions take {dims // 8} bytes a row, not {code_bytes}. "
+            'Raise code_bytes, or choose coarse = "pq".'
+        )
+    sample = vectors_rot
+    if rows > _SAMPLE_ROWS:
+        chosen = np.random.default_rng(seed).choice(rows, _SAMPLE_ROWS, replace=False)
+        sample = vectors_rot[np.sort(chosen)]
+    levels = _two_levels(sample)
+    split = np.ascontiguousarray(sample.reshape(len(sample), subspaces, subspace_dims).transpose(1, 0, 2))
+    codebook = np.empty((subspaces, ENTRIES, subspace_dims), np.float32)
+    bits = np.arange(ENTRIES)[:, None] >> np.arange(min(subspace_dims, 4)) & 1
+    for m in range(subspaces):
+        low, high = levels[:, m * subspace_dims : (m + 1) * subspace_dims]
+        entries = np.broadcast_to((low + high) / 2, (ENTRIES, subspace_dims)).copy()
+        entries[:, : bits.shape[1]] = np.where(bits, high[: bits.shape[1]], low[: bits.shape[1]])
+        codebook[m] = entries if coarse == "sign" else _k_means(split[m], entries.astype(np.float32))
+    return codebook
+
+
+def _two_levels(sample: Floats) -> npt.NDArray[np.float64]:
+    """[2, D]: per dimension the mean of the values below its mean and of those above."""
+    values = sample.astype(np.float64)
+    mean = values.mean(axis=0)
+    above = values > mean
+    counts = above.sum(axis=0)
+    high = np.where(above, values, 0.0).sum(axis=0) / np.maximum(counts, 1)
+    low = np.where(above, 0.0, values).sum(axis=0) / np.maximum(len(values) - counts, 1)
+    return np.stack([low, np.where(counts > 0, high, low)])
+
+
+def _k_means(points: Floats, entries: Floats) -> Floats:
+    """Lloyd's iterations; an entry that loses all its points stays where it is."""
+    for _ in range(_ITERATIONS):
+        members = np.eye(ENTRIES, dtype=np.float32)[nearest_entry(points, entries)]
+        counts = members.sum(axis=0)[:, None]
+        moved = np.where(counts > 0, members.T @ points / np.maximum(counts, 1), entries).astype(np.float32)
+        if np.array_equal(moved, entries):
+            break
+        entries = moved
+    return entries
+
+
+def nearest_entry(points: Floats, entries: Floats) -> npt.NDArray[np.intp]:
+    """For each of `points` [n, d] the index of the nearest of `entries` [16, d]; ties go to the lower index."""
+    closeness = points @ entries.T
+    closeness -= 0.5 * (entries * entries).sum(axis=1)
+    nearest: npt.NDArray[np.intp] = closeness.argmax(axis=1)
+    return nearest

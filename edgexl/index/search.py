@@ -1,0 +1,146 @@
+"""Screening in plain numpy, equal to the C runtime to the bit: scan, rescore, shortlist.
+
+This is the reference that tests and the compiler's ledger compare the runtime with; it is not meant to be fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.index.coarse import unpack_coarse
+from edgexl.index.fine import decode_fine, fine_stride_bytes, fine_values
+from edgexl.index.rotation import Floats
+
+LARGEST_ENTRY = 127
+LARGEST_QUERY = 2047
+_Ints = npt.NDArray[np.int64]
+
+
+def scan_tables(query: Floats, codebook: Floats) -> npt.NDArray[np.uint8]:
+    """Look-up tables [M, 16], entries 0 to 127; query: [D], finite; codebook: [M, 16, D / M]."""
+    subspaces, entries, subspace_dims = codebook.shape
+    split = query.astype(np.float32).reshape(subspaces, 1, subspace_dims)
+    values = np.zeros((subspaces, entries), np.float32)
+    for j in range(subspace_dims):  # in this order, each product rounded: as the C code adds them
+        values = values + split[:, :, j] * codebook[:, :, j].astype(np.float32)
+    low = values.min(axis=1, keepdims=True)
+    width = np.float32((values.max(axis=1, keepdims=True) - low).max())
+    step = np.float32(LARGEST_ENTRY) / width if width > 0 else np.float32(0)
+    if not np.isfinite(step):
+        step = np.float32(0)
+    tables: npt.NDArray[np.uint8] = np.minimum((values - low) * step + np.float32(0.5), LARGEST_ENTRY).astype(np.uint8)
+    return tables
+
+
+def scan(
+    codes: bytes | npt.NDArray[np.uint8], rows: int, tables: npt.NDArray[np.uint8], keep: int
+) -> tuple[_Ints, npt.NDArray[np.uint16]]:
+    """The `keep` best rows and their scores, by score descending, ties by row.
+
+    codes: the section's bytes, or what unpack_coarse made of them ([M / 2, rows], to scan them more than once).
+    """
+    unpacked = codes if isinstance(codes, np.ndarray) else unpack_coarse(codes, rows, len(tables))
+    scores = np.zeros(rows, np.uint16)
+    for b, byte in enumerate(unpacked):
+        pair = tables[2 * b + 1].astype(np.uint16)[:, None] + tables[2 * b].astype(np.uint16)
+        scores += pair.reshape(256)[byte]
+    keep = min(keep, rows)
+    # One number that orders as score descending, row ascending
+    order = (scores.astype(np.int64) << 32) - np.arange(rows)
+    best = np.argpartition(order, rows - keep)[rows - keep :]
+    best = best[np.argsort(-order[best])]
+    return best, scores[best]
+
+
+def quantize_query(query: Floats, fine_dims: int) -> tuple[npt.NDArray[np.int16], np.float32]:
+    """Q int16 [fine_dims] and its unit; query: [D], finite."""
+    leading = query[:fine_dims].astype(np.float32)
+    unit = np.float32(np.abs(leading).max() / np.float32(LARGEST_QUERY))
+    if not unit > 0:
+        return np.zeros(fine_dims, np.int16), unit
+    steps = (leading / unit).astype(np.float64)
+    rounded = np.trunc(steps + np.copysign(0.5, steps))  # halves away from zero
+    return np.clip(rounded, -LARGEST_QUERY, LARGEST_QUERY).astype(np.int16), unit
+
+
+def rescore(
+    fine: bytes | memoryview,
+    rows: _Ints,
+    fine_dims: int,
+    fine_bits: int,
+    quantized: npt.NDArray[np.int16],
+    unit: np.float32,
+) -> Floats:
+    """Fine scores f32 of the given rows of the section's bytes."""
+    stride = fine_stride_bytes(fine_dims, fine_bits)
+    chosen = np.frombuffer(fine, np.uint8).reshape(-1, stride)[rows]
+    values, scale = fine_values(chosen.tobytes(), fine_dims, fine_bits)
+    dot = values.astype(np.int64) @ quantized.astype(np.int64)
+    return dot.astype(np.float32) * scale * unit
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """What screening hands on, best first: label indices [N], screening_scores f32 [N, 2] (own text, best alias)."""
+
+    labels: _Ints
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class LabelIndex:
+    """The sections of an index and how many candidates it hands on.
+
+    codebook: [M, 16, D / M]; coarse, fine: the sections' bytes; labels: their number; row_starts [rows - labels + 1]
+    and row_labels: the labels of the alias rows, empty when every row is a label's own text.
+    """
+
+    codebook: Floats
+    coarse: bytes | memoryview
+    fine: bytes | memoryview
+    labels: int
+    fine_dims: int
+    fine_bits: int
+    overfetch: int
+    shortlist: int
+    row_starts: npt.NDArray[np.uint32]
+    row_labels: npt.NDArray[np.uint32]
+
+    @property
+    def rows(self) -> int:
+        """Labels and aliases."""
+        return self.labels + max(0, len(self.row_starts) - 1)
+
+    @cached_property
+    def _unpacked(self) -> npt.NDArray[np.uint8]:
+        return unpack_coarse(self.coarse, self.rows, len(self.codebook))
+
+    def search(self, query: Floats) -> Shortlist:
+        """The shortlist of a query vector [D] in the index's space."""
+        candidates, _ = scan(self._unpacked, self.rows, scan_tables(query, self.codebook), self.overfetch)
+        quantized, unit = quantize_query(query, self.fine_dims)
+        aliases = candidates[candidates >= self.labels]
+        alias_scores = rescore(self.fine, aliases, self.fine_dims, self.fine_bits, quantized, unit)
+        counts = (self.row_starts[1:] - self.row_starts[:-1])[aliases - self.labels].astype(np.int64)
+        behind = np.repeat(aliases - self.labels, counts)
+        offsets = np.arange(len(behind)) - np.repeat(np.cumsum(counts) - counts, counts)
+        alias_labels = self.row_labels[self.row_starts[behind].astype(np.int64) + offsets].astype(np.int64)
+
+        labels = np.unique(np.concatenate([candidates[candidates < self.labels], alias_labels]))
+        own = rescore(self.fine, labels, self.fine_dims, self.fine_bits, quantized, unit)
+        best_alias = np.full(len(labels), -np.inf, np.float32)
+        np.maximum.at(best_alias, np.searchsorted(labels, alias_labels), np.repeat(alias_scores, counts))
+        best_alias = np.where(np.isneginf(best_alias), own, best_alias)
+        order = np.lexsort((labels, -np.maximum(own, best_alias)))[: self.shortlist]
+        return Shortlist(labels[order], np.stack([own, best_alias], axis=1)[order])
+
+    def decompress(self, labels: _Ints) -> Floats:
+        """label_vectors [n, D] of the given labels, as the reasoner gets them."""
+        stride = fine_stride_bytes(self.fine_dims, self.fine_bits)
+        chosen = np.frombuffer(self.fine, np.uint8).reshape(-1, stride)[labels].tobytes()
+        dims = self.codebook.shape[0] * self.codebook.shape[2]
+        return decode_fine(chosen, len(labels), self.fine_dims, self.fine_bits, dims)

@@ -1,0 +1,135 @@
+/* strings.c: decodes a block of 16 front-coded, symbol-coded strings up to the one asked for.
+ *
+ * Every read is checked against the block's end and every length against longest_bytes, so that any bytes whatever
+ * are safe to decode. */
+#include "strings.h"
+
+#include <string.h>
+
+enum { HEADER_BYTES = 32, SYMBOLS_BYTES = 256 * 8, LENGTHS_BYTES = 256, BLOCK_STRINGS = 16, ESCAPE = 255, LONGEST = 65535 };
+
+static uint32_t read_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static int symbols_are_sound(const exl__strings *s)
+{
+    for (uint32_t code = 0; code < 256; code++) {
+        uint32_t used = code < s->symbol_count ? s->symbol_bytes[code] : 0;
+        if (used > 8 || (used == 0) != (code >= s->symbol_count) || (used == 0 && s->symbol_bytes[code] != 0))
+            return 0;
+        for (uint32_t i = 0; i < 8; i++) /* a string holds no NUL; padding is 0 */
+            if ((s->symbols[code * 8 + i] != 0) != (i < used))
+                return 0;
+    }
+    return 1;
+}
+
+int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length, uint32_t expected_count)
+{
+    exl__strings s;
+    size_t fixed = HEADER_BYTES + LENGTHS_BYTES + SYMBOLS_BYTES, offsets_bytes;
+    memset(strings, 0, sizeof *strings);
+    if (length < fixed)
+        return EXL__STRINGS_MALFORMED;
+    s.count = read_u32(bytes);
+    s.longest_bytes = read_u32(bytes + 4);
+    s.symbol_count = read_u32(bytes + 8);
+    s.data_bytes = read_u32(bytes + 12);
+    s.symbol_bytes = bytes + HEADER_BYTES;
+    s.symbols = s.symbol_bytes + LENGTHS_BYTES;
+    s.offsets = s.symbols + SYMBOLS_BYTES;
+    for (uint32_t i = 16; i < HEADER_BYTES; i++)
+        if (bytes[i] != 0)
+            return EXL__STRINGS_MALFORMED;
+    if (s.count == 0 || s.count != expected_count || s.longest_bytes > LONGEST || s.symbol_count > ESCAPE)
+        return EXL__STRINGS_MALFORMED;
+    offsets_bytes = ((size_t)(s.count - 1) / BLOCK_STRINGS + 2) * 4;
+    if (length - fixed < offsets_bytes || length - fixed - offsets_bytes != s.data_bytes)
+        return EXL__STRINGS_MALFORMED;
+    s.data = s.offsets + offsets_bytes;
+    if (read_u32(s.offsets) != 0 || read_u32(s.data - 4) != s.data_bytes || !symbols_are_sound(&s))
+        return EXL__STRINGS_MALFORMED;
+    *strings = s;
+    return EXL__STRINGS_OK;
+}
+
+/* A number whose first part is a nibble: 15 means that more follows, in groups of 7 bits, lowest first, at most 3. */
+static int read_number(const uint8_t **at, const uint8_t *end, uint32_t nibble, uint32_t *number)
+{
+    uint32_t more = 0;
+    *number = nibble;
+    if (nibble < 15)
+        return 1;
+    for (unsigned shift = 0; shift < 21; shift += 7) {
+        if (*at == end)
+            return 0;
+        uint8_t byte = *(*at)++;
+        more |= (uint32_t)(byte & 127) << shift;
+        if (byte < 128) {
+            *number = 15 + more;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Appends one string's own codes behind the `*length` bytes that it shares with the one before. */
+static int read_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, char *out, size_t capacity,
+                      size_t *length)
+{
+    size_t used = *length;
+    while (at < end) {
+        uint8_t code = *at++;
+        const uint8_t *symbol = s->symbols + (size_t)code * 8;
+        size_t bytes = s->symbol_bytes[code];
+        if (code == ESCAPE) {
+            if (at == end || *at == 0)
+                return 0;
+            symbol = at++;
+            bytes = 1;
+        } else if (bytes == 0)
+            return 0;
+        if (bytes > s->longest_bytes - used)
+            return 0;
+        if (code != ESCAPE && used + 8 <= capacity)
+            memcpy(out + used, symbol, 8);
+        else if (used < capacity)
+            memcpy(out + used, symbol, bytes < capacity - used ? bytes : capacity - used);
+        used += bytes;
+    }
+    *length = used;
+    return 1;
+}
+
+int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, size_t capacity, size_t *bytes)
+{
+    *bytes = 0;
+    if (index >= strings->count)
+        return EXL__STRINGS_MALFORMED;
+    uint32_t block = index / BLOCK_STRINGS, last = index % BLOCK_STRINGS;
+    uint32_t begin = read_u32(strings->offsets + (size_t)block * 4), stop = read_u32(strings->offsets + (size_t)block * 4 + 4);
+    if (begin > stop || stop > strings->data_bytes)
+        return EXL__STRINGS_MALFORMED;
+    const uint8_t *at = strings->data + begin, *end = strings->data + stop;
+    size_t length = 0;
+    for (uint32_t i = 0; i <= last; i++) {
+        uint32_t shared, codes;
+        if (at == end)
+            return EXL__STRINGS_MALFORMED;
+        uint8_t head = *at++;
+        if (!read_number(&at, end, head >> 4, &shared) || !read_number(&at, end, head & 15, &codes))
+            return EXL__STRINGS_MALFORMED;
+        if (shared > length || codes > (size_t)(end - at))
+            return EXL__STRINGS_MALFORMED;
+        length = shared;
+        if (!read_codes(strings, at, at + codes, out, capacity, &length))
+            return EXL__STRINGS_MALFORMED;
+        at += codes;
+    }
+    if ((last == BLOCK_STRINGS - 1 || index == strings->count - 1) && at != end)
+        return EXL__STRINGS_MALFORMED;
+    *bytes = length;
+    return length <= capacity ? EXL__STRINGS_OK : EXL__STRINGS_TOO_SMALL;
+}
