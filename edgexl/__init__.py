@@ -1,3 +1,46 @@
-"""edgexl: an edge deployment compiler for two-stage students over huge label sets."""
+"""edgexl: an edge deployment compiler for two-stage students over huge label sets.
+
+The public API, each name imported when it is first used, so that `import edgexl` costs nothing and running a bundle
+never loads torch:
+
+    student = edgexl.load_student("wordnet")
+    edgexl.compile(student, recipe, target, "words.exl")
+    with edgexl.open_bundle("words.exl") as bundle:
+        bundle.predict("a small house for a dog").labels
+    edgexl.evaluate("words.exl", "DATA")
+    edgexl.profile("words.exl")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from edgexl.compiler import compile
+    from edgexl.device.profile import profile
+    from edgexl.evaluation import evaluate
+    from edgexl.runtime.binding import open_bundle
+    from edgexl.student.student import load_student
+
+__all__ = ["__version__", "compile", "evaluate", "load_student", "open_bundle", "profile"]
+
+_HOMES = {
+    "compile": "edgexl.compiler",
+    "evaluate": "edgexl.evaluation",
+    "load_student": "edgexl.student.student",
+    "open_bundle": "edgexl.runtime.binding",
+    "profile": "edgexl.device.profile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgexl' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

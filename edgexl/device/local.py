@@ -34,6 +34,13 @@ class LocalDevice:
         return run_process([str(path), *arguments], stdin, timeout_s, {"EDGEXL_ORT_LIBRARY": str(self.engine_library)})
 
 
+def this_machine() -> LocalDevice:
+    """This machine with the tools and the engine that the package finds. Raises `DeviceError` where one is missing."""
+    from edgexl.runtime.binding import find_engine_library, find_library
+
+    return LocalDevice(Path(find_library()).parent, Path(find_engine_library()))
+
+
 def _cpu_model() -> str:
     """The processor's name as Linux tells it, or as Python does elsewhere."""
     try:

@@ -1,4 +1,4 @@
-"""Builds the runtime for a device on this machine: libedgexl.so, exl-run, exl-bench and edgexl.h in one directory.
+"""Builds the runtime for a target on this machine: libedgexl.so, exl-run, exl-bench and edgexl.h in one directory.
 
 The C sources lie in the installed package, need nothing but libc and libm, and are compiled by one command: gcc's cross
 compiler where it is installed, or else Zig (PyPI's `ziglang`), which brings every C library of its targets.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -16,8 +15,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgexl.data.split import Progress, no_progress
 from edgexl.errors import DeviceError
 from edgexl.runtime.engine import fetch_engine
+from edgexl.target import Target
 
 RUNTIME = Path(__file__).parent
 HEADER = RUNTIME / "include" / "edgexl.h"
@@ -28,13 +29,11 @@ TOOLS = {"exl-run": "exl_run.c", "exl-bench": "exl_bench.c"}
 # Without -ffp-contract=off, compilers for ARM fuse multiply and add, and the index would give other scores than on x86.
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-O3", "-ffp-contract=off", "-fvisibility=hidden")
 _LIBRARIES = ("-lm", "-ldl", "-lpthread")
-# ONNX Runtime's wheels ask for this glibc as well.
-_ZIG_TARGET = "{architecture}-linux-gnu.2.28"
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A C compiler for a device. `command` begins every call of it."""
+    """A C compiler for a target. `command` begins every call of it."""
 
     name: str
     command: tuple[str, ...]
@@ -45,62 +44,82 @@ class RuntimeBuild:
     """What `build_runtime` made: `files` maps each file's name to its bytes."""
 
     directory: Path
-    architecture: str
-    toolchain: str
+    target: str
+    compiler: str
     files: dict[str, int]
 
 
-def build_runtime(architecture: str, directory: Path, with_engine: bool = False) -> RuntimeBuild:
-    """Compile the runtime for `architecture` ("aarch64", "x86_64") with Linux and glibc into `directory`.
+def build_runtime(
+    target: Target, directory: Path, with_engine: bool = False, progress: Progress = no_progress
+) -> RuntimeBuild:
+    """Compile the runtime for `target` into `directory`, beside what is there.
 
-    `with_engine` puts ONNX Runtime's library for the device beside it. The directory holds all of the files or, where
-    the compiler fails, none new. Raises `DeviceError` where there is no compiler for it or it refuses.
+    `with_engine` puts ONNX Runtime's library for the device with it. Where anything fails, `directory` is as it was.
+    Raises `DeviceError` where there is no compiler for the target or it refuses, or no engine is pinned for it.
     """
-    toolchain = find_toolchain(architecture)
+    toolchain = find_toolchain(target)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
         staging = Path(scratch)
-        _compile(toolchain, staging)
+        _compile(toolchain, staging, progress)
         shutil.copyfile(HEADER, staging / HEADER.name)
         if with_engine:
-            fetch_engine(architecture, staging)
+            progress("fetch the engine", 0, 1)
+            fetch_engine(architecture(target), staging)
+            progress("fetch the engine", 1, 1)
         directory.mkdir(exist_ok=True)
         files = {path.name: path.stat().st_size for path in sorted(staging.iterdir())}
         for name in files:
             os.replace(staging / name, directory / name)
-    return RuntimeBuild(directory, architecture, toolchain.name, files)
+    return RuntimeBuild(directory, target.name, toolchain.name, files)
 
 
-def find_toolchain(architecture: str) -> Toolchain:
-    """The first compiler for `architecture` that is installed. Raises `DeviceError` with the way to get one."""
-    gcc = shutil.which(f"{architecture}-linux-gnu-gcc") or (
-        shutil.which("cc") if architecture == platform.machine() and sys.platform == "linux" else None
-    )
-    if gcc:
-        return Toolchain(Path(gcc).name, (gcc,))
-    if importlib.util.find_spec("ziglang"):
-        target = _ZIG_TARGET.format(architecture=architecture)
-        return Toolchain(f"zig cc {target}", (sys.executable, "-m", "ziglang", "cc", "-target", target))
-    raise DeviceError(
-        f"There is no C compiler for {architecture}: run `pip install ziglang`, "
-        f"or install the package gcc-{architecture.replace('_', '-')}-linux-gnu."
-    )
+def architecture(target: Target) -> str:
+    """The machine name that a target's instruction set belongs to: "aarch64" or "x86_64"."""
+    return "aarch64" if target.isa.startswith("armv") else "x86_64"
 
 
-def _compile(toolchain: Toolchain, directory: Path) -> None:
+def find_toolchain(target: Target) -> Toolchain:
+    """The first compiler for `target` that is installed. Raises `DeviceError` with the way to get one."""
+    build = target.build
+    if build is None:
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            raise DeviceError("There is no C compiler on this machine; install gcc, or run `pip install ziglang`.")
+        return Toolchain(Path(compiler).name, (compiler,))
+    if gcc := shutil.which(f"{build.triple}-gcc"):
+        return Toolchain(f"{build.triple}-gcc", (gcc, *build.flags))
+    if not build.zig:
+        raise DeviceError(f"There is no {build.triple}-gcc on this machine; install the target's own compiler.")
+    if importlib.util.find_spec("ziglang") is None:
+        raise DeviceError(
+            f"There is no C compiler for {target.name}: run `pip install ziglang`, "
+            f"or install the package gcc-{build.triple.replace('_', '-')}."
+        )
+    # Zig names CPUs its own way and takes no -march; the kernels choose instructions by function, at run time
+    flags = tuple(flag for flag in build.flags if not flag.startswith("-march="))
+    return Toolchain(f"zig cc for {build.zig}", (sys.executable, "-m", "ziglang", "cc", "-target", build.zig, *flags))
+
+
+def _compile(toolchain: Toolchain, directory: Path, progress: Progress) -> None:
     sources = sorted((RUNTIME / "src").glob("*.c"))
-    include = f"-I{RUNTIME / 'include'}"
     # -s: no symbol tables, which only a debugger on this machine would read
-    common = (*toolchain.command, *_FLAGS, "-s", include)
-    library = directory / LIBRARY
-    _call((*common, "-shared", "-fPIC", f"-Wl,-soname,{LIBRARY}", *map(str, sources), "-o", str(library), *_LIBRARIES))
-    for tool, source in TOOLS.items():
-        beside = ("-Wl,-rpath,$ORIGIN", f"-L{directory}", "-ledgexl")
-        _call((*common, str(RUNTIME / "tools" / source), "-o", str(directory / tool), *beside, *_LIBRARIES))
+    common = (*toolchain.command, *_FLAGS, "-s", f"-I{RUNTIME / 'include'}")
+    outputs = [LIBRARY, *TOOLS]
+    for step, name in enumerate(outputs):
+        progress("compile", step, len(outputs))
+        if name == LIBRARY:
+            what = ("-shared", "-fPIC", f"-Wl,-soname,{LIBRARY}", *map(str, sources))
+        else:
+            # the library is found beside the tool, wherever both are put on the device
+            what = (str(RUNTIME / "tools" / TOOLS[name]), "-Wl,-rpath,$ORIGIN", f"-L{directory}", "-ledgexl")
+        _call((*common, *what, "-o", str(directory / name), *_LIBRARIES))
+    progress("compile", len(outputs), len(outputs))
 
 
 def _call(command: tuple[str, ...]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()[-1:]
-        raise DeviceError(f"{Path(command[0]).name} failed: {errors[0] if errors else 'it said nothing'}")
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        reason = next((line for line in said if "error" in line), said[-1])
+        raise DeviceError(f"{Path(command[0]).name} could not compile the runtime: {reason}")

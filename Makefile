@@ -1,0 +1,67 @@
+# make demo   set up .venv, build the runtime, compile the reference student and ask it five questions
+# make test   everything that CI checks: lint, types, C tests under sanitizers, pytest
+# make lib    only the C library and its tools, into edgexl/runtime/lib
+#
+# Set-up happens once: stamps in .venv depend on pyproject.toml, the library's on the C sources.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LIB := edgexl/runtime/lib/.built
+C_FILES := $(shell find edgexl/runtime -name '*.[ch]' -o -name CMakeLists.txt)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test lint types ctest pytest lib clean
+
+demo: $(VENV)/.ready $(LIB)
+	$(BIN)/edgexl demo
+
+test: lint types ctest pytest
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(filter %.c %.h,$(C_FILES))
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+# The address and undefined-behaviour sanitizers see what a passing test does not show.
+ctest: $(VENV)/.ready-dev
+	$(BIN)/cmake -S edgexl/runtime -B build/sanitized -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	    -DCMAKE_BUILD_TYPE=Debug -DEDGEXL_TESTS=ON -DEDGEXL_SANITIZE=ON
+	$(BIN)/cmake --build build/sanitized
+	$(BIN)/ctest --test-dir build/sanitized --output-on-failure
+
+pytest: $(VENV)/.ready-dev $(LIB)
+	$(BIN)/python -m pytest -q
+
+lib: $(LIB)
+
+$(LIB): $(C_FILES) $(VENV)/.ready
+	$(BIN)/cmake -S edgexl/runtime -B build/runtime -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	    -DCMAKE_BUILD_TYPE=Release
+	$(BIN)/cmake --build build/runtime
+	$(BIN)/cmake --install build/runtime --prefix .
+	touch $@
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# torch comes first, alone and at a fixed version: a build of it for CPUs that pip already has at hand (a wheel
+# directory in PIP_FIND_LINKS, for one) is then taken, and nothing later asks for another one with CUDA in it.
+# edgexl itself is installed editable and without its C part, which `make lib` builds where the sources lie.
+$(VENV)/.ready: $(VENV)/.python pyproject.toml
+	$(PIP) torch==2.13.0
+	$(PIP) scikit-build-core cmake ninja
+	$(PIP) --no-build-isolation --editable '.[compile,ort]'
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(PIP) --no-build-isolation --editable '.[compile,ort,cross,dev]'
+	touch $@
+
+clean:
+	rm -rf build dist edgexl/runtime/lib .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -exec rm -rf {} +

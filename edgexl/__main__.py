@@ -1,0 +1,5 @@
+"""`python -m edgexl` is `edgexl`."""
+
+from edgexl.cli import main
+
+main()

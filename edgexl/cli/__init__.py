@@ -1,0 +1,34 @@
+"""The command line: each command parses its arguments, calls one function of edgexl and prints what that returns.
+
+Commands import what they need when they run, so that `edgexl run` starts without torch and onnx.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from edgexl import __version__
+from edgexl.cli.answer import demo, evaluate, run
+from edgexl.cli.exits import exit_status
+from edgexl.cli.look import inspect, profile, recipes, targets
+from edgexl.cli.make import compile_student, data, distill, runtime
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgexl")
+def edgexl() -> None:
+    """Compile a two-stage student for a huge label set into one file, and run it with a small C library.
+
+    Exit status: 0 done, 1 a gate failed, 2 bad input, 3 device error.
+    """
+
+
+for _command in (demo, compile_student, run, evaluate, inspect, profile, distill, data, targets, recipes, runtime):
+    edgexl.add_command(_command)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(exit_status(edgexl))

@@ -1,0 +1,124 @@
+"""Commands that ask a bundle: demo, run, eval."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgexl.cli.output import json_option, print_json, print_ledger, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from edgexl.answers import Answer
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option(
+    "-o", "--out", type=PATH, help="The bundle to make, or to use where it is there, instead of a cached one."
+)
+@json_option
+def demo(out: Path | None, as_json: bool) -> None:
+    """Compile the reference student for this machine (once) and answer five descriptions with it."""
+    from edgexl.demo import demonstrate
+
+    with progress_bar(as_json) as progress:
+        shown = demonstrate(out, progress)
+    if as_json:
+        answers = [_as_json(answer) for answer in shown.answers]
+        print_json({"bundle": str(shown.bundle), "answers": answers, "ledger": shown.ledger})
+        return
+    for answer in shown.answers:
+        _print_answer(answer, with_text=True)
+        click.echo()
+    click.echo("Where accuracy, bytes and seconds went, a row a pass:")
+    print_ledger(shown.ledger)
+    click.echo(f"\nThe bundle is {shown.bundle}; ask it more with `edgexl run {shown.bundle} TEXT`.")
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.argument("text")
+@click.option("-k", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels at most.")
+@click.option("--threshold", help="Only labels at least this probable: 0 to 1, or 'own' for the bundle's own.")
+@click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
+@json_option
+def run(
+    bundle: Path, text: str, k: int, threshold: str | None, explain: str | None, threads: int, as_json: bool
+) -> int:
+    """Answer TEXT with BUNDLE; for the TEXT '-', every line of standard input.
+
+    A line that cannot be answered is reported, the others are answered, and the exit status is 2.
+    """
+    from edgexl.answers import Refusal, answer, lines, one_text, parse_threshold
+
+    asked = lines(sys.stdin.buffer) if text == "-" else one_text(text)
+    status = 0
+    for answered in answer(bundle, asked, k, parse_threshold(threshold), explain, threads):
+        if isinstance(answered, Refusal):
+            click.echo(f"edgexl: {answered.message}", err=True)
+            status = answered.exit_code
+        elif as_json:
+            print_json(_as_json(answered))
+        else:
+            _print_answer(answered, with_text=text == "-")
+    return status
+
+
+@click.command("eval")
+@click.argument("bundle", type=PATH)
+@click.argument("data", type=PATH)
+@click.option("--student", metavar="STUDENT", help="Compare with this float student: a directory or a name.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many queries.")
+@json_option
+def evaluate(bundle: Path, data: Path, student: str | None, limit: int | None, as_json: bool) -> None:
+    """Measure BUNDLE on DATA: a data set's directory (its test queries), or a student's evaluation.json.gz."""
+    from edgexl.evaluation import evaluate
+
+    with progress_bar(as_json) as progress:
+        report = evaluate(bundle, data, student=student, limit=limit, progress=progress)
+    if as_json:
+        print_json(report)
+        return
+    systems = [name for name in ("screening", "bundle", "student", "difference") if name in report]
+    click.echo(f"{report['queries']:,} queries of {report['data']} over {report['labels']:,} labels")
+    print_table(["", *systems], ([metric, *(report[name][metric] for name in systems)] for metric in report["bundle"]))
+
+
+def _as_json(answer: Answer) -> dict[str, Any]:
+    """The keys that `edgexl run --json` promises, and `explanation` where one was asked for."""
+    labels = [{"id": at.id, "text": at.text, "probability": at.probability} for at in answer.prediction.labels]
+    record = {"text": answer.text, "labels": labels, "ms": answer.prediction.ms}
+    if answer.explanation is not None:
+        record["explanation"] = dict(vars(answer.explanation))
+    return record
+
+
+def _print_answer(answer: Answer, with_text: bool) -> None:
+    """Labels with probabilities, then where the time went, in milliseconds."""
+    if with_text:
+        click.echo(answer.text)
+    for label in answer.prediction.labels:
+        click.echo(f"  {label.probability:6.1%}  {label.text}  ({label.id})")
+    if not answer.prediction.labels:
+        click.echo("  no label is that probable")
+    stages = "  ".join(f"{stage} {ms:.2f}" for stage, ms in answer.prediction.ms.items())
+    click.echo(f"  ms: {stages}")
+    if answer.explanation is not None:
+        _print_explanation(answer)
+
+
+def _print_explanation(answer: Answer) -> None:
+    way = answer.explanation
+    assert way is not None
+    click.echo(
+        f"  {way.text} ({way.id}): screening put it at rank {way.screening_rank:,} (score {way.screening_score:.4f})"
+    )
+    if way.shortlisted:
+        click.echo(f"  reasoning put it at rank {way.reasoner_rank} (probability {way.probability:.1%})")
+    else:
+        click.echo("  it was lost there: it is not on the shortlist, so the reasoner never saw it")

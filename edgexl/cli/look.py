@@ -1,0 +1,122 @@
+"""Commands that look: inspect, profile, targets, recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgexl.cli.output import json_option, print_gates, print_json, print_ledger, print_table, progress_bar
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.option("--self-test", is_flag=True, help="Also run the bundle's goldens on this machine.")
+@json_option
+def inspect(bundle: Path, self_test: bool, as_json: bool) -> None:
+    """Show what is in BUNDLE, after checking every byte of it."""
+    from edgexl.inspection import inspect
+
+    report = inspect(bundle, self_test)
+    if as_json:
+        print_json(report)
+        return
+    click.echo(f"{bundle}: format {report['format']}, engine {report['engine']}, {report['labels']:,} labels")
+    click.echo(f"recipe {report['recipe']['name']}, target {report['target']['name']}\n")
+    print_table(("section", "bytes"), report["bytes"].items())
+    click.echo()
+    print_table(("shape", ""), report["shapes"].items())
+    click.echo()
+    print_ledger(report["ledger"])
+    print_gates(report["gates"])
+    if self_test:
+        click.echo("\nself-test: {goldens} goldens reproduced here".format(**report["self_test"]))
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.argument("queries", type=PATH, required=False)
+@click.option("--engine", type=click.Choice(["ort"]), default="ort", show_default=True, help="What runs the graphs.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
+@click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
+@json_option
+def profile(bundle: Path, queries: Path | None, engine: str, threads: int, runs: int, as_json: bool) -> None:
+    """Time BUNDLE on this machine, stage by stage, with QUERIES (a text a line) or the bundle's own goldens."""
+    from edgexl.device.profile import profile
+
+    with progress_bar(as_json) as progress:
+        report = profile(bundle, queries, engine=engine, threads=threads, runs=runs, progress=progress)
+    if as_json:
+        print_json(report)
+        return
+    click.echo(
+        f"{report['device']}: {report['runs']} queries, {report['threads']} thread(s), engine {report['engine']}\n"
+    )
+    columns = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
+    stages = {**report["stages"], "total": report["total"]}
+    print_table(("stage", *columns), ([stage, *(times[c] for c in columns)] for stage, times in stages.items()))
+    click.echo(f"\nload {report['load_ms']:.1f} ms, first answer {report['first_ms']:.1f} ms after that")
+    mib = 1 << 20
+    click.echo(
+        f"peak resident {report['peak_resident_bytes'] / mib:.1f} MiB, mapped {report['mapped_bytes'] / mib:.1f} MiB"
+    )
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def targets(name: str | None, as_json: bool) -> None:
+    """List the targets that edgexl ships, or show the one called NAME (or at that path)."""
+    from edgexl.target import available_targets, load_target
+
+    if name is not None:
+        _show(load_target(name), as_json)
+        return
+    _list([load_target(each) for each in available_targets()], ("name", "isa", "cores", "description"), as_json)
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def recipes(name: str | None, as_json: bool) -> None:
+    """List the compile recipes that edgexl ships, or show the one called NAME (or at that path)."""
+    from edgexl.recipe import available_recipes, load_recipe
+
+    if name is not None:
+        _show(load_recipe(name), as_json)
+        return
+    _list([load_recipe(each) for each in available_recipes()], ("name", "description"), as_json)
+
+
+def _list(configurations: list[Any], columns: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        print_json([dataclasses.asdict(each) for each in configurations])
+        return
+    print_table(columns, ([getattr(each, column) for column in columns] for each in configurations))
+
+
+def _show(configuration: Any, as_json: bool) -> None:
+    values = dataclasses.asdict(configuration)
+    if as_json:
+        print_json(values)
+        return
+    for name, value in values.items():
+        if isinstance(value, dict):
+            click.echo(f"{name}:")
+            for key, inner in value.items():
+                click.echo(f"  {key:18}{_plain(inner)}")
+        else:
+            click.echo(f"{name:20}{_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    if value is None or value in ((), ""):
+        return "-"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:,}" if type(value) is int else str(value)

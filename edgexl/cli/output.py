@@ -1,0 +1,83 @@
+"""What the commands print: JSON, tables of text, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from edgexl.data import Progress
+from edgexl.data.split import no_progress
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON. Refuses NaN and infinities, which are not JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows under their columns' names; numbers stand to the right, and None is a dash."""
+    body = [list(row) for row in rows]
+    cells = [list(columns), *([_cell(value) for value in row] for row in body)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    right = [all(_is_number(row[column]) or row[column] is None for row in body) for column in range(len(columns))]
+    for line in cells:
+        padded = (text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@contextmanager
+def progress_bar(as_json: bool) -> Iterator[Progress]:
+    """A `Progress` that draws a bar a step on standard error; draws nothing for JSON or when that is no terminal."""
+    if as_json or not sys.stderr.isatty():
+        yield no_progress
+        return
+    # rich takes longer to import than many commands to run
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield show
+
+
+def print_ledger(rows: Sequence[dict[str, Any]]) -> None:
+    """The table of a compile: one row a pass."""
+    columns = ("pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5")
+    print_table(columns, ([row.get(column) for column in columns] for row in rows))
+
+
+def print_gates(gates: Sequence[dict[str, Any]]) -> None:
+    """The gates' judgements; nothing where a recipe has none."""
+    if gates:
+        click.echo()
+        columns = ("name", "value", "threshold", "passed")
+        print_table(("gate", *columns[1:]), ([gate[column] for column in columns] for gate in gates))
