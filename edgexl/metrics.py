@@ -1,0 +1,211 @@
+"""How good rankings over huge label sets are: the Extreme Classification Repository's metrics, defined as in pyxclib.
+
+A ranking is compared with the set of right labels of each query; all values are percentages, averaged over queries.
+With h(i) = 1 where the label at rank i is right, and m right labels:
+
+    P@k     sum of h(1..k) / k, whatever m is
+    R@k     sum of h(1..k) / m
+    nDCG@k  sum of h(i) / log2(i + 1), over the most that m right labels could reach in k ranks
+    PSP@k   P@k with each hit weighted by its label's inverse propensity, over the same of the best possible ranking
+            (a ratio of two means, not a mean of ratios: that is how pyxclib normalises)
+    coverage@k   share of the labels right for any query that were found in the top k of at least one such query
+
+A query without right labels counts as 0 in the means, as it does there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+# (A, B) of Jain, Prabhu and Varma (KDD 2016), section 4: fitted to Amazon and to Wikipedia, and for everything else
+PROPENSITY = {"default": (0.55, 1.5), "amazon": (0.6, 2.6), "wikipedia": (0.5, 0.4)}
+
+# Bands of labels by the number of their training queries: name, fewest, most. Labels never seen are a band of their
+# own, since only a model that reads label texts can find them.
+BANDS: tuple[tuple[str, int, int | None], ...] = (
+    ("head", 20, None),
+    ("torso", 5, 19),
+    ("tail", 1, 4),
+    ("unseen", 0, 0),
+)
+
+
+@dataclass(frozen=True)
+class TrainFrequency:
+    """How often each label is right in training: `counts` int64 [labels], out of `queries` training queries."""
+
+    counts: Ints
+    queries: int
+
+
+def inverse_propensity(train: TrainFrequency, a: float = 0.55, b: float = 1.5) -> Floats:
+    """Inverse propensities [labels], 1 + C (frequency + b)^-a with C = (ln queries - 1)(b + 1)^a.
+
+    Raises ValueError where there are fewer than three training queries, for which C is not positive.
+    """
+    if train.queries < 3:
+        raise ValueError(f"propensities need at least three training queries, got {train.queries}")
+    scale = (np.log(train.queries) - 1) * (b + 1) ** a
+    return np.asarray(1.0 + scale * (train.counts + b) ** -a, dtype=np.float64)
+
+
+def evaluate(
+    ranked: npt.ArrayLike,
+    targets: Sequence[Sequence[int]],
+    ks: Sequence[int] = (1, 3, 5, 10, 100),
+    train_frequency: TrainFrequency | None = None,
+    accepted: npt.ArrayLike | None = None,
+    propensity: str | tuple[float, float] = "default",
+) -> dict[str, Any]:
+    """Judge rankings.
+
+    - `ranked` int [queries, ranks]: label indices from best to worst; -1 pads rankings that end early.
+    - `targets`: the right labels of each query, as label indices.
+    - `ks`: the cut-offs, each at most `ranks`.
+    - `train_frequency` brings PSP@k and `bands`; without it they are None.
+    - `accepted` bool [queries, ranks]: which ranked labels are in the predicted set (their probability passed the
+      threshold). It brings F1_micro and F1_macro; without it they are None. F1_macro is the mean over the labels that
+      are right for, or predicted for, at least one query.
+    - `propensity`: a key of `PROPENSITY`, or (A, B).
+
+    Returns "queries", then for each k "P@k", "nDCG@k", "R@k", "PSP@k", "coverage@k"; "F1_micro", "F1_macro"; and
+    "bands": {name: {"labels": those right for some query, "positives": their (query, label) pairs, "P@k": what the
+    band's hits add to P@k, so that the bands sum to it, "R@k": the share of the positives that was found}}.
+
+    Raises ValueError where shapes do not agree, a k is out of range, or a ranking names a label twice.
+    """
+    ranking = np.asarray(ranked, dtype=np.int64)
+    truth = _Truth.of(targets)
+    _check(ranking, truth, ks)
+    if train_frequency is not None and len(train_frequency.counts) <= truth.label.max(initial=-1):
+        raise ValueError(f"train_frequency counts {len(train_frequency.counts)} labels, the targets name more")
+    hits = truth.holds(ranking)
+    result: dict[str, Any] = {"queries": len(targets)}
+    weights = None
+    if train_frequency is not None:
+        a, b = PROPENSITY[propensity] if isinstance(propensity, str) else propensity
+        weights = inverse_propensity(train_frequency, a, b)
+    for k in ks:
+        result |= _at(k, ranking[:, :k], hits[:, :k], truth, weights)
+    result |= _set_f1(ranking, hits, truth, accepted)
+    result["bands"] = None
+    if train_frequency is not None:
+        result["bands"] = _bands(ranking, hits, truth, train_frequency.counts, ks)
+    return result
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The right (query, label) pairs, flat and sorted: `query` and `label` [pairs]; `sizes` [queries]."""
+
+    query: Ints
+    label: Ints
+    sizes: Ints
+
+    @classmethod
+    def of(cls, targets: Sequence[Sequence[int]]) -> _Truth:
+        unique = [sorted(set(labels)) for labels in targets]
+        sizes = np.array([len(labels) for labels in unique], dtype=np.int64)
+        label = np.array([label for labels in unique for label in labels], dtype=np.int64)
+        if label.size and label.min() < 0:
+            raise ValueError("targets must not be negative")
+        return cls(np.repeat(np.arange(len(unique)), sizes), label, sizes)
+
+    def holds(self, ranking: Ints) -> Bools:
+        """Whether each ranked label is right for its query: bool [queries, ranks]; padding never is."""
+        stride = 1 + max(self.label.max(initial=0), ranking.max(initial=0))
+        rows = np.arange(len(ranking))[:, None] * stride
+        found = np.isin(rows + ranking, self.query * stride + self.label)
+        return np.asarray(found & (ranking >= 0), dtype=np.bool_)
+
+
+def _check(ranking: Ints, truth: _Truth, ks: Sequence[int]) -> None:
+    if ranking.ndim != 2 or len(ranking) != len(truth.sizes):
+        raise ValueError(f"rankings of shape {ranking.shape} do not fit {len(truth.sizes)} queries")
+    if not len(ranking):
+        raise ValueError("there are no queries to judge")
+    if not ks or min(ks) < 1 or max(ks) > ranking.shape[1]:
+        raise ValueError(f"each k must lie in 1..{ranking.shape[1]}, the ranks given; pad shorter rankings with -1")
+    if ranking.min() < -1:
+        raise ValueError("ranked labels must be indices from 0, or -1 for padding")
+    ordered = np.sort(ranking, axis=1)
+    if bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any()):
+        raise ValueError("a ranking names a label twice")
+
+
+def _at(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Floats | None) -> dict[str, float | None]:
+    found = hits.sum(axis=1)
+    discounts = 1.0 / np.log2(np.arange(k) + 2)
+    best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(truth.sizes, k)]
+    gains = (hits * discounts).sum(axis=1)
+    reached = np.unique(ranking[hits]).size
+    return {
+        f"P@{k}": _percent(found.mean() / k),
+        f"nDCG@{k}": _percent(_ratios(gains, best).mean()),
+        f"R@{k}": _percent(_ratios(found, truth.sizes).mean()),
+        f"PSP@{k}": None if weights is None else _percent(_weighted_precision(k, ranking, hits, truth, weights)),
+        f"coverage@{k}": _percent(reached / max(np.unique(truth.label).size, 1)),
+    }
+
+
+def _weighted_precision(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Floats) -> float:
+    earned = weights[ranking[hits]].sum()
+    # the best ranking puts each query's heaviest right labels first
+    heaviest = np.lexsort((-weights[truth.label], truth.query))
+    first = np.cumsum(truth.sizes) - truth.sizes
+    rank = np.arange(len(heaviest)) - first[truth.query]
+    possible = weights[truth.label[heaviest[rank < k]]].sum()
+    return float(earned / possible) if possible else 0.0
+
+
+def _set_f1(ranking: Ints, hits: Bools, truth: _Truth, accepted: npt.ArrayLike | None) -> dict[str, float | None]:
+    if accepted is None:
+        return {"F1_micro": None, "F1_macro": None}
+    mask = np.asarray(accepted, dtype=np.bool_)
+    if mask.shape != ranking.shape:
+        raise ValueError(f"accepted has shape {mask.shape}, the rankings {ranking.shape}")
+    mask = mask & (ranking >= 0)
+    size = 1 + int(max(truth.label.max(initial=0), ranking.max(initial=0)))
+    right = np.bincount(ranking[mask & hits], minlength=size)
+    # predicted + actual = 2 tp + fp + fn, so that F1 = 2 tp / both
+    both = np.bincount(ranking[mask], minlength=size) + np.bincount(truth.label, minlength=size)
+    involved = both > 0
+    micro = 2 * right.sum() / max(both.sum(), 1)
+    macro = (2 * right[involved] / both[involved]).mean() if involved.any() else 0.0
+    return {"F1_micro": _percent(micro), "F1_macro": _percent(macro)}
+
+
+def _bands(ranking: Ints, hits: Bools, truth: _Truth, counts: Ints, ks: Sequence[int]) -> dict[str, dict[str, Any]]:
+    bands: dict[str, dict[str, Any]] = {}
+    for name, fewest, most in BANDS:
+        member = (counts >= fewest) & (counts <= (most if most is not None else counts.max(initial=0)))
+        of_band = member[truth.label]
+        found = hits.copy()
+        found[hits] = member[ranking[hits]]
+        positives = int(of_band.sum())
+        band: dict[str, Any] = {"labels": int(np.unique(truth.label[of_band]).size), "positives": positives}
+        for k in ks:
+            hits_in_band = int(found[:, :k].sum())
+            band[f"P@{k}"] = _percent(hits_in_band / (k * len(ranking)))
+            band[f"R@{k}"] = _percent(hits_in_band / positives) if positives else None
+        bands[name] = band
+    return bands
+
+
+def _ratios(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> Floats:
+    """Element by element, 0 where the denominator is 0."""
+    safe = np.where(denominators > 0, denominators, 1)
+    return np.asarray(np.where(denominators > 0, numerators / safe, 0.0), dtype=np.float64)
+
+
+def _percent(share: Any) -> float:
+    return 100.0 * float(share)
