@@ -232,9 +232,10 @@ uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t s
     for (uint32_t block = 0; block < blocks; block++) {
         score_block(codes + (size_t)block * code_bytes * EXL__SCAN_BLOCK, code_bytes, tables, s.chosen.minimum,
                     s.block_scores, above);
-        uint32_t here = rows - block * EXL__SCAN_BLOCK; /* the last block's padding is not a candidate */
-        for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64 && here < (word + 1) * 64; word++)
-            above[word] &= here <= word * 64 ? 0 : ((uint64_t)1 << (here - word * 64)) - 1;
+        uint32_t here = rows - block * EXL__SCAN_BLOCK;
+        if (here < EXL__SCAN_BLOCK) /* the last block's padding is no candidate */
+            for (uint32_t word = here / 64; word < EXL__SCAN_BLOCK / 64; word++)
+                above[word] &= word == here / 64 ? ((uint64_t)1 << here % 64) - 1 : 0;
         selection_push(&s.chosen, block * EXL__SCAN_BLOCK, s.block_scores, above);
     }
     selection_cut(&s.chosen);
