@@ -1,0 +1,237 @@
+/* bundle.c: exl_bundle_open and what can be asked of a bundle without a session. */
+#include "bundle.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "memory.h"
+#include "options.h"
+
+/* ---- options ------------------------------------------------------------------------------------------------- */
+
+exl_status exl__take_options(void *ours, size_t our_bytes, const void *theirs, size_t their_bytes, exl__error *error) {
+    const uint8_t *bytes = theirs;
+
+    if (their_bytes < sizeof(size_t) || their_bytes > 4096)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "struct_size must be set with sizeof");
+    for (size_t i = our_bytes; i < their_bytes; i++)
+        if (bytes[i] != 0)
+            return exl__fail(error, EXL_BAD_ARGUMENT, "the options use a field that this library, %s, does not know",
+                             EXL_VERSION_STRING);
+    memcpy(ours, theirs, their_bytes < our_bytes ? their_bytes : our_bytes);
+    return EXL_OK;
+}
+
+void exl__give_struct(void *theirs, size_t their_bytes, const void *ours, size_t our_bytes) {
+    size_t shared = their_bytes < our_bytes ? their_bytes : our_bytes;
+
+    if (shared > sizeof(size_t)) /* struct_size itself stays the caller's */
+        memcpy((uint8_t *)theirs + sizeof(size_t), (const uint8_t *)ours + sizeof(size_t), shared - sizeof(size_t));
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
+
+static const char *const INPUT_NAMES[EXL__VOCABULARY_OF_INPUTS] = {
+    "input_ids", "attention_mask", "token_states", "query_vector", "label_vectors", "screening_scores", "label_tokens"};
+
+static exl__port input_port(int input) {
+    exl__port port = {INPUT_NAMES[input], EXL__F32, 3};
+
+    if (input == EXL__INPUT_IDS || input == EXL__ATTENTION_MASK || input == EXL__LABEL_TOKENS)
+        port.type = EXL__I64;
+    if (input == EXL__INPUT_IDS || input == EXL__ATTENTION_MASK || input == EXL__QUERY_VECTOR)
+        port.rank = 2;
+    return port;
+}
+
+static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int graph_kind, int weights_kind,
+                             uint32_t inputs, exl__graph **graph, exl__error *error) {
+    exl__tensor *weights = NULL;
+    exl_status status;
+
+    source->bytes = bundle->sections[graph_kind].bytes;
+    source->length = (size_t)bundle->sections[graph_kind].length;
+    for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
+        if (inputs >> input & 1)
+            source->inputs[source->input_count++] = input_port(input);
+    status = exl__weights_read(&bundle->allocator, &bundle->sections[weights_kind], source->role, &weights,
+                               &source->weight_count, error);
+    source->weights = weights;
+    if (status == EXL_OK)
+        status = bundle->engine->open_graph(bundle->engine_state, source, graph, error);
+    exl__release(&bundle->allocator, weights, source->weight_count, sizeof *weights);
+    return status;
+}
+
+static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl__error *error) {
+    const exl__parameters *p = &bundle->parameters;
+    exl__graph_source screener = {.role = "screener", .outputs = {{"query_vector", EXL__F32, 2}, {"token_states", EXL__F32, 3}}};
+    exl__graph_source reasoner = {.role = "reasoner", .outputs = {{"logits", EXL__F32, 2}}, .output_count = 1};
+    exl_status status;
+
+    screener.output_count = p->screener_outputs & 2u ? 2 : 1;
+    bundle->engine = &exl__engine_ort;
+    status = bundle->engine->open(&bundle->allocator, options->engine_library, options->threads ? options->threads : 1,
+                                  &bundle->engine_state, error);
+    if (status == EXL_OK)
+        status = open_graph(bundle, &screener, EXL__SCREENER_GRAPH, EXL__SCREENER_WEIGHTS, p->screener_inputs,
+                            &bundle->screener, error);
+    if (status == EXL_OK)
+        status = open_graph(bundle, &reasoner, EXL__REASONER_GRAPH, EXL__REASONER_WEIGHTS, p->reasoner_inputs,
+                            &bundle->reasoner, error);
+    return status;
+}
+
+static exl_status check_options(const exl_open_options *options, exl__error *error) {
+    const exl_allocator *allocator = options->allocator;
+
+    if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
+                         EXL_VERSION_STRING);
+    if (options->threads > 1024)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "threads is %u, at most 1024 are allowed", options->threads);
+    if (allocator && (!allocator->allocate || !allocator->release))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "the allocator lacks a function");
+    return EXL_OK;
+}
+
+static exl_status open_bundle(const char *path, const exl_open_options *options, exl_bundle **out, exl__error *error) {
+    const exl_allocator *allocator = options->allocator ? options->allocator : &exl__default_allocator;
+    exl_bundle *bundle = exl__allocate(allocator, 1, sizeof *bundle);
+    exl_status status;
+
+    if (!bundle)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
+    bundle->allocator = *allocator;
+    bundle->isa = options->flags & EXL_OPEN_SCALAR ? EXL__SCALAR : exl__isa_best();
+    status = exl__file_open(path, &bundle->file, error);
+    if (status == EXL_OK)
+        status = exl__bundle_read(bundle, (options->flags & EXL_OPEN_VERIFY) != 0, error);
+    if (status == EXL_OK && !(options->flags & EXL_OPEN_NO_ENGINE))
+        status = open_engine(bundle, options, error);
+    if (status == EXL_OK)
+        *out = bundle;
+    else
+        exl_bundle_close(bundle);
+    return status;
+}
+
+exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle) {
+    exl_open_options known = {0};
+    exl__error error = {""};
+    exl_status status = EXL_OK;
+
+    if (!bundle)
+        return EXL_BAD_ARGUMENT;
+    *bundle = NULL;
+    if (options)
+        status = exl__take_options(&known, sizeof known, options, options->struct_size, &error);
+    if (status == EXL_OK && !path)
+        status = exl__fail(&error, EXL_BAD_ARGUMENT, "the path is null");
+    if (status == EXL_OK)
+        status = check_options(&known, &error);
+    if (status == EXL_OK)
+        status = open_bundle(path, &known, bundle, &error);
+    if (known.error && known.error_bytes > 0)
+        snprintf(known.error, known.error_bytes, "%s", error.text);
+    return status;
+}
+
+void exl_bundle_close(exl_bundle *bundle) {
+    exl_allocator allocator;
+
+    if (!bundle)
+        return;
+    allocator = bundle->allocator;
+    if (bundle->engine && bundle->engine_state) {
+        bundle->engine->close_graph(bundle->engine_state, bundle->reasoner);
+        bundle->engine->close_graph(bundle->engine_state, bundle->screener);
+        bundle->engine->close(bundle->engine_state);
+    }
+    exl__file_close(&bundle->file);
+    exl__release(&allocator, bundle, 1, sizeof *bundle);
+}
+
+/* ---- questions ----------------------------------------------------------------------------------------------- */
+
+exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) {
+    exl_bundle_info known = {0};
+
+    if (!bundle || !info || info->struct_size < sizeof(size_t))
+        return EXL_BAD_ARGUMENT;
+    known.labels = bundle->parameters.labels;
+    known.rows = bundle->parameters.rows;
+    known.dims = bundle->parameters.dims;
+    known.shortlist = bundle->parameters.shortlist;
+    known.max_tokens = bundle->parameters.max_tokens;
+    known.format_major = bundle->format_major;
+    known.format_minor = bundle->format_minor;
+    known.file_bytes = bundle->file.length;
+    known.threshold = bundle->calibration.threshold;
+    known.engine = "ort"; /* the parameters allow no other */
+    known.kernel = exl__isa_name(bundle->isa);
+    known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
+    known.manifest_bytes = (size_t)bundle->sections[EXL__MANIFEST].length;
+    exl__give_struct(info, info->struct_size, &known, sizeof known);
+    return EXL_OK;
+}
+
+exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer, size_t buffer_bytes,
+                     size_t *bytes) {
+    int result;
+
+    if (!bundle || !bytes || (!buffer && buffer_bytes > 0) || (field != EXL_LABEL_ID && field != EXL_LABEL_TEXT))
+        return EXL_BAD_ARGUMENT;
+    *bytes = 0;
+    if (label >= bundle->parameters.labels)
+        return EXL_NO_SUCH_LABEL;
+    result = exl__strings_get(field == EXL_LABEL_ID ? &bundle->ids : &bundle->texts, label, buffer,
+                              buffer_bytes > 0 ? buffer_bytes - 1 : 0, bytes);
+    if (result == EXL__STRINGS_MALFORMED)
+        return EXL_BUNDLE_CORRUPT;
+    if (buffer_bytes > 0)
+        buffer[*bytes < buffer_bytes ? *bytes : buffer_bytes - 1] = '\0';
+    return result == EXL__STRINGS_TOO_SMALL || buffer_bytes == 0 ? EXL_BUFFER_TOO_SMALL : EXL_OK;
+}
+
+exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
+    char buffer[512], *candidate = buffer;
+    exl_status status = EXL_NO_SUCH_LABEL;
+
+    if (!bundle || !label || (!id && id_bytes > 0))
+        return EXL_BAD_ARGUMENT;
+    if (id_bytes > bundle->ids.longest_bytes)
+        return EXL_NO_SUCH_LABEL;
+    if (id_bytes > sizeof buffer && !(candidate = exl__allocate_scratch(&bundle->allocator, id_bytes, 1)))
+        return EXL_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < bundle->parameters.labels && status == EXL_NO_SUCH_LABEL; i++) {
+        size_t bytes = 0;
+        int result = exl__strings_get(&bundle->ids, i, candidate, id_bytes > 0 ? id_bytes : 1, &bytes);
+        if (result == EXL__STRINGS_MALFORMED)
+            status = EXL_BUNDLE_CORRUPT;
+        else if (result == EXL__STRINGS_OK && bytes == id_bytes && memcmp(candidate, id, id_bytes) == 0)
+            *label = i, status = EXL_OK;
+    }
+    if (candidate != buffer)
+        exl__release(&bundle->allocator, candidate, id_bytes, 1);
+    return status;
+}
+
+exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
+                        size_t *count) {
+    size_t most;
+
+    if (!bundle || !count || (!text && text_bytes > 0) || (!ids && capacity > 0))
+        return EXL_BAD_ARGUMENT;
+    *count = 0;
+    if (!exl__utf8_valid(text, text_bytes))
+        return EXL_INVALID_UTF8;
+    most = bundle->parameters.max_tokens;
+    if (capacity < most) { /* a text of unknown length: only room for max_tokens is surely enough */
+        *count = most;
+        return EXL_BUFFER_TOO_SMALL;
+    }
+    *count = exl__tokenize(&bundle->tokenizer, text, text_bytes, 1, ids, most);
+    return EXL_OK;
+}

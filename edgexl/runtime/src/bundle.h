@@ -1,0 +1,113 @@
+/* bundle.h: an open bundle: the mapped file, what its sections say once they are checked, the engine with both graphs. */
+#ifndef EXL_BUNDLE_H
+#define EXL_BUNDLE_H
+
+#include "edgexl.h"
+#include "engine.h"
+#include "platform.h"
+#include "scan.h"
+#include "status.h"
+#include "strings.h"
+#include "tokenizer.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "bundles are little-endian and are used in place"
+#endif
+
+/* Section kinds, FORMAT.md. */
+enum {
+    EXL__MANIFEST = 1,
+    EXL__PARAMETERS,
+    EXL__TOKENIZER,
+    EXL__SCREENER_GRAPH,
+    EXL__SCREENER_WEIGHTS,
+    EXL__REASONER_GRAPH,
+    EXL__REASONER_WEIGHTS,
+    EXL__CODEBOOK,
+    EXL__COARSE_CODES,
+    EXL__FINE_CODES,
+    EXL__ROW_LABELS,
+    EXL__LABEL_TEXTS,
+    EXL__LABEL_IDS,
+    EXL__CALIBRATION,
+    EXL__GOLDENS,
+    EXL__SECTION_KINDS /* one more than the last */
+};
+
+/* Graph inputs, bit numbers in the parameters. */
+enum {
+    EXL__INPUT_IDS,
+    EXL__ATTENTION_MASK,
+    EXL__TOKEN_STATES,
+    EXL__QUERY_VECTOR,
+    EXL__LABEL_VECTORS,
+    EXL__SCREENING_SCORES,
+    EXL__LABEL_TOKENS,
+    EXL__VOCABULARY_OF_INPUTS
+};
+
+/* The parameters section, field for field. */
+typedef struct exl__parameters {
+    uint32_t struct_bytes;
+    uint32_t engine;
+    uint32_t labels;
+    uint32_t rows;
+    uint32_t dims;
+    uint32_t subspaces;
+    uint32_t subspace_dims;
+    uint32_t fine_dims;
+    uint32_t fine_bits;
+    uint32_t overfetch;
+    uint32_t shortlist;
+    uint32_t max_tokens;
+    uint32_t label_tokens;
+    uint32_t state_dims;
+    uint32_t screener_inputs;
+    uint32_t reasoner_inputs;
+    uint32_t screener_outputs;
+    uint32_t vocabulary;
+    uint8_t label_set_sha256[32];
+    uint8_t reserved[56];
+} exl__parameters;
+
+typedef struct exl__section {
+    const uint8_t *bytes; /* null when the bundle has no such section */
+    uint64_t length;
+} exl__section;
+
+typedef struct exl__calibration {
+    uint32_t input; /* 1: the logit; 2: the logit less the log of the sum of the shortlist's exponentials */
+    uint32_t knots;
+    float threshold;
+    const float *x, *p; /* [knots] */
+} exl__calibration;
+
+struct exl_bundle {
+    exl_allocator allocator;
+    exl__file file;
+    uint16_t format_major, format_minor;
+    exl__section sections[EXL__SECTION_KINDS];
+    exl__parameters parameters;
+    exl__calibration calibration;
+    exl__tokenizer tokenizer;
+    exl__strings texts, ids;
+    const uint32_t *alias_start;  /* [rows - labels + 1], into alias_labels; null without aliases */
+    const uint32_t *alias_labels;
+    uint32_t most_alias_labels; /* of one alias row */
+    exl__isa isa;
+    const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */
+    exl__engine_state *engine_state;
+    exl__graph *screener, *reasoner;
+};
+
+/* format.c: checks all of the mapped file and fills in everything but the engine. */
+exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error);
+
+/* weights.c: the tensors of a weights section. *tensors comes from the allocator, *count items. */
+exl_status exl__weights_read(const exl_allocator *allocator, const exl__section *section, const char *role,
+                             exl__tensor **tensors, size_t *count, exl__error *error);
+
+/* utf8.c: whether all of the text is UTF-8 (no surrogates, no overlong forms). */
+int exl__utf8_valid(const char *text, size_t text_bytes);
+
+#endif

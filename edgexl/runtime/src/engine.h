@@ -1,0 +1,64 @@
+/* engine.h: what executes the two graphs. The pipeline knows engines by this table alone; `ort` is the one there is. */
+#ifndef EXL_ENGINE_H
+#define EXL_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "edgexl.h"
+#include "status.h"
+
+enum { EXL__MAX_RANK = 4, EXL__MAX_INPUTS = 7, EXL__MAX_OUTPUTS = 2 };
+
+/* Element types carry ONNX's TensorProto.DataType numbers. */
+enum { EXL__F32 = 1, EXL__I64 = 7 };
+
+/* A tensor at a graph's boundary, or a weight inside the mapped bundle. The memory is never the engine's. */
+typedef struct exl__tensor {
+    const char *name; /* NUL-terminated */
+    const void *data;
+    uint64_t data_bytes;
+    uint32_t type;
+    uint32_t rank;
+    int64_t dims[EXL__MAX_RANK];
+} exl__tensor;
+
+/* A name and type that a graph must declare, no more and no fewer. */
+typedef struct exl__port {
+    const char *name;
+    uint32_t type;
+    uint32_t rank;
+} exl__port;
+
+typedef struct exl__graph_source {
+    const char *role; /* "screener" or "reasoner", for messages */
+    const uint8_t *bytes;
+    size_t length;
+    const exl__tensor *weights;
+    size_t weight_count;
+    exl__port inputs[EXL__MAX_INPUTS], outputs[EXL__MAX_OUTPUTS];
+    size_t input_count, output_count;
+} exl__graph_source;
+
+typedef struct exl__engine_state exl__engine_state; /* one a bundle */
+typedef struct exl__graph exl__graph;               /* one a graph, shared by threads */
+
+typedef struct exl__engine {
+    const char *name;
+    /* library: a path, or null for the engine's own search. threads: 1 or more. */
+    exl_status (*open)(const exl_allocator *allocator, const char *library, uint32_t threads, exl__engine_state **state,
+                       exl__error *error);
+    void (*close)(exl__engine_state *state);
+    /* The bytes and weights must stay in place until close_graph; they are used there and then, not copied. */
+    exl_status (*open_graph)(exl__engine_state *state, const exl__graph_source *source, exl__graph **graph,
+                             exl__error *error);
+    void (*close_graph)(exl__engine_state *state, exl__graph *graph);
+    /* All of the graph's inputs, and those outputs that are wanted, of exactly the shape that the graph gives: they are
+     * written in place. Threads may run one graph at the same time. Allocates nothing through our allocator. */
+    exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count, const exl__tensor *outputs,
+                      size_t output_count, exl__error *error);
+} exl__engine;
+
+extern const exl__engine exl__engine_ort;
+
+#endif

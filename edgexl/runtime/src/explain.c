@@ -1,0 +1,86 @@
+/* explain.c: a label's way through both stages. */
+#include <string.h>
+
+#include "options.h"
+#include "rescore.h"
+#include "session.h"
+
+enum { CHUNK_ROWS = 256 };
+
+/* Whether a label that scores so stands before the one asked about. */
+static int is_ahead(float score, uint32_t label, float than_score, uint32_t than_label) {
+    return score > than_score || (score == than_score && label < than_label);
+}
+
+/* Marks the label as ahead; 1 when it was not marked yet. Without aliases a label comes by once. */
+static uint32_t mark(exl_session *s, uint32_t label) {
+    uint64_t bit = (uint64_t)1 << label % 64;
+
+    if (!s->seen)
+        return 1;
+    if (s->seen[label / 64] & bit)
+        return 0;
+    s->seen[label / 64] |= bit;
+    return 1;
+}
+
+/* How many labels come before this one, by the fine score of their best row, over the whole index. */
+static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
+    const exl_bundle *bundle = s->bundle;
+    const exl__parameters *p = &bundle->parameters;
+    uint32_t ahead = 0, rows[CHUNK_ROWS];
+    float scores[CHUNK_ROWS];
+
+    if (s->seen)
+        memset(s->seen, 0, ((size_t)p->labels + 63) / 64 * sizeof *s->seen);
+    for (uint32_t from = 0; from < p->rows; from += CHUNK_ROWS) {
+        uint32_t count = p->rows - from < CHUNK_ROWS ? p->rows - from : CHUNK_ROWS;
+
+        for (uint32_t i = 0; i < count; i++)
+            rows[i] = from + i;
+        exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, rows, count, p->fine_dims, p->fine_bits,
+                          s->query_codes, s->query_unit, scores);
+        for (uint32_t i = 0; i < count; i++) {
+            if (rows[i] < p->labels) {
+                if (is_ahead(scores[i], rows[i], score, label))
+                    ahead += mark(s, rows[i]);
+                continue;
+            }
+            for (uint32_t a = bundle->alias_start[rows[i] - p->labels]; a < bundle->alias_start[rows[i] - p->labels + 1]; a++)
+                if (is_ahead(scores[i], bundle->alias_labels[a], score, label))
+                    ahead += mark(s, bundle->alias_labels[a]);
+        }
+    }
+    return ahead;
+}
+
+exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
+                       exl_explanation *explanation) {
+    exl_explanation known = {0};
+    float own, alias;
+    exl_status status;
+
+    if (!session || !explanation || explanation->struct_size < sizeof(size_t))
+        return EXL_BAD_ARGUMENT;
+    if (label >= session->bundle->parameters.labels)
+        return exl__fail(&session->error, EXL_NO_SUCH_LABEL, "there is no label %u, the bundle has %u", label,
+                         session->bundle->parameters.labels);
+    status = exl__run_stages(session, text, text_bytes);
+    if (status != EXL_OK)
+        return status;
+    exl__label_scores(session->bundle, label, session->query_codes, session->query_unit, &own, &alias);
+    known.label = label;
+    known.screening_score = own > alias ? own : alias;
+    known.screening_rank = labels_ahead(session, label, known.screening_score) + 1;
+    for (uint32_t i = 0; i < session->shortlist; i++) {
+        uint32_t n = session->order[i].index;
+        if (session->labels[n] != label)
+            continue;
+        known.shortlisted = 1;
+        known.reasoner_rank = i + 1;
+        known.logit = session->logits[n];
+        known.probability = exl__probability(session, known.logit);
+    }
+    exl__give_struct(explanation, explanation->struct_size, &known, sizeof known);
+    return EXL_OK;
+}

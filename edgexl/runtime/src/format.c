@@ -1,0 +1,328 @@
+/* format.c: reads a bundle as FORMAT.md has it, and refuses every file that is not exactly so.
+ *
+ * Order: header, section table, hashes, then each section; nothing is used before it is checked, and every size is
+ * checked against what remains, in 64 bits, so that no sum can wrap.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "bundle.h"
+#include "rescore.h"
+#include "sha256.h"
+
+enum { HEADER_BYTES = 64, ENTRY_BYTES = 64, ALIGNMENT_BYTES = 16384, MOST_SECTIONS = 64, MAJOR = 1, MINOR = 0 };
+
+static const uint8_t MAGIC[8] = {0x89, 'E', 'X', 'L', '\r', '\n', 0x1a, '\n'};
+
+static const struct {
+    const char *name;
+    int hashed_at_open; /* small, or parsed by an engine; the others are safe with any bytes */
+    int required;
+} SECTIONS[EXL__SECTION_KINDS] = {
+    [EXL__MANIFEST] = {"manifest", 1, 1},
+    [EXL__PARAMETERS] = {"parameters", 1, 1},
+    [EXL__TOKENIZER] = {"tokenizer", 1, 1},
+    [EXL__SCREENER_GRAPH] = {"screener_graph", 1, 1},
+    [EXL__SCREENER_WEIGHTS] = {"screener_weights", 0, 1},
+    [EXL__REASONER_GRAPH] = {"reasoner_graph", 1, 1},
+    [EXL__REASONER_WEIGHTS] = {"reasoner_weights", 0, 1},
+    [EXL__CODEBOOK] = {"codebook", 1, 1},
+    [EXL__COARSE_CODES] = {"coarse_codes", 0, 1},
+    [EXL__FINE_CODES] = {"fine_codes", 0, 1},
+    [EXL__ROW_LABELS] = {"row_labels", 1, 0},
+    [EXL__LABEL_TEXTS] = {"label_texts", 0, 1},
+    [EXL__LABEL_IDS] = {"label_ids", 0, 1},
+    [EXL__CALIBRATION] = {"calibration", 1, 1},
+    [EXL__GOLDENS] = {"goldens", 0, 0},
+};
+
+static uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
+static uint32_t get32(const uint8_t *at) { return get16(at) | (uint32_t)get16(at + 2) << 16; }
+static uint64_t get64(const uint8_t *at) { return get32(at) | (uint64_t)get32(at + 4) << 32; }
+
+static int all_zero(const uint8_t *bytes, uint64_t length) {
+    uint8_t any = 0;
+    for (uint64_t i = 0; i < length; i++)
+        any |= bytes[i];
+    return any == 0;
+}
+
+/* ---- header and table ---------------------------------------------------------------------------------------- */
+
+static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl__error *error) {
+    const uint8_t *header = bundle->file.bytes;
+    uint64_t length = bundle->file.length;
+    uint8_t digest[32];
+    exl__sha256 hash;
+
+    if (length < sizeof MAGIC || memcmp(header, MAGIC, sizeof MAGIC) != 0)
+        return exl__fail(error, EXL_NOT_A_BUNDLE, "the file does not begin as an edgexl bundle does");
+    if (length < HEADER_BYTES)
+        return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its header");
+    bundle->format_major = get16(header + 8);
+    bundle->format_minor = get16(header + 10);
+    if (bundle->format_major > MAJOR)
+        return exl__fail(error, EXL_VERSION_TOO_NEW, "the bundle has format %u.%u, this library reads up to %d.%d: update it",
+                         bundle->format_major, bundle->format_minor, MAJOR, MINOR);
+    *section_count = get32(header + 12);
+    if (bundle->format_major < MAJOR || *section_count < 1 || *section_count > MOST_SECTIONS ||
+        get32(header + 24) != ALIGNMENT_BYTES || get32(header + 28) != 0)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the header holds a value that the format forbids");
+    if (get64(header + 16) != length)
+        return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file has %llu bytes, its header says %llu: copy it again",
+                         (unsigned long long)length, (unsigned long long)get64(header + 16));
+    if (length < HEADER_BYTES + (uint64_t)*section_count * ENTRY_BYTES)
+        return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its section table");
+    exl__sha256_init(&hash);
+    exl__sha256_update(&hash, header + HEADER_BYTES, (size_t)*section_count * ENTRY_BYTES);
+    exl__sha256_final(&hash, digest);
+    if (memcmp(digest, header + 32, sizeof digest) != 0)
+        return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section table does not match its hash");
+    return EXL_OK;
+}
+
+/* One entry, of which `end` is where the bytes before it end; moves `end` on. */
+static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t *kind_before, uint64_t *end,
+                              exl__error *error) {
+    uint32_t kind = get32(entry);
+    uint64_t offset = get64(entry + 8), length = get64(entry + 16), file_bytes = bundle->file.length;
+    uint64_t expected = (*end + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; /* *end <= file length < 2^63 */
+
+    if (kind <= *kind_before)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u stands after kind %u", kind, *kind_before);
+    if (kind >= EXL__SECTION_KINDS && bundle->format_minor <= MINOR)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u is not known", kind);
+    if (get32(entry + 4) != 0 || get64(entry + 56) != 0)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u sets reserved fields", kind);
+    if (offset != expected || length == 0 || offset > file_bytes || length > file_bytes - offset)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u does not lie where it must", kind);
+    if (!all_zero(bundle->file.bytes + *end, offset - *end))
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "there are hidden bytes before section kind %u", kind);
+    if (kind < EXL__SECTION_KINDS) {
+        bundle->sections[kind].bytes = bundle->file.bytes + offset;
+        bundle->sections[kind].length = length;
+    }
+    *kind_before = kind;
+    *end = offset + length;
+    return EXL_OK;
+}
+
+static exl_status check_table(exl_bundle *bundle, uint32_t section_count, exl__error *error) {
+    uint64_t end = HEADER_BYTES + (uint64_t)section_count * ENTRY_BYTES;
+    uint32_t kind = 0;
+
+    for (uint32_t i = 0; i < section_count; i++) {
+        exl_status status = check_entry(bundle, bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES, &kind, &end, error);
+        if (status != EXL_OK)
+            return status;
+    }
+    if (end != bundle->file.length)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "there are bytes behind the last section");
+    for (kind = 1; kind < EXL__SECTION_KINDS; kind++)
+        if (SECTIONS[kind].required && !bundle->sections[kind].bytes)
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the bundle has no %s section", SECTIONS[kind].name);
+    return EXL_OK;
+}
+
+/* ---- hashes -------------------------------------------------------------------------------------------------- */
+
+/* Large sections are read, not mapped in: hashing must not cost the memory of what it looks at. */
+static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl__error *error) {
+    uint64_t offset = get64(entry + 8), left = get64(entry + 16);
+    uint32_t kind = get32(entry);
+    uint8_t chunk[16384], digest[32];
+    exl__sha256 hash;
+
+    exl__sha256_init(&hash);
+    while (left > 0) {
+        size_t take = left < sizeof chunk ? (size_t)left : sizeof chunk;
+        exl_status status = exl__file_read(&bundle->file, offset, chunk, take, error);
+        if (status != EXL_OK)
+            return status;
+        exl__sha256_update(&hash, chunk, take);
+        offset += take, left -= take;
+    }
+    exl__sha256_final(&hash, digest);
+    if (memcmp(digest, entry + 24, sizeof digest) != 0)
+        return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section %s does not match its hash: copy the bundle again",
+                         kind < EXL__SECTION_KINDS ? SECTIONS[kind].name : "of an unknown kind");
+    return EXL_OK;
+}
+
+static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl__error *error) {
+    for (uint32_t i = 0; i < section_count; i++) {
+        const uint8_t *entry = bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES;
+        uint32_t kind = get32(entry);
+        exl_status status = EXL_OK;
+
+        if (verify || (kind < EXL__SECTION_KINDS && SECTIONS[kind].hashed_at_open))
+            status = check_hash(bundle, entry, error);
+        if (status != EXL_OK)
+            return status;
+    }
+    return EXL_OK;
+}
+
+/* ---- parameters ---------------------------------------------------------------------------------------------- */
+
+/* The limits of FORMAT.md, in its order; null when all are kept, else the name of the first field that breaks one. */
+static const char *forbidden_parameter(const exl__parameters *p) {
+    const uint32_t token_inputs = 1u << EXL__INPUT_IDS | 1u << EXL__ATTENTION_MASK;
+    const uint32_t all_inputs = (1u << EXL__VOCABULARY_OF_INPUTS) - 1;
+
+    if (p->struct_bytes < sizeof *p) return "struct_bytes";
+    if (p->engine != 1) return "engine";
+    if (p->labels < 1 || p->labels > INT32_MAX) return "labels";
+    if (p->rows < p->labels || p->rows > INT32_MAX) return "rows";
+    if (p->dims < 8 || p->dims > 4096) return "dims";
+    if (p->subspaces < 2 || p->subspaces > 256 || p->subspaces % 2) return "subspaces";
+    if (p->subspace_dims < 1 || p->subspace_dims > 64) return "subspace_dims";
+    if (p->dims != p->subspaces * p->subspace_dims) return "dims";
+    if (p->fine_dims < 2 || p->fine_dims > p->dims || p->fine_dims % 2) return "fine_dims";
+    if (p->fine_bits != 4 && p->fine_bits != 8) return "fine_bits";
+    if (p->shortlist < 1 || p->shortlist > 4096 || p->shortlist > p->labels) return "shortlist";
+    if (p->overfetch < p->shortlist || p->overfetch > 16384) return "overfetch";
+    if (p->max_tokens < 3 || p->max_tokens > 8192) return "max_tokens";
+    if (p->label_tokens > 64 || !p->label_tokens != !(p->reasoner_inputs >> EXL__LABEL_TOKENS & 1)) return "label_tokens";
+    if (p->state_dims > 8192 || !p->state_dims != !(p->reasoner_inputs >> EXL__TOKEN_STATES & 1)) return "state_dims";
+    if (p->screener_inputs == 0 || (p->screener_inputs & ~token_inputs)) return "screener_inputs";
+    if (p->reasoner_inputs == 0 || (p->reasoner_inputs & ~all_inputs)) return "reasoner_inputs";
+    if ((p->screener_outputs & ~3u) || !(p->screener_outputs & 1u)) return "screener_outputs";
+    if (p->state_dims && !(p->screener_outputs & 2u)) return "screener_outputs";
+    if (p->vocabulary < 1 || p->vocabulary > 1u << 24) return "vocabulary";
+    if (!all_zero(p->reserved, sizeof p->reserved)) return "reserved";
+    return NULL;
+}
+
+static exl_status read_parameters(exl_bundle *bundle, exl__error *error) {
+    const exl__section *section = &bundle->sections[EXL__PARAMETERS];
+    const char *field;
+
+    _Static_assert(sizeof(exl__parameters) == 160, "FORMAT.md");
+    if (section->length < sizeof bundle->parameters)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section is too short");
+    memcpy(&bundle->parameters, section->bytes, sizeof bundle->parameters);
+    if (bundle->parameters.struct_bytes != section->length)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section does not have the size that it states");
+    if (bundle->format_minor <= MINOR && section->length != sizeof bundle->parameters)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section is too long");
+    field = forbidden_parameter(&bundle->parameters);
+    if (field)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameter %s is outside of its limits", field);
+    return EXL_OK;
+}
+
+/* ---- index sections ------------------------------------------------------------------------------------------ */
+
+static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expected, exl__error *error) {
+    if (bundle->sections[kind].length == expected)
+        return EXL_OK;
+    return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s has %llu bytes, the parameters ask for %llu",
+                     SECTIONS[kind].name, (unsigned long long)bundle->sections[kind].length, (unsigned long long)expected);
+}
+
+static exl_status check_index(const exl_bundle *bundle, exl__error *error) {
+    const exl__parameters *p = &bundle->parameters;
+    const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
+    uint64_t entries = (uint64_t)p->dims * 16; /* subspaces x 16 x subspace_dims */
+    exl_status status = check_length(bundle, EXL__CODEBOOK, entries * 4, error);
+
+    if (status == EXL_OK)
+        status = check_length(bundle, EXL__COARSE_CODES, ((uint64_t)p->rows + 255) / 256 * 256 * (p->subspaces / 2), error);
+    if (status == EXL_OK)
+        status = check_length(bundle, EXL__FINE_CODES, (uint64_t)p->rows * exl__fine_stride(p->fine_dims, p->fine_bits), error);
+    if (status != EXL_OK)
+        return status;
+    for (uint64_t i = 0; i < entries; i++)
+        if (!isfinite(codebook[i]))
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the codebook holds a number that is not finite");
+    return EXL_OK;
+}
+
+static exl_status read_row_labels(exl_bundle *bundle, exl__error *error) {
+    const exl__section *section = &bundle->sections[EXL__ROW_LABELS];
+    const exl__parameters *p = &bundle->parameters;
+    uint64_t aliases = (uint64_t)p->rows - p->labels, words = section->length / 4;
+    const uint32_t *start = (const uint32_t *)(const void *)section->bytes;
+
+    if (!aliases != !section->bytes)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section row_labels is there exactly when there are aliases");
+    if (!aliases)
+        return EXL_OK;
+    if (section->length % 4 != 0 || words < aliases + 1 || start[0] != 0 || start[aliases] != words - aliases - 1)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section row_labels does not have the size that it states");
+    bundle->alias_start = start;
+    bundle->alias_labels = start + aliases + 1;
+    for (uint64_t i = 0; i < aliases; i++) {
+        if (start[i + 1] <= start[i])
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section row_labels is not in order");
+        if (start[i + 1] - start[i] > bundle->most_alias_labels)
+            bundle->most_alias_labels = start[i + 1] - start[i];
+    }
+    for (uint64_t i = 0; i < words - aliases - 1; i++)
+        if (bundle->alias_labels[i] >= p->labels)
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section row_labels names a label that is not there");
+    return EXL_OK;
+}
+
+/* ---- calibration --------------------------------------------------------------------------------------------- */
+
+static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
+    const exl__section *section = &bundle->sections[EXL__CALIBRATION];
+    exl__calibration *c = &bundle->calibration;
+    const uint8_t *at = section->bytes;
+
+    if (section->length < 48)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section is too short");
+    if (memcmp(at, bundle->parameters.label_set_sha256, 32) != 0)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration belongs to another label set");
+    c->input = get32(at + 32);
+    c->knots = get32(at + 36);
+    memcpy(&c->threshold, at + 40, 4);
+    c->x = (const float *)(const void *)(at + 48);
+    c->p = c->x + c->knots;
+    if (c->input < 1 || c->input > 2 || c->knots < 2 || c->knots > 4096 || get32(at + 44) != 0 ||
+        section->length != 48 + (uint64_t)c->knots * 8 || !(c->threshold >= 0 && c->threshold <= 1))
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
+    for (uint32_t i = 0; i < c->knots; i++)
+        if (!isfinite(c->x[i]) || !(c->p[i] >= 0 && c->p[i] <= 1) ||
+            (i > 0 && (!(c->x[i] > c->x[i - 1]) || c->p[i] < c->p[i - 1])))
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "knot %u of the calibration is not in order", i);
+    return EXL_OK;
+}
+
+/* ---- all ----------------------------------------------------------------------------------------------------- */
+
+static exl_status read_strings(exl_bundle *bundle, int kind, exl__strings *strings, exl__error *error) {
+    const exl__section *section = &bundle->sections[kind];
+
+    if (exl__strings_init(strings, section->bytes, (size_t)section->length, bundle->parameters.labels) != 0)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s is not well formed", SECTIONS[kind].name);
+    return EXL_OK;
+}
+
+static exl_status read_tokenizer(exl_bundle *bundle, exl__error *error) {
+    const exl__section *section = &bundle->sections[EXL__TOKENIZER];
+
+    if (exl__tokenizer_init(&bundle->tokenizer, section->bytes, (size_t)section->length) != 0)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section tokenizer is not well formed");
+    if (bundle->tokenizer.vocabulary > bundle->parameters.vocabulary)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the tokenizer gives ids that the graphs do not have");
+    return EXL_OK;
+}
+
+exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error) {
+    uint32_t section_count = 0;
+    exl_status status = check_header(bundle, &section_count, error);
+
+    if (status == EXL_OK) status = check_table(bundle, section_count, error);
+    if (status == EXL_OK) status = check_hashes(bundle, section_count, verify, error);
+    if (status == EXL_OK) status = read_parameters(bundle, error);
+    if (status == EXL_OK) status = check_index(bundle, error);
+    if (status == EXL_OK) status = read_row_labels(bundle, error);
+    if (status == EXL_OK) status = read_calibration(bundle, error);
+    if (status == EXL_OK) status = read_tokenizer(bundle, error);
+    if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);
+    if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_IDS, &bundle->ids, error);
+    return status;
+}

@@ -1,0 +1,42 @@
+#define _POSIX_C_SOURCE 200809L
+
+#include "memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT_BYTES = 64 }; /* a cache line, and the widest vector load */
+
+static void *default_allocate(void *context, size_t bytes) {
+    void *memory = NULL;
+
+    (void)context;
+    return posix_memalign(&memory, ALIGNMENT_BYTES, bytes) == 0 ? memory : NULL;
+}
+
+static void default_release(void *context, void *memory, size_t bytes) {
+    (void)context;
+    (void)bytes;
+    free(memory);
+}
+
+const exl_allocator exl__default_allocator = {NULL, default_allocate, default_release};
+
+void *exl__allocate_scratch(const exl_allocator *allocator, uint64_t count, uint64_t item_bytes) {
+    if (count == 0 || item_bytes == 0 || count > (uint64_t)(SIZE_MAX / 2) / item_bytes)
+        return NULL;
+    return allocator->allocate(allocator->context, (size_t)(count * item_bytes));
+}
+
+void *exl__allocate(const exl_allocator *allocator, uint64_t count, uint64_t item_bytes) {
+    void *memory = exl__allocate_scratch(allocator, count, item_bytes);
+
+    if (memory)
+        memset(memory, 0, (size_t)(count * item_bytes));
+    return memory;
+}
+
+void exl__release(const exl_allocator *allocator, void *memory, uint64_t count, uint64_t item_bytes) {
+    if (memory)
+        allocator->release(allocator->context, memory, (size_t)(count * item_bytes));
+}

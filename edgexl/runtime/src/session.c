@@ -1,0 +1,412 @@
+/* session.c: the pipeline, one function a stage. exl__run_stages is its table of contents. */
+#include "session.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "memory.h"
+#include "options.h"
+#include "rescore.h"
+
+enum { DEFAULT_K = 5, SCRATCH_ALIGNMENT_BYTES = 64 };
+
+/* ---- scratch memory ------------------------------------------------------------------------------------------ */
+
+typedef struct carver {
+    uint8_t *base; /* null in the first pass, which only counts */
+    uint64_t used;
+} carver;
+
+static void *carve(carver *from, uint64_t count, uint64_t item_bytes) {
+    void *piece = from->base ? from->base + from->used : NULL;
+
+    from->used += (count * item_bytes + SCRATCH_ALIGNMENT_BYTES - 1) / SCRATCH_ALIGNMENT_BYTES * SCRATCH_ALIGNMENT_BYTES;
+    return piece;
+}
+
+/* The parameters' limits keep every product far below 2^64. */
+static void carve_session(exl_session *s, carver *from) {
+    const exl__parameters *p = &s->bundle->parameters;
+    exl__shortlist_scratch *list = &s->shortlist_scratch;
+    uint64_t N = p->shortlist, T = p->max_tokens;
+
+    exl__shortlist_capacity(s->bundle, list);
+    s->tokens = carve(from, T + 1, sizeof *s->tokens);
+    s->input_ids = carve(from, T, sizeof *s->input_ids);
+    s->attention_mask = carve(from, T, sizeof *s->attention_mask);
+    s->query_vector = carve(from, p->dims, sizeof *s->query_vector);
+    s->token_states = carve(from, T * p->state_dims, sizeof *s->token_states);
+    s->tables = carve(from, (uint64_t)p->subspaces * 16, sizeof *s->tables);
+    s->scan_scratch = carve(from, exl__scan_scratch_bytes(p->rows, p->subspaces, p->overfetch), 1);
+    s->rows = carve(from, p->overfetch, sizeof *s->rows);
+    s->scan_scores = carve(from, p->overfetch, sizeof *s->scan_scores);
+    s->row_scores = carve(from, p->overfetch, sizeof *s->row_scores);
+    s->query_codes = carve(from, p->fine_dims, sizeof *s->query_codes);
+    list->slots = carve(from, list->slot_count, sizeof *list->slots);
+    list->candidates = carve(from, list->capacity, sizeof *list->candidates);
+    list->missing = carve(from, list->capacity, sizeof *list->missing);
+    list->missing_scores = carve(from, list->capacity, sizeof *list->missing_scores);
+    list->ranked = carve(from, list->capacity, sizeof *list->ranked);
+    s->labels = carve(from, N, sizeof *s->labels);
+    s->screening_scores = carve(from, N * 2, sizeof *s->screening_scores);
+    s->best_scores = carve(from, N, sizeof *s->best_scores);
+    s->label_vectors = carve(from, N * p->dims, sizeof *s->label_vectors);
+    s->piece_ids = carve(from, p->label_tokens, sizeof *s->piece_ids);
+    s->label_tokens = carve(from, N * p->label_tokens, sizeof *s->label_tokens);
+    s->texts = carve(from, N * (s->bundle->texts.longest_bytes + 1ull), 1);
+    s->ids = carve(from, N * (s->bundle->ids.longest_bytes + 1ull), 1);
+    s->logits = carve(from, N, sizeof *s->logits);
+    s->order = carve(from, N, sizeof *s->order);
+    s->predictions = carve(from, N, sizeof *s->predictions);
+    if (s->bundle->alias_start)
+        s->seen = carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
+}
+
+exl_status exl_session_open(exl_bundle *bundle, exl_session **out) {
+    exl_session *session;
+    carver from = {NULL, 0};
+
+    if (!bundle || !out)
+        return EXL_BAD_ARGUMENT;
+    *out = NULL;
+    if (!bundle->engine)
+        return EXL_NO_ENGINE_LOADED;
+    session = exl__allocate(&bundle->allocator, 1, sizeof *session);
+    if (!session)
+        return EXL_OUT_OF_MEMORY;
+    session->bundle = bundle;
+    carve_session(session, &from);
+    session->scratch_bytes = from.used;
+    session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
+    if (!session->scratch) {
+        exl_session_close(session);
+        return EXL_OUT_OF_MEMORY;
+    }
+    from = (carver){session->scratch, 0};
+    carve_session(session, &from);
+    for (uint32_t t = 0; t < bundle->parameters.max_tokens; t++)
+        session->attention_mask[t] = 1; /* one text at a time: there is no padding */
+    *out = session;
+    return EXL_OK;
+}
+
+void exl_session_close(exl_session *session) {
+    const exl_allocator *allocator;
+
+    if (!session)
+        return;
+    allocator = &session->bundle->allocator;
+    exl__release(allocator, session->scratch, session->scratch_bytes, 1);
+    exl__release(allocator, session, 1, sizeof *session);
+}
+
+const char *exl_session_error(const exl_session *session) { return session ? session->error.text : ""; }
+
+/* ---- stages -------------------------------------------------------------------------------------------------- */
+
+static exl_status tokenize(exl_session *s, const char *text, size_t text_bytes) {
+    const exl_bundle *bundle = s->bundle;
+    size_t most = bundle->parameters.max_tokens, count;
+
+    if (!text && text_bytes > 0)
+        return exl__fail(&s->error, EXL_BAD_ARGUMENT, "the text is null");
+    if (!exl__utf8_valid(text, text_bytes))
+        return exl__fail(&s->error, EXL_INVALID_UTF8, "the text is not valid UTF-8");
+    count = exl__tokenize(&bundle->tokenizer, text, text_bytes, 1, s->tokens, most + 1);
+    s->truncated = count > most;
+    if (s->truncated) {
+        count = most;
+        s->tokens[most - 1] = (int32_t)bundle->tokenizer.suffix_id;
+    }
+    if (count <= 2)
+        return exl__fail(&s->error, EXL_EMPTY_TEXT, "the text holds no token");
+    for (size_t t = 0; t < count; t++)
+        s->input_ids[t] = s->tokens[t];
+    s->token_count = (uint32_t)count;
+    return EXL_OK;
+}
+
+static exl__tensor tensor3(const char *name, uint32_t type, void *data, uint32_t rank, uint64_t middle, uint64_t last) {
+    exl__tensor tensor = {.name = name, .data = data, .type = type, .rank = rank};
+
+    tensor.dims[0] = 1;
+    tensor.dims[1] = (int64_t)middle;
+    tensor.dims[2] = (int64_t)last;
+    tensor.data_bytes = middle * (rank == 3 ? last : 1) * (type == EXL__I64 ? 8 : 4);
+    return tensor;
+}
+
+/* The graph input with this number, as the session holds it. */
+static exl__tensor input_tensor(const exl_session *s, int input) {
+    const exl__parameters *p = &s->bundle->parameters;
+
+    switch (input) {
+    case EXL__INPUT_IDS: return tensor3("input_ids", EXL__I64, s->input_ids, 2, s->token_count, 0);
+    case EXL__ATTENTION_MASK: return tensor3("attention_mask", EXL__I64, s->attention_mask, 2, s->token_count, 0);
+    case EXL__TOKEN_STATES: return tensor3("token_states", EXL__F32, s->token_states, 3, s->token_count, p->state_dims);
+    case EXL__QUERY_VECTOR: return tensor3("query_vector", EXL__F32, s->query_vector, 2, p->dims, 0);
+    case EXL__LABEL_VECTORS: return tensor3("label_vectors", EXL__F32, s->label_vectors, 3, s->shortlist, p->dims);
+    case EXL__SCREENING_SCORES: return tensor3("screening_scores", EXL__F32, s->screening_scores, 3, s->shortlist, 2);
+    default: return tensor3("label_tokens", EXL__I64, s->label_tokens, 3, s->shortlist, p->label_tokens);
+    }
+}
+
+static exl_status run_graph(exl_session *s, const exl__graph *graph, uint32_t input_bits, const exl__tensor *outputs,
+                            size_t output_count) {
+    exl__tensor inputs[EXL__MAX_INPUTS];
+    size_t count = 0;
+
+    for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
+        if (input_bits >> input & 1)
+            inputs[count++] = input_tensor(s, input);
+    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, &s->error);
+}
+
+static int all_finite(const float *numbers, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(numbers[i]))
+            return 0;
+    return 1;
+}
+
+static exl_status encode(exl_session *s) {
+    const exl__parameters *p = &s->bundle->parameters;
+    exl__tensor outputs[2] = {input_tensor(s, EXL__QUERY_VECTOR), input_tensor(s, EXL__TOKEN_STATES)};
+    exl_status status = run_graph(s, s->bundle->screener, p->screener_inputs, outputs, p->state_dims > 0 ? 2 : 1);
+
+    if (status == EXL_OK && !all_finite(s->query_vector, p->dims))
+        status = exl__fail(&s->error, EXL_ENGINE_FAILED, "the screener gives a query vector that is not finite");
+    return status;
+}
+
+static void scan(exl_session *s) {
+    const exl_bundle *bundle = s->bundle;
+    const exl__parameters *p = &bundle->parameters;
+    const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
+
+    exl__scan_tables(s->query_vector, codebook, p->subspaces, p->subspace_dims, s->tables);
+    s->row_count = exl__scan(bundle->isa, bundle->sections[EXL__COARSE_CODES].bytes, p->rows, p->subspaces, s->tables,
+                             p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
+}
+
+static void rescore(exl_session *s) {
+    const exl_bundle *bundle = s->bundle;
+    const exl__parameters *p = &bundle->parameters;
+
+    s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, s->query_codes);
+    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, s->row_count, p->fine_dims, p->fine_bits,
+                      s->query_codes, s->query_unit, s->row_scores);
+    s->shortlist = exl__shortlist(bundle, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count, s->query_codes,
+                                  s->query_unit, s->labels, s->screening_scores);
+    for (uint32_t n = 0; n < s->shortlist; n++) {
+        const float *pair = s->screening_scores + 2 * n;
+        s->best_scores[n] = pair[0] > pair[1] ? pair[0] : pair[1];
+    }
+}
+
+/* A label's id or text, NUL-terminated, into its place. */
+static exl_status read_string(exl_session *s, const exl__strings *strings, uint32_t label, char *place, size_t *bytes) {
+    if (exl__strings_get(strings, label, place, strings->longest_bytes, bytes) != EXL__STRINGS_OK)
+        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again", label);
+    place[*bytes] = '\0';
+    return EXL_OK;
+}
+
+static char *text_place(const exl_session *s, uint32_t n) { return s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1); }
+
+static exl_status gather_tokens(exl_session *s, uint32_t n) {
+    const exl_bundle *bundle = s->bundle;
+    uint32_t S = bundle->parameters.label_tokens;
+    int64_t *to = s->label_tokens + (size_t)n * S;
+    size_t bytes = 0, count;
+    exl_status status = read_string(s, &bundle->texts, s->labels[n], text_place(s, n), &bytes);
+
+    if (status != EXL_OK)
+        return status;
+    count = exl__tokenize(&bundle->tokenizer, text_place(s, n), bytes, 0, s->piece_ids, S);
+    for (uint32_t i = 0; i < S; i++)
+        to[i] = i < count ? s->piece_ids[i] : 0;
+    return EXL_OK;
+}
+
+/* What the reasoner is to see of the shortlist; nothing that it does not take. */
+static exl_status gather(exl_session *s) {
+    const exl__parameters *p = &s->bundle->parameters;
+    const uint8_t *codes = s->bundle->sections[EXL__FINE_CODES].bytes;
+    size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
+    exl_status status = EXL_OK;
+
+    if (p->reasoner_inputs >> EXL__LABEL_VECTORS & 1)
+        for (uint32_t n = 0; n < s->shortlist; n++)
+            exl__decompress_row(codes + s->labels[n] * stride, p->fine_dims, p->fine_bits, p->dims,
+                                s->label_vectors + (size_t)n * p->dims);
+    for (uint32_t n = 0; n < s->shortlist && p->label_tokens > 0 && status == EXL_OK; n++)
+        status = gather_tokens(s, n);
+    return status;
+}
+
+static exl_status reason(exl_session *s) {
+    exl__tensor logits = tensor3("logits", EXL__F32, s->logits, 2, s->shortlist, 0);
+    exl_status status = run_graph(s, s->bundle->reasoner, s->bundle->parameters.reasoner_inputs, &logits, 1);
+
+    if (status == EXL_OK && !all_finite(s->logits, s->shortlist))
+        status = exl__fail(&s->error, EXL_ENGINE_FAILED, "the reasoner gives a logit that is not finite");
+    return status;
+}
+
+/* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others. */
+static double log_normaliser(const exl_session *s) {
+    float largest = s->logits[0];
+    double sum = 0;
+
+    for (uint32_t n = 1; n < s->shortlist; n++)
+        largest = s->logits[n] > largest ? s->logits[n] : largest;
+    for (uint32_t n = 0; n < s->shortlist; n++)
+        sum += exp((double)s->logits[n] - largest);
+    return largest + log(sum);
+}
+
+float exl__probability(const exl_session *s, float logit) {
+    const exl__calibration *c = &s->bundle->calibration;
+    float x = logit - (float)s->log_normaliser;
+    uint32_t low = 0, high = c->knots - 1;
+
+    if (x <= c->x[0])
+        return c->p[0];
+    if (x >= c->x[high])
+        return c->p[high];
+    while (high - low > 1) { /* x[low] <= x < x[high] */
+        uint32_t middle = (low + high) / 2;
+        if (c->x[middle] <= x)
+            low = middle;
+        else
+            high = middle;
+    }
+    return (float)(c->p[low] + ((double)c->p[high] - c->p[low]) * ((double)x - c->x[low]) / ((double)c->x[high] - c->x[low]));
+}
+
+static void calibrate(exl_session *s) {
+    s->log_normaliser = s->bundle->calibration.input == 2 ? log_normaliser(s) : 0;
+    for (uint32_t n = 0; n < s->shortlist; n++) {
+        s->order[n].key = exl__rank_key(s->logits[n], n);
+        s->order[n].index = n;
+    }
+    exl__rank(s->order, s->shortlist, s->shortlist);
+}
+
+/* ---- the pipeline -------------------------------------------------------------------------------------------- */
+
+exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes) {
+    exl_stage_ms *ms = &s->result.ms;
+    double clock[8];
+    exl_status status;
+
+    s->error.text[0] = '\0';
+    memset(&s->result, 0, sizeof s->result);
+    clock[0] = exl__now_ms();
+    status = tokenize(s, text, text_bytes);
+    clock[1] = exl__now_ms();
+    if (status == EXL_OK)
+        status = encode(s);
+    if (status != EXL_OK)
+        return status;
+    clock[2] = exl__now_ms();
+    scan(s);
+    clock[3] = exl__now_ms();
+    rescore(s);
+    clock[4] = exl__now_ms();
+    status = gather(s);
+    clock[5] = exl__now_ms();
+    if (status == EXL_OK)
+        status = reason(s);
+    if (status != EXL_OK)
+        return status;
+    clock[6] = exl__now_ms();
+    calibrate(s);
+    clock[7] = exl__now_ms();
+    ms->tokenize = clock[1] - clock[0];
+    ms->encode = clock[2] - clock[1];
+    ms->scan = clock[3] - clock[2];
+    ms->rescore = clock[4] - clock[3];
+    ms->gather = clock[5] - clock[4];
+    ms->reason = clock[6] - clock[5];
+    ms->calibrate = clock[7] - clock[6];
+    ms->total = clock[7] - clock[0];
+    return EXL_OK;
+}
+
+/* The first k of the order, with ids and texts; texts are there already when the reasoner took tokens. */
+static exl_status answer(exl_session *s, uint32_t k, float threshold) {
+    exl_result *result = &s->result;
+    exl_status status = EXL_OK;
+
+    for (uint32_t i = 0; i < k && i < s->shortlist && status == EXL_OK; i++) {
+        uint32_t n = s->order[i].index;
+        exl_prediction *prediction = &s->predictions[i];
+        char *id = s->ids + i * (s->bundle->ids.longest_bytes + (size_t)1), *text = text_place(s, n);
+        size_t bytes;
+
+        prediction->label = s->labels[n];
+        prediction->logit = s->logits[n];
+        prediction->probability = exl__probability(s, s->logits[n]);
+        prediction->id = id;
+        prediction->text = text;
+        if (prediction->probability < threshold)
+            break; /* the order is by logit, and probability does not fall where the logit rises */
+        status = read_string(s, &s->bundle->ids, prediction->label, id, &bytes);
+        if (status == EXL_OK && s->bundle->parameters.label_tokens == 0)
+            status = read_string(s, &s->bundle->texts, prediction->label, text, &bytes);
+        result->count = i + 1u;
+    }
+    result->predictions = s->predictions;
+    result->shortlist = s->shortlist;
+    result->shortlist_labels = s->labels;
+    result->shortlist_scores = s->best_scores;
+    result->shortlist_logits = s->logits;
+    result->query_vector = s->query_vector;
+    result->tokens = s->token_count;
+    result->truncated = s->truncated;
+    return status;
+}
+
+static exl_status choose(exl_session *s, const exl_predict_options *options, uint32_t *k, float *threshold) {
+    uint32_t N = s->bundle->parameters.shortlist;
+    exl_predict_options known = {0};
+    exl_status status = EXL_OK;
+
+    s->error.text[0] = '\0';
+    if (options)
+        status = exl__take_options(&known, sizeof known, options, options->struct_size, &s->error);
+    if (status != EXL_OK)
+        return status;
+    if (known.k > N)
+        return exl__fail(&s->error, EXL_BAD_K, "k is %u, the bundle's shortlist is %u", known.k, N);
+    if (isnan(known.threshold))
+        return exl__fail(&s->error, EXL_BAD_ARGUMENT, "the threshold is not a number");
+    *threshold = -1;
+    if (known.use_threshold)
+        *threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
+    *k = known.k;
+    if (*k == 0)
+        *k = known.use_threshold || N < DEFAULT_K ? N : DEFAULT_K;
+    return EXL_OK;
+}
+
+exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes, const exl_predict_options *options,
+                       const exl_result **result) {
+    float threshold = -1;
+    uint32_t k = 0;
+    exl_status status;
+
+    if (!session || !result)
+        return EXL_BAD_ARGUMENT;
+    *result = NULL;
+    status = choose(session, options, &k, &threshold);
+    if (status == EXL_OK)
+        status = exl__run_stages(session, text, text_bytes);
+    if (status == EXL_OK)
+        status = answer(session, k, threshold);
+    if (status == EXL_OK)
+        *result = &session->result;
+    return status;
+}

@@ -1,0 +1,58 @@
+/* session.h: a session: one thread's scratch memory, all of it one allocation made when the session opens. */
+#ifndef EXL_SESSION_H
+#define EXL_SESSION_H
+
+#include "bundle.h"
+#include "shortlist.h"
+
+struct exl_session {
+    const exl_bundle *bundle;
+    void *scratch; /* holds all arrays below */
+    uint64_t scratch_bytes;
+    exl__error error;
+
+    /* text */
+    int32_t *tokens;         /* [max_tokens + 1]: one more, to see whether the text goes on */
+    int64_t *input_ids;      /* [T] */
+    int64_t *attention_mask; /* [T] */
+    uint32_t token_count;
+    uint32_t truncated;
+
+    /* screening */
+    float *query_vector; /* [dims] */
+    float *token_states; /* [T][state_dims] */
+    uint8_t *tables;     /* [subspaces][16] */
+    void *scan_scratch;
+    uint32_t *rows;        /* [overfetch] */
+    uint16_t *scan_scores; /* [overfetch] */
+    float *row_scores;     /* [overfetch] */
+    int16_t *query_codes;  /* [fine_dims] */
+    float query_unit;
+    uint32_t row_count;
+    exl__shortlist_scratch shortlist_scratch;
+
+    /* shortlist of N labels */
+    uint32_t shortlist;
+    uint32_t *labels;        /* [N] */
+    float *screening_scores; /* [N][2] */
+    float *best_scores;      /* [N] */
+    float *label_vectors;    /* [N][dims] */
+    int32_t *piece_ids;      /* [label_tokens] */
+    int64_t *label_tokens;   /* [N][label_tokens] */
+    char *texts;             /* [N][longest text + 1] */
+    char *ids;               /* [N][longest id + 1] */
+    float *logits;           /* [N] */
+    exl__ranked *order;      /* [N], by logit */
+    double log_normaliser;   /* what the calibration takes off a logit */
+
+    exl_prediction *predictions; /* [N] */
+    exl_result result;
+    uint64_t *seen; /* explain: one bit a label; null without aliases */
+};
+
+/* The stages up to and with `calibrate` of a text; session->order and logits hold the answer. */
+exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes);
+/* Calibrated, of a logit of the shortlist that was just run. */
+float exl__probability(const exl_session *session, float logit);
+
+#endif

@@ -1,0 +1,18 @@
+/* sha256.h: SHA-256 (FIPS 180-4), for the hashes in a bundle's section table. */
+#ifndef EXL_SHA256_H
+#define EXL_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct exl__sha256 {
+    uint32_t state[8];
+    uint64_t bytes; /* taken in so far */
+    uint8_t block[64];
+} exl__sha256;
+
+void exl__sha256_init(exl__sha256 *hash);
+void exl__sha256_update(exl__sha256 *hash, const void *bytes, size_t length);
+void exl__sha256_final(exl__sha256 *hash, uint8_t digest[32]);
+
+#endif

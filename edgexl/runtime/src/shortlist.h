@@ -1,0 +1,47 @@
+/* shortlist.h: from candidate rows to the shortlist of labels, and the one ordering used everywhere. */
+#ifndef EXL_SHORTLIST_H
+#define EXL_SHORTLIST_H
+
+#include <stdint.h>
+
+#include "bundle.h"
+
+/* Something to be ordered by score descending, ties by tie ascending: ascending in `key`. */
+typedef struct exl__ranked {
+    uint64_t key;
+    uint32_t index; /* of what it stands for */
+} exl__ranked;
+
+/* score must not be NaN; -0 and 0 are the same. */
+uint64_t exl__rank_key(float score, uint32_t tie);
+/* Puts the `keep` smallest keys in front, in order; returns how many those are. */
+uint32_t exl__rank(exl__ranked *items, uint32_t count, uint32_t keep);
+
+typedef struct exl__candidate {
+    uint32_t label;
+    uint32_t has_alias;
+    float own, alias; /* alias is only meaningful with has_alias */
+} exl__candidate;
+
+/* The scratch of one session; sizes from exl__shortlist_capacity. */
+typedef struct exl__shortlist_scratch {
+    uint32_t capacity;          /* labels that candidate rows can lead to, at most */
+    uint32_t slot_count;        /* a power of two, at least 2 x capacity; 0 without aliases */
+    uint32_t *slots;            /* [slot_count]: candidate + 1, or 0 */
+    exl__candidate *candidates; /* [capacity] */
+    uint32_t *missing;          /* [capacity]: labels whose own row was not among the candidate rows */
+    float *missing_scores;      /* [capacity] */
+    exl__ranked *ranked;        /* [capacity] */
+} exl__shortlist_scratch;
+
+void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *scratch);
+
+/* rows, scores: [row_count], rescored candidate rows. Q, unit: the quantised query (rescore.h).
+ * labels: [shortlist]; pairs: [shortlist][2], own and alias score. Returns the shortlist's length. */
+uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows, const float *scores,
+                        uint32_t row_count, const int16_t *Q, float unit, uint32_t *labels, float *pairs);
+
+/* A label's own and alias score over all of its rows, whether candidates or not. */
+void exl__label_scores(const exl_bundle *bundle, uint32_t label, const int16_t *Q, float unit, float *own, float *alias);
+
+#endif

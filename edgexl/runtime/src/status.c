@@ -1,0 +1,41 @@
+#include "status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *exl_version(void) { return EXL_VERSION_STRING; }
+
+const char *exl_status_text(exl_status status) {
+    switch (status) {
+    case EXL_OK: return "done";
+    case EXL_BAD_ARGUMENT: return "an argument is null, of the wrong size or not known";
+    case EXL_EMPTY_TEXT: return "the text holds no token";
+    case EXL_INVALID_UTF8: return "the text is not valid UTF-8";
+    case EXL_BAD_K: return "k is larger than the bundle's shortlist";
+    case EXL_NO_SUCH_LABEL: return "the bundle has no such label";
+    case EXL_BUFFER_TOO_SMALL: return "the buffer is too small";
+    case EXL_NO_ENGINE_LOADED: return "the bundle was opened without its engine";
+    case EXL_OUT_OF_MEMORY: return "there is not enough memory";
+    case EXL_FILE_UNREADABLE: return "the file cannot be read";
+    case EXL_NOT_A_BUNDLE: return "the file is not an edgexl bundle";
+    case EXL_VERSION_TOO_NEW: return "the bundle is of a newer format than this library";
+    case EXL_BUNDLE_TRUNCATED: return "the bundle's length is not the one that it states";
+    case EXL_BUNDLE_MALFORMED: return "the bundle breaks the format's rules";
+    case EXL_BUNDLE_CORRUPT: return "the bundle's contents do not match their recorded hash";
+    case EXL_ENGINE_MISSING: return "the engine's library cannot be loaded";
+    case EXL_ENGINE_TOO_OLD: return "the engine's library is too old";
+    case EXL_ENGINE_REFUSED: return "the engine does not take one of the bundle's graphs";
+    case EXL_ENGINE_FAILED: return "the engine failed or broke its contract";
+    case EXL_SELF_TEST_FAILED: return "this device does not reproduce the bundle's recorded answers";
+    }
+    return "unknown status";
+}
+
+exl_status exl__fail(exl__error *error, exl_status status, const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    return status;
+}
