@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgexl.data.layout import Dataset, Query, open_dataset, read_queries, write_dataset, write_queries
+from edgexl.data.mesh import build_mesh
 from edgexl.data.split import Progress, no_progress
 from edgexl.data.wordnet import build_wordnet
 from edgexl.errors import BadInput
@@ -14,7 +15,7 @@ from edgexl.errors import BadInput
 __all__ = ["BUILDERS", "Dataset", "Progress", "Query", "build", "open_dataset", "read_queries", "write_dataset"]
 __all__ += ["write_queries"]
 
-BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {"wordnet": build_wordnet}
+BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {"mesh": build_mesh, "wordnet": build_wordnet}
 
 
 def build(name: str, directory: str | os.PathLike[str], progress: Progress = no_progress) -> Dataset:
