@@ -10,10 +10,9 @@ from typing import Any
 from edgexl import __version__
 from edgexl.answers import Answer, Asked, Refusal, answer
 from edgexl.bundle.read import read_bundle
-from edgexl.data import Progress
 from edgexl.data.fetch import cache_directory
-from edgexl.data.split import no_progress
 from edgexl.errors import BadInput
+from edgexl.progress import Progress, no_progress
 
 STUDENT, RECIPE, TARGET = "wordnet", "balanced", "host"
 DESCRIPTIONS = (

@@ -23,7 +23,12 @@ _LEVEL = 6
 
 def encode_line(record: dict[str, Any]) -> bytes:
     """The canonical bytes of one record: compact JSON in UTF-8, keys in the order given, one newline at the end."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be UTF-8. JSON's escapes can smuggle half of a surrogate pair in, which cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def write_lines(path: str | os.PathLike[str], records: Iterable[dict[str, Any]]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from edgexl.data import Progress
-from edgexl.data.split import no_progress
+from edgexl.progress import Progress, no_progress
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from edgexl.data.layout import Dataset, Query, open_dataset, read_queries, write_dataset, write_queries
 from edgexl.data.mesh import build_mesh
-from edgexl.data.split import Progress, no_progress
 from edgexl.data.wordnet import build_wordnet
 from edgexl.errors import BadInput
+from edgexl.progress import Progress, no_progress
 
-__all__ = ["BUILDERS", "Dataset", "Progress", "Query", "build", "open_dataset", "read_queries", "write_dataset"]
-__all__ += ["write_queries"]
+__all__ = ["BUILDERS", "Dataset", "Query", "build", "open_dataset", "read_queries", "write_dataset", "write_queries"]
 
 BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {"mesh": build_mesh, "wordnet": build_wordnet}
 

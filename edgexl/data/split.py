@@ -8,13 +8,6 @@ from collections.abc import Callable
 
 from edgexl.data.layout import Query
 
-# (what is being done, steps done, steps in all)
-Progress = Callable[[str, int, int], None]
-
-
-def no_progress(_name: str, _done: int, _total: int) -> None:
-    """The `Progress` of a caller that shows none."""
-
 
 def text_hash(text: str) -> str:
     """Hex SHA-1 of the lower-cased text: what splits and orders queries."""

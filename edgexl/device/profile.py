@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edgexl.bundle.read import read_bundle
-from edgexl.data import Progress
-from edgexl.data.split import no_progress
 from edgexl.device.device import Device
 from edgexl.device.local import this_machine
 from edgexl.errors import BadInput, DeviceError, EdgexlError, GateFailed
+from edgexl.progress import Progress, no_progress
 
 _ERRORS: dict[int, type[EdgexlError]] = {1: GateFailed, 2: BadInput, 3: DeviceError}
 

@@ -14,17 +14,18 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edgexl.data.split import Progress, no_progress
 from edgexl.errors import DeviceError
+from edgexl.progress import Progress, no_progress
 from edgexl.runtime.engine import fetch_engine
 from edgexl.target import Target
 
 RUNTIME = Path(__file__).parent
 HEADER = RUNTIME / "include" / "edgexl.h"
 LIBRARY = "libedgexl.so"
-# Tool -> its source; the CMake build makes the same ones.
-TOOLS = {"exl-run": "exl_run.c", "exl-bench": "exl_bench.c"}
+# Tool -> its sources, as in CMakeLists.txt. The tools hold the library, so that each is one file to copy.
+TOOLS = {"exl-run": ("exl_run.c", "json.c"), "exl-bench": ("exl_bench.c", "json.c")}
 # As in CMakeLists.txt, but for -Werror: a newer compiler's new warning is no reason for a user to have no runtime.
 # Without -ffp-contract=off, compilers for ARM fuse multiply and add, and the index would give other scores than on x86.
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-O3", "-ffp-contract=off", "-fvisibility=hidden")
@@ -47,6 +48,15 @@ class RuntimeBuild:
     target: str
     compiler: str
     files: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """The build with the keys of `runtime build --json`."""
+        return {
+            "directory": str(self.directory),
+            "target": self.target,
+            "compiler": self.compiler,
+            "files_bytes": self.files,
+        }
 
 
 def build_runtime(
@@ -101,24 +111,43 @@ def find_toolchain(target: Target) -> Toolchain:
     return Toolchain(f"zig cc for {build.zig}", (sys.executable, "-m", "ziglang", "cc", "-target", build.zig, *flags))
 
 
+def installed_paths() -> dict[str, str]:
+    """Where this machine's runtime is, for other programs to build against: each part's path.
+
+    Raises `DeviceError` where the library or the engine is missing.
+    """
+    from edgexl.runtime.binding import find_engine_library, find_library
+
+    library = Path(find_library())
+    return {
+        "library": str(library),
+        "tools": str(library.parent),
+        "header": str(HEADER),
+        "sources": str(RUNTIME / "src"),
+        "engine_library": str(find_engine_library()),
+    }
+
+
 def _compile(toolchain: Toolchain, directory: Path, progress: Progress) -> None:
-    sources = sorted((RUNTIME / "src").glob("*.c"))
-    # -s: no symbol tables, which only a debugger on this machine would read
-    common = (*toolchain.command, *_FLAGS, "-s", f"-I{RUNTIME / 'include'}")
+    """Compile the library's sources once, then link the library and each tool out of the objects."""
     outputs = [LIBRARY, *TOOLS]
-    for step, name in enumerate(outputs):
-        progress("compile", step, len(outputs))
-        if name == LIBRARY:
-            what = ("-shared", "-fPIC", f"-Wl,-soname,{LIBRARY}", *map(str, sources))
-        else:
-            # the library is found beside the tool, wherever both are put on the device
-            what = (str(RUNTIME / "tools" / TOOLS[name]), "-Wl,-rpath,$ORIGIN", f"-L{directory}", "-ledgexl")
-        _call((*common, *what, "-o", str(directory / name), *_LIBRARIES))
-    progress("compile", len(outputs), len(outputs))
+    progress("compile", 0, 1 + len(outputs))
+    flags = (*_FLAGS, "-fPIC", f"-I{RUNTIME / 'include'}")
+    with tempfile.TemporaryDirectory() as scratch:
+        _call((*toolchain.command, *flags, "-c", *map(str, sorted((RUNTIME / "src").glob("*.c")))), scratch)
+        objects = tuple(str(path) for path in sorted(Path(scratch).glob("*.o")))
+        for step, name in enumerate(outputs, start=1):
+            progress("compile", step, 1 + len(outputs))
+            tool = tuple(str(RUNTIME / "tools" / source) for source in TOOLS.get(name, ()))
+            how = () if tool else ("-shared", f"-Wl,-soname,{LIBRARY}")
+            output = ("-o", str(directory.resolve() / name))
+            # -s: no symbol tables, which only a debugger on this machine would read
+            _call((*toolchain.command, *flags, "-s", *how, *tool, *objects, *output, *_LIBRARIES), scratch)
+    progress("compile", 1 + len(outputs), 1 + len(outputs))
 
 
-def _call(command: tuple[str, ...]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _call(command: tuple[str, ...], directory: str) -> None:
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
         reason = next((line for line in said if "error" in line), said[-1])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgexl.errors import BadInput
-from edgexl.gzlines import encode_line, read_lines, write_lines
+from edgexl.gzlines import encode_line, is_unicode, read_lines, write_lines
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class LabelSet:
                 raise BadInput(f"Label {index} (id {uid!r}) has an empty text; give it one or remove it.")
             if not all(alias.strip() for alias in aliases):
                 raise BadInput(f"Label {index} (id {uid!r}) has an empty alias; remove it.")
+            if not all(map(is_unicode, (uid, text, *aliases))):
+                raise BadInput(f"Label {index} (id {uid!r}) holds half of a surrogate pair; correct its text.")
 
     def __len__(self) -> int:
         return len(self.ids)
