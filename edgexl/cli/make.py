@@ -115,7 +115,7 @@ def build_runtime(target: str, out: Path, with_engine: bool, as_json: bool) -> N
     with progress_bar(as_json) as progress:
         built = build_runtime(load_target(target), out, with_engine, progress)
     if as_json:
-        print_json(built.as_dict())
+        print_json(built.as_json())
         return
     print_table(("file", "bytes"), built.files.items())
     click.echo(f"\nfor {built.target}, compiled by {built.compiler}, in {built.directory}")

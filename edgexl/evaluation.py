@@ -1,0 +1,159 @@
+"""How good a bundle is on held-out queries, next to its screening alone and to the float student it was made from.
+
+The bundle answers through the C runtime, as on a device. All systems rank what they shortlist (N labels), so that
+R@1000 of a bundle with N = 128 is its R@128; the float student ranks with the N that it was trained for.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl import metrics
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.read import Bundle, read_bundle
+from edgexl.bundle.strings import unpack_strings
+from edgexl.data import Query, open_dataset, read_queries
+from edgexl.data.frequency import train_frequency
+from edgexl.errors import BadInput
+from edgexl.metrics import TrainFrequency
+from edgexl.progress import Progress, no_progress
+from edgexl.runtime.binding import open_bundle
+from edgexl.student.labels import LabelSet
+
+CUTOFFS = (1, 3, 5, 10, 100, 1000)
+_REPORTED = (
+    *("P@1", "P@3", "P@5", "nDCG@1", "nDCG@3", "nDCG@5", "R@1", "R@3", "R@5", "R@10", "R@100", "R@1000"),
+    *("PSP@1", "PSP@3", "PSP@5", "coverage@1", "coverage@5", "F1_micro", "F1_macro"),
+)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Queries whose targets are the bundle's label numbers; `train` where the data set has a training split."""
+
+    queries: list[Query]
+    train: TrainFrequency | None
+
+
+def evaluate(
+    bundle: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    student: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Metrics (percentages, 0 to 100) of the bundle, of its screening and, where given, of the float `student`.
+
+    `data` is a data set's directory, whose test split is asked, or a file of queries such as a student's
+    evaluation.json.gz, whose targets count the bundle's labels. `limit` keeps the first so many queries. The result has
+    the keys data, queries, labels, bundle, screening and, with a student, student and difference (bundle - student).
+    Raises `BadInput` where the parts are not of one label set.
+    """
+    opened = read_bundle(bundle)
+    held_out = read_held_out(Path(data), opened, limit)
+    report: dict[str, Any] = {
+        "data": os.fspath(data),
+        "queries": len(held_out.queries),
+        "labels": opened.parameters.labels,
+    }
+    report |= _bundle_metrics(bundle, held_out, progress)
+    if student is not None:
+        report["student"] = _student_metrics(student, opened, held_out, progress)
+        report["difference"] = {
+            name: None if value is None or report["student"][name] is None else value - report["student"][name]
+            for name, value in report["bundle"].items()
+        }
+    return report
+
+
+def read_held_out(data: Path, bundle: Bundle, limit: int | None) -> HeldOut:
+    """The queries of `data`, with their targets turned into the bundle's label numbers.
+
+    Raises `BadInput` for a label set other than the bundle's, and where there is no query.
+    """
+    train = None
+    if data.is_dir():
+        dataset = open_dataset(data)
+        position = _positions(dataset.labels, bundle, data)
+        queries = [
+            Query(query.uid, query.text, tuple(position[target] for target in query.targets))
+            for query in islice(dataset.queries("tst"), limit)
+        ]
+        seen = train_frequency(dataset)
+        counts = np.zeros_like(seen.counts)
+        counts[position] = seen.counts
+        train = TrainFrequency(counts, seen.queries)
+    elif data.is_file():
+        queries = list(islice(read_queries(data, bundle.parameters.labels), limit))
+    else:
+        raise BadInput(f"{data} is not there; give a data set's directory, or a student's evaluation.json.gz.")
+    if not queries:
+        raise BadInput(f"{data} holds no query; there is nothing to measure.")
+    return HeldOut(queries, train)
+
+
+def _positions(labels: LabelSet, bundle: Bundle, data: Path) -> npt.NDArray[np.int64]:
+    """For each label of the data set, its number in the bundle."""
+    ids = unpack_strings(bytes(bundle.section(Kind.LABEL_IDS)))
+    number = {label_id: index for index, label_id in enumerate(ids)}
+    missing = next((label_id for label_id in labels.ids if label_id not in number), None)
+    if missing is not None or len(labels) != len(ids):
+        what = f"'{missing}' is only in the data" if missing is not None else f"{len(labels)} labels against {len(ids)}"
+        raise BadInput(f"{data} is not over the bundle's label set ({what}); evaluate with the data it was made for.")
+    return np.array([number[label_id] for label_id in labels.ids], dtype=np.int64)
+
+
+def _bundle_metrics(path: str | os.PathLike[str], held_out: HeldOut, progress: Progress) -> dict[str, Any]:
+    """The keys `bundle` and `screening`."""
+    queries = held_out.queries
+    with open_bundle(path) as handle:
+        width = max(handle.info.shortlist, max(CUTOFFS))
+        screened = np.full((len(queries), width), -1, dtype=np.int64)
+        reasoned = screened.copy()
+        accepted = np.zeros((len(queries), width), dtype=np.bool_)
+        for row, query in enumerate(queries):
+            progress("ask the bundle", row, len(queries))
+            prediction = handle.predict(query.text, k=handle.info.shortlist, threshold=-1.0)
+            found = len(prediction.shortlist_labels)
+            screened[row, :found] = prediction.shortlist_labels
+            # ties in the shortlist's order, as in the runtime
+            order = np.argsort(-prediction.shortlist_logits, kind="stable")
+            reasoned[row, :found] = prediction.shortlist_labels[order]
+            accepted[row, : len(prediction.labels)] = True
+        progress("ask the bundle", len(queries), len(queries))
+    return {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}
+
+
+def _student_metrics(
+    source: str | os.PathLike[str], bundle: Bundle, held_out: HeldOut, progress: Progress
+) -> dict[str, float | None]:
+    from edgexl.student.predict import StudentPredictor
+    from edgexl.student.student import load_student
+
+    student = load_student(source)
+    if bytes.fromhex(student.labels.sha256()) != bundle.parameters.label_set_sha256:
+        raise BadInput(f"{source} is not over the bundle's label set; compare with the student it was compiled from.")
+    progress("ask the student", 0, 1)
+    ranked = StudentPredictor(student).rank([query.text for query in held_out.queries])
+    progress("ask the student", 1, 1)
+    return _judge(_padded(ranked), held_out)
+
+
+def _padded(ranked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    missing = max(CUTOFFS) - ranked.shape[1]
+    return np.pad(ranked, ((0, 0), (0, max(missing, 0))), constant_values=-1)
+
+
+def _judge(
+    ranked: npt.NDArray[np.int64], held_out: HeldOut, accepted: npt.NDArray[np.bool_] | None = None
+) -> dict[str, float | None]:
+    targets = [query.targets for query in held_out.queries]
+    judged = metrics.evaluate(ranked, targets, CUTOFFS, held_out.train, accepted)
+    return {name: judged[name] for name in _REPORTED}
