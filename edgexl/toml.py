@@ -61,6 +61,8 @@ def nearest(key: str, known: list[str]) -> str:
 
 def convert(value: Any, hint: Any, where: str) -> Any:
     """Check `value` against the annotation `hint` and return it as that type, or raise `BadInput`."""
+    if hint is Any:
+        return value
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         inner = [arg for arg in args if arg is not type(None)]

@@ -1,0 +1,159 @@
+"""The graph contract: what a screener and a reasoner take and give, and the check that a pair of modules does so.
+
+`REASONER_INPUTS` is the whole vocabulary of inputs that a runtime can supply. A reasoner declares those that it takes
+in `input_names`, in any order, and is called with them by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from edgexl.errors import BadInput
+
+# B = 1 on the device; T tokens of the text, N labels in the shortlist, S tokens a label, d and h as in `Shapes`.
+REASONER_INPUTS = {
+    "input_ids": "[B,T] int64",
+    "attention_mask": "[B,T] int64, 1 = token",
+    "token_states": "[B,T,h], what the screener made of the text",
+    "query_vector": "[B,d], length 1",
+    "label_vectors": "[B,N,d], decompressed",
+    "screening_scores": "[B,N,2]: best over the label's own text, best over its aliases (= the former without any)",
+    "label_tokens": "[B,N,S] int64, the label text's word pieces without special tokens, padded with 0",
+}
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The sizes that the two modules, the index and the runtime share.
+
+    `max_tokens`: longest text, [CLS] and [SEP] included. `query_dims`: d of the query vector and label vectors.
+    `state_dims`: h of the token states. `shortlist`: N. `label_tokens`: S. `vocabulary`: rows of the word table.
+    """
+
+    max_tokens: int
+    query_dims: int
+    state_dims: int
+    shortlist: int
+    label_tokens: int
+    vocabulary: int
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value < (3 if name == "max_tokens" else 1):
+                raise BadInput(f"A student's shape '{name}' is {value}; it must be a positive number of sensible size.")
+
+
+def check_tokenizer(tokenizer: Tokenizer, shapes: Shapes) -> Tokenizer:
+    """A copy of `tokenizer` without truncation and padding (edgexl does both itself), after checking it.
+
+    Raises `BadInput` where it gives ids beyond the word table or lacks the special tokens, [PAD] as id 0 among them.
+    """
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    vocabulary = copy.get_vocab(with_added_tokens=True)
+    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
+    if missing:
+        raise BadInput(f"The tokenizer has no {missing[0]} token; a student needs a BERT-like WordPiece tokenizer.")
+    if vocabulary["[PAD]"] != 0:
+        raise BadInput(
+            f"The tokenizer's [PAD] is id {vocabulary['[PAD]']}; it must be 0, for label tokens are padded so."
+        )
+    if max(vocabulary.values()) >= shapes.vocabulary:
+        raise BadInput(
+            f"The tokenizer gives ids up to {max(vocabulary.values())}, "
+            f"but the word table has {shapes.vocabulary} rows; use the tokenizer that the screener was trained with."
+        )
+    return copy
+
+
+def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> None:
+    """Run both modules once on small random inputs; raises `BadInput` naming the first breach of the contract."""
+    names = getattr(reasoner, "input_names", None)
+    if not isinstance(names, tuple) or not names:
+        raise BadInput("The reasoner has no tuple 'input_names'; name the inputs that it takes.")
+    unknown = [name for name in names if name not in REASONER_INPUTS]
+    if unknown:
+        raise BadInput(
+            f"The reasoner takes '{unknown[0]}', which no runtime supplies; known are {', '.join(REASONER_INPUTS)}."
+        )
+    modes = screener.training, reasoner.training
+    screener.eval(), reasoner.eval()
+    try:
+        with torch.no_grad():
+            inputs = _check_screener(screener, shapes)
+            _check_reasoner(reasoner, {name: inputs[name] for name in names})
+    finally:
+        screener.train(modes[0]), reasoner.train(modes[1])
+
+
+def _check_screener(screener: nn.Module, shapes: Shapes) -> dict[str, Tensor]:
+    """Check the screener at two lengths; return inputs for the reasoner, made with its outputs."""
+    draw = torch.Generator().manual_seed(0)
+    vector = states = ids = mask = torch.empty(0)
+    for tokens in (shapes.max_tokens, min(5, shapes.max_tokens)):
+        ids = (
+            torch.randint(1, shapes.vocabulary, (1, tokens), generator=draw)
+            if shapes.vocabulary > 1
+            else torch.zeros(1, tokens, dtype=torch.int64)
+        )
+        mask = torch.ones_like(ids)
+        output = _call("screener", screener, {"input_ids": ids, "attention_mask": mask})
+        if not isinstance(output, tuple) or len(output) != 2:
+            raise BadInput("The screener must return the pair (query_vector, token_states).")
+        vector, states = output
+        _expect_shape("screener's query_vector", vector, (1, shapes.query_dims))
+        _expect_shape("screener's token_states", states, (1, tokens, shapes.state_dims))
+        length = float(vector.norm())
+        if abs(length - 1.0) > 1e-2:
+            raise BadInput(f"The screener's query_vector has length {length:.3f}; it must be normalised to 1.")
+    count = min(7, max(2, shapes.shortlist))
+    labels = torch.nn.functional.normalize(torch.randn(1, count, shapes.query_dims, generator=draw), dim=-1)
+    scores = (labels * vector.unsqueeze(1)).sum(-1, keepdim=True).expand(1, count, 2)
+    pieces = torch.randint(0, shapes.vocabulary, (1, count, shapes.label_tokens), generator=draw)
+    return {
+        "input_ids": ids, "attention_mask": mask, "token_states": states, "query_vector": vector,
+        "label_vectors": labels, "screening_scores": scores, "label_tokens": pieces,
+    }  # fmt: skip
+
+
+def _check_reasoner(reasoner: nn.Module, inputs: dict[str, Tensor]) -> None:
+    """Check the logits' shape, and that permuting the labels permutes the logits and nothing else."""
+    per_label = [name for name in inputs if name in ("label_vectors", "screening_scores", "label_tokens")]
+    if not per_label:
+        raise BadInput(
+            "The reasoner takes nothing about the labels; it needs label_vectors, screening_scores or label_tokens."
+        )
+    count = inputs[per_label[0]].shape[1]
+    logits = _call("reasoner", reasoner, inputs)
+    if not isinstance(logits, Tensor):
+        raise BadInput(f"The reasoner must return one tensor of logits, not {type(logits).__name__}.")
+    _expect_shape("reasoner's logits", logits, (1, count))
+    reverse = {name: value.flip(1) if name in per_label else value for name, value in inputs.items()}
+    again = _call("reasoner", reasoner, reverse).flip(1)
+    if not torch.allclose(logits, again, rtol=1e-3, atol=1e-3):
+        raise BadInput(
+            "The reasoner's logits depend on the order of the shortlist; it must be permutation equivariant."
+        )
+
+
+def _call(role: str, module: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    """Call a user's module; whatever it raises becomes one sentence that keeps the cause."""
+    try:
+        return module(**inputs)  # type: ignore[no-any-return]
+    except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
+        raise BadInput(f"The {role} failed on {shapes}: {str(error).splitlines()[0]}") from error
+
+
+def _expect_shape(what: str, value: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(value.shape) != shape:
+        raise BadInput(f"The {what} is {list(value.shape)} where the student's shapes make it {list(shape)}.")
+    if not bool(torch.isfinite(value).all()):
+        raise BadInput(f"The {what} holds numbers that are not finite.")

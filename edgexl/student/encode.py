@@ -1,0 +1,54 @@
+"""Encoding many texts with a screener, in batches of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from edgexl.student.text import encode_texts, pad
+
+
+def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Split indices into batches of like length, of at most `batch_tokens` padded tokens each (or a single text)."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        # lengths only grow, so this text would be the longest of its batch
+        if batch and (len(batch) + 1) * lengths[index] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def encode_vectors(
+    screener: nn.Module,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    max_tokens: int = 128,
+    bfloat16: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Query vectors [len(texts), d] in fp32.
+
+    `bfloat16` multiplies matrices in bf16: several times faster on CPUs that know it, and within about .001 in
+    cosine. `progress` is told (texts done, texts in all).
+    """
+    rows = encode_texts(tokenizer, texts, max_tokens)
+    out: Tensor | None = None
+    done = 0
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        # 4,096 tokens keep a batch's activations inside a small CPU's caches.
+        for batch in length_batches([len(row) for row in rows], batch_tokens=4096):
+            ids, mask = (torch.from_numpy(part) for part in pad([rows[index] for index in batch]))
+            vectors = screener(ids, mask)[0].to(torch.float32)
+            if out is None:
+                out = torch.empty(len(rows), vectors.shape[1])
+            out[batch] = vectors
+            done += len(batch)
+            if progress:
+                progress(done, len(rows))
+    return out if out is not None else torch.empty(0, 0)

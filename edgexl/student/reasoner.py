@@ -1,0 +1,163 @@
+"""The built-in reasoners: listwise models over the shortlist, one logit a label.
+
+`ListwiseReasoner` is a set transformer that sees all labels of the shortlist at once, the query's token states, and
+the label texts by late interaction. `ScreeningReasoner` repeats screening's order, for students with one stage.
+Neither has a bias or a feature of its own for any label: all they know of a label is its vector, text and scores.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgexl.student.layers import MASKED, ListLayer, padding_bias
+
+# Screening scores are cosines, and near misses differ in the second decimal: about the screener's 1 / temperature.
+SCORE_SCALE = 20.0
+
+
+@dataclass(frozen=True)
+class ReasonerConfig:
+    """Shapes of a `ListwiseReasoner`.
+
+    `query_dims`, `state_dims` and `vocabulary` are the screener's. `dims` is the width a label has inside, `token_dims`
+    the width of a word piece in late interaction. Token ids below `first_word_id` are special or unused and never
+    count as shared by query and label.
+    """
+
+    vocabulary: int
+    query_dims: int
+    state_dims: int
+    dims: int
+    ffn_dims: int
+    heads: int
+    layers: int
+    token_dims: int
+    first_word_id: int = 999
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        sizes = (
+            self.vocabulary,
+            self.query_dims,
+            self.state_dims,
+            self.dims,
+            self.ffn_dims,
+            self.heads,
+            self.token_dims,
+        )
+        if min(sizes) < 1 or self.layers < 1:
+            raise ValueError("a reasoner's sizes must be positive")
+        if self.dims % self.heads:
+            raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
+
+
+class LabelText(nn.Module):
+    """Late interaction: each word piece of a label meets each token of the query; a label gets their mean.
+
+    A word piece brings its own small vector, what it attends to among the query's tokens, its best match there, and
+    whether the very same piece stands in the query. The last two are scalars that enter by broadcast multiplication,
+    not by a matrix product, so that no quantiser rounds them.
+
+    All of it is `token_dims` wide: N * S rows pass through here, and at the reasoner's own width they took more of a
+    device's time than both layers together.
+    """
+
+    def __init__(self, config: ReasonerConfig) -> None:
+        super().__init__()
+        self.first_word_id = config.first_word_id
+        self.tokens = nn.Embedding(config.vocabulary, config.token_dims)
+        self.match = nn.Linear(config.state_dims, config.token_dims)
+        self.met = nn.Linear(config.dims, config.token_dims)
+        self.best_weight = nn.Parameter(torch.randn(config.token_dims) * 0.1)
+        self.same_weight = nn.Parameter(torch.randn(config.token_dims) * 0.1)
+        self.output = nn.Linear(config.token_dims, config.dims)
+        nn.init.normal_(self.tokens.weight, std=1.0 / math.sqrt(config.token_dims))
+
+    def forward(
+        self, label_tokens: Tensor, token_states: Tensor, states: Tensor, input_ids: Tensor, attention_mask: Tensor
+    ) -> Tensor:
+        """label_tokens [B,N,S], token_states [B,T,h], states [B,T,dims], input_ids [B,T] -> [B,N,dims]."""
+        pieces = self.tokens(label_tokens)  # [B,N,S,e]
+        flat = pieces.flatten(1, 2)  # [B,N*S,e]
+        scores = torch.matmul(flat, self.match(token_states).transpose(1, 2)) + padding_bias(attention_mask)[:, 0]
+        attended = torch.matmul(scores.softmax(-1), self.met(states)).view_as(pieces)
+        best = scores.amax(-1).view_as(label_tokens).clamp_min(MASKED)
+        words = torch.where((attention_mask > 0) & (input_ids >= self.first_word_id), input_ids, -1)
+        same = (label_tokens.unsqueeze(-1) == words[:, None, None, :]).any(-1).to(best.dtype)
+        x = pieces + attended + best.unsqueeze(-1) * self.best_weight + same.unsqueeze(-1) * self.same_weight
+        held = (label_tokens != 0).to(x.dtype).unsqueeze(-1)
+        x = (nn.functional.gelu(x) * held).sum(2) / held.sum(2).clamp_min(1.0)
+        out: Tensor = self.output(x)
+        return out
+
+
+class ListwiseReasoner(nn.Module):
+    """A set transformer over the shortlist: permuting the labels permutes the logits and nothing else."""
+
+    input_names = (
+        "input_ids", "attention_mask", "token_states", "query_vector",
+        "label_vectors", "screening_scores", "label_tokens",
+    )  # fmt: skip
+
+    def __init__(self, config: ReasonerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.states = nn.Linear(config.state_dims, config.dims)
+        self.label = nn.Linear(config.query_dims, config.dims)
+        self.agreement = nn.Linear(config.query_dims, config.dims)
+        self.query = nn.Linear(config.query_dims, config.dims)
+        self.text = LabelText(config)
+        self.score_weight = nn.Parameter(torch.randn(4, config.dims) * 0.1)
+        self.layers = nn.ModuleList(
+            ListLayer(config.dims, config.ffn_dims, config.heads, config.dropout) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.dims)
+        self.verdict = nn.Parameter(torch.zeros(config.dims))
+        self.trust = nn.Parameter(torch.tensor(1.0))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_states: Tensor,
+        query_vector: Tensor,
+        label_vectors: Tensor,
+        screening_scores: Tensor,
+        label_tokens: Tensor,
+    ) -> Tensor:
+        """Shapes as in the graph contract ([B,T], [B,T], [B,T,h], [B,d], [B,N,d], [B,N,2], [B,N,S]) -> logits [B,N]."""
+        states = self.states(token_states)
+        width = math.sqrt(query_vector.shape[-1])
+        query = query_vector.unsqueeze(1)
+        x = self.label(label_vectors * width) + self.agreement(label_vectors * query * width * width)
+        x = x + self.query(query * width)
+        x = x + self.text(label_tokens, token_states, states, input_ids, attention_mask)
+        own = screening_scores[..., :1] * SCORE_SCALE
+        best = screening_scores.amax(-1, keepdim=True) * SCORE_SCALE
+        relative = best - best.mean(1, keepdim=True)
+        behind = best - best.amax(1, keepdim=True)
+        for scalar, weight in zip((own * 0.1, best * 0.1, relative, behind), self.score_weight, strict=True):
+            x = x + scalar * weight
+        bias = padding_bias(attention_mask)
+        for layer in self.layers:
+            x = layer(x, states, bias)
+        logits: Tensor = (self.norm(x) * self.verdict).sum(-1) + self.trust * behind.squeeze(-1)
+        return logits.to(torch.float32)
+
+
+class ScreeningReasoner(nn.Module):
+    """The reasoner of a student without one: logits are the best screening scores, so the order stays as it is."""
+
+    input_names = ("screening_scores",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(SCORE_SCALE))
+
+    def forward(self, screening_scores: Tensor) -> Tensor:
+        """screening_scores [B,N,2] -> logits [B,N]."""
+        return screening_scores.amax(-1) * self.scale

@@ -1,0 +1,42 @@
+"""Texts to token ids, exactly as the runtime does it.
+
+A text becomes [CLS], its first `max_tokens - 2` word pieces, [SEP]. A label's tokens are its first S word pieces
+without special tokens, padded with 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+Ids = npt.NDArray[np.int64]
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Token ids of each text, [CLS] and [SEP] included; 2 to `max_tokens` a text."""
+    cls_id, sep_id = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    return [[cls_id, *encoding.ids[: max_tokens - 2], sep_id] for encoding in encodings]
+
+
+def label_tokens(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> Ids:
+    """[len(texts), count] word pieces of label texts, padded with 0."""
+    rows = np.zeros((len(texts), count), dtype=np.int64)
+    for row, encoding in zip(rows, tokenizer.encode_batch_fast(list(texts), add_special_tokens=False), strict=True):
+        ids = encoding.ids[:count]
+        row[: len(ids)] = ids
+    return rows
+
+
+def pad(rows: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
+    """(ids, mask), each [len(rows), longest], of token id lists; padding is 0 in both."""
+    longest = max(map(len, rows))
+    ids = np.zeros((len(rows), longest), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = row
+        mask[index, : len(row)] = 1
+    return ids, mask

@@ -1,0 +1,111 @@
+"""Weights on disk: safetensors in which matrices are int8 with one fp16 scale a row, and everything else is fp16.
+
+An int8 matrix `NAME` stands beside its scales `NAME.scale`; the value is `int8 * scale`. A table that is a product of
+another stored table and a small matrix is stored as that small matrix alone (see `Product`). What is read back is the
+student: everything is evaluated on the reloaded weights, so rounding is never left out of a figure.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from edgexl.errors import BadInput
+
+SCALE = ".scale"
+
+
+@dataclass(frozen=True)
+class Product:
+    """The matrix `name` [R,C] is `table` [R,K], another stored matrix, times `map` [K,C], which is stored for it."""
+
+    name: str
+    table: str
+    map: str
+
+
+def quantise_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """[R,C] float -> (int8 [R,C] in -127..127, fp16 scales [R]); a row of zeros has scale 0."""
+    scale = (matrix.abs().amax(1) / 127.0).to(torch.float16)
+    steps = matrix / scale.to(torch.float32).clamp_min(1e-12).unsqueeze(1)
+    return steps.round().clamp(-127, 127).to(torch.int8), scale
+
+
+def round_trip(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as they would be read back from disk."""
+    return unpack(pack(weights))
+
+
+def pack(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Float tensors by name -> the tensors to store."""
+    stored: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        value = value.detach().to("cpu", torch.float32)
+        if value.ndim == 2 and min(value.shape) > 8:
+            stored[name], stored[name + SCALE] = quantise_rows(value)
+        else:
+            stored[name] = value.to(torch.float16)
+    return {name: value.contiguous() for name, value in stored.items()}
+
+
+def unpack(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stored tensors -> float tensors by name. Raises `ValueError` where scale and matrix do not fit each other."""
+    weights: dict[str, Tensor] = {}
+    for name, value in stored.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
+            continue
+        if value.dtype == torch.int8:
+            scale = stored.get(name + SCALE)
+            if value.ndim != 2 or scale is None or scale.shape != value.shape[:1]:
+                raise ValueError(f"the int8 tensor '{name}' needs one scale a row in '{name}{SCALE}'")
+            weights[name] = value.to(torch.float32) * scale.to(torch.float32).unsqueeze(1)
+        elif value.dtype in (torch.float16, torch.bfloat16, torch.float32):
+            weights[name] = value.to(torch.float32)
+        else:
+            raise ValueError(f"the tensor '{name}' is {value.dtype}; weights are int8 with scales, or floats")
+        if not bool(torch.isfinite(weights[name]).all()):
+            raise ValueError(f"the tensor '{name}' holds numbers that are not finite")
+    return weights
+
+
+def write_weights(path: Path, weights: dict[str, Tensor], maps: dict[Product, Tensor]) -> None:
+    """Write `weights` without those that `maps` derives; the same weights give the same bytes."""
+    derived = {product.name for product in maps}
+    stored = pack({name: value for name, value in weights.items() if name not in derived})
+    stored.update(pack({product.map: value for product, value in maps.items()}))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(stored, temporary)
+        temporary.chmod(0o644)  # safetensors makes its files readable by their owner alone
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_weights(path: Path, products: tuple[Product, ...]) -> tuple[dict[str, Tensor], dict[Product, Tensor]]:
+    """Read what `write_weights` wrote: (all weights as fp32, the maps that derived some). Raises `BadInput`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iteration offered
+        weights = unpack(stored)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror or error}).") from None
+    except (SafetensorError, ValueError) as error:
+        raise BadInput(f"{path} is not a sound weight file: {error}.") from None
+    maps: dict[Product, Tensor] = {}
+    for product in products:
+        table, small = weights.get(product.table), weights.pop(product.map, None)
+        if table is None or small is None or table.ndim != 2 or small.ndim != 2 or table.shape[1] != small.shape[0]:
+            raise BadInput(
+                f"{path}: '{product.name}' is said to be '{product.table}' times '{product.map}', "
+                "but these are missing or do not fit; save the student again."
+            )
+        weights[product.name] = table @ small
+        maps[product] = small
+    return weights, maps
