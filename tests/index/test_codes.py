@@ -1,0 +1,132 @@
+"""Rotations, code books and encoders: what they promise about the vectors that went in."""
+
+import numpy as np
+import pytest
+
+from edgexl.errors import BadInput
+from edgexl.index import (
+    decode_coarse,
+    decode_fine,
+    encode_coarse,
+    encode_fine,
+    fine_stride_bytes,
+    train_codebook,
+    train_rotation,
+)
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """1,000 unit vectors of 64 dimensions with falling energy and a mean that is not 0."""
+    rng = np.random.default_rng(0)
+    raw = (rng.standard_normal((1000, 64)) + 0.3) * np.linspace(2, 0.2, 64)
+    return (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+
+
+def cosines(a, b):
+    return (a * b).sum(axis=1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
+
+
+@pytest.mark.parametrize("kind", ["none", "pca", "random"])
+def test_rotation_is_orthogonal_and_repeats(vectors, kind):
+    rotation = train_rotation(vectors, kind, seed=3)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(64), atol=1e-5)
+    assert rotation.dtype == np.float32
+    assert rotation.tobytes() == train_rotation(vectors, kind, seed=3).tobytes()
+
+
+def test_pca_moves_energy_to_the_front_and_random_spreads_it(vectors):
+    by_pca, by_random = (((vectors @ train_rotation(vectors, kind, 0)) ** 2).mean(axis=0) for kind in ("pca", "random"))
+    assert (np.diff(by_pca) <= 1e-6).all()
+    assert by_random.max() / by_random.min() < by_pca.max() / by_pca.min() / 10
+
+
+def test_rotation_refuses_other_kinds(vectors):
+    with pytest.raises(BadInput, match="none, pca and random"):
+        train_rotation(vectors, "itq", 0)
+
+
+@pytest.mark.parametrize("code_bytes", [8, 16, 32])
+def test_sign_codes_have_one_bit_a_dimension(vectors, code_bytes):
+    codebook = train_codebook(vectors, "sign", code_bytes, seed=0)
+    dims = 32 // code_bytes
+    assert codebook.shape == (2 * code_bytes, 16, dims)
+    flat = codebook.transpose(1, 0, 2).reshape(16, 64)
+    low, high = flat[0], flat[15]
+    assert (low < high).all()
+    for entry in range(16):
+        bits = np.tile(entry >> np.arange(dims) & 1, 2 * code_bytes)
+        np.testing.assert_array_equal(flat[entry], np.where(bits, high, low))
+    decoded = decode_coarse(encode_coarse(vectors, codebook), 1000, codebook)
+    np.testing.assert_array_equal(decoded, np.where(vectors > (low + high) / 2, high, low))
+
+
+def test_pq_is_nearer_than_sign_and_repeats(vectors):
+    errors = {}
+    for coarse in ("sign", "pq"):
+        codebook = train_codebook(vectors, coarse, 8, seed=0)
+        assert codebook.tobytes() == train_codebook(vectors, coarse, 8, seed=0).tobytes()
+        errors[coarse] = ((decode_coarse(encode_coarse(vectors, codebook), 1000, codebook) - vectors) ** 2).sum()
+    assert errors["pq"] < 0.9 * errors["sign"]
+
+
+def test_code_books_refuse_what_does_not_divide(vectors):
+    with pytest.raises(BadInput, match="do not divide"):
+        train_codebook(vectors, "pq", 5, seed=0)
+    with pytest.raises(BadInput, match="take 8 bytes a row, not 4"):
+        train_codebook(vectors, "sign", 4, seed=0)
+    with pytest.raises(BadInput, match="sign and pq"):
+        train_codebook(vectors, "opq", 8, seed=0)
+
+
+@pytest.mark.parametrize("rows", [1, 255, 256, 257, 1000])
+def test_coarse_codes_are_interleaved_and_padded_with_zeros(vectors, rows):
+    codebook = train_codebook(vectors, "pq", 8, seed=0)
+    coarse = encode_coarse(vectors[:rows], codebook)
+    blocks = np.frombuffer(coarse, np.uint8).reshape(-(-rows // 256), 8, 256)
+    for r in (0, rows // 2, rows - 1):
+        for b in range(8):
+            nibbles = [
+                np.argmin(((vectors[r, 4 * m : 4 * m + 4] - codebook[m]) ** 2).sum(axis=1)) for m in (2 * b, 2 * b + 1)
+            ]
+            assert blocks[r // 256, b, r % 256] == nibbles[0] | nibbles[1] << 4
+    assert not blocks[-1, :, (rows - 1) % 256 + 1 :].any()
+
+
+@pytest.mark.parametrize(("fine_bits", "least"), [(4, 0.992), (8, 0.9999)])
+def test_fine_codes_keep_direction_and_inner_product(vectors, fine_bits, least):
+    fine = encode_fine(vectors, 64, fine_bits)
+    assert len(fine) == 1000 * fine_stride_bytes(64, fine_bits)
+    decoded = decode_fine(fine, 1000, 64, fine_bits, 64)
+    assert cosines(decoded, vectors).mean() > least
+    np.testing.assert_allclose((decoded * vectors).sum(axis=1), 1, atol=2e-3)
+
+
+@pytest.mark.parametrize("fine_bits", [4, 8])
+def test_fine_codes_drop_the_last_dimensions_and_keep_zero_rows(vectors, fine_bits):
+    some = vectors[:3].copy()
+    some[1] = 0
+    decoded = decode_fine(encode_fine(some, 48, fine_bits), 3, 48, fine_bits, 64)
+    assert not decoded[:, 48:].any()
+    assert not decoded[1].any()
+    assert cosines(decoded[[0, 2], :48], some[[0, 2], :48]).min() > 0.98
+
+
+def test_fine_codes_refuse_what_they_cannot_hold(vectors):
+    bad = vectors[:2].copy()
+    bad[1, 3] = np.nan
+    with pytest.raises(BadInput, match="not finite"):
+        encode_fine(bad, 64, 4)
+    with pytest.raises(BadInput, match="4 or 8 bits"):
+        encode_fine(vectors, 64, 2)
+    for dims in (0, 7, 66):
+        with pytest.raises(BadInput, match="even"):
+            encode_fine(vectors, dims, 4)
+
+
+def test_encoding_does_not_depend_on_the_chunk(vectors, monkeypatch):
+    codebook = train_codebook(vectors, "pq", 8, seed=0)
+    whole = encode_coarse(vectors, codebook), encode_fine(vectors, 64, 4)
+    monkeypatch.setattr("edgexl.index.coarse._CHUNK_ROWS", 256)
+    monkeypatch.setattr("edgexl.index.fine._CHUNK_ROWS", 100)
+    assert (encode_coarse(vectors, codebook), encode_fine(vectors, 64, 4)) == whole
