@@ -41,8 +41,8 @@ class GraphRecipe:
 class IndexRecipe:
     """The label index.
 
-    `rotation` of the index's space: none, pca (directions of falling variance) or random. `coarse` codes of `code_bytes`
-    a row are scanned: sign (4 sign bits a nibble; a bit a dimension) or pq (a trained code book a nibble). The best
+    `rotation` of the index's space: none, pca (falling variance) or random. `coarse` codes, of `code_bytes`
+    a row, are scanned: sign (4 sign bits a nibble; a bit a dimension) or pq (a trained code book a nibble). The best
     `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
     out). `aliases` become further rows of their label. `labels_from`: which screener encodes the labels, the float one
     or the quantised one.
@@ -80,9 +80,12 @@ class ShortlistRecipe:
 
 @dataclass(frozen=True)
 class CalibrateRecipe:
-    """Probabilities are fitted on at most `queries` held-out queries, by `method`."""
+    """Probabilities are fitted on at most `queries` held-out queries, by `method`.
 
-    method: Literal["isotonic", "platt"] = "isotonic"
+    "none" takes a label's share of the shortlist's softmax as it is: for students without held-out queries.
+    """
+
+    method: Literal["isotonic", "platt", "none"] = "isotonic"
     queries: int = 2000
 
     def __post_init__(self) -> None:

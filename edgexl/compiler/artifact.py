@@ -1,0 +1,58 @@
+"""What flows through the compiler: one immutable value that every pass reads and returns with something added."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.goldens import Goldens
+from edgexl.bundle.layout import Kind
+from edgexl.compiler.gates import Verdict
+from edgexl.compiler.ledger import LedgerRow
+from edgexl.compiler.rows import Rows
+from edgexl.index import LabelIndex
+from edgexl.recipe import Recipe
+from edgexl.student.contract import Shapes
+from edgexl.student.student import Student
+from edgexl.target import Target
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The two graphs as serialised ONNX models. `label_encoder` is the float screener for many texts of one length."""
+
+    screener: bytes
+    reasoner: bytes
+    label_encoder: bytes
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A student on its way to a bundle. What a pass has not made yet is None.
+
+    `rows` are the texts of the index, `vectors` [rows, D] their vectors in the index's space, which is the student's
+    space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
+    there. `facts` are for the manifest.
+    """
+
+    student: Student
+    recipe: Recipe
+    target: Target
+    shapes: Shapes
+    rows: Rows
+    graphs: Graphs | None = None
+    vectors: Floats | None = None
+    rotation: Floats | None = None
+    index: LabelIndex | None = None
+    calibration: Calibration | None = None
+    goldens: Goldens | None = None
+    sections: dict[Kind, bytes] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    ledger: tuple[LedgerRow, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()

@@ -1,0 +1,155 @@
+"""Fitting probabilities to logits: isotonic or Platt, on the logit or on its share of the shortlist, whichever predicts
+held-out queries better; and the threshold that makes the best label sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.bundle.calibration import Calibration, log_softmax
+from edgexl.errors import BadInput
+
+Floats = npt.NDArray[np.float64]
+Knots = tuple[Floats, Floats]
+Method = Literal["isotonic", "platt"]
+Input = Literal["logit", "log_softmax"]
+
+FOLDS = 5
+# A knot with fewer right answers behind it would follow chance. Narrow steps would also turn a difference in a logit's
+# last digit between two CPUs into a visible one in the probability.
+POSITIVES_A_KNOT = 20
+PLATT_KNOTS = 256
+# A probability of exactly 0 or 1 cannot be learnt from a sample, and one wrong answer there costs an infinite loss.
+SMALLEST = 1e-5
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A calibration and how well its kind predicted queries that it was not fitted on (log loss, nats a label)."""
+
+    calibration: Calibration
+    log_loss: dict[str, float]
+    f1_micro: float
+
+
+def fit(
+    logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_], positives: int, method: Method, label_set: bytes
+) -> Fit:
+    """Fit on shortlists: `logits` and whether each label is `right` [queries, N]; `positives` are all right labels of
+    the queries, shortlisted or not. Raises `BadInput` when no shortlist holds a right label, or none a wrong one."""
+    if not right.any() or right.all():
+        raise BadInput(
+            "Probabilities cannot be fitted: on the calibration queries the shortlists hold only "
+            f"{'right' if right.any() else 'wrong'} labels. Give the student more, or real, held-out queries, "
+            'or set [calibrate] method = "none".'
+        )
+    inputs: dict[Input, Floats] = {
+        "logit": logits.astype(np.float64),
+        "log_softmax": log_softmax(logits).astype(np.float64),
+    }
+    make = {"isotonic": isotonic, "platt": platt}[method]
+    losses = {name: held_out_loss(make, x, right) for name, x in inputs.items()}
+    best = min(inputs, key=lambda name: losses[name])
+    x, p = _as_float32(*make(inputs[best].ravel(), right.ravel()))
+    probabilities = np.interp(inputs[best].ravel(), x, p)
+    threshold, f1 = best_threshold(probabilities, right.ravel(), positives)
+    calibration = Calibration(label_set, best, threshold, tuple(x.tolist()), tuple(p.tolist()))
+    return Fit(calibration, {name: round(loss, 6) for name, loss in losses.items()}, round(f1, 4))
+
+
+def uncalibrated(label_set: bytes) -> Calibration:
+    """A label's share of the shortlist's softmax, for students without held-out queries; sets are those above a
+    half.
+    """
+    x = np.linspace(np.log(SMALLEST), 0.0, PLATT_KNOTS)
+    knots, p = _as_float32(x, np.exp(x))
+    return Calibration(label_set, "log_softmax", 0.5, tuple(knots.tolist()), tuple(p.tolist()))
+
+
+def isotonic(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
+    """The best never-descending curve through bins of equally many right answers; knots at the means of what it
+    pools.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    order = np.argsort(x, kind="stable")
+    x, hits = x[order], right[order].astype(np.float64)
+    # bins end where another POSITIVES_A_KNOT right answers are complete; the last takes the rest
+    complete = np.flatnonzero(np.cumsum(hits)[:-1] % POSITIVES_A_KNOT + (1 - hits[:-1]) * POSITIVES_A_KNOT == 0) + 1
+    starts = np.concatenate([[0], complete])
+    starts = starts[: max(1, len(starts) - (hits[starts[-1] :].sum() < POSITIVES_A_KNOT))]
+    counts = np.diff([*starts, len(x)]).astype(np.float64)
+    share = np.add.reduceat(hits, starts) / counts
+    centre = np.add.reduceat(x, starts) / counts
+    level = IsotonicRegression(y_min=0, y_max=1).fit_transform(centre, share, sample_weight=counts)
+    new = np.concatenate([[True], np.diff(level) > 0])
+    block = np.cumsum(new) - 1
+    weight = np.bincount(block, counts)
+    knots = np.bincount(block, centre * counts) / weight
+    p = level[new]
+    if len(knots) == 1:
+        return np.array([knots[0] - 1, knots[0] + 1]), np.array([p[0], p[0]])
+    return knots, p
+
+
+def platt(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
+    """A logistic curve a * x + b by Newton's method, with Platt's targets; sampled at evenly spaced knots."""
+    hits = right.sum()
+    target = np.where(right, (hits + 1) / (hits + 2), 1 / (len(x) - hits + 2))
+    centre, width = float(x.mean()), float(x.std()) or 1.0
+    z = np.stack([(x - centre) / width, np.ones_like(x)], 1)
+    weights = np.array([0.0, float(np.log(hits / (len(x) - hits)))])
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-(z @ weights)))
+        gradient = z.T @ (p - target)
+        curvature = (z * (p * (1 - p))[:, None]).T @ z + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        # a full step may overshoot far from the optimum
+        weights = weights - step * min(1.0, 2.0 / float(np.abs(step).max() or 1.0))
+        if np.abs(step).max() < 1e-10:
+            break
+    slope = max(float(weights[0]), 0.0)
+    knots = np.linspace(x.min(), max(x.max(), x.min() + 1e-3), PLATT_KNOTS)
+    return knots, 1 / (1 + np.exp(-(slope * (knots - centre) / width + weights[1])))
+
+
+def held_out_loss(
+    make: Callable[[Floats, npt.NDArray[np.bool_]], Knots], x: Floats, right: npt.NDArray[np.bool_]
+) -> float:
+    """Mean log loss over the shortlists [queries, N] of folds that `make` was not given."""
+    total = 0.0
+    for fold in range(FOLDS):
+        held = np.arange(len(x)) % FOLDS == fold
+        if not right[~held].any() or right[~held].all() or not held.any():
+            continue
+        knots, p = make(x[~held].ravel(), right[~held].ravel())
+        predicted = np.clip(np.interp(x[held], knots, p), SMALLEST, 1 - SMALLEST)
+        total -= float(np.log(np.where(right[held], predicted, 1 - predicted)).sum())
+    return total / x.size
+
+
+def best_threshold(p: Floats, right: npt.NDArray[np.bool_], positives: int) -> tuple[float, float]:
+    """(threshold, F1 in percent): taking all labels with probability >= threshold gives the best micro set F1."""
+    order = np.argsort(-p, kind="stable")
+    sorted_p, hits = p[order], np.cumsum(right[order])
+    f1 = 2 * hits / (np.arange(1, len(p) + 1) + positives)
+    # equal probabilities stand or fall together
+    last_of_its_kind = np.append(sorted_p[:-1] > sorted_p[1:], True)
+    f1 = np.where(last_of_its_kind, f1, -1.0)
+    place = int(f1.argmax())
+    below = sorted_p[place + 1] if place + 1 < len(p) else 0.0
+    return float(np.float32((sorted_p[place] + below) / 2)), 100 * float(f1[place])
+
+
+def _as_float32(x: Sequence[float] | Floats, p: Sequence[float] | Floats) -> tuple[npt.NDArray[np.float32], ...]:
+    """Knots in f32, still ascending strictly where rounding made two of them one."""
+    knots, values = np.asarray(x, np.float32), np.clip(np.asarray(p, np.float32), 0, 1)
+    kept = np.concatenate([[True], np.diff(knots) > 0])
+    knots, values = knots[kept], np.maximum.accumulate(values[kept])
+    if len(knots) == 1:
+        knots, values = np.append(knots, knots[0] + np.float32(1)), np.repeat(values, 2)
+    return knots, values

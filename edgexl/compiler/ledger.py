@@ -1,0 +1,46 @@
+"""The ledger: where accuracy, bytes and seconds went, one row a pass."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Percentages 0 to 100 on the evaluation queries; R@100 within the shortlist. None where there are no queries."""
+
+    p_at_1: float | None = None
+    r_at_100: float | None = None
+    ndcg_at_5: float | None = None
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What the product was after a pass: the `seconds` that the pass took, the `bytes` that a bundle of it would
+    have.
+    """
+
+    name: str
+    seconds: float
+    bytes: int
+    accuracy: Accuracy
+
+    def as_json(self, seconds: bool = True) -> dict[str, Any]:
+        """The row with the keys of `inspect --json`. Bundles hold no seconds: the same inputs give the same bytes."""
+        return {
+            "pass": self.name,
+            "seconds": round(self.seconds, 3) if seconds else None,
+            "bytes": self.bytes,
+            "P@1": self.accuracy.p_at_1,
+            "R@100": self.accuracy.r_at_100,
+            "nDCG@5": self.accuracy.ndcg_at_5,
+        }
+
+
+def largest_loss(ledger: tuple[LedgerRow, ...], measure: str) -> str:
+    """The pass after which `measure` (a field of `Accuracy`) fell the most: the stage to blame for a failed gate."""
+    values = [(row.name, getattr(row.accuracy, measure)) for row in ledger]
+    losses = [(before - after, name) for (_, before), (name, after) in itertools.pairwise(values)]
+    return max(losses, default=(0.0, values[-1][0]))[1]

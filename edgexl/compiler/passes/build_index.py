@@ -1,0 +1,60 @@
+"""Build the index: vectors become coarse and fine codes, and the graphs learn to speak the index's space."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgexl.compiler.artifact import Artifact, Graphs
+from edgexl.compiler.rotate import rotate_output, unrotate_input
+from edgexl.errors import BadInput
+from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook, train_rotation
+from edgexl.recipe import IndexRecipe
+
+
+@dataclass(frozen=True)
+class BuildIndex:
+    """What the recipe says of the index."""
+
+    index: IndexRecipe
+    name: str = "build_index"
+
+    def run(self, artifact: Artifact) -> Artifact:
+        """Adds `index` and `rotation`, turns `vectors`, and puts the rotation into the graphs. Raises `BadInput` when
+        the recipe's sizes do not fit the student's."""
+        assert artifact.vectors is not None
+        assert artifact.graphs is not None
+        recipe, dims = self.index, artifact.vectors.shape[1]
+        fine_dims = recipe.fine_dims or dims - dims % 2
+        if fine_dims > dims:
+            raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
+        vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
+        if recipe.rotation != "none":
+            rotation = train_rotation(vectors, recipe.rotation, recipe.seed)
+            vectors, graphs = vectors @ rotation, _rotated(graphs, rotation)
+        codebook = train_codebook(vectors, recipe.coarse, recipe.code_bytes, recipe.seed)
+        aliases = artifact.rows.alias_labels
+        index = LabelIndex(
+            codebook=codebook,
+            coarse=encode_coarse(vectors, codebook),
+            fine=encode_fine(vectors, fine_dims, recipe.fine_bits),
+            labels=artifact.rows.labels,
+            fine_dims=fine_dims,
+            fine_bits=recipe.fine_bits,
+            overfetch=max(recipe.overfetch, artifact.shapes.shortlist),
+            shortlist=artifact.shapes.shortlist,
+            row_starts=np.cumsum([0, *map(len, aliases)]).astype(np.uint32),
+            row_labels=np.array([label for labels in aliases for label in labels], np.uint32),
+        )
+        return dataclasses.replace(artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index)
+
+
+def _rotated(graphs: Graphs, rotation: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Graphs:
+    reasoner = graphs.reasoner
+    for name in ("query_vector", "label_vectors"):
+        reasoner = unrotate_input(reasoner, name, rotation)
+    return dataclasses.replace(
+        graphs, screener=rotate_output(graphs.screener, "query_vector", rotation), reasoner=reasoner
+    )

@@ -1,0 +1,147 @@
+"""Export: the student's modules become two standard ONNX graphs with free text length T and shortlist length N."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgexl.bundle.parameters import GRAPH_INPUTS, SCREENER_OUTPUTS
+from edgexl.compiler.artifact import Artifact, Graphs
+from edgexl.compiler.gates import Verdict, judge
+from edgexl.compiler.graph import OPSET, Session, fold, plain_products
+from edgexl.errors import BadInput
+from edgexl.student.contract import Shapes
+
+# The axes that stay free, by input or output name.
+FREE_AXES = {
+    "input_ids": {1: "T"},
+    "attention_mask": {1: "T"},
+    "token_states": {1: "T"},
+    "label_vectors": {1: "N"},
+    "screening_scores": {1: "N"},
+    "label_tokens": {1: "N"},
+    "logits": {1: "N"},
+}
+# fp32 sums in another order differ by about 1e-6; a length that the exporter froze differs by 1e-1 or fails.
+LARGEST_DIFFERENCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Export:
+    """Trace both modules at batch size 1, fold constants, and see that the graphs give the modules' numbers at other
+    lengths than the traced ones, too."""
+
+    name: str = "export"
+
+    def run(self, artifact: Artifact) -> Artifact:
+        """Adds `graphs`. Raises `BadInput` when a module cannot be traced, `GateFailed` when the graphs differ from
+        it.
+        """
+        student, shapes = artifact.student, artifact.shapes
+        names = tuple(getattr(student.reasoner, "input_names", ()))
+        unknown = [name for name in names if name not in GRAPH_INPUTS]
+        if unknown or not names:
+            raise BadInput(
+                f"The reasoner takes {unknown[0]!r}, which no runtime supplies; known are {', '.join(GRAPH_INPUTS)}."
+                if unknown
+                else "The reasoner has no input_names; name the inputs that it takes."
+            )
+        sample = sample_inputs(
+            student.screener, shapes, tokens=min(7, shapes.max_tokens), labels=min(5, shapes.shortlist)
+        )
+        text = ("input_ids", "attention_mask")
+        screener = trace(student.screener, text, SCREENER_OUTPUTS, sample)
+        reasoner = trace(student.reasoner, names, ("logits",), sample)
+        encoder = trace(student.screener, text, SCREENER_OUTPUTS, sample, free_batch=True)
+        difference = largest_difference(artifact, screener, reasoner)
+        verdict = Verdict(
+            "export_difference", difference, LARGEST_DIFFERENCE, self.name,
+            "a module must not depend on the traced lengths: no Python numbers of a shape, no loops over tokens", True,
+        )  # fmt: skip
+        verdicts = artifact.verdicts + judge((verdict,))
+        return dataclasses.replace(artifact, graphs=Graphs(screener, reasoner, encoder), verdicts=verdicts)
+
+
+class _ByName(nn.Module):
+    """A module that takes its inputs by position, in the order of `names`, for the tracer knows no other way."""
+
+    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = tuple(names)
+
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        return self.module(**dict(zip(self.names, inputs, strict=True)))  # type: ignore[no-any-return]
+
+
+def trace(
+    module: nn.Module, names: Sequence[str], outputs: Sequence[str], sample: dict[str, Tensor], free_batch: bool = False
+) -> bytes:
+    """The module as a folded ONNX model. `free_batch` leaves the batch dimension free, too."""
+    axes = {name: dict(FREE_AXES.get(name, {})) for name in (*names, *outputs)}
+    if free_batch:
+        axes = {name: {0: "B", **free} for name, free in axes.items()}
+    stream = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            # the tracer warns about every Python number; the comparison at other lengths judges what they did
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _ByName(module, names).eval(),
+                tuple(sample[name] for name in names),
+                stream,  # type: ignore[arg-type]  # the tracing exporter writes to streams, its annotation forgets them
+                input_names=list(names),
+                output_names=list(outputs),
+                dynamic_axes={name: free for name, free in axes.items() if free},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"A module of the student cannot be exported to ONNX: {reason}") from error
+    return plain_products(fold(stream.getvalue()))
+
+
+def sample_inputs(screener: nn.Module, shapes: Shapes, tokens: int, labels: int) -> dict[str, Tensor]:
+    """Random inputs for both graphs, those of the reasoner made with the screener's outputs."""
+    draw = torch.Generator().manual_seed(tokens * 10007 + labels)
+    ids = torch.randint(0, shapes.vocabulary, (1, tokens), generator=draw)
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        vector, states = screener(input_ids=ids, attention_mask=mask)
+    vectors = nn.functional.normalize(torch.randn(1, labels, shapes.query_dims, generator=draw), dim=-1)
+    scores = (vectors * vector.unsqueeze(1)).sum(-1, keepdim=True)
+    pieces = torch.randint(0, shapes.vocabulary, (1, labels, shapes.label_tokens), generator=draw)
+    return {
+        "input_ids": ids, "attention_mask": mask, "token_states": states, "query_vector": vector,
+        "label_vectors": vectors, "screening_scores": torch.cat([scores, scores + 0.01], -1), "label_tokens": pieces,
+    }  # fmt: skip
+
+
+def largest_difference(artifact: Artifact, screener: bytes, reasoner: bytes) -> float:
+    """Between graphs and modules, relative to the largest number of an output (at least 1), at the extreme lengths."""
+    student, shapes = artifact.student, artifact.shapes
+    sessions = Session(screener), Session(reasoner)
+    worst = 0.0
+    for tokens, labels in ((3, 1), (shapes.max_tokens, shapes.shortlist), (min(16, shapes.max_tokens), 2)):
+        inputs = sample_inputs(student.screener, shapes, tokens, labels)
+        feeds = {name: value.numpy() for name, value in inputs.items()}
+        with torch.no_grad():
+            logits = student.reasoner(**{name: inputs[name] for name in sessions[1].input_names})
+        wanted = [feeds["query_vector"], feeds["token_states"], logits.numpy()]
+        try:
+            found = sessions[0].run(feeds) + sessions[1].run(feeds)
+        except RuntimeError:
+            return float("inf")  # the engine refuses the other length: the exporter has frozen it
+        for left, right in zip(wanted, found, strict=True):
+            if left.shape != right.shape or not np.isfinite(right).all():
+                return float("inf")
+            worst = max(worst, float(np.abs(left - right).max()) / max(1.0, float(np.abs(left).max())))
+    return worst

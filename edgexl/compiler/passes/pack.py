@@ -1,0 +1,186 @@
+"""Pack: everything becomes sections of a bundle, goldens included, and the sections are tried before they are
+written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from edgexl import __version__
+from edgexl.bundle.goldens import Golden, Goldens, compare
+from edgexl.bundle.layout import MAJOR, MINOR, Kind
+from edgexl.bundle.parameters import SCREENER_INPUTS, Parameters, input_bits
+from edgexl.bundle.row_labels import pack_row_labels
+from edgexl.bundle.strings import pack_strings
+from edgexl.bundle.tokenizer import pack_tokenizer
+from edgexl.bundle.weights import externalise
+from edgexl.bundle.write import bundle_bytes
+from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.budget import budget
+from edgexl.compiler.gates import Verdict, judge
+from edgexl.compiler.graph import Session
+from edgexl.compiler.ledger import LedgerRow
+from edgexl.compiler.reference import Answer, ReferencePipeline
+
+GOLDENS = 32
+GOLDEN_LABELS = 5
+# CPUs differ by about 1e-3 in a logit (8-bit rounding turns on the last digit of a sum), and the curve from logit to
+# probability rises by less than 1 in 1; ten times that still tells a wrong kernel, table or tokenizer.
+TOLERANCE = 0.02
+# A golden's last label must lead the next by this much in its logit, or another CPU might put the next one in its
+# place.
+MARGIN = 0.1
+
+
+@dataclass(frozen=True)
+class Pack:
+    """No settings: what goes in is decided."""
+
+    name: str = "pack"
+
+    def run(self, artifact: Artifact) -> Artifact:
+        """Adds `goldens` and `sections`. Raises `GateFailed` over the budget, or when the sections answer otherwise
+        than the artifact that they were made of."""
+        assert artifact.calibration is not None
+        sections, sizes = _sections(artifact)
+        pipeline = _pipeline(artifact, sections, sizes)
+        goldens = make_goldens(artifact, pipeline)
+        sections[Kind.GOLDENS] = goldens.pack()
+        share = (
+            100 * sum(_reproduced(pipeline, golden, goldens.tolerance) for golden in goldens.items) / len(goldens.items)
+        )
+        verdict = Verdict("goldens_reproduced", share, 100.0, self.name, "the packed sections answer differently")
+        artifact = dataclasses.replace(artifact, goldens=goldens, verdicts=artifact.verdicts + judge((verdict,)))
+        return self._with_manifest(artifact, sections)
+
+    def _with_manifest(self, artifact: Artifact, sections: dict[Kind, bytes]) -> Artifact:
+        """Add the manifest, which states the file's length, which depends on the manifest's: repeat until it agrees."""
+        last, file_bytes = artifact.ledger[-1].accuracy, 0
+        while True:
+            lengths = {kind: len(content) for kind, content in sections.items()} | {Kind.MANIFEST: 1}
+            verdicts = artifact.verdicts + budget(lengths, file_bytes, artifact.recipe, artifact.target)
+            ledger = (*artifact.ledger, LedgerRow(self.name, 0.0, file_bytes, last))
+            text = json.dumps(manifest(artifact, ledger, verdicts), ensure_ascii=False, indent=1)
+            packed = {Kind.MANIFEST: text.encode() + b"\n", **sections}
+            found = bundle_bytes({kind: len(content) for kind, content in packed.items()})
+            if found == file_bytes:
+                return dataclasses.replace(artifact, sections=packed, verdicts=judge(verdicts))
+            file_bytes = found
+
+
+def manifest(artifact: Artifact, ledger: tuple[LedgerRow, ...], verdicts: tuple[Verdict, ...]) -> dict[str, Any]:
+    """What people and hosts can know of a bundle. No time and no place is in it: the same inputs give the same
+    bytes.
+    """
+    student = artifact.student
+    return {
+        "format": f"{MAJOR}.{MINOR}",
+        "edgexl": __version__,
+        "engine": artifact.target.engine,
+        "labels": len(student.labels),
+        "rows": len(artifact.rows),
+        "label_set_sha256": student.labels.sha256(),
+        "shapes": dataclasses.asdict(artifact.shapes),
+        "recipe": dataclasses.asdict(artifact.recipe),
+        "target": dataclasses.asdict(artifact.target),
+        "provenance": student.provenance,
+        "student_metrics": student.metrics,
+        **artifact.facts,
+        "ledger": [row.as_json(seconds=False) for row in ledger],
+        "gates": [verdict.as_json() for verdict in verdicts],
+    }
+
+
+def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
+    """All sections but the manifest and the goldens."""
+    graphs, index, shapes, student = artifact.graphs, artifact.index, artifact.shapes, artifact.student
+    assert graphs is not None
+    assert index is not None
+    assert artifact.calibration is not None
+    screener_graph, screener_weights = externalise(graphs.screener)
+    reasoner_graph, reasoner_weights = externalise(graphs.reasoner)
+    screener_inputs, reasoner_inputs = Session(graphs.screener).input_names, Session(graphs.reasoner).input_names
+    assert set(screener_inputs) <= set(SCREENER_INPUTS)
+    subspaces, _, subspace_dims = index.codebook.shape
+    sizes = Parameters(
+        labels=index.labels,
+        rows=index.rows,
+        dims=subspaces * subspace_dims,
+        subspaces=subspaces,
+        subspace_dims=subspace_dims,
+        fine_dims=index.fine_dims,
+        fine_bits=index.fine_bits,
+        overfetch=index.overfetch,
+        shortlist=index.shortlist,
+        max_tokens=shapes.max_tokens,
+        label_tokens=shapes.label_tokens if "label_tokens" in reasoner_inputs else 0,
+        state_dims=shapes.state_dims,
+        screener_inputs=input_bits(screener_inputs),
+        reasoner_inputs=input_bits(reasoner_inputs),
+        screener_outputs=3,
+        vocabulary=shapes.vocabulary,
+        label_set_sha256=artifact.calibration.label_set_sha256,
+    )
+    sections = {
+        Kind.PARAMETERS: sizes.pack(),
+        Kind.TOKENIZER: pack_tokenizer(student.tokenizer.to_str()),
+        Kind.SCREENER_GRAPH: screener_graph,
+        Kind.SCREENER_WEIGHTS: screener_weights,
+        Kind.REASONER_GRAPH: reasoner_graph,
+        Kind.REASONER_WEIGHTS: reasoner_weights,
+        Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
+        Kind.COARSE_CODES: bytes(index.coarse),
+        Kind.FINE_CODES: bytes(index.fine),
+        Kind.LABEL_TEXTS: pack_strings(student.labels.texts),
+        Kind.LABEL_IDS: pack_strings(student.labels.ids),
+        Kind.CALIBRATION: artifact.calibration.pack(),
+    }
+    if artifact.rows.alias_labels:
+        sections[Kind.ROW_LABELS] = pack_row_labels(artifact.rows.alias_labels)
+    return sections, sizes
+
+
+def _pipeline(artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> ReferencePipeline:
+    assert artifact.index is not None
+    assert artifact.calibration is not None
+    starts, labels = artifact.index.row_starts, artifact.index.row_labels
+    return ReferencePipeline.from_sections(
+        sections, sizes, artifact.calibration, starts, labels, artifact.student.tokenizer
+    )
+
+
+def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
+    """Goldens of evaluation texts (label texts, if there are none) with a clear margin; the clearest, if few have
+    one.
+    """
+    labels = artifact.student.labels
+    texts = [query.text for query in artifact.student.evaluation[: 8 * GOLDENS]] or list(labels.texts[: 2 * GOLDENS])
+    texts = [text for text in dict.fromkeys(texts) if text.strip()]
+    k = min(GOLDEN_LABELS, artifact.shapes.shortlist)
+    answers = list(pipeline.answers(texts))
+    margins = [_margin(answer, k) for answer in answers]
+    clear = [place for place, margin in enumerate(margins) if margin >= MARGIN]
+    if len(clear) < GOLDENS:
+        clear = sorted(sorted(range(len(texts)), key=lambda place: -margins[place])[:GOLDENS])
+    assert pipeline.calibration is not None
+    items = []
+    for place in clear[:GOLDENS]:
+        answer = answers[place]
+        probabilities = pipeline.calibration.probabilities(answer.logits)[answer.order[:k]]
+        first = tuple(answer.ranked[:k].tolist())
+        items.append(Golden(texts[place], answer.tokens, first, tuple(probabilities.tolist())))
+    return Goldens(k, TOLERANCE, tuple(items))
+
+
+def _margin(answer: Answer, k: int) -> float:
+    """By how much the k-th logit leads the next; infinite when there is no next."""
+    logits = answer.logits[answer.order]
+    return float(logits[k - 1] - logits[k]) if len(logits) > k else float("inf")
+
+
+def _reproduced(pipeline: ReferencePipeline, golden: Golden, tolerance: float) -> bool:
+    answers = pipeline.predict(golden.text, len(golden.labels))
+    return compare(golden, [label for label, _ in answers], [share for _, share in answers], tolerance)

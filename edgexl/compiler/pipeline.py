@@ -1,0 +1,195 @@
+"""The flow on one page: a student goes through a flat list of passes and comes out as a bundle.
+
+    student --export--> two ONNX graphs --quantize--> --encode--> label vectors --build index--> codes
+            --calibrate--> probabilities, threshold --pack--> bundle
+
+Gates judge after each step; each step appends its row to the ledger.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from edgexl.bundle.write import bundle_bytes, write_bundle
+from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.encoding import encode_rows
+from edgexl.compiler.gates import Verdict, judge
+from edgexl.compiler.ledger import LedgerRow, largest_loss
+from edgexl.compiler.measure import Yardstick
+from edgexl.compiler.passes.build_index import BuildIndex
+from edgexl.compiler.passes.calibrate import Calibrate
+from edgexl.compiler.passes.encode import Encode
+from edgexl.compiler.passes.export import Export
+from edgexl.compiler.passes.pack import Pack
+from edgexl.compiler.passes.quantize import Quantize
+from edgexl.compiler.rows import Rows
+from edgexl.errors import BadInput
+from edgexl.recipe import GateRecipe, Recipe, load_recipe
+from edgexl.student.student import Student, load_student
+from edgexl.target import Target, load_target
+
+Progress = Callable[[str, int, int], None]
+"""Told (stage, done, in all); a stage's name is a pass's, or "measure" and a pass's."""
+
+
+class Pass(Protocol):
+    """A step of the compiler: a frozen configuration with a name, which adds something to the artifact."""
+
+    @property
+    def name(self) -> str: ...
+
+    def run(self, artifact: Artifact) -> Artifact: ...
+
+
+@dataclass(frozen=True)
+class CompileReport:
+    """What a compile made: the bundle's `path` and `bytes`, those of each section, the ledger with seconds, the gates.
+
+    `seconds` is the whole compile, with what measuring the ledger took.
+    """
+
+    path: Path
+    bytes: int
+    sections: dict[str, int]
+    ledger: tuple[LedgerRow, ...]
+    gates: tuple[Verdict, ...]
+    seconds: float
+
+
+def compile(
+    student: Student | str | os.PathLike[str],
+    recipe: Recipe | str | os.PathLike[str],
+    target: Target | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    progress: Progress | None = None,
+) -> CompileReport:
+    """Compile a student for a target by a recipe, and write the bundle to `out`.
+
+    Each of the three may be given as an object, a path, or the name of one that edgexl ships. Raises `BadInput` when
+    they do not fit each other, `GateFailed` when a gate judges the product to be below its threshold; `out` is not
+    touched then.
+    """
+    began = time.perf_counter()
+    student = student if isinstance(student, Student) else load_student(student)
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
+    target = target if isinstance(target, Target) else load_target(Path(target))
+    path = Path(out)
+    if not path.parent.is_dir() or path.is_dir():
+        raise BadInput(f"{path}: is not a place for a file; give a path in a directory that exists.")
+
+    artifact = run_passes(begin(student, recipe, target), os.cpu_count() or 1, progress)
+
+    file_bytes = write_bundle(path, artifact.sections)
+    sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
+    seconds = time.perf_counter() - began
+    return CompileReport(path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds)
+
+
+def run_passes(artifact: Artifact, threads: int, progress: Progress | None = None) -> Artifact:
+    """All passes in order, the ledger and the accuracy gates with them."""
+    recipe, target = artifact.recipe, artifact.target
+    encoding, calibrating = told(progress, "encode"), told(progress, "calibrate")
+    passes: list[Pass] = [
+        Export(),
+        Quantize(recipe.screener, recipe.reasoner, target.int8),
+        Encode(recipe.index.labels_from, threads, encoding),
+        BuildIndex(recipe.index),
+        Calibrate(recipe.calibrate, threads, calibrating),
+        Pack(),
+    ]
+    waiting: list[tuple[Pass, float, Artifact]] = []
+    for step in passes:
+        if progress:
+            progress(step.name, 0, 1)
+        began = time.perf_counter()
+        artifact = step.run(artifact)
+        waiting.append((step, time.perf_counter() - began, artifact))
+        # What export and quantize cost can be told as soon as there are label vectors to search.
+        if artifact.vectors is not None:
+            artifact = measured(artifact, waiting, threads, progress)
+            waiting = []
+        if step.name == "build_index":
+            artifact = dataclasses.replace(artifact, verdicts=artifact.verdicts + accuracy_gates(artifact))
+    return artifact
+
+
+def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
+    """The artifact before the first pass. Raises `BadInput` when the recipe cannot be met by any compile of the
+    student.
+    """
+    gated = recipe.gates.p_at_1_kept > 0 or recipe.gates.r_at_100_kept > 0
+    if gated and not student.evaluation:
+        raise BadInput(
+            "The recipe has gates on accuracy, but the student no evaluation queries; give it some, "
+            "or set [gates] to 0."
+        )
+    shortlist = min(recipe.shortlist.n or student.shapes.shortlist, len(student.labels))
+    shapes = dataclasses.replace(student.shapes, shortlist=shortlist)
+    rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, recipe.index.aliases)
+    return Artifact(student, recipe, target, shapes, rows)
+
+
+def measured(
+    artifact: Artifact, waiting: list[tuple[Pass, float, Artifact]], threads: int, progress: Progress | None
+) -> Artifact:
+    """The artifact with ledger rows for the passes that wait for one.
+
+    Calibrating and packing change no order of labels, so that they keep the accuracy of the row before.
+    """
+    assert artifact.vectors is not None
+    assert artifact.graphs is not None
+    queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
+    ledger = list(artifact.ledger)
+    vectors = artifact.vectors
+    if len(waiting) > 1 and artifact.recipe.index.labels_from != "float":
+        vectors = encode_rows(artifact.graphs.label_encoder, artifact.rows.tokens, True, threads)
+    yardstick = Yardstick(queries, vectors, artifact.rows.alias_labels, threads)
+    for step, seconds, state in waiting:
+        unchanged = isinstance(step, Calibrate | Pack) or (isinstance(step, Encode) and vectors is artifact.vectors)
+        accuracy = (
+            ledger[-1].accuracy if unchanged else yardstick.measure(state, told(progress, f"measure {step.name}"))
+        )
+        ledger.append(LedgerRow(step.name, seconds, product_bytes(state, yardstick), accuracy))
+    return dataclasses.replace(artifact, ledger=tuple(ledger))
+
+
+def product_bytes(artifact: Artifact, yardstick: Yardstick) -> int:
+    """Graphs and label vectors or codes; once there are sections, the file."""
+    if artifact.sections:
+        return bundle_bytes({kind: len(content) for kind, content in artifact.sections.items()})
+    assert artifact.graphs is not None
+    graphs = len(artifact.graphs.screener) + len(artifact.graphs.reasoner)
+    index = artifact.index
+    return graphs + (len(index.coarse) + len(index.fine) + index.codebook.nbytes if index else yardstick.vectors.nbytes)
+
+
+def accuracy_gates(artifact: Artifact) -> tuple[Verdict, ...]:
+    """What the compiled product keeps of the exported float student's accuracy, judged against the recipe's gates."""
+    gates: GateRecipe = artifact.recipe.gates
+    before, after = artifact.ledger[0].accuracy, artifact.ledger[-1].accuracy
+    verdicts = []
+    for field, threshold in (("p_at_1", gates.p_at_1_kept), ("r_at_100", gates.r_at_100_kept)):
+        base, now = getattr(before, field), getattr(after, field)
+        if base is None:
+            continue
+        stage = largest_loss(artifact.ledger, field)
+        advice = (
+            "give it more bits, or keep_fp32 parts of it"
+            if stage == "quantize"
+            else "give its codes more bits or overfetch"
+        )
+        kept = 100.0 * now / base if base else 100.0
+        verdicts.append(Verdict(f"{field}_kept", round(kept, 3), threshold, stage, advice))
+    return judge(tuple(verdicts))
+
+
+def told(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
+    """`progress` for one stage."""
+    return partial(progress, stage) if progress else None

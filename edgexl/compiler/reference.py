@@ -1,0 +1,187 @@
+"""Prediction in plain numpy and ONNX Runtime: what the C runtime does, step by step, in Python.
+
+The compiler measures, calibrates and makes goldens with it, and tests compare the runtime with it. Screening is a part
+of its own, so that the ledger can put an exact search over float vectors in the place of the index.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.parameters import Parameters
+from edgexl.bundle.read import Bundle, read_bundle
+from edgexl.bundle.strings import unpack_strings
+from edgexl.bundle.weights import internalise
+from edgexl.compiler.graph import Session
+from edgexl.index import LabelIndex, Shortlist
+from edgexl.student.text import encode_texts, label_tokens
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+class Screening(Protocol):
+    """From a query vector to a shortlist."""
+
+    def search(self, query: Floats) -> Shortlist:
+        """The shortlist of a query vector [D], best first."""
+
+    def decompress(self, labels: Ints) -> Floats:
+        """label_vectors [n, D] as the reasoner gets them."""
+
+
+@dataclass(frozen=True)
+class ExactSearch:
+    """Screening over float vectors [rows, D], row i < `labels` being label i, with the labels of the alias rows."""
+
+    vectors: Floats
+    labels: int
+    alias_labels: tuple[tuple[int, ...], ...]
+    shortlist: int
+
+    def search(self, query: Floats) -> Shortlist:
+        scores = self.vectors @ query
+        own = scores[: self.labels]
+        alias = np.full(self.labels, -np.inf, np.float32)
+        rows, labels = self._alias_pairs
+        np.maximum.at(alias, labels, scores[rows])
+        alias = np.where(np.isneginf(alias), own, alias)
+        best = np.maximum(own, alias)
+        count = min(self.shortlist, self.labels)
+        # all labels that the last place may go to, then the exact order: ties to the lower label
+        least = np.partition(best, self.labels - count)[self.labels - count]
+        candidates = np.flatnonzero(best >= least)
+        chosen = candidates[np.lexsort((candidates, -best[candidates]))[:count]].astype(np.int64)
+        return Shortlist(chosen, np.stack([own[chosen], alias[chosen]], 1))
+
+    def decompress(self, labels: Ints) -> Floats:
+        return self.vectors[labels]
+
+    @cached_property
+    def _alias_pairs(self) -> tuple[Ints, Ints]:
+        """(row, label) of every alias."""
+        pairs = [(row, label) for row, of in enumerate(self.alias_labels, self.labels) for label in of]
+        rows, labels = np.array(pairs, np.int64).reshape(-1, 2).T
+        return rows, labels
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's way through both stages; labels, scores and logits in the shortlist's order.
+
+    `order` sorts the shortlist by logit, descending, ties as they were.
+    """
+
+    tokens: tuple[int, ...]
+    query_vector: Floats
+    labels: Ints
+    scores: Floats
+    logits: Floats
+    order: Ints
+
+    @property
+    def ranked(self) -> Ints:
+        """Labels, best first."""
+        return self.labels[self.order]
+
+
+@dataclass(frozen=True)
+class ReferencePipeline:
+    """Tokenizer, two graphs, screening, and the tokens of all label texts [labels, S]."""
+
+    tokenizer: Tokenizer
+    screener: Session
+    reasoner: Session
+    screening: Screening
+    label_pieces: Ints
+    max_tokens: int
+    calibration: Calibration | None = None
+
+    def answer(self, text: str) -> Answer:
+        """Both stages for one text."""
+        return self.answer_tokens(encode_texts(self.tokenizer, [text], self.max_tokens)[0])
+
+    def answer_tokens(self, ids: Sequence[int]) -> Answer:
+        """Both stages for the token ids of a text, [CLS] and [SEP] included."""
+        tokens = np.array([ids], np.int64)
+        feeds: dict[str, npt.NDArray[Any]] = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        feeds |= dict(zip(self.screener.output_names, self.screener.run(feeds), strict=True))
+        found = self.screening.search(feeds["query_vector"][0])
+        feeds["label_vectors"] = self.screening.decompress(found.labels)[None]
+        feeds["screening_scores"] = found.scores[None]
+        feeds["label_tokens"] = self.label_pieces[found.labels][None]
+        logits = self.reasoner.run(feeds)[0][0]
+        order = np.argsort(-logits, kind="stable")
+        return Answer(tuple(ids), feeds["query_vector"][0], found.labels, found.scores, logits, order)
+
+    def answers(
+        self, texts: Sequence[str], threads: int = 1, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[Answer]:
+        """Answers in order, on `threads` threads; each graph runs on its caller's."""
+        encoded = encode_texts(self.tokenizer, texts, self.max_tokens)
+        with ThreadPoolExecutor(threads) as pool:
+            for done, answer in enumerate(pool.map(self.answer_tokens, encoded), 1):
+                if progress:
+                    progress(done, len(texts))
+                yield answer
+
+    def predict(self, text: str, k: int = 5) -> list[tuple[int, float]]:
+        """The first k (label, probability), best first. The pipeline must have a calibration."""
+        assert self.calibration is not None
+        answer = self.answer(text)
+        probabilities = self.calibration.probabilities(answer.logits)
+        return [(int(answer.labels[place]), float(probabilities[place])) for place in answer.order[:k]]
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle | str | os.PathLike[str], tokenizer: Tokenizer) -> ReferencePipeline:
+        """The pipeline of a bundle. Its tokenizer tables serve C alone, so `tokenizer` is the student's."""
+        if not isinstance(bundle, Bundle):
+            bundle = read_bundle(bundle)
+        sections = {entry.kind: bundle.section(Kind(entry.kind)) for entry in bundle.entries if entry.kind in set(Kind)}
+        starts, labels = bundle.row_labels
+        return cls.from_sections(sections, bundle.parameters, bundle.calibration, starts, labels, tokenizer)
+
+    @classmethod
+    def from_sections(
+        cls,
+        sections: dict[Any, Any],
+        sizes: Parameters,
+        calibration: Calibration,
+        row_starts: npt.NDArray[np.uint32],
+        row_labels: npt.NDArray[np.uint32],
+        tokenizer: Tokenizer,
+    ) -> ReferencePipeline:
+        """The pipeline of a bundle's sections, by kind."""
+        index = LabelIndex(
+            codebook=np.frombuffer(sections[Kind.CODEBOOK], "<f4").reshape(sizes.subspaces, 16, sizes.subspace_dims),
+            coarse=sections[Kind.COARSE_CODES],
+            fine=sections[Kind.FINE_CODES],
+            labels=sizes.labels,
+            fine_dims=sizes.fine_dims,
+            fine_bits=sizes.fine_bits,
+            overfetch=sizes.overfetch,
+            shortlist=sizes.shortlist,
+            row_starts=row_starts,
+            row_labels=row_labels,
+        )
+        texts = unpack_strings(sections[Kind.LABEL_TEXTS])
+        return cls(
+            tokenizer=tokenizer,
+            screener=Session(internalise(bytes(sections[Kind.SCREENER_GRAPH]), sections[Kind.SCREENER_WEIGHTS])),
+            reasoner=Session(internalise(bytes(sections[Kind.REASONER_GRAPH]), sections[Kind.REASONER_WEIGHTS])),
+            screening=index,
+            label_pieces=label_tokens(tokenizer, texts, sizes.label_tokens),
+            max_tokens=sizes.max_tokens,
+            calibration=calibration,
+        )
