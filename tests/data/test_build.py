@@ -1,0 +1,14 @@
+"""`build` knows its data sets by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgexl.data import build
+from edgexl.errors import BadInput
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(BadInput, match="no data set 'wordnt' to build; there are mesh, wordnet"):
+        build("wordnt", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
