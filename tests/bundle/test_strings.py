@@ -22,31 +22,30 @@ words = st.lists(st.sampled_from(["mark", "marker", "market", "er", "s", " of ",
 
 @settings(max_examples=150, deadline=None)
 @given(strings=st.lists(texts | words, min_size=1, max_size=70), in_order=st.booleans())
-def test_strings_come_back(index_library, strings, in_order):
+def test_strings_come_back(kernels, strings, in_order):
     strings = sorted(strings) if in_order else strings
     section = pack_strings(strings)
     assert unpack_strings(section) == strings
     assert pack_strings(strings) == section
-    data = np.frombuffer(section, np.uint8)
-    view = index_library.open_strings(data, len(strings))
+    view = kernels.open_strings(section, len(strings))
     assert view.longest_bytes == max(len(s.encode()) for s in strings)
     for i, text in enumerate(strings):
         raw = text.encode()
-        assert index_library.get_string(view, i, view.longest_bytes) == (0, raw, len(raw))
+        assert view.get(i, view.longest_bytes) == (0, raw, len(raw))
         for capacity in {0, 1, len(raw) // 2, max(0, len(raw) - 1)}:
             status = 0 if len(raw) <= capacity else 2
-            assert index_library.get_string(view, i, capacity) == (status, raw[:capacity], len(raw))
+            assert view.get(i, capacity) == (status, raw[:capacity], len(raw))
 
 
-def test_long_strings_and_long_shared_prefixes(index_library):
+def test_long_strings_and_long_shared_prefixes(kernels):
     rng = np.random.default_rng(0)
     noise = "".join(chr(c) for c in rng.integers(33, 2000, 30000))[:20000]
     strings = [noise, noise + "a", noise + "b", "x" * 65535, noise[:3000]]
     section = pack_strings(strings)
     assert unpack_strings(section) == strings
-    view = index_library.open_strings(np.frombuffer(section, np.uint8), 5)
+    view = kernels.open_strings(section, 5)
     for i, text in enumerate(strings):
-        assert index_library.get_string(view, i, 65535)[1] == text.encode()
+        assert view.get(i, 65535)[1] == text.encode()
 
 
 def test_sorted_phrases_shrink_to_less_than_half():
@@ -73,14 +72,14 @@ def test_packing_refuses(strings, message):
     ("at", "value"),
     [(0, 4), (4, 2), (8, 256), (8, 0), (12, 1), (16, 1), (32, 9), (288 + 7, 0x01000000), (2336, 1), (2340, 2**31)],
 )
-def test_both_readers_refuse_a_changed_number(index_library, at, value):
+def test_both_readers_refuse_a_changed_number(kernels, at, value):
     strings = ["mark", "marker", "markers"]
     section = bytearray(pack_strings(strings))
     struct.pack_into("<I", section, at, value)
     with pytest.raises(BadInput, match="string section"):
         unpack_strings(bytes(section))
-    view = index_library.open_strings(np.frombuffer(bytes(section), np.uint8), 3)
-    assert view is None or index_library.get_string(view, 2, 7)[0] == 1
+    view = kernels.open_strings(bytes(section), 3)
+    assert view is None or view.get(2, 7)[0] == 1
 
 
 def read_or_refusal(section: bytes) -> tuple[list[str] | None, str]:
@@ -92,7 +91,7 @@ def read_or_refusal(section: bytes) -> tuple[list[str] | None, str]:
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_both_readers_agree_on_damaged_sections(index_library, data):
+def test_both_readers_agree_on_damaged_sections(kernels, data):
     """Where Python reads all of a changed section, C reads the same; where Python refuses, C refuses something."""
     strings = ["mark", "marker", "markers of the X", "", "日本", *["er" * n for n in range(15)]]
     section = bytearray(pack_strings(strings))
@@ -100,12 +99,11 @@ def test_both_readers_agree_on_damaged_sections(index_library, data):
         where = st.integers(0, 300) | st.integers(2336, len(section) - 1)
         section[data.draw(where)] = data.draw(st.integers(0, 255))
     read, refusal = read_or_refusal(bytes(section))
-    changed = np.frombuffer(bytes(section), np.uint8)
-    view = index_library.open_strings(changed, len(strings))
+    view = kernels.open_strings(bytes(section), len(strings))
     if view is None:
         assert read is None or len(read) != len(strings)
         return
-    got = [index_library.get_string(view, i, view.longest_bytes) for i in range(len(strings))]
+    got = [view.get(i, view.longest_bytes) for i in range(len(strings))]
     if read is not None:
         assert [raw for _, raw, _ in got] == [text.encode() for text in read]
     else:  # C leaves UTF-8 to whoever reads the string
