@@ -35,7 +35,7 @@ typedef enum exl_status {
     EXL_BAD_ARGUMENT = 100,  /* a null pointer, a zero struct_size, an unknown flag */
     EXL_EMPTY_TEXT = 101,    /* the text holds no token */
     EXL_INVALID_UTF8 = 102,  /* the text is not UTF-8 */
-    EXL_BAD_K = 103,         /* k is 0 or larger than the bundle's shortlist */
+    EXL_BAD_K = 103,         /* k is larger than the bundle's shortlist */
     EXL_NO_SUCH_LABEL = 104, /* a label index or id that the bundle does not have */
     EXL_BUFFER_TOO_SMALL = 105,
     EXL_NO_ENGINE_LOADED = 106, /* the bundle was opened with EXL_OPEN_NO_ENGINE */
@@ -63,7 +63,7 @@ EXL_API const char *exl_status_text(exl_status status);
 /* ---- bundle ---------------------------------------------------------------------------------------------- */
 
 /* All memory of a bundle and its sessions comes from here; engines that bring their own allocator (ORT) excepted.
- * allocate returns memory aligned to 64 bytes, or null. */
+ * allocate returns memory aligned to 64 bytes, or null. Nothing is allocated while a session predicts. */
 typedef struct exl_allocator {
     void *context;
     void *(*allocate)(void *context, size_t bytes);
@@ -79,7 +79,8 @@ enum {
 typedef struct exl_open_options {
     size_t struct_size;
     uint32_t flags;
-    uint32_t threads;               /* of the engine's pool; 0 = 1 */
+    uint32_t threads;               /* of the engine's pool; 0 = 1. ONNX Runtime has one pool a process: with more than
+                                       one thread, the first open bundle's number counts for all */
     const char *engine_library;     /* path of libonnxruntime; null = $EDGEXL_ORT_LIBRARY, then the loader's search */
     const exl_allocator *allocator; /* null = malloc; must outlive the bundle */
     char *error;                    /* null, or where to write one sentence when the open fails */
@@ -105,6 +106,7 @@ typedef struct exl_bundle_info {
     const char *kernel;   /* "scalar", "avx2", "avx512", "neon" */
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;
+    uint32_t goldens; /* inputs with recorded answers, see exl_self_test */
 } exl_bundle_info;
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info);
@@ -116,9 +118,13 @@ EXL_API exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label
                              size_t buffer_bytes, size_t *bytes);
 /* The label with this id: a scan over all ids, milliseconds. */
 EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label);
-/* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). */
+/* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). capacity must be max_tokens or
+ * more; *count is how many ids were written (or, with EXL_BUFFER_TOO_SMALL, are needed). */
 EXL_API exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids,
                                 size_t capacity, size_t *count);
+
+/* The text of a golden: something to try a bundle with. Belongs to the bundle, not NUL-terminated. */
+EXL_API exl_status exl_golden(const exl_bundle *bundle, uint32_t golden, const char **text, size_t *text_bytes);
 
 /* ---- session --------------------------------------------------------------------------------------------- */
 
@@ -129,7 +135,8 @@ EXL_API const char *exl_session_error(const exl_session *session);
 
 typedef struct exl_predict_options {
     size_t struct_size;
-    uint32_t k;            /* how many labels at most; 0 = 5 (or the shortlist, if that is shorter) */
+    uint32_t k;             /* how many labels at most; 0 = 5 (or the shortlist, if that is shorter); with
+                               use_threshold 0 = all of the shortlist */
     uint32_t use_threshold; /* nonzero: only labels with probability >= threshold */
     float threshold;       /* negative = the bundle's own */
 } exl_predict_options;

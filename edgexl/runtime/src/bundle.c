@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "goldens.h"
 #include "memory.h"
 #include "options.h"
 
@@ -157,6 +158,8 @@ void exl_bundle_close(exl_bundle *bundle) {
 
 exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) {
     exl_bundle_info known = {0};
+    exl__goldens goldens = {0};
+    exl__error ignored; /* a bundle without goldens has 0 of them */
 
     if (!bundle || !info || info->struct_size < sizeof(size_t))
         return EXL_BAD_ARGUMENT;
@@ -173,6 +176,8 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
     known.kernel = exl__isa_name(bundle->isa);
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
     known.manifest_bytes = (size_t)bundle->sections[EXL__MANIFEST].length;
+    if (exl__goldens_begin(bundle, &goldens, &ignored) == EXL_OK)
+        known.goldens = goldens.count;
     exl__give_struct(info, info->struct_size, &known, sizeof known);
     return EXL_OK;
 }

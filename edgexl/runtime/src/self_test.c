@@ -1,75 +1,25 @@
-/* self_test.c: runs the goldens section (FORMAT.md): inputs with the answers that the compiler's machine gave. */
+/* self_test.c: runs the goldens (goldens.h) and holds the answers against the recorded ones. */
 #include <math.h>
 #include <string.h>
 
+#include "goldens.h"
 #include "options.h"
 #include "session.h"
 
-typedef struct golden {
-    uint32_t text_bytes, token_count;
-    const uint8_t *answers; /* k x (u32 label, f32 probability) */
-    const uint8_t *tokens;  /* token_count x i32 */
-    const char *text;
-} golden;
-
-typedef struct goldens {
-    uint32_t count, k;
-    float tolerance;
-    const uint8_t *at, *end;
-} goldens;
-
-static uint32_t word(const uint8_t *at, uint32_t index) {
-    uint32_t value;
-    memcpy(&value, at + 4 * (size_t)index, sizeof value);
-    return value;
+static uint32_t golden_label(const exl__golden *one, uint32_t index) {
+    uint32_t label;
+    memcpy(&label, one->answers + 8 * (size_t)index, sizeof label);
+    return label;
 }
 
-static exl_status begin(exl_session *s, goldens *g) {
-    const exl__section *section = &s->bundle->sections[EXL__GOLDENS];
-
-    if (!section->bytes)
-        return exl__fail(&s->error, EXL_SELF_TEST_FAILED, "the bundle holds no goldens to test with");
-    if (section->length < 16)
-        return exl__fail(&s->error, EXL_BUNDLE_MALFORMED, "the goldens section is too short");
-    g->count = word(section->bytes, 0);
-    g->k = word(section->bytes, 1);
-    memcpy(&g->tolerance, section->bytes + 8, 4);
-    g->at = section->bytes + 16;
-    g->end = section->bytes + section->length;
-    if (g->count == 0 || g->k == 0 || g->k > s->bundle->parameters.shortlist || !(g->tolerance >= 0 && g->tolerance <= 1) ||
-        word(section->bytes, 3) != 0)
-        return exl__fail(&s->error, EXL_BUNDLE_MALFORMED, "the goldens section holds a value that the format forbids");
-    return EXL_OK;
-}
-
-/* Takes the next golden off the section: its sizes first, then their sum against what is left. */
-static exl_status next(exl_session *s, goldens *g, golden *one) {
-    uint64_t left = (uint64_t)(g->end - g->at), used;
-
-    if (left >= 8) {
-        one->text_bytes = word(g->at, 0);
-        one->token_count = word(g->at, 1);
-        used = 8 + (uint64_t)g->k * 8 + (uint64_t)one->token_count * 4 + one->text_bytes;
-        used = (used + 3) / 4 * 4;
-        if (used <= left && one->token_count <= s->bundle->parameters.max_tokens) {
-            one->answers = g->at + 8;
-            one->tokens = one->answers + (size_t)g->k * 8;
-            one->text = (const char *)one->tokens + (size_t)one->token_count * 4;
-            g->at += used;
-            return EXL_OK;
-        }
-    }
-    return exl__fail(&s->error, EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
-}
-
-static float golden_probability(const golden *one, uint32_t index) {
+static float golden_probability(const exl__golden *one, uint32_t index) {
     float probability;
     memcpy(&probability, one->answers + 8 * (size_t)index + 4, sizeof probability);
     return probability;
 }
 
 /* Null when the answer is the golden's, else what differs. */
-static const char *difference(const exl_session *s, const goldens *g, const golden *one, const exl_result *result,
+static const char *difference(const exl_session *s, const exl__goldens *g, const exl__golden *one, const exl_result *result,
                               float *largest) {
     if (result->tokens != one->token_count ||
         (one->token_count > 0 && memcmp(s->tokens, one->tokens, one->token_count * sizeof *s->tokens) != 0))
@@ -80,7 +30,7 @@ static const char *difference(const exl_session *s, const goldens *g, const gold
         uint32_t place = 0;
         float off;
 
-        while (place < g->k && word(one->answers, 2 * place) != result->predictions[i].label)
+        while (place < g->k && golden_label(one, place) != result->predictions[i].label)
             place++;
         if (place == g->k)
             return "the labels differ";
@@ -97,21 +47,21 @@ static const char *difference(const exl_session *s, const goldens *g, const gold
 
 exl_status exl_self_test(exl_session *session, exl_self_test_report *report) {
     exl_self_test_report known = {0};
-    goldens all = {0};
-    golden one = {0};
+    exl__goldens all = {0};
+    exl__golden one = {0};
     exl_status status;
     char first[64] = "";
 
     if (!session || !report || report->struct_size < sizeof(size_t))
         return EXL_BAD_ARGUMENT;
     session->error.text[0] = '\0';
-    status = begin(session, &all);
+    status = exl__goldens_begin(session->bundle, &all, &session->error);
     for (uint32_t i = 0; status == EXL_OK && i < all.count; i++) {
         exl_predict_options options = {.struct_size = sizeof options, .k = all.k};
         const exl_result *result = NULL;
         const char *what;
 
-        status = next(session, &all, &one);
+        status = exl__goldens_next(session->bundle, &all, &one, &session->error);
         if (status == EXL_OK)
             status = exl_predict(session, one.text, one.text_bytes, &options, &result);
         if (status != EXL_OK)

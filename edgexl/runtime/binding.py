@@ -1,0 +1,406 @@
+"""Answers queries with the C runtime, through ctypes: `open_bundle` gives a handle that any thread may use.
+
+This is no second implementation: everything here calls `libedgexl`. Needs numpy alone. A status of the C library
+becomes an exception: its 1xx and 3xx are the caller's and the file's fault (`BadInput`), 2xx and 4xx the device's
+(`DeviceError`), and a failed self-test is a failed gate (`GateFailed`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.errors import BadInput, DeviceError, GateFailed
+from edgexl.runtime import declarations as c
+
+Floats = npt.NDArray[np.float32]
+
+_VERIFY, _NO_ENGINE, _SCALAR = 1, 2, 4
+_EMPTY_TEXT, _NO_SUCH_LABEL, _SELF_TEST_FAILED = 101, 104, 404
+# Of an error's sentence; the library cuts what is longer.
+_ERROR_BYTES = 512
+
+
+@dataclass(frozen=True)
+class LabelAnswer:
+    """A label of an answer; `index` is its place in the label set, `probability` is calibrated."""
+
+    id: str
+    text: str
+    probability: float
+    logit: float
+    index: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer, best label first, with what led to it.
+
+    `ms` maps each stage, and `total`, to milliseconds. `shortlist` are label indices [N] in screening's order, with
+    their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length. `tokens` counts
+    the text's tokens, [CLS] and [SEP] included; `truncated` says that it had more than the bundle takes.
+    """
+
+    labels: list[LabelAnswer]
+    ms: dict[str, float]
+    shortlist: npt.NDArray[np.uint32]
+    shortlist_scores: Floats
+    shortlist_logits: Floats
+    query_vector: Floats
+    tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A label's way through both stages; ranks count from 1, screening's over the whole label set.
+
+    A label that is not `shortlisted` was lost at screening: its reasoner_rank, logit and probability are 0.
+    """
+
+    id: str
+    text: str
+    index: int
+    screening_rank: int
+    screening_score: float
+    shortlisted: bool
+    reasoner_rank: int
+    logit: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """Sizes of an open bundle. `rows` are labels and aliases, `threshold` is the compiler's choice for set answers."""
+
+    labels: int
+    rows: int
+    dims: int
+    shortlist: int
+    max_tokens: int
+    format: str
+    file_bytes: int
+    threshold: float
+    engine: str
+    kernel: str
+    goldens: int
+
+
+def open_bundle(
+    path: str | os.PathLike[str],
+    threads: int = 1,
+    verify: bool = True,
+    engine_library: str | os.PathLike[str] | None = None,
+    scalar: bool = False,
+    engine: bool = True,
+) -> BundleHandle:
+    """Open a bundle file with its engine.
+
+    `threads` is the size of the engine's pool; `verify` hashes every section (otherwise the small ones only);
+    `engine_library` is the path of libonnxruntime (default: `find_engine_library`); `scalar` uses the plain C kernels;
+    without `engine` the bundle can be looked at but not asked. Raises `BadInput` for a file that is no sound bundle,
+    `DeviceError` where the runtime or the engine is missing or refuses.
+    """
+    library = _library()
+    options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
+    options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar
+    if engine:
+        options.engine_library = os.fsencode(engine_library or find_engine_library())
+    error = ctypes.create_string_buffer(_ERROR_BYTES)
+    options.error, options.error_bytes = ctypes.addressof(error), len(error)
+    bundle = ctypes.c_void_p()
+    status = library.exl_bundle_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(bundle))
+    sentence = error.value.decode("utf-8", "replace")
+    _check(status, f"{os.fspath(path)}: {sentence}" if sentence else "")
+    return BundleHandle(library, bundle)
+
+
+class BundleHandle:
+    """An open bundle; a context manager. All methods may be called from any thread, and threads run in parallel.
+
+    Each call borrows a session (its scratch memory); there are as many as there were calls at the same time.
+    """
+
+    def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p) -> None:
+        self._library = library
+        self._bundle = bundle
+        self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
+        info = c.BundleInfo(struct_size=ctypes.sizeof(c.BundleInfo))
+        _check(library.exl_bundle_get_info(bundle, ctypes.byref(info)))
+        self._manifest = ctypes.string_at(info.manifest, info.manifest_bytes)
+        self.info = BundleInfo(
+            labels=info.labels,
+            rows=info.rows,
+            dims=info.dims,
+            shortlist=info.shortlist,
+            max_tokens=info.max_tokens,
+            format=f"{info.format_major}.{info.format_minor}",
+            file_bytes=info.file_bytes,
+            threshold=info.threshold,
+            engine=info.engine.decode(),
+            kernel=info.kernel.decode(),
+            goldens=info.goldens,
+        )
+
+    def __enter__(self) -> BundleHandle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give everything back. No call may be under way; later calls raise `BadInput`. Closing twice is allowed."""
+        bundle, self._bundle = self._bundle, ctypes.c_void_p()
+        if not bundle:
+            return
+        while True:
+            try:
+                self._library.exl_session_close(self._idle.get_nowait())
+            except Empty:
+                break
+        self._library.exl_bundle_close(bundle)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest: recipe, target, provenance, ledger, gates. Raises `BadInput` where it is not JSON."""
+        try:
+            manifest = json.loads(self._manifest)
+        except ValueError as error:
+            raise BadInput(f"The bundle's manifest is not JSON ({error}); compile it again.") from None
+        if not isinstance(manifest, dict):
+            raise BadInput("The bundle's manifest is not a JSON object; compile it again.")
+        return manifest
+
+    def predict(self, text: str | bytes, k: int = 5, threshold: float | None = None) -> Prediction:
+        """Answer one text with at most `k` labels, best first; `k` 0 = 5 labels, or all with a threshold.
+
+        With a `threshold` only labels at least that probable; negative = the bundle's own. Raises `BadInput` for a
+        text without a token or that is not UTF-8 (bytes), and for k beyond the shortlist.
+        """
+        if k < 0:
+            raise BadInput(f"k is {k}; it must be from 1 to the bundle's shortlist, {self.info.shortlist}.")
+        options = c.PredictOptions(struct_size=ctypes.sizeof(c.PredictOptions), k=k)
+        if threshold is not None:
+            options.use_threshold, options.threshold = 1, threshold
+        content = _utf8(text)
+        with self._session() as session:
+            result = ctypes.POINTER(c.Result)()
+            status = self._library.exl_predict(
+                session, content, len(content), ctypes.byref(options), ctypes.byref(result)
+            )
+            self._check_session(status, session)
+            return _prediction(result.contents, self.info.dims)
+
+    def predict_batch(
+        self, texts: Sequence[str | bytes], k: int = 5, threads: int = 1, threshold: float | None = None
+    ) -> list[Prediction]:
+        """Answer many texts, on `threads` threads at a time; in order. Raises as `predict` does, for the first one."""
+        if threads == 1:
+            return [self.predict(text, k, threshold) for text in texts]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda text: self.predict(text, k, threshold), texts))
+
+    def explain(self, text: str | bytes, label: int | str) -> Explanation:
+        """A label's way through both stages; `label` is an index, an id or a text. Raises `BadInput` as `predict`."""
+        index = label if isinstance(label, int) else self.find_label(label)
+        explanation = c.Explanation(struct_size=ctypes.sizeof(c.Explanation))
+        content = _utf8(text)
+        if not 0 <= index < self.info.labels:
+            raise BadInput(f"There is no label {index}; the bundle has {self.info.labels:,} labels, from 0.")
+        with self._session() as session:
+            status = self._library.exl_explain(session, content, len(content), index, ctypes.byref(explanation))
+            self._check_session(status, session)
+        return Explanation(
+            id=self.label_id(index),
+            text=self.label_text(index),
+            index=index,
+            screening_rank=explanation.screening_rank,
+            screening_score=explanation.screening_score,
+            shortlisted=bool(explanation.shortlisted),
+            reasoner_rank=explanation.reasoner_rank,
+            logit=explanation.logit,
+            probability=explanation.probability,
+        )
+
+    def self_test(self) -> dict[str, float]:
+        """Run the bundle's goldens: {goldens, failed, largest_probability_difference}. Raises `GateFailed` on a fail."""
+        report = c.SelfTestReport(struct_size=ctypes.sizeof(c.SelfTestReport))
+        with self._session() as session:
+            self._check_session(self._library.exl_self_test(session, ctypes.byref(report)), session)
+        return {
+            "goldens": report.goldens,
+            "failed": report.failed,
+            "largest_probability_difference": report.largest_probability_difference,
+        }
+
+    def tokenize(self, text: str | bytes) -> list[int]:
+        """Token ids as the screener gets them: [CLS], the text's, [SEP], at most `info.max_tokens`."""
+        content = _utf8(text)
+        ids = (ctypes.c_int32 * self.info.max_tokens)()
+        count = ctypes.c_size_t()
+        status = self._library.exl_tokenize(
+            self._open(), content, len(content), ids, self.info.max_tokens, ctypes.byref(count)
+        )
+        _check(status)
+        return ids[: count.value]
+
+    def golden_texts(self) -> list[str]:
+        """The texts of the bundle's goldens."""
+        texts, text, length = [], ctypes.c_void_p(), ctypes.c_size_t()
+        for golden in range(self.info.goldens):
+            _check(self._library.exl_golden(self._open(), golden, ctypes.byref(text), ctypes.byref(length)))
+            texts.append(ctypes.string_at(text.value or 0, length.value).decode("utf-8"))
+        return texts
+
+    def label_id(self, index: int) -> str:
+        """The external id of a label. Raises `BadInput` for an index that the bundle does not have."""
+        return self._label(index, 0)
+
+    def label_text(self, index: int) -> str:
+        """The text of a label. Raises `BadInput` for an index that the bundle does not have."""
+        return self._label(index, 1)
+
+    def find_label(self, label: str) -> int:
+        """The index of the label with this id, or else this text. Raises `BadInput` where there is none."""
+        wanted, index = label.encode("utf-8", "surrogatepass"), ctypes.c_uint32()
+        status = self._library.exl_label_find(self._open(), wanted, len(wanted), ctypes.byref(index))
+        if status != _NO_SUCH_LABEL:
+            _check(status)
+            return index.value
+        for candidate in range(self.info.labels):
+            if self.label_text(candidate) == label:
+                return candidate
+        raise BadInput(f"The bundle has no label with the id or text {label!r}.")
+
+    def _label(self, index: int, field: int) -> str:
+        if not 0 <= index < self.info.labels:
+            raise BadInput(f"There is no label {index}; the bundle has {self.info.labels:,} labels, from 0.")
+        length = ctypes.c_size_t(255)
+        while True:
+            buffer = ctypes.create_string_buffer(length.value + 1)
+            status = self._library.exl_label(self._open(), index, field, buffer, len(buffer), ctypes.byref(length))
+            if length.value < len(buffer):
+                break
+        _check(status)
+        return buffer.raw[: length.value].decode("utf-8")
+
+    def _open(self) -> ctypes.c_void_p:
+        if not self._bundle:
+            raise BadInput("The bundle is closed.")
+        return self._bundle
+
+    @contextmanager
+    def _session(self) -> Iterator[ctypes.c_void_p]:
+        """A session that no other thread has."""
+        bundle = self._open()
+        try:
+            session = self._idle.get_nowait()
+        except Empty:
+            session = ctypes.c_void_p()
+            _check(self._library.exl_session_open(bundle, ctypes.byref(session)))
+        try:
+            yield session
+        finally:
+            self._idle.put(session)
+
+    def _check_session(self, status: int, session: ctypes.c_void_p) -> None:
+        if status:
+            _check(status, self._library.exl_session_error(session).decode("utf-8", "replace"))
+
+
+def _prediction(result: c.Result, dims: int) -> Prediction:
+    """A copy of what belongs to the session."""
+    labels = [
+        LabelAnswer(at.id.decode("utf-8"), at.text.decode("utf-8"), at.probability, at.logit, at.label)
+        for at in result.predictions[: result.count]
+    ]
+    count = result.shortlist
+    return Prediction(
+        labels=labels,
+        ms={name: getattr(result.ms, name) for name, _ in c.StageMs._fields_},
+        shortlist=np.ctypeslib.as_array(result.shortlist_labels, (count,)).copy(),
+        shortlist_scores=np.ctypeslib.as_array(result.shortlist_scores, (count,)).copy(),
+        shortlist_logits=np.ctypeslib.as_array(result.shortlist_logits, (count,)).copy(),
+        query_vector=np.ctypeslib.as_array(result.query_vector, (dims,)).copy(),
+        tokens=result.tokens,
+        truncated=bool(result.truncated),
+    )
+
+
+def _utf8(text: str | bytes) -> bytes:
+    """Lone surrogates are passed on, for the library to refuse."""
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+
+
+def _check(status: int, sentence: str = "") -> None:
+    """Raise what a status stands for."""
+    if status == 0:
+        return
+    message = sentence or _library().exl_status_text(status).decode()
+    message = message[0].upper() + message[1:] + ("" if message.endswith(".") else ".")
+    if status == _SELF_TEST_FAILED:
+        raise GateFailed(message)
+    raise (BadInput if status // 100 in (1, 3) else DeviceError)(message)
+
+
+def find_library() -> Path:
+    """The path of libedgexl: $EDGEXL_LIBRARY, or where the build puts it. Raises `DeviceError` where it is not."""
+    named = os.environ.get("EDGEXL_LIBRARY")
+    path = Path(named) if named else Path(__file__).parent / "lib" / f"libedgexl{_suffix()}"
+    if not path.is_file():
+        hint = "correct $EDGEXL_LIBRARY" if named else "run `make lib`, or install edgexl with pip, which builds it"
+        raise DeviceError(f"The runtime library {path} is not there; {hint}.")
+    return path
+
+
+def find_engine_library() -> Path:
+    """The path of ONNX Runtime's C library: $EDGEXL_ORT_LIBRARY, or inside the installed `onnxruntime` package.
+
+    The package is not imported. Raises `DeviceError` with the way to get the library where it is not found.
+    """
+    named = os.environ.get("EDGEXL_ORT_LIBRARY")
+    if named:
+        if not Path(named).is_file():
+            raise DeviceError(f"$EDGEXL_ORT_LIBRARY names {named}, which is not there; correct it.")
+        return Path(named)
+    package = importlib.util.find_spec("onnxruntime")
+    for place in package.submodule_search_locations or () if package else ():
+        found = sorted(Path(place, "capi").glob(f"libonnxruntime*{_suffix()}*"))
+        found = [path for path in found if "providers" not in path.name]
+        if found:
+            return found[0]
+    raise DeviceError(
+        "ONNX Runtime is not installed; run `pip install onnxruntime`, or set $EDGEXL_ORT_LIBRARY to the path of "
+        f"libonnxruntime{_suffix()}."
+    )
+
+
+def _suffix() -> str:
+    return ".dylib" if sys.platform == "darwin" else ".so"
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL:
+    """libedgexl with its functions declared; loaded once."""
+    path = find_library()
+    try:
+        return c.declare(ctypes.CDLL(str(path)))
+    except (OSError, AttributeError) as error:
+        raise DeviceError(f"The runtime library {path} cannot be used: {error}.") from None

@@ -1,0 +1,65 @@
+#include "goldens.h"
+
+#include <string.h>
+
+static uint32_t word(const uint8_t *at, uint32_t index) {
+    uint32_t value;
+    memcpy(&value, at + 4 * (size_t)index, sizeof value);
+    return value;
+}
+
+exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *g, exl__error *error) {
+    const exl__section *section = &bundle->sections[EXL__GOLDENS];
+
+    if (!section->bytes)
+        return exl__fail(error, EXL_SELF_TEST_FAILED, "the bundle holds no goldens to test with");
+    if (section->length < 16)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the goldens section is too short");
+    g->count = word(section->bytes, 0);
+    g->k = word(section->bytes, 1);
+    memcpy(&g->tolerance, section->bytes + 8, 4);
+    g->at = section->bytes + 16;
+    g->end = section->bytes + section->length;
+    if (g->count == 0 || g->k == 0 || g->k > bundle->parameters.shortlist || !(g->tolerance >= 0 && g->tolerance <= 1) ||
+        word(section->bytes, 3) != 0)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the goldens section holds a value that the format forbids");
+    return EXL_OK;
+}
+
+/* The sizes first, then their sum against what is left. */
+exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *g, exl__golden *golden, exl__error *error) {
+    uint64_t left = (uint64_t)(g->end - g->at), used;
+
+    if (left >= 8) {
+        golden->text_bytes = word(g->at, 0);
+        golden->token_count = word(g->at, 1);
+        used = 8 + (uint64_t)g->k * 8 + (uint64_t)golden->token_count * 4 + golden->text_bytes;
+        used = (used + 3) / 4 * 4;
+        if (used <= left && golden->token_count <= bundle->parameters.max_tokens) {
+            golden->answers = g->at + 8;
+            golden->tokens = golden->answers + (size_t)g->k * 8;
+            golden->text = (const char *)golden->tokens + (size_t)golden->token_count * 4;
+            g->at += used;
+            return EXL_OK;
+        }
+    }
+    return exl__fail(error, EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
+}
+
+exl_status exl_golden(const exl_bundle *bundle, uint32_t index, const char **text, size_t *text_bytes) {
+    exl__goldens all = {0};
+    exl__golden golden = {0};
+    exl__error error;
+    exl_status status;
+
+    if (!bundle || !text || !text_bytes)
+        return EXL_BAD_ARGUMENT;
+    status = exl__goldens_begin(bundle, &all, &error);
+    if (status == EXL_OK && index >= all.count)
+        status = EXL_BAD_ARGUMENT;
+    for (uint32_t i = 0; status == EXL_OK && i <= index; i++)
+        status = exl__goldens_next(bundle, &all, &golden, &error);
+    *text = golden.text;
+    *text_bytes = golden.text_bytes;
+    return status;
+}

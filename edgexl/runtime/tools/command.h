@@ -1,0 +1,77 @@
+/* command.h: what both tools share: exit codes as the Python command line's, and reading of options. */
+#ifndef EXL_TOOLS_COMMAND_H
+#define EXL_TOOLS_COMMAND_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edgexl.h"
+
+enum { EXIT_DONE = 0, EXIT_GATE_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_DEVICE = 3 };
+
+/* 1xx and 3xx are the caller's and the file's fault, 2xx and 4xx the device's. */
+static int exit_code_of(exl_status status) {
+    if (status == EXL_OK)
+        return EXIT_DONE;
+    if (status == EXL_SELF_TEST_FAILED)
+        return EXIT_GATE_FAILED;
+    return status / 100 == 1 || status / 100 == 3 ? EXIT_BAD_INPUT : EXIT_DEVICE;
+}
+
+/* Takes the value of the option at arguments[*at], and moves on; null with a message when there is none. */
+static const char *option_value(int count, char **arguments, int *at) {
+    if (*at + 1 < count)
+        return arguments[++*at];
+    fprintf(stderr, "the option %s needs a value\n", arguments[*at]);
+    return NULL;
+}
+
+/* 1 when the option's value is a whole number from low to high. */
+static int option_number(int count, char **arguments, int *at, unsigned long low, unsigned long high, uint32_t *number) {
+    const char *name = arguments[*at], *value = option_value(count, arguments, at);
+    char *end = NULL;
+    unsigned long parsed;
+
+    if (!value)
+        return 0;
+    parsed = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || parsed < low || parsed > high) {
+        fprintf(stderr, "the option %s takes a whole number from %lu to %lu, not '%s'\n", name, low, high, value);
+        return 0;
+    }
+    *number = (uint32_t)parsed;
+    return 1;
+}
+
+/* A text a line, without its end; grows to the longest line. 1 = a line, 0 = the end, -1 = no memory. */
+typedef struct line_reader {
+    FILE *from;
+    char *text;
+    size_t bytes, capacity;
+} line_reader;
+
+static int read_line(line_reader *reader) {
+    int c;
+
+    reader->bytes = 0;
+    while ((c = fgetc(reader->from)) != EOF && c != '\n') {
+        if (reader->bytes == reader->capacity) {
+            size_t larger = reader->capacity ? reader->capacity * 2 : 4096;
+            char *moved = realloc(reader->text, larger);
+            if (!moved)
+                return -1;
+            reader->text = moved;
+            reader->capacity = larger;
+        }
+        reader->text[reader->bytes++] = (char)c;
+    }
+    if (c == EOF && reader->bytes == 0)
+        return 0;
+    if (reader->bytes > 0 && reader->text[reader->bytes - 1] == '\r')
+        reader->bytes--;
+    return 1;
+}
+
+#endif

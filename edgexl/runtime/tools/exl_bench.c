@@ -1,0 +1,265 @@
+/* exl-bench: how long a bundle takes on this device, stage by stage, and how much memory, as one JSON object.
+ *
+ *     exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]
+ *
+ * FILE holds a text a line, taken in turn; without it the bundle's own goldens are asked. Lines that cannot be answered
+ * end the run: a time of something else would be of no use. The bundle is opened without EXL_OPEN_VERIFY, as an app opens
+ * it; load_ms is that, and first_ms is load and the first answer.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "command.h"
+#include "json.h"
+
+static const char USAGE[] = "usage: exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]\n";
+
+enum { STAGES = 8 }; /* with the total */
+static const char *const STAGE_NAMES[STAGES] = {"tokenize", "encode", "scan",      "rescore",
+                                                "gather",   "reason", "calibrate", "total"};
+
+typedef struct command {
+    const char *bundle, *queries, *engine;
+    uint32_t runs, warmup, threads;
+} command;
+
+typedef struct texts {
+    char **at;
+    size_t *bytes;
+    size_t count, capacity;
+} texts;
+
+static double now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+static int parse(command *c, int count, char **arguments) {
+    for (int at = 1; at < count; at++) {
+        const char *argument = arguments[at];
+
+        if (strcmp(argument, "--queries") == 0) {
+            if (!(c->queries = option_value(count, arguments, &at)))
+                return 0;
+        } else if (strcmp(argument, "--engine") == 0) {
+            if (!(c->engine = option_value(count, arguments, &at)))
+                return 0;
+        } else if (strcmp(argument, "--runs") == 0) {
+            if (!option_number(count, arguments, &at, 1, 10000000, &c->runs))
+                return 0;
+        } else if (strcmp(argument, "--warmup") == 0) {
+            if (!option_number(count, arguments, &at, 0, 10000000, &c->warmup))
+                return 0;
+        } else if (strcmp(argument, "--threads") == 0) {
+            if (!option_number(count, arguments, &at, 1, 1024, &c->threads))
+                return 0;
+        } else if (argument[0] != '-' && !c->bundle) {
+            c->bundle = argument;
+        } else {
+            fprintf(stderr, "%s is not expected here\n%s", argument, USAGE);
+            return 0;
+        }
+    }
+    if (!c->bundle)
+        fputs(USAGE, stderr);
+    return c->bundle != NULL;
+}
+
+/* ---- queries ------------------------------------------------------------------------------------------------- */
+
+static int add_text(texts *all, const char *text, size_t text_bytes) {
+    char *copy = malloc(text_bytes + 1);
+
+    if (copy && all->count == all->capacity) {
+        size_t larger = all->capacity ? all->capacity * 2 : 256;
+        char **at = realloc(all->at, larger * sizeof *at);
+        size_t *bytes = at ? realloc(all->bytes, larger * sizeof *bytes) : NULL;
+        if (at)
+            all->at = at;
+        if (!bytes) {
+            free(copy);
+            return 0;
+        }
+        all->bytes = bytes;
+        all->capacity = larger;
+    }
+    if (!copy)
+        return 0;
+    memcpy(copy, text, text_bytes);
+    all->at[all->count] = copy;
+    all->bytes[all->count++] = text_bytes;
+    return 1;
+}
+
+static int read_file(texts *all, const char *path) {
+    line_reader reader = {.from = fopen(path, "rb")};
+    int more = 1, room = 1;
+
+    if (!reader.from) {
+        fprintf(stderr, "%s cannot be read\n", path);
+        return EXIT_BAD_INPUT;
+    }
+    while (room && (more = read_line(&reader)) > 0)
+        if (reader.bytes > 0)
+            room = add_text(all, reader.text, reader.bytes);
+    free(reader.text);
+    fclose(reader.from);
+    if (!room || more < 0) {
+        fputs("there is not enough memory for the queries\n", stderr);
+        return EXIT_DEVICE;
+    }
+    if (all->count == 0) {
+        fprintf(stderr, "%s holds no query: give a file with a text a line\n", path);
+        return EXIT_BAD_INPUT;
+    }
+    return EXIT_DONE;
+}
+
+static int read_goldens(texts *all, const exl_bundle *bundle) {
+    exl_bundle_info info = {.struct_size = sizeof info};
+
+    exl_bundle_get_info(bundle, &info);
+    for (uint32_t i = 0; i < info.goldens; i++) {
+        const char *text;
+        size_t bytes;
+        exl_status status = exl_golden(bundle, i, &text, &bytes);
+        if (status == EXL_OK && !add_text(all, text, bytes))
+            status = EXL_OUT_OF_MEMORY;
+        if (status != EXL_OK) {
+            fprintf(stderr, "%s\n", exl_status_text(status));
+            return exit_code_of(status);
+        }
+    }
+    if (all->count == 0) {
+        fputs("the bundle holds no goldens: give a file of queries\n", stderr);
+        return EXIT_BAD_INPUT;
+    }
+    return EXIT_DONE;
+}
+
+/* ---- measuring ----------------------------------------------------------------------------------------------- */
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The smallest value that at least this share of the sorted values does not exceed. */
+static double percentile(const double *sorted, uint32_t count, double share) {
+    uint32_t at = (uint32_t)(share * count + 0.999999);
+    return sorted[at < 1 ? 0 : (at > count ? count : at) - 1];
+}
+
+static void print_times(const char *name, double *times, uint32_t runs) {
+    qsort(times, runs, sizeof *times, ascending);
+    printf("\"%s\": {\"min_ms\": %.5f, \"p50_ms\": %.5f, \"p90_ms\": %.5f, \"p99_ms\": %.5f}", name, times[0],
+           percentile(times, runs, 0.5), percentile(times, runs, 0.9), percentile(times, runs, 0.99));
+}
+
+static unsigned long long peak_resident_bytes(void) {
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+#if defined(__APPLE__)
+    return (unsigned long long)usage.ru_maxrss;
+#else
+    return (unsigned long long)usage.ru_maxrss * 1024;
+#endif
+}
+
+/* Fills times[stage * runs + run]; the first call's answer comes back as first_done_ms. */
+static exl_status measure(exl_session *session, const command *c, const texts *all, double *times, double *first_done_ms) {
+    for (uint64_t run = 0; run < (uint64_t)c->warmup + c->runs; run++) {
+        size_t query = (size_t)(run % all->count);
+        const exl_result *result;
+        double stages[STAGES];
+        exl_status status = exl_predict(session, all->at[query], all->bytes[query], NULL, &result);
+
+        if (run == 0)
+            *first_done_ms = now_ms();
+        if (status != EXL_OK) {
+            fprintf(stderr, "query %zu: %s\n", query + 1, exl_session_error(session));
+            return status;
+        }
+        memcpy(stages, &result->ms, sizeof stages);
+        for (int stage = 0; stage < STAGES && run >= c->warmup; stage++)
+            times[(size_t)stage * c->runs + (run - c->warmup)] = stages[stage];
+    }
+    return EXL_OK;
+}
+
+static void print_report(const command *c, const exl_bundle *bundle, double *times, double load_ms, double first_ms) {
+    exl_bundle_info info = {.struct_size = sizeof info};
+    struct utsname machine;
+
+    exl_bundle_get_info(bundle, &info);
+    fputs("{\"device\": ", stdout);
+    if (uname(&machine) == 0)
+        json_string(stdout, machine.machine, strlen(machine.machine));
+    else
+        fputs("\"unknown\"", stdout);
+    printf(", \"engine\": \"%s\", \"kernel\": \"%s\", \"threads\": %u, \"runs\": %u, \"stages\": {", info.engine, info.kernel,
+           c->threads, c->runs);
+    for (int stage = 0; stage < STAGES; stage++) {
+        print_times(STAGE_NAMES[stage], times + (size_t)stage * c->runs, c->runs);
+        fputs(stage == STAGES - 2 ? "}, " : stage < STAGES - 1 ? ", " : "", stdout);
+    }
+    printf(", \"load_ms\": %.3f, \"first_ms\": %.3f, \"peak_resident_bytes\": %llu, \"mapped_bytes\": %llu}\n", load_ms,
+           first_ms, peak_resident_bytes(), (unsigned long long)info.file_bytes);
+}
+
+int main(int count, char **arguments) {
+    command c = {.runs = 200, .warmup = 20, .threads = 1};
+    exl_open_options options = {.struct_size = sizeof options};
+    exl_bundle *bundle = NULL;
+    exl_session *session = NULL;
+    texts all = {0};
+    double *times = NULL, start, loaded = 0, read_ms = 0, first_done = 0;
+    exl_status status;
+    char error[512] = "";
+    int code;
+
+    if (!parse(&c, count, arguments))
+        return EXIT_BAD_INPUT;
+    options.threads = c.threads;
+    options.engine_library = c.engine;
+    options.error = error;
+    options.error_bytes = sizeof error;
+    start = now_ms();
+    status = exl_bundle_open(c.bundle, &options, &bundle);
+    if (status == EXL_OK)
+        status = exl_session_open(bundle, &session);
+    loaded = now_ms();
+    code = exit_code_of(status);
+    if (status != EXL_OK) {
+        fprintf(stderr, "%s: %s\n", c.bundle, error[0] ? error : exl_status_text(status));
+        goto done;
+    }
+    code = c.queries ? read_file(&all, c.queries) : read_goldens(&all, bundle);
+    if (code != EXIT_DONE)
+        goto done;
+    times = malloc((size_t)c.runs * STAGES * sizeof *times);
+    if (!times) {
+        fputs("there is not enough memory for the times\n", stderr);
+        code = EXIT_DEVICE;
+        goto done;
+    }
+    read_ms = now_ms() - loaded; /* ours, not the bundle's */
+    code = exit_code_of(measure(session, &c, &all, times, &first_done));
+    if (code == EXIT_DONE)
+        print_report(&c, bundle, times, loaded - start, first_done - start - read_ms);
+done:
+    for (size_t i = 0; i < all.count; i++)
+        free(all.at[i]);
+    free(all.at);
+    free(all.bytes);
+    free(times);
+    exl_session_close(session);
+    exl_bundle_close(bundle);
+    return code;
+}

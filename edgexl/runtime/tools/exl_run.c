@@ -1,0 +1,239 @@
+/* exl-run: text in, labels out, a line of JSON for each text.
+ *
+ *     exl-run BUNDLE [TEXT...] [options]        without TEXT, or with -: a text a line from standard input
+ *
+ * A text that cannot be answered gives a line with "text" and "error", the others go on; the exit code is then 2.
+ */
+#include "command.h"
+#include "json.h"
+
+static const char USAGE[] =
+    "usage: exl-run BUNDLE [TEXT...] [options]\n"
+    "  TEXT              what to answer; none, or -, reads a text a line from standard input\n"
+    "  -k N              at most N labels (default 5)\n"
+    "  --threshold P     only labels at least this probable (0 to 1)\n"
+    "  --above           only labels above the bundle's own threshold\n"
+    "  --explain ID      add the way of the label with this id through both stages\n"
+    "  --engine PATH     ONNX Runtime's library (default: $EDGEXL_ORT_LIBRARY, then the system's)\n"
+    "  --threads N       threads of the engine (default 1)\n"
+    "  --trust           do not hash the large sections, which saves reading the whole file\n"
+    "  --self-test       answer the bundle's recorded questions and compare; no TEXT\n"
+    "  --version         print the version\n"
+    "  --                what follows is TEXT\n";
+
+typedef struct command {
+    const char *bundle, *engine, *explain;
+    char **texts;
+    int text_count;
+    uint32_t threads, trust, self_test;
+    uint32_t explain_label;
+    exl_predict_options predict;
+} command;
+
+/* 1 = go on, 0 = wrong usage. Texts are moved to the front of `arguments`. */
+static int parse(command *c, int count, char **arguments) {
+    int only_text = 0;
+
+    c->texts = arguments;
+    for (int at = 1; at < count; at++) {
+        char *argument = arguments[at], *end;
+
+        if (only_text || argument[0] != '-' || strcmp(argument, "-") == 0) {
+            if (c->bundle)
+                c->texts[c->text_count++] = argument;
+            else
+                c->bundle = argument;
+        } else if (strcmp(argument, "--") == 0) {
+            only_text = 1;
+        } else if (strcmp(argument, "-k") == 0) {
+            if (!option_number(count, arguments, &at, 1, UINT32_MAX, &c->predict.k))
+                return 0;
+        } else if (strcmp(argument, "--threads") == 0) {
+            if (!option_number(count, arguments, &at, 1, 1024, &c->threads))
+                return 0;
+        } else if (strcmp(argument, "--threshold") == 0) {
+            const char *value = option_value(count, arguments, &at);
+            if (!value)
+                return 0;
+            c->predict.use_threshold = 1;
+            c->predict.threshold = strtof(value, &end);
+            if (end == value || *end || !(c->predict.threshold >= 0 && c->predict.threshold <= 1)) {
+                fprintf(stderr, "the threshold '%s' is not a probability from 0 to 1\n", value);
+                return 0;
+            }
+        } else if (strcmp(argument, "--above") == 0) {
+            c->predict.use_threshold = 1;
+            c->predict.threshold = -1;
+        } else if (strcmp(argument, "--explain") == 0) {
+            if (!(c->explain = option_value(count, arguments, &at)))
+                return 0;
+        } else if (strcmp(argument, "--engine") == 0) {
+            if (!(c->engine = option_value(count, arguments, &at)))
+                return 0;
+        } else if (strcmp(argument, "--trust") == 0) {
+            c->trust = 1;
+        } else if (strcmp(argument, "--self-test") == 0) {
+            c->self_test = 1;
+        } else {
+            fprintf(stderr, "unknown option %s\n%s", argument, USAGE);
+            return 0;
+        }
+    }
+    if (!c->bundle)
+        fputs(USAGE, stderr);
+    return c->bundle != NULL;
+}
+
+static void print_error_line(const char *text, size_t text_bytes, const char *sentence) {
+    fputs("{\"text\": ", stdout);
+    json_string(stdout, text, text_bytes);
+    fputs(", \"error\": ", stdout);
+    json_string(stdout, sentence, strlen(sentence));
+    fputs("}\n", stdout);
+}
+
+static void print_answer(const char *text, size_t text_bytes, const exl_result *result) {
+    const exl_stage_ms *ms = &result->ms;
+
+    fputs("{\"text\": ", stdout);
+    json_string(stdout, text, text_bytes);
+    fputs(", \"labels\": [", stdout);
+    for (size_t i = 0; i < result->count; i++) {
+        const exl_prediction *label = &result->predictions[i];
+        fputs(i ? ", {\"id\": " : "{\"id\": ", stdout);
+        json_string(stdout, label->id, strlen(label->id));
+        fputs(", \"text\": ", stdout);
+        json_string(stdout, label->text, strlen(label->text));
+        printf(", \"probability\": %.6g}", (double)label->probability);
+    }
+    printf("], \"ms\": {\"tokenize\": %.4f, \"encode\": %.4f, \"scan\": %.4f, \"rescore\": %.4f, \"gather\": %.4f, "
+           "\"reason\": %.4f, \"calibrate\": %.4f, \"total\": %.4f}",
+           ms->tokenize, ms->encode, ms->scan, ms->rescore, ms->gather, ms->reason, ms->calibrate, ms->total);
+}
+
+static void print_explanation(const command *c, const exl_explanation *way) {
+    fputs(", \"explanation\": {\"id\": ", stdout);
+    json_string(stdout, c->explain, strlen(c->explain));
+    printf(", \"screening_rank\": %u, \"screening_score\": %.6g, \"shortlisted\": %s, \"reasoner_rank\": %u, "
+           "\"logit\": %.6g, \"probability\": %.6g}",
+           way->screening_rank, (double)way->screening_score, way->shortlisted ? "true" : "false", way->reasoner_rank,
+           (double)way->logit, (double)way->probability);
+}
+
+/* Prints one line for one text. */
+static exl_status answer(exl_session *session, const command *c, const char *text, size_t text_bytes) {
+    exl_explanation way = {.struct_size = sizeof way};
+    const exl_result *result = NULL;
+    exl_status status = EXL_OK;
+
+    if (c->explain) /* first, since the result lives until the next call */
+        status = exl_explain(session, text, text_bytes, c->explain_label, &way);
+    if (status == EXL_OK)
+        status = exl_predict(session, text, text_bytes, &c->predict, &result);
+    if (status != EXL_OK) {
+        print_error_line(text, text_bytes, exl_session_error(session));
+        return status;
+    }
+    print_answer(text, text_bytes, result);
+    if (c->explain)
+        print_explanation(c, &way);
+    fputs("}\n", stdout);
+    return EXL_OK;
+}
+
+/* Texts go on after one that cannot be answered; the worst exit code counts. */
+static int answer_lines(exl_session *session, const command *c) {
+    line_reader reader = {.from = stdin};
+    int worst = EXIT_DONE, more;
+
+    while ((more = read_line(&reader)) > 0) {
+        int code = exit_code_of(answer(session, c, reader.text, reader.bytes));
+        fflush(stdout); /* whoever writes the lines may wait for the answers */
+        worst = code > worst ? code : worst;
+    }
+    free(reader.text);
+    if (more < 0) {
+        fputs("there is not enough memory for this line\n", stderr);
+        return EXIT_DEVICE;
+    }
+    return worst;
+}
+
+static int answer_all(exl_session *session, const command *c) {
+    int worst = EXIT_DONE;
+
+    if (c->text_count == 0)
+        return answer_lines(session, c);
+    for (int i = 0; i < c->text_count; i++) {
+        const char *text = c->texts[i];
+        int code = strcmp(text, "-") == 0 ? answer_lines(session, c) : exit_code_of(answer(session, c, text, strlen(text)));
+        worst = code > worst ? code : worst;
+    }
+    return worst;
+}
+
+static int self_test(exl_session *session) {
+    exl_self_test_report report = {.struct_size = sizeof report};
+    exl_status status = exl_self_test(session, &report);
+
+    printf("{\"goldens\": %u, \"failed\": %u, \"largest_probability_difference\": %.6g}\n", report.goldens, report.failed,
+           (double)report.largest_probability_difference);
+    if (status != EXL_OK)
+        fprintf(stderr, "%s\n", exl_session_error(session));
+    return exit_code_of(status);
+}
+
+/* What is wrong for every text is said once, before the first. */
+static exl_status check(const exl_bundle *bundle, command *c) {
+    exl_bundle_info info = {.struct_size = sizeof info};
+    exl_status status = exl_bundle_get_info(bundle, &info);
+
+    if (status == EXL_OK && c->predict.k > info.shortlist) {
+        fprintf(stderr, "k is %u, the bundle's shortlist is %u\n", c->predict.k, info.shortlist);
+        return EXL_BAD_K;
+    }
+    if (status == EXL_OK && c->explain) {
+        status = exl_label_find(bundle, c->explain, strlen(c->explain), &c->explain_label);
+        if (status != EXL_OK)
+            fprintf(stderr, "%s: %s\n", c->explain, exl_status_text(status));
+    }
+    return status;
+}
+
+int main(int count, char **arguments) {
+    command c = {.predict.struct_size = sizeof c.predict};
+    exl_open_options options = {.struct_size = sizeof options};
+    exl_bundle *bundle = NULL;
+    exl_session *session = NULL;
+    exl_status status;
+    char error[512] = "";
+    int code;
+
+    if (count == 2 && strcmp(arguments[1], "--version") == 0) {
+        puts(exl_version());
+        return EXIT_DONE;
+    }
+    if (!parse(&c, count, arguments))
+        return EXIT_BAD_INPUT;
+    options.flags = c.trust ? 0 : EXL_OPEN_VERIFY;
+    options.threads = c.threads;
+    options.engine_library = c.engine;
+    options.error = error;
+    options.error_bytes = sizeof error;
+    status = exl_bundle_open(c.bundle, &options, &bundle);
+    if (status != EXL_OK) {
+        fprintf(stderr, "%s: %s\n", c.bundle, error);
+        return exit_code_of(status);
+    }
+    status = check(bundle, &c);
+    if (status == EXL_OK)
+        status = exl_session_open(bundle, &session);
+    code = exit_code_of(status);
+    if (status == EXL_OK)
+        code = c.self_test ? self_test(session) : answer_all(session, &c);
+    exl_session_close(session);
+    exl_bundle_close(bundle);
+    if (fflush(stdout) != 0 && code == EXIT_DONE)
+        code = EXIT_DEVICE;
+    return code;
+}

@@ -1,0 +1,305 @@
+"""A bundle of a few hundred kilobytes with every section and every graph input, made without PyTorch or a student.
+
+The screener averages word vectors, the reasoner combines all seven inputs by hand, and the labels are made of a small
+vocabulary: enough for the runtime to have something to be right or wrong about. The same arguments give the same bytes.
+
+    python tests/runtime/tiny_bundle.py OUT.exl [--aliases]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.goldens import Golden, Goldens
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.parameters import GRAPH_INPUTS, Parameters, input_bits
+from edgexl.bundle.row_labels import pack_row_labels
+from edgexl.bundle.strings import pack_strings
+from edgexl.bundle.tokenizer import pack_tokenizer
+from edgexl.bundle.weights import externalise
+from edgexl.bundle.write import write_bundle
+from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook
+
+DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
+WORDS = """red green blue dark bright small large old new cold warm river mountain forest city house garden stone iron
+water fire wind bird horse dog cat fish tree leaf root king queen child friend road bridge ship sail storm rain snow
+summer winter night morning silver gold paper book letter song dance story game bread salt honey apple glass clay""".split()
+
+
+@dataclass(frozen=True)
+class TinyBundle:
+    """The sections, the label texts, and the reference that answers as the bundle must."""
+
+    sections: dict[Kind, bytes]
+    texts: tuple[str, ...]
+    reference: TinyReference
+
+    def write(self, path: Path) -> Path:
+        write_bundle(path, self.sections)
+        return path
+
+
+@lru_cache(maxsize=1)
+def tiny_tokenizer() -> Tokenizer:
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *WORDS,
+        *"abcdefghijklmnopqrstuvwxyz",
+        "##s",
+        "##ed",
+        "##er",
+        ".",
+    ]
+    tokenizer = Tokenizer(models.WordPiece({piece: id for id, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    return tokenizer
+
+
+@lru_cache(maxsize=1)
+def _tokenizer_section() -> bytes:
+    return pack_tokenizer(tiny_tokenizer().to_str())
+
+
+def _graph(name: str, nodes: list, inputs: list, outputs: list, weights: dict[str, np.ndarray]) -> bytes:
+    tensors = [numpy_helper.from_array(array, key) for key, array in weights.items()]
+    graph = helper.make_graph(nodes, name, inputs, outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def _value(name: str, kind: int, *shape: int | str):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def screener(vocabulary: int, random: np.random.Generator) -> bytes:
+    """query_vector = the unit mean of word vectors; token_states = other word vectors."""
+    words = random.normal(size=(vocabulary, DIMS)).astype(np.float32)
+    states = random.normal(size=(vocabulary, STATE_DIMS)).astype(np.float32)
+    node = helper.make_node
+    return _graph(
+        "screener",
+        [
+            node("Gather", ["words", "input_ids"], ["vectors"]),
+            node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+            node("Unsqueeze", ["mask", "last"], ["column"]),
+            node("Mul", ["vectors", "column"], ["masked"]),
+            node("ReduceSum", ["masked", "middle"], ["sum"], keepdims=0),
+            node("ReduceL2", ["sum"], ["length"], axes=[1], keepdims=1),
+            node("Div", ["sum", "length"], ["query_vector"]),
+            node("Gather", ["states", "input_ids"], ["token_states"]),
+        ],
+        [_value("input_ids", TensorProto.INT64, 1, "T"), _value("attention_mask", TensorProto.INT64, 1, "T")],
+        [
+            _value("query_vector", TensorProto.FLOAT, 1, DIMS),
+            _value("token_states", TensorProto.FLOAT, 1, "T", STATE_DIMS),
+        ],
+        {"words": words, "states": states, "last": np.array([-1]), "middle": np.array([1])},
+    )
+
+
+def reasoner(random: np.random.Generator) -> bytes:
+    """Cosine + both screening scores + a projection of the token states + how many of the label's tokens are there."""
+    project = random.normal(size=(STATE_DIMS, DIMS)).astype(np.float32)
+    node, flag = helper.make_node, TensorProto.FLOAT
+    return _graph(
+        "reasoner",
+        [
+            node("Unsqueeze", ["query_vector", "last"], ["query"]),  # [1, d, 1]
+            node("MatMul", ["label_vectors", "query"], ["cosine"]),  # [1, N, 1]
+            node("MatMul", ["screening_scores", "mix"], ["screening"]),
+            node("Cast", ["attention_mask"], ["mask"], to=flag),
+            node("Unsqueeze", ["mask", "last"], ["column"]),
+            node("Mul", ["token_states", "column"], ["masked"]),
+            node("ReduceMean", ["masked"], ["mean"], axes=[1], keepdims=0),
+            node("MatMul", ["mean", "project"], ["state"]),
+            node("Unsqueeze", ["state", "last"], ["state_column"]),
+            node("MatMul", ["label_vectors", "state_column"], ["agreement"]),
+            node("Unsqueeze", ["label_tokens", "last"], ["theirs"]),  # [1, N, S, 1]
+            node("Unsqueeze", ["input_ids", "front"], ["ours"]),  # [1, 1, 1, T]
+            node("Equal", ["theirs", "ours"], ["same"]),
+            node("Cast", ["same"], ["matches"], to=flag),
+            node("ReduceSum", ["matches", "tokens"], ["overlap"], keepdims=0),  # [1, N]
+            node("Add", ["cosine", "screening"], ["sum1"]),
+            node("Add", ["sum1", "agreement"], ["sum2"]),
+            node("Squeeze", ["sum2", "last"], ["flat"]),
+            node("Add", ["flat", "overlap"], ["logits"]),
+        ],
+        [
+            _value("input_ids", TensorProto.INT64, 1, "T"),
+            _value("attention_mask", TensorProto.INT64, 1, "T"),
+            _value("token_states", flag, 1, "T", STATE_DIMS),
+            _value("query_vector", flag, 1, DIMS),
+            _value("label_vectors", flag, 1, "N", DIMS),
+            _value("screening_scores", flag, 1, "N", 2),
+            _value("label_tokens", TensorProto.INT64, 1, "N", LABEL_TOKENS),
+        ],
+        [_value("logits", flag, 1, "N")],
+        {
+            # filled up beyond what stays in the graph, so that both graphs have weights of their own section
+            "project": np.tile(project, (1, 1)),
+            "mix": np.array([[0.7], [0.4]], np.float32),
+            "last": np.array([-1]),
+            "front": np.array([1, 2]),
+            "tokens": np.array([2, 3]),
+        },
+    )
+
+
+def build(aliases: bool = False, labels: int = 300, fine_bits: int = 8) -> TinyBundle:
+    """The bundle, its goldens made by the Python reference."""
+    random = np.random.default_rng(7)
+    tokenizer = tiny_tokenizer()
+    vocabulary = tokenizer.get_vocab_size()
+    texts = sorted(
+        {" ".join(random.choice(WORDS, int(random.integers(1, 4)), replace=False)) for _ in range(2 * labels)}
+    )
+    texts = texts[:labels]
+    alias_texts = [" ".join(random.choice(WORDS, 3, replace=False)) for _ in range(labels if aliases else 0)]
+    alias_labels = [
+        sorted({int(at) for at in random.integers(0, labels, 1 + place % 3)}) for place in range(len(alias_texts))
+    ]
+    screener_model, reasoner_model = screener(vocabulary, random), reasoner(random)
+    vectors = _encode(screener_model, tokenizer, texts + alias_texts)
+    codebook = train_codebook(vectors, "sign", DIMS // 8, 0)
+    label_set = hashlib.sha256("\n".join(texts).encode()).digest()
+    screener_graph, screener_weights = externalise(screener_model)
+    reasoner_graph, reasoner_weights = externalise(reasoner_model)
+    parameters = Parameters(
+        labels=labels,
+        rows=len(vectors),
+        dims=DIMS,
+        subspaces=codebook.shape[0],
+        subspace_dims=codebook.shape[2],
+        fine_dims=12,
+        fine_bits=fine_bits,
+        overfetch=40,
+        shortlist=SHORTLIST,
+        max_tokens=MAX_TOKENS,
+        label_tokens=LABEL_TOKENS,
+        state_dims=STATE_DIMS,
+        screener_inputs=input_bits(GRAPH_INPUTS[:2]),
+        reasoner_inputs=input_bits(GRAPH_INPUTS),
+        screener_outputs=3,
+        vocabulary=vocabulary,
+        label_set_sha256=label_set,
+    )
+    calibration = Calibration(label_set, "log_softmax", 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95))
+    sections = {
+        Kind.MANIFEST: json.dumps({"engine": "ort", "recipe": {"name": "tiny"}}).encode(),
+        Kind.PARAMETERS: parameters.pack(),
+        Kind.TOKENIZER: _tokenizer_section(),
+        Kind.SCREENER_GRAPH: screener_graph,
+        Kind.SCREENER_WEIGHTS: screener_weights,
+        Kind.REASONER_GRAPH: reasoner_graph,
+        Kind.REASONER_WEIGHTS: reasoner_weights,
+        Kind.CODEBOOK: np.asarray(codebook, "<f4").tobytes(),
+        Kind.COARSE_CODES: encode_coarse(vectors, codebook),
+        Kind.FINE_CODES: encode_fine(vectors, 12, fine_bits),
+        Kind.LABEL_TEXTS: pack_strings(texts),
+        Kind.LABEL_IDS: pack_strings([f"L{place:04d}" for place in range(labels)]),
+        Kind.CALIBRATION: calibration.pack(),
+    }
+    if aliases:
+        sections[Kind.ROW_LABELS] = pack_row_labels(alias_labels)
+    index = LabelIndex(
+        codebook=codebook,
+        coarse=sections[Kind.COARSE_CODES],
+        fine=sections[Kind.FINE_CODES],
+        labels=labels,
+        fine_dims=12,
+        fine_bits=fine_bits,
+        overfetch=40,
+        shortlist=SHORTLIST,
+        row_starts=np.cumsum([0, *map(len, alias_labels)]).astype(np.uint32),
+        row_labels=np.array([label for one in alias_labels for label in one], np.uint32),
+    )
+    pieces = [tokenizer.encode(text, add_special_tokens=False).ids[:LABEL_TOKENS] for text in texts]
+    label_tokens = np.array([[*ids, *[0] * (LABEL_TOKENS - len(ids))] for ids in pieces], np.int64)
+    pipeline = TinyReference(
+        _session(screener_model), _session(reasoner_model), index, tokenizer, label_tokens, calibration
+    )
+    sections[Kind.GOLDENS] = _goldens(pipeline)
+    return TinyBundle(sections, tuple(texts), pipeline)
+
+
+def _session(model: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+def _encode(model: bytes, tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
+    session, rows = _session(model), []
+    for text in texts:
+        ids = np.array([tokenizer.encode(text).ids[:MAX_TOKENS]], np.int64)
+        rows.append(session.run(["query_vector"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0])
+    return np.array(rows, np.float32)
+
+
+@dataclass(frozen=True)
+class TinyReference:
+    """The same prediction in numpy and onnxruntime, as FORMAT.md and the graphs' contract have it."""
+
+    screener: onnxruntime.InferenceSession
+    reasoner: onnxruntime.InferenceSession
+    index: LabelIndex
+    tokenizer: Tokenizer
+    label_tokens: np.ndarray
+    calibration: Calibration
+
+    def answer(self, text: str) -> Answer:
+        ids = self.tokenizer.encode(text).ids
+        tokens = np.array([ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]]], np.int64)
+        feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        feeds["query_vector"], feeds["token_states"] = self.screener.run(["query_vector", "token_states"], feeds)
+        found = self.index.search(feeds["query_vector"][0])
+        feeds["label_vectors"] = self.index.decompress(found.labels)[None]
+        feeds["screening_scores"] = found.scores[None]
+        feeds["label_tokens"] = self.label_tokens[found.labels][None]
+        logits = self.reasoner.run(["logits"], feeds)[0][0]
+        order = np.argsort(-logits, kind="stable")
+        probabilities = self.calibration.probabilities(logits)
+        return Answer(tuple(tokens[0].tolist()), found.labels, found.scores, logits, order, probabilities)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """In the shortlist's order; `order` is best first."""
+
+    tokens: tuple[int, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+    logits: np.ndarray
+    order: np.ndarray
+    probabilities: np.ndarray
+
+
+def _goldens(pipeline: TinyReference) -> bytes:
+    items = []
+    for text in ("red river", "The old king's silver bridge.", "storm, snow and rain " * 4):
+        answer = pipeline.answer(text)
+        first = answer.order[:5]
+        items.append(Golden(text, answer.tokens, tuple(answer.labels[first]), tuple(answer.probabilities[first])))
+    return Goldens(5, 0.001, tuple(items)).pack()
+
+
+if __name__ == "__main__":
+    build("--aliases" in sys.argv).write(Path(sys.argv[1]))
