@@ -36,10 +36,15 @@ _REPORTED = (
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Queries whose targets are the bundle's label numbers; `train` where the data set has a training split."""
+    """Queries whose targets are the bundle's label numbers.
+
+    Of a data set, `train` says how often each label is seen in training, and `excluded` which (query, label) pairs
+    [pairs, 2] are not judged; a file of queries says neither.
+    """
 
     queries: list[Query]
-    train: TrainFrequency | None
+    train: TrainFrequency | None = None
+    excluded: npt.NDArray[np.int64] | None = None
 
 
 def evaluate(
@@ -53,7 +58,8 @@ def evaluate(
 
     `data` is a data set's directory, whose test split is asked, or a file of queries such as a student's
     evaluation.json.gz, whose targets count the bundle's labels. `limit` keeps the first so many queries. The result has
-    the keys data, queries, labels, bundle, screening and, with a student, student and difference (bundle - student).
+    the keys data, queries, labels, bundle, screening; with a student, student and difference (bundle - student); of a
+    data set, bands (see `metrics.evaluate`), a system each.
     Raises `BadInput` where the parts are not of one label set.
     """
     opened = read_bundle(bundle)
@@ -63,9 +69,13 @@ def evaluate(
         "queries": len(held_out.queries),
         "labels": opened.parameters.labels,
     }
-    report |= _bundle_metrics(bundle, held_out, progress)
+    judged = _bundle_metrics(bundle, held_out, progress)
     if student is not None:
-        report["student"] = _student_metrics(student, opened, held_out, progress)
+        judged["student"] = _student_metrics(student, opened, held_out, progress)
+    report |= {system: {name: values[name] for name in _REPORTED} for system, values in judged.items()}
+    if held_out.train is not None:
+        report["bands"] = {system: values["bands"] for system, values in judged.items()}
+    if student is not None:
         report["difference"] = {
             name: None if value is None or report["student"][name] is None else value - report["student"][name]
             for name, value in report["bundle"].items()
@@ -78,7 +88,7 @@ def read_held_out(data: Path, bundle: Bundle, limit: int | None) -> HeldOut:
 
     Raises `BadInput` for a label set other than the bundle's, and where there is no query.
     """
-    train = None
+    train = excluded = None
     if data.is_dir():
         dataset = open_dataset(data)
         position = _positions(dataset.labels, bundle, data)
@@ -90,13 +100,15 @@ def read_held_out(data: Path, bundle: Bundle, limit: int | None) -> HeldOut:
         counts = np.zeros_like(seen.counts)
         counts[position] = seen.counts
         train = TrainFrequency(counts, seen.queries)
+        excluded = dataset.excluded("tst")
+        excluded[:, 1] = position[excluded[:, 1]]
     elif data.is_file():
         queries = list(islice(read_queries(data, bundle.parameters.labels), limit))
     else:
         raise BadInput(f"{data} is not there; give a data set's directory, or a student's evaluation.json.gz.")
     if not queries:
         raise BadInput(f"{data} holds no query; there is nothing to measure.")
-    return HeldOut(queries, train)
+    return HeldOut(queries, train, excluded)
 
 
 def _positions(labels: LabelSet, bundle: Bundle, data: Path) -> npt.NDArray[np.int64]:
@@ -133,7 +145,7 @@ def _bundle_metrics(path: str | os.PathLike[str], held_out: HeldOut, progress: P
 
 def _student_metrics(
     source: str | os.PathLike[str], bundle: Bundle, held_out: HeldOut, progress: Progress
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     from edgexl.student.predict import StudentPredictor
     from edgexl.student.student import load_student
 
@@ -153,7 +165,6 @@ def _padded(ranked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _judge(
     ranked: npt.NDArray[np.int64], held_out: HeldOut, accepted: npt.NDArray[np.bool_] | None = None
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     targets = [query.targets for query in held_out.queries]
-    judged = metrics.evaluate(ranked, targets, CUTOFFS, held_out.train, accepted)
-    return {name: judged[name] for name in _REPORTED}
+    return metrics.evaluate(ranked, targets, CUTOFFS, held_out.train, accepted, excluded=held_out.excluded)

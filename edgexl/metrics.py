@@ -50,11 +50,9 @@ class TrainFrequency:
 def inverse_propensity(train: TrainFrequency, a: float = 0.55, b: float = 1.5) -> Floats:
     """Inverse propensities [labels], 1 + C (frequency + b)^-a with C = (ln queries - 1)(b + 1)^a.
 
-    Raises ValueError where there are fewer than three training queries, for which C is not positive.
+    Below three training queries, where C would be negative, all are 1.
     """
-    if train.queries < 3:
-        raise ValueError(f"propensities need at least three training queries, got {train.queries}")
-    scale = (np.log(train.queries) - 1) * (b + 1) ** a
+    scale = (np.log(max(train.queries, np.e)) - 1) * (b + 1) ** a
     return np.asarray(1.0 + scale * (train.counts + b) ** -a, dtype=np.float64)
 
 
@@ -65,6 +63,7 @@ def evaluate(
     train_frequency: TrainFrequency | None = None,
     accepted: npt.ArrayLike | None = None,
     propensity: str | tuple[float, float] = "default",
+    excluded: npt.ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Judge rankings.
 
@@ -76,6 +75,7 @@ def evaluate(
       threshold). It brings F1_micro and F1_macro; without it they are None. F1_macro is the mean over the labels that
       are right for, or predicted for, at least one query.
     - `propensity`: a key of `PROPENSITY`, or (A, B).
+    - `excluded` int [pairs, 2]: (query, label) pairs that are taken out of the rankings, the ranks below moving up.
 
     Returns "queries", then for each k "P@k", "nDCG@k", "R@k", "PSP@k", "coverage@k"; "F1_micro", "F1_macro"; and
     "bands": {name: {"labels": those right for some query, "positives": their (query, label) pairs, "P@k": what the
@@ -88,6 +88,11 @@ def evaluate(
     _check(ranking, truth, ks)
     if train_frequency is not None and len(train_frequency.counts) <= truth.label.max(initial=-1):
         raise ValueError(f"train_frequency counts {len(train_frequency.counts)} labels, the targets name more")
+    mask = None if accepted is None else np.asarray(accepted, dtype=np.bool_)
+    if mask is not None and mask.shape != ranking.shape:
+        raise ValueError(f"accepted has shape {mask.shape}, the rankings {ranking.shape}")
+    if excluded is not None:
+        ranking, mask = _without(ranking, mask, np.asarray(excluded, dtype=np.int64).reshape(-1, 2))
     hits = truth.holds(ranking)
     result: dict[str, Any] = {"queries": len(targets)}
     weights = None
@@ -96,7 +101,7 @@ def evaluate(
         weights = inverse_propensity(train_frequency, a, b)
     for k in ks:
         result |= _at(k, ranking[:, :k], hits[:, :k], truth, weights)
-    result |= _set_f1(ranking, hits, truth, accepted)
+    result |= _set_f1(ranking, hits, truth, mask)
     result["bands"] = None
     if train_frequency is not None:
         result["bands"] = _bands(ranking, hits, truth, train_frequency.counts, ks)
@@ -142,6 +147,16 @@ def _check(ranking: Ints, truth: _Truth, ks: Sequence[int]) -> None:
         raise ValueError("a ranking names a label twice")
 
 
+def _without(ranking: Ints, accepted: Bools | None, pairs: Ints) -> tuple[Ints, Bools | None]:
+    """The rankings without the (query, label) `pairs`, padded at the end; `accepted` moves with its labels."""
+    stride = 1 + max(pairs[:, 1].max(initial=0), ranking.max(initial=0))
+    rows = np.arange(len(ranking))[:, None] * stride
+    gone = (ranking >= 0) & np.isin(rows + ranking, pairs[:, 0] * stride + pairs[:, 1])
+    order = np.argsort(gone, axis=1, kind="stable")
+    kept = np.take_along_axis(np.where(gone, -1, ranking), order, axis=1)
+    return kept, None if accepted is None else np.take_along_axis(accepted, order, axis=1)
+
+
 def _at(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Floats | None) -> dict[str, float | None]:
     found = hits.sum(axis=1)
     discounts = 1.0 / np.log2(np.arange(k) + 2)
@@ -167,13 +182,10 @@ def _weighted_precision(k: int, ranking: Ints, hits: Bools, truth: _Truth, weigh
     return float(earned / possible) if possible else 0.0
 
 
-def _set_f1(ranking: Ints, hits: Bools, truth: _Truth, accepted: npt.ArrayLike | None) -> dict[str, float | None]:
+def _set_f1(ranking: Ints, hits: Bools, truth: _Truth, accepted: Bools | None) -> dict[str, float | None]:
     if accepted is None:
         return {"F1_micro": None, "F1_macro": None}
-    mask = np.asarray(accepted, dtype=np.bool_)
-    if mask.shape != ranking.shape:
-        raise ValueError(f"accepted has shape {mask.shape}, the rankings {ranking.shape}")
-    mask = mask & (ranking >= 0)
+    mask = accepted & (ranking >= 0)
     size = 1 + int(max(truth.label.max(initial=0), ranking.max(initial=0)))
     right = np.bincount(ranking[mask & hits], minlength=size)
     # predicted + actual = 2 tp + fp + fn, so that F1 = 2 tp / both

@@ -46,6 +46,11 @@ def test_inverse_propensity_of_the_worked_example():
     np.testing.assert_allclose(got, [5.774661, math.log(100), 1.682808], rtol=1e-6)
 
 
+def test_too_few_training_queries_weigh_all_labels_alike():
+    for queries in (0, 1, 2):
+        assert inverse_propensity(TrainFrequency(np.array([0, 1, 2]), queries)).tolist() == [1.0, 1.0, 1.0]
+
+
 def test_propensity_scored_precision_is_a_ratio_of_means():
     train = TrainFrequency(np.array([0, 1, 50, 3, 2, 9]), 100)
     weight = inverse_propensity(train)
@@ -67,6 +72,19 @@ def test_set_f1_of_the_worked_example():
     assert got["F1_micro"] == pytest.approx(100 * 2 * 2 / (3 + 7))
     # per label 0..5: label 0 and 2 have F1 1; 1, 3, 4, 5 have 0
     assert got["F1_macro"] == pytest.approx(100 * 2 / 6)
+
+
+def test_excluded_pairs_leave_the_ranking_and_the_rest_moves_up():
+    accepted = [[True, True, False], [True, False, False], [False, False, False]]
+    got = evaluate(RANKED, TARGETS, ks=(1, 3), accepted=accepted, excluded=[(0, 0), (1, 3), (2, 4), (7, 1)])
+    same = evaluate(
+        [[3, 1, -1], [2, 5, 4], [0, -1, -1]],
+        TARGETS,
+        ks=(1, 3),
+        accepted=[[True, False, False], [True, False, False], [False, False, False]],
+    )
+    assert got == same
+    assert got["P@1"] == pytest.approx(100 / 3)
 
 
 def test_bands_split_precision_and_count_recall_within_the_band():

@@ -87,6 +87,19 @@ def evaluate(bundle: Path, data: Path, student: str | None, limit: int | None, a
     systems = [name for name in ("screening", "bundle", "student", "difference") if name in report]
     click.echo(f"{report['queries']:,} queries of {report['data']} over {report['labels']:,} labels")
     print_table(["", *systems], ([metric, *(report[name][metric] for name in systems)] for metric in report["bundle"]))
+    if "bands" in report:
+        _print_bands(report["bands"])
+
+
+def _print_bands(bands: dict[str, Any]) -> None:
+    """Head, torso, tail and unseen labels by training frequency: what each adds to P@5, how much of each is found."""
+    rows = [
+        [system, name, band["labels"], band["positives"], band["P@5"], band["R@100"]]
+        for system, of_system in bands.items()
+        for name, band in of_system.items()
+    ]
+    click.echo("\nby training frequency:")
+    print_table(["", "band", "labels", "positives", "part of P@5", "found in 100 (%)"], rows)
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:

@@ -6,6 +6,11 @@ A data set is a directory of three gzipped JSON lines files, read as published:
     trn.json.gz   a training query a line: uid, title[, content], target_ind[, target_rel]
     tst.json.gz   a test query a line, the same
 
+and, where a query can also be a label (a product, an article), a text file of "query label" numbers a line, pairs that
+are trivially right or wrong and must be taken out of rankings before they are judged:
+
+    filter_labels_train.txt, filter_labels_test.txt
+
 `target_ind` counts lines of lbl.json.gz from 0. `aliases` is edgexl's own addition; `target_rel` is passed over, since
 a label is either right or not. Queries are streamed: only the label set is held in memory.
 """
@@ -13,6 +18,7 @@ a label is either right or not. Queries are streamed: only the label set is held
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,12 +27,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from edgexl.errors import BadInput
 from edgexl.gzlines import is_unicode, read_lines, write_lines
 from edgexl.progress import Progress, no_progress, tracked
 from edgexl.student.labels import LabelSet
 
 Split = Literal["trn", "tst"]
+_EXCLUDED_FILES: dict[Split, str] = {"trn": "filter_labels_train.txt", "tst": "filter_labels_test.txt"}
 LABELS_FILE, QUERY_FILES, ABOUT_FILE = "lbl.json.gz", ("trn.json.gz", "tst.json.gz"), "ABOUT.txt"
 
 
@@ -54,6 +64,26 @@ class Dataset:
     def queries(self, split: Split) -> Iterator[Query]:
         """Stream a split in the order of its file. Raises `BadInput` at the first line that is wrong."""
         return read_queries(self.directory / f"{split}.json.gz", label_count=len(self.labels), content=self.content)
+
+    def excluded(self, split: Split) -> npt.NDArray[np.int64]:
+        """The (query, label) pairs [pairs, 2] to take out of rankings of a split; none where it has no such file."""
+        path = self.directory / _EXCLUDED_FILES[split]
+        if not path.is_file():
+            return np.zeros((0, 2), dtype=np.int64)
+        pairs = []
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                fields = line.split()
+                if not fields:
+                    continue
+                # 9 digits: more than any query or label, and safely an int64
+                if len(fields) != 2 or not all(re.fullmatch("[0-9]{1,9}", field) for field in fields):
+                    raise BadInput(f"{path}, line {number}: expected the number of a query and the number of a label.")
+                query, label = map(int, fields)
+                if label >= len(self.labels):
+                    raise BadInput(f"{path}, line {number}: label {label} is out of range ({len(self.labels)} labels).")
+                pairs.append((query, label))
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def open_dataset(directory: str | os.PathLike[str], content: bool = False) -> Dataset:

@@ -42,6 +42,21 @@ def test_published_files_are_read_with_their_content(published):
     assert [query.text for query in dataset.queries("tst")] == ["Kettle", ""]
 
 
+def test_pairs_that_are_not_judged_are_read_where_published(published):
+    dataset = open_dataset(published)
+    assert dataset.excluded("tst").shape == (0, 2)
+    (published / "filter_labels_test.txt").write_text("0 1\n\n1 0\n")
+    assert dataset.excluded("tst").tolist() == [[0, 1], [1, 0]]
+    for wrong, complaint in (
+        ("0 1\n0 -1\n", "line 2: expected"),
+        ("0\n", "line 1: expected"),
+        ("0 2", "label 2 is out"),
+    ):
+        (published / "filter_labels_test.txt").write_text(wrong)
+        with pytest.raises(BadInput, match=complaint):
+            dataset.excluded("tst")
+
+
 def test_queries_are_streamed(published):
     good = json.dumps({"uid": "x", "title": "y", "target_ind": [0]}).encode() + b"\n"
     (published / "trn.json.gz").write_bytes(gzip.compress(good * 20_000 + b"broken"))
