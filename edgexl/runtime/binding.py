@@ -51,14 +51,14 @@ class LabelAnswer:
 class Prediction:
     """An answer, best label first, with what led to it.
 
-    `ms` maps each stage, and `total`, to milliseconds. `shortlist` are label indices [N] in screening's order, with
-    their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length. `tokens` counts
-    the text's tokens, [CLS] and [SEP] included; `truncated` says that it had more than the bundle takes.
+    `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
+    order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
+    `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
     """
 
     labels: list[LabelAnswer]
     ms: dict[str, float]
-    shortlist: npt.NDArray[np.uint32]
+    shortlist_labels: npt.NDArray[np.uint32]
     shortlist_scores: Floats
     shortlist_logits: Floats
     query_vector: Floats
@@ -240,7 +240,7 @@ class BundleHandle:
         )
 
     def self_test(self) -> dict[str, float]:
-        """Run the bundle's goldens: {goldens, failed, largest_probability_difference}. Raises `GateFailed` on a fail."""
+        """Run the goldens: {goldens, failed, largest_probability_difference}. Raises `GateFailed` where one differs."""
         report = c.SelfTestReport(struct_size=ctypes.sizeof(c.SelfTestReport))
         with self._session() as session:
             self._check_session(self._library.exl_self_test(session, ctypes.byref(report)), session)
@@ -335,7 +335,7 @@ def _prediction(result: c.Result, dims: int) -> Prediction:
     return Prediction(
         labels=labels,
         ms={name: getattr(result.ms, name) for name, _ in c.StageMs._fields_},
-        shortlist=np.ctypeslib.as_array(result.shortlist_labels, (count,)).copy(),
+        shortlist_labels=np.ctypeslib.as_array(result.shortlist_labels, (count,)).copy(),
         shortlist_scores=np.ctypeslib.as_array(result.shortlist_scores, (count,)).copy(),
         shortlist_logits=np.ctypeslib.as_array(result.shortlist_logits, (count,)).copy(),
         query_vector=np.ctypeslib.as_array(result.query_vector, (dims,)).copy(),

@@ -33,9 +33,12 @@ from edgexl.bundle.write import write_bundle
 from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook
 
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
-WORDS = """red green blue dark bright small large old new cold warm river mountain forest city house garden stone iron
-water fire wind bird horse dog cat fish tree leaf root king queen child friend road bridge ship sail storm rain snow
-summer winter night morning silver gold paper book letter song dance story game bread salt honey apple glass clay""".split()
+VOCABULARY = (
+    "red green blue dark bright small large old new cold warm river mountain forest city house garden stone iron water "
+    "fire wind bird horse dog cat fish tree leaf root king queen child friend road bridge ship sail storm rain snow "
+    "summer winter night morning silver gold paper book letter song dance story game bread salt honey apple glass clay"
+)
+WORDS = VOCABULARY.split(" ")
 
 
 @dataclass(frozen=True)
@@ -53,24 +56,13 @@ class TinyBundle:
 
 @lru_cache(maxsize=1)
 def tiny_tokenizer() -> Tokenizer:
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *WORDS,
-        *"abcdefghijklmnopqrstuvwxyz",
-        "##s",
-        "##ed",
-        "##er",
-        ".",
-    ]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*special, *WORDS, *"abcdefghijklmnopqrstuvwxyz", "##s", "##ed", "##er", "."]
     tokenizer = Tokenizer(models.WordPiece({piece: id for id, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    tokenizer.add_special_tokens(special)
     return tokenizer
 
 
@@ -155,8 +147,7 @@ def reasoner(random: np.random.Generator) -> bytes:
         ],
         [_value("logits", flag, 1, "N")],
         {
-            # filled up beyond what stays in the graph, so that both graphs have weights of their own section
-            "project": np.tile(project, (1, 1)),
+            "project": project,
             "mix": np.array([[0.7], [0.4]], np.float32),
             "last": np.array([-1]),
             "front": np.array([1, 2]),
@@ -170,14 +161,13 @@ def build(aliases: bool = False, labels: int = 300, fine_bits: int = 8) -> TinyB
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
-    texts = sorted(
-        {" ".join(random.choice(WORDS, int(random.integers(1, 4)), replace=False)) for _ in range(2 * labels)}
-    )
-    texts = texts[:labels]
-    alias_texts = [" ".join(random.choice(WORDS, 3, replace=False)) for _ in range(labels if aliases else 0)]
-    alias_labels = [
-        sorted({int(at) for at in random.integers(0, labels, 1 + place % 3)}) for place in range(len(alias_texts))
-    ]
+
+    def some_words(count: int) -> str:
+        return " ".join(random.choice(WORDS, count, replace=False))
+
+    texts = sorted({some_words(int(random.integers(1, 4))) for _ in range(2 * labels)})[:labels]
+    alias_texts = [some_words(3) for _ in range(labels if aliases else 0)]
+    alias_labels = [sorted(set(random.integers(0, labels, 1 + at % 3).tolist())) for at in range(len(alias_texts))]
     screener_model, reasoner_model = screener(vocabulary, random), reasoner(random)
     vectors = _encode(screener_model, tokenizer, texts + alias_texts)
     codebook = train_codebook(vectors, "sign", DIMS // 8, 0)
