@@ -6,7 +6,8 @@
  *
  * Ownership. What a function returns through a pointer belongs to the object that made it: a result and its strings
  * belong to the session and live until the next call on that session; strings of a bundle live as long as the bundle.
- * A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8, NUL bytes allowed, need not end in NUL).
+ * A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8, NUL bytes allowed, need not end in
+ * NUL).
  *
  * Growth. Structs that the caller fills, or that are filled for the caller, begin with struct_size; set it with
  * sizeof. They grow only at the end, and a library reads and writes no more than struct_size says.
@@ -41,16 +42,16 @@ typedef enum exl_status {
     EXL_NO_ENGINE_LOADED = 106, /* the bundle was opened with EXL_OPEN_NO_ENGINE */
     EXL_OUT_OF_MEMORY = 200,
     EXL_FILE_UNREADABLE = 201,
-    EXL_NOT_A_BUNDLE = 300,       /* the magic is not there */
-    EXL_VERSION_TOO_NEW = 301,    /* a newer major version */
-    EXL_BUNDLE_TRUNCATED = 302,   /* the file ends before its sections do, or goes on after them */
-    EXL_BUNDLE_MALFORMED = 303,   /* a table, size or number that the format forbids */
-    EXL_BUNDLE_CORRUPT = 304,     /* a section's hash is not the recorded one */
-    EXL_ENGINE_MISSING = 400,     /* the engine's library cannot be loaded */
+    EXL_NOT_A_BUNDLE = 300,     /* the magic is not there */
+    EXL_VERSION_TOO_NEW = 301,  /* a newer major version */
+    EXL_BUNDLE_TRUNCATED = 302, /* the file ends before its sections do, or goes on after them */
+    EXL_BUNDLE_MALFORMED = 303, /* a table, size or number that the format forbids */
+    EXL_BUNDLE_CORRUPT = 304,   /* a section's hash is not the recorded one */
+    EXL_ENGINE_MISSING = 400,   /* the engine's library cannot be loaded */
     EXL_ENGINE_TOO_OLD = 401,
-    EXL_ENGINE_REFUSED = 402,     /* the engine does not take a graph */
-    EXL_ENGINE_FAILED = 403,      /* the engine failed at run time, or gave a shape or number out of contract */
-    EXL_SELF_TEST_FAILED = 404    /* the goldens' answers are not reproduced on this device */
+    EXL_ENGINE_REFUSED = 402,  /* the engine does not take a graph */
+    EXL_ENGINE_FAILED = 403,   /* the engine failed at run time, or gave a shape or number out of contract */
+    EXL_SELF_TEST_FAILED = 404 /* the goldens' answers are not reproduced on this device */
 } exl_status;
 
 typedef struct exl_bundle exl_bundle;
@@ -71,7 +72,7 @@ typedef struct exl_allocator {
 } exl_allocator;
 
 enum {
-    EXL_OPEN_VERIFY = 1u,    /* check the hash of every section (reads the whole file); without it only the small ones */
+    EXL_OPEN_VERIFY = 1u, /* check the hash of every section (reads the whole file); without it only the small ones */
     EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
     EXL_OPEN_SCALAR = 4u     /* use the scalar kernels (to compare with the SIMD ones; same answers) */
 };
@@ -95,9 +96,9 @@ EXL_API void exl_bundle_close(exl_bundle *bundle);
 typedef struct exl_bundle_info {
     size_t struct_size;
     uint32_t labels;
-    uint32_t rows;        /* labels + aliases */
-    uint32_t dims;        /* of the query vector */
-    uint32_t shortlist;   /* N: the largest k */
+    uint32_t rows;      /* labels + aliases */
+    uint32_t dims;      /* of the query vector */
+    uint32_t shortlist; /* N: the largest k */
     uint32_t max_tokens;
     uint32_t format_major, format_minor;
     uint64_t file_bytes;
@@ -138,14 +139,14 @@ typedef struct exl_predict_options {
     uint32_t k;             /* how many labels at most; 0 = 5 (or the shortlist, if that is shorter); with
                                use_threshold 0 = all of the shortlist */
     uint32_t use_threshold; /* nonzero: only labels with probability >= threshold */
-    float threshold;       /* negative = the bundle's own */
+    float threshold;        /* negative = the bundle's own */
 } exl_predict_options;
 
 typedef struct exl_prediction {
     uint32_t label;
     float probability; /* calibrated: the share of such labels that were right on held-out queries */
     float logit;
-    const char *id;    /* NUL-terminated */
+    const char *id; /* NUL-terminated */
     const char *text;
 } exl_prediction;
 

@@ -67,7 +67,8 @@ static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int 
 
 static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl__error *error) {
     const exl__parameters *p = &bundle->parameters;
-    exl__graph_source screener = {.role = "screener", .outputs = {{"query_vector", EXL__F32, 2}, {"token_states", EXL__F32, 3}}};
+    exl__graph_source screener = {.role = "screener",
+                                  .outputs = {{"query_vector", EXL__F32, 2}, {"token_states", EXL__F32, 3}}};
     exl__graph_source reasoner = {.role = "reasoner", .outputs = {{"logits", EXL__F32, 2}}, .output_count = 1};
     exl_status status;
 

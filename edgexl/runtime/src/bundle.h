@@ -1,4 +1,5 @@
-/* bundle.h: an open bundle: the mapped file, what its sections say once they are checked, the engine with both graphs. */
+/* bundle.h: an open bundle: the mapped file, what its sections say once they are checked, the engine with both graphs.
+ */
 #ifndef EXL_BUNDLE_H
 #define EXL_BUNDLE_H
 
@@ -91,7 +92,7 @@ struct exl_bundle {
     exl__calibration calibration;
     exl__tokenizer tokenizer;
     exl__strings texts, ids;
-    const uint32_t *alias_start;  /* [rows - labels + 1], into alias_labels; null without aliases */
+    const uint32_t *alias_start; /* [rows - labels + 1], into alias_labels; null without aliases */
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */
     exl__isa isa;

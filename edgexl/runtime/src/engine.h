@@ -55,8 +55,8 @@ typedef struct exl__engine {
     void (*close_graph)(exl__engine_state *state, exl__graph *graph);
     /* All of the graph's inputs, and those outputs that are wanted, of exactly the shape that the graph gives: they are
      * written in place. Threads may run one graph at the same time. Allocates nothing through our allocator. */
-    exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count, const exl__tensor *outputs,
-                      size_t output_count, exl__error *error);
+    exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
+                      const exl__tensor *outputs, size_t output_count, exl__error *error);
 } exl__engine;
 
 extern const exl__engine exl__engine_ort;

@@ -1,9 +1,9 @@
 /* engine_ort.c: ONNX Runtime as the engine, loaded with dlopen. No header of theirs is used, and nothing is linked.
  *
  * OrtApi is a table of function pointers that only ever grows at its end, so the position of a function is its stable
- * identity. Below are the positions of the functions used and the types they are called with; they stand in this order in
- * onnxruntime/core/session/onnxruntime_c_api.cc, whose own static assertions fix the last position of each version. The
- * youngest function here came with version 12 of the table (ONNX Runtime 1.12).
+ * identity. Below are the positions of the functions used and the types they are called with; they stand in this order
+ * in onnxruntime/core/session/onnxruntime_c_api.cc, whose own static assertions fix the last position of each version.
+ * The youngest function here came with version 12 of the table (ONNX Runtime 1.12).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,49 +35,49 @@ typedef struct OrtApiBase {
 } OrtApiBase;
 
 /* X(position, name, result, arguments) */
-#define ORT_FUNCTIONS(X)                                                                                              \
-    X(2, GetErrorMessage, const char *, (const OrtStatus *))                                                          \
-    X(3, CreateEnv, OrtStatus *, (int log_level, const char *log_id, OrtEnv **))                                      \
-    X(8, CreateSessionFromArray, OrtStatus *,                                                                         \
-      (const OrtEnv *, const void *model, size_t model_bytes, const OrtSessionOptions *, OrtSession **))              \
-    X(9, Run, OrtStatus *,                                                                                            \
-      (const OrtSession *, const void *run_options, const char *const *input_names, const OrtValue *const *inputs,    \
-       size_t input_count, const char *const *output_names, size_t output_count, OrtValue **outputs))                 \
-    X(10, CreateSessionOptions, OrtStatus *, (OrtSessionOptions **))                                                  \
-    X(17, DisableMemPattern, OrtStatus *, (OrtSessionOptions *))                                                      \
-    X(19, DisableCpuMemArena, OrtStatus *, (OrtSessionOptions *))                                                     \
-    X(23, SetSessionGraphOptimizationLevel, OrtStatus *, (OrtSessionOptions *, int level))                            \
-    X(24, SetIntraOpNumThreads, OrtStatus *, (OrtSessionOptions *, int threads))                                      \
-    X(30, SessionGetInputCount, OrtStatus *, (const OrtSession *, size_t *))                                          \
-    X(31, SessionGetOutputCount, OrtStatus *, (const OrtSession *, size_t *))                                         \
-    X(33, SessionGetInputTypeInfo, OrtStatus *, (const OrtSession *, size_t index, OrtTypeInfo **))                   \
-    X(34, SessionGetOutputTypeInfo, OrtStatus *, (const OrtSession *, size_t index, OrtTypeInfo **))                  \
-    X(36, SessionGetInputName, OrtStatus *, (const OrtSession *, size_t index, OrtAllocator *, char **))              \
-    X(37, SessionGetOutputName, OrtStatus *, (const OrtSession *, size_t index, OrtAllocator *, char **))             \
-    X(49, CreateTensorWithDataAsOrtValue, OrtStatus *,                                                                \
+#define ORT_FUNCTIONS(X)                                                                                               \
+    X(2, GetErrorMessage, const char *, (const OrtStatus *))                                                           \
+    X(3, CreateEnv, OrtStatus *, (int log_level, const char *log_id, OrtEnv **))                                       \
+    X(8, CreateSessionFromArray, OrtStatus *,                                                                          \
+      (const OrtEnv *, const void *model, size_t model_bytes, const OrtSessionOptions *, OrtSession **))               \
+    X(9, Run, OrtStatus *,                                                                                             \
+      (const OrtSession *, const void *run_options, const char *const *input_names, const OrtValue *const *inputs,     \
+       size_t input_count, const char *const *output_names, size_t output_count, OrtValue **outputs))                  \
+    X(10, CreateSessionOptions, OrtStatus *, (OrtSessionOptions **))                                                   \
+    X(17, DisableMemPattern, OrtStatus *, (OrtSessionOptions *))                                                       \
+    X(19, DisableCpuMemArena, OrtStatus *, (OrtSessionOptions *))                                                      \
+    X(23, SetSessionGraphOptimizationLevel, OrtStatus *, (OrtSessionOptions *, int level))                             \
+    X(24, SetIntraOpNumThreads, OrtStatus *, (OrtSessionOptions *, int threads))                                       \
+    X(30, SessionGetInputCount, OrtStatus *, (const OrtSession *, size_t *))                                           \
+    X(31, SessionGetOutputCount, OrtStatus *, (const OrtSession *, size_t *))                                          \
+    X(33, SessionGetInputTypeInfo, OrtStatus *, (const OrtSession *, size_t index, OrtTypeInfo **))                    \
+    X(34, SessionGetOutputTypeInfo, OrtStatus *, (const OrtSession *, size_t index, OrtTypeInfo **))                   \
+    X(36, SessionGetInputName, OrtStatus *, (const OrtSession *, size_t index, OrtAllocator *, char **))               \
+    X(37, SessionGetOutputName, OrtStatus *, (const OrtSession *, size_t index, OrtAllocator *, char **))              \
+    X(49, CreateTensorWithDataAsOrtValue, OrtStatus *,                                                                 \
       (const OrtMemoryInfo *, void *data, size_t data_bytes, const int64_t *dims, size_t rank, int type, OrtValue **)) \
-    X(55, CastTypeInfoToTensorInfo, OrtStatus *, (const OrtTypeInfo *, const OrtTensorInfo **))                       \
-    X(60, GetTensorElementType, OrtStatus *, (const OrtTensorInfo *, int *))                                          \
-    X(61, GetDimensionsCount, OrtStatus *, (const OrtTensorInfo *, size_t *))                                         \
-    X(69, CreateCpuMemoryInfo, OrtStatus *, (int allocator_type, int memory_type, OrtMemoryInfo **))                  \
-    X(76, AllocatorFree, OrtStatus *, (OrtAllocator *, void *))                                                       \
-    X(78, GetAllocatorWithDefaultOptions, OrtStatus *, (OrtAllocator **)) /* not to be released */                    \
-    X(92, ReleaseEnv, void, (OrtEnv *))                                                                               \
-    X(93, ReleaseStatus, void, (OrtStatus *))                                                                         \
-    X(94, ReleaseMemoryInfo, void, (OrtMemoryInfo *))                                                                 \
-    X(95, ReleaseSession, void, (OrtSession *))                                                                       \
-    X(96, ReleaseValue, void, (OrtValue *))                                                                           \
-    X(98, ReleaseTypeInfo, void, (OrtTypeInfo *))                                                                     \
-    X(100, ReleaseSessionOptions, void, (OrtSessionOptions *))                                                        \
-    X(119, CreateEnvWithGlobalThreadPools, OrtStatus *,                                                               \
-      (int log_level, const char *log_id, const OrtThreadingOptions *, OrtEnv **))                                    \
-    X(120, DisablePerSessionThreads, OrtStatus *, (OrtSessionOptions *))                                              \
-    X(121, CreateThreadingOptions, OrtStatus *, (OrtThreadingOptions **))                                             \
-    X(122, ReleaseThreadingOptions, void, (OrtThreadingOptions *))                                                    \
-    X(130, AddSessionConfigEntry, OrtStatus *, (OrtSessionOptions *, const char *key, const char *value))             \
-    X(147, SetGlobalIntraOpNumThreads, OrtStatus *, (OrtThreadingOptions *, int threads))                             \
-    X(149, SetGlobalSpinControl, OrtStatus *, (OrtThreadingOptions *, int spin))                                      \
-    X(210, AddExternalInitializers, OrtStatus *,                                                                      \
+    X(55, CastTypeInfoToTensorInfo, OrtStatus *, (const OrtTypeInfo *, const OrtTensorInfo **))                        \
+    X(60, GetTensorElementType, OrtStatus *, (const OrtTensorInfo *, int *))                                           \
+    X(61, GetDimensionsCount, OrtStatus *, (const OrtTensorInfo *, size_t *))                                          \
+    X(69, CreateCpuMemoryInfo, OrtStatus *, (int allocator_type, int memory_type, OrtMemoryInfo **))                   \
+    X(76, AllocatorFree, OrtStatus *, (OrtAllocator *, void *))                                                        \
+    X(78, GetAllocatorWithDefaultOptions, OrtStatus *, (OrtAllocator **)) /* not to be released */                     \
+    X(92, ReleaseEnv, void, (OrtEnv *))                                                                                \
+    X(93, ReleaseStatus, void, (OrtStatus *))                                                                          \
+    X(94, ReleaseMemoryInfo, void, (OrtMemoryInfo *))                                                                  \
+    X(95, ReleaseSession, void, (OrtSession *))                                                                        \
+    X(96, ReleaseValue, void, (OrtValue *))                                                                            \
+    X(98, ReleaseTypeInfo, void, (OrtTypeInfo *))                                                                      \
+    X(100, ReleaseSessionOptions, void, (OrtSessionOptions *))                                                         \
+    X(119, CreateEnvWithGlobalThreadPools, OrtStatus *,                                                                \
+      (int log_level, const char *log_id, const OrtThreadingOptions *, OrtEnv **))                                     \
+    X(120, DisablePerSessionThreads, OrtStatus *, (OrtSessionOptions *))                                               \
+    X(121, CreateThreadingOptions, OrtStatus *, (OrtThreadingOptions **))                                              \
+    X(122, ReleaseThreadingOptions, void, (OrtThreadingOptions *))                                                     \
+    X(130, AddSessionConfigEntry, OrtStatus *, (OrtSessionOptions *, const char *key, const char *value))              \
+    X(147, SetGlobalIntraOpNumThreads, OrtStatus *, (OrtThreadingOptions *, int threads))                              \
+    X(149, SetGlobalSpinControl, OrtStatus *, (OrtThreadingOptions *, int spin))                                       \
+    X(210, AddExternalInitializers, OrtStatus *,                                                                       \
       (OrtSessionOptions *, const char *const *names, const OrtValue *const *values, size_t count))
 
 typedef struct ort_api {
@@ -126,7 +126,8 @@ static exl_status load_library(const char *path, void **library, exl__error *err
 #if defined(__APPLE__)
         "libonnxruntime.dylib",
 #else
-        "libonnxruntime.so.1", "libonnxruntime.so",
+        "libonnxruntime.so.1",
+        "libonnxruntime.so",
 #endif
     };
     char why[256] = "";
@@ -137,8 +138,8 @@ static exl_status load_library(const char *path, void **library, exl__error *err
         *library = exl__library_open(path, why, sizeof why);
         if (*library)
             return EXL_OK;
-        return exl__fail(error, EXL_ENGINE_MISSING, "ONNX Runtime's library cannot be loaded from %.160s (%s): %s", path,
-                         why, HOW_TO_GET_IT);
+        return exl__fail(error, EXL_ENGINE_MISSING, "ONNX Runtime's library cannot be loaded from %.160s (%s): %s",
+                         path, why, HOW_TO_GET_IT);
     }
     for (size_t i = 0; i < sizeof searched / sizeof *searched; i++) {
         *library = exl__library_open(searched[i], why, sizeof why);
@@ -167,8 +168,8 @@ static exl_status bind_functions(void *library, ort_api *api, exl__error *error)
     if (sscanf(version, "%u.%u", &major, &minor) == 2 && (major > 1 || minor >= ORT_API_VERSION))
         slots = base->GetApi(ORT_API_VERSION);
     if (!slots)
-        return exl__fail(error, EXL_ENGINE_TOO_OLD, "ONNX Runtime %.20s is too old, 1.%d or newer is needed: %s", version,
-                         ORT_API_VERSION, HOW_TO_GET_IT);
+        return exl__fail(error, EXL_ENGINE_TOO_OLD, "ONNX Runtime %.20s is too old, 1.%d or newer is needed: %s",
+                         version, ORT_API_VERSION, HOW_TO_GET_IT);
 #define ORT_BIND(position, name, result, arguments) api->name = (result(*) arguments)slots[position];
     ORT_FUNCTIONS(ORT_BIND)
 #undef ORT_BIND
@@ -279,7 +280,8 @@ static OrtStatus *add_weights(exl__graph *graph, const exl__graph_source *source
     return failed;
 }
 
-static OrtStatus *create_session(exl__graph *graph, const exl__graph_source *source, const char **names, int own_threads) {
+static OrtStatus *create_session(exl__graph *graph, const exl__graph_source *source, const char **names,
+                                 int own_threads) {
     const ort_api *api = &graph->state->api;
     OrtSessionOptions *options = NULL;
     OrtStatus *failed = make_options(graph->state, own_threads, &options);
@@ -287,15 +289,16 @@ static OrtStatus *create_session(exl__graph *graph, const exl__graph_source *sou
     if (!failed)
         failed = add_weights(graph, source, names, options);
     if (!failed)
-        failed = api->CreateSessionFromArray(graph->state->env, source->bytes, source->length, options, &graph->session);
+        failed =
+            api->CreateSessionFromArray(graph->state->env, source->bytes, source->length, options, &graph->session);
     if (options)
         api->ReleaseSessionOptions(options);
     return failed;
 }
 
 /* One of the session's inputs or outputs, held against the ports that the bundle declares. */
-static exl_status check_port(const exl__graph *graph, int is_input, size_t index, const exl__port *ports, size_t port_count,
-                             exl__error *error) {
+static exl_status check_port(const exl__graph *graph, int is_input, size_t index, const exl__port *ports,
+                             size_t port_count, exl__error *error) {
     const ort_api *api = &graph->state->api;
     const char *side = is_input ? "input" : "output";
     const OrtTensorInfo *info = NULL; /* belongs to `type` */
@@ -309,7 +312,8 @@ static exl_status check_port(const exl__graph *graph, int is_input, size_t index
     failed = (is_input ? api->SessionGetInputName : api->SessionGetOutputName)(graph->session, index,
                                                                                graph->state->ort_allocator, &name);
     if (!failed)
-        failed = (is_input ? api->SessionGetInputTypeInfo : api->SessionGetOutputTypeInfo)(graph->session, index, &type);
+        failed =
+            (is_input ? api->SessionGetInputTypeInfo : api->SessionGetOutputTypeInfo)(graph->session, index, &type);
     if (!failed)
         failed = api->CastTypeInfoToTensorInfo(type, &info);
     if (!failed && info)
@@ -323,11 +327,13 @@ static exl_status check_port(const exl__graph *graph, int is_input, size_t index
     while (port < port_count && strcmp(ports[port].name, name) != 0)
         port++;
     if (port == port_count)
-        status = exl__fail(error, EXL_ENGINE_REFUSED, "the %s graph has the %s `%.100s`, which the bundle does not declare",
-                           graph->role, side, name);
+        status =
+            exl__fail(error, EXL_ENGINE_REFUSED, "the %s graph has the %s `%.100s`, which the bundle does not declare",
+                      graph->role, side, name);
     else if ((uint32_t)element != ports[port].type || (rank != 0 && rank != ports[port].rank))
-        status = exl__fail(error, EXL_ENGINE_REFUSED, "the %s graph's %s `%s` has element type %d and rank %zu, not %u and %u",
-                           graph->role, side, ports[port].name, element, rank, ports[port].type, ports[port].rank);
+        status = exl__fail(error, EXL_ENGINE_REFUSED,
+                           "the %s graph's %s `%s` has element type %d and rank %zu, not %u and %u", graph->role, side,
+                           ports[port].name, element, rank, ports[port].type, ports[port].rank);
 done:
     if (type)
         api->ReleaseTypeInfo(type);
@@ -347,8 +353,9 @@ static exl_status check_ports(const exl__graph *graph, const exl__graph_source *
     if (failed)
         return report(api, failed, EXL_ENGINE_REFUSED, graph->role, error);
     if (inputs != source->input_count || outputs != source->output_count)
-        return exl__fail(error, EXL_ENGINE_REFUSED, "the %s graph has %zu inputs and %zu outputs, the bundle declares %zu and %zu",
-                         graph->role, inputs, outputs, source->input_count, source->output_count);
+        return exl__fail(error, EXL_ENGINE_REFUSED,
+                         "the %s graph has %zu inputs and %zu outputs, the bundle declares %zu and %zu", graph->role,
+                         inputs, outputs, source->input_count, source->output_count);
     for (size_t i = 0; i < inputs && status == EXL_OK; i++)
         status = check_port(graph, 1, i, source->inputs, source->input_count, error);
     for (size_t i = 0; i < outputs && status == EXL_OK; i++)
@@ -413,8 +420,8 @@ done:
 
 /* ---- running ------------------------------------------------------------------------------------------------ */
 
-static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count, const exl__tensor *outputs,
-                          size_t output_count, exl__error *error) {
+static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
+                          const exl__tensor *outputs, size_t output_count, exl__error *error) {
     const ort_api *api = &graph->state->api;
     const char *input_names[EXL__MAX_INPUTS] = {0}, *output_names[EXL__MAX_OUTPUTS] = {0};
     OrtValue *input_values[EXL__MAX_INPUTS] = {0}, *output_values[EXL__MAX_OUTPUTS] = {0};

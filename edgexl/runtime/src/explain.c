@@ -46,7 +46,8 @@ static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
                     ahead += mark(s, rows[i]);
                 continue;
             }
-            for (uint32_t a = bundle->alias_start[rows[i] - p->labels]; a < bundle->alias_start[rows[i] - p->labels + 1]; a++)
+            for (uint32_t a = bundle->alias_start[rows[i] - p->labels];
+                 a < bundle->alias_start[rows[i] - p->labels + 1]; a++)
                 if (is_ahead(scores[i], bundle->alias_labels[a], score, label))
                     ahead += mark(s, bundle->alias_labels[a]);
         }

@@ -62,8 +62,9 @@ static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_
     bundle->format_major = get16(header + 8);
     bundle->format_minor = get16(header + 10);
     if (bundle->format_major > MAJOR)
-        return exl__fail(error, EXL_VERSION_TOO_NEW, "the bundle has format %u.%u, this library reads up to %d.%d: update it",
-                         bundle->format_major, bundle->format_minor, MAJOR, MINOR);
+        return exl__fail(error, EXL_VERSION_TOO_NEW,
+                         "the bundle has format %u.%u, this library reads up to %d.%d: update it", bundle->format_major,
+                         bundle->format_minor, MAJOR, MINOR);
     *section_count = get32(header + 12);
     if (bundle->format_major < MAJOR || *section_count < 1 || *section_count > MOST_SECTIONS ||
         get32(header + 24) != ALIGNMENT_BYTES || get32(header + 28) != 0)
@@ -86,7 +87,8 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
                               exl__error *error) {
     uint32_t kind = get32(entry);
     uint64_t offset = get64(entry + 8), length = get64(entry + 16), file_bytes = bundle->file.length;
-    uint64_t expected = (*end + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; /* *end <= file length < 2^63 */
+    uint64_t expected =
+        (*end + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; /* *end <= file length < 2^63 */
 
     if (kind <= *kind_before)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u stands after kind %u", kind, *kind_before);
@@ -112,7 +114,8 @@ static exl_status check_table(exl_bundle *bundle, uint32_t section_count, exl__e
     uint32_t kind = 0;
 
     for (uint32_t i = 0; i < section_count; i++) {
-        exl_status status = check_entry(bundle, bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES, &kind, &end, error);
+        exl_status status =
+            check_entry(bundle, bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES, &kind, &end, error);
         if (status != EXL_OK)
             return status;
     }
@@ -166,6 +169,7 @@ static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count,
 /* ---- parameters ---------------------------------------------------------------------------------------------- */
 
 /* The limits of FORMAT.md, in its order; null when all are kept, else the name of the first field that breaks one. */
+// clang-format off: a line a field
 static const char *forbidden_parameter(const exl__parameters *p) {
     const uint32_t token_inputs = 1u << EXL__INPUT_IDS | 1u << EXL__ATTENTION_MASK;
     const uint32_t all_inputs = (1u << EXL__VOCABULARY_OF_INPUTS) - 1;
@@ -193,6 +197,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (!all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }
+// clang-format on
 
 static exl_status read_parameters(exl_bundle *bundle, exl__error *error) {
     const exl__section *section = &bundle->sections[EXL__PARAMETERS];
@@ -218,7 +223,8 @@ static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expe
     if (bundle->sections[kind].length == expected)
         return EXL_OK;
     return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s has %llu bytes, the parameters ask for %llu",
-                     SECTIONS[kind].name, (unsigned long long)bundle->sections[kind].length, (unsigned long long)expected);
+                     SECTIONS[kind].name, (unsigned long long)bundle->sections[kind].length,
+                     (unsigned long long)expected);
 }
 
 static exl_status check_index(const exl_bundle *bundle, exl__error *error) {
@@ -228,9 +234,11 @@ static exl_status check_index(const exl_bundle *bundle, exl__error *error) {
     exl_status status = check_length(bundle, EXL__CODEBOOK, entries * 4, error);
 
     if (status == EXL_OK)
-        status = check_length(bundle, EXL__COARSE_CODES, ((uint64_t)p->rows + 255) / 256 * 256 * (p->subspaces / 2), error);
+        status =
+            check_length(bundle, EXL__COARSE_CODES, ((uint64_t)p->rows + 255) / 256 * 256 * (p->subspaces / 2), error);
     if (status == EXL_OK)
-        status = check_length(bundle, EXL__FINE_CODES, (uint64_t)p->rows * exl__fine_stride(p->fine_dims, p->fine_bits), error);
+        status = check_length(bundle, EXL__FINE_CODES, (uint64_t)p->rows * exl__fine_stride(p->fine_dims, p->fine_bits),
+                              error);
     if (status != EXL_OK)
         return status;
     for (uint64_t i = 0; i < entries; i++)
@@ -315,6 +323,7 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error) {
     uint32_t section_count = 0;
     exl_status status = check_header(bundle, &section_count, error);
 
+    // clang-format off: a line a step
     if (status == EXL_OK) status = check_table(bundle, section_count, error);
     if (status == EXL_OK) status = check_hashes(bundle, section_count, verify, error);
     if (status == EXL_OK) status = read_parameters(bundle, error);
@@ -324,5 +333,6 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error) {
     if (status == EXL_OK) status = read_tokenizer(bundle, error);
     if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);
     if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_IDS, &bundle->ids, error);
+    // clang-format on
     return status;
 }

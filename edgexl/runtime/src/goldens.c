@@ -20,8 +20,8 @@ exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *g, exl__er
     memcpy(&g->tolerance, section->bytes + 8, 4);
     g->at = section->bytes + 16;
     g->end = section->bytes + section->length;
-    if (g->count == 0 || g->k == 0 || g->k > bundle->parameters.shortlist || !(g->tolerance >= 0 && g->tolerance <= 1) ||
-        word(section->bytes, 3) != 0)
+    if (g->count == 0 || g->k == 0 || g->k > bundle->parameters.shortlist ||
+        !(g->tolerance >= 0 && g->tolerance <= 1) || word(section->bytes, 3) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the goldens section holds a value that the format forbids");
     return EXL_OK;
 }

@@ -19,8 +19,8 @@ static float golden_probability(const exl__golden *one, uint32_t index) {
 }
 
 /* Null when the answer is the golden's, else what differs. */
-static const char *difference(const exl_session *s, const exl__goldens *g, const exl__golden *one, const exl_result *result,
-                              float *largest) {
+static const char *difference(const exl_session *s, const exl__goldens *g, const exl__golden *one,
+                              const exl_result *result, float *largest) {
     if (result->tokens != one->token_count ||
         (one->token_count > 0 && memcmp(s->tokens, one->tokens, one->token_count * sizeof *s->tokens) != 0))
         return "the tokens differ";

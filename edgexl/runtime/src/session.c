@@ -20,7 +20,8 @@ typedef struct carver {
 static void *carve(carver *from, uint64_t count, uint64_t item_bytes) {
     void *piece = from->base ? from->base + from->used : NULL;
 
-    from->used += (count * item_bytes + SCRATCH_ALIGNMENT_BYTES - 1) / SCRATCH_ALIGNMENT_BYTES * SCRATCH_ALIGNMENT_BYTES;
+    from->used +=
+        (count * item_bytes + SCRATCH_ALIGNMENT_BYTES - 1) / SCRATCH_ALIGNMENT_BYTES * SCRATCH_ALIGNMENT_BYTES;
     return piece;
 }
 
@@ -194,8 +195,8 @@ static void rescore(exl_session *s) {
     const exl__parameters *p = &bundle->parameters;
 
     s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, s->query_codes);
-    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, s->row_count, p->fine_dims, p->fine_bits,
-                      s->query_codes, s->query_unit, s->row_scores);
+    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, s->row_count, p->fine_dims,
+                      p->fine_bits, s->query_codes, s->query_unit, s->row_scores);
     s->shortlist = exl__shortlist(bundle, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count, s->query_codes,
                                   s->query_unit, s->labels, s->screening_scores);
     for (uint32_t n = 0; n < s->shortlist; n++) {
@@ -207,12 +208,15 @@ static void rescore(exl_session *s) {
 /* A label's id or text, NUL-terminated, into its place. */
 static exl_status read_string(exl_session *s, const exl__strings *strings, uint32_t label, char *place, size_t *bytes) {
     if (exl__strings_get(strings, label, place, strings->longest_bytes, bytes) != EXL__STRINGS_OK)
-        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again", label);
+        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
+                         label);
     place[*bytes] = '\0';
     return EXL_OK;
 }
 
-static char *text_place(const exl_session *s, uint32_t n) { return s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1); }
+static char *text_place(const exl_session *s, uint32_t n) {
+    return s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1);
+}
 
 static exl_status gather_tokens(exl_session *s, uint32_t n) {
     const exl_bundle *bundle = s->bundle;
@@ -282,7 +286,8 @@ float exl__probability(const exl_session *s, float logit) {
         else
             high = middle;
     }
-    return (float)(c->p[low] + ((double)c->p[high] - c->p[low]) * ((double)x - c->x[low]) / ((double)c->x[high] - c->x[low]));
+    return (float)(c->p[low] +
+                   ((double)c->p[high] - c->p[low]) * ((double)x - c->x[low]) / ((double)c->x[high] - c->x[low]));
 }
 
 static void calibrate(exl_session *s) {

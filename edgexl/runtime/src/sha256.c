@@ -66,7 +66,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void compress_x86(uint32_t st
                 *now = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(blocks + 16 * i)), big_endian);
             } else {
                 __m128i late = w[(i + 3) & 3], sum;
-                sum = _mm_add_epi32(_mm_sha256msg1_epu32(*now, w[(i + 1) & 3]), _mm_alignr_epi8(late, w[(i + 2) & 3], 4));
+                sum =
+                    _mm_add_epi32(_mm_sha256msg1_epu32(*now, w[(i + 1) & 3]), _mm_alignr_epi8(late, w[(i + 2) & 3], 4));
                 *now = _mm_sha256msg2_epu32(sum, late);
             }
             words = _mm_add_epi32(*now, _mm_loadu_si128((const __m128i *)(K + 4 * i)));

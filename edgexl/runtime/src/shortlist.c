@@ -76,7 +76,8 @@ static exl__candidate *candidate_of(exl__shortlist_scratch *scratch, uint32_t *c
     return &scratch->candidates[scratch->slots[slot] - 1];
 }
 
-static uint32_t without_aliases(exl__shortlist_scratch *scratch, const uint32_t *rows, const float *scores, uint32_t count) {
+static uint32_t without_aliases(exl__shortlist_scratch *scratch, const uint32_t *rows, const float *scores,
+                                uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
         scratch->candidates[i] = (exl__candidate){.label = rows[i], .own = scores[i]};
     return count;
@@ -97,7 +98,8 @@ static uint32_t with_aliases(const exl_bundle *bundle, exl__shortlist_scratch *s
     for (uint32_t i = 0; i < row_count; i++) {
         if (rows[i] < p->labels)
             continue;
-        for (uint32_t a = bundle->alias_start[rows[i] - p->labels]; a < bundle->alias_start[rows[i] - p->labels + 1]; a++) {
+        for (uint32_t a = bundle->alias_start[rows[i] - p->labels]; a < bundle->alias_start[rows[i] - p->labels + 1];
+             a++) {
             exl__candidate *candidate = candidate_of(scratch, &count, bundle->alias_labels[a], &is_new);
             if (is_new)
                 scratch->missing[count - 1 - own_count] = candidate->label;
@@ -106,15 +108,16 @@ static uint32_t with_aliases(const exl_bundle *bundle, exl__shortlist_scratch *s
             candidate->has_alias = 1;
         }
     }
-    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count, p->fine_dims,
-                      p->fine_bits, Q, unit, scratch->missing_scores);
+    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count,
+                      p->fine_dims, p->fine_bits, Q, unit, scratch->missing_scores);
     for (uint32_t i = own_count; i < count; i++)
         scratch->candidates[i].own = scratch->missing_scores[i - own_count];
     return count;
 }
 
-uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows, const float *scores,
-                        uint32_t row_count, const int16_t *Q, float unit, uint32_t *labels, float *pairs) {
+uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                        const float *scores, uint32_t row_count, const int16_t *Q, float unit, uint32_t *labels,
+                        float *pairs) {
     uint32_t count, kept;
 
     count = bundle->alias_start ? with_aliases(bundle, scratch, rows, scores, row_count, Q, unit)
@@ -123,8 +126,8 @@ uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratc
         exl__candidate *candidate = &scratch->candidates[i];
         if (!candidate->has_alias)
             candidate->alias = candidate->own;
-        scratch->ranked[i].key = exl__rank_key(candidate->own > candidate->alias ? candidate->own : candidate->alias,
-                                               candidate->label);
+        scratch->ranked[i].key =
+            exl__rank_key(candidate->own > candidate->alias ? candidate->own : candidate->alias, candidate->label);
         scratch->ranked[i].index = i;
     }
     kept = exl__rank(scratch->ranked, count, bundle->parameters.shortlist);
@@ -137,7 +140,8 @@ uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratc
     return kept;
 }
 
-void exl__label_scores(const exl_bundle *bundle, uint32_t label, const int16_t *Q, float unit, float *own, float *alias) {
+void exl__label_scores(const exl_bundle *bundle, uint32_t label, const int16_t *Q, float unit, float *own,
+                       float *alias) {
     const exl__parameters *p = &bundle->parameters;
     const uint8_t *codes = bundle->sections[EXL__FINE_CODES].bytes;
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);

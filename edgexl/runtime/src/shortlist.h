@@ -38,10 +38,12 @@ void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *s
 
 /* rows, scores: [row_count], rescored candidate rows. Q, unit: the quantised query (rescore.h).
  * labels: [shortlist]; pairs: [shortlist][2], own and alias score. Returns the shortlist's length. */
-uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows, const float *scores,
-                        uint32_t row_count, const int16_t *Q, float unit, uint32_t *labels, float *pairs);
+uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                        const float *scores, uint32_t row_count, const int16_t *Q, float unit, uint32_t *labels,
+                        float *pairs);
 
 /* A label's own and alias score over all of its rows, whether candidates or not. */
-void exl__label_scores(const exl_bundle *bundle, uint32_t label, const int16_t *Q, float unit, float *own, float *alias);
+void exl__label_scores(const exl_bundle *bundle, uint32_t label, const int16_t *Q, float unit, float *own,
+                       float *alias);
 
 #endif

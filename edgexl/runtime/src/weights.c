@@ -13,7 +13,8 @@ typedef struct weights_entry { /* field for field as in the file */
     uint64_t data_offset, data_bytes;
 } weights_entry;
 
-/* Of ONNX's TensorProto.DataType numbers, those whose items are whole bytes and valid whatever their bits. 0 = others. */
+/* Of ONNX's TensorProto.DataType numbers, those whose items are whole bytes and valid whatever their bits. 0 = others.
+ */
 static uint64_t item_bytes(uint32_t type) {
     static const uint8_t bytes[] = {[1] = 4, [2] = 1,  [3] = 1,  [4] = 2,  [5] = 2,  [6] = 4, [7] = 8,
                                     [9] = 1, [10] = 2, [11] = 8, [12] = 4, [13] = 8, [16] = 2};

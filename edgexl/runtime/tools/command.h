@@ -29,7 +29,8 @@ static const char *option_value(int count, char **arguments, int *at) {
 }
 
 /* 1 when the option's value is a whole number from low to high. */
-static int option_number(int count, char **arguments, int *at, unsigned long low, unsigned long high, uint32_t *number) {
+static int option_number(int count, char **arguments, int *at, unsigned long low, unsigned long high,
+                         uint32_t *number) {
     const char *name = arguments[*at], *value = option_value(count, arguments, at);
     char *end = NULL;
     unsigned long parsed;

@@ -3,8 +3,8 @@
  *     exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]
  *
  * FILE holds a text a line, taken in turn; without it the bundle's own goldens are asked. Lines that cannot be answered
- * end the run: a time of something else would be of no use. The bundle is opened without EXL_OPEN_VERIFY, as an app opens
- * it; load_ms is that, and first_ms is load and the first answer.
+ * end the run: a time of something else would be of no use. The bundle is opened without EXL_OPEN_VERIFY, as an app
+ * opens it; load_ms is that, and first_ms is load and the first answer.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -15,7 +15,8 @@
 #include "command.h"
 #include "json.h"
 
-static const char USAGE[] = "usage: exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]\n";
+static const char USAGE[] =
+    "usage: exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]\n";
 
 enum { STAGES = 8 }; /* with the total */
 static const char *const STAGE_NAMES[STAGES] = {"tokenize", "encode", "scan",      "rescore",
@@ -173,7 +174,8 @@ static unsigned long long peak_resident_bytes(void) {
 }
 
 /* Fills times[stage * runs + run]; the first call's answer comes back as first_done_ms. */
-static exl_status measure(exl_session *session, const command *c, const texts *all, double *times, double *first_done_ms) {
+static exl_status measure(exl_session *session, const command *c, const texts *all, double *times,
+                          double *first_done_ms) {
     for (uint64_t run = 0; run < (uint64_t)c->warmup + c->runs; run++) {
         size_t query = (size_t)(run % all->count);
         const exl_result *result;
@@ -203,8 +205,8 @@ static void print_report(const command *c, const exl_bundle *bundle, double *tim
         json_string(stdout, machine.machine, strlen(machine.machine));
     else
         fputs("\"unknown\"", stdout);
-    printf(", \"engine\": \"%s\", \"kernel\": \"%s\", \"threads\": %u, \"runs\": %u, \"stages\": {", info.engine, info.kernel,
-           c->threads, c->runs);
+    printf(", \"engine\": \"%s\", \"kernel\": \"%s\", \"threads\": %u, \"runs\": %u, \"stages\": {", info.engine,
+           info.kernel, c->threads, c->runs);
     for (int stage = 0; stage < STAGES; stage++) {
         print_times(STAGE_NAMES[stage], times + (size_t)stage * c->runs, c->runs);
         fputs(stage == STAGES - 2 ? "}, " : stage < STAGES - 1 ? ", " : "", stdout);

@@ -166,7 +166,8 @@ static int answer_all(exl_session *session, const command *c) {
         return answer_lines(session, c);
     for (int i = 0; i < c->text_count; i++) {
         const char *text = c->texts[i];
-        int code = strcmp(text, "-") == 0 ? answer_lines(session, c) : exit_code_of(answer(session, c, text, strlen(text)));
+        int code =
+            strcmp(text, "-") == 0 ? answer_lines(session, c) : exit_code_of(answer(session, c, text, strlen(text)));
         worst = code > worst ? code : worst;
     }
     return worst;
@@ -176,8 +177,8 @@ static int self_test(exl_session *session) {
     exl_self_test_report report = {.struct_size = sizeof report};
     exl_status status = exl_self_test(session, &report);
 
-    printf("{\"goldens\": %u, \"failed\": %u, \"largest_probability_difference\": %.6g}\n", report.goldens, report.failed,
-           (double)report.largest_probability_difference);
+    printf("{\"goldens\": %u, \"failed\": %u, \"largest_probability_difference\": %.6g}\n", report.goldens,
+           report.failed, (double)report.largest_probability_difference);
     if (status != EXL_OK)
         fprintf(stderr, "%s\n", exl_session_error(session));
     return exit_code_of(status);
