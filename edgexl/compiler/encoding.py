@@ -40,8 +40,9 @@ def encode_rows(
     session = Session(model)
     vectors: Floats | None = None
     done = 0
-    with ThreadPoolExecutor(threads) as pool:
-        batches = _batches(rows, BATCH_TOKENS if batched else 0)
+    batches = _batches(rows, BATCH_TOKENS if batched else 0)
+    pool = ThreadPoolExecutor(threads)
+    try:
         for batch, part in zip(batches, pool.map(lambda batch: _encode(session, rows, batch), batches), strict=True):
             if vectors is None:
                 vectors = np.empty((len(rows), part.shape[1]), np.float32)
@@ -49,6 +50,8 @@ def encode_rows(
             done += len(batch)
             if progress:
                 progress(done, len(rows))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted compile does not wait for the rest
     assert vectors is not None
     _remember(place, vectors)
     return vectors

@@ -14,7 +14,6 @@ from edgexl.compiler.graph import Session
 from edgexl.compiler.ledger import Accuracy
 from edgexl.compiler.reference import ExactSearch, ReferencePipeline
 from edgexl.data import Query
-from edgexl.student.text import label_tokens
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def reference_pipeline(
         screener=Session(artifact.graphs.screener),
         reasoner=Session(artifact.graphs.reasoner),
         screening=artifact.index or exact,
-        label_pieces=label_tokens(student.tokenizer, student.labels.texts, shapes.label_tokens),
+        label_pieces=artifact.rows.label_pieces(shapes.label_tokens),
         max_tokens=shapes.max_tokens,
         calibration=artifact.calibration,
     )

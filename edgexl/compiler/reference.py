@@ -130,11 +130,15 @@ class ReferencePipeline:
     ) -> Iterator[Answer]:
         """Answers in order, on `threads` threads; each graph runs on its caller's."""
         encoded = encode_texts(self.tokenizer, texts, self.max_tokens)
-        with ThreadPoolExecutor(threads) as pool:
+        pool = ThreadPoolExecutor(threads)
+        try:
             for done, answer in enumerate(pool.map(self.answer_tokens, encoded), 1):
                 if progress:
                     progress(done, len(texts))
                 yield answer
+        finally:
+            # a caller who has seen enough, or is interrupted, does not wait for the rest
+            pool.shutdown(cancel_futures=True)
 
     def predict(self, text: str, k: int = 5) -> list[tuple[int, float]]:
         """The first k (label, probability), best first. The pipeline must have a calibration."""

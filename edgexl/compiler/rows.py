@@ -45,6 +45,14 @@ class Rows:
                 found.setdefault(tuple(ids), {})[label] = None
         return cls(len(labels), (*own, *found), tuple(tuple(sorted(of)) for of in found.values()))
 
+    def label_pieces(self, count: int) -> npt.NDArray[np.int64]:
+        """[labels, count] word pieces of the label texts without special tokens, padded with 0: `label_tokens`."""
+        pieces = np.zeros((self.labels, count), np.int64)
+        for row, ids in zip(pieces, self.tokens, strict=False):
+            inner = ids[1:-1][:count]
+            row[: len(inner)] = inner
+        return pieces
+
     def without_repetition(self, vectors: npt.NDArray[np.float32]) -> tuple[Rows, npt.NDArray[np.float32]]:
         """Rows and vectors [rows, D] without the aliases whose vector is nearly their labels' own."""
         kept = [

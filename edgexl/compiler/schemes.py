@@ -6,8 +6,10 @@ Each scheme is a function from an ONNX model to an ONNX model. The names are tho
 from __future__ import annotations
 
 import dataclasses
+import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,17 +60,38 @@ def quantize_per_tensor(model: bytes, names: Sequence[str], int8: Int8) -> bytes
     settings = dataclasses.replace(settings, reduce_range=int8.reduce_range, weights_dtype=QuantType.QInt8)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantized.onnx"
-        quantize_dynamic(
-            onnx.load_from_string(model),
-            path,
-            op_types_to_quantize=["MatMul"],
-            per_channel=settings.per_channel,
-            reduce_range=settings.reduce_range,
-            weight_type=settings.weights_dtype,
-            nodes_to_quantize=list(names),
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "WeightSymmetric": settings.weights_symmetric},
-        )
+        with _without_advice():
+            quantize_dynamic(
+                onnx.load_from_string(model),
+                path,
+                op_types_to_quantize=["MatMul"],
+                per_channel=settings.per_channel,
+                reduce_range=settings.reduce_range,
+                weight_type=settings.weights_dtype,
+                nodes_to_quantize=list(names),
+                extra_options={
+                    "DefaultTensorType": onnx.TensorProto.FLOAT,
+                    "WeightSymmetric": settings.weights_symmetric,
+                },
+            )
         return graph.serialise(onnx.load(path))
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Without the quantiser's line on the root logger that a model should be pre-processed: `graph.fold` has done
+    so.
+    """
+    root = logging.getLogger()
+
+    def keeps(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    root.addFilter(keeps)
+    try:
+        yield
+    finally:
+        root.removeFilter(keeps)
 
 
 def quantize_per_row(model: bytes, names: Sequence[str], int8: Int8) -> bytes:

@@ -160,18 +160,22 @@ def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
     texts = [query.text for query in artifact.student.evaluation[: 8 * GOLDENS]] or list(labels.texts[: 2 * GOLDENS])
     texts = [text for text in dict.fromkeys(texts) if text.strip()]
     k = min(GOLDEN_LABELS, artifact.shapes.shortlist)
-    answers = list(pipeline.answers(texts))
-    margins = [_margin(answer, k) for answer in answers]
-    clear = [place for place, margin in enumerate(margins) if margin >= MARGIN]
-    if len(clear) < GOLDENS:
-        clear = sorted(sorted(range(len(texts)), key=lambda place: -margins[place])[:GOLDENS])
+    tried: list[tuple[float, str, Answer]] = []
+    clear = 0
+    for text, answer in zip(texts, pipeline.answers(texts), strict=True):
+        tried.append((_margin(answer, k), text, answer))
+        clear += tried[-1][0] >= MARGIN
+        if clear == GOLDENS:
+            break
+    # the widest margins, in the order of the texts
+    least = sorted((margin for margin, _, _ in tried), reverse=True)[:GOLDENS][-1]
+    chosen = [(text, answer) for margin, text, answer in tried if margin >= min(least, MARGIN)][:GOLDENS]
     assert pipeline.calibration is not None
     items = []
-    for place in clear[:GOLDENS]:
-        answer = answers[place]
+    for text, answer in chosen:
         probabilities = pipeline.calibration.probabilities(answer.logits)[answer.order[:k]]
         first = tuple(answer.ranked[:k].tolist())
-        items.append(Golden(texts[place], answer.tokens, first, tuple(probabilities.tolist())))
+        items.append(Golden(text, answer.tokens, first, tuple(probabilities.tolist())))
     return Goldens(k, TOLERANCE, tuple(items))
 
 
