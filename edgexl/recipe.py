@@ -110,6 +110,8 @@ class GateRecipe:
         for name in ("p_at_1_kept", "r_at_100_kept"):
             if not 0 <= getattr(self, name) <= 100:
                 raise ValueError(f"[gates] {name} = {getattr(self, name)} must be a percentage, 0 to 100")
+        if self.queries < 1 or (self.max_bundle_bytes is not None and self.max_bundle_bytes < 1):
+            raise ValueError("[gates] queries and max_bundle_bytes must be positive")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,205 @@
+"""Writing and reading whole bundles: what is written comes back, and every departure from the format is refused."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.goldens import Golden, Goldens
+from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, Kind
+from edgexl.bundle.parameters import Parameters
+from edgexl.bundle.read import read_bundle
+from edgexl.bundle.row_labels import pack_row_labels
+from edgexl.bundle.write import bundle_bytes, write_bundle
+from edgexl.errors import BadInput, DeviceError
+
+LABEL_SET = hashlib.sha256(b"labels").digest()
+
+
+def parameters(**changes: int) -> Parameters:
+    sizes = dict(
+        labels=3, rows=5, dims=8, subspaces=2, subspace_dims=4, fine_dims=8, fine_bits=4, overfetch=3, shortlist=2,
+        max_tokens=8, label_tokens=2, state_dims=4, screener_inputs=3, reasoner_inputs=0b1111111, screener_outputs=3,
+        vocabulary=9,
+    )  # fmt: skip
+    return Parameters(**(sizes | changes), label_set_sha256=LABEL_SET)
+
+
+def sections() -> dict[Kind, bytes]:
+    """Sections that agree with each other; those that Python does not look into hold a few bytes."""
+    return {kind: b"opaque" for kind in Kind} | {
+        Kind.MANIFEST: b'{"format": "1.0"}\n',
+        Kind.PARAMETERS: parameters().pack(),
+        Kind.CODEBOOK: np.arange(128, dtype="<f4").tobytes(),
+        Kind.COARSE_CODES: bytes(256),
+        Kind.FINE_CODES: bytes(5 * 6),
+        Kind.ROW_LABELS: pack_row_labels([(0, 2), (1,)]),
+        Kind.CALIBRATION: Calibration(LABEL_SET, "logit", 0.5, (-1.0, 1.0), (0.25, 0.75)).pack(),
+        Kind.GOLDENS: Goldens(2, 0.01, (Golden("vérité", (1, 2, 3), (2, 0), (0.75, 0.5)),)).pack(),
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_bundle(tmp_path / "a.exl", sections())
+    return tmp_path / "a.exl"
+
+
+def test_what_is_written_comes_back(path: Path) -> None:
+    bundle = read_bundle(path)
+    for kind, content in sections().items():
+        assert bytes(bundle.section(kind)) == content
+    assert all(entry.offset % ALIGNMENT == 0 for entry in bundle.entries)
+    assert bundle.manifest == {"format": "1.0"}
+    assert bundle.parameters == parameters()
+    assert bundle.codebook.shape == (2, 16, 4)
+    assert [part.tolist() for part in bundle.row_labels] == [[0, 2, 3], [0, 2, 1]]
+    assert bundle.goldens.items[0].text == "vérité"
+    assert bundle.calibration.probabilities([0.0, 9.0]).tolist() == [0.5, 0.75]
+
+
+def test_sizes_are_told_beforehand(path: Path, tmp_path: Path) -> None:
+    lengths = {kind: len(content) for kind, content in sections().items()}
+    assert bundle_bytes(lengths) == path.stat().st_size == write_bundle(tmp_path / "b.exl", sections())
+    assert path.read_bytes() == (tmp_path / "b.exl").read_bytes()
+
+
+def rehashed(data: bytearray) -> bytearray:
+    """The table's hash made right again, so that what follows it is judged."""
+    count = struct.unpack_from("<I", data, 12)[0]
+    data[32:64] = hashlib.sha256(data[64 : 64 + 64 * count]).digest()
+    return data
+
+
+def entry(data: bytearray, place: Kind, /, **changes: int) -> bytearray:
+    """The table with a changed entry; `changes` by the field's name."""
+    start = HEADER.size + ENTRY.size * (place - 1)
+    names = ["kind", "flags", "offset", "length", "sha256", "reserved"]
+    values = dict(zip(names, ENTRY.unpack_from(data, start), strict=True)) | changes
+    ENTRY.pack_into(data, start, *values.values())
+    return rehashed(data)
+
+
+DAMAGES: dict[str, tuple[Callable[[bytearray], bytes | bytearray], str]] = {
+    "empty": (lambda d: b"", "is not an edgexl bundle"),
+    "text": (lambda d: b"\x89EXL\n\x1a\n" + bytes(d[8:]), "is not an edgexl bundle"),
+    "newer": (lambda d: d[:8] + b"\x02\x00" + d[10:], "version 2.0"),
+    "cut": (lambda d: d[:-1], "where its header says"),
+    "longer": (lambda d: d + b"x", "where its header says"),
+    "flags": (lambda d: d[:28] + b"\x01" + d[29:], "header with a number"),
+    "alignment": (lambda d: d[:24] + struct.pack("<I", 4096) + d[28:], "header with a number"),
+    "no sections": (lambda d: d[:12] + bytes(4) + d[16:], "header with a number"),
+    "many sections": (lambda d: d[:12] + struct.pack("<I", 65) + d[16:], "header with a number"),
+    "table": (lambda d: d[:64] + b"\x02" + d[65:], "damaged section table"),
+    "twice": (lambda d: entry(d, Kind.PARAMETERS, kind=1), "repeated or out of order"),
+    "unknown": (lambda d: entry(d, Kind.GOLDENS, kind=77), "unknown, repeated"),
+    "entry flags": (lambda d: entry(d, Kind.GOLDENS, flags=1), "unknown, repeated"),
+    "overlap": (lambda d: entry(d, Kind.TOKENIZER, offset=ALIGNMENT), "misplaced"),
+    "overflow": (lambda d: entry(d, Kind.TOKENIZER, length=2**64 - 1), "longer than the file"),
+    "no length": (lambda d: entry(d, Kind.TOKENIZER, length=0), "empty"),
+    "smuggled": (lambda d: d[: ALIGNMENT + 100] + b"x" + d[ALIGNMENT + 101 :], "bytes that are not 0"),
+    "content": (lambda d: d[: 3 * ALIGNMENT] + b"x" + d[3 * ALIGNMENT + 1 :], "section tokenizer is damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_damage_is_one_sentence(path: Path, damage: str) -> None:
+    change, sentence = DAMAGES[damage]
+    path.write_bytes(change(bytearray(path.read_bytes())))
+    with pytest.raises(BadInput, match=sentence) as caught:
+        read_bundle(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_every_byte_counts(path: Path) -> None:
+    """Any flipped bit is noticed, wherever it is, but those of the minor version, any of which is read."""
+    sound = path.read_bytes()
+    for place in [*np.random.default_rng(0).integers(64, len(sound), 150).tolist(), *range(10), *range(12, 64)]:
+        data = bytearray(sound)
+        data[place] ^= 1 << place % 8
+        path.write_bytes(data)
+        with pytest.raises(BadInput):
+            read_bundle(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "sentence"),
+    [
+        (Kind.MANIFEST, b"[1]", "not a JSON object"),
+        (Kind.MANIFEST, b"{", "not JSON"),
+        (Kind.CODEBOOK, bytes(4), "4 bytes of codebook"),
+        (Kind.CODEBOOK, np.full(128, np.nan, "<f4").tobytes(), "not finite"),
+        (Kind.FINE_CODES, bytes(29), "29 bytes of fine_codes"),
+        (Kind.COARSE_CODES, bytes(512), "512 bytes of coarse_codes"),
+        (Kind.PARAMETERS, parameters(rows=3).pack(), "fine_codes"),
+        (Kind.ROW_LABELS, pack_row_labels([(0, 3), (1,)]), "a label that is not there"),
+        (Kind.ROW_LABELS, np.array([0, 0, 1, 1], "<u4").tobytes(), "do not ascend"),
+        (Kind.CALIBRATION, Calibration(bytes(32), "logit", 0.5, (0.0, 1.0), (0.0, 1.0)).pack(), "another label set"),
+        (Kind.GOLDENS, Goldens(1, 0.1, (Golden("x", (1,), (3,), (0.5,)),)).pack(), "golden with a label"),
+        (Kind.GOLDENS, Goldens(1, 0.1, (Golden("x", (1,), (2,), (0.5,)),)).pack() + bytes(4), "goldens are not as"),
+    ],
+)
+def test_sections_that_do_not_agree(tmp_path: Path, kind: Kind, content: bytes, sentence: str) -> None:
+    write_bundle(tmp_path / "a.exl", sections() | {kind: content})
+    with pytest.raises(BadInput, match=sentence):
+        read_bundle(tmp_path / "a.exl")
+
+
+def test_a_missing_section_and_a_needless_one(tmp_path: Path) -> None:
+    without = {kind: content for kind, content in sections().items() if kind != Kind.ROW_LABELS}
+    write_bundle(tmp_path / "a.exl", without)
+    with pytest.raises(BadInput, match="row_labels"):
+        read_bundle(tmp_path / "a.exl")
+    with pytest.raises(AssertionError, match="goldens"):
+        write_bundle(tmp_path / "b.exl", {k: v for k, v in sections().items() if k != Kind.GOLDENS})
+
+
+def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
+    """A section of a kind that this version does not know is skipped, in a file whose minor version is larger."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, 10, 1)
+    entry(data, Kind.GOLDENS, kind=77)
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="has no section goldens"):
+        read_bundle(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": 0}, {"rows": 2}, {"dims": 4}, {"subspaces": 3}, {"subspace_dims": 2}, {"fine_dims": 7}, {"fine_bits": 5},
+        {"fine_dims": 10}, {"overfetch": 1}, {"shortlist": 4}, {"max_tokens": 2}, {"label_tokens": 65}, {"label_tokens": 0},
+        {"state_dims": 0}, {"screener_inputs": 4}, {"reasoner_inputs": 256}, {"screener_outputs": 2}, {"vocabulary": 0},
+        {"screener_outputs": 1},
+    ],
+)  # fmt: skip
+def test_parameters_out_of_their_limits(changes: dict[str, int]) -> None:
+    with pytest.raises(BadInput):
+        parameters(**changes)
+
+
+def test_a_full_disk_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DeviceError, match="disk is full"):
+        write_bundle(path, sections() | {Kind.MANIFEST: b'{"other": 1}'})
+    assert path.read_bytes() == before
+    assert [found.name for found in path.parent.iterdir()] == ["a.exl"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be written"):
+        write_bundle(tmp_path / "none" / "a.exl", sections())
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_bundle(tmp_path)

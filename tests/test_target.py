@@ -1,0 +1,68 @@
+"""Targets: the shipped ones load, and this machine's facts come from what Linux says of its CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgexl.device.emulated import CPUS
+from edgexl.errors import BadInput
+from edgexl.target import Int8, available_targets, host_isa, load_target
+
+AVX512 = frozenset({"avx2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd"})
+
+
+def test_the_shipped_targets() -> None:
+    assert set(available_targets()) == {
+        "host", "x86-64-v3", "x86-64-v4", "raspberry-pi-zero-2", "raspberry-pi-4", "raspberry-pi-5", "android-arm64",
+    }  # fmt: skip
+    for name in available_targets():
+        target = load_target(name)
+        assert target.name == name
+        assert target.description
+        assert target.engine == "ort"
+
+
+def test_arm_targets_can_be_emulated_and_have_arms_int8() -> None:
+    for name in ("raspberry-pi-zero-2", "raspberry-pi-4", "raspberry-pi-5", "android-arm64"):
+        target = load_target(name)
+        assert target.emulator is not None
+        assert target.emulator.cpu in CPUS
+        assert target.int8 == Int8("arm64", reduce_range=False)
+        assert ("asimddp" in CPUS[target.emulator.cpu].features) == target.isa.endswith("dotprod")
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "isa", "int8"),
+    [
+        ("x86_64", AVX512 | {"avx512_vnni"}, "x86-64-v4-vnni", Int8("avx512_vnni", False)),
+        ("x86_64", AVX512, "x86-64-v4", Int8("avx512", True)),
+        ("x86_64", frozenset({"avx2"}), "x86-64-v3", Int8("avx2", True)),
+        ("x86_64", frozenset({"avx2", "avx_vnni"}), "x86-64-v3", Int8("avx2", False)),
+        ("aarch64", frozenset({"asimd", "asimddp"}), "armv8.2-a+dotprod", Int8("arm64", False)),
+        ("aarch64", frozenset({"asimd"}), "armv8-a", Int8("arm64", False)),
+    ],
+)
+def test_this_machines_instruction_set(machine: str, features: frozenset[str], isa: str, int8: Int8) -> None:
+    assert host_isa(machine, features) == (isa, int8)
+
+
+def test_host_is_resolved() -> None:
+    host = load_target("host")
+    assert host.isa != "host"
+    assert host.cores >= 1
+
+
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    text = 'name = "odd"\nisa = "x86-64-v3"\ncores = 1\nmemory_bytes = 1\ndisk_bytes = 1\npage_bytes = {}\n'
+    text += 'int8 = {{ preset = "avx2", reduce_range = true }}\n'
+    path.write_text(text.format(5000))
+    with pytest.raises(BadInput, match="page_bytes = 5000 must be a power of two"):
+        load_target(path)
+    path.write_text(text.format(4096).replace("x86-64-v3", "x86-64-v5"))
+    with pytest.raises(BadInput, match="isa"):
+        load_target(path)
+    with pytest.raises(BadInput, match="did you mean 'raspberry-pi-5'"):
+        load_target("raspberrypi-5")
