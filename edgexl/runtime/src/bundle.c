@@ -65,6 +65,11 @@ static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int 
     return status;
 }
 
+static void forget(const exl_bundle *bundle, int kind) {
+    exl__file_forget(&bundle->file, (uint64_t)(bundle->sections[kind].bytes - bundle->file.bytes),
+                     bundle->sections[kind].length);
+}
+
 static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl__error *error) {
     const exl__parameters *p = &bundle->parameters;
     exl__graph_source screener = {.role = "screener",
@@ -82,6 +87,10 @@ static exl_status open_engine(exl_bundle *bundle, const exl_open_options *option
     if (status == EXL_OK)
         status = open_graph(bundle, &reasoner, EXL__REASONER_GRAPH, EXL__REASONER_WEIGHTS, p->reasoner_inputs,
                             &bundle->reasoner, error);
+    if (status == EXL_OK) { /* the engine has read all of them once, and most only to repack them */
+        forget(bundle, EXL__SCREENER_WEIGHTS);
+        forget(bundle, EXL__REASONER_WEIGHTS);
+    }
     return status;
 }
 
