@@ -2,10 +2,10 @@
  *
  *   text --added tokens, literally--> pieces of text --character table--> words --heads and tails--> token ids
  *
- * The character table holds, for each code point, what Hugging Face's normalizer and pre-tokenizer together make of it, so
- * that cleaning, CJK isolation, canonical decomposition, accent stripping, lower-casing and splitting are one look-up. Two
- * things depend on neighbours and are done here: the canonical order of marks that survive stripping (append_mark), and
- * the arithmetic of Hangul. */
+ * The character table holds, for each code point, what Hugging Face's normalizer and pre-tokenizer together make of it,
+ * so that cleaning, CJK isolation, canonical decomposition, accent stripping, lower-casing and splitting are one
+ * look-up. Two things depend on neighbours and are done here: the canonical order of marks that survive stripping
+ * (append_mark), and the arithmetic of Hangul. */
 #include "tokenizer.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ enum {
     HANGUL = 7   /* a syllable: decomposed by arithmetic */
 };
 #define ACTION(entry) ((entry) >> 13)
-#define ARGUMENT(entry) ((entry)&0x1FFFU)
+#define ARGUMENT(entry) ((entry) & 0x1FFFU)
 
 /* Items of expansions: code point in the lower 21 bits, one of these in the next 3, a mark's rank in the upper 8. */
 enum { ITEM_KEEP = 0, ITEM_ISOLATE = 1, ITEM_SPACE = 2, ITEM_MARK = 3 };
@@ -56,44 +56,54 @@ typedef struct counts {
     uint32_t pages, expansions, items, record_bytes, added, added_bytes;
 } counts;
 
-/* Takes the next array of `bytes` bytes, padded with zeros to a multiple of 4, from what is left; null if it is not there. */
+/* Takes the next array of `bytes` bytes and the zeros after it up to a multiple of 4; null if that is not there. */
 static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t bytes) {
     const uint8_t *start = *at;
     uint64_t padded = (bytes + 3) & ~(uint64_t)3;
-    if (padded > (uint64_t)(end - start)) return NULL;
+    if (padded > (uint64_t)(end - start))
+        return NULL;
     for (uint64_t i = bytes; i < padded; i++)
-        if (start[i] != 0) return NULL;
+        if (start[i] != 0)
+            return NULL;
     *at = start + padded;
     return start;
 }
 
 static int check_characters(const exl__tokenizer *t, const counts *n) {
     for (size_t i = 0; i < PAGE_COUNT; i++)
-        if (load_u16(t->page_of + 2 * i) >= n->pages) return 1;
+        if (load_u16(t->page_of + 2 * i) >= n->pages)
+            return 1;
     for (size_t i = 0; i < (size_t)n->pages * PAGE_SIZE; i++) {
         uint32_t entry = load_u16(t->pages + 2 * i), argument = ARGUMENT(entry);
         switch (ACTION(entry)) {
         case EXPAND:
-            if (argument >= n->expansions) return 1;
+            if (argument >= n->expansions)
+                return 1;
             break;
         case MARK:
-            if (argument < 1 || argument > 255) return 1;
+            if (argument < 1 || argument > 255)
+                return 1;
             break;
         default:
-            if (argument != 0) return 1;
+            if (argument != 0)
+                return 1;
         }
     }
     return 0;
 }
 
 static int check_expansions(const exl__tokenizer *t, const counts *n) {
-    if (load_u16(t->expansions) != 0 || load_u16(t->expansions + 2 * (size_t)n->expansions) != n->items) return 1;
+    if (load_u16(t->expansions) != 0 || load_u16(t->expansions + 2 * (size_t)n->expansions) != n->items)
+        return 1;
     for (size_t i = 0; i < n->expansions; i++)
-        if (load_u16(t->expansions + 2 * i) >= load_u16(t->expansions + 2 * i + 2)) return 1;
+        if (load_u16(t->expansions + 2 * i) >= load_u16(t->expansions + 2 * i + 2))
+            return 1;
     for (size_t i = 0; i < n->items; i++) {
         uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF, kind = item >> 21 & 7, rank = item >> 24;
-        if (c >= CODE_POINTS || (c >= 0xD800 && c < 0xE000) || kind > ITEM_MARK) return 1;
-        if ((rank != 0) != (kind == ITEM_MARK)) return 1;
+        if (c >= CODE_POINTS || (c >= 0xD800 && c < 0xE000) || kind > ITEM_MARK)
+            return 1;
+        if ((rank != 0) != (kind == ITEM_MARK))
+            return 1;
     }
     return 0;
 }
@@ -104,15 +114,19 @@ static int check_pieces(const exl__tokenizer *t, const exl__pieces *pieces, uint
     for (size_t i = 0; i < pieces->slot_count; i++) {
         uint32_t offset = load_u24(pieces->slots + 4 * i), length;
         if (offset == 0) {
-            if (pieces->slots[4 * i + 3] != 0) return 1;
+            if (pieces->slots[4 * i + 3] != 0)
+                return 1;
             has_free_slot = 1;
             continue;
         }
         offset -= 1;
-        if (offset > record_bytes || record_bytes - offset < 4) return 1;
+        if (offset > record_bytes || record_bytes - offset < 4)
+            return 1;
         length = t->records[offset + 3];
-        if (length == 0 || length > pieces->longest_bytes || length > record_bytes - offset - 4) return 1;
-        if (load_u24(t->records + offset) >= t->vocabulary) return 1;
+        if (length == 0 || length > pieces->longest_bytes || length > record_bytes - offset - 4)
+            return 1;
+        if (load_u24(t->records + offset) >= t->vocabulary)
+            return 1;
     }
     return !has_free_slot;
 }
@@ -121,19 +135,24 @@ static int check_pieces(const exl__tokenizer *t, const exl__pieces *pieces, uint
 static int check_added(exl__tokenizer *t, const counts *n) {
     uint32_t previous = 0, previous_length = 0;
     memset(t->added_from, 0, sizeof t->added_from);
-    if (load_u32(t->added) != 0 || load_u32(t->added + 4 * (size_t)n->added) != n->added_bytes) return 1;
+    if (load_u32(t->added) != 0 || load_u32(t->added + 4 * (size_t)n->added) != n->added_bytes)
+        return 1;
     for (size_t i = 0; i < n->added; i++) {
         uint32_t from = load_u32(t->added + 4 * i), to = load_u32(t->added + 4 * i + 4), first, length;
-        if (from > to || to > n->added_bytes || to - from < 5) return 1;
-        if (load_u32(t->added_records + from) >= t->vocabulary) return 1;
+        if (from > to || to > n->added_bytes || to - from < 5)
+            return 1;
+        if (load_u32(t->added_records + from) >= t->vocabulary)
+            return 1;
         first = t->added_records[from + 4];
         length = to - from - 4;
-        if (i > 0 && (first < previous || (first == previous && length > previous_length))) return 1;
+        if (i > 0 && (first < previous || (first == previous && length > previous_length)))
+            return 1;
         previous = first;
         previous_length = length;
         t->added_from[first + 1]++;
     }
-    for (size_t b = 0; b < 256; b++) t->added_from[b + 1] = (uint16_t)(t->added_from[b + 1] + t->added_from[b]);
+    for (size_t b = 0; b < 256; b++)
+        t->added_from[b + 1] = (uint16_t)(t->added_from[b + 1] + t->added_from[b]);
     return 0;
 }
 
@@ -141,16 +160,20 @@ static void derive_steps(exl__tokenizer *t) {
     memset(t->step, STEP_TABLE, sizeof t->step);
     for (uint32_t b = 0; b < 128; b++) {
         uint32_t entry = character(t, b), argument = ARGUMENT(entry), item;
-        if (t->added_from[b] != t->added_from[b + 1]) continue;
+        if (t->added_from[b] != t->added_from[b + 1])
+            continue;
         switch (ACTION(entry)) {
         case KEEP: t->step[b] = (uint8_t)b; break; /* NUL stays with STEP_TABLE, which is right as well */
         case DROP: t->step[b] = STEP_DROP; break;
         case SPACE: t->step[b] = STEP_SPACE; break;
         case ISOLATE: t->step[b] = STEP_ISOLATE; break;
         case EXPAND: /* lower-casing */
-            if (load_u16(t->expansions + 2 * (size_t)argument) + 1 != load_u16(t->expansions + 2 * (size_t)argument + 2)) break;
+            if (load_u16(t->expansions + 2 * (size_t)argument) + 1 !=
+                load_u16(t->expansions + 2 * (size_t)argument + 2))
+                break;
             item = load_u32(t->items + 4 * (size_t)load_u16(t->expansions + 2 * (size_t)argument));
-            if (item < 128) t->step[b] = (uint8_t)item;
+            if (item < 128)
+                t->step[b] = (uint8_t)item;
             break;
         default: break;
         }
@@ -160,43 +183,65 @@ static void derive_steps(exl__tokenizer *t) {
 int exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
     const uint8_t *at, *end;
     counts n;
-    if (length < HEADER_BYTES || load_u32(bytes) != 1) return 1;
+    if (length < HEADER_BYTES || load_u32(bytes) != 1)
+        return 1;
     t->vocabulary = load_u32(bytes + 4);
     t->prefix_id = load_u32(bytes + 8);
     t->suffix_id = load_u32(bytes + 12);
     t->unknown_id = load_u32(bytes + 16);
     t->max_word_chars = load_u32(bytes + 20);
-    t->heads = (exl__pieces){.slot_count = load_u32(bytes + 24), .longest_bytes = load_u32(bytes + 28), .basis = 0x811C9DC5U};
-    t->tails = (exl__pieces){.slot_count = load_u32(bytes + 32), .longest_bytes = load_u32(bytes + 36), .basis = 0x9E3779B9U};
+    t->heads =
+        (exl__pieces){.slot_count = load_u32(bytes + 24), .longest_bytes = load_u32(bytes + 28), .basis = 0x811C9DC5U};
+    t->tails =
+        (exl__pieces){.slot_count = load_u32(bytes + 32), .longest_bytes = load_u32(bytes + 36), .basis = 0x9E3779B9U};
     n.pages = load_u32(bytes + 40);
     n.expansions = load_u16(bytes + 44);
     n.items = load_u16(bytes + 46);
     n.record_bytes = load_u32(bytes + 48);
     n.added = load_u32(bytes + 52);
     n.added_bytes = load_u32(bytes + 56);
-    if (load_u32(bytes + 60) != 0) return 1;
-    if (t->vocabulary < 1 || t->vocabulary > 1U << 24) return 1;
-    if (t->prefix_id >= t->vocabulary || t->suffix_id >= t->vocabulary || t->unknown_id >= t->vocabulary) return 1;
-    if (t->max_word_chars < 1 || t->max_word_chars > EXL__MAX_WORD_CHARS) return 1;
-    if (t->heads.longest_bytes > EXL__MAX_PIECE_BYTES || t->tails.longest_bytes > EXL__MAX_PIECE_BYTES) return 1;
-    if (t->heads.slot_count < 1 || t->tails.slot_count < 1 || n.pages < 1) return 1;
-    if (n.added > UINT16_MAX || n.record_bytes > 0xFFFFFE) return 1;
+    if (load_u32(bytes + 60) != 0)
+        return 1;
+    if (t->vocabulary < 1 || t->vocabulary > 1U << 24)
+        return 1;
+    if (t->prefix_id >= t->vocabulary || t->suffix_id >= t->vocabulary || t->unknown_id >= t->vocabulary)
+        return 1;
+    if (t->max_word_chars < 1 || t->max_word_chars > EXL__MAX_WORD_CHARS)
+        return 1;
+    if (t->heads.longest_bytes > EXL__MAX_PIECE_BYTES || t->tails.longest_bytes > EXL__MAX_PIECE_BYTES)
+        return 1;
+    if (t->heads.slot_count < 1 || t->tails.slot_count < 1 || n.pages < 1)
+        return 1;
+    if (n.added > UINT16_MAX || n.record_bytes > 0xFFFFFE)
+        return 1;
 
     at = bytes + HEADER_BYTES;
     end = bytes + length;
-    if (!(t->page_of = take(&at, end, 2 * (uint64_t)PAGE_COUNT))) return 1;
-    if (!(t->pages = take(&at, end, 2 * (uint64_t)n.pages * PAGE_SIZE))) return 1;
-    if (!(t->expansions = take(&at, end, 2 * ((uint64_t)n.expansions + 1)))) return 1;
-    if (!(t->items = take(&at, end, 4 * (uint64_t)n.items))) return 1;
-    if (!(t->heads.slots = take(&at, end, 4 * (uint64_t)t->heads.slot_count))) return 1;
-    if (!(t->tails.slots = take(&at, end, 4 * (uint64_t)t->tails.slot_count))) return 1;
-    if (!(t->records = take(&at, end, n.record_bytes))) return 1;
-    if (!(t->added = take(&at, end, 4 * ((uint64_t)n.added + 1)))) return 1;
-    if (!(t->added_records = take(&at, end, n.added_bytes))) return 1;
-    if (at != end) return 1;
+    if (!(t->page_of = take(&at, end, 2 * (uint64_t)PAGE_COUNT)))
+        return 1;
+    if (!(t->pages = take(&at, end, 2 * (uint64_t)n.pages * PAGE_SIZE)))
+        return 1;
+    if (!(t->expansions = take(&at, end, 2 * ((uint64_t)n.expansions + 1))))
+        return 1;
+    if (!(t->items = take(&at, end, 4 * (uint64_t)n.items)))
+        return 1;
+    if (!(t->heads.slots = take(&at, end, 4 * (uint64_t)t->heads.slot_count)))
+        return 1;
+    if (!(t->tails.slots = take(&at, end, 4 * (uint64_t)t->tails.slot_count)))
+        return 1;
+    if (!(t->records = take(&at, end, n.record_bytes)))
+        return 1;
+    if (!(t->added = take(&at, end, 4 * ((uint64_t)n.added + 1))))
+        return 1;
+    if (!(t->added_records = take(&at, end, n.added_bytes)))
+        return 1;
+    if (at != end)
+        return 1;
 
-    if (check_characters(t, &n) || check_expansions(t, &n) || check_added(t, &n)) return 1;
-    if (check_pieces(t, &t->heads, n.record_bytes) || check_pieces(t, &t->tails, n.record_bytes)) return 1;
+    if (check_characters(t, &n) || check_expansions(t, &n) || check_added(t, &n))
+        return 1;
+    if (check_pieces(t, &t->heads, n.record_bytes) || check_pieces(t, &t->tails, n.record_bytes))
+        return 1;
     derive_steps(t);
     return 0;
 }
@@ -210,12 +255,13 @@ typedef struct output {
 } output;
 
 static void put(output *out, uint32_t id) {
-    if (out->count < out->capacity) out->ids[out->count++] = (int32_t)id;
+    if (out->count < out->capacity)
+        out->ids[out->count++] = (int32_t)id;
 }
 
 #define NO_PIECE UINT32_MAX
 
-/* hash: FNV-1a of the bytes, begun with the table's basis; FNV's upper bits are weak on short strings, hence the mixing. */
+/* hash: FNV-1a of the bytes, begun with the table's basis. Its upper bits are weak on short strings, hence the mixing. */
 static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t hash, const uint8_t *bytes,
                            size_t length) {
     size_t slot;
@@ -227,17 +273,20 @@ static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, u
     slot = (size_t)((uint64_t)hash * pieces->slot_count >> 32);
     for (;;) {
         uint32_t entry = load_u32(pieces->slots + 4 * slot);
-        if (entry == 0) return NO_PIECE;
+        if (entry == 0)
+            return NO_PIECE;
         if (entry >> 24 == tag) {
             const uint8_t *record = t->records + ((entry & 0xFFFFFF) - 1);
-            if (record[3] == length && memcmp(record + 4, bytes, length) == 0) return load_u24(record);
+            if (record[3] == length && memcmp(record + 4, bytes, length) == 0)
+                return load_u24(record);
         }
-        if (++slot == pieces->slot_count) slot = 0;
+        if (++slot == pieces->slot_count)
+            slot = 0;
     }
 }
 
-/* Greedy longest match first; a word that cannot be covered is one [UNK]. The word's last piece decides that, so a word is
- * always finished, also when its first pieces have filled the capacity. */
+/* Greedy longest match first; a word that cannot be covered is one [UNK]. The word's last piece decides that, so a word
+ * is always finished, also when its first pieces have filled the capacity. */
 static void put_word(const exl__tokenizer *t, output *out, const uint8_t *word, size_t length) {
     const exl__pieces *pieces = &t->heads;
     size_t before = out->count, start = 0;
@@ -249,9 +298,11 @@ static void put_word(const exl__tokenizer *t, output *out, const uint8_t *word, 
             hashes[i + 1] = hash;
         }
         for (; reach > 0; reach--) {
-            if (reach < rest && (word[start + reach] & 0xC0) == 0x80) continue; /* inside a character */
+            if (reach < rest && (word[start + reach] & 0xC0) == 0x80)
+                continue; /* no piece ends inside a character */
             id = find_piece(t, pieces, hashes[reach], word + start, reach);
-            if (id != NO_PIECE) break;
+            if (id != NO_PIECE)
+                break;
         }
         if (id == NO_PIECE) {
             out->count = before;
@@ -275,7 +326,8 @@ typedef struct word {
 } word;
 
 static void end_word(const exl__tokenizer *t, word *w, output *out) {
-    if (w->chars != 0 && w->chars <= t->max_word_chars) put_word(t, out, w->bytes, w->length);
+    if (w->chars != 0 && w->chars <= t->max_word_chars)
+        put_word(t, out, w->bytes, w->length);
     w->length = w->chars = w->marks_from = 0;
 }
 
@@ -304,7 +356,8 @@ static size_t encode_utf8(uint32_t c, uint8_t *bytes) {
 
 /* Whether the word has room for one more character. At the first one too many the word becomes [UNK]. */
 static int has_room(const exl__tokenizer *t, word *w, output *out) {
-    if (w->chars < t->max_word_chars) return 1;
+    if (w->chars < t->max_word_chars)
+        return 1;
     if (w->chars == t->max_word_chars) {
         put(out, t->unknown_id);
         w->chars++;
@@ -313,7 +366,8 @@ static int has_room(const exl__tokenizer *t, word *w, output *out) {
 }
 
 static void append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
-    if (!has_room(t, w, out)) return;
+    if (!has_room(t, w, out))
+        return;
     w->length += encode_utf8(c, w->bytes + w->length);
     w->marks_from = w->length;
     w->chars++;
@@ -321,9 +375,12 @@ static void append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
 
 /* Decodes a character of w->bytes, which holds only what encode_utf8 wrote. */
 static uint32_t decode_own(const uint8_t *p, size_t *length) {
-    if (p[0] < 0x80) return *length = 1, p[0];
-    if (p[0] < 0xE0) return *length = 2, (p[0] & 0x1FU) << 6 | (p[1] & 0x3FU);
-    if (p[0] < 0xF0) return *length = 3, (p[0] & 0x0FU) << 12 | (p[1] & 0x3FU) << 6 | (p[2] & 0x3FU);
+    if (p[0] < 0x80)
+        return *length = 1, p[0];
+    if (p[0] < 0xE0)
+        return *length = 2, (p[0] & 0x1FU) << 6 | (p[1] & 0x3FU);
+    if (p[0] < 0xF0)
+        return *length = 3, (p[0] & 0x0FU) << 12 | (p[1] & 0x3FU) << 6 | (p[2] & 0x3FU);
     return *length = 4, (p[0] & 0x07U) << 18 | (p[1] & 0x3FU) << 12 | (p[2] & 0x3FU) << 6 | (p[3] & 0x3FU);
 }
 
@@ -331,10 +388,12 @@ static uint32_t decode_own(const uint8_t *p, size_t *length) {
 static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t c, uint32_t rank) {
     uint8_t encoded[4];
     size_t length = encode_utf8(c, encoded), at = w->marks_from, step;
-    if (!has_room(t, w, out)) return;
+    if (!has_room(t, w, out))
+        return;
     while (at < w->length) {
         uint32_t entry = character(t, decode_own(w->bytes + at, &step));
-        if (ACTION(entry) == MARK && ARGUMENT(entry) > rank) break;
+        if (ACTION(entry) == MARK && ARGUMENT(entry) > rank)
+            break;
         at += step;
     }
     memmove(w->bytes + at + length, w->bytes + at, w->length - at);
@@ -350,7 +409,8 @@ static void put_isolated(const exl__tokenizer *t, word *w, output *out, uint32_t
 }
 
 static void expand(const exl__tokenizer *t, word *w, output *out, uint32_t expansion) {
-    size_t from = load_u16(t->expansions + 2 * (size_t)expansion), to = load_u16(t->expansions + 2 * (size_t)expansion + 2);
+    size_t from = load_u16(t->expansions + 2 * (size_t)expansion),
+           to = load_u16(t->expansions + 2 * (size_t)expansion + 2);
     for (size_t i = from; i < to; i++) {
         uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF;
         switch (item >> 21 & 7) {
@@ -376,7 +436,8 @@ static void read_character(const exl__tokenizer *t, word *w, output *out, uint32
         syllable = (c - 0xAC00) % (19 * 21 * 28); /* the remainder only so that no table can make it leave the jamo */
         append(t, w, out, 0x1100 + syllable / (21 * 28));
         append(t, w, out, 0x1161 + syllable / 28 % 21);
-        if (syllable % 28 != 0) append(t, w, out, 0x11A7 + syllable % 28);
+        if (syllable % 28 != 0)
+            append(t, w, out, 0x11A7 + syllable % 28);
     }
 }
 
@@ -387,24 +448,31 @@ static uint32_t decode_utf8(const uint8_t *p, const uint8_t *end, size_t *length
     uint32_t lead = p[0], c, low = 0x80, high = 0xBF;
     size_t more;
     *length = 1;
-    if (lead < 0x80) return lead;
-    if (lead < 0xC2 || lead > 0xF4) return REPLACEMENT;
+    if (lead < 0x80)
+        return lead;
+    if (lead < 0xC2 || lead > 0xF4)
+        return REPLACEMENT;
     if (lead < 0xE0) {
         more = 1;
         c = lead & 0x1F;
     } else if (lead < 0xF0) {
         more = 2;
         c = lead & 0x0F;
-        if (lead == 0xE0) low = 0xA0;  /* no overlong forms */
-        if (lead == 0xED) high = 0x9F; /* no surrogates */
+        if (lead == 0xE0)
+            low = 0xA0; /* no overlong forms */
+        if (lead == 0xED)
+            high = 0x9F; /* no surrogates */
     } else {
         more = 3;
         c = lead & 0x07;
-        if (lead == 0xF0) low = 0x90;
-        if (lead == 0xF4) high = 0x8F; /* not above U+10FFFF */
+        if (lead == 0xF0)
+            low = 0x90;
+        if (lead == 0xF4)
+            high = 0x8F; /* not above U+10FFFF */
     }
     for (; more > 0; more--) {
-        if (*length == (size_t)(end - p) || p[*length] < low || p[*length] > high) return REPLACEMENT;
+        if (*length == (size_t)(end - p) || p[*length] < low || p[*length] > high)
+            return REPLACEMENT;
         c = c << 6 | (p[(*length)++] & 0x3F);
         low = 0x80;
         high = 0xBF;
@@ -464,11 +532,13 @@ size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_byte
     word w;
     w.length = w.chars = w.marks_from = 0;
     if (add_special) {
-        if (capacity < 2) return 0;
+        if (capacity < 2)
+            return 0;
         put(&out, t->prefix_id);
         out.capacity = capacity - 1;
     }
-    if (text_bytes != 0) read_text(t, bytes, bytes + text_bytes, &w, &out);
+    if (text_bytes != 0)
+        read_text(t, bytes, bytes + text_bytes, &w, &out);
     if (add_special) {
         out.capacity = capacity;
         put(&out, t->suffix_id);

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Longest word and longest piece that a section may ask for; exl__tokenize's stack use (about 3 KiB) follows from them. */
+/* Longest word and longest piece that a section may ask for; exl__tokenize's stack use (about 3 KiB) follows from them.
+ */
 enum { EXL__MAX_WORD_CHARS = 256, EXL__MAX_PIECE_BYTES = 255 };
 
 /* Pieces that stand at a word's start (heads) or inside a word (tails): an open-addressing hash table. */
@@ -44,10 +45,11 @@ typedef struct exl__tokenizer {
  * `length` bytes. On any other return t must not be used. */
 int exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length);
 
-/* Writes at most `capacity` token ids of a text and returns how many. With add_special they are [CLS] .. [SEP], closed by
- * [SEP] when truncated too; none are written when capacity is below 2. Without, the first `capacity` pieces. Reading stops
- * when the capacity is used up. Bytes that are not UTF-8 count as U+FFFD, one for each maximal invalid subpart (the
- * replacement that Unicode recommends and that Python's errors="replace" makes). `text` may be null when text_bytes is 0. */
+/* Writes at most `capacity` token ids of a text and returns how many. With add_special they are [CLS] .. [SEP], closed
+ * by [SEP] when truncated too; none are written when capacity is below 2. Without, the first `capacity` pieces. Reading
+ * stops when the capacity is used up. Bytes that are not UTF-8 count as U+FFFD, one for each maximal invalid subpart
+ * (the replacement that Unicode recommends and that Python's errors="replace" makes). `text` may be null when
+ * text_bytes is 0. */
 size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, int add_special, int32_t *ids,
                      size_t capacity);
 

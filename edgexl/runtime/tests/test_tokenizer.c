@@ -1,0 +1,284 @@
+/* test_tokenizer.c: the tokenizer on a section built here after FORMAT.md, and on damaged ones.
+ *
+ *   test_tokenizer            known texts, every truncation and many byte flips of the section built here
+ *   test_tokenizer SECTION    the same damage to the section in a file
+ *
+ * Build it with -fsanitize=address,undefined: every buffer has exactly the size that is promised, so a read or write
+ * outside is seen. That Hugging Face gives the same ids is checked by tests/runtime/test_tokenizer.py. */
+#include "../src/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+
+static void expect(int condition, const char *what) {
+    if (condition)
+        return;
+    failures++;
+    fprintf(stderr, "failed: %s\n", what);
+}
+
+/* ---- A section ---- */
+
+typedef struct bytes {
+    uint8_t data[1 << 16];
+    size_t length;
+} bytes;
+
+static void add(bytes *b, uint32_t value, size_t size) {
+    for (; size > 0; size--, value >>= 8)
+        b->data[b->length++] = (uint8_t)value;
+}
+
+static void add_bytes(bytes *b, const bytes *more) {
+    memcpy(b->data + b->length, more->data, more->length);
+    b->length += more->length;
+    while (b->length % 4 != 0)
+        b->data[b->length++] = 0;
+}
+
+enum { PAD, UNK, CLS, SEP, MASK, FIRST };
+
+static const char *const ADDED[] = {"[CLS]", "[MASK]", "[MASK]!", "[SEP]"}; /* in no order: add_added sorts */
+static const uint32_t ADDED_IDS[] = {CLS, MASK, 20, SEP};
+
+/* The jamo of U+AC01; the marks U+1D16D (rank 2) and U+1D165 (rank 1); U+00E9 expands to "e", U+2260 to an isolated
+ * "=". */
+static const char *const HEADS[] = {"hello", "he", "!", "a", "\u1100", "=", "\U0001D165"};
+static const char *const TAILS[] = {"llo", "a", "\u1161", "\u11a8", "\U0001D165", "\U0001D16D", "e"};
+enum { HEAD_COUNT = 7, TAIL_COUNT = 7 };
+
+static uint32_t piece_hash(const char *piece, uint32_t hash) {
+    for (; *piece != 0; piece++)
+        hash = (hash ^ (uint8_t)*piece) * 0x01000193U;
+    hash = (hash ^ hash >> 15) * 0x2C1B3C6DU;
+    return hash ^ hash >> 13;
+}
+
+static void add_pieces(bytes *slots, bytes *records, const char *const *pieces, uint32_t count, uint32_t id,
+                       uint32_t basis) {
+    uint32_t table[16] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t hash = piece_hash(pieces[i], basis), at = (uint32_t)((uint64_t)hash * 16 >> 32);
+        while (table[at] != 0)
+            at = (at + 1) % 16;
+        table[at] = (hash & 0xFF) << 24 | (uint32_t)(records->length + 1);
+        add(records, id + i, 3);
+        add(records, (uint32_t)strlen(pieces[i]), 1);
+        for (const char *p = pieces[i]; *p != 0; p++)
+            add(records, (uint8_t)*p, 1);
+    }
+    for (size_t i = 0; i < 16; i++)
+        add(slots, table[i], 4);
+}
+
+static uint32_t ascii_entry(uint32_t c) {
+    if (c == ' ' || c == '\n')
+        return 3U << 13;
+    if (c < ' ')
+        return 1U << 13;
+    if (c >= 'A' && c <= 'Z')
+        return 5U << 13 | (c - 'A');
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+        return 0;
+    return 4U << 13;
+}
+
+static void build_section(bytes *section) {
+    static bytes page_of, pages, expansions, items, heads, tails, records, added, added_records;
+    bytes *all[] = {&page_of, &pages, &expansions, &items, &heads, &tails, &records, &added, &added_records};
+    static const size_t longest_first[] = {2, 1, 0, 3};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        all[i]->length = 0;
+    section->length = 0;
+
+    for (uint32_t page = 0; page < 8704;
+         page++) /* 0 ASCII, 1 Latin 1, 2 plain, 3 Hangul, 4 musical symbols, 5 with U+2260 */
+        add(&page_of, page == 0 ? 0 : page == 1 ? 1 : page == 0x158 ? 3 : page == 0x3A2 ? 4 : page == 0x44 ? 5 : 2, 2);
+    for (uint32_t c = 0; c < 128; c++)
+        add(&pages, ascii_entry(c), 2);
+    for (uint32_t c = 0x80; c < 0x100; c++)
+        add(&pages, c == 0xE9 ? 5U << 13 | 26 : 0, 2);
+    for (uint32_t c = 0; c < 128; c++)
+        add(&pages, 0, 2);
+    for (uint32_t c = 0; c < 128; c++)
+        add(&pages, 7U << 13, 2);
+    for (uint32_t c = 0x1D100; c < 0x1D180; c++)
+        add(&pages, c == 0x1D165 ? 6U << 13 | 1 : c == 0x1D16D ? 6U << 13 | 2 : c == 0x1D17F ? 2U << 13 : 0, 2);
+    for (uint32_t c = 0x2200; c < 0x2280; c++)
+        add(&pages, c == 0x2260 ? 5U << 13 | 27 : 0, 2);
+    for (uint32_t i = 0; i <= 28; i++)
+        add(&expansions, i, 2);
+    for (uint32_t c = 'a'; c <= 'z'; c++)
+        add(&items, c, 4);
+    add(&items, 'e', 4);
+    add(&items, '=' | 1U << 21, 4);
+    add_pieces(&heads, &records, HEADS, HEAD_COUNT, FIRST, 0x811C9DC5U);
+    add_pieces(&tails, &records, TAILS, TAIL_COUNT, FIRST + HEAD_COUNT, 0x9E3779B9U);
+    for (size_t i = 0; i < 4; i++) {
+        add(&added, (uint32_t)added_records.length, 4);
+        add(&added_records, ADDED_IDS[longest_first[i]], 4);
+        for (const char *p = ADDED[longest_first[i]]; *p != 0; p++)
+            add(&added_records, (uint8_t)*p, 1);
+    }
+    add(&added, (uint32_t)added_records.length, 4);
+
+    add(section, 1, 4);
+    add(section, 21, 4);
+    add(section, CLS, 4);
+    add(section, SEP, 4);
+    add(section, UNK, 4);
+    add(section, 10, 4); /* characters in a word */
+    add(section, 16, 4);
+    add(section, 5, 4);
+    add(section, 16, 4);
+    add(section, 4, 4);
+    add(section, 6, 4);
+    add(section, 28, 2);
+    add(section, 28, 2);
+    add(section, (uint32_t)records.length, 4);
+    add(section, 4, 4);
+    add(section, (uint32_t)added_records.length, 4);
+    add(section, 0, 4);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        add_bytes(section, all[i]);
+}
+
+/* ---- Known texts ---- */
+
+static void expect_ids(const exl__tokenizer *t, const char *text, size_t text_bytes, int add_special, size_t capacity,
+                       const int32_t *ids, size_t count) {
+    char *exact_text = malloc(text_bytes + (text_bytes == 0));
+    int32_t *exact_ids = malloc(sizeof *ids * capacity + (capacity == 0));
+    size_t written = 0;
+    if (exact_text == NULL || exact_ids == NULL)
+        exit(2);
+    memcpy(exact_text, text, text_bytes);
+    written = exl__tokenize(t, exact_text, text_bytes, add_special, exact_ids, capacity);
+    expect(written == count && memcmp(exact_ids, ids, count * sizeof *ids) == 0, text);
+    free(exact_text);
+    free(exact_ids);
+}
+
+#define IDS(...) (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t)
+#define EXPECT(text, capacity, ...) expect_ids(&t, text, sizeof(text) - 1, 1, capacity, IDS(__VA_ARGS__))
+#define EXPECT_BARE(text, capacity, ...) expect_ids(&t, text, sizeof(text) - 1, 0, capacity, IDS(__VA_ARGS__))
+
+static void test_known_texts(const bytes *section) {
+    enum { HELLO = FIRST, HE, BANG, A, G, EQUAL, STEM, LLO, AA, A_JAMO, K, STEM2, DOT, E };
+    exl__tokenizer t;
+    expect(exl__tokenizer_init(&t, section->data, section->length) == 0, "the section built here is taken");
+    EXPECT("", 8, CLS, SEP);
+    EXPECT("Hello!", 8, CLS, HELLO, BANG, SEP);
+    EXPECT("he\xc3\xa9 a\x01"
+           "a",
+           8, CLS, HE, E, A, AA, SEP);
+    EXPECT("hex hello", 8, CLS, UNK, HELLO, SEP);
+    EXPECT("a\xe2\x89\xa0"
+           "a",
+           8, CLS, A, EQUAL, A, SEP);
+    EXPECT("\xea\xb0\x80 \xea\xb0\x81", 8, CLS, G, A_JAMO, G, A_JAMO, K, SEP);
+    EXPECT("he[MASK]llo[MASK]![SEP][", 12, CLS, HE, MASK, UNK, 20, SEP, UNK, SEP);
+    EXPECT("a\U0001D16D\U0001D165", 8, CLS, A, STEM2, DOT, SEP);           /* reordered */
+    EXPECT("a\U0001D16D\U0001D17F\U0001D165", 8, CLS, A, DOT, STEM2, SEP); /* the barrier keeps them */
+    EXPECT("a\U0001D16D\x01\U0001D165", 8, CLS, A, STEM2, DOT, SEP);       /* what is dropped does not */
+    EXPECT("aaaaaaaaaa", 16, CLS, A, AA, AA, AA, AA, AA, AA, AA, AA, AA, SEP);
+    EXPECT("aaaaaaaaaaa a", 16, CLS, UNK, A, SEP); /* 11 characters: too many */
+    EXPECT("hello hello hello", 4, CLS, HELLO, HELLO, SEP);
+    EXPECT("heallo", 3, CLS, HE, SEP); /* he ##a ##llo, cut inside the word */
+    EXPECT("heax", 3, CLS, UNK, SEP);  /* a cut does not hide that the word is unknown */
+    EXPECT("hello", 2, CLS, SEP);
+    EXPECT_BARE("hello he!", 2, HELLO, HE);
+    EXPECT_BARE("a\xff\xe4\xb8", 8, UNK); /* U+FFFD is plain here, so all three are one word */
+    EXPECT_BARE("a\0a", 8, A, AA);
+    expect(exl__tokenize(&t, NULL, 0, 1, (int32_t[2]){0, 0}, 2) == 2, "a null text of no bytes");
+    expect(exl__tokenize(&t, "hello", 5, 1, NULL, 1) == 0, "no room for [CLS] and [SEP]");
+    expect(exl__tokenize(&t, "hello", 5, 0, NULL, 0) == 0, "no room at all");
+}
+
+/* ---- Damage ---- */
+
+static uint64_t random_state = 20261122;
+
+static uint32_t random_below(uint32_t limit) { /* xorshift64*: the same in every run */
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (uint32_t)((random_state * 0x2545F4914F6CDD1DULL >> 32) % limit);
+}
+
+static const char DAMAGE_TEXT[] = "Hello, \U0001D16D\U0001D165 heal! [MASK] \xea\xb0\x81\xe4\xb8\xad\xff na\xc3\xafve "
+                                  "\xe2\x89\xa0 internationalisation ##a";
+
+/* Inits on a copy of exactly `length` bytes and tokenizes if that succeeds. Returns init's answer. */
+static int try_section(const uint8_t *data, size_t length) {
+    exl__tokenizer t;
+    int32_t ids[64];
+    uint8_t *exact = malloc(length + (length == 0));
+    int refused;
+    if (exact == NULL)
+        exit(2);
+    memcpy(exact, data, length);
+    refused = exl__tokenizer_init(&t, exact, length);
+    if (!refused) {
+        char text[sizeof DAMAGE_TEXT + 24];
+        size_t count, extra = random_below(24);
+        memcpy(text, DAMAGE_TEXT, sizeof DAMAGE_TEXT - 1);
+        for (size_t i = 0; i < extra; i++)
+            text[sizeof DAMAGE_TEXT - 1 + i] = (char)random_below(256);
+        count = exl__tokenize(&t, text, sizeof DAMAGE_TEXT - 1 + extra, 1, ids, 64);
+        for (size_t i = 0; i < count; i++)
+            expect((uint32_t)ids[i] < t.vocabulary, "an id is below the vocabulary");
+    }
+    free(exact);
+    return refused;
+}
+
+static void test_damage(uint8_t *data, size_t length, size_t truncations, size_t flips) {
+    enum { TABLES = 64 + 2 * 8704 }; /* most bytes before here are page numbers, most checks are about what follows */
+    size_t stride = length / truncations + 1;
+    expect(try_section(data, length) == 0, "the undamaged section is taken");
+    for (size_t cut = 0; cut < length; cut += stride)
+        expect(try_section(data, cut) != 0, "a truncated section is refused");
+    for (size_t i = 0; i < flips; i++) {
+        size_t at[3], count = 1 + random_below(3);
+        uint8_t before[3];
+        for (size_t j = 0; j < count; j++) {
+            uint32_t where = random_below(4);
+            at[j] = where == 0   ? random_below(64)
+                    : where == 1 ? random_below((uint32_t)length)
+                                 : TABLES + random_below((uint32_t)(length - TABLES));
+            before[j] = data[at[j]];
+            data[at[j]] = (uint8_t)(random_below(2) ? before[j] ^ 1U << random_below(8) : random_below(256));
+        }
+        try_section(data, length);
+        for (size_t j = count; j-- > 0;)
+            data[at[j]] = before[j];
+    }
+}
+
+static void test_file(const char *path) {
+    FILE *file = fopen(path, "rb");
+    uint8_t *data = malloc(1 << 25);
+    size_t length;
+    if (file == NULL || data == NULL)
+        exit(2);
+    length = fread(data, 1, 1 << 25, file);
+    fclose(file);
+    test_damage(data, length, 200, 1000);
+    free(data);
+}
+
+int main(int argc, char **argv) {
+    static bytes section;
+    build_section(&section);
+    test_known_texts(&section);
+    test_damage(section.data, section.length, section.length, 20000);
+    if (argc > 1)
+        test_file(argv[1]);
+    if (failures == 0)
+        printf("tokenizer: all passed\n");
+    return failures != 0;
+}
