@@ -261,7 +261,7 @@ static void put(output *out, uint32_t id) {
 
 #define NO_PIECE UINT32_MAX
 
-/* hash: FNV-1a of the bytes, begun with the table's basis. Its upper bits are weak on short strings, hence the mixing. */
+/* hash: FNV-1a of the bytes, begun with the table's basis. Its upper bits are weak on short strings, so it is mixed. */
 static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t hash, const uint8_t *bytes,
                            size_t length) {
     size_t slot;
