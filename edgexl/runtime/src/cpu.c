@@ -1,30 +1,23 @@
 /* cpu.c: which kernels this processor can run. */
 #include "scan.h"
 
-int exl__isa_available(exl__isa isa)
-{
+int exl__isa_available(exl__isa isa) {
     switch (isa) {
-    case EXL__SCALAR:
-        return 1;
+    case EXL__SCALAR: return 1;
 #if defined(__x86_64__)
-    case EXL__AVX2:
-        __builtin_cpu_init();
-        return __builtin_cpu_supports("avx2") != 0;
+    case EXL__AVX2: __builtin_cpu_init(); return __builtin_cpu_supports("avx2") != 0;
     case EXL__AVX512:
         __builtin_cpu_init();
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl");
 #elif defined(__aarch64__)
-    case EXL__NEON: /* part of every AArch64 application processor */
-        return 1;
+    case EXL__NEON: /* part of every AArch64 application processor */ return 1;
 #endif
-    default:
-        return 0;
+    default: return 0;
     }
 }
 
-exl__isa exl__isa_best(void)
-{
+exl__isa exl__isa_best(void) {
     static const exl__isa fastest_first[] = {EXL__AVX512, EXL__AVX2, EXL__NEON};
     for (size_t i = 0; i < sizeof fastest_first / sizeof *fastest_first; i++)
         if (exl__isa_available(fastest_first[i]))
@@ -32,17 +25,12 @@ exl__isa exl__isa_best(void)
     return EXL__SCALAR;
 }
 
-const char *exl__isa_name(exl__isa isa)
-{
+const char *exl__isa_name(exl__isa isa) {
     switch (isa) {
-    case EXL__AVX2:
-        return "avx2";
-    case EXL__AVX512:
-        return "avx512";
-    case EXL__NEON:
-        return "neon";
-    case EXL__SCALAR:
-        break;
+    case EXL__AVX2: return "avx2";
+    case EXL__AVX512: return "avx512";
+    case EXL__NEON: return "neon";
+    case EXL__SCALAR: break;
     }
     return "scalar";
 }

@@ -5,8 +5,7 @@
 
 enum { LARGEST_QUERY = 2047, ROWS_AHEAD = 8, CACHE_LINE = 64 };
 
-float exl__f16_to_f32(uint16_t half)
-{
+float exl__f16_to_f32(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3ffu, bits;
     float value;
     if (exponent == 31)
@@ -23,14 +22,12 @@ float exl__f16_to_f32(uint16_t half)
 
 size_t exl__fine_stride(uint32_t fine_dims, uint32_t fine_bits) { return 2 + (size_t)fine_dims * fine_bits / 8; }
 
-static float row_scale(const uint8_t *fine_row)
-{
+static float row_scale(const uint8_t *fine_row) {
     uint16_t half = (uint16_t)(fine_row[0] | fine_row[1] << 8);
     return (half & 0x7c00u) == 0x7c00u ? 0.0f : exl__f16_to_f32(half);
 }
 
-float exl__quantize_query(const float *q, uint32_t fine_dims, int16_t *Q)
-{
+float exl__quantize_query(const float *q, uint32_t fine_dims, int16_t *Q) {
     float largest = 0.0f;
     for (uint32_t i = 0; i < fine_dims; i++) {
         float magnitude = q[i] < 0.0f ? -q[i] : q[i];
@@ -47,8 +44,7 @@ float exl__quantize_query(const float *q, uint32_t fine_dims, int16_t *Q)
     return unit;
 }
 
-int32_t exl__dot4_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims)
-{
+int32_t exl__dot4_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     int32_t sum = 0;
     for (uint32_t b = 0; b < fine_dims / 2; b++) {
         sum += Q[2 * b] * (2 * (codes[b] & 15) - 15);
@@ -57,50 +53,42 @@ int32_t exl__dot4_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_d
     return sum;
 }
 
-static int32_t code8_value(uint8_t code)
-{
+static int32_t code8_value(uint8_t code) {
     int32_t value = code < 128 ? code : code - 256;
     return value < -127 ? -127 : value;
 }
 
-int32_t exl__dot8_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims)
-{
+int32_t exl__dot8_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     int32_t sum = 0;
     for (uint32_t i = 0; i < fine_dims; i++)
         sum += Q[i] * code8_value(codes[i]);
     return sum;
 }
 
-static exl__dot_kernel *kernel_for(exl__isa isa, uint32_t fine_bits)
-{
+static exl__dot_kernel *kernel_for(exl__isa isa, uint32_t fine_bits) {
     switch (isa) {
 #if defined(__x86_64__)
     case EXL__AVX2:
     case EXL__AVX512: /* fetching the rows costs more than the arithmetic: wider registers gain nothing */
         return fine_bits == 4 ? exl__dot4_avx2 : exl__dot8_avx2;
 #elif defined(__aarch64__)
-    case EXL__NEON:
-        return fine_bits == 4 ? exl__dot4_neon : exl__dot8_neon;
+    case EXL__NEON: return fine_bits == 4 ? exl__dot4_neon : exl__dot8_neon;
 #endif
-    default:
-        return fine_bits == 4 ? exl__dot4_scalar : exl__dot8_scalar;
+    default: return fine_bits == 4 ? exl__dot4_scalar : exl__dot8_scalar;
     }
 }
 
-static float score(exl__dot_kernel *dot, const uint8_t *fine_row, uint32_t fine_dims, const int16_t *Q, float unit)
-{
+static float score(exl__dot_kernel *dot, const uint8_t *fine_row, uint32_t fine_dims, const int16_t *Q, float unit) {
     return (float)dot(fine_row + 2, Q, fine_dims) * row_scale(fine_row) * unit;
 }
 
 float exl__rescore_row(exl__isa isa, const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q,
-                       float unit)
-{
+                       float unit) {
     return score(kernel_for(isa, fine_bits), fine_row, fine_dims, Q, unit);
 }
 
 void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *rows, uint32_t count,
-                       uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q, float unit, float *scores)
-{
+                       uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q, float unit, float *scores) {
     exl__dot_kernel *dot = kernel_for(isa, fine_bits);
     size_t stride = exl__fine_stride(fine_dims, fine_bits);
     for (uint32_t i = 0; i < count; i++) {
@@ -114,8 +102,7 @@ void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *
     }
 }
 
-void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t dims, float *out)
-{
+void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t dims, float *out) {
     float scale = row_scale(fine_row);
     const uint8_t *codes = fine_row + 2;
     if (fine_bits == 4)

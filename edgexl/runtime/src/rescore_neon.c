@@ -1,11 +1,11 @@
-/* rescore_neon.c: dot products of a 16-bit query with 4-bit and 8-bit codes for AArch64. No load goes beyond the row. */
+/* rescore_neon.c: dot products of a 16-bit query with 4-bit and 8-bit codes for AArch64. No load goes beyond the row.
+ */
 #include "rescore.h"
 
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
-static inline int32x4_t add_dot16(int32x4_t sum, int8x16_t values, const int16_t *Q)
-{
+static inline int32x4_t add_dot16(int32x4_t sum, int8x16_t values, const int16_t *Q) {
     int16x8_t first = vmovl_s8(vget_low_s8(values)), second = vmovl_high_s8(values);
     int16x8_t q0 = vld1q_s16(Q), q1 = vld1q_s16(Q + 8);
     sum = vmlal_s16(sum, vget_low_s16(first), vget_low_s16(q0));
@@ -14,8 +14,7 @@ static inline int32x4_t add_dot16(int32x4_t sum, int8x16_t values, const int16_t
     return vmlal_high_s16(sum, second, q1);
 }
 
-int32_t exl__dot4_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims)
-{
+int32_t exl__dot4_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     static const int8_t values[16] = {-15, -13, -11, -9, -7, -5, -3, -1, 1, 3, 5, 7, 9, 11, 13, 15};
     const int8x16_t value = vld1q_s8(values);
     int32x4_t even = vdupq_n_s32(0), odd = even;
@@ -30,8 +29,7 @@ int32_t exl__dot4_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dim
     return vaddvq_s32(vaddq_s32(even, odd)) + exl__dot4_scalar(codes + i / 2, Q + i, fine_dims - i);
 }
 
-int32_t exl__dot8_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims)
-{
+int32_t exl__dot8_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     const int8x16_t least = vdupq_n_s8(-127); /* -128 is read as -127 */
     int32x4_t even = vdupq_n_s32(0), odd = even;
     uint32_t i = 0;

@@ -7,21 +7,18 @@
 
 #define AVX2 __attribute__((target("avx2")))
 
-AVX2 static inline __m256i dot16(__m128i values, const int16_t *Q)
-{
+AVX2 static inline __m256i dot16(__m128i values, const int16_t *Q) {
     return _mm256_madd_epi16(_mm256_cvtepi8_epi16(values), _mm256_loadu_si256((const __m256i *)(const void *)Q));
 }
 
-AVX2 static inline int32_t sum_of(__m256i sums)
-{
+AVX2 static inline int32_t sum_of(__m256i sums) {
     __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
     return _mm_cvtsi128_si32(four);
 }
 
-AVX2 int32_t exl__dot4_avx2(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims)
-{
+AVX2 int32_t exl__dot4_avx2(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     const __m128i nibble = _mm_set1_epi8(15);
     const __m128i value = _mm_setr_epi8(-15, -13, -11, -9, -7, -5, -3, -1, 1, 3, 5, 7, 9, 11, 13, 15);
     __m256i even = _mm256_setzero_si256(), odd = even;
@@ -36,8 +33,7 @@ AVX2 int32_t exl__dot4_avx2(const uint8_t *codes, const int16_t *Q, uint32_t fin
     return sum_of(_mm256_add_epi32(even, odd)) + exl__dot4_scalar(codes + i / 2, Q + i, fine_dims - i);
 }
 
-AVX2 int32_t exl__dot8_avx2(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims)
-{
+AVX2 int32_t exl__dot8_avx2(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     const __m128i least = _mm_set1_epi8(-127); /* -128 is read as -127 */
     __m256i even = _mm256_setzero_si256(), odd = even;
     uint32_t i = 0;

@@ -10,27 +10,21 @@
 
 enum { LARGEST_ENTRY = 127, SCORE_HALVES = 256 };
 
-static exl__scan_kernel *kernel_for(exl__isa isa)
-{
+static exl__scan_kernel *kernel_for(exl__isa isa) {
     switch (isa) {
 #if defined(__x86_64__)
-    case EXL__AVX2:
-        return exl__scan_block_avx2;
-    case EXL__AVX512:
-        return exl__scan_block_avx512;
+    case EXL__AVX2: return exl__scan_block_avx2;
+    case EXL__AVX512: return exl__scan_block_avx512;
 #elif defined(__aarch64__)
-    case EXL__NEON:
-        return exl__scan_block_neon;
+    case EXL__NEON: return exl__scan_block_neon;
 #endif
-    default:
-        return exl__scan_block_scalar;
+    default: return exl__scan_block_scalar;
     }
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------ */
 
-static float table_value(const float *q, const float *entry, uint32_t dims)
-{
+static float table_value(const float *q, const float *entry, uint32_t dims) {
     float sum = 0.0f;
     for (uint32_t j = 0; j < dims; j++)
         sum += q[j] * entry[j];
@@ -39,14 +33,14 @@ static float table_value(const float *q, const float *entry, uint32_t dims)
 
 /* The values are computed twice rather than kept: 2 x M x 16 x dims operations are little beside a scan. */
 void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces, uint32_t subspace_dims,
-                      uint8_t *tables)
-{
+                      uint8_t *tables) {
     float range = 0.0f;
     for (uint32_t m = 0; m < subspaces; m++) {
         const float *entries = codebook + (size_t)m * 16 * subspace_dims;
         float low = table_value(q + (size_t)m * subspace_dims, entries, subspace_dims), high = low;
         for (uint32_t e = 1; e < 16; e++) {
-            float value = table_value(q + (size_t)m * subspace_dims, entries + (size_t)e * subspace_dims, subspace_dims);
+            float value =
+                table_value(q + (size_t)m * subspace_dims, entries + (size_t)e * subspace_dims, subspace_dims);
             low = value < low ? value : low;
             high = value > high ? value : high;
         }
@@ -72,8 +66,7 @@ void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces,
 /* ---- scalar kernel ----------------------------------------------------------------------------------------- */
 
 void exl__scan_block_scalar(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                            uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64])
-{
+                            uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
     memset(scores, 0, EXL__SCAN_BLOCK * sizeof *scores);
     for (uint32_t b = 0; b < code_bytes; b++, block += EXL__SCAN_BLOCK, tables += 32)
         for (uint32_t r = 0; r < EXL__SCAN_BLOCK; r++)
@@ -95,17 +88,16 @@ typedef struct selection {
     uint32_t counts[SCORE_HALVES];
 } selection;
 
-static uint32_t selection_capacity(uint32_t keep)
-{
-    /* Room for a block above what is kept, and enough of it that the cut is seldom: it costs as much as scanning a block. */
+static uint32_t selection_capacity(uint32_t keep) {
+    /* Room for a block above what is kept, and enough of it that the cut is seldom: it costs as much as scanning a
+     * block. */
     return keep * 3 + 4 * EXL__SCAN_BLOCK;
 }
 
 static size_t align64(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
 /* The score of the keep-th best candidate, found by its high and then its low byte; *above is how many beat it. */
-static uint16_t score_of_rank(selection *s, uint32_t *above)
-{
+static uint16_t score_of_rank(selection *s, uint32_t *above) {
     uint32_t beaten_by = 0;
     memset(s->counts, 0, sizeof s->counts);
     for (uint32_t i = 0; i < s->count; i++)
@@ -124,8 +116,7 @@ static uint16_t score_of_rank(selection *s, uint32_t *above)
 }
 
 /* Cuts the candidates down to the best `keep`, in their order. */
-static void selection_cut(selection *s)
-{
+static void selection_cut(selection *s) {
     if (s->count < s->keep)
         return;
     uint32_t above, kept = 0;
@@ -143,8 +134,7 @@ static void selection_cut(selection *s)
     s->minimum = (uint16_t)(worst + 1);
 }
 
-static void selection_push(selection *s, uint32_t first_row, const uint16_t *scores, const uint64_t *above)
-{
+static void selection_push(selection *s, uint32_t first_row, const uint16_t *scores, const uint64_t *above) {
     for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64; word++)
         for (uint64_t left = above[word]; left != 0; left &= left - 1) {
             uint32_t r = word * 64 + (uint32_t)__builtin_ctzll(left);
@@ -157,8 +147,7 @@ static void selection_push(selection *s, uint32_t first_row, const uint16_t *sco
 
 /* A stable counting sort by one byte of the score, descending. */
 static void sort_by_byte(selection *s, unsigned shift, const uint32_t *rows, const uint16_t *scores, uint32_t *to_rows,
-                         uint16_t *to_scores)
-{
+                         uint16_t *to_scores) {
     memset(s->counts, 0, sizeof s->counts);
     for (uint32_t i = 0; i < s->count; i++)
         s->counts[scores[i] >> shift & 255]++;
@@ -184,8 +173,7 @@ typedef struct scan_scratch {
     uint16_t *sorted_scores;
 } scan_scratch;
 
-static size_t scratch_layout(void *scratch, uint32_t keep, scan_scratch *layout)
-{
+static size_t scratch_layout(void *scratch, uint32_t keep, scan_scratch *layout) {
     size_t capacity = selection_capacity(keep), at = 0;
     size_t scores_at = at, rows_at, candidate_scores_at, sorted_rows_at, sorted_scores_at;
     at = align64(at + EXL__SCAN_BLOCK * sizeof(uint16_t));
@@ -212,15 +200,13 @@ static size_t scratch_layout(void *scratch, uint32_t keep, scan_scratch *layout)
     return at;
 }
 
-size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep)
-{
+size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep) {
     (void)subspaces;
     return scratch_layout(NULL, keep < rows ? keep : rows, NULL);
 }
 
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
-                   uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores)
-{
+                   uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
     exl__scan_kernel *score_block = kernel_for(isa);
     uint32_t code_bytes = subspaces / 2, blocks = rows / EXL__SCAN_BLOCK + (rows % EXL__SCAN_BLOCK != 0);
     uint64_t above[EXL__SCAN_BLOCK / 64];

@@ -5,8 +5,7 @@
 #include <arm_neon.h>
 
 void exl__scan_block_neon(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                          uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64])
-{
+                          uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
     const uint8x16_t nibble = vdupq_n_u8(15);
     const uint16x8_t least = vdupq_n_u16(minimum);
     for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64; word++, scores += 64) {

@@ -13,8 +13,7 @@
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 
 /* Marks 32 rows, given as sums of the even and of the odd rows. */
-AVX2 static inline uint32_t mark32(__m256i even, __m256i odd, __m256i below_minimum, uint16_t *scores)
-{
+AVX2 static inline uint32_t mark32(__m256i even, __m256i odd, __m256i below_minimum, uint16_t *scores) {
     __m256i low = _mm256_unpacklo_epi16(even, odd);  /* rows 0-7, 16-23 */
     __m256i high = _mm256_unpackhi_epi16(even, odd); /* rows 8-15, 24-31 */
     __m256i above = _mm256_packs_epi16(_mm256_cmpgt_epi16(low, below_minimum), _mm256_cmpgt_epi16(high, below_minimum));
@@ -28,8 +27,7 @@ AVX2 static inline uint32_t mark32(__m256i even, __m256i odd, __m256i below_mini
 
 /* 128 rows at a time: 8 accumulators and their operands fit the 16 registers. */
 AVX2 static inline void score128(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables,
-                                 __m256i below_minimum, uint16_t *scores, uint64_t above[2])
-{
+                                 __m256i below_minimum, uint16_t *scores, uint64_t above[2]) {
     const __m256i nibble = _mm256_set1_epi8(15);
     __m256i both[4], odd[4];
     for (int i = 0; i < 4; i++)
@@ -55,16 +53,14 @@ AVX2 static inline void score128(const uint8_t *block, uint32_t code_bytes, cons
 }
 
 AVX2 void exl__scan_block_avx2(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                               uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64])
-{
+                               uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
     __m256i below_minimum = _mm256_set1_epi16((int16_t)(minimum - 1));
     score128(block, code_bytes, tables, below_minimum, scores, above);
     score128(block + 128, code_bytes, tables, below_minimum, scores + 128, above + 2);
 }
 
 /* Marks 64 rows. */
-AVX512 static inline uint64_t mark64(__m512i even, __m512i odd, __m512i minimum, uint16_t *scores)
-{
+AVX512 static inline uint64_t mark64(__m512i even, __m512i odd, __m512i minimum, uint16_t *scores) {
     if ((_mm512_cmpge_epi16_mask(even, minimum) | _mm512_cmpge_epi16_mask(odd, minimum)) == 0)
         return 0;
     const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
@@ -74,13 +70,11 @@ AVX512 static inline uint64_t mark64(__m512i even, __m512i odd, __m512i minimum,
     __m512i rows0 = _mm512_permutex2var_epi64(low, first, high), rows32 = _mm512_permutex2var_epi64(low, second, high);
     _mm512_storeu_si512(scores, rows0);
     _mm512_storeu_si512(scores + 32, rows32);
-    return (uint64_t)_mm512_cmpge_epi16_mask(rows0, minimum) |
-           (uint64_t)_mm512_cmpge_epi16_mask(rows32, minimum) << 32;
+    return (uint64_t)_mm512_cmpge_epi16_mask(rows0, minimum) | (uint64_t)_mm512_cmpge_epi16_mask(rows32, minimum) << 32;
 }
 
 AVX512 void exl__scan_block_avx512(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                                   uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64])
-{
+                                   uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
     const __m512i nibble = _mm512_set1_epi8(15);
     __m512i both[4], odd[4];
     for (int i = 0; i < 4; i++)

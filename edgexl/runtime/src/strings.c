@@ -6,15 +6,20 @@
 
 #include <string.h>
 
-enum { HEADER_BYTES = 32, SYMBOLS_BYTES = 256 * 8, LENGTHS_BYTES = 256, BLOCK_STRINGS = 16, ESCAPE = 255, LONGEST = 65535 };
+enum {
+    HEADER_BYTES = 32,
+    SYMBOLS_BYTES = 256 * 8,
+    LENGTHS_BYTES = 256,
+    BLOCK_STRINGS = 16,
+    ESCAPE = 255,
+    LONGEST = 65535
+};
 
-static uint32_t read_u32(const uint8_t *at)
-{
+static uint32_t read_u32(const uint8_t *at) {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-static int symbols_are_sound(const exl__strings *s)
-{
+static int symbols_are_sound(const exl__strings *s) {
     for (uint32_t code = 0; code < 256; code++) {
         uint32_t used = code < s->symbol_count ? s->symbol_bytes[code] : 0;
         if (used > 8 || (used == 0) != (code >= s->symbol_count) || (used == 0 && s->symbol_bytes[code] != 0))
@@ -26,8 +31,7 @@ static int symbols_are_sound(const exl__strings *s)
     return 1;
 }
 
-int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length, uint32_t expected_count)
-{
+int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length, uint32_t expected_count) {
     exl__strings s;
     size_t fixed = HEADER_BYTES + LENGTHS_BYTES + SYMBOLS_BYTES, offsets_bytes;
     memset(strings, 0, sizeof *strings);
@@ -56,8 +60,7 @@ int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length
 }
 
 /* A number whose first part is a nibble: 15 means that more follows, in groups of 7 bits, lowest first, at most 3. */
-static int read_number(const uint8_t **at, const uint8_t *end, uint32_t nibble, uint32_t *number)
-{
+static int read_number(const uint8_t **at, const uint8_t *end, uint32_t nibble, uint32_t *number) {
     uint32_t more = 0;
     *number = nibble;
     if (nibble < 15)
@@ -77,8 +80,7 @@ static int read_number(const uint8_t **at, const uint8_t *end, uint32_t nibble, 
 
 /* Appends one string's own codes behind the `*length` bytes that it shares with the one before. */
 static int read_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, char *out, size_t capacity,
-                      size_t *length)
-{
+                      size_t *length) {
     size_t used = *length;
     while (at < end) {
         uint8_t code = *at++;
@@ -103,13 +105,13 @@ static int read_codes(const exl__strings *s, const uint8_t *at, const uint8_t *e
     return 1;
 }
 
-int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, size_t capacity, size_t *bytes)
-{
+int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, size_t capacity, size_t *bytes) {
     *bytes = 0;
     if (index >= strings->count)
         return EXL__STRINGS_MALFORMED;
     uint32_t block = index / BLOCK_STRINGS, last = index % BLOCK_STRINGS;
-    uint32_t begin = read_u32(strings->offsets + (size_t)block * 4), stop = read_u32(strings->offsets + (size_t)block * 4 + 4);
+    uint32_t begin = read_u32(strings->offsets + (size_t)block * 4),
+             stop = read_u32(strings->offsets + (size_t)block * 4 + 4);
     if (begin > stop || stop > strings->data_bytes)
         return EXL__STRINGS_MALFORMED;
     const uint8_t *at = strings->data + begin, *end = strings->data + stop;

@@ -9,14 +9,12 @@
 
 static uint32_t state = 1;
 
-static uint32_t draw(uint32_t below)
-{
+static uint32_t draw(uint32_t below) {
     state = state * 1664525u + 1013904223u;
     return (uint32_t)(((uint64_t)(state >> 8) * below) >> 24);
 }
 
-static int check_f16(void)
-{
+static int check_f16(void) {
     for (uint32_t half = 0; half < 65536; half++) {
         int exponent = (int)(half >> 10 & 31), fraction = (int)(half & 1023);
         double sign = half & 0x8000 ? -1.0 : 1.0, expected;
@@ -34,16 +32,14 @@ static int check_f16(void)
     return 0;
 }
 
-static int32_t naive_value(const uint8_t *codes, uint32_t fine_bits, uint32_t i)
-{
+static int32_t naive_value(const uint8_t *codes, uint32_t fine_bits, uint32_t i) {
     if (fine_bits == 4)
         return 2 * (codes[i / 2] >> (4 * (i % 2)) & 15) - 15;
     return codes[i] == 128 ? -127 : (int8_t)codes[i];
 }
 
 /* extreme: codes and query at their limits, all of one sign, where an overflow would show. */
-static int check_dot(uint32_t fine_dims, uint32_t fine_bits, int extreme)
-{
+static int check_dot(uint32_t fine_dims, uint32_t fine_bits, int extreme) {
     enum { ROWS = 20 };
     size_t stride = exl__fine_stride(fine_dims, fine_bits);
     uint8_t *codes = malloc(stride * ROWS);
@@ -90,8 +86,7 @@ static int check_dot(uint32_t fine_dims, uint32_t fine_bits, int extreme)
     return failures;
 }
 
-static int check_query(void)
-{
+static int check_query(void) {
     /* unit is 1: halves go away from zero, and the largest is 2047 */
     static const float q[8] = {2047.0f, -2047.0f, 0.5f, -0.5f, 1.5f, 0.49999997f, -3.2f, 0.0f};
     static const int16_t expected[8] = {2047, -2047, 1, -1, 2, 0, -3, 0};
@@ -109,8 +104,7 @@ static int check_query(void)
     return failures;
 }
 
-int main(void)
-{
+int main(void) {
     static const uint32_t dims[] = {2, 6, 30, 32, 34, 62, 64, 96, 190, 192, 256, 384, 4096};
     int failures = check_f16() + check_query();
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)

@@ -10,8 +10,7 @@
 
 static uint32_t state = 1;
 
-static uint32_t draw(uint32_t below)
-{
+static uint32_t draw(uint32_t below) {
     state = state * 1664525u + 1013904223u;
     return (uint32_t)(((uint64_t)(state >> 8) * below) >> 24);
 }
@@ -20,16 +19,14 @@ typedef struct scored {
     uint32_t row, score;
 } scored;
 
-static int better(const void *a, const void *b)
-{
+static int better(const void *a, const void *b) {
     const scored *x = a, *y = b;
     if (x->score != y->score)
         return x->score > y->score ? -1 : 1;
     return x->row < y->row ? -1 : 1;
 }
 
-static void naive(const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables, scored *all)
-{
+static void naive(const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables, scored *all) {
     uint32_t bytes = subspaces / 2;
     for (uint32_t r = 0; r < rows; r++) {
         all[r] = (scored){r, 0};
@@ -44,8 +41,7 @@ static void naive(const uint8_t *codes, uint32_t rows, uint32_t subspaces, const
 
 /* largest: of the table entries; 0 makes every row tie, 127 is the format's limit. rising: later rows score higher,
  * so that the candidate buffer is cut again and again. */
-static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t largest, int rising)
-{
+static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t largest, int rising) {
     size_t code_bytes = (size_t)((rows + 255) / 256) * subspaces / 2 * 256;
     uint32_t expected = keep < rows ? keep : rows;
     uint8_t *codes = malloc(code_bytes), *tables = malloc(subspaces * 16);
@@ -87,8 +83,7 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
     return failures;
 }
 
-int main(void)
-{
+int main(void) {
     static const uint32_t rows[] = {1, 31, 32, 33, 63, 64, 65, 255, 256, 257, 511, 1000, 6000};
     static const uint32_t subspaces[] = {2, 6, 64, 256};
     static const uint32_t keeps[] = {1, 2, 31, 256, 700, 7000};

@@ -1,5 +1,5 @@
-/* test_strings.c: the string decoder on a section written out by hand, cut to every length, and with every byte changed.
- * Sections are allocated to the byte, so that the address sanitizer sees a read beyond one.
+/* test_strings.c: the string decoder on a section written out by hand, cut to every length, and with every byte
+ * changed. Sections are allocated to the byte, so that the address sanitizer sees a read beyond one.
  *
  *     test_strings [SECTION ...]    also decodes the given files with random bytes changed */
 #include <stdio.h>
@@ -12,35 +12,32 @@ enum { FIXED = 32 + 256 + 2048, COUNT = 17, LONGEST = 28 };
 
 static uint32_t state = 1;
 
-static uint32_t draw(uint32_t below)
-{
+static uint32_t draw(uint32_t below) {
     state = state * 1664525u + 1013904223u;
     return (uint32_t)(((uint64_t)(state >> 8) * below) >> 24);
 }
 
-static void put_u32(uint8_t *at, uint32_t value)
-{
+static void put_u32(uint8_t *at, uint32_t value) {
     for (int i = 0; i < 4; i++)
         at[i] = (uint8_t)(value >> (8 * i));
 }
 
 static const char *const expected[COUNT] = {
-    "", "mark", "markers", "markerX", "marksererererererersssssssss", "marksererererere", "", "", "", "", "", "", "", "",
-    "", "", "marker"};
+    "", "mark", "markers", "markerX", "marksererererererersssssssss", "marksererererere", "", "", "", "", "", "", "",
+    "", "",     "",        "marker"};
 
 /* `expected`, written out by hand after FORMAT.md. */
-static uint8_t *example(size_t *length)
-{
+static uint8_t *example(size_t *length) {
     static const uint8_t data[] = {
-        0x00,                                        /* "" */
-        0x01, 0,                                     /* mark */
-        0x42, 1, 2,                                  /* 4 shared: mark + er + s */
-        0x62, 255, 'X',                              /* 6 shared: marker + an escaped X */
-        0x4f, 2, 2, 1, 1, 1, 1, 1, 1, 1,             /* 4 shared, 15 + 2 codes: mark + s + 7 x er ... */
-        2, 2, 2, 2, 2, 2, 2, 2, 2,                   /* ... + 9 x s */
-        0xf0, 1,                                     /* 15 + 1 shared, no codes */
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0,                /* ten empty strings fill the block */
-        0x02, 0, 1                                   /* the second block: mark + er */
+        0x00,                                /* "" */
+        0x01, 0,                             /* mark */
+        0x42, 1,   2,                        /* 4 shared: mark + er + s */
+        0x62, 255, 'X',                      /* 6 shared: marker + an escaped X */
+        0x4f, 2,   2,   1, 1, 1, 1, 1, 1, 1, /* 4 shared, 15 + 2 codes: mark + s + 7 x er ... */
+        2,    2,   2,   2, 2, 2, 2, 2, 2,    /* ... + 9 x s */
+        0xf0, 1,                             /* 15 + 1 shared, no codes */
+        0,    0,   0,   0, 0, 0, 0, 0, 0, 0, /* ten empty strings fill the block */
+        0x02, 0,   1                         /* the second block: mark + er */
     };
     uint8_t *bytes;
     *length = FIXED + 12 + sizeof data;
@@ -58,8 +55,7 @@ static uint8_t *example(size_t *length)
 }
 
 /* All strings at several capacities; 0 when what comes back is consistent, whatever it is. */
-static int decode_all(const exl__strings *s)
-{
+static int decode_all(const exl__strings *s) {
     static const size_t capacities[] = {0, 1, 5, 8, 9, 31};
     int failures = 0;
     char *whole = malloc(s->longest_bytes + 1);
@@ -82,8 +78,7 @@ static int decode_all(const exl__strings *s)
     return failures;
 }
 
-static int decode_copy(const uint8_t *bytes, size_t length, uint32_t count)
-{
+static int decode_copy(const uint8_t *bytes, size_t length, uint32_t count) {
     exl__strings s;
     uint8_t *copy = malloc(length ? length : 1);
     memcpy(copy, bytes, length);
@@ -93,8 +88,7 @@ static int decode_copy(const uint8_t *bytes, size_t length, uint32_t count)
 }
 
 /* The example decodes to `expected`; cut short or with any one byte changed, it decodes to anything or is refused. */
-static int check_example(void)
-{
+static int check_example(void) {
     static const uint8_t changes[] = {1, 2, 15, 16, 127, 128, 255};
     size_t length, got;
     uint8_t *bytes = example(&length);
@@ -121,8 +115,7 @@ static int check_example(void)
     return failures;
 }
 
-static int check_file(const char *path)
-{
+static int check_file(const char *path) {
     FILE *file = fopen(path, "rb");
     long size = file && fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
     int failures = 0;
@@ -140,7 +133,8 @@ static int check_file(const char *path)
         size_t at[3];
         uint8_t was[3];
         for (int i = 0; i < 3; i++) {
-            at[i] = i == 0 && round % 4 == 0 ? draw(32) : FIXED - 2304 * (round % 3 == 0) + draw((uint32_t)size - FIXED);
+            at[i] =
+                i == 0 && round % 4 == 0 ? draw(32) : FIXED - 2304 * (round % 3 == 0) + draw((uint32_t)size - FIXED);
             was[i] = bytes[at[i]];
             bytes[at[i]] = (uint8_t)draw(256);
         }
@@ -152,8 +146,7 @@ static int check_file(const char *path)
     return failures;
 }
 
-int main(int count, char **paths)
-{
+int main(int count, char **paths) {
     int failures = check_example();
     for (int i = 1; i < count; i++)
         failures += check_file(paths[i]);
