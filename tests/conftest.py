@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edgexl.runtime.kernels import Kernels, build_kernels
+from tests.command_line import RECIPE, TARGET, Edgexl, Said, Tiny, edgexl_process
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +15,36 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
     """The runtime's private functions, compiled so that an operation that C leaves undefined traps."""
     trapping = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     return build_kernels(tmp_path_factory.mktemp("kernels"), trapping)
+
+
+@pytest.fixture
+def edgexl(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Edgexl:
+    """The command line in this process: `edgexl("run", bundle, "text", stdin=b"")`. What it raises fails the test."""
+    import io
+    import sys
+
+    from edgexl.cli import edgexl as command
+    from edgexl.cli.exits import exit_status
+
+    def call(*arguments: str | Path, stdin: bytes = b"") -> Said:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+        capfd.readouterr()
+        status = exit_status(command, list(map(str, arguments)))
+        captured = capfd.readouterr()
+        return Said(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """The tiny student, with aliases, compiled once by the command line for all tests that only read the bundle."""
+    from tests.tiny import tiny_labels, tiny_student
+
+    home = tmp_path_factory.mktemp("tiny")
+    student, recipe, bundle = home / "student", home / "tiny.toml", home / "tiny.exl"
+    tiny_student(tiny_labels(aliases=True)).save(student)
+    recipe.write_text(RECIPE)
+    said = edgexl_process("compile", student, "--recipe", recipe, "--target", TARGET, "-o", bundle, "--json")
+    assert said.status == 0, said.err
+    return Tiny(student, recipe, bundle, said.json)

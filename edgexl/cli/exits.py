@@ -9,23 +9,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from edgexl.errors import BadInput, EdgexlError
+from edgexl.errors import BadInput, DeviceError, EdgexlError
 
 INTERRUPTED = 130
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def exit_status(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run `command` and return its exit status; what went wrong is said in one line on standard error."""
     try:
-        status = command.main(args=arguments, prog_name="edgexl", standalone_mode=False)
+        # not command.main, which answers interrupts and closed pipes in its own way
+        with command.make_context("edgexl", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            status = command.invoke(context)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.UsageError as error:
         error.show()
         return BadInput.exit_code
@@ -41,8 +47,9 @@ def exit_status(command: click.Command, arguments: Sequence[str] | None = None) 
         return 0
     except OSError as error:
         _silence_stdout()
+        kind = DeviceError if error.errno in _DISK_ERRORS else BadInput
         place = f"{error.filename}: " if error.filename else ""
-        return _say(f"{place}{error.strerror or error}; check the path and the space left there", BadInput.exit_code)
+        return _say(f"{place}{error.strerror or error}; check the path and the space left there", kind.exit_code)
 
 
 def _say(message: str, status: int) -> int:

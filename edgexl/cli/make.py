@@ -31,12 +31,15 @@ def compile_student(student: str, recipe: str, target: str, out: Path, as_json: 
         loaded = load_student(student)
         progress("load the student", 1, 1)
         report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress)
+    ledger = [row.as_json() for row in report.ledger]
+    gates = [gate.as_json() for gate in report.gates]
     if as_json:
-        print_json(report.as_dict())
+        sizes = {**report.sections, "total": report.bytes}
+        print_json({"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates})
         return
-    print_ledger(report.as_dict()["ledger"])
-    print_gates(report.as_dict()["gates"])
-    click.echo(f"{out}: {report.bytes['total']:,} bytes")
+    print_ledger(ledger)
+    print_gates(gates)
+    click.echo(f"\n{out}: {report.bytes:,} bytes, in {report.seconds:.0f} s")
 
 
 @click.command()

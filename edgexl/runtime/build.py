@@ -24,8 +24,8 @@ from edgexl.target import Target
 RUNTIME = Path(__file__).parent
 HEADER = RUNTIME / "include" / "edgexl.h"
 LIBRARY = "libedgexl.so"
-# Tool -> its sources, as in CMakeLists.txt. The tools hold the library, so that each is one file to copy.
-TOOLS = {"exl-run": ("exl_run.c", "json.c"), "exl-bench": ("exl_bench.c", "json.c")}
+# Tool -> its source, as in CMakeLists.txt. The tools hold the library, so that each is one file to copy.
+TOOLS = {"exl-run": "exl_run.c", "exl-bench": "exl_bench.c"}
 # As in CMakeLists.txt, but for -Werror: a newer compiler's new warning is no reason for a user to have no runtime.
 # Without -ffp-contract=off, compilers for ARM fuse multiply and add, and the index would give other scores than on x86.
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-O3", "-ffp-contract=off", "-fvisibility=hidden")
@@ -138,7 +138,7 @@ def _compile(toolchain: Toolchain, directory: Path, progress: Progress) -> None:
         objects = tuple(str(path) for path in sorted(Path(scratch).glob("*.o")))
         for step, name in enumerate(outputs, start=1):
             progress("compile", step, 1 + len(outputs))
-            tool = tuple(str(RUNTIME / "tools" / source) for source in TOOLS.get(name, ()))
+            tool = (str(RUNTIME / "tools" / TOOLS[name]),) if name in TOOLS else ()
             how = () if tool else ("-shared", f"-Wl,-soname,{LIBRARY}")
             output = ("-o", str(directory.resolve() / name))
             # -s: no symbol tables, which only a debugger on this machine would read

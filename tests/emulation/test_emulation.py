@@ -1,0 +1,71 @@
+"""The ARM build gives x86-64's answers: the same bundle, the aarch64 runtime and ONNX Runtime's aarch64 library, on
+emulated CPUs without and with dot products.
+
+It needs qemu-user, a compiler for aarch64 and Debian's cross libraries; where they are missing it is skipped with the
+reason, and fails instead when $EDGEXL_REQUIRE_EMULATION is set, as CI does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from edgexl.device.emulated import EmulatedDevice, why_not
+from edgexl.device.local import this_machine
+from edgexl.errors import EdgexlError
+from edgexl.runtime.build import architecture, build_runtime, find_toolchain
+from edgexl.runtime.engine import fetch_engine
+from edgexl.target import Target, load_target
+from tests.command_line import Tiny
+
+# the boards' CPUs: A53 and A72 without dot products, A76 with
+TARGETS = ("raspberry-pi-zero-2", "raspberry-pi-4", "raspberry-pi-5")
+QUERIES = 100
+
+
+def emulated(target: Target, directory: Path) -> EmulatedDevice:
+    """The target's emulator with a runtime built for it; skips or fails the test where that cannot be."""
+    assert target.emulator is not None
+    try:
+        if reason := why_not(target.emulator.cpu):
+            raise EdgexlError(reason)
+        find_toolchain(target)
+        fetch_engine(architecture(target), directory.parent)
+    except EdgexlError as error:
+        if os.environ.get("EDGEXL_REQUIRE_EMULATION"):
+            raise
+        pytest.skip(f"no emulation of {target.name}: {error}")
+    built = build_runtime(target, directory, with_engine=True)
+    return EmulatedDevice(target.emulator.cpu, built.directory, built.directory / "libonnxruntime.so")
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_same_answers_as_on_this_machine(name: str, tiny: Tiny, tmp_path: Path) -> None:
+    device = emulated(load_target(name), tmp_path / name)
+    asked = "".join(f"{text}\n" for text in tiny.texts(QUERIES))
+    there, here = (
+        [json.loads(line) for line in ran.stdout.splitlines()]
+        for ran in (
+            device.run("exl-run", [device.push(tiny.bundle), "-k", "5"], stdin=asked),
+            this_machine().run("exl-run", [str(tiny.bundle), "-k", "5"], stdin=asked),
+        )
+    )
+    assert len(there) == len(here) == QUERIES
+    for ours, theirs in zip(here, there, strict=True):
+        assert [label["id"] for label in theirs["labels"]] == [label["id"] for label in ours["labels"]]
+        differences = [
+            abs(a["probability"] - b["probability"]) for a, b in zip(ours["labels"], theirs["labels"], strict=True)
+        ]
+        assert max(differences) <= 1e-3
+
+
+def test_the_goldens_are_reproduced_and_the_kernel_is_neon(tiny: Tiny, tmp_path: Path) -> None:
+    device = emulated(load_target("raspberry-pi-5"), tmp_path / "pi")
+    tested = device.run("exl-run", [device.push(tiny.bundle), "--self-test"])
+    assert (tested.exit_code, json.loads(tested.stdout)["failed"]) == (0, 0), tested.stderr
+    timed = device.run("exl-bench", [device.push(tiny.bundle), "--runs", "2", "--warmup", "0"])
+    assert json.loads(timed.stdout)["kernel"] == "neon"
+    assert not device.facts().timed
