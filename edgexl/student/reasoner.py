@@ -71,20 +71,18 @@ class LabelText(nn.Module):
         self.first_word_id = config.first_word_id
         self.tokens = nn.Embedding(config.vocabulary, config.token_dims)
         self.match = nn.Linear(config.state_dims, config.token_dims)
-        self.met = nn.Linear(config.dims, config.token_dims)
+        self.met = nn.Linear(config.state_dims, config.token_dims)
         self.best_weight = nn.Parameter(torch.randn(config.token_dims) * 0.1)
         self.same_weight = nn.Parameter(torch.randn(config.token_dims) * 0.1)
         self.output = nn.Linear(config.token_dims, config.dims)
         nn.init.normal_(self.tokens.weight, std=1.0 / math.sqrt(config.token_dims))
 
-    def forward(
-        self, label_tokens: Tensor, token_states: Tensor, states: Tensor, input_ids: Tensor, attention_mask: Tensor
-    ) -> Tensor:
-        """label_tokens [B,N,S], token_states [B,T,h], states [B,T,dims], input_ids [B,T] -> [B,N,dims]."""
+    def forward(self, label_tokens: Tensor, token_states: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """label_tokens [B,N,S], token_states [B,T,h], input_ids and attention_mask [B,T] -> [B,N,dims]."""
         pieces = self.tokens(label_tokens)  # [B,N,S,e]
         flat = pieces.flatten(1, 2)  # [B,N*S,e]
         scores = torch.matmul(flat, self.match(token_states).transpose(1, 2)) + padding_bias(attention_mask)[:, 0]
-        attended = torch.matmul(scores.softmax(-1), self.met(states)).view_as(pieces)
+        attended = torch.matmul(scores.softmax(-1), self.met(token_states)).view_as(pieces)
         best = scores.amax(-1).view_as(label_tokens).clamp_min(MASKED)
         words = torch.where((attention_mask > 0) & (input_ids >= self.first_word_id), input_ids, -1)
         same = (label_tokens.unsqueeze(-1) == words[:, None, None, :]).any(-1).to(best.dtype)
@@ -135,7 +133,7 @@ class ListwiseReasoner(nn.Module):
         query = query_vector.unsqueeze(1)
         x = self.label(label_vectors * width) + self.agreement(label_vectors * query * width * width)
         x = x + self.query(query * width)
-        x = x + self.text(label_tokens, token_states, states, input_ids, attention_mask)
+        x = x + self.text(label_tokens, token_states, input_ids, attention_mask)
         own = screening_scores[..., :1] * SCORE_SCALE
         best = screening_scores.amax(-1, keepdim=True) * SCORE_SCALE
         relative = best - best.mean(1, keepdim=True)

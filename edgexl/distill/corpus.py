@@ -1,0 +1,123 @@
+"""The queries of a distillation, divided by hash: screening, reasoning, calibration, development, evaluation.
+
+The reasoner's queries are kept from the screener, because shortlists of queries that the screener was trained on look
+better than the device's ever will. Calibration and development queries are kept from both, and from them (as from
+the test split) goes whatever holds one of its own labels word for word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.data import Dataset, Query
+from edgexl.distill.recipe import SplitTable
+from edgexl.errors import BadInput
+from edgexl.student.labels import LabelSet
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All queries by their use, and the label set that their targets index."""
+
+    labels: LabelSet
+    screening: tuple[Query, ...]
+    reasoning: tuple[Query, ...]
+    calibration: tuple[Query, ...]
+    development: tuple[Query, ...]
+    evaluation: tuple[Query, ...]
+
+
+def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
+    """Divide a data set. Raises `BadInput` where it has too few queries for the split."""
+    labels = dataset.labels
+    ordered = sorted((query for query in dataset.queries("trn") if query.targets), key=_digest)
+    wanted = split.calibration + split.development
+    held: list[Query] = []
+    rest: list[Query] = []
+    for query in ordered:
+        if len(held) < wanted and not _names_its_label(query, labels):
+            held.append(query)
+        else:
+            rest.append(query)
+    cut = round(len(rest) * split.reasoning_share)
+    if len(held) < wanted or cut < 1 or cut >= len(rest):
+        raise BadInput(
+            f"The data set's {len(ordered)} training queries are too few for [split]; "
+            "lower calibration and development."
+        )
+    evaluation = tuple(islice((query for query in dataset.queries("tst") if query.targets), split.evaluation))
+    return Corpus(
+        labels=labels,
+        screening=tuple(rest[cut:]),
+        reasoning=tuple(rest[:cut]),
+        calibration=tuple(held[: split.calibration]),
+        development=tuple(held[split.calibration :]),
+        evaluation=evaluation,
+    )
+
+
+def _digest(query: Query) -> bytes:
+    # Salted, so that this division is independent of the one between training and test.
+    return hashlib.sha1(b"edgexl distill\0" + query.text.lower().encode()).digest()
+
+
+def _names_its_label(query: Query, labels: LabelSet) -> bool:
+    text = query.text.lower()
+    return any(labels.texts[target].lower() in text for target in query.targets)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The right labels of many queries, flat: those of query i are `labels[starts[i] : starts[i + 1]]`."""
+
+    labels: Ints
+    starts: Ints
+
+    @classmethod
+    def of(cls, queries: Sequence[Query]) -> Targets:
+        """Flatten the targets of `queries`."""
+        counts = np.array([len(query.targets) for query in queries], dtype=np.int64)
+        flat = [target for query in queries for target in query.targets]
+        return cls(np.array(flat, dtype=np.int64), np.concatenate([[0], np.cumsum(counts)]))
+
+    def draw(self, rows: Ints, rng: np.random.Generator) -> Ints:
+        """One right label for each query of `rows`, at random."""
+        counts = self.starts[rows + 1] - self.starts[rows]
+        return self.labels[self.starts[rows] + (rng.random(len(rows)) * counts).astype(np.int64)]
+
+    def mask(self, rows: Ints, candidates: Ints) -> npt.NDArray[np.bool_]:
+        """[len(rows), len(candidates)]: is the candidate label right for the query?"""
+        order = np.argsort(candidates, kind="stable")
+        ranked = candidates[order]
+        found = np.zeros((len(rows), len(candidates)), dtype=np.bool_)
+        for index, row in enumerate(rows):
+            own = self.labels[self.starts[row] : self.starts[row + 1]]
+            for left, right in zip(
+                np.searchsorted(ranked, own, "left"), np.searchsorted(ranked, own, "right"), strict=True
+            ):
+                found[index, order[left:right]] = True
+        return found
+
+
+def epoch_batches(lengths: Ints, batch: int, seed: int, epoch: int) -> list[Ints]:
+    """Full batches of row numbers for one epoch, of like length each: a pure function of its arguments.
+
+    Rows are shuffled, then sorted by length within pools of 16 batches, which takes most of the padding away and
+    leaves most of the chance in. The rows that fill no batch are left out of this epoch.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    order = rng.permutation(len(lengths))
+    batches: list[Ints] = []
+    for start in range(0, len(order), 16 * batch):
+        pool = order[start : start + 16 * batch]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches.extend(pool[at : at + batch] for at in range(0, len(pool) - batch + 1, batch))
+    return [batches[index] for index in rng.permutation(len(batches))]

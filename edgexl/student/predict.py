@@ -1,0 +1,154 @@
+"""Prediction by the float student in PyTorch: exact search over float label vectors, then the reasoner.
+
+It is what a compiled bundle is compared with, in accuracy (`rank`, in batches) and in time (`predict`, one text).
+The stages are the runtime's; only the index is missing: every label is scored with its full vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgexl.student.encode import encode_vectors
+from edgexl.student.student import Student
+from edgexl.student.text import Ids, encode_texts, label_tokens, pad
+
+# Queries scored at once: 64 x 150,000 scores are 38 MB.
+SEARCH_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of texts after the screener: ids and mask [B,T], query vectors [B,d], token states [B,T,h]."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    query_vector: Tensor
+    token_states: Tensor
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A batch of shortlists: labels [B,N] best first, screening scores [B,N,2] (own text, aliases)."""
+
+    labels: Tensor
+    scores: Tensor
+
+
+class StudentPredictor:
+    """The float student, ready to answer: its labels' vectors and tokens are computed once.
+
+    `label_vectors` [rows,d] saves encoding the labels (texts first, then aliases in order) where they are at hand.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        label_vectors: Tensor | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.student = student
+        labels = student.labels
+        self.alias_labels = [index for index, aliases in enumerate(labels.aliases) for _ in aliases]
+        if label_vectors is None:
+            texts = [*labels.texts, *(alias for aliases in labels.aliases for alias in aliases)]
+            label_vectors = encode_vectors(
+                student.screener, student.tokenizer, texts, student.shapes.max_tokens, progress=progress
+            )
+        self.row_vectors = label_vectors
+        # transposed once: a product with a transposed view is slow for a single query
+        self.columns = np.ascontiguousarray(label_vectors.numpy().T)
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """[labels,S] word pieces of the label texts."""
+        return torch.from_numpy(
+            label_tokens(self.student.tokenizer, self.student.labels.texts, self.student.shapes.label_tokens)
+        )
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Run the screener on a batch of texts."""
+        rows = encode_texts(self.student.tokenizer, texts, self.student.shapes.max_tokens)
+        ids, mask = (torch.from_numpy(part) for part in pad(rows))
+        vector, states = self.student.screener(ids, mask)
+        return Encoded(ids, mask, vector, states)
+
+    @torch.inference_mode()
+    def screen(self, query_vectors: Tensor, depth: int) -> Screened:
+        """The `depth` best labels for each query vector [B,d]; ties go to the lower label."""
+        scores = torch.from_numpy(query_vectors.numpy() @ self.columns)
+        count = len(self.student.labels)
+        own, aliases = scores[:, :count], scores[:, count:]
+        other = own
+        if self.alias_labels:
+            where = torch.tensor(self.alias_labels).expand_as(aliases)
+            # labels without aliases keep their own score in both columns
+            other = own.scatter_reduce(1, where, aliases, "amax", include_self=False)
+        best = torch.maximum(own, other)
+        depth = min(depth, count)
+        labels = best.topk(depth, dim=1).indices.sort(1).values
+        order = best.gather(1, labels).argsort(dim=1, descending=True, stable=True)
+        labels = labels.gather(1, order)
+        return Screened(labels, torch.stack([own.gather(1, labels), other.gather(1, labels)], dim=-1))
+
+    @torch.inference_mode()
+    def reason(self, encoded: Encoded, screened: Screened) -> Tensor:
+        """Logits [B,N] of the shortlists."""
+        supply = {
+            "input_ids": encoded.input_ids,
+            "attention_mask": encoded.attention_mask,
+            "token_states": encoded.token_states,
+            "query_vector": encoded.query_vector,
+            "label_vectors": self.row_vectors[screened.labels],
+            "screening_scores": screened.scores,
+            "label_tokens": self.tokens[screened.labels],
+        }
+        names: tuple[str, ...] = self.student.reasoner.input_names  # type: ignore[assignment]
+        logits: Tensor = self.student.reasoner(**{name: supply[name] for name in names})
+        return logits
+
+    def predict(self, text: str, k: int = 5) -> list[tuple[int, float]]:
+        """The `k` best labels for one text, with their logits."""
+        encoded = self.encode([text])
+        screened = self.screen(encoded.query_vector, self.student.shapes.shortlist)
+        logits = self.reason(encoded, screened)[0]
+        order = logits.argsort(descending=True, stable=True)[:k]
+        return list(zip(screened.labels[0][order].tolist(), logits[order].tolist(), strict=True))
+
+    def rank(
+        self, texts: Sequence[str], depth: int | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> Ids:
+        """Labels [len(texts), depth], best first: the shortlist in the reasoner's order, then the rest of screening's.
+
+        `depth` is the shortlist's length unless told.
+        """
+        return self.rank_by_stage(texts, depth, progress)[1]
+
+    def rank_by_stage(
+        self, texts: Sequence[str], depth: int | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Ids, Ids]:
+        """(screening's ranking, the reasoner's ranking), each as `rank` gives them."""
+        shortlist = min(self.student.shapes.shortlist, len(self.student.labels))
+        depth = min(depth or shortlist, len(self.student.labels))
+        by_screener = np.empty((len(texts), depth), dtype=np.int64)
+        by_reasoner = np.empty_like(by_screener)
+        # like lengths together, for padding's sake
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(order), SEARCH_BATCH):
+            batch = order[start : start + SEARCH_BATCH]
+            encoded = self.encode([texts[index] for index in batch])
+            screened = self.screen(encoded.query_vector, max(depth, shortlist))
+            short = Screened(screened.labels[:, :shortlist], screened.scores[:, :shortlist])
+            best = self.reason(encoded, short).argsort(dim=1, descending=True, stable=True)
+            reasoned = torch.cat([short.labels.gather(1, best), screened.labels[:, shortlist:]], dim=1)
+            by_screener[batch] = screened.labels[:, :depth].numpy()
+            by_reasoner[batch] = reasoned[:, :depth].numpy()
+            if progress:
+                progress(start + len(batch), len(order))
+        return by_screener, by_reasoner
