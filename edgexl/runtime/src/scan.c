@@ -3,12 +3,13 @@
  * Selection. Rows come in ascending order. A row that reaches `minimum` is pushed into a candidate buffer; when the
  * buffer is full it is cut down to the best `keep`, and minimum rises to one above the worst of these: a later row
  * with an equal score has a higher row number and would lose the tie. The cut counts scores instead of comparing
- * rows and keeps the rows' order, so it is linear whatever the scores are, and exact on ties. */
+ * rows and keeps the rows' order, so it is linear whatever the scores are, and exact on ties. Over many rows, a sample
+ * gives a first minimum; where it was too high, the scan begins again without one. */
 #include "scan.h"
 
 #include <string.h>
 
-enum { LARGEST_ENTRY = 127, SCORE_HALVES = 256 };
+enum { LARGEST_ENTRY = 127, SCORE_HALVES = 256, SAMPLE_STEP = 32 };
 
 static exl__scan_kernel *kernel_for(exl__isa isa) {
     switch (isa) {
@@ -205,24 +206,57 @@ size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep)
     return scratch_layout(NULL, keep < rows ? keep : rows, NULL);
 }
 
+typedef struct scan_job {
+    exl__scan_kernel *score_block;
+    const uint8_t *codes, *tables;
+    uint32_t rows, code_bytes;
+    uint16_t *block_scores;
+} scan_job;
+
+/* Pushes the rows of every step-th block. */
+static void scan_blocks(const scan_job *job, uint32_t step, selection *chosen) {
+    uint64_t above[EXL__SCAN_BLOCK / 64];
+    for (uint32_t first = 0; first < job->rows; first += step * EXL__SCAN_BLOCK) {
+        job->score_block(job->codes + (size_t)first * job->code_bytes, job->code_bytes, job->tables, chosen->minimum,
+                         job->block_scores, above);
+        uint32_t here = job->rows - first;
+        if (here < EXL__SCAN_BLOCK) /* the last block's padding is no candidate */
+            for (uint32_t word = here / 64; word < EXL__SCAN_BLOCK / 64; word++)
+                above[word] &= word == here / 64 ? ((uint64_t)1 << here % 64) - 1 : 0;
+        selection_push(chosen, first, job->block_scores, above);
+    }
+}
+
+/* A minimum that about twice `keep` rows reach, judged by every 32nd block: far fewer rows are pushed and cut than when
+ * the minimum has to rise from 0. Four standard deviations above the share that the sample should hold. */
+static uint16_t sampled_minimum(const scan_job *job, selection *chosen) {
+    uint32_t keep = chosen->keep, share = keep / SAMPLE_STEP, deviations = 4;
+    while (deviations * deviations < 16 * share)
+        deviations++;
+    chosen->keep = share + deviations;
+    scan_blocks(job, SAMPLE_STEP, chosen);
+    selection_cut(chosen);
+    uint16_t minimum = chosen->count == share + deviations ? (uint16_t)(chosen->minimum - 1) : 0;
+    chosen->keep = keep;
+    chosen->count = 0;
+    return minimum;
+}
+
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
                    uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
-    exl__scan_kernel *score_block = kernel_for(isa);
-    uint32_t code_bytes = subspaces / 2, blocks = rows / EXL__SCAN_BLOCK + (rows % EXL__SCAN_BLOCK != 0);
-    uint64_t above[EXL__SCAN_BLOCK / 64];
     scan_scratch s;
     if (keep == 0)
         return 0;
     scratch_layout(scratch, keep < rows ? keep : rows, &s);
+    scan_job job = {kernel_for(isa), codes, tables, rows, subspaces / 2, s.block_scores};
 
-    for (uint32_t block = 0; block < blocks; block++) {
-        score_block(codes + (size_t)block * code_bytes * EXL__SCAN_BLOCK, code_bytes, tables, s.chosen.minimum,
-                    s.block_scores, above);
-        uint32_t here = rows - block * EXL__SCAN_BLOCK;
-        if (here < EXL__SCAN_BLOCK) /* the last block's padding is no candidate */
-            for (uint32_t word = here / 64; word < EXL__SCAN_BLOCK / 64; word++)
-                above[word] &= word == here / 64 ? ((uint64_t)1 << here % 64) - 1 : 0;
-        selection_push(&s.chosen, block * EXL__SCAN_BLOCK, s.block_scores, above);
+    if (rows / EXL__SCAN_BLOCK >= 2 * SAMPLE_STEP)
+        s.chosen.minimum = sampled_minimum(&job, &s.chosen);
+    scan_blocks(&job, 1, &s.chosen);
+    if (s.chosen.count < s.chosen.keep) { /* the sample promised too much: the best rows lay in its blocks */
+        s.chosen.minimum = 0;
+        s.chosen.count = 0;
+        scan_blocks(&job, 1, &s.chosen);
     }
     selection_cut(&s.chosen);
     sort_by_byte(&s.chosen, 0, s.chosen.rows, s.chosen.scores, s.sorted_rows, s.sorted_scores);

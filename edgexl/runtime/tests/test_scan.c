@@ -39,9 +39,12 @@ static void naive(const uint8_t *codes, uint32_t rows, uint32_t subspaces, const
     qsort(all, rows, sizeof *all, better);
 }
 
-/* largest: of the table entries; 0 makes every row tie, 127 is the format's limit. rising: later rows score higher,
- * so that the candidate buffer is cut again and again. */
-static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t largest, int rising) {
+/* Where the good rows lie: anywhere; ever better towards the end, so that the candidates are cut again and again; in
+ * the blocks that the scan takes as its sample, so that it has to begin again. */
+enum { ANYWHERE, RISING, IN_THE_SAMPLE, ORDERS };
+
+/* largest: of the table entries; 0 makes every row tie, 127 is the format's limit. */
+static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t largest, int order) {
     size_t code_bytes = (size_t)((rows + 255) / 256) * subspaces / 2 * 256;
     uint32_t expected = keep < rows ? keep : rows;
     uint8_t *codes = malloc(code_bytes), *tables = malloc(subspaces * 16);
@@ -54,11 +57,17 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
     for (size_t i = 0; i < code_bytes; i++)
         codes[i] = (uint8_t)draw(256);
     for (uint32_t i = 0; i < subspaces * 16; i++)
-        tables[i] = (uint8_t)(rising ? largest * (i % 16) / 15 : draw(largest + 1));
-    if (rising)
-        for (uint32_t r = 0; r < rows; r++)
-            for (uint32_t b = 0; b < subspaces / 2; b++)
-                codes[((size_t)(r / 256) * (subspaces / 2) + b) * 256 + r % 256] = (uint8_t)((uint64_t)r * 255 / rows);
+        tables[i] = (uint8_t)(order == ANYWHERE ? draw(largest + 1) : largest * (i % 16) / 15);
+    for (uint32_t r = 0; r < rows && order != ANYWHERE; r++)
+        for (uint32_t b = 0; b < subspaces / 2; b++) {
+            uint8_t *code = &codes[((size_t)(r / 256) * (subspaces / 2) + b) * 256 + r % 256];
+            if (order == RISING)
+                *code = (uint8_t)((uint64_t)r * 255 / rows);
+            else if (r / 256 % 32 == 0)
+                *code |= 0xf8;
+            else
+                *code &= 0x7f;
+        }
     naive(codes, rows, subspaces, tables, all);
     for (exl__isa isa = EXL__SCALAR; isa <= EXL__NEON; isa++) {
         if (!exl__isa_available(isa))
@@ -69,8 +78,8 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
         for (uint32_t i = 0; same && i < count; i++)
             same = out_rows[i] == all[i].row && out_scores[i] == all[i].score;
         if (!same) {
-            printf("scan, %s: rows %u, subspaces %u, keep %u, largest %u, rising %d: not the sorted rows\n",
-                   exl__isa_name(isa), rows, subspaces, keep, largest, rising);
+            printf("scan, %s: rows %u, subspaces %u, keep %u, largest %u, order %d: not the sorted rows\n",
+                   exl__isa_name(isa), rows, subspaces, keep, largest, order);
             failures++;
         }
     }
@@ -84,8 +93,8 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
 }
 
 int main(void) {
-    static const uint32_t rows[] = {1, 31, 32, 33, 63, 64, 65, 255, 256, 257, 511, 1000, 6000};
-    static const uint32_t subspaces[] = {2, 6, 64, 256};
+    static const uint32_t rows[] = {1, 31, 32, 33, 63, 64, 65, 255, 256, 257, 511, 1000, 20000};
+    static const uint32_t subspaces[] = {2, 6, 64};
     static const uint32_t keeps[] = {1, 2, 31, 256, 700, 7000};
     static const uint32_t largest[] = {0, 1, 127};
     int failures = 0, checks = 0;
@@ -93,8 +102,9 @@ int main(void) {
         for (size_t m = 0; m < sizeof subspaces / sizeof *subspaces; m++)
             for (size_t k = 0; k < sizeof keeps / sizeof *keeps; k++)
                 for (size_t l = 0; l < sizeof largest / sizeof *largest; l++)
-                    for (int rising = 0; rising < 2; rising++, checks++)
-                        failures += check(rows[r], subspaces[m], keeps[k], largest[l], rising);
+                    for (int order = 0; order < ORDERS; order++, checks++)
+                        failures += check(rows[r], subspaces[m], keeps[k], largest[l], order);
+    failures += check(1000, 256, 31, 127, ANYWHERE) + check(1000, 256, 31, 127, RISING); /* the largest sums */
     printf("scan: %d shapes, kernels:", checks);
     for (exl__isa isa = EXL__SCALAR; isa <= EXL__NEON; isa++)
         if (exl__isa_available(isa))
