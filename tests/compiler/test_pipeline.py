@@ -1,0 +1,193 @@
+"""A whole compile: what comes out, that it is the same twice, and that nothing is left of one that fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.read import read_bundle
+from edgexl.bundle.strings import unpack_strings
+from edgexl.compiler import CompileReport, compile
+from edgexl.compiler.reference import ReferencePipeline
+from edgexl.errors import BadInput, GateFailed
+from edgexl.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe, ShortlistRecipe
+from edgexl.student.student import Student
+from tests.compiler.conftest import TINY_RECIPE
+from tests.tiny import tiny_labels, tiny_student
+
+PASSES = ["export", "quantize", "encode", "build_index", "calibrate", "pack"]
+
+
+def test_the_bundle_holds_the_student(compiled: CompileReport, student: Student) -> None:
+    bundle = read_bundle(compiled.path)
+    assert bundle.file_bytes == compiled.bytes == compiled.path.stat().st_size
+    assert unpack_strings(bundle.section(Kind.LABEL_TEXTS)) == list(student.labels.texts)
+    assert unpack_strings(bundle.section(Kind.LABEL_IDS)) == list(student.labels.ids)
+    assert bundle.parameters.label_set_sha256.hex() == student.labels.sha256()
+    assert bundle.manifest["provenance"] == {"note": "random weights"}
+    assert bundle.manifest["target"]["isa"] != "host"
+
+
+def test_every_pass_has_its_row_and_the_last_is_the_file(compiled: CompileReport) -> None:
+    assert [row.name for row in compiled.ledger] == PASSES
+    assert compiled.ledger[-1].bytes == compiled.bytes
+    assert all(row.accuracy.p_at_1 is not None for row in compiled.ledger)
+    manifest = read_bundle(compiled.path).manifest
+    assert [row["pass"] for row in manifest["ledger"]] == PASSES
+    assert [row["P@1"] for row in manifest["ledger"]] == [row.accuracy.p_at_1 for row in compiled.ledger]
+    assert {row["seconds"] for row in manifest["ledger"]} == {None}
+    assert manifest["ledger"][-1]["bytes"] == compiled.bytes
+    assert [gate["name"] for gate in manifest["gates"]] == [verdict.name for verdict in compiled.gates]
+
+
+def test_the_last_row_is_what_the_bundle_reaches(compiled: CompileReport, student: Student) -> None:
+    pipeline = ReferencePipeline.from_bundle(compiled.path, student.tokenizer)
+    first = [pipeline.predict(query.text, 1)[0][0] for query in student.evaluation]
+    hits = [label in query.targets for label, query in zip(first, student.evaluation, strict=True)]
+    assert 100 * np.mean(hits) == pytest.approx(compiled.ledger[-1].accuracy.p_at_1)
+    assert np.mean(hits) > 0.7
+
+
+def test_two_compiles_are_the_same_bytes(compiled: CompileReport, tmp_path: Path) -> None:
+    again = compile(tiny_student(), TINY_RECIPE, "host", tmp_path / "again.exl")
+    assert again.path.read_bytes() == compiled.path.read_bytes()
+
+
+def test_vectors_are_remembered(compiled: CompileReport, student: Student, own_cache: Path, tmp_path: Path) -> None:
+    known = sorted((own_cache / "edgexl" / "vectors").glob("*.npy"))
+    recipe = dataclasses.replace(TINY_RECIPE, index=IndexRecipe(code_bytes=4, coarse="sign", overfetch=64))
+    compile(student, recipe, "host", tmp_path / "other.exl")
+    assert sorted((own_cache / "edgexl" / "vectors").glob("*.npy")) == known
+    assert known
+
+
+@pytest.mark.parametrize("coarse_rotation", [("pq", "random"), ("sign", "pca")])
+@pytest.mark.parametrize("labels_from", ["float", "quantized"])
+def test_other_indexes(student: Student, tmp_path: Path, coarse_rotation: tuple[str, str], labels_from: str) -> None:
+    coarse, rotation = coarse_rotation
+    index = IndexRecipe(
+        rotation=rotation,
+        coarse=coarse,
+        code_bytes=4,
+        overfetch=64,
+        fine_bits=8,
+        labels_from=labels_from,  # type: ignore[arg-type]
+    )
+    report = compile(student, dataclasses.replace(TINY_RECIPE, index=index), "x86-64-v3", tmp_path / "out.exl")
+    before, after = report.ledger[0].accuracy.p_at_1, report.ledger[-1].accuracy.p_at_1
+    assert before is not None
+    assert after is not None
+    assert after > 0.95 * before
+
+
+def test_aliases_are_rows_that_answer(tmp_path: Path) -> None:
+    student = tiny_student(tiny_labels(120, aliases=True))
+    report = compile(student, TINY_RECIPE, "host", tmp_path / "aliases.exl")
+    bundle = read_bundle(report.path)
+    assert bundle.parameters.rows > bundle.parameters.labels
+    pipeline = ReferencePipeline.from_bundle(bundle, student.tokenizer)
+    for label, aliases in enumerate(student.labels.aliases[:60]):
+        if aliases:
+            answer = pipeline.answer(aliases[0])
+            place = int(np.flatnonzero(answer.labels == label)[0])
+            own, alias = answer.scores[place]
+            assert alias > 0.9 > own  # found by its alias, which is the query itself
+    plain = dataclasses.replace(TINY_RECIPE, index=dataclasses.replace(TINY_RECIPE.index, aliases=False))
+    without = read_bundle(compile(student, plain, "host", tmp_path / "plain.exl").path)
+    assert without.parameters.rows == without.parameters.labels
+
+
+def test_a_failed_gate_blames_a_stage_and_writes_nothing(student: Student, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(
+        TINY_RECIPE, index=IndexRecipe(code_bytes=1, overfetch=16, fine_dims=2), gates=GateRecipe(r_at_100_kept=99)
+    )
+    with pytest.raises(GateFailed, match=r"r_at_100_kept failed: .* The stage to blame is build_index"):
+        compile(student, recipe, "host", tmp_path / "out.exl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_over_the_limit_is_not_written(student: Student, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(TINY_RECIPE, gates=GateRecipe(max_bundle_bytes=100_000))
+    with pytest.raises(GateFailed, match=r"max_bundle_bytes failed: .* blame is (quantize|build_index|pack)"):
+        compile(student, recipe, "host", tmp_path / "out.exl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_compile_leaves_the_old_bundle(student: Student, tmp_path: Path) -> None:
+    out = tmp_path / "out.exl"
+    out.write_bytes(b"the old one")
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "calibrate" and done > 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compile(student, TINY_RECIPE, "host", out, interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.exl"]
+    assert out.read_bytes() == b"the old one"
+
+
+def test_progress_is_told_of_every_stage(student: Student, tmp_path: Path) -> None:
+    told: dict[str, tuple[int, int]] = {}
+    compile(student, TINY_RECIPE, "host", tmp_path / "out.exl", lambda stage, *share: told.update({stage: share}))
+    assert set(PASSES) <= set(told)
+    assert told["calibrate"] == (len(student.calibration), len(student.calibration))
+    assert told["measure build_index"] == (len(student.evaluation), len(student.evaluation))
+
+
+def test_a_student_without_queries(student: Student, tmp_path: Path) -> None:
+    bare = dataclasses.replace(student, calibration=(), evaluation=())
+    with pytest.raises(BadInput, match="no calibration queries"):
+        compile(bare, TINY_RECIPE, "host", tmp_path / "out.exl")
+    with pytest.raises(BadInput, match="no evaluation queries"):
+        compile(bare, dataclasses.replace(TINY_RECIPE, gates=GateRecipe(p_at_1_kept=50)), "host", tmp_path / "out.exl")
+    recipe = dataclasses.replace(TINY_RECIPE, calibrate=CalibrateRecipe(method="none"))
+    report = compile(bare, recipe, "host", tmp_path / "out.exl")
+    assert report.ledger[-1].accuracy.p_at_1 is None
+    pipeline = ReferencePipeline.from_bundle(report.path, bare.tokenizer)
+    shares = [share for _, share in pipeline.predict(bare.labels.texts[0], 16)]
+    assert sum(shares) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8-token", "int8-weights", "int4-weights"])
+def test_every_scheme_compiles(student: Student, tmp_path: Path, scheme: str) -> None:
+    graph = GraphRecipe(scheme=scheme, embeddings="fp32" if scheme == "fp32" else "int8")  # type: ignore[arg-type]
+    recipe = dataclasses.replace(TINY_RECIPE, screener=graph, reasoner=graph, calibrate=CalibrateRecipe("platt"))
+    report = compile(student, recipe, "host", tmp_path / "out.exl")
+    before, after = report.ledger[0].accuracy.p_at_1, report.ledger[1].accuracy.p_at_1
+    assert before is not None
+    assert after is not None
+    assert after >= before - (0 if scheme == "fp32" else 8 if scheme == "int4-weights" else 3)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        (Recipe("x", index=IndexRecipe(code_bytes=7)), "code_bytes"),
+        (Recipe("x", index=IndexRecipe(code_bytes=8, fine_dims=64)), "fine_dims = 64 is more than"),
+        (Recipe("x", screener=GraphRecipe(keep_fp32=("nowhere",))), "keep_fp32 = 'nowhere'"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_student(
+    student: Student, tmp_path: Path, recipe: Recipe, sentence: str
+) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        compile(student, recipe, "host", tmp_path / "out.exl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_none(student: Student, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="directory that exists"):
+        compile(student, TINY_RECIPE, "host", tmp_path / "missing" / "out.exl")
+
+
+def test_a_shortlist_longer_than_the_label_set(tmp_path: Path) -> None:
+    student = tiny_student(tiny_labels(9))
+    recipe = dataclasses.replace(TINY_RECIPE, shortlist=ShortlistRecipe(n=64))
+    bundle = read_bundle(compile(student, recipe, "host", tmp_path / "out.exl").path)
+    assert bundle.parameters.shortlist == 9
+    assert ReferencePipeline.from_bundle(bundle, student.tokenizer).predict(student.labels.texts[3], 9)

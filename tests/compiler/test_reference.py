@@ -1,0 +1,47 @@
+"""The reference pipeline's own parts against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgexl.bundle.read import read_bundle
+from edgexl.compiler import CompileReport
+from edgexl.compiler.reference import ExactSearch, ReferencePipeline
+from edgexl.student.student import Student
+
+
+def test_exact_search_is_brute_force_with_ties_to_the_lower_label() -> None:
+    draw = np.random.default_rng(0)
+    vectors = draw.integers(-2, 3, (60, 4)).astype(np.float32)  # many ties
+    alias_labels = tuple((int(a), int(a) + 1) for a in draw.integers(0, 49, 10))
+    search = ExactSearch(vectors, 50, alias_labels, 20)
+    for query in draw.integers(-2, 3, (20, 4)).astype(np.float32):
+        own = (vectors[:50] @ query).tolist()
+        alias = list(own)
+        for label in range(50):
+            of = [float(vectors[50 + row] @ query) for row, labels in enumerate(alias_labels) if label in labels]
+            alias[label] = max(of) if of else own[label]
+        wanted = sorted(range(50), key=lambda label: (-max(own[label], alias[label]), label))[:20]
+        found = search.search(query)
+        assert found.labels.tolist() == wanted
+        np.testing.assert_array_equal(found.scores, np.array([[own[i], alias[i]] for i in wanted], np.float32))
+
+
+def test_threads_do_not_change_answers(compiled: CompileReport, student: Student) -> None:
+    pipeline = ReferencePipeline.from_bundle(compiled.path, student.tokenizer)
+    texts = [query.text for query in student.evaluation[:40]]
+    for one, many in zip(pipeline.answers(texts), pipeline.answers(texts, threads=4), strict=True):
+        np.testing.assert_array_equal(one.ranked, many.ranked)
+        np.testing.assert_array_equal(one.logits, many.logits)
+        assert one.logits[one.order].tolist() == sorted(one.logits.tolist(), reverse=True)
+
+
+def test_goldens_are_the_pipelines_answers(compiled: CompileReport, student: Student) -> None:
+    pipeline = ReferencePipeline.from_bundle(compiled.path, student.tokenizer)
+    goldens = read_bundle(compiled.path).goldens
+    assert len(goldens.items) == 32
+    for golden in goldens.items:
+        assert pipeline.answer(golden.text).tokens == golden.tokens
+        found = pipeline.predict(golden.text, goldens.k)
+        assert [label for label, _ in found] == list(golden.labels)
+        np.testing.assert_allclose([share for _, share in found], golden.probabilities, atol=1e-6)
