@@ -1,0 +1,284 @@
+/* test_hostile.c: damaged and malicious files. Whatever the bytes, the answer is a status; the sanitizers watch the
+ * rest.
+ *
+ *     test_hostile BUNDLE SCRATCH        with $EDGEXL_ORT_LIBRARY set; SCRATCH is a file that may be overwritten
+ *
+ * "Sealed" damage has its hashes put right afterwards: it gets past them to the code that reads the section.
+ */
+#include "../src/sha256.h"
+#include "testing.h"
+
+enum { ENTRY_BYTES = 64, HEADER_BYTES = 64 };
+
+static const char *scratch;
+static file_bytes sound;
+static uint8_t *damaged; /* [sound.length + 64] */
+
+static uint32_t state = 1;
+
+static uint32_t draw(uint32_t below) {
+    state = state * 1664525u + 1013904223u;
+    return (uint32_t)(((uint64_t)(state >> 8) * below) >> 24);
+}
+
+static uint64_t get64(const uint8_t *at) {
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static uint32_t get32(const uint8_t *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static void put(uint8_t *at, uint64_t value, size_t bytes) { memcpy(at, &value, bytes); }
+
+static void hash(const uint8_t *bytes, size_t length, uint8_t digest[32]) {
+    exl__sha256 state_of;
+
+    exl__sha256_init(&state_of);
+    exl__sha256_update(&state_of, bytes, length);
+    exl__sha256_final(&state_of, digest);
+}
+
+static uint8_t *entry_of(uint8_t *file, uint32_t kind) {
+    for (uint32_t i = 0; i < get32(file + 12); i++)
+        if (get32(file + HEADER_BYTES + i * ENTRY_BYTES) == kind)
+            return file + HEADER_BYTES + i * ENTRY_BYTES;
+    return NULL;
+}
+
+static void seal_table(uint8_t *file) { hash(file + HEADER_BYTES, get32(file + 12) * ENTRY_BYTES, file + 32); }
+
+static void seal(uint8_t *file, uint32_t kind) {
+    uint8_t *entry = entry_of(file, kind);
+
+    hash(file + get64(entry + 8), (size_t)get64(entry + 16), entry + 24);
+    seal_table(file);
+}
+
+static void restore(void) { memcpy(damaged, sound.bytes, sound.length); }
+
+/* Opens what was damaged; with an engine also asks it everything that there is to ask. */
+static exl_status try_it(size_t length, uint32_t flags) {
+    exl_open_options options = {.struct_size = sizeof options, .flags = flags};
+    exl_explanation way = {.struct_size = sizeof way};
+    exl_self_test_report report = {.struct_size = sizeof report};
+    exl_bundle *bundle = NULL;
+    exl_session *session = NULL;
+    const exl_result *result = NULL;
+    exl_status status;
+    char buffer[256];
+    int32_t ids[8192];
+    uint32_t label;
+    size_t bytes;
+
+    write_file(scratch, damaged, length);
+    status = exl_bundle_open(scratch, &options, &bundle);
+    CHECK((status == EXL_OK) == (bundle != NULL));
+    if (status != EXL_OK)
+        return status;
+    for (uint32_t i = 0; i < 40; i++) {
+        (void)exl_label(bundle, i * 7, EXL_LABEL_ID, buffer, sizeof buffer, &bytes);
+        (void)exl_label(bundle, i * 7, EXL_LABEL_TEXT, buffer, sizeof buffer, &bytes);
+    }
+    (void)exl_label_find(bundle, "L0299", 5, &label);
+    (void)exl_tokenize(bundle,
+                       "R\xc3\xa9"
+                       "d rivers\xe2\x80\x94old",
+                       16, ids, 8192, &bytes);
+    if (exl_session_open(bundle, &session) == EXL_OK) {
+        status = exl_predict(session, "red river, storms", 17, NULL, &result);
+        (void)exl_explain(session, "old king", 8, 5, &way);
+        (void)exl_self_test(session, &report);
+    }
+    exl_session_close(session);
+    exl_bundle_close(bundle);
+    return status;
+}
+
+static exl_status try_damaged(uint32_t flags) { return try_it(sound.length, flags); }
+
+/* ---- the file as a whole -------------------------------------------------------------------------------------- */
+
+static void test_cut(void) {
+    restore();
+    CHECK_STATUS(try_it(0, 0), EXL_NOT_A_BUNDLE);
+    CHECK_STATUS(try_it(4, 0), EXL_NOT_A_BUNDLE);
+    for (size_t length = 8; length < sound.length; length += length < 2000 ? 1 + draw(40) : 1 + draw(9000))
+        CHECK_STATUS(try_it(length, EXL_OPEN_NO_ENGINE), EXL_BUNDLE_TRUNCATED);
+    CHECK_STATUS(try_it(sound.length - 1, EXL_OPEN_NO_ENGINE), EXL_BUNDLE_TRUNCATED);
+    damaged[sound.length] = 0;
+    CHECK_STATUS(try_it(sound.length + 1, EXL_OPEN_NO_ENGINE), EXL_BUNDLE_TRUNCATED);
+    for (size_t length = 64; length < sound.length; length += 1 + draw(9000)) { /* the header agrees to the cut */
+        restore();
+        put(damaged + 16, length, 8);
+        CHECK(try_it(length, EXL_OPEN_NO_ENGINE) / 100 == 3);
+    }
+    restore();
+    put(damaged + 16, sound.length + 1, 8); /* hidden bytes behind the last section */
+    CHECK_STATUS(try_it(sound.length + 1, EXL_OPEN_NO_ENGINE), EXL_BUNDLE_MALFORMED);
+}
+
+static void test_header(void) {
+    for (size_t at = 0; at < HEADER_BYTES; at++) {
+        restore();
+        damaged[at] ^= (uint8_t)(1u << draw(8));
+        if (at == 10 || at == 11) /* a newer minor version may be read */
+            CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_OK);
+        else
+            CHECK(try_damaged(EXL_OPEN_NO_ENGINE) / 100 == 3);
+    }
+    restore();
+    put(damaged + 8, 2, 2);
+    CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_VERSION_TOO_NEW);
+    restore();
+    damaged[0] = 'P';
+    CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_NOT_A_BUNDLE);
+}
+
+static void test_table(void) {
+    static const uint64_t bad[] = {0, 1, 63, 16383, 16384, UINT32_MAX, UINT64_MAX, UINT64_MAX - 16383, 1ull << 63};
+    uint32_t sections = get32(sound.bytes + 12);
+
+    for (uint32_t s = 0; s < sections; s++) {
+        size_t entry = HEADER_BYTES + s * ENTRY_BYTES;
+
+        restore(); /* any flip shows in the table's hash */
+        damaged[entry + draw(ENTRY_BYTES)] ^= 1;
+        CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_BUNDLE_CORRUPT);
+        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++)
+            for (size_t field = 8; field <= 16; field += 8) { /* offset, length */
+                restore();
+                if (get64(damaged + entry + field) == bad[b])
+                    continue;
+                put(damaged + entry + field, bad[b], 8);
+                seal_table(damaged);
+                CHECK(try_damaged(EXL_OPEN_NO_ENGINE | EXL_OPEN_VERIFY) / 100 == 3);
+            }
+        restore(); /* the same section twice */
+        put(damaged + entry, s > 0 ? get32(damaged + entry - ENTRY_BYTES) : 0, 4);
+        seal_table(damaged);
+        CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_BUNDLE_MALFORMED);
+        restore();
+        put(damaged + entry, 77 + s, 4); /* a kind that is not known */
+        seal_table(damaged);
+        CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_BUNDLE_MALFORMED);
+        if (get64(sound.bytes + entry + 8) % 16384 == 0 && sound.bytes[get64(sound.bytes + entry + 8) - 1] == 0) {
+            restore(); /* something hidden between two sections */
+            damaged[get64(damaged + entry + 8) - 1] = 1;
+            CHECK(try_damaged(EXL_OPEN_NO_ENGINE | EXL_OPEN_VERIFY) / 100 == 3);
+        }
+    }
+}
+
+/* ---- sections ------------------------------------------------------------------------------------------------- */
+
+/* A flipped byte in any section: found by its hash, at open or on request. */
+static void test_flips_are_found(void) {
+    uint32_t sections = get32(sound.bytes + 12);
+
+    for (uint32_t s = 0; s < sections; s++) {
+        const uint8_t *entry = sound.bytes + HEADER_BYTES + s * ENTRY_BYTES;
+
+        for (int round = 0; round < 8; round++) {
+            restore();
+            damaged[get64(entry + 8) + draw((uint32_t)get64(entry + 16))] ^= (uint8_t)(1u << draw(8));
+            CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE | EXL_OPEN_VERIFY), EXL_BUNDLE_CORRUPT);
+        }
+    }
+}
+
+/* Damage that the hashes do not show: to the sections that open leaves unhashed, and to all others after sealing them
+ * again. Graphs are left out: their structure is the engine's to parse. */
+static void test_damage_is_survived(void) {
+    static const struct {
+        uint32_t kind;
+        int rounds, with_engine;
+    } plan[] = {{2, 160, 0}, {3, 300, 0}, {5, 40, 1},  {7, 25, 1},  {8, 30, 1},  {9, 25, 1},
+                {10, 30, 1}, {11, 60, 0}, {12, 60, 1}, {13, 60, 1}, {14, 60, 1}, {15, 80, 1}};
+    static const uint8_t extremes[] = {0x00, 0xff, 0x7f, 0x80, 0x01};
+
+    for (size_t p = 0; p < sizeof plan / sizeof *plan; p++) {
+        const uint8_t *entry = entry_of(sound.bytes, plan[p].kind);
+        uint32_t length = (uint32_t)get64(entry + 16);
+
+        for (int round = 0; round < plan[p].rounds; round++) {
+            uint32_t reach = round % 3 == 0 && length > 256 ? 256 : length; /* heads hold the counts */
+            int changes = round % 4 == 3 ? 16 : 1;
+
+            restore();
+            for (int i = 0; i < changes; i++) {
+                uint8_t *at = damaged + get64(entry + 8) + draw(reach);
+                *at = round % 2 ? (uint8_t)draw(256) : extremes[draw(sizeof extremes)];
+            }
+            seal(damaged, plan[p].kind);
+            (void)try_damaged(plan[p].with_engine ? 0 : EXL_OPEN_NO_ENGINE);
+        }
+    }
+}
+
+/* Every parameter at values that its neighbours or the sections contradict. */
+static void test_parameters(void) {
+    static const uint32_t bad[] = {0, 1, 3, 255, 257, 4097, 16385, 1u << 24, INT32_MAX, 1u << 31, UINT32_MAX};
+
+    for (size_t field = 0; field < 72; field += 4)
+        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+            restore();
+            put(damaged + get64(entry_of(damaged, 2) + 8) + field, bad[b], 4);
+            seal(damaged, 2);
+            (void)try_damaged(0);
+        }
+    restore();
+    put(damaged + get64(entry_of(damaged, 2) + 8) + 4, 2, 4); /* an engine that is not known */
+    seal(damaged, 2);
+    CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
+    restore();
+    put(damaged + get64(entry_of(damaged, 2) + 8) + 60, 3, 4); /* the reasoner's graph takes more than that */
+    put(damaged + get64(entry_of(damaged, 2) + 8) + 48, 0, 4);
+    put(damaged + get64(entry_of(damaged, 2) + 8) + 52, 0, 4);
+    seal(damaged, 2);
+    CHECK_STATUS(try_damaged(0), EXL_ENGINE_REFUSED);
+}
+
+/* The screener's state width in the parameters is not the graph's: the shapes do not fit at run time. */
+static void test_wrong_shape(void) {
+    restore();
+    put(damaged + get64(entry_of(damaged, 2) + 8) + 52, 4, 4);
+    seal(damaged, 2);
+    CHECK_STATUS(try_damaged(0), EXL_ENGINE_FAILED);
+}
+
+/* NaN in the weights comes out of the screener. */
+static void test_not_a_number(void) {
+    const uint8_t *entry = entry_of(sound.bytes, 5);
+
+    restore();
+    memset(damaged + get64(entry + 8) + get64(entry + 16) - 4096, 0xff, 4096);
+    memset(damaged + get64(entry + 8) + 4096, 0xff, (size_t)get64(entry + 16) - 4096);
+    CHECK_STATUS(try_damaged(0), EXL_ENGINE_FAILED);
+}
+
+int main(int count, char **arguments) {
+    CHECK(count == 3);
+    sound = read_file(arguments[1]);
+    scratch = arguments[2];
+    damaged = malloc(sound.length + 64);
+    CHECK(damaged != NULL);
+    restore();
+    CHECK_STATUS(try_damaged(EXL_OPEN_VERIFY), EXL_OK);
+    test_cut();
+    test_header();
+    test_table();
+    test_flips_are_found();
+    test_damage_is_survived();
+    test_parameters();
+    test_wrong_shape();
+    test_not_a_number();
+    free(damaged);
+    free(sound.bytes);
+    puts("test_hostile: done");
+    return 0;
+}

@@ -1,0 +1,335 @@
+/* test_session.c: the interface with a sound bundle: wrong arguments, hard texts, memory that runs out, threads.
+ *
+ *     test_session BUNDLE        with $EDGEXL_ORT_LIBRARY set; the bundle of tests/runtime/tiny_bundle.py
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <math.h>
+#include <pthread.h>
+
+#include "testing.h"
+
+static const char *path;
+
+/* ---- an allocator that counts, and fails when it is told to --------------------------------------------------- */
+
+typedef struct counting {
+    long calls, outstanding;
+    size_t outstanding_bytes;
+    long fails_at; /* the call with this number, from 0; negative = never */
+} counting;
+
+static void *count_allocate(void *context, size_t bytes) {
+    counting *c = context;
+    void *memory = NULL;
+
+    if (c->calls++ == c->fails_at || posix_memalign(&memory, 64, bytes) != 0)
+        return NULL;
+    c->outstanding++;
+    c->outstanding_bytes += bytes;
+    return memory;
+}
+
+static void count_release(void *context, void *memory, size_t bytes) {
+    counting *c = context;
+
+    c->outstanding--;
+    c->outstanding_bytes -= bytes;
+    free(memory);
+}
+
+/* All of a short life; the first status that is not EXL_OK. */
+static exl_status live(counting *c) {
+    exl_allocator allocator = {c, count_allocate, count_release};
+    exl_open_options options = {.struct_size = sizeof options, .allocator = &allocator};
+    exl_explanation way = {.struct_size = sizeof way};
+    exl_self_test_report report = {.struct_size = sizeof report};
+    const exl_result *result = NULL;
+    exl_bundle *bundle = NULL;
+    exl_session *session = NULL;
+    exl_status status = exl_bundle_open(path, &options, &bundle);
+    long before;
+
+    if (status == EXL_OK)
+        status = exl_session_open(bundle, &session);
+    before = c->calls;
+    for (int i = 0; i < 20 && status == EXL_OK; i++)
+        status = exl_predict(session, "The red river, the old king", 27 - (size_t)i % 5, NULL, &result);
+    if (status == EXL_OK)
+        status = exl_explain(session, "red river", 9, 3, &way);
+    if (status == EXL_OK)
+        status = exl_self_test(session, &report);
+    CHECK(c->calls == before); /* nothing is allocated once the session is open */
+    exl_session_close(session);
+    exl_bundle_close(bundle);
+    return status;
+}
+
+static void test_memory_runs_out(void) {
+    counting c = {.fails_at = -1};
+    long needed;
+
+    CHECK_STATUS(live(&c), EXL_OK);
+    CHECK(c.outstanding == 0 && c.outstanding_bytes == 0);
+    needed = c.calls;
+    CHECK(needed >= 4);
+    for (long at = 0; at < needed; at++) {
+        c = (counting){.fails_at = at};
+        CHECK_STATUS(live(&c), EXL_OUT_OF_MEMORY);
+        CHECK(c.outstanding == 0 && c.outstanding_bytes == 0);
+    }
+}
+
+/* ---- arguments ------------------------------------------------------------------------------------------------ */
+
+static void test_opening(void) {
+    char error[512] = "";
+    exl_open_options options = {.struct_size = sizeof options, .error = error, .error_bytes = sizeof error};
+    exl_bundle *bundle = NULL;
+    exl_session *session = NULL;
+    exl_allocator half = {0};
+
+    CHECK_STATUS(exl_bundle_open(NULL, &options, &bundle), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_bundle_open(path, &options, NULL), EXL_BAD_ARGUMENT);
+    options.flags = 64;
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
+    CHECK(strstr(error, "flag"));
+    options.flags = 0;
+    options.threads = 5000;
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
+    options.threads = 1;
+    options.allocator = &half;
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
+    options.allocator = NULL;
+    options.struct_size = 0;
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
+    options.struct_size = sizeof options;
+    CHECK_STATUS(exl_bundle_open("no/such/file.exl", &options, &bundle), EXL_FILE_UNREADABLE);
+    CHECK(strstr(error, "no/such/file.exl") && !bundle);
+    CHECK_STATUS(exl_bundle_open("/", &options, &bundle), EXL_FILE_UNREADABLE);
+    CHECK_STATUS(exl_bundle_open("/dev/null", &options, &bundle), EXL_FILE_UNREADABLE);
+
+    options.engine_library = "no/such/libonnxruntime.so";
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_ENGINE_MISSING);
+    CHECK(strstr(error, "no/such/libonnxruntime.so") && strstr(error, "pip install onnxruntime"));
+    options.engine_library = "libc.so.6"; /* a library, but not that one */
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_ENGINE_MISSING);
+    CHECK(strstr(error, "pip install onnxruntime"));
+
+    options.engine_library = NULL;
+    options.flags = EXL_OPEN_NO_ENGINE | EXL_OPEN_VERIFY;
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, &session), EXL_NO_ENGINE_LOADED);
+    CHECK(!session && error[0] == '\0');
+    exl_bundle_close(bundle);
+}
+
+/* A caller compiled with a larger or a smaller struct than this library has. */
+static void test_struct_sizes(void) {
+    struct {
+        exl_open_options known;
+        uint64_t more;
+    } larger = {{.struct_size = sizeof larger, .flags = EXL_OPEN_NO_ENGINE}, 0};
+    union {
+        exl_bundle_info info;
+        uint8_t bytes[sizeof(exl_bundle_info)];
+    } smaller;
+    exl_bundle *bundle = NULL;
+
+    larger.more = 1; /* asks for something that is not known here */
+    CHECK_STATUS(exl_bundle_open(path, &larger.known, &bundle), EXL_BAD_ARGUMENT);
+    larger.more = 0;
+    CHECK_STATUS(exl_bundle_open(path, &larger.known, &bundle), EXL_OK);
+    memset(&smaller, 0x55, sizeof smaller);
+    smaller.info.struct_size = offsetof(exl_bundle_info, rows);
+    CHECK_STATUS(exl_bundle_get_info(bundle, &smaller.info), EXL_OK);
+    CHECK(smaller.info.labels == 300 && smaller.info.struct_size == offsetof(exl_bundle_info, rows));
+    for (size_t i = offsetof(exl_bundle_info, rows); i < sizeof smaller; i++)
+        CHECK(smaller.bytes[i] == 0x55);
+    exl_bundle_close(bundle);
+}
+
+static void test_labels(const exl_bundle *bundle) {
+    char buffer[64], small[3];
+    size_t bytes = 0, golden_bytes;
+    uint32_t label = 0;
+    int32_t ids[64];
+    const char *golden;
+
+    for (uint32_t i = 0; i < 300; i++) {
+        CHECK_STATUS(exl_label(bundle, i, EXL_LABEL_ID, buffer, sizeof buffer, &bytes), EXL_OK);
+        CHECK(bytes == 5 && strlen(buffer) == 5);
+        CHECK_STATUS(exl_label_find(bundle, buffer, bytes, &label), EXL_OK);
+        CHECK(label == i);
+    }
+    CHECK_STATUS(exl_label(bundle, 7, EXL_LABEL_ID, small, sizeof small, &bytes), EXL_BUFFER_TOO_SMALL);
+    CHECK(bytes == 5 && strcmp(small, "L0") == 0);
+    CHECK_STATUS(exl_label(bundle, 7, EXL_LABEL_ID, NULL, 0, &bytes), EXL_BUFFER_TOO_SMALL);
+    CHECK_STATUS(exl_label(bundle, 300, EXL_LABEL_TEXT, buffer, sizeof buffer, &bytes), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(exl_label(bundle, 0, (exl_label_field)2, buffer, sizeof buffer, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label(bundle, 0, EXL_LABEL_TEXT, NULL, 9, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_find(bundle, "L9999", 5, &label), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(exl_label_find(bundle, "", 0, &label), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(exl_label_find(bundle, NULL, 5, &label), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_tokenize(bundle, "red river", 9, ids, 64, &bytes), EXL_OK);
+    CHECK(bytes == 4 && ids[0] == 2 && ids[3] == 3);
+    CHECK_STATUS(exl_tokenize(bundle, "red", 3, ids, 2, &bytes), EXL_BUFFER_TOO_SMALL);
+    CHECK_STATUS(exl_tokenize(bundle, "\xff", 1, ids, 64, &bytes), EXL_INVALID_UTF8);
+    CHECK_STATUS(exl_golden(bundle, 0, &golden, &golden_bytes), EXL_OK);
+    CHECK(golden_bytes == 9 && memcmp(golden, "red river", 9) == 0);
+    CHECK_STATUS(exl_golden(bundle, 1000, &golden, &golden_bytes), EXL_BAD_ARGUMENT);
+}
+
+/* ---- texts ---------------------------------------------------------------------------------------------------- */
+
+static void test_texts(exl_session *session) {
+    static const char *const not_utf8[] = {
+        "\x80", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80"};
+    static char large[1 << 20];
+    exl_predict_options options = {.struct_size = sizeof options};
+    const exl_result *result = NULL;
+
+    CHECK_STATUS(exl_predict(session, "", 0, NULL, &result), EXL_EMPTY_TEXT);
+    CHECK(!result && strcmp(exl_session_error(session), "the text holds no token") == 0);
+    CHECK_STATUS(exl_predict(session, NULL, 0, NULL, &result), EXL_EMPTY_TEXT);
+    CHECK_STATUS(exl_predict(session, NULL, 3, NULL, &result), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_predict(session, " \t\n\0 ", 5, NULL, &result), EXL_EMPTY_TEXT);
+    CHECK_STATUS(exl_predict(NULL, "red", 3, NULL, &result), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_predict(session, "red", 3, NULL, NULL), EXL_BAD_ARGUMENT);
+    for (size_t i = 0; i < sizeof not_utf8 / sizeof *not_utf8; i++)
+        CHECK_STATUS(exl_predict(session, not_utf8[i], strlen(not_utf8[i]), NULL, &result), EXL_INVALID_UTF8);
+
+    CHECK_STATUS(exl_predict(session, "red\0river", 9, NULL, &result), EXL_OK); /* NUL is dropped, as when training */
+    CHECK(result->count == 5 && result->shortlist == 20 && exl_session_error(session)[0] == '\0');
+    for (size_t i = 1; i < result->count; i++)
+        CHECK(result->predictions[i].probability <= result->predictions[i - 1].probability);
+    for (size_t i = 0; i < sizeof large; i++)
+        large[i] = "red river "[i % 10];
+    CHECK_STATUS(exl_predict(session, large, sizeof large, NULL, &result), EXL_OK);
+    CHECK(result->truncated && result->tokens == 12);
+    memset(large, 'x', sizeof large); /* one word, too long to be one */
+    CHECK_STATUS(exl_predict(session, large, sizeof large, NULL, &result), EXL_OK);
+    CHECK(!result->truncated && result->tokens == 3);
+
+    options.k = 21;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result), EXL_BAD_K);
+    CHECK(strstr(exl_session_error(session), "20"));
+    options.k = 20;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result), EXL_OK);
+    CHECK(result->count == 20);
+    options.use_threshold = 1;
+    options.threshold = NAN;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result), EXL_BAD_ARGUMENT);
+    options.threshold = 2;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result), EXL_OK);
+    CHECK(result->count == 0);
+    options.k = 0;
+    options.threshold = 0;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result), EXL_OK);
+    CHECK(result->count == 20); /* with a threshold, 0 stands for all */
+    options.threshold = -1;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result), EXL_OK);
+    for (size_t i = 0; i < result->count; i++)
+        CHECK(result->predictions[i].probability >= 0.25f);
+    options.struct_size = 0;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result), EXL_BAD_ARGUMENT);
+}
+
+/* The rank that exl_explain counts is the place that exl_predict gives. */
+static void test_explain(exl_session *session) {
+    exl_explanation way = {.struct_size = sizeof way};
+    uint32_t labels[20], lost = 0;
+    float scores[20];
+    const exl_result *result = NULL;
+
+    CHECK_STATUS(exl_predict(session, "red river stone", 15, NULL, &result), EXL_OK);
+    CHECK(result->shortlist == 20);
+    memcpy(labels, result->shortlist_labels, sizeof labels);
+    memcpy(scores, result->shortlist_scores, sizeof scores);
+    for (uint32_t label = 0; label < 300; label++) {
+        uint32_t place = 0;
+
+        CHECK_STATUS(exl_explain(session, "red river stone", 15, label, &way), EXL_OK);
+        while (place < 20 && labels[place] != label)
+            place++;
+        CHECK(way.label == label && way.screening_rank >= 1 && way.screening_rank <= 300);
+        CHECK((place < 20) == (way.shortlisted != 0));
+        if (place < 20)
+            CHECK(way.screening_score == scores[place] && way.reasoner_rank >= 1 && way.reasoner_rank <= 20);
+        else
+            CHECK(way.reasoner_rank == 0 && way.probability == 0);
+        lost += way.shortlisted == 0;
+    }
+    CHECK(lost == 280);
+    CHECK_STATUS(exl_explain(session, "red", 3, 300, &way), EXL_NO_SUCH_LABEL);
+    way.struct_size = 0;
+    CHECK_STATUS(exl_explain(session, "red", 3, 0, &way), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_explain(session, "red", 3, 0, NULL), EXL_BAD_ARGUMENT);
+}
+
+/* ---- threads -------------------------------------------------------------------------------------------------- */
+
+typedef struct worker {
+    exl_bundle *bundle;
+    float logits[3][20];
+} worker;
+
+static void *work(void *argument) {
+    static const char *const texts[3] = {"red river", "storm and snow on the old bridge", "honey"};
+    worker *w = argument;
+    exl_session *session = NULL;
+    const exl_result *result = NULL;
+
+    CHECK_STATUS(exl_session_open(w->bundle, &session), EXL_OK);
+    for (int round = 0; round < 50; round++) {
+        int t = round % 3;
+        CHECK_STATUS(exl_predict(session, texts[t], strlen(texts[t]), NULL, &result), EXL_OK);
+        memcpy(w->logits[t], result->shortlist_logits, sizeof w->logits[t]);
+    }
+    exl_session_close(session);
+    return NULL;
+}
+
+static void test_threads(exl_bundle *bundle) {
+    worker workers[4];
+    pthread_t threads[4];
+
+    for (int i = 0; i < 4; i++) {
+        memset(&workers[i], 0, sizeof workers[i]);
+        workers[i].bundle = bundle;
+        CHECK(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
+    }
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    for (int i = 1; i < 4; i++)
+        CHECK(memcmp(workers[i].logits, workers[0].logits, sizeof workers[0].logits) == 0);
+}
+
+int main(int count, char **arguments) {
+    exl_open_options options = {.struct_size = sizeof options, .flags = EXL_OPEN_VERIFY};
+    exl_bundle *bundle = NULL;
+    exl_session *session = NULL;
+
+    CHECK(count >= 2);
+    path = arguments[1];
+    test_opening();
+    test_struct_sizes();
+    test_memory_runs_out();
+    for (int way = 0; way < 3; way++) { /* plain, scalar kernels, two threads in the engine */
+        options.flags = EXL_OPEN_VERIFY | (way == 1 ? EXL_OPEN_SCALAR : 0);
+        options.threads = way == 2 ? 2 : 1;
+        CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_OK);
+        CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+        test_labels(bundle);
+        test_texts(session);
+        test_explain(session);
+        test_threads(bundle);
+        exl_session_close(session);
+        exl_bundle_close(bundle);
+    }
+    exl_session_close(NULL);
+    exl_bundle_close(NULL);
+    CHECK(exl_status_text((exl_status)12345) != NULL && strcmp(exl_version(), EXL_VERSION_STRING) == 0);
+    puts("test_session: done");
+    return 0;
+}

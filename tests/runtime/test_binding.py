@@ -1,0 +1,194 @@
+"""The C runtime through Python: the same answers as the reference, errors as exceptions, threads."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgexl.errors import BadInput, DeviceError, GateFailed
+from edgexl.runtime import binding
+from edgexl.runtime.binding import BundleHandle, open_bundle
+from tests.runtime.tiny_bundle import MAX_TOKENS, SHORTLIST, WORDS, TinyBundle, build
+
+
+@pytest.fixture(scope="module")
+def handle(toy_path: Path) -> Iterator[BundleHandle]:
+    with open_bundle(toy_path) as opened:
+        yield opened
+
+
+def some_texts(count: int, seed: int = 0) -> list[str]:
+    draw = random.Random(seed)
+    return [" ".join(draw.choices([*WORDS, "Rivers", "zebra", ","], k=draw.randint(1, 15))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+def test_same_answers_as_the_reference(toy: TinyBundle, toy_path: Path, scalar: bool) -> None:
+    with open_bundle(toy_path, scalar=scalar) as handle:
+        assert (handle.info.kernel == "scalar") or not scalar
+        for text in some_texts(500):
+            expected, got = toy.reference.answer(text), handle.predict(text)
+            assert got.shortlist_labels.tolist() == expected.labels.tolist()
+            np.testing.assert_array_equal(got.shortlist_scores, expected.scores.max(1))
+            np.testing.assert_allclose(got.shortlist_logits, expected.logits, atol=1e-4)
+            first = expected.order[:5]
+            assert [label.index for label in got.labels] == expected.labels[first].tolist()
+            assert [label.text for label in got.labels] == [toy.texts[label] for label in expected.labels[first]]
+            np.testing.assert_allclose(
+                [label.probability for label in got.labels], expected.probabilities[first], atol=1e-4
+            )
+            assert got.tokens == len(expected.tokens)
+
+
+def test_four_bit_fine_codes(tmp_path: Path) -> None:
+    toy = build(aliases=True, fine_bits=4)
+    with open_bundle(toy.write(tmp_path / "toy.exl")) as handle:
+        for text in some_texts(100):
+            expected, got = toy.reference.answer(text), handle.predict(text)
+            assert got.shortlist_labels.tolist() == expected.labels.tolist()
+            np.testing.assert_allclose(got.shortlist_logits, expected.logits, atol=1e-4)
+
+
+def test_prediction(handle: BundleHandle) -> None:
+    got = handle.predict("The red river", k=SHORTLIST)
+    assert len(got.labels) == len(got.shortlist_labels) == SHORTLIST
+    assert set(got.ms) == {"tokenize", "encode", "scan", "rescore", "gather", "reason", "calibrate", "total"}
+    assert got.ms["total"] == pytest.approx(sum(ms for stage, ms in got.ms.items() if stage != "total"), rel=0.01)
+    assert np.linalg.norm(got.query_vector) == pytest.approx(1, abs=1e-5)
+    assert [at.logit for at in got.labels] == sorted((at.logit for at in got.labels), reverse=True)
+    assert not got.truncated
+    assert handle.predict("river " * 100).truncated
+    assert handle.predict("river " * 100).tokens == MAX_TOKENS
+
+
+def test_threshold(handle: BundleHandle) -> None:
+    everything = handle.predict("red river", k=SHORTLIST)
+    chosen = handle.predict("red river", k=0, threshold=0.05)
+    assert [at.index for at in chosen.labels] == [at.index for at in everything.labels if at.probability >= 0.05]
+    own = handle.predict("red river", k=0, threshold=-1)
+    assert [at.index for at in own.labels] == [
+        at.index for at in everything.labels if at.probability >= handle.info.threshold
+    ]
+
+
+def test_one_session_after_another_is_the_same(handle: BundleHandle) -> None:
+    texts = some_texts(200, seed=3)
+    expected = [handle.predict(text) for text in texts]
+    for got, wanted in zip(handle.predict_batch(texts, threads=4), expected, strict=True):
+        assert [(at.index, at.logit) for at in got.labels] == [(at.index, at.logit) for at in wanted.labels]
+
+
+def test_two_threads_in_the_engine(toy: TinyBundle, toy_path: Path) -> None:
+    with open_bundle(toy_path, threads=2) as handle, ThreadPoolExecutor(2) as pool:
+        for text, got in zip(some_texts(40), pool.map(handle.predict, some_texts(40)), strict=True):
+            assert got.shortlist_labels.tolist() == toy.reference.answer(text).labels.tolist()
+
+
+def test_labels(toy: TinyBundle, handle: BundleHandle) -> None:
+    assert [handle.label_text(index) for index in range(300)] == list(toy.texts)
+    assert handle.label_id(299) == "L0299"
+    assert handle.find_label("L0123") == 123
+    assert handle.find_label(toy.texts[17]) == 17
+    for wrong in (300, -1):
+        with pytest.raises(BadInput, match="300 labels"):
+            handle.label_text(wrong)
+    with pytest.raises(BadInput, match="no label with the id or text 'nothing'"):
+        handle.find_label("nothing")
+
+
+def test_tokens(toy: TinyBundle, handle: BundleHandle) -> None:
+    for text in [*some_texts(50), "", "Réd\x00 rivers—OLD 龍"]:
+        ids = toy.reference.tokenizer.encode(text).ids
+        assert handle.tokenize(text) == (ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]])
+
+
+def test_explanation(handle: BundleHandle) -> None:
+    got = handle.predict("red river", k=SHORTLIST)
+    for rank, label in enumerate(got.labels, start=1):
+        way = handle.explain("red river", label.id)
+        assert (way.index, way.text, way.reasoner_rank) == (label.index, label.text, rank)
+        assert (way.shortlisted, way.logit, way.probability) == (True, label.logit, label.probability)
+    lost = next(index for index in range(300) if index not in got.shortlist_labels)
+    assert not handle.explain("red river", lost).shortlisted
+
+
+def test_goldens(handle: BundleHandle) -> None:
+    assert handle.self_test() == {
+        "goldens": 3,
+        "failed": 0,
+        "largest_probability_difference": pytest.approx(0, abs=1e-4),
+    }
+    assert handle.golden_texts()[0] == "red river"
+
+
+def test_a_golden_that_differs(toy: TinyBundle, tmp_path: Path) -> None:
+    from edgexl.bundle.goldens import Golden, Goldens
+    from edgexl.bundle.layout import Kind
+    from edgexl.bundle.write import write_bundle
+
+    goldens = Goldens.unpack(toy.sections[Kind.GOLDENS])
+    first = goldens.items[0]
+    wrong = Golden(first.text, first.tokens, first.labels, (first.probabilities[0] + 0.01, *first.probabilities[1:]))
+    changed = Goldens(goldens.k, goldens.tolerance, (wrong, *goldens.items[1:])).pack()
+    write_bundle(tmp_path / "toy.exl", {**toy.sections, Kind.GOLDENS: changed})
+    with open_bundle(tmp_path / "toy.exl") as handle, pytest.raises(GateFailed, match="1 of 3 goldens"):
+        handle.self_test()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("", "no token"), ("  \n", "no token"), (b"\xff", "UTF-8"), ("\ud800", "UTF-8")],
+)
+def test_texts_that_cannot_be_answered(handle: BundleHandle, text: str | bytes, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        handle.predict(text)
+
+
+def test_wrong_numbers(handle: BundleHandle) -> None:
+    with pytest.raises(BadInput, match="shortlist is 20"):
+        handle.predict("red", k=21)
+    with pytest.raises(BadInput, match="-1"):
+        handle.predict("red", k=-1)
+    with pytest.raises(BadInput, match="not a number"):
+        handle.predict("red", threshold=float("nan"))
+
+
+def test_files_that_are_no_bundles(tmp_path: Path) -> None:
+    (tmp_path / "text.exl").write_text("hello, this is text")
+    with pytest.raises(BadInput, match="does not begin"):
+        open_bundle(tmp_path / "text.exl")
+    with pytest.raises(DeviceError, match=r"missing\.exl cannot be read"):
+        open_bundle(tmp_path / "missing.exl")
+
+
+def test_engine_that_is_not_there(toy_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DeviceError, match="pip install onnxruntime"):
+        open_bundle(toy_path, engine_library=tmp_path / "libonnxruntime.so")
+    monkeypatch.setenv("EDGEXL_ORT_LIBRARY", str(tmp_path / "libonnxruntime.so"))
+    with pytest.raises(DeviceError, match="EDGEXL_ORT_LIBRARY"):
+        open_bundle(toy_path)
+    with open_bundle(toy_path, engine=False) as handle:
+        assert handle.info.labels == 300
+        assert handle.manifest["engine"] == "ort"
+        with pytest.raises(BadInput, match="without its engine"):
+            handle.predict("red river")
+
+
+def test_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEXL_LIBRARY", "/no/such/libedgexl.so")
+    with pytest.raises(DeviceError, match="EDGEXL_LIBRARY"):
+        binding.find_library()
+
+
+def test_closed(toy_path: Path) -> None:
+    handle = open_bundle(toy_path)
+    handle.predict("red")
+    handle.close()
+    handle.close()
+    with pytest.raises(BadInput, match="closed"):
+        handle.predict("red")
