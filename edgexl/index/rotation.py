@@ -1,8 +1,8 @@
 """The rotation of the vector space that the codes are made in; the compiler folds it into the screener graph.
 
-Orthogonal, so inner products stay what they are; it only moves them to where codes serve them best: `pca` orders
-dimensions by energy, so that fine codes may drop the last ones; `random` spreads the energy evenly, so that every sign
-bit and every 4-bit level carries the same.
+Orthogonal, so inner products stay what they are; it only moves them to where codes serve them best. Code levels are
+the same for all dimensions of a row, so energy should be spread evenly over those that are kept (`random`); where fine
+codes keep only the leading dimensions, these should hold as much of it as they can (`pca`, which then spreads it).
 """
 
 from __future__ import annotations
@@ -19,27 +19,37 @@ Rotation = Literal["none", "pca", "random"]
 _CHUNK_ROWS = 65536
 
 
-def train_rotation(vectors: Floats, kind: Rotation, seed: int) -> Floats:
-    """R [D, D], orthogonal, for `vectors @ R`; vectors: [rows, D]. The seed serves `random` alone.
+def train_rotation(vectors: Floats, kind: Rotation, seed: int, leading_dims: int | None = None) -> Floats:
+    """R [D, D], orthogonal, for `vectors @ R`; vectors: [rows, D].
 
-    `pca` is about the origin, not the mean: what is lost with the last dimensions is lost of the inner product.
+    `random` spreads the energy over all dimensions. `pca` gathers as much of it as it can in the first `leading_dims`
+    (all when None, which is `random` but for the seed's luck) and spreads it within them, and the rest within the rest.
+    It is about the origin, not the mean: what is lost with the last dimensions is lost of the inner product.
     """
     dims = vectors.shape[1]
     if kind == "none":
         return np.eye(dims, dtype=np.float32)
-    if kind == "pca":
-        moment = np.zeros((dims, dims))
-        for begin in range(0, len(vectors), _CHUNK_ROWS):
-            chunk = vectors[begin : begin + _CHUNK_ROWS].astype(np.float64)
-            moment += chunk.T @ chunk
-        basis = np.linalg.eigh(moment)[1][:, ::-1]
-    elif kind == "random":
-        normal = np.random.default_rng(seed).standard_normal((dims, dims))
-        basis, upper = np.linalg.qr(normal)
-        basis = basis * np.sign(np.diag(upper))  # else the decomposition's own signs would bias the rotation
-    else:
+    if kind not in ("pca", "random"):
         raise BadInput(f'no rotation is called "{kind}"; there are none, pca and random.')
-    if kind == "pca":  # an eigenvector's sign is arbitrary: make its largest part positive, on every machine
-        largest = basis[np.abs(basis).argmax(axis=0), np.arange(dims)]
-        basis = basis * np.where(largest < 0, -1.0, 1.0)
-    return np.ascontiguousarray(basis, dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    if kind == "random":
+        return _random_rotation(rng, dims).astype(np.float32)
+    moment = np.zeros((dims, dims))
+    for begin in range(0, len(vectors), _CHUNK_ROWS):
+        chunk = vectors[begin : begin + _CHUNK_ROWS].astype(np.float64)
+        moment += chunk.T @ chunk
+    basis = np.linalg.eigh(moment)[1][:, ::-1]
+    # An eigenvector's sign is arbitrary: make its largest part positive.
+    basis = basis * np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(dims)])
+    leading = dims if leading_dims is None else leading_dims
+    spread = [basis[:, part] @ _random_rotation(rng, size) for part, size in _parts(dims, leading)]
+    return np.ascontiguousarray(np.concatenate(spread, axis=1), dtype=np.float32)
+
+
+def _parts(dims: int, leading: int) -> list[tuple[slice, int]]:
+    return [(slice(0, leading), leading), (slice(leading, dims), dims - leading)]
+
+
+def _random_rotation(rng: np.random.Generator, dims: int) -> npt.NDArray[np.float64]:
+    basis, upper = np.linalg.qr(rng.standard_normal((dims, dims)))
+    return basis * np.sign(np.diag(upper))  # else the decomposition's own signs would bias the rotation

@@ -32,7 +32,7 @@ class BuildIndex:
             raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
         vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
         if recipe.rotation != "none":
-            rotation = train_rotation(vectors, recipe.rotation, recipe.seed)
+            rotation = train_rotation(vectors, recipe.rotation, recipe.seed, fine_dims)
             vectors, graphs = vectors @ rotation, _rotated(graphs, rotation)
         codebook = train_codebook(vectors, recipe.coarse, recipe.code_bytes, recipe.seed)
         aliases = artifact.rows.alias_labels
