@@ -59,6 +59,9 @@ static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int 
     status = exl__weights_read(&bundle->allocator, &bundle->sections[weights_kind], source->role, &weights,
                                &source->weight_count, error);
     source->weights = weights;
+    if (status == EXL_OK && !exl__graph_is_closed(&bundle->sections[graph_kind], source->weight_count))
+        status = exl__fail(error, EXL_BUNDLE_MALFORMED, "the %s graph refers to tensors that the bundle does not hold",
+                           source->role);
     if (status == EXL_OK)
         status = bundle->engine->open_graph(bundle->engine_state, source, graph, error);
     exl__release(&bundle->allocator, weights, source->weight_count, sizeof *weights);

@@ -108,6 +108,10 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error);
 exl_status exl__weights_read(const exl_allocator *allocator, const exl__section *section, const char *role,
                              exl__tensor **tensors, size_t *count, exl__error *error);
 
+/* Whether a graph refers to as many tensors outside of itself as there are weights, each by the location `weights`, and
+ * to nothing else. With the engine's own check that every weight has a tensor in the graph, no file can be opened. */
+int exl__graph_is_closed(const exl__section *graph, size_t weight_count);
+
 /* utf8.c: whether all of the text is UTF-8 (no surrogates, no overlong forms). */
 int exl__utf8_valid(const char *text, size_t text_bytes);
 

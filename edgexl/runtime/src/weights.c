@@ -1,4 +1,5 @@
-/* weights.c: a weights section (FORMAT.md) as a list of tensors that point into the mapped bundle. */
+/* weights.c: a weights section (FORMAT.md) as a list of tensors that point into the mapped bundle, and the check that a
+ * graph has no others outside of itself. */
 #define _POSIX_C_SOURCE 200809L /* strnlen */
 #include <string.h>
 
@@ -80,4 +81,25 @@ exl_status exl__weights_read(const exl_allocator *allocator, const exl__section 
     *tensors = list;
     *count = header[0];
     return EXL_OK;
+}
+
+/* ONNX names a tensor's file in a pair of protobuf strings, key and value: each string a tag byte (0A, 12), its length,
+ * and its characters. `location` as a string of its own, behind a length that may also be written longer than it must
+ * be and then ends in a 0 byte, has to be the first half of exactly this. */
+int exl__graph_is_closed(const exl__section *graph, size_t weight_count) {
+    static const char pair[] = "\x0a\x08location\x12\x07weights";
+    const size_t key_at = 2, key_bytes = 8, pair_bytes = sizeof pair - 1;
+    const uint8_t *bytes = graph->bytes;
+    size_t found = 0;
+
+    for (size_t at = key_at; at + key_bytes <= graph->length; at++) {
+        if (bytes[at] != 'l' || memcmp(bytes + at, pair + key_at, key_bytes) != 0)
+            continue;
+        if (bytes[at - 1] != 8 && bytes[at - 1] != 0) /* the end of a longer name */
+            continue;
+        if (graph->length - (at - key_at) < pair_bytes || memcmp(bytes + at - key_at, pair, pair_bytes) != 0)
+            return 0;
+        found++;
+    }
+    return found == weight_count;
 }

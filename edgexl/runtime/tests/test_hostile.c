@@ -243,6 +243,38 @@ static void test_parameters(void) {
     CHECK_STATUS(try_damaged(0), EXL_ENGINE_REFUSED);
 }
 
+/* A graph that names another file, in two spellings, or one weight more than the bundle has. */
+static void test_graph_that_opens_files(void) {
+    const uint8_t *entry = entry_of(sound.bytes, 4);
+    uint8_t *from, *at;
+
+    for (int way = 0; way < 3; way++) {
+        restore();
+        from = damaged + get64(entry + 8);
+        for (at = from; memcmp(at, "\x0a\x08location\x12\x07weights", 19) != 0; at++)
+            CHECK(at < from + get64(entry + 16));
+        if (way == 0)
+            memcpy(at + 12, "secrets", 7);
+        else if (way == 1)
+            at[1] = 0;
+        else
+            memcpy(at + 2, "Location", 8);
+        seal(damaged, 4);
+        CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
+    }
+}
+
+/* A weight that the graph does not have, so that one of the graph's is missing. */
+static void test_weight_of_another_name(void) {
+    uint8_t *section;
+
+    restore();
+    section = damaged + get64(entry_of(damaged, 5) + 8);
+    section[get32(section + 8)] ^= 1; /* first letter of the first name */
+    seal(damaged, 5);
+    CHECK_STATUS(try_damaged(0), EXL_ENGINE_REFUSED);
+}
+
 /* The screener's state width in the parameters is not the graph's: the shapes do not fit at run time. */
 static void test_wrong_shape(void) {
     restore();
@@ -275,6 +307,8 @@ int main(int count, char **arguments) {
     test_flips_are_found();
     test_damage_is_survived();
     test_parameters();
+    test_graph_that_opens_files();
+    test_weight_of_another_name();
     test_wrong_shape();
     test_not_a_number();
     free(damaged);
