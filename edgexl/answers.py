@@ -37,8 +37,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A text that cannot be answered, and the sentence that says why."""
+    """A text that cannot be answered (as far as it is one), and the sentence that says why."""
 
+    text: str
     message: str
     exit_code = BadInput.exit_code
 
@@ -92,4 +93,5 @@ def answer(
                 prediction = handle.predict(text, k=k, threshold=threshold)
                 yield Answer(text, prediction, None if label is None else handle.explain(text, label))
             except BadInput as error:
-                yield Refusal(f"line {one.line}: {error}" if one.line else str(error))
+                where = f"line {one.line}: " if one.line else ""
+                yield Refusal(one.content.decode("utf-8", "replace"), f"{where}{error}")

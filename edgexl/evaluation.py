@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -152,9 +153,9 @@ def _student_metrics(
     student = load_student(source)
     if bytes.fromhex(student.labels.sha256()) != bundle.parameters.label_set_sha256:
         raise BadInput(f"{source} is not over the bundle's label set; compare with the student it was compiled from.")
-    progress("ask the student", 0, 1)
-    ranked = StudentPredictor(student).rank([query.text for query in held_out.queries])
-    progress("ask the student", 1, 1)
+    predictor = StudentPredictor(student, progress=partial(progress, "encode the labels"))
+    texts = [query.text for query in held_out.queries]
+    ranked = predictor.rank(texts, progress=partial(progress, "ask the student"))
     return _judge(_padded(ranked), held_out)
 
 

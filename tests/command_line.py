@@ -73,7 +73,7 @@ def edgexl_process(*arguments: str | Path, stdin: bytes = b"", **environment: st
     """`edgexl` as a process of its own."""
     command = [sys.executable, "-m", "edgexl", *map(str, arguments)]
     done = subprocess.run(
-        command, input=stdin, capture_output=True, env={**os.environ, **environment}, timeout=300, check=False
+        command, input=stdin, capture_output=True, env={**os.environ, **environment}, timeout=600, check=False
     )
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -89,7 +89,7 @@ def exl_run(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> S
         input=stdin,
         capture_output=True,
         env={**os.environ, **environment},
-        timeout=300,
+        timeout=600,
         check=False,
     )
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())

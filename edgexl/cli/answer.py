@@ -62,6 +62,9 @@ def run(
         if isinstance(answered, Refusal):
             click.echo(f"edgexl: {answered.message}", err=True)
             status = answered.exit_code
+            if as_json and text == "-":
+                # a line for a line, so that whoever reads both does not lose count
+                print_json({"text": answered.text, "error": answered.message})
         elif as_json:
             print_json(_as_json(answered))
         else:
@@ -86,7 +89,8 @@ def evaluate(bundle: Path, data: Path, student: str | None, limit: int | None, a
         return
     systems = [name for name in ("screening", "bundle", "student", "difference") if name in report]
     click.echo(f"{report['queries']:,} queries of {report['data']} over {report['labels']:,} labels")
-    print_table(["", *systems], ([metric, *(report[name][metric] for name in systems)] for metric in report["bundle"]))
+    known = [metric for metric, value in report["bundle"].items() if value is not None]
+    print_table(["", *systems], ([metric, *(report[name][metric] for name in systems)] for metric in known))
     if "bands" in report:
         _print_bands(report["bands"])
 

@@ -59,8 +59,9 @@ def profile(bundle: Path, queries: Path | None, engine: str, threads: int, runs:
     )
     columns = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
     stages = {**report["stages"], "total": report["total"]}
-    print_table(("stage", *columns), ([stage, *(times[c] for c in columns)] for stage, times in stages.items()))
-    click.echo(f"\nload {report['load_ms']:.1f} ms, first answer {report['first_ms']:.1f} ms after that")
+    rows = ([stage, *(f"{times[column]:.3f}" for column in columns)] for stage, times in stages.items())
+    print_table(("stage", *columns), rows)
+    click.echo(f"\nopen {report['load_ms']:.1f} ms; open and first answer {report['first_ms']:.1f} ms")
     mib = 1 << 20
     click.echo(
         f"peak resident {report['peak_resident_bytes'] / mib:.1f} MiB, mapped {report['mapped_bytes'] / mib:.1f} MiB"

@@ -44,19 +44,21 @@ def compile_student(student: str, recipe: str, target: str, out: Path, as_json: 
 
 @click.command()
 @click.argument("recipe")
-@click.option("-o", "--out", type=PATH, help="The student's directory to write; without it, the recipe's own.")
+@click.option("-o", "--out", type=PATH, help="The student's directory to write; without it, the recipe's name here.")
 @json_option
 def distill(recipe: str, out: Path | None, as_json: bool) -> None:
-    """Distill a student after RECIPE (a name or path): minutes to hours."""
-    from edgexl.distill import distill
+    """Distill a student after RECIPE (a name or path): minutes to hours, and resumed where it was interrupted."""
+    from edgexl.distill.pipeline import distill
+    from edgexl.recipe import find_recipe
 
+    path = find_recipe(recipe)
+    directory = out or Path(path.stem)
     with progress_bar(as_json) as progress:
-        report = distill(recipe, out, progress=progress)
+        student = distill(path, directory, progress, log=lambda line: click.echo(line, err=True))
     if as_json:
-        print_json(report)
+        print_json({"student": str(directory), "labels": len(student.labels), "metrics": student.metrics})
         return
-    for name, value in report.items():
-        click.echo(f"{name}: {value}")
+    click.echo(f"{directory}: a student for {len(student.labels):,} labels; `edgexl compile {directory}` comes next")
 
 
 @click.group()

@@ -12,6 +12,7 @@ import click
 
 from edgexl.progress import Progress, no_progress
 
+LEDGER_COLUMNS = ("pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 
 
@@ -25,14 +26,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     body = [list(row) for row in rows]
     cells = [list(columns), *([_cell(value) for value in row] for row in body)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
-    right = [all(_is_number(row[column]) or row[column] is None for row in body) for column in range(len(columns))]
+    right = [all(_is_number(row[column]) for row in body) for column in range(len(columns))]
     for line in cells:
         padded = (text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True))
         click.echo("  ".join(padded).rstrip())
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        value is None
+        or (isinstance(value, int | float) and not isinstance(value, bool))
+        or (isinstance(value, str) and value.replace(".", "", 1).isdigit())
+    )
 
 
 def _cell(value: Any) -> str:
@@ -69,8 +74,10 @@ def progress_bar(as_json: bool) -> Iterator[Progress]:
 
 
 def print_ledger(rows: Sequence[dict[str, Any]]) -> None:
-    """The table of a compile: one row a pass."""
-    columns = ("pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5")
+    """The table of a compile: one row a pass. A bundle remembers no seconds, and they are left out then."""
+    columns = [*LEDGER_COLUMNS]
+    if all(row["seconds"] is None for row in rows):
+        columns.remove("seconds")
     print_table(columns, ([row.get(column) for column in columns] for row in rows))
 
 

@@ -1,8 +1,8 @@
 """Answers queries with the C runtime, through ctypes: `open_bundle` gives a handle that any thread may use.
 
 This is no second implementation: everything here calls `libedgexl`. Needs numpy alone. A status of the C library
-becomes an exception: its 1xx and 3xx are the caller's and the file's fault (`BadInput`), 2xx and 4xx the device's
-(`DeviceError`), and a failed self-test is a failed gate (`GateFailed`).
+becomes an exception: its 1xx and 3xx are the caller's and the file's fault (`BadInput`), a file that cannot be read
+among them; 2xx and 4xx are the device's (`DeviceError`), and a failed self-test is a failed gate (`GateFailed`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edgexl.runtime import declarations as c
 Floats = npt.NDArray[np.float32]
 
 _VERIFY, _NO_ENGINE, _SCALAR = 1, 2, 4
-_EMPTY_TEXT, _NO_SUCH_LABEL, _SELF_TEST_FAILED = 101, 104, 404
+_EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _SELF_TEST_FAILED = 101, 104, 201, 404
 # Of an error's sentence; the library cuts what is longer.
 _ERROR_BYTES = 512
 
@@ -357,7 +357,7 @@ def _check(status: int, sentence: str = "") -> None:
     message = message[0].upper() + message[1:] + ("" if message.endswith(".") else ".")
     if status == _SELF_TEST_FAILED:
         raise GateFailed(message)
-    raise (BadInput if status // 100 in (1, 3) else DeviceError)(message)
+    raise (BadInput if status // 100 in (1, 3) or status == _FILE_UNREADABLE else DeviceError)(message)
 
 
 def find_library() -> Path:

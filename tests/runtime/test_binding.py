@@ -162,7 +162,7 @@ def test_files_that_are_no_bundles(tmp_path: Path) -> None:
     (tmp_path / "text.exl").write_text("hello, this is text")
     with pytest.raises(BadInput, match="does not begin"):
         open_bundle(tmp_path / "text.exl")
-    with pytest.raises(DeviceError, match=r"missing\.exl cannot be read"):
+    with pytest.raises(BadInput, match=r"missing\.exl: the file cannot be read"):
         open_bundle(tmp_path / "missing.exl")
 
 

@@ -65,7 +65,7 @@ def test_run_threshold(alias_path: Path) -> None:
     [
         ([], 2, b"usage"),
         (["--frobnicate"], 2, b"unknown option"),
-        (["no/such.exl", "red"], 3, b"no/such.exl"),
+        (["no/such.exl", "red"], 2, b"no/such.exl"),
         (["BUNDLE", "red", "-k", "0"], 2, b"-k"),
         (["BUNDLE", "red", "-k", "21"], 2, b"shortlist is 20"),
         (["BUNDLE", "red", "--threshold", "7"], 2, b"probability"),

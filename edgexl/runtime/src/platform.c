@@ -2,6 +2,7 @@
 #define _DEFAULT_SOURCE
 #define _DARWIN_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64 /* so that 32-bit systems open large files, if only to refuse them */
 
 #include "platform.h"
 
@@ -23,24 +24,24 @@ exl_status exl__file_open(const char *path, exl__file *file, exl__error *error) 
     memset(file, 0, sizeof *file);
     file->descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (file->descriptor < 0 || fstat(file->descriptor, &facts) != 0) {
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "%s cannot be read: %s", path, strerror(errno));
+        status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", strerror(errno));
         goto done;
     }
     if (!S_ISREG(facts.st_mode)) {
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "%s is not a regular file", path);
+        status = exl__fail(error, EXL_FILE_UNREADABLE, "this is not a regular file");
         goto done;
     }
     if (facts.st_size == 0) {
-        status = exl__fail(error, EXL_NOT_A_BUNDLE, "%s is empty", path);
+        status = exl__fail(error, EXL_NOT_A_BUNDLE, "the file is empty");
         goto done;
     }
     if ((uint64_t)facts.st_size > (uint64_t)(SIZE_MAX / 2)) {
-        status = exl__fail(error, EXL_OUT_OF_MEMORY, "%s does not fit into this device's address space", path);
+        status = exl__fail(error, EXL_OUT_OF_MEMORY, "the file does not fit into this device's address space");
         goto done;
     }
     mapping = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, file->descriptor, 0);
     if (mapping == MAP_FAILED) {
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "%s cannot be mapped: %s", path, strerror(errno));
+        status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be mapped: %s", strerror(errno));
         goto done;
     }
     file->bytes = mapping;

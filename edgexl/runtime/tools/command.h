@@ -11,12 +11,14 @@
 
 enum { EXIT_DONE = 0, EXIT_GATE_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_DEVICE = 3 };
 
-/* 1xx and 3xx are the caller's and the file's fault, 2xx and 4xx the device's. */
+/* 1xx, 3xx and an unreadable file are the caller's fault, the other 2xx and 4xx the device's. */
 static int exit_code_of(exl_status status) {
     if (status == EXL_OK)
         return EXIT_DONE;
     if (status == EXL_SELF_TEST_FAILED)
         return EXIT_GATE_FAILED;
+    if (status == EXL_FILE_UNREADABLE)
+        return EXIT_BAD_INPUT;
     return status / 100 == 1 || status / 100 == 3 ? EXIT_BAD_INPUT : EXIT_DEVICE;
 }
 

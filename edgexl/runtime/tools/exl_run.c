@@ -234,7 +234,9 @@ int main(int count, char **arguments) {
         code = c.self_test ? self_test(session) : answer_all(session, &c);
     exl_session_close(session);
     exl_bundle_close(bundle);
-    if (fflush(stdout) != 0 && code == EXIT_DONE)
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("the output cannot be written\n", stderr);
         code = EXIT_DEVICE;
+    }
     return code;
 }
