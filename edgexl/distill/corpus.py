@@ -43,7 +43,7 @@ def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
     held: list[Query] = []
     rest: list[Query] = []
     for query in ordered:
-        if len(held) < wanted and not _names_its_label(query, labels):
+        if len(held) < wanted and not names_its_label(query, labels):
             held.append(query)
         else:
             rest.append(query)
@@ -69,7 +69,8 @@ def _digest(query: Query) -> bytes:
     return hashlib.sha1(b"edgexl distill\0" + query.text.lower().encode()).digest()
 
 
-def _names_its_label(query: Query, labels: LabelSet) -> bool:
+def names_its_label(query: Query, labels: LabelSet) -> bool:
+    """Does the query hold the text of one of its own labels, word for word?"""
     text = query.text.lower()
     return any(labels.texts[target].lower() in text for target in query.targets)
 

@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 
-from edgexl.data import BUILDERS, Dataset, Query, build, open_dataset
+from edgexl.data import BUILDERS, Dataset, build, open_dataset
 from edgexl.distill.compression import compress
-from edgexl.distill.corpus import Corpus, Targets, read_corpus
+from edgexl.distill.corpus import Corpus, Targets, names_its_label, read_corpus
 from edgexl.distill.reasoning import (
     LabelTables,
     MappedTokens,
@@ -168,7 +168,7 @@ def distil_reasoner(bench: Workbench, screener: TransformerScreener) -> tuple[Li
         vectors=tuple(compress(exact, table.bits, dims) for dims in (shape.query_dims, table.leading_dims)),
         tokens=torch.from_numpy(label_tokens(teacher.tokenizer, labels.texts, shape.label_tokens)),
     )
-    shortlists = make_shortlists(bench, screener, bench.corpus.reasoning, tables)
+    shortlists = make_shortlists(bench, screener, tables)
     torch.manual_seed(bench.recipe.seed)
     config = ReasonerConfig(
         vocabulary=screener.config.vocabulary,
@@ -192,17 +192,25 @@ def distil_reasoner(bench: Workbench, screener: TransformerScreener) -> tuple[Li
     return reasoner.eval(), tokens.map.detach()
 
 
-def make_shortlists(
-    bench: Workbench, screener: TransformerScreener, queries: tuple[Query, ...], tables: LabelTables
-) -> Shortlists:
-    """The shortlists of `queries`, with the teacher's opinion of them."""
-    teacher, shape = bench.teacher, bench.recipe.student
-    texts = [query.text for query in queries]
-    ids = encode_texts(teacher.tokenizer, texts, shape.max_tokens)
-    made = screen_queries(screener, ids, Targets.of(queries), tables.vectors[0], shape.shortlist, bench.progress)
-    label_vectors = teacher_vectors(teacher, bench.corpus.labels.texts, "encode labels by the teacher", bench.progress)
-    query_vectors = teacher_vectors(teacher, texts, "encode queries by the teacher", bench.progress)
-    return replace(made, teacher_scores=teacher_scores(query_vectors, label_vectors, made.labels))
+def make_shortlists(bench: Workbench, screener: TransformerScreener, tables: LabelTables) -> Shortlists:
+    """The shortlists that the reasoner learns from, with the teacher's opinion of them.
+
+    They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
+    their labels are left out, as they are from everything held out: there a shared word speaks for a label more than
+    it does where the text describes what it does not name.
+    """
+    teacher, shape, corpus = bench.teacher, bench.recipe.student, bench.corpus
+    queries = corpus.reasoning + corpus.screening[: bench.recipe.reasoning.familiar_queries]
+    opinions = [
+        teacher_vectors(teacher, [query.text for query in part], "encode queries by the teacher", bench.progress)
+        for part in (corpus.reasoning, corpus.screening)
+    ]
+    kept = [place for place, query in enumerate(queries) if not names_its_label(query, corpus.labels)]
+    ids = encode_texts(teacher.tokenizer, [queries[place].text for place in kept], shape.max_tokens)
+    targets = Targets.of([queries[place] for place in kept])
+    made = screen_queries(screener, ids, targets, tables.vectors[0], shape.shortlist, bench.progress)
+    label_vectors = teacher_vectors(teacher, corpus.labels.texts, "encode labels by the teacher", bench.progress)
+    return replace(made, teacher_scores=teacher_scores(torch.cat(opinions)[kept], label_vectors, made.labels))
 
 
 def assemble(

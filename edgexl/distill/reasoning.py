@@ -4,9 +4,9 @@ Loss of a query with shortlist S and right labels R in it, for logits z:
 
     -mean over R of log softmax(z)  +  teacher_weight x KL(softmax(teacher's cosines / temperature) || softmax(z))
 
-Queries are such as the screener never saw; those whose shortlist misses all right labels teach nothing and are left
-out. Label vectors are met compressed, as the index returns them: all dimensions in even steps, the leading ones in
-odd steps. The reasoner's word pieces are a learnt map of the screener's word table, so that a student stores one table.
+Queries whose shortlist misses all right labels teach nothing and are left out. Label vectors are met compressed, as
+the index returns them: all dimensions in even steps, the leading ones in odd steps. The reasoner's word pieces are a
+learnt map of the screener's word table, so that a student stores one table.
 """
 
 from __future__ import annotations
@@ -142,6 +142,13 @@ def reasoner_inputs(data: Shortlists, tables: LabelTables, rows: Ints, variant: 
     }  # fmt: skip
 
 
+def hide_tokens(attention_mask: Tensor, share: float) -> Tensor:
+    """The mask [B,T] without a random `share` of its tokens; [CLS], the first, always stays."""
+    shown = torch.rand(attention_mask.shape) >= share
+    shown[:, 0] = True
+    return attention_mask * shown
+
+
 def reasoning_loss(logits: Tensor, right: Tensor, teacher: Tensor, table: ReasoningTable) -> Tensor:
     """The loss of a batch: logits, right (bool) and the teacher's cosines are [B,N]; each row has a right label."""
     log_share = logits.log_softmax(-1)
@@ -176,11 +183,12 @@ def train_reasoner(
     for step in range(first, table.steps):
         if not batches or step % per_epoch == 0:
             batches = epoch_batches(lengths, table.batch, seed, step // per_epoch)
-        torch.manual_seed(seed * 1_000_003 + step)  # dropout, the same after a restart
+        torch.manual_seed(seed * 1_000_003 + step)  # all that is left to chance, the same after a restart
         for group in optimiser.param_groups:
             group["lr"] = learning_rate_at(step, table.steps, table.learning_rate, table.warmup)
         rows = useful[batches[step % per_epoch]]
         inputs = reasoner_inputs(data, tables, rows, step % len(tables.vectors))
+        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
         with torch.autocast("cpu", torch.bfloat16):
             logits = reasoner(**inputs)
         loss = reasoning_loss(logits, data.right[rows], data.teacher_scores[rows], table)

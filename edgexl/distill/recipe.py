@@ -73,25 +73,31 @@ class ReasoningTable:
     """[reasoning]: listwise softmax over the shortlist, plus `teacher_weight` x KL to the teacher's softmax there.
 
     Label vectors are met compressed to `bits` a dimension: `leading_dims` of them for half of the batches, all for
-    the other half.
+    the other half. Each step hides `token_dropout` of a query's tokens, against learning queries by heart.
+    `familiar_queries` of the screener's own queries are added to those that are the reasoner's alone: their shortlists
+    look a little too good, but there are many of them.
     """
 
     steps: int
     batch: int = 64
     learning_rate: float = 5e-4
     warmup: float = 0.06
-    teacher_weight: float = 0.1
+    teacher_weight: float = 0.05
     teacher_temperature: float = 0.05
     weight_decay: float = 0.05
     dropout: float = 0.1
+    token_dropout: float = 0.1
+    familiar_queries: int = 0
     bits: int = 4
     leading_dims: int = 192
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
             raise ValueError("steps, batch, leading_dims and learning_rate must be positive")
-        if not 1 <= self.bits <= 8 or not 0.0 <= self.dropout < 1.0:
-            raise ValueError("bits must lie in 1 to 8, dropout in 0 to 1")
+        if not 1 <= self.bits <= 8 or not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
+            raise ValueError("bits must lie in 1 to 8, dropout and token_dropout in 0 to 1")
+        if self.familiar_queries < 0:
+            raise ValueError("familiar_queries must be 0 or more")
 
 
 @dataclass(frozen=True)

@@ -56,19 +56,21 @@ class EncoderLayer(nn.Module):
 
 
 class ListLayer(nn.Module):
-    """A layer of the reasoner: labels attend to each other, then to the query's tokens, then a feed-forward.
+    """A layer of the reasoner: labels attend to each other, then (`cross`) to the query's tokens, then a feed-forward.
 
     Normalisation comes before each part. There are no positions, so the layer commutes with permutations of its list.
     """
 
-    def __init__(self, dims: int, ffn_dims: int, heads: int, dropout: float) -> None:
+    def __init__(self, dims: int, ffn_dims: int, heads: int, dropout: float, cross: bool) -> None:
         super().__init__()
         self.heads = heads
-        self.self_norm, self.cross_norm, self.ffn_norm = (nn.LayerNorm(dims) for _ in range(3))
+        self.cross = cross
+        self.self_norm, self.ffn_norm = nn.LayerNorm(dims), nn.LayerNorm(dims)
         self.query, self.key, self.value, self.output = (nn.Linear(dims, dims) for _ in range(4))
-        self.cross_query, self.cross_key, self.cross_value, self.cross_output = (
-            nn.Linear(dims, dims) for _ in range(4)
-        )
+        if cross:
+            self.cross_norm = nn.LayerNorm(dims)
+            self.cross_query, self.cross_output = nn.Linear(dims, dims), nn.Linear(dims, dims)
+            self.cross_key, self.cross_value = nn.Linear(dims, dims), nn.Linear(dims, dims)
         self.up = nn.Linear(dims, ffn_dims)
         self.down = nn.Linear(ffn_dims, dims)
         self.dropout = nn.Dropout(dropout)
@@ -77,9 +79,10 @@ class ListLayer(nn.Module):
         """x [B,N,dims], tokens [B,T,dims], bias [B,1,1,T] -> [B,N,dims]."""
         y = self.self_norm(x)
         x = x + self.dropout(self.output(attend(self.query(y), self.key(y), self.value(y), self.heads)))
-        y = self.cross_query(self.cross_norm(x))
-        attended = attend(y, self.cross_key(tokens), self.cross_value(tokens), self.heads, bias)
-        x = x + self.dropout(self.cross_output(attended))
+        if self.cross:
+            y = self.cross_query(self.cross_norm(x))
+            attended = attend(y, self.cross_key(tokens), self.cross_value(tokens), self.heads, bias)
+            x = x + self.dropout(self.cross_output(attended))
         y = nn.functional.gelu(self.up(self.ffn_norm(x)))
         out: Tensor = x + self.dropout(self.down(y))
         return out

@@ -25,7 +25,8 @@ class ReasonerConfig:
 
     `query_dims`, `state_dims` and `vocabulary` are the screener's. `dims` is the width a label has inside, `token_dims`
     the width of a word piece in late interaction. Token ids below `first_word_id` are special or unused and never
-    count as shared by query and label.
+    count as shared by query and label. The first `cross_layers` of the layers attend to the query's tokens; late
+    interaction tells the rest of what is there.
     """
 
     vocabulary: int
@@ -36,6 +37,7 @@ class ReasonerConfig:
     heads: int
     layers: int
     token_dims: int
+    cross_layers: int = 1
     first_word_id: int = 999
     dropout: float = 0.0
 
@@ -87,9 +89,9 @@ class LabelText(nn.Module):
         words = torch.where((attention_mask > 0) & (input_ids >= self.first_word_id), input_ids, -1)
         same = (label_tokens.unsqueeze(-1) == words[:, None, None, :]).any(-1).to(best.dtype)
         x = pieces + attended + best.unsqueeze(-1) * self.best_weight + same.unsqueeze(-1) * self.same_weight
-        held = (label_tokens != 0).to(x.dtype).unsqueeze(-1)
-        x = (nn.functional.gelu(x) * held).sum(2) / held.sum(2).clamp_min(1.0)
-        out: Tensor = self.output(x)
+        held = (label_tokens != 0).to(x.dtype)
+        share = held / held.sum(2, keepdim=True).clamp_min(1.0)  # [B,N,S], sums to 1 over a label's pieces
+        out: Tensor = self.output((x.relu() * share.unsqueeze(-1)).sum(2))
         return out
 
 
@@ -111,7 +113,8 @@ class ListwiseReasoner(nn.Module):
         self.text = LabelText(config)
         self.score_weight = nn.Parameter(torch.randn(4, config.dims) * 0.1)
         self.layers = nn.ModuleList(
-            ListLayer(config.dims, config.ffn_dims, config.heads, config.dropout) for _ in range(config.layers)
+            ListLayer(config.dims, config.ffn_dims, config.heads, config.dropout, cross=layer < config.cross_layers)
+            for layer in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.dims)
         self.verdict = nn.Parameter(torch.zeros(config.dims))

@@ -240,7 +240,11 @@ def _read_about(path: Path) -> StudentFile:
         raise BadInput(
             f"{path} is format version {table.get('version')!r}; this edgexl reads version {FORMAT_VERSION}."
         )
-    return toml.build(table, StudentFile, str(path))
+    try:
+        return toml.build(table, StudentFile, str(path))
+    except BadInput as error:
+        # sizes are checked by `Shapes` itself, which knows of no file
+        raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
 def _read_tokenizer(path: Path) -> Tokenizer:

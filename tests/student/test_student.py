@@ -1,0 +1,265 @@
+"""Saving, loading and refusing students; users' own modules."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from edgexl.data import Query
+from edgexl.errors import BadInput
+from edgexl.student.contract import Shapes
+from edgexl.student.labels import LabelSet
+from edgexl.student.predict import StudentPredictor
+from edgexl.student.reasoner import ScreeningReasoner
+from edgexl.student.student import Student, available_students, load_student
+from tests.tiny import SHAPES, tiny_labels, tiny_student, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("student") / "tiny"
+    tiny_student().save(directory)
+    return directory
+
+
+@pytest.fixture
+def copy(saved: Path, tmp_path: Path) -> Path:
+    target = tmp_path / "tiny"
+    target.mkdir()
+    for path in saved.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def test_a_student_comes_back_as_it_was(saved: Path) -> None:
+    before, after = tiny_student(), load_student(saved)
+    assert after.labels == before.labels
+    assert after.shapes == before.shapes
+    assert (after.calibration, after.evaluation) == (before.calibration, before.evaluation)
+    assert after.provenance == before.provenance
+    texts = [query.text for query in before.evaluation]
+    same = (StudentPredictor(before).rank(texts)[:, 0] == StudentPredictor(after).rank(texts)[:, 0]).mean()
+    assert same > 0.9  # int8 rows round the weights
+    for name, value in before.screener.state_dict().items():
+        # half an int8 step of the row's largest weight
+        assert (value - after.screener.state_dict()[name]).abs().max() <= value.abs().max() / 200, name
+
+
+def test_saving_a_loaded_student_changes_no_byte(saved: Path, tmp_path: Path) -> None:
+    load_student(saved).save(tmp_path / "again")
+    for path in sorted(saved.iterdir()):
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_saved_student_holds_data_alone(saved: Path) -> None:
+    names = {path.name for path in saved.iterdir()}
+    assert names == {
+        "student.json", "model.safetensors", "tokenizer.json",
+        "labels.json.gz", "calibration.json.gz", "evaluation.json.gz",
+    }  # fmt: skip
+    dtypes = {value.dtype for value in load_file(saved / "model.safetensors").values()}
+    assert dtypes == {torch.int8, torch.float16}
+
+
+def test_only_students_are_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(BadInput, match="not a student"):
+        tiny_student().save(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "precious"
+
+
+def edit_json(key: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def apply(directory: Path) -> None:
+        about = json.loads((directory / "student.json").read_text())
+        about[key] = change(about.get(key))
+        (directory / "student.json").write_text(json.dumps(about))
+
+    return apply
+
+
+def edit_weights(change: Callable[[dict[str, Tensor]], None]) -> Callable[[Path], None]:
+    def apply(directory: Path) -> None:
+        tensors = load_file(directory / "model.safetensors")
+        change(tensors)
+        save_file(tensors, directory / "model.safetensors")
+
+    return apply
+
+
+def relabel(directory: Path) -> None:
+    LabelSet(("a", "b"), ("one", "two")).save(directory / "labels.json.gz")
+
+
+def duplicate_label(directory: Path) -> None:
+    lines = gzip.decompress((directory / "labels.json.gz").read_bytes()).splitlines(keepends=True)
+    (directory / "labels.json.gz").write_bytes(gzip.compress(b"".join([*lines, lines[0]])))
+
+
+def poison(tensors: dict[str, Tensor]) -> None:
+    tensors["screener.word.weight.scale"][3] = torch.inf
+
+
+REFUSALS: list[tuple[Callable[[Path], None], str]] = [
+    (edit_json("version", lambda _: 7), "version 7"),
+    (edit_json("format", lambda _: "other"), "format"),
+    (edit_json("shapes", lambda shapes: {**shapes, "query_dims": 31}), r"query_vector is \[1, 32\]"),
+    (edit_json("shapes", lambda shapes: {**shapes, "shortlist": 0}), "'shortlist' is 0"),
+    (edit_json("shapes", lambda shapes: {**shapes, "vocabulary": 50}), "word table has 50 rows"),
+    (edit_json("shapes", lambda shapes: {**shapes, "max_tokens": 17}), "failed on"),
+    (edit_json("screener", lambda entry: {**entry, "type": "os.system"}), "unknown type 'os.system'"),
+    (edit_json("screener", lambda entry: {**entry, "config": {**entry["config"], "headz": 2}}), "'headz'"),
+    (edit_json("screener", lambda entry: {**entry, "config": {**entry["config"], "heads": 5}}), "multiple of heads"),
+    (edit_json("reasoner", lambda entry: {**entry, "config": {**entry["config"], "dims": 64}}), "student.json's sizes"),
+    (edit_json("labels_sha256", lambda _: "0" * 64), "not the label set"),
+    (edit_json("surprise", lambda _: 1), "unknown key 'surprise'"),
+    (relabel, "not the label set"),
+    (duplicate_label, "share the id"),
+    (edit_weights(lambda tensors: tensors.pop("reasoner.verdict")), "lacks the tensor 'reasoner.verdict'"),
+    (edit_weights(lambda tensors: tensors.update(extra=torch.zeros(2))), "unknown tensor 'extra'"),
+    (edit_weights(lambda tensors: tensors.pop("screener.word.weight.scale")), "one scale a row"),
+    (edit_weights(poison), "not finite"),
+    (lambda directory: (directory / "model.safetensors").unlink(), "cannot be read"),
+    (lambda directory: (directory / "model.safetensors").write_bytes(b"\x80\x04pickle"), "not a sound weight file"),
+    (lambda directory: (directory / "tokenizer.json").write_text("{}"), "not a Hugging Face tokenizer"),
+    (lambda directory: (directory / "student.json").write_text("[1"), "not readable JSON"),
+    (lambda directory: (directory / "calibration.json.gz").unlink(), "does not exist"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "sentence"), REFUSALS, ids=[sentence for _, sentence in REFUSALS])
+def test_damaged_students_are_refused_in_one_sentence(
+    copy: Path, damage: Callable[[Path], None], sentence: str
+) -> None:
+    damage(copy)
+    with pytest.raises(BadInput, match=sentence) as caught:
+        load_student(copy)
+    assert "\n" not in str(caught.value)
+    assert str(copy) in str(caught.value)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(BadInput, match="There is no student 'nosuch'"):
+        load_student("nosuch")
+    for name, directory in available_students().items():
+        assert (directory / "student.json").is_file(), name
+
+
+class HashScreener(nn.Module):
+    """A user's own screener: random vectors of word pieces, averaged."""
+
+    def __init__(self, dims: int = 8, normalise: bool = True) -> None:
+        super().__init__()
+        self.table = nn.Embedding(SHAPES.vocabulary, dims)
+        self.normalise = normalise
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        states = self.table(input_ids)
+        vector = (states * attention_mask.unsqueeze(-1)).sum(1)
+        return (nn.functional.normalize(vector, dim=-1) if self.normalise else vector * 9), states
+
+
+class OwnReasoner(nn.Module):
+    """A user's own reasoner, with an optional fault."""
+
+    input_names: Any = ("query_vector", "label_vectors")
+
+    def __init__(self, fault: str = "") -> None:
+        super().__init__()
+        self.fault = fault
+        if fault == "unknown input":
+            self.input_names = ("query_vector", "label_frequency")
+        if fault == "no names":
+            self.input_names = None
+        if fault == "blind":
+            self.input_names = ("query_vector",)
+
+    def forward(self, query_vector: Tensor, label_vectors: Tensor | None = None) -> Tensor:
+        if label_vectors is None:
+            return query_vector
+        logits = (label_vectors @ query_vector.unsqueeze(-1)).squeeze(-1)
+        if self.fault == "ordered":
+            logits = logits + torch.arange(logits.shape[1])
+        if self.fault == "not finite":
+            logits = logits / 0.0
+        if self.fault == "shape":
+            logits = logits.unsqueeze(-1)
+        if self.fault == "raises":
+            raise RuntimeError("no such luck\nsecond line")
+        return logits
+
+
+def own_student(**changes: Any) -> Student:
+    torch.manual_seed(0)
+    parts: dict[str, Any] = {
+        "screener": HashScreener(),
+        "reasoner": OwnReasoner(),
+        "tokenizer": tiny_tokenizer(),
+        "labels": tiny_labels(),
+        "shapes": dataclasses.replace(SHAPES, query_dims=8, state_dims=8),
+    }
+    return Student.from_modules(**(parts | changes))
+
+
+def test_a_users_own_modules_make_a_student_that_answers_but_is_not_saved(tmp_path: Path) -> None:
+    student = own_student()
+    assert StudentPredictor(student).predict(student.labels.texts[5])[0][0] == 5
+    with pytest.raises(BadInput, match="cannot be saved, because its screener is the class HashScreener") as caught:
+        student.save(tmp_path / "own")
+    assert "compile it directly" in str(caught.value)
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("unknown input", "takes 'label_frequency', which no runtime supplies"),
+        ("no names", "no tuple 'input_names'"),
+        ("blind", "takes nothing about the labels"),
+        ("ordered", "permutation equivariant"),
+        ("not finite", "not finite"),
+        ("shape", r"logits is \[1, 7, 1\] where"),
+        ("raises", "The reasoner failed on .*no such luck"),
+    ],
+)
+def test_a_reasoner_that_breaks_the_contract_is_refused(fault: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        own_student(reasoner=OwnReasoner(fault))
+
+
+def test_a_screener_that_breaks_the_contract_is_refused() -> None:
+    with pytest.raises(BadInput, match="must be normalised to 1"):
+        own_student(screener=HashScreener(normalise=False))
+    with pytest.raises(BadInput, match=r"query_vector is \[1, 9\] where"):
+        own_student(screener=HashScreener(9))
+    with pytest.raises(BadInput, match="must return the pair"):
+        own_student(screener=PairlessScreener())
+
+
+class PairlessScreener(nn.Module):
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return input_ids.to(torch.float32)
+
+
+def test_queries_and_tokenizers_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(BadInput, match="evaluation query 'q' has no target or one outside the 300 labels"):
+        own_student(evaluation=(Query("q", "text", (300,)),))
+    shapes = Shapes(max_tokens=16, query_dims=8, state_dims=8, shortlist=16, label_tokens=4, vocabulary=20)
+    with pytest.raises(BadInput, match="word table has 20 rows"):
+        own_student(shapes=shapes)
+    with pytest.raises(BadInput, match="'max_tokens' is 2"):
+        dataclasses.replace(shapes, max_tokens=2)
+
+
+def test_a_student_without_a_reasoner_keeps_screenings_order() -> None:
+    student = own_student(reasoner=ScreeningReasoner())
+    screened, reasoned = StudentPredictor(student).rank_by_stage(["ba", "be bi"])
+    assert (screened == reasoned).all()
