@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.data import Dataset, Query
+from edgexl.data.layout import ABOUT_FILE
 from edgexl.distill.recipe import SplitTable
 from edgexl.errors import BadInput
 from edgexl.student.labels import LabelSet
@@ -25,9 +26,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Corpus:
-    """All queries by their use, and the label set that their targets index."""
+    """All queries by their use, the label set that their targets index, and what the data set says of its source."""
 
     labels: LabelSet
+    about: str
     screening: tuple[Query, ...]
     reasoning: tuple[Query, ...]
     calibration: tuple[Query, ...]
@@ -54,8 +56,10 @@ def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
             "lower calibration and development."
         )
     evaluation = tuple(islice((query for query in dataset.queries("tst") if query.targets), split.evaluation))
+    about = dataset.directory / ABOUT_FILE
     return Corpus(
         labels=labels,
+        about=about.read_text(encoding="utf-8") if about.is_file() else "",
         screening=tuple(rest[cut:]),
         reasoning=tuple(rest[:cut]),
         calibration=tuple(held[: split.calibration]),

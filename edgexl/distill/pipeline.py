@@ -41,7 +41,7 @@ from edgexl.progress import Progress, no_progress
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.encode import encode_vectors
 from edgexl.student.evaluate import evaluate_student
-from edgexl.student.importer import cache_directory
+from edgexl.student.importer import PACKAGED_MODELS, cache_directory
 from edgexl.student.predict import StudentPredictor
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import TransformerScreener
@@ -229,6 +229,8 @@ def assemble(
     provenance = {
         "recipe": asdict(recipe),
         "teacher_sha256": bench.teacher.weights_sha256,
+        "teacher_licence": PACKAGED_MODELS[recipe.teacher].licence if recipe.teacher in PACKAGED_MODELS else "unknown",
+        "data": corpus.about,
         "training_queries": {"screening": len(corpus.screening), "reasoning": len(corpus.reasoning)},
         "torch": torch.__version__,
     }
