@@ -105,7 +105,7 @@ static void test_opening(void) {
     CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
     options.struct_size = sizeof options;
     CHECK_STATUS(exl_bundle_open("no/such/file.exl", &options, &bundle), EXL_FILE_UNREADABLE);
-    CHECK(strstr(error, "no/such/file.exl") && !bundle);
+    CHECK(strstr(error, "cannot be read") && !bundle); /* the caller knows the path */
     CHECK_STATUS(exl_bundle_open("/", &options, &bundle), EXL_FILE_UNREADABLE);
     CHECK_STATUS(exl_bundle_open("/dev/null", &options, &bundle), EXL_FILE_UNREADABLE);
 
