@@ -42,10 +42,22 @@ class Session:
 
 def fold(model: bytes) -> bytes:
     """Constants computed, identities and dead ends removed, operators left standard (ONNX Runtime's basic level)."""
+    return _optimised(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC)
+
+
+def fuse(model: bytes) -> bytes:
+    """The graph as ONNX Runtime would rewrite it at load for any CPU (its extended level), with its fused operators.
+
+    The device then loads without optimising anything. The artifact's own graphs stay standard; only the bundle has this form.
+    """
+    return _optimised(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED)
+
+
+def _optimised(model: bytes, level: onnxruntime.GraphOptimizationLevel) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "folded.onnx"
+        path = Path(folder) / "optimised.onnx"
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.graph_optimization_level = level
         options.optimized_model_filepath = os.fspath(path)
         options.intra_op_num_threads = 1
         options.log_severity_level = 3

@@ -21,7 +21,7 @@ from edgexl.bundle.write import bundle_bytes
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.budget import budget
 from edgexl.compiler.gates import Verdict, judge
-from edgexl.compiler.graph import Session
+from edgexl.compiler.graph import Session, fuse
 from edgexl.compiler.ledger import LedgerRow
 from edgexl.compiler.reference import Answer, ReferencePipeline
 
@@ -100,8 +100,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     assert graphs is not None
     assert index is not None
     assert artifact.calibration is not None
-    screener_graph, screener_weights = externalise(graphs.screener)
-    reasoner_graph, reasoner_weights = externalise(graphs.reasoner)
+    screener_graph, screener_weights = externalise(fuse(graphs.screener))
+    reasoner_graph, reasoner_weights = externalise(fuse(graphs.reasoner))
     screener_inputs, reasoner_inputs = Session(graphs.screener).input_names, Session(graphs.reasoner).input_names
     assert set(screener_inputs) <= set(SCREENER_INPUTS)
     subspaces, _, subspace_dims = index.codebook.shape
