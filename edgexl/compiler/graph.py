@@ -48,7 +48,7 @@ def fold(model: bytes) -> bytes:
 def fuse(model: bytes) -> bytes:
     """The graph as ONNX Runtime would rewrite it at load for any CPU (its extended level), with its fused operators.
 
-    The device then loads without optimising anything. The artifact's own graphs stay standard; only the bundle has this form.
+    The device then optimises nothing at load. The artifact's own graphs stay standard; only the bundle has this form.
     """
     return _optimised(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED)
 
