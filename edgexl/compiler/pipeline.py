@@ -100,7 +100,7 @@ def run_passes(artifact: Artifact, threads: int, progress: Progress | None = Non
         Export(),
         Quantize(recipe.screener, recipe.reasoner, target.int8),
         Encode(recipe.index.labels_from, threads, encoding),
-        BuildIndex(recipe.index),
+        BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8),
         Calibrate(recipe.calibrate, threads, calibrating),
         Pack(),
     ]

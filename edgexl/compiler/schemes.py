@@ -31,7 +31,7 @@ MICROSOFT = "com.microsoft"
 
 def quantize_graph(model: bytes, recipe: GraphRecipe, int8: Int8) -> bytes:
     """The model under the recipe's scheme, for a CPU whose 8-bit products are as `int8` says."""
-    chosen = [node.name for node in graph.weight_products(onnx.load_from_string(model))]
+    chosen = product_names(model)
     for part in recipe.keep_fp32:
         if not any(part in name for name in chosen):
             raise BadInput(f"keep_fp32 = '{part}' is part of no matrix product's name; there are {', '.join(chosen)}.")
@@ -41,6 +41,11 @@ def quantize_graph(model: bytes, recipe: GraphRecipe, int8: Int8) -> bytes:
     if recipe.embeddings == "int8":
         model = quantize_tables(model)
     return model
+
+
+def product_names(model: bytes) -> list[str]:
+    """The names of the matrix products with constant fp32 weights."""
+    return [node.name for node in graph.weight_products(onnx.load_from_string(model))]
 
 
 def keep(model: bytes, names: Sequence[str], int8: Int8) -> bytes:

@@ -25,17 +25,17 @@ LABEL_SET = hashlib.sha256(b"labels").digest()
 
 
 def parameters(**changes: int) -> Parameters:
-    sizes = dict(
-        labels=3, rows=5, dims=8, subspaces=2, subspace_dims=4, fine_dims=8, fine_bits=4, overfetch=3, shortlist=2,
-        max_tokens=8, label_tokens=2, state_dims=4, screener_inputs=3, reasoner_inputs=0b1111111, screener_outputs=3,
-        vocabulary=9,
-    )  # fmt: skip
+    sizes = {
+        "labels": 3, "rows": 5, "dims": 8, "subspaces": 2, "subspace_dims": 4, "fine_dims": 8, "fine_bits": 4,
+        "overfetch": 3, "shortlist": 2, "max_tokens": 8, "label_tokens": 2, "state_dims": 4, "screener_inputs": 3,
+        "reasoner_inputs": 0b1111111, "screener_outputs": 3, "vocabulary": 9,
+    }  # fmt: skip
     return Parameters(**(sizes | changes), label_set_sha256=LABEL_SET)
 
 
 def sections() -> dict[Kind, bytes]:
     """Sections that agree with each other; those that Python does not look into hold a few bytes."""
-    return {kind: b"opaque" for kind in Kind} | {
+    return dict.fromkeys(Kind, b"opaque") | {
         Kind.MANIFEST: b'{"format": "1.0"}\n',
         Kind.PARAMETERS: parameters().pack(),
         Kind.CODEBOOK: np.arange(128, dtype="<f4").tobytes(),
@@ -175,10 +175,10 @@ def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"labels": 0}, {"rows": 2}, {"dims": 4}, {"subspaces": 3}, {"subspace_dims": 2}, {"fine_dims": 7}, {"fine_bits": 5},
-        {"fine_dims": 10}, {"overfetch": 1}, {"shortlist": 4}, {"max_tokens": 2}, {"label_tokens": 65}, {"label_tokens": 0},
-        {"state_dims": 0}, {"screener_inputs": 4}, {"reasoner_inputs": 256}, {"screener_outputs": 2}, {"vocabulary": 0},
-        {"screener_outputs": 1},
+        {"labels": 0}, {"rows": 2}, {"dims": 4}, {"subspaces": 3}, {"subspace_dims": 2}, {"fine_dims": 7},
+        {"fine_dims": 10}, {"fine_bits": 5}, {"overfetch": 1}, {"shortlist": 4}, {"max_tokens": 2}, {"label_tokens": 65},
+        {"label_tokens": 0}, {"state_dims": 0}, {"screener_inputs": 4}, {"reasoner_inputs": 256},
+        {"screener_outputs": 2}, {"screener_outputs": 1}, {"vocabulary": 0},
     ],
 )  # fmt: skip
 def test_parameters_out_of_their_limits(changes: dict[str, int]) -> None:

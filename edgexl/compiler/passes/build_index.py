@@ -7,18 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgexl.compiler.artifact import Artifact, Graphs
+from edgexl.compiler.artifact import Artifact, Floats, Graphs
 from edgexl.compiler.rotate import rotate_output, unrotate_input
+from edgexl.compiler.schemes import SCHEMES, product_names
 from edgexl.errors import BadInput
 from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook, train_rotation
-from edgexl.recipe import IndexRecipe
+from edgexl.recipe import IndexRecipe, Scheme
+from edgexl.target import Int8
 
 
 @dataclass(frozen=True)
 class BuildIndex:
-    """What the recipe says of the index."""
+    """What the recipe says of the index, and the scheme of the reasoner's products, which the rotation's inverse
+    gets.
+    """
 
     index: IndexRecipe
+    scheme: Scheme
+    int8: Int8
     name: str = "build_index"
 
     def run(self, artifact: Artifact) -> Artifact:
@@ -33,7 +39,7 @@ class BuildIndex:
         vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
         if recipe.rotation != "none":
             rotation = train_rotation(vectors, recipe.rotation, recipe.seed, fine_dims)
-            vectors, graphs = vectors @ rotation, _rotated(graphs, rotation)
+            vectors, graphs = vectors @ rotation, self._rotated(graphs, rotation)
         codebook = train_codebook(vectors, recipe.coarse, recipe.code_bytes, recipe.seed)
         aliases = artifact.rows.alias_labels
         index = LabelIndex(
@@ -50,11 +56,15 @@ class BuildIndex:
         )
         return dataclasses.replace(artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index)
 
-
-def _rotated(graphs: Graphs, rotation: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Graphs:
-    reasoner = graphs.reasoner
-    for name in ("query_vector", "label_vectors"):
-        reasoner = unrotate_input(reasoner, name, rotation)
-    return dataclasses.replace(
-        graphs, screener=rotate_output(graphs.screener, "query_vector", rotation), reasoner=reasoner
-    )
+    def _rotated(self, graphs: Graphs, rotation: Floats) -> Graphs:
+        """Both graphs speaking the index's space."""
+        reasoner = graphs.reasoner
+        for name in ("query_vector", "label_vectors"):
+            reasoner = unrotate_input(reasoner, name, rotation)
+        # The labels' inverse is a product of N rows, a tenth of a small reasoner's time in fp32; the query's is one
+        # row.
+        inverse = [name for name in product_names(reasoner) if name == "label_vectors/unrotate"]
+        if inverse:
+            reasoner = SCHEMES[self.scheme](reasoner, inverse, self.int8)
+        screener = rotate_output(graphs.screener, "query_vector", rotation)
+        return dataclasses.replace(graphs, screener=screener, reasoner=reasoner)
