@@ -27,7 +27,8 @@ from edgexl.inspection import inspect
 from edgexl.runtime.binding import open_bundle
 from edgexl.runtime.build import build_runtime
 from edgexl.runtime.engine import LIBRARY
-from edgexl.student.student import available_students, load_student
+from edgexl.student.shipped import available_students
+from edgexl.student.student import load_student
 from edgexl.target import load_target
 
 K = 5

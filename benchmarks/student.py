@@ -19,7 +19,8 @@ import torch
 
 from edgexl.student.evaluate import REPORTED, evaluate_student
 from edgexl.student.predict import StudentPredictor
-from edgexl.student.student import available_students, load_student
+from edgexl.student.shipped import available_students
+from edgexl.student.student import load_student
 
 
 def main() -> None:

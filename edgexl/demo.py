@@ -63,7 +63,7 @@ def _compile(bundle: Path, progress: Progress) -> None:
 def _inputs_sha256() -> str:
     """What the cached bundle was made of: another student, recipe, CPU or version of edgexl makes another bundle."""
     from edgexl.recipe import load_recipe
-    from edgexl.student.student import available_students
+    from edgexl.student.shipped import available_students
     from edgexl.target import load_target
 
     digest = hashlib.sha256(f"{__version__}\n{load_recipe(RECIPE)!r}\n{load_target(TARGET)!r}\n".encode())

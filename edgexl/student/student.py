@@ -34,6 +34,7 @@ from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.labels import LabelSet
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
 from edgexl.student.screener import ScreenerConfig, TransformerScreener
+from edgexl.student.shipped import available_students
 from edgexl.student.weights import Product, read_weights, write_weights
 
 FORMAT_VERSION = 1
@@ -149,8 +150,7 @@ class Student:
             metrics=self.metrics,
         )
         target = Path(directory)
-        if target.exists() and not (target / "student.json").is_file() and (target.is_file() or any(target.iterdir())):
-            raise BadInput(f"{target} holds something that is not a student; give a new or empty directory.")
+        refuse_foreign_directory(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
@@ -205,15 +205,10 @@ def load_student(source: str | os.PathLike[str]) -> Student:
         raise BadInput(str(error) if str(directory) in str(error) else f"{directory}: {error}") from None
 
 
-def available_students() -> dict[str, Path]:
-    """The students that edgexl ships: name -> directory."""
-    package = Path(__file__).resolve().parents[1]
-    found: dict[str, Path] = {}
-    # An installed edgexl carries recipes/ inside the package; a checkout has it beside the package.
-    for root in (package.parent / "recipes" / "students", package / "recipes" / "students"):
-        if root.is_dir():
-            found |= {path.parent.name: path.parent for path in sorted(root.glob("*/student.json"))}
-    return found
+def refuse_foreign_directory(target: Path) -> None:
+    """Raise `BadInput` where a student cannot be written to `target` without replacing something that is none."""
+    if target.exists() and not (target / "student.json").is_file() and (target.is_file() or any(target.iterdir())):
+        raise BadInput(f"{target} holds something that is not a student; give a new or empty directory.")
 
 
 def _locate(source: str | os.PathLike[str]) -> Path:

@@ -20,7 +20,8 @@ from edgexl.student.contract import Shapes
 from edgexl.student.labels import LabelSet
 from edgexl.student.predict import StudentPredictor
 from edgexl.student.reasoner import ScreeningReasoner
-from edgexl.student.student import Student, available_students, load_student
+from edgexl.student.shipped import available_students
+from edgexl.student.student import Student, load_student
 from tests.tiny import SHAPES, tiny_labels, tiny_student, tiny_tokenizer
 
 
@@ -259,7 +260,20 @@ def test_queries_and_tokenizers_that_do_not_fit_are_refused() -> None:
         dataclasses.replace(shapes, max_tokens=2)
 
 
-def test_a_student_without_a_reasoner_keeps_screenings_order() -> None:
-    student = own_student(reasoner=ScreeningReasoner())
+def test_a_student_without_a_reasoner_keeps_screenings_order(tmp_path: Path) -> None:
+    dataclasses.replace(tiny_student(), reasoner=ScreeningReasoner()).save(tmp_path / "one stage")
+    student = load_student(tmp_path / "one stage")
     screened, reasoned = StudentPredictor(student).rank_by_stage(["ba", "be bi"])
     assert (screened == reasoned).all()
+
+
+def test_aliases_raise_their_labels_screening_scores() -> None:
+    plain, aliased = tiny_student(), tiny_student(tiny_labels(aliases=True))
+    label = next(place for place, aliases in enumerate(aliased.labels.aliases) if aliases)
+    text = aliased.labels.aliases[label][0]
+    for student, found in ((plain, False), (aliased, True)):
+        predictor = StudentPredictor(student)
+        screened = predictor.screen(predictor.encode([text]).query_vector, 16)
+        assert (int(screened.labels[0, 0]) == label) is found
+        own, other = screened.scores[0, 0].tolist()
+        assert other == pytest.approx(1.0, abs=1e-4) if found else own == other
