@@ -88,7 +88,8 @@ typedef struct exl_open_options {
     size_t error_bytes;
 } exl_open_options;
 
-/* options may be null. On failure *bundle is null. */
+/* options may be null. On failure *bundle is null. The file is mapped: it must not be written to while it is open; to
+ * replace it, rename another file over it. */
 EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle);
 /* Null is allowed. All sessions of the bundle must be closed. */
 EXL_API void exl_bundle_close(exl_bundle *bundle);
