@@ -12,6 +12,15 @@
 #define AVX2 __attribute__((target("avx2")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 
+/* So many bytes ahead of what is read: codes that come from memory (a million rows and more) arrive a quarter sooner
+ * than the processor's own prefetching, which stops at every 4 KiB page, would have them. Beyond the codes' end it does
+ * nothing; the address is computed as a number, since no pointer may point there. */
+enum { BYTES_AHEAD = 8192 };
+
+static inline void fetch_ahead(const uint8_t *codes) {
+    _mm_prefetch((const char *)((uintptr_t)codes + BYTES_AHEAD), _MM_HINT_T0);
+}
+
 /* Marks 32 rows, given as sums of the even and of the odd rows. */
 AVX2 static inline uint32_t mark32(__m256i even, __m256i odd, __m256i below_minimum, uint16_t *scores) {
     __m256i low = _mm256_unpacklo_epi16(even, odd);  /* rows 0-7, 16-23 */
@@ -37,6 +46,8 @@ AVX2 static inline void score128(const uint8_t *block, uint32_t code_bytes, cons
         __m256i high_table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(tables + 16)));
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
+            if (i % 2 == 0)
+                fetch_ahead(block + 32 * i);
             __m256i code = _mm256_loadu_si256((const __m256i *)(const void *)(block + 32 * i));
             __m256i low = _mm256_shuffle_epi8(low_table, _mm256_and_si256(code, nibble));
             __m256i high = _mm256_shuffle_epi8(high_table, _mm256_and_si256(_mm256_srli_epi16(code, 4), nibble));
@@ -84,6 +95,7 @@ AVX512 void exl__scan_block_avx512(const uint8_t *block, uint32_t code_bytes, co
         __m512i high_table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)(tables + 16)));
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
+            fetch_ahead(block + 64 * i);
             __m512i code = _mm512_loadu_si512(block + 64 * i);
             __m512i low = _mm512_shuffle_epi8(low_table, _mm512_and_si512(code, nibble));
             __m512i high = _mm512_shuffle_epi8(high_table, _mm512_and_si512(_mm512_srli_epi16(code, 4), nibble));
