@@ -45,7 +45,7 @@ from edgexl.student.importer import PACKAGED_MODELS, cache_directory
 from edgexl.student.predict import StudentPredictor
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import TransformerScreener
-from edgexl.student.student import Student, load_student
+from edgexl.student.student import Student, load_student, refuse_foreign_directory
 from edgexl.student.text import encode_texts, label_tokens
 from edgexl.student.weights import round_trip
 
@@ -64,6 +64,7 @@ def distill(
     """
     started, cpu_started = time.monotonic(), time.process_time()
     out = Path(out_dir)
+    refuse_foreign_directory(out)  # now, not after twenty minutes of training
     bench = prepare(read_recipe(Path(recipe_path)), out.with_name(out.name + ".work"), progress, log)
     screener = distil_screener(bench)
     reasoner, token_map = distil_reasoner(bench, screener)
@@ -116,9 +117,8 @@ def prepare(
 
 
 def open_data(source: str, progress: Progress) -> Dataset:
-    """The data set `source`: a directory, or a built-in one, built into the cache where it is not there yet."""
-    if Path(source).is_dir():
-        return open_dataset(source)
+    """The data set `source`: a built-in one, built into the cache where it is not there yet, or a directory."""
+    # names come first: a student written to ./wordnet must not be taken for the data on the next run
     if source in BUILDERS:
         directory = cache_directory() / "data" / source
         return open_dataset(directory) if directory.is_dir() else build(source, directory, progress)

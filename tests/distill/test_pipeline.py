@@ -83,6 +83,11 @@ def test_an_impossible_recipe_is_refused(
         distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
 
 
+def test_a_directory_that_is_no_student_is_refused_before_any_work(tiny_recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not a student"):
+        distill(tiny_recipe, tmp_path / "data", lambda what, done, total: pytest.fail(what), lambda line: None)
+
+
 def test_the_shipped_recipe_can_be_read() -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "wordnet.toml")
     assert recipe.data == "wordnet"

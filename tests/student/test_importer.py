@@ -82,3 +82,12 @@ def test_models_that_cannot_be_imported_are_refused(tmp_path: Path) -> None:
     (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
     with pytest.raises(BadInput, match="pickles are never read"):
         import_sentence_transformer(directory)
+
+
+def test_a_name_that_is_nowhere_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("nosuch/model", "../not a name"):
+        with pytest.raises(
+            BadInput, match=r"no packaged model \(all-MiniLM-L6-v2\), and the model hub did not give it"
+        ):
+            locate_model(name)

@@ -1,0 +1,58 @@
+"""The student that edgexl ships: found by name, small, honest about itself, and as good as it says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from edgexl import metrics
+from edgexl.student.encode import encode_vectors
+from edgexl.student.labels import LabelSet
+from edgexl.student.predict import StudentPredictor
+from edgexl.student.student import Student, available_students, load_student
+
+
+@pytest.fixture(scope="module")
+def wordnet() -> Student:
+    return load_student("wordnet")
+
+
+def test_it_is_small_enough(wordnet: Student) -> None:
+    directory = available_students()["wordnet"]
+    sizes = {path.name: path.stat().st_size for path in directory.iterdir()}
+    assert sum(sizes.values()) - sizes["labels.json.gz"] <= 12_000_000
+    assert len(wordnet.labels) == 147_478
+    assert len(wordnet.calibration) == len(wordnet.evaluation) == 2000
+
+
+def test_its_recorded_metrics_pass_the_bars(wordnet: Student) -> None:
+    judged = wordnet.metrics["evaluation"]
+    assert judged["queries"] == 2000
+    assert judged["reasoned"]["P@1"] >= 17
+    assert judged["reasoned"]["nDCG@5"] >= 21
+    assert judged["reasoned"]["R@100"] >= 47
+    assert judged["reasoned"]["P@1"] >= judged["screening"]["P@1"] + 4
+
+
+def test_no_query_it_is_judged_on_was_held_back_for_calibration(wordnet: Student) -> None:
+    calibration = {query.text.lower() for query in wordnet.calibration}
+    assert not [query for query in wordnet.evaluation if query.text.lower() in calibration]
+
+
+def test_it_finds_labels_as_well_as_it_says(wordnet: Student) -> None:
+    """On 200 queries over a third of the labels, all right ones among them: fewer labels than it says it is good at."""
+    queries = wordnet.evaluation[:200]
+    kept = sorted({target for query in queries for target in query.targets} | set(range(0, len(wordnet.labels), 3)))
+    place = {label: index for index, label in enumerate(kept)}
+    labels = LabelSet(
+        tuple(wordnet.labels.ids[label] for label in kept), tuple(wordnet.labels.texts[label] for label in kept)
+    )
+    student = dataclasses.replace(wordnet, labels=labels, calibration=(), evaluation=())
+    vectors = encode_vectors(student.screener, student.tokenizer, labels.texts, bfloat16=True)
+    screened, reasoned = StudentPredictor(student, vectors).rank_by_stage([query.text for query in queries])
+    targets = [tuple(place[target] for target in query.targets) for query in queries]
+    before, after = (metrics.evaluate(ranked, targets, (1, 100)) for ranked in (screened, reasoned))
+    assert before["P@1"] > 13
+    assert before["R@100"] > 50
+    assert after["P@1"] > 18
