@@ -39,6 +39,11 @@ def exit_status(command: click.Command, arguments: Sequence[str] | None = None) 
         return _say(error.format_message(), BadInput.exit_code)
     except EdgexlError as error:
         return _say(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("edgexl"):
+            raise
+        wanted = f"the package {error.name.partition('.')[0]} is not installed"
+        return _say(f"{wanted}; compiling and distilling need `pip install edgexl[compile]`", DeviceError.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:

@@ -23,6 +23,7 @@ from edgexl.errors import BadInput, DeviceError, GateFailed
         (BadInput("no such file"), 2),
         (DeviceError("no engine"), 3),
         (KeyboardInterrupt(), 130),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 3),
         (click.UsageError("no such option"), 2),
         (click.ClickException("odd"), 2),
         (OSError(28, "No space left on device", "out.exl"), 3),
