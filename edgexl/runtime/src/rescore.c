@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { LARGEST_QUERY = 2047, ROWS_AHEAD = 8, CACHE_LINE = 64 };
+enum { LARGEST_QUERY = 2047, ROWS_AHEAD = 16, CACHE_LINE = 64 };
 
 float exl__f16_to_f32(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3ffu, bits;
