@@ -41,7 +41,8 @@ class GraphRecipe:
 class IndexRecipe:
     """The label index.
 
-    `rotation` of the index's space: none, pca (falling variance) or random. `coarse` codes, of `code_bytes`
+    `rotation` of the index's space: none, random (energy spread evenly) or pca (gathered
+    in the leading `fine_dims`, and spread there). `coarse` codes, of `code_bytes`
     a row, are scanned: sign (4 sign bits a nibble; a bit a dimension) or pq (a trained code book a nibble). The best
     `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
     out). `aliases` become further rows of their label. `labels_from`: which screener encodes the labels, the float one
