@@ -4,14 +4,18 @@
 
 #include "edgexl.h"
 
+/* Lets the compiler check a format against its arguments, where it can. */
+#if defined(__GNUC__)
+#define EXL__PRINTF(format_at, first_argument_at) __attribute__((format(printf, format_at, first_argument_at)))
+#else
+#define EXL__PRINTF(format_at, first_argument_at)
+#endif
+
 typedef struct exl__error {
     char text[512];
 } exl__error;
 
 /* Writes the sentence (cut to fit) and returns `status`, so that a check is one line: return exl__fail(...). */
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-exl_status exl__fail(exl__error *error, exl_status status, const char *format, ...);
+exl_status exl__fail(exl__error *error, exl_status status, const char *format, ...) EXL__PRINTF(3, 4);
 
 #endif
