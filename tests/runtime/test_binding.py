@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,14 @@ def test_explanation(handle: BundleHandle) -> None:
         assert (way.shortlisted, way.logit, way.probability) == (True, label.logit, label.probability)
     lost = next(index for index in range(300) if index not in got.shortlist_labels)
     assert not handle.explain("red river", lost).shortlisted
+
+
+def test_screening_rank_counts_the_whole_index(toy: TinyBundle, handle: BundleHandle) -> None:
+    index, query = toy.reference.index, handle.predict("red river").query_vector
+    everywhere = replace(index, overfetch=index.rows, shortlist=index.labels).search(query)
+    for rank, (label, scores) in enumerate(zip(everywhere.labels.tolist(), everywhere.scores, strict=True), start=1):
+        way = handle.explain("red river", label)
+        assert (way.screening_rank, way.screening_score) == (rank, scores.max())
 
 
 def test_goldens(handle: BundleHandle) -> None:

@@ -173,6 +173,8 @@ static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count,
 static const char *forbidden_parameter(const exl__parameters *p) {
     const uint32_t token_inputs = 1u << EXL__INPUT_IDS | 1u << EXL__ATTENTION_MASK;
     const uint32_t all_inputs = (1u << EXL__VOCABULARY_OF_INPUTS) - 1;
+    const uint32_t takes_tokens = p->reasoner_inputs >> EXL__LABEL_TOKENS & 1;
+    const uint32_t takes_states = p->reasoner_inputs >> EXL__TOKEN_STATES & 1;
 
     if (p->struct_bytes < sizeof *p) return "struct_bytes";
     if (p->engine != 1) return "engine";
@@ -187,8 +189,8 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->shortlist < 1 || p->shortlist > 4096 || p->shortlist > p->labels) return "shortlist";
     if (p->overfetch < p->shortlist || p->overfetch > 16384) return "overfetch";
     if (p->max_tokens < 3 || p->max_tokens > 8192) return "max_tokens";
-    if (p->label_tokens > 64 || !p->label_tokens != !(p->reasoner_inputs >> EXL__LABEL_TOKENS & 1)) return "label_tokens";
-    if (p->state_dims > 8192 || !p->state_dims != !(p->reasoner_inputs >> EXL__TOKEN_STATES & 1)) return "state_dims";
+    if (p->label_tokens > 64 || !p->label_tokens != !takes_tokens) return "label_tokens";
+    if (p->state_dims > 8192 || !p->state_dims != !takes_states) return "state_dims";
     if (p->screener_inputs == 0 || (p->screener_inputs & ~token_inputs)) return "screener_inputs";
     if (p->reasoner_inputs == 0 || (p->reasoner_inputs & ~all_inputs)) return "reasoner_inputs";
     if ((p->screener_outputs & ~3u) || !(p->screener_outputs & 1u)) return "screener_outputs";
