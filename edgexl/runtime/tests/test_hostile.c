@@ -1,7 +1,7 @@
 /* test_hostile.c: damaged and malicious files. Whatever the bytes, the answer is a status; the sanitizers watch the
  * rest.
  *
- *     test_hostile BUNDLE SCRATCH        with $EDGEXL_ORT_LIBRARY set; SCRATCH is a file that may be overwritten
+ *     test_hostile BUNDLE SCRATCH [SEED]        with $EDGEXL_ORT_LIBRARY set; SCRATCH is a file that may be overwritten
  *
  * "Sealed" damage has its hashes put right afterwards: it gets past them to the code that reads the section.
  */
@@ -294,7 +294,9 @@ static void test_not_a_number(void) {
 }
 
 int main(int count, char **arguments) {
-    CHECK(count == 3);
+    CHECK(count == 3 || count == 4);
+    if (count == 4)
+        state = (uint32_t)strtoul(arguments[3], NULL, 10);
     sound = read_file(arguments[1]);
     scratch = arguments[2];
     damaged = malloc(sound.length + 64);
