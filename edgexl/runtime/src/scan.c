@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { LARGEST_ENTRY = 127, SCORE_HALVES = 256, SAMPLE_STEP = 32 };
+enum { LARGEST_ENTRY = 127, SCORE_HALVES = 256, SAMPLE_STEP = 16 };
 
 static exl__scan_kernel *kernel_for(exl__isa isa) {
     switch (isa) {
@@ -227,11 +227,12 @@ static void scan_blocks(const scan_job *job, uint32_t step, selection *chosen) {
     }
 }
 
-/* A minimum that about twice `keep` rows reach, judged by every 32nd block: far fewer rows are pushed and cut than when
- * the minimum has to rise from 0. Four standard deviations above the share that the sample should hold. */
+/* A minimum that a few times `keep` rows reach, judged by every 16th block: far fewer rows are pushed and cut than when
+ * the minimum has to rise from 0. Twelve standard deviations above the share that the sample would hold by chance: rows
+ * that are alike lie together, and with four, 4% of WordNet's queries had to begin again; with twelve, none to 0.3%. */
 static uint16_t sampled_minimum(const scan_job *job, selection *chosen) {
-    uint32_t keep = chosen->keep, share = keep / SAMPLE_STEP, deviations = 4;
-    while (deviations * deviations < 16 * share)
+    uint32_t keep = chosen->keep, share = keep / SAMPLE_STEP, deviations = 12;
+    while (deviations * deviations < 144 * share)
         deviations++;
     chosen->keep = share + deviations;
     scan_blocks(job, SAMPLE_STEP, chosen);

@@ -63,7 +63,7 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
             uint8_t *code = &codes[((size_t)(r / 256) * (subspaces / 2) + b) * 256 + r % 256];
             if (order == RISING)
                 *code = (uint8_t)((uint64_t)r * 255 / rows);
-            else if (r / 256 % 32 == 0)
+            else if (r / 256 % 16 == 0)
                 *code |= 0xf8;
             else
                 *code &= 0x7f;
