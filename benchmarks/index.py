@@ -179,21 +179,23 @@ def fine_accuracy(kernels: Kernels, labels: Floats, queries: Floats) -> list[dic
 
 
 def scan_speed(kernels: Kernels, rows: int, code_bytes: int = 32, keep: int = 256) -> dict[str, Any]:
-    """Nanoseconds a row of each kernel here and of faiss, over random codes; interleaved, the least of the runs."""
+    """Nanoseconds a row of each kernel here and of faiss, over random vectors; interleaved, the least of the runs."""
     import faiss
 
     faiss.omp_set_num_threads(1)
     rng = np.random.default_rng(0)
     dims, chunk = 8 * code_bytes, 65536
-    vectors = rng.standard_normal((chunk, dims)).astype(np.float32)
-    codebook = train_codebook(vectors[:16384], "pq", code_bytes, seed=0)
-    one = np.frombuffer(encode_coarse(vectors, codebook), np.uint8)
-    codes = _page_aligned(np.tile(one, -(-rows // chunk))[: -(-rows // 256) * code_bytes * 256])
+    sample = rng.standard_normal((16384, dims)).astype(np.float32)
+    codebook = train_codebook(sample, "pq", code_bytes, seed=0)
     peer = faiss.IndexPQFastScan(dims, 2 * code_bytes, 4, faiss.METRIC_INNER_PRODUCT)
-    peer.train(vectors[:16384])
+    peer.train(sample)
+    encoded = []
     for begin in range(0, rows, chunk):
-        peer.add(vectors[: min(chunk, rows - begin)])
-    query = vectors[0] + vectors[1]
+        vectors = rng.standard_normal((min(chunk, rows - begin), dims), np.float32)
+        encoded.append(np.frombuffer(encode_coarse(vectors, codebook), np.uint8))
+        peer.add(vectors)
+    codes = _page_aligned(np.concatenate(encoded))
+    query = sample[0]
 
     def ours(isa: str) -> None:
         kernels.scan(isa, codes, rows, kernels.scan_tables(query, codebook), keep)
