@@ -1,4 +1,4 @@
-/* sha256.c: SHA-256 (FIPS 180-4): portable, with x86's instructions for it where the CPU has them. */
+/* sha256.c: SHA-256 (FIPS 180-4): portable, with the processor's own instructions for it where it has them. */
 #include "sha256.h"
 
 #include <string.h>
@@ -6,8 +6,17 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #define EXL__SHA_X86 1
 #include <immintrin.h>
+#elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
+#define EXL__SHA_ARM 1
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+#if defined(__clang__)
+#define EXL__SHA_ARM_TARGET __attribute__((target("sha2")))
 #else
-#define EXL__SHA_X86 0
+#define EXL__SHA_ARM_TARGET __attribute__((target("+crypto")))
+#endif
 #endif
 
 static const uint32_t K[64] = {
@@ -48,7 +57,7 @@ static void compress_portable(uint32_t state[8], const uint8_t *blocks, size_t c
     }
 }
 
-#if EXL__SHA_X86
+#if defined(EXL__SHA_X86)
 /* Four rounds an iteration. The instructions keep the state as (A B E F) and (C D G H). */
 __attribute__((target("sha,sse4.1,ssse3"))) static void compress_x86(uint32_t state[8], const uint8_t *blocks,
                                                                      size_t count) {
@@ -84,8 +93,41 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void compress_x86(uint32_t st
 }
 #endif
 
+#if defined(EXL__SHA_ARM)
+EXL__SHA_ARM_TARGET static void compress_arm(uint32_t state[8], const uint8_t *blocks, size_t count) {
+    uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
+
+    for (; count > 0; count--, blocks += 64) {
+        uint32x4_t abcd_before = abcd, efgh_before = efgh, w[4];
+
+        for (int i = 0; i < 16; i++) {
+            uint32x4_t *now = &w[i & 3], words, abcd_was = abcd;
+            if (i < 4)
+                *now = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(blocks + 16 * i)));
+            else
+                *now = vsha256su1q_u32(vsha256su0q_u32(*now, w[(i + 1) & 3]), w[(i + 2) & 3], w[(i + 3) & 3]);
+            words = vaddq_u32(*now, vld1q_u32(K + 4 * i));
+            abcd = vsha256hq_u32(abcd, efgh, words);
+            efgh = vsha256h2q_u32(efgh, abcd_was, words);
+        }
+        abcd = vaddq_u32(abcd, abcd_before);
+        efgh = vaddq_u32(efgh, efgh_before);
+    }
+    vst1q_u32(state, abcd);
+    vst1q_u32(state + 4, efgh);
+}
+
+static int has_sha(void) {
+#if defined(__linux__)
+    return getauxval(AT_HWCAP) >> 6 & 1; /* HWCAP_SHA2; the Raspberry Pi 4 is without */
+#else
+    return 1; /* every Apple processor */
+#endif
+}
+#endif
+
 static void compress(uint32_t state[8], const uint8_t *blocks, size_t count) {
-#if EXL__SHA_X86
+#if defined(EXL__SHA_X86)
     if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1")) {
         uint32_t a, b, c, d;
         /* leaf 7, EBX bit 29; gcc 12's __builtin_cpu_supports does not know "sha" */
@@ -94,6 +136,11 @@ static void compress(uint32_t state[8], const uint8_t *blocks, size_t count) {
             compress_x86(state, blocks, count);
             return;
         }
+    }
+#elif defined(EXL__SHA_ARM)
+    if (has_sha()) {
+        compress_arm(state, blocks, count);
+        return;
     }
 #endif
     compress_portable(state, blocks, count);
