@@ -229,7 +229,8 @@ static void scan_blocks(const scan_job *job, uint32_t step, selection *chosen) {
 
 /* A minimum that a few times `keep` rows reach, judged by every 16th block: far fewer rows are pushed and cut than when
  * the minimum has to rise from 0. Twelve standard deviations above the share that the sample would hold by chance: rows
- * that are alike lie together, and with four, 4% of WordNet's queries had to begin again; with twelve, none to 0.3%. */
+ * that are alike lie together, and with four, 3 to 7% of WordNet's queries had to begin again; with twelve, at most
+ * 0.3%. */
 static uint16_t sampled_minimum(const scan_job *job, selection *chosen) {
     uint32_t keep = chosen->keep, share = keep / SAMPLE_STEP, deviations = 12;
     while (deviations * deviations < 144 * share)
