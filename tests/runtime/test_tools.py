@@ -47,7 +47,12 @@ def test_run_explains(alias_path: Path) -> None:
     line = json.loads(tool("exl-run", alias_path, "red river", "--explain", "L0003").stdout)
     with open_bundle(alias_path) as handle:
         way = handle.explain("red river", "L0003")
-    assert line["explanation"]["id"] == "L0003"
+    assert {key: line["explanation"][key] for key in ("id", "text", "index")} == {
+        "id": "L0003",
+        "text": way.text,
+        "index": 3,
+    }
+    assert list(line["explanation"]) == list(vars(way))
     assert line["explanation"]["screening_rank"] == way.screening_rank
     assert line["explanation"]["shortlisted"] == way.shortlisted
 

@@ -27,6 +27,7 @@ typedef struct command {
     int text_count;
     uint32_t threads, trust, self_test;
     uint32_t explain_label;
+    char explain_text[65536]; /* no label is longer, FORMAT.md */
     exl_predict_options predict;
 } command;
 
@@ -114,10 +115,13 @@ static void print_answer(const char *text, size_t text_bytes, const exl_result *
 static void print_explanation(const command *c, const exl_explanation *way) {
     fputs(", \"explanation\": {\"id\": ", stdout);
     json_string(stdout, c->explain, strlen(c->explain));
-    printf(", \"screening_rank\": %u, \"screening_score\": %.6g, \"shortlisted\": %s, \"reasoner_rank\": %u, "
+    fputs(", \"text\": ", stdout);
+    json_string(stdout, c->explain_text, strlen(c->explain_text));
+    printf(", \"index\": %u, \"screening_rank\": %u, \"screening_score\": %.6g, \"shortlisted\": %s, "
+           "\"reasoner_rank\": %u, "
            "\"logit\": %.6g, \"probability\": %.6g}",
-           way->screening_rank, (double)way->screening_score, way->shortlisted ? "true" : "false", way->reasoner_rank,
-           (double)way->logit, (double)way->probability);
+           way->label, way->screening_rank, (double)way->screening_score, way->shortlisted ? "true" : "false",
+           way->reasoner_rank, (double)way->logit, (double)way->probability);
 }
 
 /* Prints one line for one text. */
@@ -188,6 +192,7 @@ static int self_test(exl_session *session) {
 static exl_status check(const exl_bundle *bundle, command *c) {
     exl_bundle_info info = {.struct_size = sizeof info};
     exl_status status = exl_bundle_get_info(bundle, &info);
+    size_t bytes;
 
     if (status == EXL_OK && c->predict.k > info.shortlist) {
         fprintf(stderr, "k is %u, the bundle's shortlist is %u\n", c->predict.k, info.shortlist);
@@ -195,6 +200,9 @@ static exl_status check(const exl_bundle *bundle, command *c) {
     }
     if (status == EXL_OK && c->explain) {
         status = exl_label_find(bundle, c->explain, strlen(c->explain), &c->explain_label);
+        if (status == EXL_OK)
+            status =
+                exl_label(bundle, c->explain_label, EXL_LABEL_TEXT, c->explain_text, sizeof c->explain_text, &bytes);
         if (status != EXL_OK)
             fprintf(stderr, "%s: %s\n", c->explain, exl_status_text(status));
     }
@@ -202,7 +210,7 @@ static exl_status check(const exl_bundle *bundle, command *c) {
 }
 
 int main(int count, char **arguments) {
-    command c = {.predict.struct_size = sizeof c.predict};
+    static command c = {.predict.struct_size = sizeof c.predict};
     exl_open_options options = {.struct_size = sizeof options};
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
