@@ -10,8 +10,8 @@ from typing import Any
 from edgexl import __version__
 from edgexl.answers import Answer, Asked, Refusal, answer
 from edgexl.bundle.read import read_bundle
-from edgexl.data.fetch import cache_directory
 from edgexl.errors import BadInput
+from edgexl.fetch import cache_directory
 from edgexl.progress import Progress, no_progress
 
 STUDENT, RECIPE, TARGET = "wordnet", "balanced", "host"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from edgexl.compiler.graph import Session
-from edgexl.data.fetch import cache_directory
+from edgexl.fetch import cache_directory
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]

@@ -18,9 +18,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgexl.data.fetch import Package, fetch
 from edgexl.data.layout import Dataset, Query, write_dataset
 from edgexl.data.split import split_queries, words
+from edgexl.fetch import Package, fetch
 from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
 

@@ -18,10 +18,10 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgexl.data.fetch import Package, fetch
 from edgexl.data.layout import Dataset, Query, write_dataset
 from edgexl.data.split import split_queries, words
 from edgexl.errors import BadInput
+from edgexl.fetch import Package, fetch
 from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
 

@@ -37,11 +37,12 @@ from edgexl.distill.screening import ScreeningData, rotate_output, train_screene
 from edgexl.distill.start import TOKENS, start_screener, start_token_map
 from edgexl.distill.teacher import Teacher, leading_directions, open_teacher, teacher_vectors
 from edgexl.distill.training import Checkpoint
+from edgexl.fetch import cache_directory
 from edgexl.progress import Progress, no_progress
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.encode import encode_vectors
 from edgexl.student.evaluate import evaluate_student
-from edgexl.student.importer import PACKAGED_MODELS, cache_directory
+from edgexl.student.importer import PACKAGED_MODELS
 from edgexl.student.predict import StudentPredictor
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import TransformerScreener

@@ -17,9 +17,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from edgexl.fetch import cache_directory
 from edgexl.progress import Progress
 from edgexl.student.encode import encode_vectors
-from edgexl.student.importer import cache_directory, import_sentence_transformer, locate_model
+from edgexl.student.importer import import_sentence_transformer, locate_model
 from edgexl.student.screener import TransformerScreener
 
 

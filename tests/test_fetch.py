@@ -7,8 +7,8 @@ import importlib.util
 
 import pytest
 
-from edgexl.data.fetch import Package, cache_directory, fetch
 from edgexl.errors import BadInput
+from edgexl.fetch import Package, cache_directory, fetch
 
 CONTENT = b"an archive"
 PACKAGE = Package("npm", "thing", "1.2.3", "thing-1.2.3.tgz", hashlib.sha256(CONTENT).hexdigest())

