@@ -78,10 +78,9 @@ def isotonic(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
 
     order = np.argsort(x, kind="stable")
     x, hits = x[order], right[order].astype(np.float64)
-    # bins end where another POSITIVES_A_KNOT right answers are complete; the last takes the rest
-    complete = np.flatnonzero(np.cumsum(hits)[:-1] % POSITIVES_A_KNOT + (1 - hits[:-1]) * POSITIVES_A_KNOT == 0) + 1
-    starts = np.concatenate([[0], complete])
-    starts = starts[: max(1, len(starts) - (hits[starts[-1] :].sum() < POSITIVES_A_KNOT))]
+    # a bin ends behind each POSITIVES_A_KNOT-th right answer; the last one takes the rest
+    ends = np.flatnonzero(hits)[POSITIVES_A_KNOT - 1 :: POSITIVES_A_KNOT] + 1
+    starts = np.concatenate([[0], ends[:-1]])
     counts = np.diff([*starts, len(x)]).astype(np.float64)
     share = np.add.reduceat(hits, starts) / counts
     centre = np.add.reduceat(x, starts) / counts
