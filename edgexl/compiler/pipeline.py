@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,12 +30,10 @@ from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.rows import Rows
 from edgexl.errors import BadInput
+from edgexl.progress import Progress, no_progress
 from edgexl.recipe import GateRecipe, Recipe, load_recipe
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
-
-Progress = Callable[[str, int, int], None]
-"""Told (stage, done, in all); a stage's name is a pass's, or "measure" and a pass's."""
 
 
 class Pass(Protocol):
@@ -74,7 +71,8 @@ def compile(
 
     Each of the three may be given as an object, a path, or the name of one that edgexl ships. Raises `BadInput` when
     they do not fit each other, `GateFailed` when a gate judges the product to be below its threshold; `out` is not
-    touched then.
+    touched then. `progress` is told of each pass by its name, and of what the ledger measures as "measure" and its
+    name.
     """
     began = time.perf_counter()
     student = student if isinstance(student, Student) else load_student(student)
@@ -84,7 +82,7 @@ def compile(
     if not path.parent.is_dir() or path.is_dir():
         raise BadInput(f"{path}: is not a place for a file; give a path in a directory that exists.")
 
-    artifact = run_passes(begin(student, recipe, target), os.cpu_count() or 1, progress)
+    artifact = run_passes(begin(student, recipe, target), os.cpu_count() or 1, progress or no_progress)
 
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
@@ -92,25 +90,25 @@ def compile(
     return CompileReport(path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds)
 
 
-def run_passes(artifact: Artifact, threads: int, progress: Progress | None = None) -> Artifact:
+def run_passes(artifact: Artifact, threads: int, progress: Progress = no_progress) -> Artifact:
     """All passes in order, the ledger and the accuracy gates with them."""
     recipe, target = artifact.recipe, artifact.target
-    encoding, calibrating = told(progress, "encode"), told(progress, "calibrate")
     passes: list[Pass] = [
         Export(),
         Quantize(recipe.screener, recipe.reasoner, target.int8),
-        Encode(recipe.index.labels_from, threads, encoding),
+        Encode(recipe.index.labels_from, threads, partial(progress, "encode")),
         BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8),
-        Calibrate(recipe.calibrate, threads, calibrating),
+        Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Pack(),
     ]
     waiting: list[tuple[Pass, float, Artifact]] = []
     for step in passes:
-        if progress:
-            progress(step.name, 0, 1)
+        progress(step.name, 0, 1)
         began = time.perf_counter()
         artifact = step.run(artifact)
         waiting.append((step, time.perf_counter() - began, artifact))
+        if not isinstance(step, Encode | Calibrate):  # these two tell more themselves
+            progress(step.name, 1, 1)
         # What export and quantize cost can be told as soon as there are label vectors to search.
         if artifact.vectors is not None:
             artifact = measured(artifact, waiting, threads, progress)
@@ -137,7 +135,7 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
 
 
 def measured(
-    artifact: Artifact, waiting: list[tuple[Pass, float, Artifact]], threads: int, progress: Progress | None
+    artifact: Artifact, waiting: list[tuple[Pass, float, Artifact]], threads: int, progress: Progress
 ) -> Artifact:
     """The artifact with ledger rows for the passes that wait for one.
 
@@ -154,7 +152,7 @@ def measured(
     for step, seconds, state in waiting:
         unchanged = isinstance(step, Calibrate | Pack) or (isinstance(step, Encode) and vectors is artifact.vectors)
         accuracy = (
-            ledger[-1].accuracy if unchanged else yardstick.measure(state, told(progress, f"measure {step.name}"))
+            ledger[-1].accuracy if unchanged else yardstick.measure(state, partial(progress, f"measure {step.name}"))
         )
         ledger.append(LedgerRow(step.name, seconds, product_bytes(state, yardstick), accuracy))
     return dataclasses.replace(artifact, ledger=tuple(ledger))
@@ -188,8 +186,3 @@ def accuracy_gates(artifact: Artifact) -> tuple[Verdict, ...]:
         kept = 100.0 * now / base if base else 100.0
         verdicts.append(Verdict(f"{field}_kept", round(kept, 3), threshold, stage, advice))
     return judge(tuple(verdicts))
-
-
-def told(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
-    """`progress` for one stage."""
-    return partial(progress, stage) if progress else None
