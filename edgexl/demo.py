@@ -17,10 +17,10 @@ from edgexl.progress import Progress, no_progress
 STUDENT, RECIPE, TARGET = "wordnet", "balanced", "host"
 DESCRIPTIONS = (
     "a small house for a dog",
-    "a doctor who treats the diseases of animals",
-    "an instrument for measuring the pressure of the air",
-    "being unable to fall asleep",
+    "the fear of spiders",
+    "a shop that sells bread and cakes",
     "a person who collects stamps",
+    "a vehicle for carrying sick people",
 )
 
 
@@ -39,11 +39,12 @@ def demonstrate(out: Path | None = None, progress: Progress = no_progress) -> De
     if not bundle.is_file():
         _compile(bundle, progress)
     answers = []
-    for answered in answer(bundle, [Asked(text.encode()) for text in DESCRIPTIONS]):
+    # the first is asked twice: a process's first answer also reads the bundle from the disk, and its times say little
+    for answered in answer(bundle, [Asked(text.encode()) for text in (DESCRIPTIONS[0], *DESCRIPTIONS)]):
         if isinstance(answered, Refusal):
             raise BadInput(answered.message)
         answers.append(answered)
-    return Demonstration(bundle, tuple(answers), read_bundle(bundle, verify=False).manifest["ledger"])
+    return Demonstration(bundle, tuple(answers[1:]), read_bundle(bundle, verify=False).manifest["ledger"])
 
 
 def _compile(bundle: Path, progress: Progress) -> None:
