@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding import encode_rows
@@ -82,7 +84,10 @@ def compile(
     if not path.parent.is_dir() or path.is_dir():
         raise BadInput(f"{path}: is not a place for a file; give a path in a directory that exists.")
 
-    artifact = run_passes(begin(student, recipe, target), os.cpu_count() or 1, progress or no_progress)
+    # Sums that several BLAS threads share come out another way for each number of them; and the passes that take long
+    # run threads of their own, which more threads inside only hinder.
+    with threadpool_limits(1, "blas"):
+        artifact = run_passes(begin(student, recipe, target), os.cpu_count() or 1, progress or no_progress)
 
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
