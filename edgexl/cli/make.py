@@ -76,7 +76,7 @@ def build_data(name: str, directory: Path, as_json: bool) -> None:
     from edgexl.data.summary import summarize
 
     with progress_bar(as_json) as progress:
-        summary = summarize(build(name, directory, progress))
+        summary = summarize(build(name, directory, progress), progress)
     _print_data(summary, as_json)
 
 
@@ -88,7 +88,9 @@ def show_data(directory: Path, as_json: bool) -> None:
     from edgexl.data import open_dataset
     from edgexl.data.summary import summarize
 
-    _print_data(summarize(open_dataset(directory)), as_json)
+    with progress_bar(as_json) as progress:
+        summary = summarize(open_dataset(directory), progress)
+    _print_data(summary, as_json)
 
 
 def _print_data(summary: dict[str, Any], as_json: bool) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from edgexl.data.layout import Dataset, Split
+from edgexl.progress import Progress, no_progress
 
 _SAMPLES = 5
 
 
-def summarize(dataset: Dataset) -> dict[str, Any]:
+def summarize(dataset: Dataset, progress: Progress = no_progress) -> dict[str, Any]:
     """Counts of a data set and of each split, with the first few test queries. Reads every line, and so checks it."""
     labels = dataset.labels
     summary: dict[str, Any] = {
@@ -19,7 +20,8 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "labels_sha256": labels.sha256(),
     }
     splits: tuple[Split, ...] = ("trn", "tst")
-    for split in splits:
+    for step, split in enumerate(splits):
+        progress("count", step, len(splits))
         queries = targets = without = 0
         for query in dataset.queries(split):
             queries += 1
@@ -33,4 +35,5 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
             "labels_per_query": round(targets / queries, 3) if queries else 0.0,
             "without_labels": without,
         }
+    progress("count", len(splits), len(splits))
     return summary

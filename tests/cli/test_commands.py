@@ -171,3 +171,23 @@ def test_runtime_path_names_files_that_are_there(edgexl: Edgexl) -> None:
     paths = edgexl("runtime", "path", "--json").json
     assert all(Path(path).exists() for path in paths.values())
     assert json.dumps(paths["header"]).endswith('edgexl.h"')
+
+
+def test_demo_answers_five_descriptions_with_a_bundle_that_is_there(tiny: Tiny, edgexl: Edgexl) -> None:
+    report = edgexl("demo", "-o", tiny.bundle, "--json").json
+    assert report["bundle"] == str(tiny.bundle)
+    assert len(report["answers"]) == 5
+    assert all(list(answer["ms"]) == STAGES and len(answer["labels"]) == 5 for answer in report["answers"])
+    assert report["ledger"] == edgexl("inspect", tiny.bundle, "--json").json["ledger"]
+    assert "a small house for a dog" in edgexl("demo", "-o", tiny.bundle).out
+
+
+def test_the_demos_bundle_is_named_after_what_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed recipe must not be answered by a bundle that an older one made."""
+    from edgexl import demo
+
+    monkeypatch.setattr(demo, "RECIPE", "tiny")
+    tiny_inputs = demo._inputs_sha256()
+    monkeypatch.setattr(demo, "RECIPE", "balanced")
+    assert demo._inputs_sha256() not in ("", tiny_inputs)
+    assert demo._inputs_sha256() == demo._inputs_sha256()
