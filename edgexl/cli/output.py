@@ -33,11 +33,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return (
-        value is None
-        or (isinstance(value, int | float) and not isinstance(value, bool))
-        or (isinstance(value, str) and value.replace(".", "", 1).isdigit())
-    )
+    """Whether a cell is a number, also one that its table has already written out, or stands for a missing one."""
+    if isinstance(value, str):
+        return value.replace(".", "", 1).isdigit()
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _cell(value: Any) -> str:
@@ -46,6 +45,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
+        if 0 < abs(value) < 0.005:
+            return f"{value:.0e}"
         return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
