@@ -29,19 +29,19 @@ def test_arm_targets_can_be_emulated_and_have_arms_int8() -> None:
         target = load_target(name)
         assert target.emulator is not None
         assert target.emulator.cpu in CPUS
-        assert target.int8 == Int8("arm64", reduce_range=False)
+        assert target.int8 == Int8("arm64", "int8")
         assert ("asimddp" in CPUS[target.emulator.cpu].features) == target.isa.endswith("dotprod")
 
 
 @pytest.mark.parametrize(
     ("machine", "features", "isa", "int8"),
     [
-        ("x86_64", AVX512 | {"avx512_vnni"}, "x86-64-v4-vnni", Int8("avx512_vnni", False)),
-        ("x86_64", AVX512, "x86-64-v4", Int8("avx512", True)),
-        ("x86_64", frozenset({"avx2"}), "x86-64-v3", Int8("avx2", True)),
-        ("x86_64", frozenset({"avx2", "avx_vnni"}), "x86-64-v3", Int8("avx2", False)),
-        ("aarch64", frozenset({"asimd", "asimddp"}), "armv8.2-a+dotprod", Int8("arm64", False)),
-        ("aarch64", frozenset({"asimd"}), "armv8-a", Int8("arm64", False)),
+        ("x86_64", AVX512 | {"avx512_vnni"}, "x86-64-v4-vnni", Int8("avx512_vnni", "int8")),
+        ("x86_64", AVX512, "x86-64-v4", Int8("avx512", "uint8")),
+        ("x86_64", frozenset({"avx2"}), "x86-64-v3", Int8("avx2", "uint8")),
+        ("x86_64", frozenset({"avx2", "avx_vnni"}), "x86-64-v3", Int8("avx2", "int8")),
+        ("aarch64", frozenset({"asimd", "asimddp"}), "armv8.2-a+dotprod", Int8("arm64", "int8")),
+        ("aarch64", frozenset({"asimd"}), "armv8-a", Int8("arm64", "int8")),
     ],
 )
 def test_this_machines_instruction_set(machine: str, features: frozenset[str], isa: str, int8: Int8) -> None:
@@ -57,7 +57,7 @@ def test_host_is_resolved() -> None:
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     path = tmp_path / "odd.toml"
     text = 'name = "odd"\nisa = "x86-64-v3"\ncores = 1\nmemory_bytes = 1\ndisk_bytes = 1\npage_bytes = {}\n'
-    text += 'int8 = {{ preset = "avx2", reduce_range = true }}\n'
+    text += 'int8 = {{ preset = "avx2", weights = "uint8" }}\n'
     path.write_text(text.format(5000))
     with pytest.raises(BadInput, match="page_bytes = 5000 must be a power of two"):
         load_target(path)

@@ -127,7 +127,9 @@ def replace_nodes(proto: onnx.ModelProto, changes: dict[str, Sequence[onnx.NodeP
 
 
 def add_constant(proto: onnx.ModelProto, name: str, value: npt.ArrayLike) -> str:
-    """Append an initializer and return its name."""
+    """Append an initializer, unless there is one of that name, and return the name."""
+    if any(tensor.name == name for tensor in proto.graph.initializer):
+        return name
     proto.graph.initializer.append(numpy_helper.from_array(np.array(value, order="C"), name))
     return name
 

@@ -56,8 +56,7 @@ def keep(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
 def quantize_per_tensor(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
     """int8: weights int8 a channel; activations uint8 with one scale a tensor, found at run time.
 
-    optimum's settings for the CPU, but weights always signed: with 7 bits they are exact on every x86, and the signed
-    kernels are the fast ones.
+    optimum's settings for the CPU, but weights with the sign and range that the target asks for.
     """
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
@@ -79,7 +78,22 @@ def quantize_per_tensor(model: bytes, names: Sequence[str], int8: Int8) -> bytes
                     "WeightSymmetric": settings.weights_symmetric,
                 },
             )
-        return graph.serialise(onnx.load(path))
+        proto = onnx.load(path)
+    if int8.weights == "uint8":
+        _make_unsigned(proto)
+    return graph.serialise(proto)
+
+
+def _make_unsigned(proto: onnx.ModelProto) -> None:
+    """Add 128 to the weights and zero points of all products of bytes: other kernels, the same numbers."""
+    constants = graph.initializers(proto)
+    names = [
+        name for node in proto.graph.node if node.op_type == "MatMulInteger" for name in (node.input[1], node.input[3])
+    ]
+    for name in dict.fromkeys(names):
+        codes = numpy_helper.to_array(constants[name])
+        if codes.dtype == np.int8:
+            constants[name].CopyFrom(numpy_helper.from_array((codes.astype(np.int16) + 128).astype(np.uint8), name))
 
 
 @contextmanager
@@ -113,6 +127,7 @@ def quantize_per_row(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
     graph.add_constant(proto, "row/unit", np.float32(1.0 / 127.0))
     graph.add_constant(proto, "row/zero", np.uint8(128))
     graph.add_constant(proto, "row/one", np.float32(1.0))
+    zeros = ["row/zero", "row/zero"] if int8.weights == "uint8" else ["row/zero"]
     changes: dict[str, Sequence[onnx.NodeProto]] = {}
     weights: dict[str, None] = {}
     rows: dict[str, None] = {}
@@ -123,13 +138,17 @@ def quantize_per_row(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
         if weight not in weights:
             matrix = numpy_helper.to_array(constants[weight])
             scale = np.maximum(np.abs(matrix).max(0), 1e-12).astype(np.float32) / np.float32(top)
-            graph.add_constant(proto, f"{weight}/int8", np.rint(matrix / scale).astype(np.int8))
+            codes = np.rint(matrix / scale)
+            unsigned = int8.weights == "uint8"
+            graph.add_constant(
+                proto, f"{weight}/int8", (codes + 128).astype(np.uint8) if unsigned else codes.astype(np.int8)
+            )
             graph.add_constant(proto, f"{weight}/scale", scale)
             weights[weight] = None
         new = [] if source in rows else _quantize_rows(source)
         rows[source] = None
         new += [
-            helper.make_node("MatMulInteger", [f"{source}/codes", f"{weight}/int8", "row/zero"], [f"{output}/sums"]),
+            helper.make_node("MatMulInteger", [f"{source}/codes", f"{weight}/int8", *zeros], [f"{output}/sums"]),
             helper.make_node("Cast", [f"{output}/sums"], [f"{output}/float"], to=onnx.TensorProto.FLOAT),
             helper.make_node("Mul", [f"{output}/float", f"{weight}/scale"], [f"{output}/columns"]),
             helper.make_node("Mul", [f"{output}/columns", f"{source}/step"], [output]),

@@ -163,7 +163,8 @@ def test_a_student_without_queries(student: Student, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["fp32", "int8-token", "int8-weights", "int4-weights"])
 def test_every_scheme_compiles(student: Student, tmp_path: Path, scheme: str) -> None:
     graph = GraphRecipe(scheme=scheme, embeddings="fp32" if scheme == "fp32" else "int8")  # type: ignore[arg-type]
-    recipe = dataclasses.replace(TINY_RECIPE, screener=graph, reasoner=graph, calibrate=CalibrateRecipe("platt"))
+    index = dataclasses.replace(TINY_RECIPE.index, rotation="pca")
+    recipe = Recipe("every", screener=graph, reasoner=graph, index=index, calibrate=CalibrateRecipe("platt"))
     report = compile(student, recipe, "host", tmp_path / "out.exl")
     before, after = report.ledger[0].accuracy.p_at_1, report.ledger[1].accuracy.p_at_1
     assert before is not None

@@ -17,7 +17,8 @@ from edgexl.student.student import Student
 from edgexl.target import Int8, load_target
 from tests.compiler.conftest import TINY_RECIPE
 
-VNNI = Int8("avx512_vnni", reduce_range=False)
+VNNI = Int8("avx512_vnni", "int8")
+AVX2 = Int8("avx2", "uint8")
 
 
 def product(matrix: np.ndarray) -> bytes:
@@ -64,10 +65,23 @@ def test_a_scale_a_row_bears_rows_of_unlike_size() -> None:
     assert errors[1] > 0.2
 
 
+@pytest.mark.parametrize("scheme", ["int8", "int8-token"])
+def test_unsigned_weights_are_the_same_numbers(scheme: str) -> None:
+    draw = np.random.default_rng(4)
+    x, matrix = draw.standard_normal((1, 9, 64)), draw.standard_normal((64, 48))
+    signed, unsigned = (
+        quantize_graph(product(matrix), GraphRecipe(scheme=scheme), int8)  # type: ignore[arg-type]
+        for int8 in (VNNI, AVX2)
+    )
+    kinds = {tensor.data_type for tensor in onnx.load_from_string(unsigned).graph.initializer if len(tensor.dims) == 2}
+    assert kinds == {TensorProto.UINT8}
+    assert error(unsigned, x, Session(signed).run({"x": x.astype(np.float32)})[0]) < 1e-6
+
+
 def test_reduced_range_keeps_weights_to_seven_bits() -> None:
     matrix = np.random.default_rng(2).standard_normal((64, 48))
     for scheme in ("int8", "int8-token"):
-        model = quantize_graph(product(matrix), GraphRecipe(scheme=scheme), Int8("avx2", reduce_range=True))  # type: ignore[arg-type]
+        model = quantize_graph(product(matrix), GraphRecipe(scheme=scheme), Int8("avx2", "int8", reduce_range=True))  # type: ignore[arg-type]
         codes = [
             numpy_helper.to_array(tensor)
             for tensor in onnx.load_from_string(model).graph.initializer
