@@ -354,7 +354,7 @@ def _check(status: int, sentence: str = "") -> None:
     if status == 0:
         return
     message = sentence or _library().exl_status_text(status).decode()
-    message = message[0].upper() + message[1:] + ("" if message.endswith(".") else ".")
+    message += "" if message.endswith(".") else "."
     if status == _SELF_TEST_FAILED:
         raise GateFailed(message)
     raise (BadInput if status // 100 in (1, 3) or status == _FILE_UNREADABLE else DeviceError)(message)
