@@ -14,6 +14,7 @@ from edgexl.cli.answer import demo, evaluate, run
 from edgexl.cli.exits import exit_status
 from edgexl.cli.look import inspect, profile, recipes, targets
 from edgexl.cli.make import compile_student, data, distill, runtime
+from edgexl.cli.study import characterize
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +26,10 @@ def edgexl() -> None:
     """
 
 
-for _command in (demo, compile_student, run, evaluate, inspect, profile, distill, data, targets, recipes, runtime):
+_COMMANDS = (
+    demo, compile_student, run, evaluate, inspect, profile, distill, characterize, data, targets, recipes, runtime
+)  # fmt: skip
+for _command in _COMMANDS:
     edgexl.add_command(_command)
 
 
