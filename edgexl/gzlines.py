@@ -1,4 +1,4 @@
-"""Gzipped JSON lines, the one container of label sets, queries and data sets.
+"""Gzipped JSON lines, the one container of label sets, queries and data sets. Traces may also come unzipped (*.jsonl).
 
 Written deterministically (no file name and no time in the gzip header) and atomically (temporary name in the same
 directory, then `os.replace`); read as a stream, and every way in which such a file can be damaged is one `BadInput`
@@ -47,11 +47,12 @@ def write_lines(path: str | os.PathLike[str], records: Iterable[dict[str, Any]])
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, record) for each line of a gzipped JSON lines file; blank lines are passed over.
 
-    Raises `BadInput` where the file cannot be opened, is not gzip, ends early, or has a line that is not a JSON object.
+    A file named *.jsonl is read as it is. Raises `BadInput` where the file cannot be opened, is not gzip, ends early,
+    or has a line that is not a JSON object.
     """
     number = 0
     try:
-        with gzip.open(path, "rb") as stream:
+        with open(path, "rb") if str(path).endswith(".jsonl") else gzip.open(path, "rb") as stream:
             for number, line in enumerate(stream, 1):
                 if line.isspace():
                     continue

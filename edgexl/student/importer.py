@@ -167,7 +167,7 @@ def _sha256(path: Path) -> str:
 
 def read_bert(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor], Literal["mean", "cls"]]:
     """(config.json, fp32 tensors named as BERT's without prefix, pooling) of a sentence-transformers directory."""
-    config = _read_json(directory / "config.json")
+    config = read_json(directory / "config.json")
     if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
         raise BadInput(
             f"{directory} is a '{config.get('model_type')}' model; only BERT encoders with gelu can be imported."
@@ -181,11 +181,11 @@ def read_bert(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor], Liter
     except (SafetensorError, OSError) as error:
         raise BadInput(f"{directory}/model.safetensors is not readable: {error}.") from None
     pooling: Literal["mean", "cls"] = "mean"
-    modules = _read_json(directory / "modules.json") if (directory / "modules.json").is_file() else []
+    modules = read_json(directory / "modules.json") if (directory / "modules.json").is_file() else []
     for module in modules:
         kind = str(module.get("type", "")).rsplit(".", 1)[-1]
         if kind == "Pooling":
-            pooling = _pooling(_read_json(directory / str(module.get("path", "")) / "config.json"), directory)
+            pooling = _pooling(read_json(directory / str(module.get("path", "")) / "config.json"), directory)
         elif kind not in ("Transformer", "Normalize"):
             raise BadInput(f"{directory} has a '{kind}' module, which edgexl cannot import.")
     return config, tensors, pooling
@@ -268,7 +268,8 @@ def _shorten(screener: TransformerScreener, tokenizer: Tokenizer, labels: LabelS
     return short
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """A file's JSON value. Raises `BadInput` where it has none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

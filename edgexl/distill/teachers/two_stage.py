@@ -1,0 +1,138 @@
+"""An edgexl student as a teacher: a larger one, whose screener and reasoner are already apart.
+
+It is trained like any student, only wider and deeper, and its phases answer for whatever label set it is opened with:
+labels are encoded from their texts.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from edgexl.distill.compute import bf16
+from edgexl.distill.teachers.protocol import Floats, Ints
+from edgexl.distill.teachers.rows import LabelRows, row_texts
+from edgexl.distill.teachers.vectors import ScreenerEncoder, kept_vectors, require_finite
+from edgexl.progress import Progress, no_progress
+from edgexl.student.labels import LabelSet
+from edgexl.student.student import Student
+from edgexl.student.text import encode_texts, label_tokens, pad
+
+# Queries decided at once: 64 x 128 labels x 256 dimensions of a reasoner are 8 MB an activation.
+_DECIDE_BATCH = 64
+
+
+class TwoStageTeacher:
+    """A `Teacher` (see `protocol`) around an edgexl student, over `labels`, which need not be the student's own."""
+
+    def __init__(
+        self, student: Student, labels: LabelSet, device: str | torch.device = "cpu", source: str = "a student"
+    ) -> None:
+        self.device = torch.device(device)
+        self.labels = labels
+        self.shapes = student.shapes
+        self.tokenizer: Tokenizer | None = student.tokenizer
+        self._tokenizer = student.tokenizer
+        self.provenance: dict[str, Any] = {"source": source, "kind": "two-stage", **student.provenance}
+        # copies, so that the caller's student stays where it is
+        self.screener = copy.deepcopy(student.screener).to(self.device).eval()
+        self.reasoner = copy.deepcopy(student.reasoner).to(self.device).eval()
+        screening = [json.dumps(dataclasses.asdict(student.shapes), sort_keys=True), student.tokenizer.to_str()]
+        encoder_identity = _digest(screening, student.screener)
+        self.identity = _digest([encoder_identity, labels.sha256()], student.reasoner)
+        self.name = source
+        self._encoder = ScreenerEncoder(
+            encoder_identity, source, self.screener, student.tokenizer, student.shapes.max_tokens, self.device
+        )
+
+    def vectors(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor | None:
+        """The screener's vectors [n,d] in fp16."""
+        return kept_vectors(self._encoder, texts, progress)
+
+    def screen(self, texts: Sequence[str], depth: int, progress: Progress = no_progress) -> tuple[Ints, Floats]:
+        """Exact search over the rows of all labels; scores are cosines."""
+        queries = kept_vectors(self._encoder, texts, progress)
+        return self._rows(progress).search(queries, depth, progress)
+
+    def score(self, texts: Sequence[str], candidates: Ints) -> Tensor:
+        """The best cosine over each candidate's rows."""
+        return self._rows().pairs(kept_vectors(self._encoder, texts), candidates).amax(-1)
+
+    @torch.inference_mode()
+    def decide(self, texts: Sequence[str], shortlists: Ints) -> Tensor:
+        """The reasoner's logits; a row's pads are left out of what the reasoner sees."""
+        logits = torch.full(shortlists.shape, -torch.inf)
+        for batch, labels, places in _unpadded(shortlists, [len(text) for text in texts]):
+            decided = self._reason([texts[index] for index in batch], labels)
+            require_finite(decided, self.name, "a logit", [texts[index] for index in batch])
+            logits[torch.from_numpy(batch)[:, None], torch.from_numpy(places)] = decided
+        return logits
+
+    def _reason(self, texts: Sequence[str], labels: Ints) -> Tensor:
+        """Logits [B,N] on the CPU; no pads in `labels`."""
+        rows = self._rows()
+        ids, mask = (
+            torch.from_numpy(part).to(self.device)
+            for part in pad(encode_texts(self._tokenizer, texts, self.shapes.max_tokens))
+        )
+        with bf16(self.device):
+            vector, states = self.screener(ids, mask)
+        vector = vector.float()
+        at = torch.from_numpy(labels)
+        supply = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_states": states.float(),
+            "query_vector": vector,
+            "label_vectors": rows.own[at.to(self.device)].float(),
+            "screening_scores": rows.pairs(vector, labels).to(self.device),
+            "label_tokens": self._label_tokens[at].to(self.device),
+        }
+        names: tuple[str, ...] = self.reasoner.input_names  # type: ignore[assignment]
+        with bf16(self.device):
+            logits: Tensor = self.reasoner(**{name: supply[name] for name in names})
+        return logits.float().cpu()
+
+    def _rows(self, progress: Progress = no_progress) -> LabelRows:
+        if self._label_rows is None:
+            vectors = kept_vectors(self._encoder, row_texts(self.labels), progress)
+            self._label_rows = LabelRows(self.labels, vectors, self.device)
+        return self._label_rows
+
+    _label_rows: LabelRows | None = None
+
+    @cached_property
+    def _label_tokens(self) -> Tensor:
+        return torch.from_numpy(label_tokens(self._tokenizer, self.labels.texts, self.shapes.label_tokens))
+
+
+def _unpadded(shortlists: Ints, lengths: Sequence[int]) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Batches of rows with equally many labels, like text lengths together: (rows [B], labels [B,M], places [B,M])."""
+    present = shortlists >= 0
+    counts = present.sum(1)
+    for count in np.unique(counts[counts > 0]):
+        rows = np.flatnonzero(counts == count)
+        rows = rows[np.argsort(np.array(lengths)[rows], kind="stable")]
+        for start in range(0, len(rows), _DECIDE_BATCH):
+            batch = rows[start : start + _DECIDE_BATCH]
+            places = np.nonzero(present[batch])[1].reshape(len(batch), count)
+            yield batch, np.take_along_axis(shortlists[batch], places, 1), places
+
+
+def _digest(parts: Sequence[str], module: nn.Module) -> str:
+    """sha256 over strings and a module's class, names and weights."""
+    digest = hashlib.sha256("\0".join([*parts, type(module).__qualname__, repr(module)]).encode())
+    for name, value in module.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

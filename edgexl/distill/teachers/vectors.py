@@ -1,0 +1,130 @@
+"""Vectors of texts by a teacher's encoder: made in batches on its device, checked, and remembered between runs.
+
+Vectors are kept in fp16 in the user's cache directory under a hash of the encoder and the texts, so that a second
+study or distillation on the same data skips the encoding; nothing depends on the cache being there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from edgexl.distill.compute import bf16
+from edgexl.errors import BadInput
+from edgexl.fetch import cache_directory
+from edgexl.progress import Progress, no_progress
+from edgexl.student.encode import length_batches
+from edgexl.student.text import encode_texts, pad
+
+# Shorter lists take under a second to encode, and training asks for thousands of them: they would litter the cache.
+SMALLEST_KEPT = 256
+# 4,096 padded tokens keep a batch's activations inside a small CPU's caches; a GPU wants more work at once.
+_BATCH_TOKENS = {"cpu": 4096}
+_BATCH_TOKENS_ACCELERATED = 65_536
+
+
+class Encoder(Protocol):
+    """What turns texts into vectors. `identity` (hex) stands for all that they depend on, `name` is for people."""
+
+    identity: str
+    name: str
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        """Unit vectors [len(texts), w] in fp32 on the CPU; not yet checked."""
+        ...
+
+
+@dataclass
+class ScreenerEncoder:
+    """An `Encoder` made of a screener (see `edgexl.student.contract`), which is on `device` already."""
+
+    identity: str
+    name: str
+    screener: nn.Module
+    tokenizer: Tokenizer
+    max_tokens: int
+    device: torch.device
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        rows = encode_texts(self.tokenizer, texts, self.max_tokens)
+        out: Tensor | None = None
+        done = 0
+        batch_tokens = _BATCH_TOKENS.get(self.device.type, _BATCH_TOKENS_ACCELERATED)
+        with torch.inference_mode(), bf16(self.device):
+            for batch in length_batches([len(row) for row in rows], batch_tokens):
+                ids, mask = (torch.from_numpy(part).to(self.device) for part in pad([rows[index] for index in batch]))
+                vectors = self.screener(ids, mask)[0].float().cpu()
+                if out is None:
+                    out = torch.empty(len(rows), vectors.shape[1])
+                out[batch] = vectors
+                done += len(batch)
+                progress(f"encode by {self.name}", done, len(rows))
+        return out if out is not None else torch.empty(0, 0)
+
+
+def kept_vectors(encoder: Encoder, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
+    """Unit vectors [len(texts), w] in fp16 on the CPU, out of the cache where they are there.
+
+    Raises `BadInput` where the encoder's output is not finite.
+    """
+    if len(texts) < SMALLEST_KEPT:
+        return _encode(encoder, texts, progress)
+    path = _kept_path(encoder, texts)
+    if path.is_file():
+        try:
+            kept = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError):
+            kept = None  # damaged: written anew below
+        if kept is not None and kept.dtype == np.float16 and kept.ndim == 2 and len(kept) == len(texts):
+            return torch.from_numpy(kept)
+    vectors = _encode(encoder, texts, progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.save(file, vectors.numpy(), allow_pickle=False)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return vectors
+
+
+def _encode(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Tensor:
+    vectors = encoder.encode(texts, progress).to(torch.float16)
+    require_finite(vectors, encoder.name, "a vector", texts)
+    return vectors
+
+
+def _kept_path(encoder: Encoder, texts: Sequence[str]) -> Path:
+    digest = hashlib.sha256(encoder.identity.encode())
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return cache_directory() / "teacher" / f"{digest.hexdigest()[:32]}.npy"
+
+
+def require_finite(values: Tensor, name: str, what: str, texts: Sequence[str]) -> None:
+    """Raise `BadInput` where a row of `values` [len(texts), ...] holds NaN or an infinity."""
+    wrong = ~values.isfinite().flatten(1).all(1)
+    if wrong.any():
+        first = int(wrong.nonzero()[0, 0])
+        raise BadInput(
+            f"The teacher {name} gives {what} that is not finite (NaN or infinite) for {int(wrong.sum())} of "
+            f"{len(texts)} texts, first for {texts[first][:60]!r}: its weights are damaged or too large; check them."
+        )
+
+
+def leading_directions(vectors: Tensor, count: int) -> Tensor:
+    """[count, width] orthonormal: the leading principal directions of vectors [n, width], not centred."""
+    values = vectors.to(torch.float32)
+    _, directions = torch.linalg.eigh(values.T @ values)
+    leading: Tensor = directions.flip(1)[:, :count].T.contiguous()
+    return leading
