@@ -1,0 +1,134 @@
+"""Bar charts: horizontal bars in named groups, so that long names stay readable, with optional error bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from edgexl.report import svg
+from edgexl.report.axis import Axis, axis_over, tick_text
+from edgexl.report.table import Cell, Table, shown
+
+_BAR, _GAP = 17.0, 12.0
+_RIGHT = 60.0  # room for the value beside the longest bar
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: the `series` it belongs to, its value (None: not measured), and where known its interval."""
+
+    series: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class BarGroup:
+    """Bars that stand together under one name."""
+
+    name: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Groups of horizontal bars from zero. `note` says how to read it; `limits` fixes the ends of the value axis."""
+
+    title: str
+    value_label: str
+    groups: Sequence[BarGroup]
+    limits: tuple[float, float] | None = None
+    note: str = ""
+
+    def svg(self) -> str:
+        """The chart as an SVG file of its own, readable on white and on dark."""
+        return self._drawn(standalone=True)
+
+    def html(self) -> str:
+        """The chart as a figure of a page, with its numbers folded away below."""
+        return svg.figure(self.title, self._drawn(standalone=False), self.table().html(), self.note)
+
+    def table(self) -> Table:
+        """The numbers: a row a bar."""
+        rows: list[list[Cell]] = [
+            [group.name, bar.series, bar.value, bar.low, bar.high] for group in self.groups for bar in group.bars
+        ]
+        return Table("", ("group", "series", self.value_label, "low", "high"), rows)
+
+    def _series(self) -> list[str]:
+        return list(dict.fromkeys(bar.series for group in self.groups for bar in group.bars))
+
+    def _drawn(self, standalone: bool) -> str:
+        series = self._series()
+        drawn, top = svg.heading(self.title, standalone)
+        names, height = svg.legend(series, top)
+        drawn += names
+        top += height + 6
+        longest = max((len(group.name) for group in self.groups), default=0) * svg.CHARACTER + 20
+        left = min(longest, 0.38 * svg.WIDTH)  # longer names are wrapped
+        axis = axis_over(_ends(self.groups), left, svg.WIDTH - _RIGHT, "linear", self.limits)
+        wrapped = [svg.wrapped(group.name, left - 20) for group in self.groups]
+        heights = [
+            max(_BAR * len(group.bars), svg.FONT * 1.2 * len(name)) + _GAP
+            for group, name in zip(self.groups, wrapped, strict=True)
+        ]
+        bottom = top + sum(heights) + 4
+        for tick in axis.ticks:
+            drawn.append(svg.line(axis.at(tick), top, axis.at(tick), bottom, faint=True))
+            drawn.append(svg.label(axis.at(tick), bottom + 18, tick_text(tick), "middle"))
+        y = top
+        for group, name, tall in zip(self.groups, wrapped, heights, strict=True):
+            drawn += _group(group, name, series, axis, y, tall, left)
+            y += tall
+        drawn.append(svg.line(axis.at(_zero(axis)), top, axis.at(_zero(axis)), bottom))
+        drawn.append(svg.label((left + svg.WIDTH - _RIGHT) / 2, bottom + 38, self.value_label, "middle"))
+        return svg.svg(self.title, bottom + 46, drawn, standalone)
+
+
+def _ends(groups: Sequence[BarGroup]) -> Iterator[float]:
+    """What the axis must hold: zero, every bar and every interval."""
+    yield 0.0
+    for group in groups:
+        for bar in group.bars:
+            yield from (end for end in (bar.value, bar.low, bar.high) if end is not None)
+
+
+def _zero(axis: Axis) -> float:
+    return min(max(0.0, axis.low), axis.high)
+
+
+def _group(
+    group: BarGroup, name: Sequence[str], series: Sequence[str], axis: Axis, top: float, tall: float, left: float
+) -> list[str]:
+    middle = top + tall / 2
+    first = middle - svg.FONT * 0.6 * (len(name) - 1) + 5
+    drawn = [svg.label(left - 8, first + svg.FONT * 1.2 * row, text, "end") for row, text in enumerate(name)]
+    y = middle - _BAR * len(group.bars) / 2
+    for bar in group.bars:
+        drawn += _bar(group.name, bar, series.index(bar.series), axis, y)
+        y += _BAR
+    return drawn
+
+
+def _bar(group: str, bar: Bar, place: int, axis: Axis, y: float) -> list[str]:
+    middle = y + _BAR / 2
+    start = axis.at(_zero(axis))
+    if bar.value is None or not math.isfinite(bar.value):
+        return [svg.label(start + 5, middle + 5, "not measured")]
+    end = axis.at(min(max(bar.value, axis.low), axis.high))
+    tip = escape(f"{group}, {bar.series}: {shown(float(bar.value))}")
+    drawn = [
+        f'<rect x="{svg.number(min(start, end))}" y="{svg.number(y + 1.5)}" width="{svg.number(abs(end - start))}" '
+        f'height="{svg.number(_BAR - 3)}" rx="2" fill="{svg.colour(place)}"><title>{tip}</title></rect>'
+    ]
+    right = max(start, end)
+    if bar.low is not None and bar.high is not None and math.isfinite(bar.low) and math.isfinite(bar.high):
+        low, high = axis.at(max(bar.low, axis.low)), axis.at(min(bar.high, axis.high))
+        drawn.append(svg.line(low, middle, high, middle))
+        drawn += [svg.line(x, middle - 4, x, middle + 4) for x in (low, high)]
+        right = max(right, high)
+    drawn.append(svg.label(right + 5, middle + 5, shown(float(bar.value))))
+    return drawn

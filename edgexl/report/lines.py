@@ -1,0 +1,173 @@
+"""Line charts: several series over one x axis, each with an optional band of uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgexl.report import svg
+from edgexl.report.axis import Axis, Scale, axis_over, tick_text
+from edgexl.report.table import Cell, Table, shown
+
+MARKED_POINTS = 40  # more than these in a series, and marks would hide its line
+DRAWN_POINTS = 400  # and no screen shows more than these
+_PLOT_HEIGHT = 230.0
+_LEFT, _RIGHT = 62.0, 14.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named line: `y` over `x`, as many of each, and where known the interval `low`..`high` of each y.
+
+    None (or a number that is not finite) in `y` leaves a gap.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    low: Sequence[float | None] | None = None
+    high: Sequence[float | None] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"the series '{self.name}' has one end of its intervals only")
+        for values in (self.y, self.low, self.high):
+            if values is not None and len(values) != len(self.x):
+                raise ValueError(f"the series '{self.name}' has {len(values)} values for {len(self.x)} places")
+
+    def has_band(self) -> bool:
+        """Whether there are intervals."""
+        return self.low is not None
+
+    def thinned(self) -> Series:
+        """At most about DRAWN_POINTS points, evenly picked, the last always among them."""
+        every = max(1, math.ceil(len(self.x) / DRAWN_POINTS))
+        keep = sorted({*range(0, len(self.x), every), len(self.x) - 1} - {-1})
+
+        def pick(values: Sequence[float | None] | None) -> list[float | None] | None:
+            return None if values is None else [values[place] for place in keep]
+
+        y = [self.y[place] for place in keep]
+        return Series(self.name, [self.x[place] for place in keep], y, pick(self.low), pick(self.high))
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Several `series` over one x axis. `note` says how to read it; `limits` fixes the ends of the y axis."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    x_scale: Scale = "linear"
+    y_scale: Scale = "linear"
+    limits: tuple[float, float] | None = None
+    note: str = ""
+
+    def svg(self) -> str:
+        """The chart as an SVG file of its own, readable on white and on dark."""
+        return self._drawn(standalone=True)
+
+    def html(self) -> str:
+        """The chart as a figure of a page, with its numbers folded away below."""
+        return svg.figure(self.title, self._drawn(standalone=False), self.table().html(), self.note)
+
+    def table(self) -> Table:
+        """The numbers: a row for each x, a column for each series (thinned as drawn), intervals in brackets."""
+        series = [each.thinned() for each in self.series]
+        places = sorted({x for each in series for x in each.x})
+        columns = []
+        for each in series:
+            at = {x: place for place, x in enumerate(each.x)}
+            columns.append([_told(each, at.get(x)) for x in places])
+        rows: list[list[Cell]] = [[x, *cells] for x, *cells in zip(places, *columns, strict=True)]
+        return Table("", (self.x_label, *(each.name for each in series)), rows)
+
+    def _drawn(self, standalone: bool) -> str:
+        series = [each.thinned() for each in self.series]
+        drawn, top = svg.heading(self.title, standalone)
+        names, height = svg.legend([each.name for each in series], top)
+        drawn += names
+        top += height + 18
+        bottom = top + _PLOT_HEIGHT
+        x_axis = axis_over((x for each in series for x in each.x), _LEFT, svg.WIDTH - _RIGHT, self.x_scale)
+        if self.x_scale == "linear":  # lines may end at the frame; only the ticks need round numbers
+            x_axis = _tight(x_axis, series)
+        values = (value for each in series for value in (*each.y, *(each.low or ()), *(each.high or ())))
+        y_axis = axis_over((value for value in values if value is not None), bottom, top, self.y_scale, self.limits)
+        drawn += self._frame(x_axis, y_axis, top, bottom)
+        for place, each in enumerate(series):
+            drawn += _line(place, each, x_axis, y_axis)
+        return svg.svg(self.title, bottom + 46, drawn, standalone)
+
+    def _frame(self, x_axis: Axis, y_axis: Axis, top: float, bottom: float) -> list[str]:
+        drawn = []
+        for tick in y_axis.ticks:
+            drawn.append(svg.line(_LEFT, y_axis.at(tick), svg.WIDTH - _RIGHT, y_axis.at(tick), faint=True))
+            drawn.append(svg.label(_LEFT - 7, y_axis.at(tick) + 5, tick_text(tick), "end"))
+        for tick in x_axis.ticks:
+            drawn.append(svg.line(x_axis.at(tick), bottom, x_axis.at(tick), bottom + 4))
+            drawn.append(svg.label(x_axis.at(tick), bottom + 20, tick_text(tick), "middle"))
+        drawn.append(svg.line(_LEFT, bottom, svg.WIDTH - _RIGHT, bottom))
+        drawn.append(svg.label((_LEFT + svg.WIDTH - _RIGHT) / 2, bottom + 40, self.x_label, "middle"))
+        drawn.append(svg.label(14, (top + bottom) / 2, self.y_label, "middle", turn=True))
+        if not any(_finite(y) for each in self.series for y in each.y):
+            drawn.append(svg.label((_LEFT + svg.WIDTH) / 2, (top + bottom) / 2, "nothing was measured", "middle"))
+        return drawn
+
+
+def _tight(axis: Axis, series: Sequence[Series]) -> Axis:
+    places = [x for each in series for x in each.x if math.isfinite(x)]
+    if not places or min(places) == max(places):
+        return axis
+    return axis_over((), axis.start, axis.end, "linear", (min(places), max(places)))
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _told(series: Series, place: int | None) -> Cell:
+    if place is None:
+        return None
+    value, low, high = series.y[place], series.low, series.high
+    if low is None or high is None or not _finite(value):
+        return value
+    return f"{shown(value)} ({shown(low[place])} to {shown(high[place])})"
+
+
+def _line(place: int, series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:
+    """Band, line and marks of one series; gaps part the line."""
+    colour = svg.colour(place)
+    drawn: list[str] = []
+    if series.low is not None and series.high is not None:
+        band = [
+            (x, low, high)
+            for x, low, high in zip(series.x, series.low, series.high, strict=True)
+            if low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+        ]
+        edge = [(x, low) for x, low, _ in band] + [(x, high) for x, _, high in reversed(band)]
+        if len(band) > 1:
+            drawn.append(f'<polygon points="{_places(edge, x_axis, y_axis)}" fill="{colour}" fill-opacity="0.16"/>')
+    runs: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(series.x, series.y, strict=True):
+        if y is not None and math.isfinite(y):
+            runs[-1].append((x, y))
+        elif runs[-1]:
+            runs.append([])
+    for run in runs:
+        if len(run) > 1:
+            places = _places(run, x_axis, y_axis)
+            drawn.append(
+                f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>'
+            )
+    if len(series.x) <= MARKED_POINTS:
+        for x, y in (point for run in runs for point in run):
+            tip = f"{series.name}: {shown(float(y))} at {shown(x)}"
+            drawn.append(svg.mark(place, x_axis.at(x), y_axis.at(y), tip))
+    return drawn
+
+
+def _places(points: Sequence[tuple[float, float]], x_axis: Axis, y_axis: Axis) -> str:
+    return " ".join(f"{svg.number(x_axis.at(x))},{svg.number(y_axis.at(y))}" for x, y in points)

@@ -1,0 +1,48 @@
+"""A table of a page: text cells to the left, numbers to the right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+Cell = str | int | float | None
+
+
+def shown(value: Cell) -> str:
+    """A cell as people read it: four significant digits, thousands apart, a dash for what was not measured."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` of as many cells as there are `columns`; None is shown as a dash. `caption` may be empty."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def __post_init__(self) -> None:
+        wrong = [row for row in self.rows if len(row) != len(self.columns)]
+        if wrong:
+            raise ValueError(f"a row of '{self.caption}' has {len(wrong[0])} cells for {len(self.columns)} columns")
+
+    def html(self) -> str:
+        """The table, in a box that scrolls sideways where the page is narrow."""
+        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
+        body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>\n" for row in self.rows)
+        return (
+            f'<div class="wide" tabindex="0"><table>{caption}<thead><tr>{head}</tr></thead>\n'
+            f"<tbody>{body}</tbody></table></div>"
+        )
+
+
+def _cell(value: Cell) -> str:
+    kind = "" if isinstance(value, str) else ' class="number"'
+    return f"<td{kind}>{escape(shown(value))}</td>"
