@@ -32,13 +32,17 @@ from edgexl.data import Query, read_queries, write_queries
 from edgexl.errors import BadInput
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.labels import LabelSet
+from edgexl.student.ngrams import NgramConfig, NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
 from edgexl.student.screener import ScreenerConfig, TransformerScreener
 from edgexl.student.shipped import available_students
 from edgexl.student.weights import Product, read_weights, write_weights
 
 FORMAT_VERSION = 1
-SCREENERS: dict[str, tuple[type[nn.Module], type[Any]]] = {"TransformerScreener": (TransformerScreener, ScreenerConfig)}
+SCREENERS: dict[str, tuple[type[nn.Module], type[Any]]] = {
+    "TransformerScreener": (TransformerScreener, ScreenerConfig),
+    "NgramScreener": (NgramScreener, NgramConfig),
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""The smallest screener: no attention, only rows of one table, summed.
+
+At each position stand the word piece's own row and the rows of hashed n-grams: of the pieces that end there, and of
+the whole word where a word of several pieces ends there. A position's state is the sum of its rows; the text's vector
+is made of the sum over all positions by normalisation and one feed-forward block.
+
+How much a row weighs is learned apart from what it says: its `importance` is the logarithm of its weight. A weighted
+mean would divide by the sum of the weights; the normalisation that follows makes that division void, so there is none,
+and an exported graph holds the table with its weights multiplied in.
+
+Hashing is integer arithmetic on piece ids (`gram_keys`), the same on every device: keys stay below 2**31, products
+below 2**62. All n-grams that would touch padding point to row 0, which is [PAD]'s and stays zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Keys are residues of the Mersenne prime 2**31 - 1; the factor is the one of the "minimal standard" generator's
+# successor (Park and Miller, 1993), a primitive root of it. Both are part of a trained student: never change them.
+PRIME = 2147483647
+FACTOR = 48271
+# Added to the keys of words, so that a word of two pieces and their bigram fall into different buckets.
+WORD_SALT = 1013904223
+
+
+@dataclass(frozen=True)
+class NgramConfig:
+    """Shapes of an `NgramScreener`.
+
+    The table has `vocabulary` + `buckets` rows of `dims`, which is also h of the token states. `orders` are the
+    lengths of the n-grams of adjacent pieces ([CLS] and [SEP] count as pieces, so that the first and the last piece
+    can be told); `words` adds one n-gram for each word of several pieces. All of them share the buckets.
+    """
+
+    vocabulary: int
+    max_tokens: int
+    dims: int
+    buckets: int
+    ffn_dims: int
+    query_dims: int
+    orders: tuple[int, ...] = (2, 3)
+    words: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.vocabulary, self.dims, self.buckets, self.ffn_dims, self.query_dims) < 1 or self.max_tokens < 3:
+            raise ValueError("a screener's sizes must be positive, and max_tokens at least 3")
+        if self.vocabulary + self.buckets > PRIME:
+            raise ValueError(f"vocabulary and buckets are more than {PRIME} rows together")
+        if list(self.orders) != sorted(set(self.orders)) or (self.orders and self.orders[0] < 2):
+            raise ValueError(f"orders ({list(self.orders)}) must ascend, and begin with 2 at least")
+
+
+def continuation_pieces(tokenizer: Tokenizer, vocabulary: int) -> Tensor:
+    """uint8 [vocabulary]: 1 for the pieces that go on with a word ("##..."), 0 for all others and for unused ids."""
+    flags = torch.zeros(vocabulary, dtype=torch.uint8)
+    for piece, place in tokenizer.get_vocab(with_added_tokens=True).items():
+        if piece.startswith("##") and len(piece) > 2 and place < vocabulary:
+            flags[place] = 1
+    return flags
+
+
+class NgramScreener(nn.Module):
+    """Text to query vector and token states without attention; the same graph encodes label texts.
+
+    Which pieces go on with a word depends on the tokenizer, not on the sizes: it is the buffer `continues`, part of
+    the weights (0 and 1 survive their rounding to fp16), and to be given for a new screener whose config has `words`.
+    """
+
+    continues: Tensor
+
+    def __init__(self, config: NgramConfig, continues: Tensor | None = None) -> None:
+        super().__init__()
+        self.config = config
+        rows = config.vocabulary + config.buckets
+        # [PAD]'s row gets no gradient: it stays zero
+        self.table = nn.Embedding(rows, config.dims, padding_idx=0)
+        self.importance = nn.Embedding(rows, 1)
+        self.state_norm = nn.LayerNorm(config.dims, elementwise_affine=False)
+        self.norm = nn.LayerNorm(config.dims)
+        self.up = nn.Linear(config.dims, config.ffn_dims)
+        self.down = nn.Linear(config.ffn_dims, config.query_dims)
+        self.skip = nn.Linear(config.dims, config.query_dims, bias=False)
+        self.register_buffer("continues", torch.zeros(config.vocabulary, dtype=torch.uint8))
+        if continues is not None:
+            self.continues.copy_(continues)
+        nn.init.normal_(self.table.weight, std=0.1)
+        nn.init.zeros_(self.table.weight[0])
+        nn.init.zeros_(self.importance.weight)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """`input_ids`, `attention_mask` [B,T] int64 -> (query vector [B,d] of length 1, token states [B,T,dims])."""
+        return self.encode_rows(self.look_up(self.rows(input_ids, attention_mask)))
+
+    def rows(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The table's rows at each position [B,G,T]: the piece, then an n-gram an order, then the word; 0 = none."""
+        config = self.config
+        pieces = input_ids * attention_mask
+        if not config.orders and not config.words:
+            return pieces.unsqueeze(1)
+        keys, present = gram_keys(pieces, self.continues, config.orders, config.words)
+        hashed = (keys % config.buckets + config.vocabulary) * present
+        return torch.cat([pieces.unsqueeze(1), hashed], dim=1)
+
+    def look_up(self, rows: Tensor) -> Tensor:
+        """Rows [...] -> their vectors times their weights [...,dims]."""
+        if torch.onnx.is_in_onnx_export():
+            return functional.embedding(rows, self.table.weight * self.importance.weight.exp())
+        vectors: Tensor = self.table(rows) * self.importance(rows).exp()
+        return vectors
+
+    def encode_rows(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` does after the look-up: `vectors` is [B,G,T,dims]."""
+        states = vectors.sum(1)
+        x = self.norm(states.sum(1))
+        vector = (self.skip(x) + self.down(functional.gelu(self.up(x)))).to(torch.float32)
+        vector = vector / (vector * vector).sum(-1, keepdim=True).clamp_min(1e-24).sqrt()
+        return vector, self.state_norm(states)
+
+
+def gram_keys(pieces: Tensor, continues: Tensor, orders: Sequence[int], words: bool) -> tuple[Tensor, Tensor]:
+    """The keys of the n-grams that end at each position, and whether there is one.
+
+    `pieces` [B,T] int64 are piece ids, 0 = padding; `continues` as `continuation_pieces` gives it. Returns keys
+    [B,G,T] in 0 to 2**31 - 1 (words: to T times that) and `present` [B,G,T], 1 or 0, both int64.
+
+    An n-gram's key is the residue of the polynomial ((a * F + b) * F + c) ... of its pieces. A word's key is a sum
+    over its pieces of squared bigram keys (its first piece's left neighbour is 0), so that it depends on their order
+    without a loop over them; it is present at a word's last piece, if that is not its first.
+    """
+    keys, present = [], []
+    key, there = pieces, pieces.clamp_max(1)
+    held = there
+    for order in range(2, max(orders, default=1) + 1):
+        key = (_previous(key) * FACTOR + pieces) % PRIME
+        there = _previous(there) * held
+        if order in orders:
+            keys.append(key)
+            present.append(there)
+    if words:
+        inside = continues[pieces].to(torch.int64)
+        pair = (_previous(pieces) * inside * FACTOR + pieces + WORD_SALT) % PRIME
+        number = (1 - inside).cumsum(1)
+        same = number.unsqueeze(2) == number.unsqueeze(1)
+        keys.append((same * (pair * pair % PRIME).unsqueeze(1)).sum(2))
+        last = 1 - functional.pad(inside, (-1, 1))
+        present.append(inside * last)
+    return torch.stack(keys, 1), torch.stack(present, 1)
+
+
+def _previous(values: Tensor) -> Tensor:
+    """[B,T] -> what stands one position to the left; 0 at the first."""
+    return functional.pad(values, (1, -1))
