@@ -13,7 +13,7 @@ from edgexl.report.table import Cell, Table, shown
 MARKED_POINTS = 40  # more than these in a series, and marks would hide its line
 DRAWN_POINTS = 400  # and no screen shows more than these
 _PLOT_HEIGHT = 230.0
-_LEFT, _RIGHT = 62.0, 14.0
+_LEFT, _RIGHT = 62.0, 24.0
 
 
 @dataclass(frozen=True)
