@@ -122,7 +122,7 @@ def _bar(group: str, bar: Bar, place: int, axis: Axis, y: float) -> list[str]:
     tip = escape(f"{group}, {bar.series}: {shown(float(bar.value))}")
     drawn = [
         f'<rect x="{svg.number(min(start, end))}" y="{svg.number(y + 1.5)}" width="{svg.number(abs(end - start))}" '
-        f'height="{svg.number(_BAR - 3)}" rx="2" fill="{svg.colour(place)}" fill-opacity="0.85"><title>{tip}</title></rect>'
+        f'height="{svg.number(_BAR - 3)}" rx="2" fill="{svg.colour(place)}"><title>{tip}</title></rect>'
     ]
     right = max(start, end)
     if bar.low is not None and bar.high is not None and math.isfinite(bar.low) and math.isfinite(bar.high):
