@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgexl.cli.output import json_option, print_json, progress_bar
+
 PATH = click.Path(path_type=Path)
 
 
@@ -30,3 +32,81 @@ def characterize() -> None:
 
     `edgexl characterize TEACHER DATA -o DIR` measures; see `edgexl characterize profile --help` for its options.
     """
+
+
+@characterize.command("collect")
+@click.argument("source")
+@click.argument("data", type=PATH)
+@click.option("-o", "--out", required=True, type=PATH, help="The trace file (*.jsonl) to write, or to go on with.")
+@click.option("--split", type=click.Choice(["trn", "tst"]), default="trn", show_default=True, help="Whose queries.")
+@click.option(
+    "--queries", type=click.IntRange(min=1), help="So many queries; a later run may ask for more. All without."
+)
+@click.option(
+    "--shortlist", type=click.IntRange(1, 1000), default=20, show_default=True, help="Labels to list at most."
+)
+@click.option("--candidates", metavar="STUDENT_OR_ENCODER", help="Screens the labels that a prompt shows.")
+@click.option("--shown", type=click.IntRange(1, 10_000), help="How many labels these are.  [default: 100]")
+@click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Of an answer.")
+@click.option("--model", help="The endpoint's name for the model.")
+@click.option("--base-url", help="The endpoint, where it is not OpenAI's; the key is in $OPENAI_API_KEY.")
+@click.option("--requests-per-minute", type=click.FloatRange(min=0, min_open=True), help="At most, retries included.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 256), help="Questions that the endpoint is asked at once.  [default: 4]"
+)
+@click.option("--price-in", type=click.FloatRange(min=0), help="What a million prompt tokens cost.")
+@click.option("--price-out", type=click.FloatRange(min=0), help="What a million tokens of answers cost.")
+@click.option("--device", default="cpu", show_default=True, help="Where a local model and the screening run.")
+@json_option
+def collect(
+    source: str,
+    data: Path,
+    out: Path,
+    split: str,
+    queries: int | None,
+    shortlist: int,
+    candidates: str | None,
+    shown: int | None,
+    max_tokens: int,
+    model: str | None,
+    base_url: str | None,
+    requests_per_minute: float | None,
+    concurrency: int | None,
+    price_in: float | None,
+    price_out: float | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Let a language model answer DATA's queries, and keep how it got there.
+
+    SOURCE is 'openai' (any endpoint that speaks its protocol), or a causal language model: a directory, a GGUF file, a
+    hub id, or SmolLM2-135M-Instruct. The file grows a line an answer; the same command goes on where one ended.
+    """
+    from edgexl.distill.teachers.collect import EndpointOptions, Prices, collect_from
+
+    if (price_in is None) != (price_out is None):
+        raise click.UsageError("--price-in and --price-out go together.")
+    if shown is not None and not candidates:
+        raise click.UsageError("--shown goes with --candidates.")
+    prices = Prices(price_in, price_out) if price_in is not None and price_out is not None else None
+    with progress_bar(as_json) as progress:
+        report = collect_from(
+            source,
+            data,
+            out,
+            split="tst" if split == "tst" else "trn",
+            queries=queries,
+            shortlist=shortlist,
+            candidates=candidates,
+            shown=shown or 100,
+            max_tokens=max_tokens,
+            device=device,
+            endpoint=EndpointOptions(model, base_url, requests_per_minute, concurrency),
+            progress=progress,
+            log=lambda line: click.echo(line, err=True),
+        )
+    if as_json:
+        print_json({"traces_file": str(out), **report.as_json(prices)})
+        return
+    click.echo(report.describe(prices))
+    click.echo(f"{out}: {report.traces:,} traces; `edgexl characterize {out} {data} -o DIR` comes next")
