@@ -135,8 +135,10 @@ def gram_keys(pieces: Tensor, continues: Tensor, orders: Sequence[int], words: b
     without a loop over them; it is present at a word's last piece, if that is not its first.
     """
     keys, present = [], []
-    key, there = pieces, pieces.clamp_max(1)
-    held = there
+    # [B,1,T] from here on, so that what is stacked needs no operator to get its axis
+    pieces = pieces.unsqueeze(1)
+    key, held = pieces, pieces.clamp_max(1)
+    there = held
     for order in range(2, max(orders, default=1) + 1):
         key = (_previous(key) * FACTOR + pieces) % PRIME
         there = _previous(there) * held
@@ -146,14 +148,13 @@ def gram_keys(pieces: Tensor, continues: Tensor, orders: Sequence[int], words: b
     if words:
         inside = continues[pieces].to(torch.int64)
         pair = (_previous(pieces) * inside * FACTOR + pieces + WORD_SALT) % PRIME
-        number = (1 - inside).cumsum(1)
-        same = number.unsqueeze(2) == number.unsqueeze(1)
-        keys.append((same * (pair * pair % PRIME).unsqueeze(1)).sum(2))
-        last = 1 - functional.pad(inside, (-1, 1))
-        present.append(inside * last)
-    return torch.stack(keys, 1), torch.stack(present, 1)
+        number = (1 - inside).cumsum(2)
+        same = number.transpose(1, 2) == number
+        keys.append((same * (pair * pair % PRIME).transpose(1, 2)).sum(1, keepdim=True))
+        present.append(inside * (1 - functional.pad(inside, (-1, 1))))
+    return torch.cat(keys, 1), torch.cat(present, 1)
 
 
 def _previous(values: Tensor) -> Tensor:
-    """[B,T] -> what stands one position to the left; 0 at the first."""
+    """[...,T] -> what stands one position to the left; 0 at the first."""
     return functional.pad(values, (1, -1))
