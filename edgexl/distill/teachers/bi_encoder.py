@@ -22,7 +22,7 @@ from torch import Tensor
 from edgexl.distill.compute import bf16
 from edgexl.distill.teachers.protocol import Floats, Ints
 from edgexl.distill.teachers.rows import LabelRows, row_texts
-from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, kept_vectors, require_finite
+from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, TextVectors, require_finite
 from edgexl.errors import BadInput
 from edgexl.progress import Progress, no_progress
 from edgexl.student.importer import (
@@ -34,6 +34,8 @@ from edgexl.student.importer import (
 )
 from edgexl.student.labels import LabelSet
 
+# Cosines become logits by the factor with which sentence-transformers' ranking loss trains such encoders.
+COSINE_SCALE = 20.0
 # Pairs of like length judged at once by a cross-encoder: padded tokens a batch, as for encoders.
 _PAIR_TOKENS = {"cpu": 4096}
 _PAIR_TOKENS_ACCELERATED = 65_536
@@ -42,7 +44,7 @@ _PAIR_CUT = 256
 
 class BiEncoderTeacher:
     """A `Teacher` (see `protocol`) whose first phase is a bi-encoder's cosine, and whose second is a cross-encoder's
-    logit, or the same cosine where there is no cross-encoder.
+    logit, or the same cosine as a logit where there is no cross-encoder.
 
     `source` and `cross_encoder` are directories or hub ids, `source` also the name of a packaged model. Raises
     `BadInput` where a model cannot be had or used.
@@ -64,25 +66,26 @@ class BiEncoderTeacher:
             self.provenance |= {"cross_encoder": self.judge.name, "cross_encoder_sha256": self.judge.identity}
         answers_depend_on = [self.encoder.identity, self.judge.identity if self.judge else "", labels.sha256()]
         self.identity = hashlib.sha256("\0".join(answers_depend_on).encode()).hexdigest()
+        self._vectors = TextVectors(self.encoder)
         self._label_rows: LabelRows | None = None
 
     def vectors(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor | None:
         """The encoder's vectors [n,w] in fp16."""
-        return kept_vectors(self.encoder, texts, progress)
+        return self._vectors(texts, progress)
 
     def screen(self, texts: Sequence[str], depth: int, progress: Progress = no_progress) -> tuple[Ints, Floats]:
         """Exact search over the rows of all labels; scores are cosines."""
-        queries = kept_vectors(self.encoder, texts, progress)
+        queries = self._vectors(texts, progress)
         return self._rows(progress).search(queries, depth, progress)
 
     def score(self, texts: Sequence[str], candidates: Ints) -> Tensor:
         """The best cosine over each candidate's rows."""
-        return self._rows().pairs(kept_vectors(self.encoder, texts), candidates).amax(-1)
+        return self._rows().pairs(self._vectors(texts), candidates).amax(-1)
 
     def decide(self, texts: Sequence[str], shortlists: Ints) -> Tensor:
-        """The cross-encoder's logit of (text, label text); without one, `score`."""
+        """The cross-encoder's logit of (text, label text); without one, `COSINE_SCALE` times `score`."""
         if self.judge is None:
-            return self.score(texts, shortlists)
+            return self.score(texts, shortlists) * COSINE_SCALE
         rows, columns = np.nonzero(shortlists >= 0)
         wanted = zip(rows.tolist(), shortlists[rows, columns].tolist(), strict=True)
         pairs = [(texts[row], self.labels.texts[label]) for row, label in wanted]
@@ -92,7 +95,7 @@ class BiEncoderTeacher:
 
     def _rows(self, progress: Progress = no_progress) -> LabelRows:
         if self._label_rows is None:
-            vectors = kept_vectors(self.encoder, row_texts(self.labels), progress)
+            vectors = self._vectors(row_texts(self.labels), progress)
             self._label_rows = LabelRows(self.labels, vectors, self.device)
         return self._label_rows
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from edgexl.distill.compute import bf16
 from edgexl.distill.teachers.protocol import Floats, Ints
 from edgexl.distill.teachers.rows import LabelRows, row_texts
-from edgexl.distill.teachers.vectors import ScreenerEncoder, kept_vectors, require_finite
+from edgexl.distill.teachers.vectors import ScreenerEncoder, TextVectors, require_finite
 from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
 from edgexl.student.student import Student
@@ -51,22 +51,24 @@ class TwoStageTeacher:
         encoder_identity = _digest(screening, student.screener)
         self.identity = _digest([encoder_identity, labels.sha256()], student.reasoner)
         self.name = source
-        self._encoder = ScreenerEncoder(
-            encoder_identity, source, self.screener, student.tokenizer, student.shapes.max_tokens, self.device
+        self._vectors = TextVectors(
+            ScreenerEncoder(
+                encoder_identity, source, self.screener, student.tokenizer, student.shapes.max_tokens, self.device
+            )
         )
 
     def vectors(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor | None:
         """The screener's vectors [n,d] in fp16."""
-        return kept_vectors(self._encoder, texts, progress)
+        return self._vectors(texts, progress)
 
     def screen(self, texts: Sequence[str], depth: int, progress: Progress = no_progress) -> tuple[Ints, Floats]:
         """Exact search over the rows of all labels; scores are cosines."""
-        queries = kept_vectors(self._encoder, texts, progress)
+        queries = self._vectors(texts, progress)
         return self._rows(progress).search(queries, depth, progress)
 
     def score(self, texts: Sequence[str], candidates: Ints) -> Tensor:
         """The best cosine over each candidate's rows."""
-        return self._rows().pairs(kept_vectors(self._encoder, texts), candidates).amax(-1)
+        return self._rows().pairs(self._vectors(texts), candidates).amax(-1)
 
     @torch.inference_mode()
     def decide(self, texts: Sequence[str], shortlists: Ints) -> Tensor:
@@ -105,7 +107,7 @@ class TwoStageTeacher:
 
     def _rows(self, progress: Progress = no_progress) -> LabelRows:
         if self._label_rows is None:
-            vectors = kept_vectors(self._encoder, row_texts(self.labels), progress)
+            vectors = self._vectors(row_texts(self.labels), progress)
             self._label_rows = LabelRows(self.labels, vectors, self.device)
         return self._label_rows
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ from edgexl.progress import Progress, no_progress
 from edgexl.student.encode import length_batches
 from edgexl.student.text import encode_texts, pad
 
-# Shorter lists take under a second to encode, and training asks for thousands of them: they would litter the cache.
-SMALLEST_KEPT = 256
+# Shorter lists take a second or two to encode, and training asks for many of them: they would litter the cache.
+SMALLEST_KEPT = 2048
 # 4,096 padded tokens keep a batch's activations inside a small CPU's caches; a GPU wants more work at once.
 _BATCH_TOKENS = {"cpu": 4096}
 _BATCH_TOKENS_ACCELERATED = 65_536
@@ -71,21 +72,39 @@ class ScreenerEncoder:
         return out if out is not None else torch.empty(0, 0)
 
 
+class TextVectors:
+    """Vectors by one encoder; parts of the last lists that it was asked for are looked up, not encoded again."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        # queries and label rows; both are mapped files, so that remembering them costs next to no memory
+        self._recent: deque[tuple[dict[str, int], Tensor]] = deque(maxlen=2)
+
+    def __call__(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
+        """Unit vectors [len(texts), w] in fp16 on the CPU. Raises `BadInput` where they are not finite."""
+        for places, vectors in self._recent:
+            rows = [places.get(text, -1) for text in texts]
+            if rows == list(range(len(vectors))):
+                return vectors
+            if min(rows, default=0) >= 0:
+                return vectors[torch.tensor(rows, dtype=torch.int64)]
+        vectors = kept_vectors(self._encoder, texts, progress)
+        if len(texts) >= SMALLEST_KEPT:
+            self._recent.append(({text: place for place, text in enumerate(texts)}, vectors))
+        return vectors
+
+
 def kept_vectors(encoder: Encoder, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
-    """Unit vectors [len(texts), w] in fp16 on the CPU, out of the cache where they are there.
+    """Unit vectors [len(texts), w] in fp16 on the CPU; of a long list a mapped file, out of the cache if it is there.
 
     Raises `BadInput` where the encoder's output is not finite.
     """
     if len(texts) < SMALLEST_KEPT:
         return _encode(encoder, texts, progress)
     path = _kept_path(encoder, texts)
-    if path.is_file():
-        try:
-            kept = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError):
-            kept = None  # damaged: written anew below
-        if kept is not None and kept.dtype == np.float16 and kept.ndim == 2 and len(kept) == len(texts):
-            return torch.from_numpy(kept)
+    kept = _map(path, len(texts))
+    if kept is not None:
+        return kept
     vectors = _encode(encoder, texts, progress)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
@@ -95,7 +114,18 @@ def kept_vectors(encoder: Encoder, texts: Sequence[str], progress: Progress = no
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return vectors
+    mapped = _map(path, len(texts))
+    return vectors if mapped is None else mapped
+
+
+def _map(path: Path, count: int) -> Tensor | None:
+    """The vectors in a file of the cache; None where it is missing, damaged or another list's."""
+    try:
+        # copy on write, for tensors over read-only memory are none
+        kept = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return torch.from_numpy(kept) if kept.dtype == np.float16 and kept.ndim == 2 and len(kept) == count else None
 
 
 def _encode(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Tensor:
