@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from edgexl.errors import BadInput
+from edgexl.ragged import Ragged
 
 Table = npt.NDArray[np.uint32]
 
 
-def pack_row_labels(labels_of_alias: Sequence[Sequence[int]]) -> bytes:
+def pack_row_labels(labels_of_alias: Ragged) -> bytes:
     """The section for alias rows in order, each with its labels (at least one)."""
-    assert all(labels_of_alias)
-    start = np.cumsum([0, *map(len, labels_of_alias)])
-    flat = [label for labels in labels_of_alias for label in labels]
-    return start.astype("<u4").tobytes() + np.asarray(flat, "<u4").tobytes()
+    assert labels_of_alias.lengths.all()
+    assert labels_of_alias.starts[-1] < 1 << 32
+    return labels_of_alias.starts.astype("<u4").tobytes() + labels_of_alias.values.astype("<u4").tobytes()
 
 
 def unpack_row_labels(section: bytes, rows: int, labels: int) -> tuple[Table, Table]:

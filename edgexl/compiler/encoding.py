@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import onnxruntime
 
 from edgexl.compiler.graph import Session
 from edgexl.fetch import cache_directory
+from edgexl.ragged import Places, Ragged
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -26,9 +27,7 @@ Progress = Callable[[int, int], None]
 BATCH_TOKENS = 2048
 
 
-def encode_rows(
-    model: bytes, rows: Sequence[Sequence[int]], batched: bool, threads: int, progress: Progress | None = None
-) -> Floats:
+def encode_rows(model: bytes, rows: Ragged, batched: bool, threads: int, progress: Progress | None = None) -> Floats:
     """Vectors [rows, D], float32, of token id lists.
 
     `batched`: the graph takes many texts of one length at once; else it takes one, as on the device, where an 8-bit
@@ -57,30 +56,28 @@ def encode_rows(
     return vectors
 
 
-def _encode(session: Session, rows: Sequence[Sequence[int]], batch: list[int]) -> Floats:
-    ids = np.array([rows[index] for index in batch], np.int64)
+def _encode(session: Session, rows: Ragged, batch: Places) -> Floats:
+    ids = rows.take(batch).values.reshape(len(batch), -1).astype(np.int64)
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     return np.asarray(session.run(feeds)[0], np.float32)
 
 
-def _batches(rows: Sequence[Sequence[int]], batch_tokens: int) -> list[list[int]]:
+def _batches(rows: Ragged, batch_tokens: int) -> list[Places]:
     """Indices in batches of one length, in order of length; single ones when `batch_tokens` is 0."""
-    by_length: dict[int, list[int]] = {}
-    for index, ids in enumerate(rows):
-        by_length.setdefault(len(ids), []).append(index)
+    lengths = rows.lengths
     found = []
-    for length, members in sorted(by_length.items()):
+    for length in np.unique(lengths).tolist():
+        members = np.flatnonzero(lengths == length)
         size = max(1, batch_tokens // length)
         found += [members[begin : begin + size] for begin in range(0, len(members), size)]
     return found
 
 
-def _key(model: bytes, rows: Sequence[Sequence[int]]) -> str:
+def _key(model: bytes, rows: Ragged) -> str:
     """Hash of all that the vectors depend on: the graph, the engine's version, and the token ids."""
     digest = hashlib.sha256(onnxruntime.__version__.encode() + hashlib.sha256(model).digest())
-    lengths = np.array([len(ids) for ids in rows], np.int64)
-    digest.update(lengths.tobytes())
-    digest.update(np.array([token for ids in rows for token in ids], np.int32).tobytes())
+    digest.update(rows.lengths.tobytes())
+    digest.update(rows.values.astype(np.int32).tobytes())
     return digest.hexdigest()
 
 

@@ -40,8 +40,10 @@ def fit(
     logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_], positives: int, method: Method, label_set: bytes
 ) -> Fit:
     """Fit on shortlists: `logits` and whether each label is `right` [queries, N]; `positives` are all right labels of
-    the queries, shortlisted or not. Raises `BadInput` when no shortlist holds a right label, or none a wrong one."""
-    if not right.any() or right.all():
+    the queries, shortlisted or not. Shorter shortlists are padded with logits of -inf. Raises `BadInput` when no
+    shortlist holds a right label, or none a wrong one."""
+    there = np.isfinite(logits)
+    if not right.any() or right[there].all():
         raise BadInput(
             "Probabilities cannot be fitted: on the calibration queries the shortlists hold only "
             f"{'right' if right.any() else 'wrong'} labels. Give the student more, or real, held-out queries, "
@@ -54,9 +56,9 @@ def fit(
     make = {"isotonic": isotonic, "platt": platt}[method]
     losses = {name: held_out_loss(make, x, right) for name, x in inputs.items()}
     best = min(inputs, key=lambda name: losses[name])
-    x, p = _as_float32(*make(inputs[best].ravel(), right.ravel()))
-    probabilities = np.interp(inputs[best].ravel(), x, p)
-    threshold, f1 = best_threshold(probabilities, right.ravel(), positives)
+    x, p = _as_float32(*make(inputs[best][there], right[there]))
+    probabilities = np.interp(inputs[best][there], x, p)
+    threshold, f1 = best_threshold(probabilities, right[there], positives)
     calibration = Calibration(label_set, best, threshold, tuple(x.tolist()), tuple(p.tolist()))
     return Fit(calibration, {name: round(loss, 6) for name, loss in losses.items()}, round(f1, 4))
 
@@ -119,16 +121,18 @@ def platt(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
 def held_out_loss(
     make: Callable[[Floats, npt.NDArray[np.bool_]], Knots], x: Floats, right: npt.NDArray[np.bool_]
 ) -> float:
-    """Mean log loss over the shortlists [queries, N] of folds that `make` was not given."""
+    """Mean log loss over the shortlists [queries, N], padded with -inf, of folds that `make` was not given."""
     total = 0.0
+    there = np.isfinite(x)
     for fold in range(FOLDS):
-        held = np.arange(len(x)) % FOLDS == fold
-        if not right[~held].any() or right[~held].all() or not held.any():
+        in_fold = (np.arange(len(x)) % FOLDS == fold)[:, None]
+        held, given = there & in_fold, there & ~in_fold
+        if not right[given].any() or right[given].all() or not held.any():
             continue
-        knots, p = make(x[~held].ravel(), right[~held].ravel())
+        knots, p = make(x[given], right[given])
         predicted = np.clip(np.interp(x[held], knots, p), SMALLEST, 1 - SMALLEST)
         total -= float(np.log(np.where(right[held], predicted, 1 - predicted)).sum())
-    return total / x.size
+    return total / int(there.sum())
 
 
 def best_threshold(p: Floats, right: npt.NDArray[np.bool_], positives: int) -> tuple[float, float]:

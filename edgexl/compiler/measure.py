@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edgexl import metrics
 from edgexl.compiler.artifact import Artifact, Floats
-from edgexl.compiler.encoding import Progress
+from edgexl.compiler.encoding import Progress, encode_rows
 from edgexl.compiler.graph import Session
 from edgexl.compiler.ledger import Accuracy
-from edgexl.compiler.reference import ExactSearch, ReferencePipeline
+from edgexl.compiler.reference import BATCH, ExactSearch, ReferencePipeline
+from edgexl.compiler.rows import Rows
 from edgexl.data import Query
+from edgexl.index import Shortlist
+from edgexl.ragged import Ragged
+from edgexl.student.text import encode_texts
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Yardstick:
 
     queries: tuple[Query, ...]
     vectors: Floats
-    alias_labels: tuple[tuple[int, ...], ...]
+    alias_labels: Ragged
     threads: int
 
     def measure(self, artifact: Artifact, progress: Progress | None = None) -> Accuracy:
@@ -33,12 +40,10 @@ class Yardstick:
         aliases = self.alias_labels if artifact.vectors is None else artifact.rows.alias_labels
         pipeline = reference_pipeline(artifact, vectors, aliases)
         answers = pipeline.answers([query.text for query in self.queries], self.threads, progress)
-        return accuracy(np.stack([answer.ranked for answer in answers]), self.queries)
+        return accuracy(padded([answer.ranked for answer in answers], -1), self.queries)
 
 
-def reference_pipeline(
-    artifact: Artifact, vectors: Floats, alias_labels: tuple[tuple[int, ...], ...]
-) -> ReferencePipeline:
+def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged) -> ReferencePipeline:
     """The artifact's graphs over its index, or over an exact search of `vectors` while there is no index."""
     assert artifact.graphs is not None
     student, shapes = artifact.student, artifact.shapes
@@ -54,9 +59,35 @@ def reference_pipeline(
     )
 
 
+def screening_recall(artifact: Artifact, rows: Rows, vectors: Floats, queries: Sequence[Query], threads: int) -> float:
+    """R@N of an exact search of the float vectors of `rows`, in percent; N is the shortlist's length."""
+    assert artifact.graphs is not None
+    student, shapes = artifact.student, artifact.shapes
+    texts = [query.text for query in queries]
+    tokens = Ragged.of(encode_texts(student.tokenizer, texts, shapes.max_tokens), np.int32)
+    encoded = encode_rows(artifact.graphs.label_encoder, tokens, True, threads)
+    search = ExactSearch(vectors, rows.labels, rows.alias_labels, shapes.shortlist)
+    found: list[Shortlist] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for begin in range(0, len(encoded), BATCH):
+            found += search.search_all(encoded[begin : begin + BATCH], pool)
+    name, depth = f"R@{shapes.shortlist}", shapes.shortlist
+    ranked = np.stack([shortlist.labels for shortlist in found])
+    return round(float(metrics.evaluate(ranked, [query.targets for query in queries], ks=(depth,))[name]), 4)
+
+
+def padded(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any]:
+    """[rows, longest]: rows of unequal length, for aliases of few labels can fill all places of the over-fetch."""
+    rows = list(rows)
+    full = np.full((len(rows), max(map(len, rows))), filler, rows[0].dtype)
+    for line, row in zip(full, rows, strict=True):
+        line[: len(row)] = row
+    return full
+
+
 def accuracy(ranked: np.ndarray[tuple[int, ...], np.dtype[np.int64]], queries: Sequence[Query]) -> Accuracy:
     """P@1, R@100 and nDCG@5 of rankings [queries, N]; a shortlist under 100 is padded, so R@100 is its recall."""
     short = max(0, 100 - ranked.shape[1])
-    padded = np.pad(ranked, ((0, 0), (0, short)), constant_values=-1)
-    found = metrics.evaluate(padded, [query.targets for query in queries], ks=(1, 5, 100))
+    ranked = np.pad(ranked, ((0, 0), (0, short)), constant_values=-1)
+    found = metrics.evaluate(ranked, [query.targets for query in queries], ks=(1, 5, 100))
     return Accuracy(*(round(float(found[key]), 4) for key in ("P@1", "R@100", "nDCG@5")))

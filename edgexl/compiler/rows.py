@@ -1,18 +1,29 @@
-"""The rows of the label index: label texts first, then the aliases that say something new."""
+"""The rows of the label index: label texts first, then the aliases that say something new.
+
+Label sets come with up to millions of aliases (training queries, synonyms), so everything here works on flat arrays.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from edgexl.ragged import Places, Ragged
 from edgexl.student.labels import LabelSet
 from edgexl.student.text import encode_texts
 
-# An alias this close (cosine) to its label's own row cannot change the order of a search that rounds to 4 bits.
+Floats = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+# Two vectors this close (cosine) cannot change the order of a search that rounds to 4 bits.
 SAME_COSINE = 0.99
+# Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
+CHUNK = 32_768
 
 
 @dataclass(frozen=True)
@@ -20,12 +31,12 @@ class Rows:
     """Token ids of each row, [CLS] and [SEP] included: rows 0 to `labels` - 1 are the labels' own texts, the rest
     aliases.
 
-    `alias_labels[i]` are the labels of row `labels + i`, ascending.
+    List i of `alias_labels` are the labels of row `labels` + i, ascending.
     """
 
     labels: int
-    tokens: tuple[tuple[int, ...], ...]
-    alias_labels: tuple[tuple[int, ...], ...] = ()
+    tokens: Ragged
+    alias_labels: Ragged
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -34,36 +45,103 @@ class Rows:
     def of(cls, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int, aliases: bool) -> Rows:
         """Rows of a label set. An alias with the tokens of its label's own text is left out, one with the same tokens
         for several labels is one row of them all."""
-        own = [tuple(ids) for ids in encode_texts(tokenizer, labels.texts, max_tokens)]
+        count = len(labels)
+        own = _tokens(tokenizer, labels.texts, max_tokens)
         if not aliases or not any(labels.aliases):
-            return cls(len(labels), tuple(own))
-        pairs = [(label, alias) for label, texts in enumerate(labels.aliases) for alias in texts]
-        found: dict[tuple[int, ...], dict[int, None]] = {}
-        encoded = encode_texts(tokenizer, [alias for _, alias in pairs], max_tokens)
-        for (label, _), ids in zip(pairs, encoded, strict=True):
-            if tuple(ids) != own[label]:
-                found.setdefault(tuple(ids), {})[label] = None
-        return cls(len(labels), (*own, *found), tuple(tuple(sorted(of)) for of in found.values()))
+            return cls(count, own, Ragged.of((), np.uint32))
+        # one number for each different text, then one for each different list of tokens, the labels' own ones first
+        known: dict[str, int] = {}
+        text = np.array([known.setdefault(alias, len(known)) for texts in labels.aliases for alias in texts], np.int64)
+        label = np.repeat(np.arange(count), [len(texts) for texts in labels.aliases])
+        encoded = _tokens(tokenizer, list(known), max_tokens)
+        kinds: dict[bytes, int] = {}
+        own_kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in own])
+        kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in encoded])[text]
+        new = kind != own_kind[label]
+        kind, label, text = kind[new], label[new], text[new]
+        # rows in the order in which they first come up
+        _, first, row = np.unique(kind, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), np.int64)
+        rank[np.argsort(first, kind="stable")] = np.arange(len(first))
+        pairs = np.unique(rank[row] * count + label)
+        starts = np.searchsorted(pairs // count, np.arange(len(first) + 1)).astype(np.int64)
+        alias_tokens = encoded.take(text[np.sort(first)])
+        return cls(count, Ragged.joined([own, alias_tokens]), Ragged((pairs % count).astype(np.uint32), starts))
 
     def label_pieces(self, count: int) -> npt.NDArray[np.int64]:
         """[labels, count] word pieces of the label texts without special tokens, padded with 0: `label_tokens`."""
-        pieces = np.zeros((self.labels, count), np.int64)
-        for row, ids in zip(pieces, self.tokens, strict=False):
-            inner = ids[1:-1][:count]
-            row[: len(inner)] = inner
-        return pieces
+        place = self.tokens.starts[: self.labels, None] + 1 + np.arange(count)
+        inner = place < self.tokens.starts[1 : self.labels + 1, None] - 1
+        return np.where(inner, self.tokens.values[np.where(inner, place, 0)], 0).astype(np.int64)
 
-    def without_repetition(self, vectors: npt.NDArray[np.float32]) -> tuple[Rows, npt.NDArray[np.float32]]:
-        """Rows and vectors [rows, D] without the aliases whose vector is nearly their labels' own."""
-        kept = [
-            row
-            for row, labels in enumerate(self.alias_labels, self.labels)
-            if float((vectors[list(labels)] @ vectors[row]).min()) < SAME_COSINE
-        ]
-        order = [*range(self.labels), *kept]
-        rows = Rows(
-            self.labels,
-            tuple(self.tokens[row] for row in order),
-            tuple(self.alias_labels[row - self.labels] for row in kept),
-        )
-        return rows, vectors[order] if kept or self.alias_labels else vectors
+    def repetitions(self, vectors: Floats) -> Repetitions:
+        """Which aliases say nothing new, by the rows' `vectors` [rows, D]."""
+        near_text = _near_own_text(self, vectors)
+        near_alias = _near_other_alias(self, vectors, ~near_text)
+        return Repetitions(near_text, near_alias)
+
+    def without(self, repeated: Flags) -> tuple[Rows, Places]:
+        """The rows without the aliases that are `repeated` [aliases], and the places of those that stay."""
+        kept = np.flatnonzero(~repeated)
+        places = np.concatenate([np.arange(self.labels), self.labels + kept])
+        rows = dataclasses.replace(self, tokens=self.tokens.take(places), alias_labels=self.alias_labels.take(kept))
+        return rows, places
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """For each alias row, whether its vector is nearly that of the own text of every label that it stands for, and
+    whether it is nearly that of another alias, which stays, of the very same labels."""
+
+    near_text: Flags
+    near_alias: Flags
+
+    @property
+    def either(self) -> Flags:
+        return self.near_text | self.near_alias
+
+
+def _tokens(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Ragged:
+    parts = [
+        Ragged.of(encode_texts(tokenizer, texts[begin : begin + CHUNK], max_tokens), np.int32)
+        for begin in range(0, len(texts), CHUNK)
+    ]
+    return Ragged.joined(parts or [Ragged.of((), np.int32)])
+
+
+def _near_own_text(rows: Rows, vectors: Floats) -> Flags:
+    cosine = np.full(len(rows.alias_labels), np.inf, np.float32)
+    alias, label = rows.alias_labels.owners, rows.alias_labels.values
+    for begin in range(0, len(alias), CHUNK):
+        of, to = alias[begin : begin + CHUNK], label[begin : begin + CHUNK]
+        np.minimum.at(cosine, of, np.einsum("rd,rd->r", vectors[rows.labels + of], vectors[to]))
+    return cosine >= SAME_COSINE
+
+
+def _near_other_alias(rows: Rows, vectors: Floats, candidates: Flags) -> Flags:
+    """Greedy in row order: an alias goes when one of the same labels that stays is near."""
+    repeated = np.zeros(len(candidates), np.bool_)
+    groups: dict[bytes, list[int]] = {}
+    for alias in np.flatnonzero(candidates).tolist():
+        groups.setdefault(rows.alias_labels[alias].tobytes(), []).append(alias)
+    for members in groups.values():
+        if len(members) > 1:
+            places = np.array(members)
+            repeated[places] = _repeats(vectors[rows.labels + places])
+    return repeated
+
+
+def _repeats(vectors: Floats) -> Flags:
+    """Which vectors are near an earlier one that is not itself near an earlier one."""
+    repeated = np.zeros(len(vectors), np.bool_)
+    for begin in range(0, len(vectors), 256):
+        block = vectors[begin : begin + 256]
+        kept = np.flatnonzero(~repeated[:begin])
+        for start in range(0, len(kept), CHUNK):
+            near = block @ vectors[kept[start : start + CHUNK]].T >= SAME_COSINE
+            repeated[begin : begin + len(block)] |= near.any(axis=1)
+        near = block @ block.T >= SAME_COSINE
+        for place in range(1, len(block)):
+            earlier = near[place, :place] & ~repeated[begin : begin + place]
+            repeated[begin + place] |= bool(earlier.any())
+    return repeated

@@ -5,6 +5,8 @@ This is the reference that tests and the compiler's ledger compare the runtime w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -137,6 +139,10 @@ class LabelIndex:
         best_alias = np.where(np.isneginf(best_alias), own, best_alias)
         order = np.lexsort((labels, -np.maximum(own, best_alias)))[: self.shortlist]
         return Shortlist(labels[order], np.stack([own, best_alias], axis=1)[order])
+
+    def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
+        """The shortlists of query vectors [n, D], on the pool's threads."""
+        return pool.map(self.search, queries)
 
     def decompress(self, labels: _Ints) -> Floats:
         """label_vectors [n, D] of the given labels, as the reasoner gets them."""

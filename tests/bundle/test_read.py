@@ -20,6 +20,7 @@ from edgexl.bundle.read import read_bundle
 from edgexl.bundle.row_labels import pack_row_labels
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.errors import BadInput, DeviceError
+from edgexl.ragged import Ragged
 
 LABEL_SET = hashlib.sha256(b"labels").digest()
 
@@ -41,7 +42,7 @@ def sections() -> dict[Kind, bytes]:
         Kind.CODEBOOK: np.arange(128, dtype="<f4").tobytes(),
         Kind.COARSE_CODES: bytes(256),
         Kind.FINE_CODES: bytes(5 * 6),
-        Kind.ROW_LABELS: pack_row_labels([(0, 2), (1,)]),
+        Kind.ROW_LABELS: pack_row_labels(Ragged.of([(0, 2), (1,)], np.uint32)),
         Kind.CALIBRATION: Calibration(LABEL_SET, "logit", 0.5, (-1.0, 1.0), (0.25, 0.75)).pack(),
         Kind.GOLDENS: Goldens(2, 0.01, (Golden("vérité", (1, 2, 3), (2, 0), (0.75, 0.5)),)).pack(),
     }
@@ -140,7 +141,7 @@ def test_every_byte_counts(path: Path) -> None:
         (Kind.FINE_CODES, bytes(29), "29 bytes of fine_codes"),
         (Kind.COARSE_CODES, bytes(512), "512 bytes of coarse_codes"),
         (Kind.PARAMETERS, parameters(rows=3).pack(), "fine_codes"),
-        (Kind.ROW_LABELS, pack_row_labels([(0, 3), (1,)]), "a label that is not there"),
+        (Kind.ROW_LABELS, pack_row_labels(Ragged.of([(0, 3), (1,)], np.uint32)), "a label that is not there"),
         (Kind.ROW_LABELS, np.array([0, 0, 1, 1], "<u4").tobytes(), "do not ascend"),
         (Kind.CALIBRATION, Calibration(bytes(32), "logit", 0.5, (0.0, 1.0), (0.0, 1.0)).pack(), "another label set"),
         (Kind.GOLDENS, Goldens(1, 0.1, (Golden("x", (1,), (3,), (0.5,)),)).pack(), "golden with a label"),

@@ -7,6 +7,7 @@ import numpy as np
 from edgexl.bundle.read import read_bundle
 from edgexl.compiler import CompileReport
 from edgexl.compiler.reference import ExactSearch, ReferencePipeline
+from edgexl.ragged import Ragged
 from edgexl.student.student import Student
 
 
@@ -14,7 +15,7 @@ def test_exact_search_is_brute_force_with_ties_to_the_lower_label() -> None:
     draw = np.random.default_rng(0)
     vectors = draw.integers(-2, 3, (60, 4)).astype(np.float32)  # many ties
     alias_labels = tuple((int(a), int(a) + 1) for a in draw.integers(0, 49, 10))
-    search = ExactSearch(vectors, 50, alias_labels, 20)
+    search = ExactSearch(vectors, 50, Ragged.of(alias_labels, np.uint32), 20)
     for query in draw.integers(-2, 3, (20, 4)).astype(np.float32):
         own = (vectors[:50] @ query).tolist()
         alias = list(own)

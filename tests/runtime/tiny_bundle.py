@@ -31,6 +31,7 @@ from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise
 from edgexl.bundle.write import write_bundle
 from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook
+from edgexl.ragged import Ragged
 
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
 VOCABULARY = (
@@ -210,7 +211,7 @@ def build(aliases: bool = False, labels: int = 300, fine_bits: int = 8) -> TinyB
         Kind.CALIBRATION: calibration.pack(),
     }
     if aliases:
-        sections[Kind.ROW_LABELS] = pack_row_labels(alias_labels)
+        sections[Kind.ROW_LABELS] = pack_row_labels(Ragged.of(alias_labels, np.uint32))
     index = LabelIndex(
         codebook=codebook,
         coarse=sections[Kind.COARSE_CODES],

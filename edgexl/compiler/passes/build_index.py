@@ -51,8 +51,8 @@ class BuildIndex:
             fine_bits=recipe.fine_bits,
             overfetch=max(recipe.overfetch, artifact.shapes.shortlist),
             shortlist=artifact.shapes.shortlist,
-            row_starts=np.cumsum([0, *map(len, aliases)]).astype(np.uint32),
-            row_labels=np.array([label for labels in aliases for label in labels], np.uint32),
+            row_starts=aliases.starts.astype(np.uint32),
+            row_labels=aliases.values.astype(np.uint32),
         )
         return dataclasses.replace(artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index)
 

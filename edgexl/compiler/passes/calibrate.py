@@ -11,7 +11,7 @@ import numpy as np
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding import Progress
 from edgexl.compiler.fitting import fit, uncalibrated
-from edgexl.compiler.measure import reference_pipeline
+from edgexl.compiler.measure import padded, reference_pipeline
 from edgexl.errors import BadInput
 from edgexl.recipe import CalibrateRecipe
 
@@ -43,11 +43,12 @@ class Calibrate:
         assert artifact.vectors is not None
         pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows.alias_labels)
         answers = list(pipeline.answers([query.text for query in queries], self.threads, self.progress))
-        right = np.stack(
-            [np.isin(answer.labels, query.targets) for answer, query in zip(answers, queries, strict=True)]
+        right = padded(
+            [np.isin(answer.labels, query.targets) for answer, query in zip(answers, queries, strict=True)], False
         )
         positives = sum(len(set(query.targets)) for query in queries)
-        fitted = fit(np.stack([answer.logits for answer in answers]), right, positives, method, label_set)
+        logits = padded([answer.logits for answer in answers], -np.inf)
+        fitted = fit(logits, right, positives, method, label_set)
         facts = {
             "method": method,
             "input": fitted.calibration.input,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.artifact import Artifact, Floats
 from edgexl.compiler.encoding import Progress, encode_rows
+from edgexl.compiler.measure import screening_recall
+from edgexl.compiler.rows import Repetitions, Rows
+
+# Calibration queries that what the aliases left out cost is measured on: a point of R@100 is then ten of them.
+QUERIES = 1000
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,34 @@ class Encode:
     name: str = "encode"
 
     def run(self, artifact: Artifact) -> Artifact:
-        """Adds `vectors` and leaves out the aliases that say nothing new."""
+        """Adds `vectors`, and leaves out the aliases that say nothing new."""
         assert artifact.graphs is not None
         batched = self.labels_from == "float"
         model = artifact.graphs.label_encoder if batched else artifact.graphs.screener
-        vectors = encode_rows(model, artifact.rows.tokens, batched, self.threads, self.progress)
-        rows, vectors = artifact.rows.without_repetition(vectors)
-        return dataclasses.replace(artifact, rows=rows, vectors=vectors)
+        rows = artifact.rows
+        vectors = encode_rows(model, rows.tokens, batched, self.threads, self.progress)
+        if not len(rows.alias_labels):
+            return dataclasses.replace(artifact, vectors=vectors)
+        repetitions = rows.repetitions(vectors)
+        kept, places = rows.without(repetitions.either)
+        kept_vectors = vectors[places] if len(places) < len(vectors) else vectors
+        facts = self._facts(artifact, repetitions, (rows, vectors), (kept, kept_vectors))
+        return dataclasses.replace(artifact, rows=kept, vectors=kept_vectors, facts=artifact.facts | {"aliases": facts})
+
+    def _facts(
+        self, artifact: Artifact, repetitions: Repetitions, before: tuple[Rows, Floats], after: tuple[Rows, Floats]
+    ) -> dict[str, Any]:
+        """For the manifest: how many aliases there are, how many were left out, and what that cost in recall."""
+        facts: dict[str, Any] = {
+            "rows": len(after[0].alias_labels),
+            "dropped_near_label_text": int(repetitions.near_text.sum()),
+            "dropped_near_other_alias": int((repetitions.near_alias & ~repetitions.near_text).sum()),
+        }
+        queries = artifact.student.calibration[:QUERIES]
+        if not queries or not repetitions.either.any():
+            return facts
+        recalls = [
+            screening_recall(artifact, rows, vectors, queries, self.threads) for rows, vectors in (before, after)
+        ]
+        n = artifact.shapes.shortlist
+        return facts | {f"R@{n}_with_all": recalls[0], f"R@{n}": recalls[1], "queries": len(queries)}

@@ -138,7 +138,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         Kind.LABEL_IDS: pack_strings(student.labels.ids),
         Kind.CALIBRATION: artifact.calibration.pack(),
     }
-    if artifact.rows.alias_labels:
+    if len(artifact.rows.alias_labels):
         sections[Kind.ROW_LABELS] = pack_row_labels(artifact.rows.alias_labels)
     return sections, sizes
 
@@ -159,17 +159,17 @@ def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
     labels = artifact.student.labels
     texts = [query.text for query in artifact.student.evaluation[: 8 * GOLDENS]] or list(labels.texts[: 2 * GOLDENS])
     texts = [text for text in dict.fromkeys(texts) if text.strip()]
+    tried: list[tuple[str, Answer]] = []
     k = min(GOLDEN_LABELS, artifact.shapes.shortlist)
-    tried: list[tuple[float, str, Answer]] = []
-    clear = 0
     for text, answer in zip(texts, pipeline.answers(texts), strict=True):
-        tried.append((_margin(answer, k), text, answer))
-        clear += tried[-1][0] >= MARGIN
-        if clear == GOLDENS:
+        tried.append((text, answer))
+        k = min(k, len(answer.labels))  # where aliases of fewer labels filled the over-fetch
+        if sum(_margin(answer, k) >= MARGIN for _, answer in tried) == GOLDENS:
             break
     # the widest margins, in the order of the texts
-    least = sorted((margin for margin, _, _ in tried), reverse=True)[:GOLDENS][-1]
-    chosen = [(text, answer) for margin, text, answer in tried if margin >= min(least, MARGIN)][:GOLDENS]
+    margins = [_margin(answer, k) for _, answer in tried]
+    least = min(sorted(margins, reverse=True)[:GOLDENS][-1], MARGIN)
+    chosen = [pair for margin, pair in zip(margins, tried, strict=True) if margin >= least][:GOLDENS]
     assert pipeline.calibration is not None
     items = []
     for text, answer in chosen:
