@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgexl.cli.output import json_option, print_json, progress_bar
+from edgexl.cli.output import json_option, print_json, print_table, progress_bar
 
 PATH = click.Path(path_type=Path)
 
@@ -110,3 +110,55 @@ def collect(
         return
     click.echo(report.describe(prices))
     click.echo(f"{out}: {report.traces:,} traces; `edgexl characterize {out} {data} -o DIR` comes next")
+
+
+@characterize.command("profile")
+@click.argument("teacher")
+@click.argument("data")
+@click.option("-o", "--out", required=True, type=PATH, help="The directory to write profile.json and index.html to.")
+@click.option("--queries", type=click.IntRange(min=10), default=1000, show_default=True, help="How many to measure on.")
+@click.option("--shortlist", type=click.IntRange(2, 1024), help="N.  [default: a student's own, or 128]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws queries and labels.")
+@click.option("--cross-encoder", help="A bi-encoder's second phase: a directory or hub id.")
+@click.option("--probe", metavar="MODEL", help="Probe this causal language model along the traces' reasoning.")
+@click.option("--device", default="cpu", show_default=True, help="Where the teacher runs: cpu, cuda or auto.")
+@json_option
+def profile(
+    teacher: str,
+    data: str,
+    out: Path,
+    queries: int,
+    shortlist: int | None,
+    seed: int,
+    cross_encoder: str | None,
+    probe: str | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure TEACHER's two phases on DATA: focus, confusion, and what each intervention leaves.
+
+    TEACHER is a student's directory or name, a sentence-transformers model, or a file of traces (*.jsonl); DATA a data
+    set's directory, or a built-in one's name (wordnet, mesh).
+    """
+    from edgexl.distill.characterize import characterize
+    from edgexl.distill.pipeline import open_data
+
+    with progress_bar(as_json) as progress:
+        measured = characterize(
+            teacher, open_data(data, progress), out, queries, shortlist, seed, device, cross_encoder, probe, progress
+        )
+    if as_json:
+        print_json(measured)
+        return
+    columns = ("P@1", "P@5", "nDCG@5", "top_probability", "margin")
+    rows = ([row["name"], *(row[column] for column in columns)] for row in measured["interventions"])
+    print_table(("", *columns), rows)
+    advice = measured["recommendation"]
+    settings = {"shortlist": advice["shortlist"]}
+    for table in ("screening", "reasoning"):
+        settings |= {f"{table}.{key}": value for key, value in advice[table].items()}
+    click.echo("\nRecommended to a recipe:")
+    print_table(
+        ("setting", "value", "because"), ([key, value, advice["reasons"][key]] for key, value in settings.items())
+    )
+    click.echo(f'\n{out / "index.html"} shows it all; `profile = "{out / "profile.json"}"` in a recipe takes it over.')

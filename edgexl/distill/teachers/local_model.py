@@ -73,7 +73,7 @@ class LocalModel:
 
     def answer(self, messages: Messages, begun: str = "") -> Reply:
         """Answer a conversation, going on from what `begun` already says; the reply leaves that out."""
-        prompt = self._prompt(messages) + begun
+        prompt = self.prompt(messages) + begun
         ids = self.tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"].to(self.device)
         self._check_length(ids.shape[1])
         settings = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
@@ -90,7 +90,8 @@ class LocalModel:
         content, reasoning = _split_thought(self.tokenizer.decode(made, skip_special_tokens=True))
         return Reply(content, reasoning, ids.shape[1], len(made), cut_short=len(made) >= self.max_tokens)
 
-    def _prompt(self, messages: Messages) -> str:
+    def prompt(self, messages: Messages) -> str:
+        """The text that the model is given to go on from: its own chat template filled in, where it has one."""
         if self.tokenizer.chat_template:
             prompt: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             return prompt
