@@ -87,7 +87,7 @@ class Targets:
     starts: Ints
 
     @classmethod
-    def of(cls, queries: Sequence[Query]) -> Targets:
+    def make(cls, queries: Sequence[Query]) -> Targets:
         """Flatten the targets of `queries`."""
         counts = np.array([len(query.targets) for query in queries], dtype=np.int64)
         flat = [target for query in queries for target in query.targets]
@@ -98,18 +98,31 @@ class Targets:
         counts = self.starts[rows + 1] - self.starts[rows]
         return self.labels[self.starts[rows] + (rng.random(len(rows)) * counts).astype(np.int64)]
 
-    def mask(self, rows: Ints, candidates: Ints) -> npt.NDArray[np.bool_]:
-        """[len(rows), len(candidates)]: is the candidate label right for the query?"""
-        order = np.argsort(candidates, kind="stable")
-        ranked = candidates[order]
-        found = np.zeros((len(rows), len(candidates)), dtype=np.bool_)
-        for index, row in enumerate(rows):
-            own = self.labels[self.starts[row] : self.starts[row + 1]]
-            for left, right in zip(
-                np.searchsorted(ranked, own, "left"), np.searchsorted(ranked, own, "right"), strict=True
-            ):
-                found[index, order[left:right]] = True
-        return found
+    def of(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The right labels of some queries as pairs: (place in `rows`, label), in order of place."""
+        begins, counts = self.starts[rows], self.starts[rows + 1] - self.starts[rows]
+        places = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return places, self.labels[np.repeat(begins, counts) + within]
+
+
+def join(left: Ints, right: Ints) -> tuple[Ints, Ints]:
+    """All pairs (i, j) with left[i] == right[j]."""
+    order = np.argsort(right, kind="stable")
+    ranked = right[order]
+    begins, ends = np.searchsorted(ranked, left, "left"), np.searchsorted(ranked, left, "right")
+    counts = ends - begins
+    ours = np.repeat(np.arange(len(left)), counts)
+    within = np.arange(len(ours)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ours, order[np.repeat(begins, counts) + within]
+
+
+def right_pairs(queries: Targets, rows: Ints, candidates: Targets, chosen: Ints) -> tuple[Ints, Ints]:
+    """Pairs (place in `rows`, place in `chosen`) of a query and a candidate that share a label."""
+    asking, wanted = queries.of(rows)
+    standing, labels = candidates.of(chosen)
+    ours, theirs = join(wanted, labels)
+    return asking[ours], standing[theirs]
 
 
 def epoch_batches(lengths: Ints, batch: int, seed: int, epoch: int) -> list[Ints]:

@@ -1,31 +1,37 @@
 """Stage two: training the reasoner to order the shortlists that the finished screener makes.
 
-Loss of a query with shortlist S and right labels R in it, for logits z:
+Mechanistic loss of a query with shortlist S and right labels R in it, for logits z and a further logit of 0 that stands
+for "none of these":
 
-    -mean over R of log softmax(z)  +  teacher_weight x KL(softmax(teacher's cosines / temperature) || softmax(z))
+    -mean over R of log softmax(z, 0),   or that of "none of these" where R has been taken out of the shortlist
+    + teacher_weight x KL(softmax of the teacher's decision over S || softmax(z))
 
-Queries whose shortlist misses all right labels teach nothing and are left out. Label vectors are met compressed, as
-the index returns them: all dimensions in even steps, the leading ones in odd steps. The reasoner's word pieces are a
-learnt map of the screener's word table, so that a student stores one table.
+Inside the first term a wrong label counts 1 + near_miss_weight x N x the teacher's probability of it: what confuses the
+teacher is what there is to learn. Queries whose shortlist misses all right labels teach nothing and are left out.
+Label vectors are met compressed, as the index returns them: all dimensions in even steps, the leading ones in odd
+steps. The reasoner's word pieces are a learnt map of the screener's word table, so that a student stores one table.
+
+Standard distillation knows the second term alone, over the teacher's own shortlists and exact label vectors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgexl.distill.corpus import Ints, Targets, epoch_batches
+from edgexl.distill.compute import Ints, TokenTable, bf16
+from edgexl.distill.corpus import Targets
 from edgexl.distill.recipe import ReasoningTable
-from edgexl.distill.training import Checkpoint, learning_rate_at, make_optimiser
-from edgexl.progress import Progress
-from edgexl.student.encode import length_batches
+from edgexl.distill.screening import Batches
+from edgexl.distill.training import Losses
 from edgexl.student.reasoner import ListwiseReasoner
-from edgexl.student.screener import TransformerScreener
-from edgexl.student.text import pad
+
+# Labels kept behind the shortlist, to move up where right ones are taken out.
+RESERVE = 8
 
 
 class MappedTokens(nn.Module):
@@ -41,7 +47,7 @@ class MappedTokens(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """ids [...] -> [...,e]."""
         # fp32: the backward pass sums over thousands of occurrences of a piece, more than bf16 can hold
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(ids.device.type, enabled=False):
             return nn.functional.embedding(ids, self.words @ self.map)
 
     def as_embedding(self) -> nn.Embedding:
@@ -54,151 +60,182 @@ class MappedTokens(nn.Module):
 
 @dataclass(frozen=True)
 class Shortlists:
-    """n queries after screening, with N labels each.
+    """n queries after screening, with up to N + RESERVE labels each, on the training device.
 
-    Token states of query i are `states[starts[i] : starts[i + 1]]` [T,h]; `labels` [n,N]; `right` [n,N] bool;
-    `teacher_scores` [n,N] the teacher's cosines, None where it gives no lessons (held-out queries).
+    `vectors` [n,d] are the query vectors, `labels` [n,M], `aliases` [n,M] the best alias scores (None without aliases),
+    `right` [n,M] bool, `teacher` [n,M] the teacher's logits (None where it gives no lessons, held-out queries).
     """
 
-    ids: list[list[int]]
-    states: Tensor
-    starts: Ints
-    query_vectors: Tensor
+    tokens: TokenTable
+    vectors: Tensor
     labels: Tensor
+    aliases: Tensor | None
     right: Tensor
-    teacher_scores: Tensor | None
+    teacher: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> Shortlists:
+        """The same with its tables on `device`."""
+
+        def moved(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device)
+
+        return replace(
+            self, vectors=self.vectors.to(device), labels=self.labels.to(device), right=self.right.to(device),
+            aliases=moved(self.aliases), teacher=moved(self.teacher),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LabelTables:
-    """Label vectors by recipe of compression, each [labels,d], and label tokens [labels,S]."""
+    """Label vectors by way of compression, each [labels,d], and label tokens [labels,S]."""
 
     vectors: tuple[Tensor, ...]
     tokens: Tensor
 
 
-def screen_queries(
-    screener: TransformerScreener,
-    ids: list[list[int]],
-    targets: Targets,
-    label_vectors: Tensor,
-    shortlist: int,
-    progress: Progress,
-) -> Shortlists:
-    """Run the screener over queries and take each one's `shortlist` best labels by exact search."""
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in ids])])
-    states: Tensor | None = None
-    vectors = torch.empty(len(ids), label_vectors.shape[1])
-    labels = torch.empty(len(ids), min(shortlist, len(label_vectors)), dtype=torch.int64)
-    columns = label_vectors.T.contiguous()
-    done = 0
-    with torch.inference_mode():
-        for batch in length_batches([len(row) for row in ids], batch_tokens=4096):
-            padded, mask = (torch.from_numpy(part) for part in pad([ids[index] for index in batch]))
-            with torch.autocast("cpu", torch.bfloat16):
-                vector, state = screener(padded, mask)
-            if states is None:
-                states = torch.empty(int(starts[-1]), state.shape[-1], dtype=torch.bfloat16)
-            for row, index in enumerate(batch):
-                states[starts[index] : starts[index + 1]] = state[row, : len(ids[index])]
-            vectors[batch] = vector
-            labels[batch] = (vector @ columns).topk(labels.shape[1], dim=1).indices
-            done += len(batch)
-            progress("make shortlists", done, len(ids))
-    assert states is not None
-    right = torch.zeros(labels.shape, dtype=torch.bool)
-    for index in range(len(ids)):
-        own = torch.from_numpy(targets.labels[targets.starts[index] : targets.starts[index + 1]])
-        right[index] = torch.isin(labels[index], own)
-    return Shortlists(ids, states, starts, vectors, labels, right, None)
+def mark_right(labels: Tensor, targets: Targets, label_count: int) -> Tensor:
+    """[n,M] bool: which labels of the shortlists [n,M] are right."""
+    asking, wanted = targets.of(np.arange(len(labels)))
+    keys = np.unique(asking * label_count + wanted)
+    own = np.arange(len(labels))[:, None] * label_count + labels.cpu().numpy().astype(np.int64)
+    places = np.searchsorted(keys, own).clip(max=len(keys) - 1)
+    return torch.from_numpy(keys[places] == own)
 
 
-def teacher_scores(query_vectors: Tensor, label_vectors: Tensor, labels: Tensor) -> Tensor:
-    """[n,N] fp16 cosines of the teacher's unit vectors: queries [n,w] against the labels [n,N] of their shortlists."""
-    scores = torch.empty(labels.shape, dtype=torch.float16)
-    for start in range(0, len(labels), 256):
-        rows = slice(start, start + 256)
-        near = label_vectors[labels[rows]].to(torch.float32)
-        scores[rows] = (near @ query_vectors[rows].to(torch.float32).unsqueeze(-1)).squeeze(-1).to(torch.float16)
-    return scores
-
-
-def reasoner_inputs(data: Shortlists, tables: LabelTables, rows: Ints, variant: int) -> dict[str, Tensor]:
-    """The reasoner's inputs for a batch of queries, with label vectors of one recipe of compression."""
-    ids, mask = (torch.from_numpy(part) for part in pad([data.ids[row] for row in rows]))
-    states = torch.zeros(*ids.shape, data.states.shape[1])
-    for place, row in enumerate(rows):
-        states[place, : len(data.ids[row])] = data.states[data.starts[row] : data.starts[row + 1]]
-    labels = data.labels[rows]
+def reasoner_inputs(
+    screener: nn.Module,
+    data: Shortlists,
+    tables: LabelTables,
+    rows: Ints,
+    columns: Tensor,
+    variant: int,
+    half: bool = True,
+) -> dict[str, Tensor]:
+    """The reasoner's inputs for a batch of queries and the labels in some columns [B,N] of their shortlists."""
+    ids, mask = data.tokens.batch(rows)
+    chosen = torch.from_numpy(np.ascontiguousarray(rows)).to(columns.device)
+    with torch.no_grad(), bf16(columns.device, half):
+        _, states = screener(ids, mask)
+    labels = data.labels[chosen].gather(1, columns).to(torch.int64)
     vectors = tables.vectors[variant][labels].to(torch.float32)
-    query = data.query_vectors[rows]
-    scores = (vectors @ query.unsqueeze(-1)).expand(-1, -1, 2)
+    query = data.vectors[chosen]
+    own = (vectors @ query.unsqueeze(-1)).squeeze(-1)
+    alias = own if data.aliases is None else data.aliases[chosen].gather(1, columns).to(torch.float32)
     return {
-        "input_ids": ids, "attention_mask": mask, "token_states": states, "query_vector": query,
-        "label_vectors": vectors, "screening_scores": scores, "label_tokens": tables.tokens[labels],
+        "input_ids": ids, "attention_mask": mask, "token_states": states.to(torch.float32), "query_vector": query,
+        "label_vectors": vectors, "screening_scores": torch.stack([own, alias], -1),
+        "label_tokens": tables.tokens[labels],
     }  # fmt: skip
 
 
 def hide_tokens(attention_mask: Tensor, share: float) -> Tensor:
     """The mask [B,T] without a random `share` of its tokens; [CLS], the first, always stays."""
-    shown = torch.rand(attention_mask.shape) >= share
+    shown = torch.rand(attention_mask.shape, device=attention_mask.device) >= share
     shown[:, 0] = True
     return attention_mask * shown
 
 
-def reasoning_loss(logits: Tensor, right: Tensor, teacher: Tensor, table: ReasoningTable) -> Tensor:
-    """The loss of a batch: logits, right (bool) and the teacher's cosines are [B,N]; each row has a right label."""
-    log_share = logits.log_softmax(-1)
-    hit = right.to(logits.dtype)
-    task = -(log_share * hit).sum(-1) / hit.sum(-1)
-    wanted = (teacher.to(logits.dtype) / table.teacher_temperature).softmax(-1)
-    lesson = (wanted * (wanted.clamp_min(1e-9).log() - log_share)).sum(-1)
-    return (task + table.teacher_weight * lesson).mean()
+def choose_columns(right: Tensor, shortlist: int, absent: Tensor) -> Tensor:
+    """[B,N] columns of shortlists [B,M]: the first N, without the right ones where `absent` [B] says so."""
+    removed = right & absent.unsqueeze(1)
+    order = removed.to(torch.int8).argsort(dim=1, stable=True)
+    return order[:, : min(shortlist, right.shape[1])]
 
 
-def train_reasoner(
-    reasoner: ListwiseReasoner,
+def reasoning_loss(logits: Tensor, right: Tensor, teacher: Tensor | None, table: ReasoningTable) -> Losses:
+    """The losses of a batch: logits, right (bool) and the teacher's logits, where it has been asked, are [B,N]."""
+    count = right.sum(-1)
+    wanted = torch.zeros_like(logits) if teacher is None else opinion(teacher, table.teacher_temperature)
+    crowd = 1.0 + table.near_miss_weight * logits.shape[1] * wanted
+    weighted = logits + torch.where(right, torch.zeros_like(logits), crowd.log())
+    share = nn.functional.pad(weighted, (0, 1)).log_softmax(-1)
+    hit = (share[:, :-1] * right).sum(-1) / count.clamp_min(1)
+    task = -torch.where(count > 0, hit, share[:, -1]).mean()
+    if teacher is None:
+        return {"loss": task}
+    lesson = imitation(logits, wanted)
+    return {"loss": task + table.teacher_weight * lesson, "task": task, "imitation": lesson}
+
+
+def opinion(teacher: Tensor, temperature: float) -> Tensor:
+    """The teacher's distribution [B,N] over shortlists; rows of 0 where it has no opinion at all."""
+    known = torch.isfinite(teacher)
+    shares = (teacher.to(torch.float32) / temperature).masked_fill(~known, -1e9).softmax(-1)
+    return shares * known.any(-1, keepdim=True)
+
+
+def imitation(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Mean KL between distributions `wanted` [B,N] and the softmax of `logits`; rows of 0 count as 0."""
+    own = logits.log_softmax(-1)
+    return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
+
+
+def mechanistic_losses(
+    screener: nn.Module, reasoner: ListwiseReasoner, data: Shortlists, tables: LabelTables, table: ReasoningTable,
+    shortlist: int, seed: int,
+) -> Callable[[int], Losses]:  # fmt: skip
+    """The losses of a step, over the queries whose shortlist holds a right label."""
+    useful = np.flatnonzero(data.right[:, :shortlist].any(-1).cpu().numpy())
+    batches = Batches(data.tokens.lengths[useful], table.batch, seed)
+
+    def losses(step: int) -> Losses:
+        rows = useful[batches.at(step)]
+        chosen = torch.from_numpy(rows).to(data.labels.device)
+        right = data.right[chosen]
+        absent = torch.rand(len(rows), device=right.device) < table.absent_share
+        columns = choose_columns(right, shortlist, absent)
+        inputs = reasoner_inputs(screener, data, tables, rows, columns, step % len(tables.vectors))
+        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
+        with bf16(right.device):
+            logits = reasoner(**inputs)
+        theirs = None if data.teacher is None else data.teacher[chosen].gather(1, columns)
+        return reasoning_loss(logits, right.gather(1, columns), theirs, table)
+
+    return losses
+
+
+def standard_losses(
+    screener: nn.Module, reasoner: ListwiseReasoner, data: Shortlists, tables: LabelTables, table: ReasoningTable,
+    shortlist: int, seed: int,
+) -> Callable[[int], Losses]:  # fmt: skip
+    """The loss of a step: imitation of the teacher's final distribution over its own shortlists, and nothing else."""
+    assert data.teacher is not None
+    batches = Batches(data.tokens.lengths, table.batch, seed)
+
+    def losses(step: int) -> Losses:
+        rows = batches.at(step)
+        chosen = torch.from_numpy(rows).to(data.labels.device)
+        assert data.teacher is not None
+        columns = torch.arange(min(shortlist, data.labels.shape[1]), device=chosen.device).expand(len(rows), -1)
+        inputs = reasoner_inputs(screener, data, tables, rows, columns, 0)
+        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
+        with bf16(chosen.device):
+            logits = reasoner(**inputs)
+        wanted = opinion(data.teacher[chosen].gather(1, columns), table.teacher_temperature)
+        return {"loss": imitation(logits, wanted)}
+
+    return losses
+
+
+@torch.inference_mode()
+def decide(
+    screener: nn.Module,
+    reasoner: nn.Module,
     data: Shortlists,
     tables: LabelTables,
-    table: ReasoningTable,
-    seed: int,
-    checkpoint: Checkpoint,
-    progress: Progress,
-    log: Callable[[str], None],
-) -> None:
-    """Train `reasoner` in place for `table.steps` steps, from the checkpoint where there is one."""
-    assert data.teacher_scores is not None
-    useful = np.flatnonzero(data.right.any(-1).numpy())
-    lengths = np.array([len(data.ids[row]) for row in useful])
-    optimiser = make_optimiser(reasoner, table.learning_rate, table.weight_decay)
-    first = checkpoint.restore(reasoner, optimiser)
-    per_epoch = max(1, len(epoch_batches(lengths, table.batch, seed, 0)))
-    log(f"{len(useful)} of {len(data)} shortlists hold a right label; {per_epoch} steps go over all of them")
-    batches: list[Ints] = []
-    recent: list[float] = []
-    reasoner.train()
-    for step in range(first, table.steps):
-        if not batches or step % per_epoch == 0:
-            batches = epoch_batches(lengths, table.batch, seed, step // per_epoch)
-        torch.manual_seed(seed * 1_000_003 + step)  # all that is left to chance, the same after a restart
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(step, table.steps, table.learning_rate, table.warmup)
-        rows = useful[batches[step % per_epoch]]
-        inputs = reasoner_inputs(data, tables, rows, step % len(tables.vectors))
-        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = reasoner(**inputs)
-        loss = reasoning_loss(logits, data.right[rows], data.teacher_scores[rows], table)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(reasoner.parameters(), 1.0, foreach=True)
-        optimiser.step()
-        recent.append(float(loss.detach()))
-        progress("train the reasoner", step + 1, table.steps)
-        checkpoint.save(reasoner, optimiser, step + 1, now=step + 1 == table.steps)
-        if (step + 1) % 100 == 0 or step + 1 == table.steps:
-            log(f"reasoning step {step + 1}/{table.steps}: loss {np.mean(recent[-100:]):.3f}")
-    reasoner.eval()
+    shortlist: int,
+    half: bool = True,
+    batch: int = 64,
+) -> Tensor:
+    """Logits [n,N] of shortlists, with the last way of compression that `tables` hold."""
+    found = []
+    for start in range(0, len(data), batch):
+        rows = np.arange(start, min(start + batch, len(data)))
+        columns = torch.arange(min(shortlist, data.labels.shape[1]), device=data.labels.device).expand(len(rows), -1)
+        inputs = reasoner_inputs(screener, data, tables, rows, columns, len(tables.vectors) - 1, half)
+        with bf16(data.labels.device, half):
+            found.append(reasoner(**inputs).to(torch.float32))
+    return torch.cat(found)

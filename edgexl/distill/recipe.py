@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgexl import toml
 from edgexl.errors import BadInput
@@ -11,23 +12,40 @@ from edgexl.errors import BadInput
 
 @dataclass(frozen=True)
 class ShapeTable:
-    """[student]: sizes of both modules; see `Shapes`, `ScreenerConfig` and `ReasonerConfig` for what they mean."""
+    """[student]: sizes of both modules; see `Shapes`, `ScreenerConfig`, `NgramConfig` and `ReasonerConfig`.
 
-    teacher_layers: tuple[int, ...]
+    `screener` is a transformer, made of the layers `teacher_layers` of the model that the recipe starts from, or
+    ngrams, which has no attention at all: hashed n-grams of word pieces in `buckets` rows. `ffn_dims` below the
+    model's own keeps its strongest units. `vocabulary` keeps only so many of its word pieces, the most used ones in
+    labels and training queries; 0 keeps all.
+    """
+
+    screener: Literal["transformer", "ngrams"] = "transformer"
+    teacher_layers: tuple[int, ...] = ()
     max_tokens: int = 128
     query_dims: int = 256
     word_dims: int = 192
+    ffn_dims: int = 0
+    vocabulary: int = 0
+    buckets: int = 0
+    ngrams: tuple[int, ...] = (2, 3)
+    words: bool = True
     shortlist: int = 128
     label_tokens: int = 8
     reasoner_dims: int = 192
     reasoner_ffn_dims: int = 384
     reasoner_heads: int = 6
     reasoner_layers: int = 2
+    cross_layers: int = 1
     token_dims: int = 48
 
     def __post_init__(self) -> None:
-        if not self.teacher_layers:
-            raise ValueError("teacher_layers names no layer; name at least one of the teacher's")
+        if self.screener == "transformer" and not self.teacher_layers:
+            raise ValueError("teacher_layers names no layer; name at least one of the model's")
+        if self.screener == "ngrams" and self.buckets < 1:
+            raise ValueError("buckets must be at least 1 for a screener of n-grams")
+        if min(self.ffn_dims, self.vocabulary, self.buckets) < 0:
+            raise ValueError("ffn_dims, vocabulary and buckets must not be negative")
 
 
 @dataclass(frozen=True)
@@ -52,26 +70,42 @@ class SplitTable:
 
 @dataclass(frozen=True)
 class ScreeningTable:
-    """[screening]: softmax over in-batch positives and `random_labels` more, plus `teacher_weight` x (1 - cosine)."""
+    """[screening]: softmax over a pool of candidates, `teacher_weight` x (1 - cosine to the teacher's vectors), and
+    `ranking_weight` x KL to the teacher's own softmax over the pool.
+
+    The pool of a batch holds its right rows, `random_labels` others, and `hard_labels` a query that the student itself
+    mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries.
+    """
 
     steps: int
     batch: int = 512
     random_labels: int = 512
+    hard_labels: int = 0
+    mine_at: tuple[float, ...] = (0.4,)
+    mine_queries: int = 50_000
     learning_rate: float = 4e-4
     warmup: float = 0.06
     temperature: float = 0.05
     teacher_weight: float = 2.0
+    ranking_weight: float = 0.0
+    ranking_temperature: float = 0.05
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.random_labels) < 1 or self.temperature <= 0 or self.learning_rate <= 0:
             raise ValueError("steps, batch, random_labels, temperature and learning_rate must be positive")
+        if self.ranking_temperature <= 0 or min(self.teacher_weight, self.ranking_weight) < 0:
+            raise ValueError("ranking_temperature must be positive, weights must not be negative")
+        if self.hard_labels < 0 or not all(0 < share < 1 for share in self.mine_at):
+            raise ValueError("hard_labels must be 0 or more, mine_at must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
 class ReasoningTable:
-    """[reasoning]: listwise softmax over the shortlist, plus `teacher_weight` x KL to the teacher's softmax there.
+    """[reasoning]: listwise softmax over the shortlist and 'none of these', plus `teacher_weight` x KL to the teacher.
 
+    Labels that the teacher itself confuses with the right one count 1 + `near_miss_weight` x its probability x N times.
+    A share `absent_share` of the shortlists loses its right labels, so that the student learns to say so.
     Label vectors are met compressed to `bits` a dimension: `leading_dims` of them for half of the batches, all for
     the other half. Each step hides `token_dropout` of a query's tokens, against learning queries by heart.
     `familiar_queries` of the screener's own queries are added to those that are the reasoner's alone: their shortlists
@@ -83,7 +117,9 @@ class ReasoningTable:
     learning_rate: float = 5e-4
     warmup: float = 0.06
     teacher_weight: float = 0.05
-    teacher_temperature: float = 0.05
+    teacher_temperature: float = 1.0
+    near_miss_weight: float = 0.0
+    absent_share: float = 0.0
     weight_decay: float = 0.05
     dropout: float = 0.1
     token_dropout: float = 0.1
@@ -96,19 +132,40 @@ class ReasoningTable:
             raise ValueError("steps, batch, leading_dims and learning_rate must be positive")
         if not 1 <= self.bits <= 8 or not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
             raise ValueError("bits must lie in 1 to 8, dropout and token_dropout in 0 to 1")
-        if self.familiar_queries < 0:
-            raise ValueError("familiar_queries must be 0 or more")
+        if min(self.familiar_queries, self.near_miss_weight, self.teacher_weight) < 0 or self.teacher_temperature <= 0:
+            raise ValueError("familiar_queries and weights must be 0 or more, teacher_temperature positive")
+        if not 0.0 <= self.absent_share < 1.0:
+            raise ValueError("absent_share must lie in 0 to 1")
+
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether any term of the loss needs the teacher's decisions."""
+        return self.teacher_weight > 0 or self.near_miss_weight > 0
 
 
 @dataclass(frozen=True)
 class DistillRecipe:
-    """A whole recipe. `data` names a built-in data set or a directory, `teacher` a model as importers take it."""
+    """A whole recipe. `data` names a built-in data set or a directory.
+
+    `teacher` is a model as `open_teacher` takes it; left out, the data alone teaches, which is how a first teacher is
+    made. `start` is the encoder whose layers and word pieces the screener
+    begins with: a sentence-transformers model or a student's directory; left out, the teacher itself. `method` is mechanistic, each stage with its
+    own objective, or standard, both imitating the teacher's final distribution. `aliases` are further rows of a label:
+    none, those of the data set's own labels, or the training queries too. `profile` is what `edgexl characterize`
+    wrote; what it recommends stands in for what the recipe leaves out.
+    """
 
     data: str
-    teacher: str
     student: ShapeTable
     screening: ScreeningTable
     reasoning: ReasoningTable
+    teacher: str | None = None
+    start: str | None = None
+    cross_encoder: str | None = None
+    method: Literal["mechanistic", "standard"] = "mechanistic"
+    aliases: Literal["none", "own", "queries"] = "own"
+    profile: str | None = None
     split: SplitTable = SplitTable()
     seed: int = 0
 
@@ -116,6 +173,9 @@ class DistillRecipe:
 def read_recipe(path: Path) -> DistillRecipe:
     """Read a recipe; raises `BadInput` for unknown keys and impossible values."""
     recipe = toml.load(path, DistillRecipe)
+    if not recipe.teacher and (not recipe.start or recipe.method == "standard"):
+        what = "standard distillation imitates one" if recipe.start else "there must be a teacher or a start"
+        raise BadInput(f"{path}: names no teacher, but {what}; name one.")
     if recipe.reasoning.leading_dims > recipe.student.query_dims:
         raise BadInput(
             f"{path}: reasoning.leading_dims ({recipe.reasoning.leading_dims}) is more than "

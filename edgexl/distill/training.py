@@ -1,23 +1,50 @@
-"""What both stages' training loops share: the optimiser, its schedule, and checkpoints without pickles.
+"""The training loop that both stages share: optimiser, schedule, curves, and checkpoints without pickles.
 
 Batches are pure functions of (seed, step), so a checkpoint is weights, optimiser moments and a step, as safetensors.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-# Losing two minutes to a kill is bearable; writing 100 MB every two minutes is not noticed.
-CHECKPOINT_SECONDS = 120.0
+from edgexl.errors import BadInput
+from edgexl.progress import Progress
+
+# Losing less than a minute to a kill is bearable; writing 100 MB every 45 seconds is not noticed.
+CHECKPOINT_SECONDS = 45.0
+LOG_STEPS = 50
+
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a stage is optimised: AdamW, a linear rise over the first `warmup` of the steps, half a cosine down."""
+
+    steps: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step; it ends at 2 % of the peak."""
+        rise = max(1, round(self.steps * self.warmup))
+        if step < rise:
+            return self.learning_rate * (step + 1) / rise
+        share = (step - rise) / max(1, self.steps - rise)
+        return self.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * share)))
 
 
 def make_optimiser(module: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -30,13 +57,36 @@ def make_optimiser(module: nn.Module, learning_rate: float, weight_decay: float)
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
 
 
-def learning_rate_at(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Linear rise over the first `warmup` of the steps, then half a cosine down to 2 % of the peak."""
-    rise = max(1, round(steps * warmup))
-    if step < rise:
-        return peak * (step + 1) / rise
-    share = (step - rise) / max(1, steps - rise)
-    return peak * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * share)))
+@dataclass
+class Curves:
+    """What was logged: one dictionary a point, {"stage", "step", "seconds", losses and held-out metrics by name}.
+
+    Kept in a file of JSON lines, so that a resumed run goes on with the curves of the one before.
+    """
+
+    path: Path
+    points: list[dict[str, Any]] = field(default_factory=list)
+
+    def restore(self, stage: str, step: int) -> None:
+        """Read the file; drop what a stage logged after `step`, for it will be done again."""
+        known: list[dict[str, Any]] = []
+        if self.path.is_file():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    known.append(json.loads(line))
+                except ValueError:
+                    break  # torn by a kill
+        self.points = [point for point in known if point["stage"] != stage or point["step"] <= step]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        temporary.write_text("".join(json.dumps(point) + "\n" for point in self.points), encoding="utf-8")
+        os.replace(temporary, self.path)
+
+    def add(self, point: dict[str, Any]) -> None:
+        """Append a point, here and in the file."""
+        self.points.append(point)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(point) + "\n")
 
 
 @dataclass
@@ -48,7 +98,8 @@ class Checkpoint:
     saved_at: float = field(default_factory=time.monotonic)
 
     def restore(self, module: nn.Module, optimiser: torch.optim.AdamW) -> int:
-        """Load the state, if there is one of the same identity; returns the number of steps already done."""
+        """Load the state, if there is one; returns the number of steps already done. Raises `BadInput` for a state of
+        another recipe, which going on would overwrite."""
         if not self.path.is_file():
             return 0
         try:
@@ -58,7 +109,10 @@ class Checkpoint:
         except (SafetensorError, OSError):
             return 0  # torn by a kill: start this stage again
         if about.get("identity") != self.identity:
-            return 0
+            raise BadInput(
+                f"{self.path.parent} holds an unfinished run of another recipe, teacher or data set than this one; "
+                "finish that run with what it began with, or delete the directory."
+            )
         module.load_state_dict({k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")})
         state = optimiser.state_dict()
         for name, value in tensors.items():
@@ -69,15 +123,103 @@ class Checkpoint:
         return int(about["step"])
 
     def save(self, module: nn.Module, optimiser: torch.optim.AdamW, step: int, now: bool = False) -> None:
-        """Write the state after `step` steps, unless the last was written less than two minutes ago."""
+        """Write the state after `step` steps, unless the last was written less than `CHECKPOINT_SECONDS` ago."""
         if not now and time.monotonic() - self.saved_at < CHECKPOINT_SECONDS:
             return
         tensors = {f"module.{name}": value.detach() for name, value in module.state_dict().items()}
         for index, entry in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in entry.items()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        about = {"identity": self.identity, "step": str(step)}
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata=about)
-        os.replace(temporary, self.path)
+        save_tensors(self.path, tensors, {"identity": self.identity, "step": str(step)})
         self.saved_at = time.monotonic()
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    """Write tensors as one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, temporary, metadata=about)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_tensors(path: Path, about: dict[str, str]) -> dict[str, Tensor] | None:
+    """What `save_tensors` wrote with the same `about`; None where there is no such file, or a torn or another one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            if file.metadata() != about:
+                return None
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return None
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Whom a stage tells of its way: a progress bar, lines of text, curves; and how it is judged meanwhile.
+
+    `held_out` returns metrics by name, on queries that no training sees; it is asked `looks` times a stage.
+    """
+
+    progress: Progress
+    log: Callable[[str], None]
+    curves: Curves
+    held_out: Callable[[], dict[str, float]] | None = None
+    looks: int = 4
+
+
+def train_stage(
+    name: str,
+    module: nn.Module,
+    losses_at: Callable[[int], Losses],
+    schedule: Schedule,
+    seed: int,
+    checkpoint: Checkpoint,
+    observer: Observer,
+) -> None:
+    """Train `module` in place: `losses_at(step)` gives the losses of a step, of which "loss" is minimised.
+
+    Goes on from the checkpoint where there is one. Raises `BadInput` where the loss is no longer a finite number.
+    """
+    optimiser = make_optimiser(module, schedule.learning_rate, schedule.weight_decay)
+    first = checkpoint.restore(module, optimiser)
+    observer.curves.restore(name, first)
+    began = time.monotonic()
+    recent: list[Losses] = []
+    module.train()
+    for step in range(first, schedule.steps):
+        torch.manual_seed(seed * 1_000_003 + step)  # all that is left to chance, the same after a restart
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.rate(step)
+        losses = losses_at(step)
+        optimiser.zero_grad(set_to_none=True)
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0, foreach=True)
+        optimiser.step()
+        recent.append({key: value.detach() for key, value in losses.items()})
+        done, last = step + 1, step + 1 == schedule.steps
+        observer.progress(f"train {name}", done, schedule.steps)
+        if done % LOG_STEPS == 0 or last:
+            point = {"stage": name, "step": done, "seconds": round(time.monotonic() - began, 1), **_means(recent)}
+            if not math.isfinite(point["loss"]):
+                raise BadInput(f"The loss of {name} is no finite number any more at step {done}; lower learning_rate.")
+            recent = []
+            if observer.held_out and (last or _is_look(done, schedule.steps, observer.looks)):
+                module.eval()
+                point |= observer.held_out()
+                module.train()
+            observer.curves.add(point)
+            said = ", ".join(f"{k} {v:.4g}" for k, v in point.items() if k not in ("stage", "step", "seconds"))
+            observer.log(f"{name} step {done}/{schedule.steps}: {said}")
+        checkpoint.save(module, optimiser, done, now=last)
+    module.eval()
+
+
+def _is_look(done: int, steps: int, looks: int) -> bool:
+    """Is this point, a multiple of LOG_STEPS, the first at or after one of `looks` even places?"""
+    return done * looks // steps > max(0, done - LOG_STEPS) * looks // steps
+
+
+def _means(recent: list[Losses]) -> dict[str, float]:
+    return {key: float(torch.stack([losses[key].float() for losses in recent]).mean()) for key in recent[0]}

@@ -27,6 +27,9 @@ class ReasonerConfig:
     the width of a word piece in late interaction. Token ids below `first_word_id` are special or unused and never
     count as shared by query and label. The first `cross_layers` of the layers attend to the query's tokens; late
     interaction tells the rest of what is there.
+
+    `coverage` tells each label what share of the query, by a learned weight a token, stands in it word for word.
+    `absence` puts logits on a scale of their own on which 0 is "none of these", instead of a merely relative one.
     """
 
     vocabulary: int
@@ -40,6 +43,8 @@ class ReasonerConfig:
     cross_layers: int = 1
     first_word_id: int = 999
     dropout: float = 0.0
+    coverage: bool = False
+    absence: bool = False
 
     def __post_init__(self) -> None:
         sizes = (
@@ -77,6 +82,10 @@ class LabelText(nn.Module):
         self.best_weight = nn.Parameter(torch.randn(config.token_dims) * 0.1)
         self.same_weight = nn.Parameter(torch.randn(config.token_dims) * 0.1)
         self.output = nn.Linear(config.token_dims, config.dims)
+        self.coverage = config.coverage
+        if config.coverage:
+            self.importance = nn.Linear(config.state_dims, 1)
+            self.coverage_weight = nn.Parameter(torch.randn(config.dims) * 0.1)
         nn.init.normal_(self.tokens.weight, std=1.0 / math.sqrt(config.token_dims))
 
     def forward(self, label_tokens: Tensor, token_states: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -87,11 +96,16 @@ class LabelText(nn.Module):
         attended = torch.matmul(scores.softmax(-1), self.met(token_states)).view_as(pieces)
         best = scores.amax(-1).view_as(label_tokens).clamp_min(MASKED)
         words = torch.where((attention_mask > 0) & (input_ids >= self.first_word_id), input_ids, -1)
-        same = (label_tokens.unsqueeze(-1) == words[:, None, None, :]).any(-1).to(best.dtype)
+        pairs = label_tokens.unsqueeze(-1) == words[:, None, None, :]  # [B,N,S,T]
+        same = pairs.any(-1).to(best.dtype)
         x = pieces + attended + best.unsqueeze(-1) * self.best_weight + same.unsqueeze(-1) * self.same_weight
         held = (label_tokens != 0).to(x.dtype)
         share = held / held.sum(2, keepdim=True).clamp_min(1.0)  # [B,N,S], sums to 1 over a label's pieces
         out: Tensor = self.output((x.relu() * share.unsqueeze(-1)).sum(2))
+        if self.coverage:
+            importance = self.importance(token_states).squeeze(-1).to(torch.float32) + MASKED * (words < 0)
+            covered = (pairs.any(2).to(torch.float32) * importance.softmax(-1).unsqueeze(1)).sum(-1)  # [B,N]
+            out = out + covered.unsqueeze(-1) * self.coverage_weight
         return out
 
 
@@ -119,6 +133,8 @@ class ListwiseReasoner(nn.Module):
         self.norm = nn.LayerNorm(config.dims)
         self.verdict = nn.Parameter(torch.zeros(config.dims))
         self.trust = nn.Parameter(torch.tensor(1.0))
+        if config.absence:
+            self.level = nn.Parameter(torch.tensor(0.0))
 
     def forward(
         self,
@@ -147,6 +163,8 @@ class ListwiseReasoner(nn.Module):
         for layer in self.layers:
             x = layer(x, states, bias)
         logits: Tensor = (self.norm(x) * self.verdict).sum(-1) + self.trust * behind.squeeze(-1)
+        if self.config.absence:
+            logits = logits + self.level
         return logits.to(torch.float32)
 
 

@@ -23,11 +23,13 @@ SCALE = ".scale"
 
 @dataclass(frozen=True)
 class Product:
-    """The matrix `name` [R,C] is `table` [R,K], another stored matrix, times `map` [K,C], which is stored for it."""
+    """The matrix `name` [R,C] is the first R `rows` of `table` [.,K], another stored matrix, times `map` [K,C], which
+    is stored for it; 0 stands for all rows."""
 
     name: str
     table: str
     map: str
+    rows: int = 0
 
 
 def quantise_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,11 +103,17 @@ def read_weights(path: Path, products: tuple[Product, ...]) -> tuple[dict[str, T
     maps: dict[Product, Tensor] = {}
     for product in products:
         table, small = weights.get(product.table), weights.pop(product.map, None)
-        if table is None or small is None or table.ndim != 2 or small.ndim != 2 or table.shape[1] != small.shape[0]:
+        if table is None or small is None or not _fits(table, small, product.rows):
             raise BadInput(
                 f"{path}: '{product.name}' is said to be '{product.table}' times '{product.map}', "
                 "but these are missing or do not fit; save the student again."
             )
-        weights[product.name] = table @ small
+        weights[product.name] = (table[: product.rows] if product.rows else table) @ small
         maps[product] = small
     return weights, maps
+
+
+def _fits(table: Tensor, small: Tensor, rows: int) -> bool:
+    return (
+        table.ndim == 2 and small.ndim == 2 and table.shape[1] == small.shape[0] and 0 <= rows <= table.shape[0]
+    )

@@ -77,6 +77,7 @@ reasoner_ffn_dims = 32
 reasoner_heads = 2
 reasoner_layers = 1
 token_dims = 8
+
 [split]
 reasoning_share = 0.4
 calibration = 60

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgexl.data import Query, write_dataset
-from edgexl.distill.corpus import Targets, epoch_batches, read_corpus
+from edgexl.distill.corpus import Targets, epoch_batches, read_corpus, right_pairs
 from edgexl.distill.recipe import SplitTable
 from tests.tiny import tiny_labels, tiny_queries
 
@@ -27,14 +27,17 @@ def test_the_parts_share_no_query_and_held_out_ones_do_not_name_their_labels(tmp
     assert [query.uid for query in corpus.evaluation] == [query.uid for query in tiny_queries(LABELS, 30, 2)]
 
 
-def test_targets_draw_and_mask_right_labels() -> None:
+def test_targets_draw_right_labels_and_find_pairs_of_them() -> None:
     queries = [Query("a", "a", (3, 5)), Query("b", "b", (7,)), Query("c", "c", (3, 7, 9))]
-    targets = Targets.of(queries)
+    targets = Targets.make(queries)
     rng = np.random.default_rng(0)
     drawn = [set(targets.draw(np.array([0, 1, 2]), rng).tolist()) for _ in range(40)]
     assert set.union(*drawn) == {3, 5, 7, 9}
-    mask = targets.mask(np.array([0, 2]), np.array([7, 3, 3, 1, 9, 5]))
-    assert mask.tolist() == [[False, True, True, False, False, True], [True, True, True, False, True, False]]
+    rows = Targets(np.array([7, 3, 1, 9, 5, 3, 8]), np.array([0, 1, 2, 4, 5, 7]))  # five rows, two of two labels
+    asking, chosen = right_pairs(targets, np.array([0, 2]), rows, np.array([4, 0, 1, 1, 2, 3]))
+    assert sorted(zip(asking.tolist(), chosen.tolist(), strict=True)) == [
+        (0, 0), (0, 2), (0, 3), (0, 5), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4),
+    ]  # fmt: skip
 
 
 def test_an_epoch_meets_each_row_once_in_batches_of_like_length() -> None:

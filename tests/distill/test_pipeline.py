@@ -27,8 +27,8 @@ def test_a_distillation_teaches_both_stages(tiny_recipe: Path, tmp_path: Path) -
     assert judged["screening"]["P@1"] > 30
     assert judged["reasoned"]["P@1"] > 30
     assert load_student(tmp_path / "student").metrics == student.metrics
-    assert {"train the screener", "train the reasoner", "make shortlists"} <= told
-    assert any("reasoning step 60/60" in line for line in lines)
+    assert {"train screener", "train reasoner", "make shortlists"} <= told
+    assert any("reasoner step 60/60" in line for line in lines)
     assert not (tmp_path / "student.work").exists()
     seen = {query.uid + query.text for query in student.calibration}
     assert len(student.calibration) == 60
@@ -41,7 +41,7 @@ def test_a_killed_distillation_continues_where_it_was(
     monkeypatch.setattr("edgexl.distill.training.CHECKPOINT_SECONDS", 0.0)
 
     def kill(what: str, done: int, total: int) -> None:
-        if what == "train the reasoner" and done == 40:
+        if what == "train reasoner" and done == 40:
             raise Killed
 
     with pytest.raises(Killed):
@@ -49,8 +49,8 @@ def test_a_killed_distillation_continues_where_it_was(
     assert not (tmp_path / "killed").exists()
     steps: list[tuple[str, int]] = []
     resumed = distill(tiny_recipe, tmp_path / "killed", lambda w, d, t: steps.append((w, d)), lambda line: None)
-    assert not [done for what, done in steps if what == "train the screener"]
-    assert min(done for what, done in steps if what == "train the reasoner") == 40
+    assert not [done for what, done in steps if what == "train screener"]
+    assert min(done for what, done in steps if what == "train reasoner") == 40
     straight = distill(tiny_recipe, tmp_path / "straight", log=lambda line: None)
     for name, value in straight.reasoner.state_dict().items():
         assert torch.allclose(value, resumed.reasoner.state_dict()[name], atol=1e-5), name
