@@ -1,0 +1,2 @@
+"""What `benchmarks.distillation.rivals` runs inside the rivals' own environments: no module here imports edgexl
+except `minilm`, which is edgexl's."""
