@@ -48,12 +48,12 @@ def _outcomes(bench: Bench) -> Iterator[tuple[str, tuple[Judged, dict[str, Any]]
         return
     for name, lists in (
         ("gold removed", without_gold(bench)),
-        ("oracle shortlist (gold and phase one's best)", with_gold(bench, bench.own)),
-        ("near misses only (gold and labels like it)", with_gold(bench, bench.neighbours.labels[:, : bench.shortlist])),
-        ("random labels (gold and random ones)", with_gold(bench, random_lists(bench))),
+        ("oracle shortlist", with_gold(bench, bench.own)),
+        ("near misses only", with_gold(bench, bench.neighbours.labels[:, : bench.shortlist])),
+        ("random labels", with_gold(bench, random_lists(bench))),
         ("random labels without gold put in", random_lists(bench)),
     ):
-        yield name, (_decided(bench, lists, f"decide: {name.partition(' (')[0]}"), _held(bench, lists))
+        yield name, (_decided(bench, lists, f"decide: {name}"), _held(bench, lists))
 
 
 def sweep_lengths(bench: Bench) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def _complementarity(bench: Bench, outcomes: dict[str, Judged]) -> dict[str, Any
     arms = {
         "neither": judge(bench.sample, lists, chance, 1.0),
         "phase_one": outcomes["reasoner removed"],
-        "phase_two": outcomes["random labels (gold and random ones)"],
+        "phase_two": outcomes["random labels"],
         "together": outcomes["as it is"],
     }
     found: dict[str, Any] = {name: arm.row(name, bench.bootstrap) for name, arm in arms.items()}
@@ -143,7 +143,7 @@ def _complementarity(bench: Bench, outcomes: dict[str, Judged]) -> dict[str, Any
             "interval": bench.bootstrap.interval(difference),
         }
     held = bench.sample.right(bench.own).any(1)
-    oracle = outcomes["oracle shortlist (gold and phase one's best)"].hit > 0
+    oracle = outcomes["oracle shortlist"].hit > 0
     right = np.where(held, outcomes["as it is"].hit > 0, oracle)
     found["table"] = {
         "in_shortlist_right": int((held & right).sum()),

@@ -180,14 +180,12 @@ def _layers(rows: Sequence[Row]) -> list[Part]:
 
 def _interventions(rows: Sequence[Row], shortlist: int) -> Section:
     groups = [
-        BarGroup(
-            row["name"].partition(" (")[0], [Bar(key, row[key], *row["interval"][key]) for key in ("P@1", "nDCG@5")]
-        )
-        for row in rows
+        BarGroup(row["name"], [Bar(key, row[key], *row["interval"][key]) for key in ("P@1", "nDCG@5")]) for row in rows
     ]
     said = (
         f"Each row exchanges one thing and leaves the rest, over {shortlist} labels a query. A row's confident share "
-        "is that of the answers more probable than half of the right answers given as it is."
+        "is that of the answers more probable than half of the right answers given as it is. Oracle, near misses and "
+        "random labels: the right labels, and beside them phase one's best, those most like them, or random ones."
     )
     return Section(
         "Interventions", (Paragraph(said), BarChart("What each intervention leaves", "%", groups), _rows_table(rows))

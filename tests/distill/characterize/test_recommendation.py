@@ -1,0 +1,120 @@
+"""The rules behind a recommendation, and reading one back."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgexl.distill.characterize import Recommendation, read_recommendation
+from edgexl.distill.characterize.recommendation import recommend
+from edgexl.errors import BadInput
+from tests.tiny import tiny_labels
+
+
+def made_up(gains: dict[int, float], recall: dict[int, float], confident: float | None = 0.5) -> dict[str, Any]:
+    """A profile with P@1 and R@N by length: 100 queries, of which 80 have a right label in the shortlist."""
+    sweep = [{"length": n, "P@1": gains[n], "nDCG@5": gains[n], "R@N": recall[n]} for n in gains]
+    rows = [{"name": "as it is", "P@1": 40.0}, {"name": "reasoner removed", "P@1": 20.0}]
+    if confident is not None:
+        rows.append({"name": "gold removed", "confident_share": confident})
+    mass = {"queries": 80, "screening": {"near_misses": 0.5}, "decision": {"near_misses": 0.25}}
+    return {
+        "data": {"queries": 100},
+        "sweep": sweep,
+        "focus": {"by_length": [{"length": 1024, "gold": 70.0}]},
+        "confusion": {"mass": mass},
+        "interventions": rows,
+    }
+
+
+GAINS = {8: 10.0, 16: 20.0, 32: 30.0, 64: 30.1, 128: 30.2, 256: 30.2}
+RECALL = {8: 20.0, 16: 30.0, 32: 40.0, 64: 52.0, 128: 60.0, 256: 65.0}
+
+
+def test_the_shortlist_is_the_first_that_is_long_enough() -> None:
+    # at 32 nothing is gained by doubling any more, but too few right labels are in it
+    assert recommend(made_up(GAINS, RECALL), True).shortlist == 64
+    assert recommend(made_up({**GAINS, 128: 31.0, 256: 31.1}, RECALL), True).shortlist == 128
+    assert recommend(made_up({n: n / 2 for n in GAINS}, RECALL), True).shortlist == 256
+    assert recommend(made_up({8: 50.0}, {8: 70.0}), True).shortlist == 8
+
+
+def test_weights_follow_what_was_measured() -> None:
+    advice = recommend(made_up(GAINS, RECALL), True)
+    assert advice.screening.teacher_weight == 2.0  # 4 x 52 % is more than the most
+    assert advice.screening.ranking_weight == pytest.approx(2 * 20 / 80)
+    assert advice.screening.hard_negatives == 8
+    assert advice.reasoning.teacher_weight == pytest.approx((40 / 80) ** 2)
+    assert advice.reasoning.near_miss_weight == 0.25
+    assert advice.reasoning.absent_share == pytest.approx(0.2)
+    assert recommend(made_up(GAINS, RECALL, None), False).screening.teacher_weight == 0.0
+    assert recommend(made_up(GAINS, RECALL, None), False).reasoning.absent_share == 0.1
+    assert recommend(made_up(GAINS, RECALL, 1.0), True).reasoning.absent_share == 0.3
+    weak = made_up(GAINS, {n: value / 5 for n, value in RECALL.items()})
+    weak["focus"]["by_length"][0]["gold"] = 14.0
+    assert recommend(weak, True).screening.teacher_weight == pytest.approx(4 * 0.08)
+    assert set(advice.reasons) == {
+        "shortlist", "screening.teacher_weight", "screening.ranking_weight", "screening.hard_negatives",
+        "reasoning.teacher_weight", "reasoning.near_miss_weight", "reasoning.absent_share",
+    }  # fmt: skip
+
+
+WRITTEN: dict[str, Any] = {
+    "format": "edgexl profile",
+    "version": 1,
+    "data": {"source": "tiny", "labels_sha256": tiny_labels().sha256()},
+    "recommendation": {
+        "shortlist": 64,
+        "screening": {"teacher_weight": 1, "ranking_weight": 0.5, "hard_negatives": 8},
+        "reasoning": {"teacher_weight": 0.25, "near_miss_weight": 0.3, "absent_share": 0.2},
+        "reasons": {"shortlist": "it is long enough"},
+    },
+}
+
+
+def test_a_recommendation_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps(WRITTEN))
+    advice = read_recommendation(path, tiny_labels())
+    assert isinstance(advice, Recommendation)
+    assert (advice.shortlist, advice.screening.teacher_weight, advice.reasoning.absent_share) == (64, 1.0, 0.2)
+    assert read_recommendation(tmp_path) == advice
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "sentence"),
+    [
+        (("format",), "edgexl student", "not a profile"),
+        (("version",), 2, "version 2"),
+        (("data", "labels_sha256"), "0" * 64, "another label set .of 'tiny'"),
+        (("data",), [], "another label set"),
+        (("recommendation",), None, "no recommendation"),
+        (("recommendation", "shortlist"), "long", "must be int"),
+        (("recommendation", "shortlist"), 0, "must be positive"),
+        (("recommendation", "screening", "teacher_weight"), float("nan"), "0 or more"),
+        (("recommendation", "reasoning", "absent_share"), 1.5, "lie in 0 to 1"),
+        (("recommendation", "reasoning", "absent"), 0.5, "did you mean 'absent_share'"),
+    ],
+)
+def test_a_profile_that_is_wrong_is_refused(tmp_path: Path, keys: tuple[str, ...], value: Any, sentence: str) -> None:
+    wrong = copy.deepcopy(WRITTEN)
+    table = wrong
+    for key in keys[:-1]:
+        table = table[key]
+    table[keys[-1]] = value
+    (tmp_path / "profile.json").write_text(json.dumps(wrong))
+    with pytest.raises(BadInput, match=sentence) as said:
+        read_recommendation(tmp_path, tiny_labels())
+    assert "\n" not in str(said.value)
+
+
+def test_no_file_and_no_json_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_recommendation(tmp_path / "none.json")
+    (tmp_path / "profile.json").write_text("{")
+    with pytest.raises(BadInput, match="not readable JSON"):
+        read_recommendation(tmp_path)
