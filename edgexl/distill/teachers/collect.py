@@ -327,7 +327,8 @@ def _ask(model: LanguageModel, question: _Question, questionnaire: Questionnaire
     again = questionnaire.messages_to_settle(question.messages, first.content, first.reasoning)
     if again is None:
         return first
-    second = model.ask(again, stop)
+    # not `stop`: this finishes an answer that is on its way
+    second = model.ask(again, threading.Event())
     return Reply(
         content=f"{first.content}\n\nFinal:\n{second.content}",
         reasoning=first.reasoning,

@@ -1,0 +1,38 @@
+"""Teachers for tests: a tiny student, a random BERT, and one real language model for the whole session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgexl.distill.teachers.local_model import LocalModel
+from edgexl.student.labels import LabelSet
+from tests.distill.conftest import write_teacher
+from tests.tiny import tiny_labels
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors are kept in the test's own cache; the language model is unpacked into the user's, once."""
+    if "smollm" in request.fixturenames:
+        request.getfixturevalue("smollm")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def labels() -> LabelSet:
+    """300 labels, a hundred of them with an alias."""
+    return tiny_labels(aliases=True)
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    """A sentence-transformers directory with random weights."""
+    return write_teacher(tmp_path / "bert")
+
+
+@pytest.fixture(scope="session")
+def smollm() -> LocalModel:
+    """SmolLM2-135M-Instruct out of its package, for short answers."""
+    return LocalModel("SmolLM2-135M-Instruct", max_tokens=8)
