@@ -14,10 +14,12 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
+from torch import nn
 
 from edgexl.data import Query
 from edgexl.student.contract import Shapes
 from edgexl.student.labels import LabelSet
+from edgexl.student.ngrams import NgramConfig, NgramScreener, continuation_pieces
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import ScreenerConfig, TransformerScreener
 from edgexl.student.student import Student
@@ -69,6 +71,26 @@ def tiny_student(labels: LabelSet | None = None, seed: int = 0) -> Student:
             query_dims=32,
         )
     )  # fmt: skip
+    reasoner = tiny_reasoner()
+    with torch.no_grad():
+        screener.word.weight.normal_(std=1.0)
+    return assembled(labels, screener, reasoner)
+
+
+def tiny_ngram_student(labels: LabelSet | None = None, seed: int = 0) -> Student:
+    """The same with a screener of n-grams."""
+    torch.manual_seed(seed)
+    tokenizer = tiny_tokenizer()
+    config = NgramConfig(vocabulary=SHAPES.vocabulary, max_tokens=16, dims=32, buckets=2048, ffn_dims=64, query_dims=32)
+    screener = NgramScreener(config, continuation_pieces(tokenizer, SHAPES.vocabulary))
+    with torch.no_grad():
+        screener.importance.weight.normal_(std=0.3)
+        screener.importance.weight[SHAPES.vocabulary :] -= 2.0  # pieces tell more of what query and label share
+    return assembled(labels or tiny_labels(), screener, tiny_reasoner())
+
+
+def tiny_reasoner() -> ListwiseReasoner:
+    """Over both tiny screeners."""
     reasoner = ListwiseReasoner(
         ReasonerConfig(
             vocabulary=SHAPES.vocabulary, query_dims=32, state_dims=32, dims=32, ffn_dims=64, heads=2, layers=1,
@@ -78,7 +100,11 @@ def tiny_student(labels: LabelSet | None = None, seed: int = 0) -> Student:
     with torch.no_grad():
         # one label's logit must differ from another's by more than its screening score
         reasoner.verdict.normal_(std=0.1)
-        screener.word.weight.normal_(std=1.0)
+    return reasoner
+
+
+def assembled(labels: LabelSet, screener: nn.Module, reasoner: nn.Module) -> Student:
+    """A student of the modules, with the tiny tokenizer and queries."""
     return Student.from_modules(
         screener=screener,
         reasoner=reasoner,

@@ -65,33 +65,41 @@ class ExactSearch:
         return self._shortlists(queries)
 
     def _shortlists(self, queries: Floats) -> list[Shortlist]:
-        scores = queries @ self.vectors.T
-        own = scores[:, : self.labels]
-        alias = own
-        rows, starts, labels = self._aliases
-        if len(rows):
-            alias = own.copy()
-            alias[:, labels] = np.maximum.reduceat(scores[:, rows], starts, axis=1)
-        count = min(self.shortlist, self.labels)
-        found = []
-        for one, other in zip(own, alias, strict=True):
-            best = np.maximum(one, other)
-            # all labels that the last place may go to, then the exact order: ties to the lower label
-            least = np.partition(best, self.labels - count)[self.labels - count]
-            candidates = np.flatnonzero(best >= least)
-            chosen = candidates[np.lexsort((candidates, -best[candidates]))[:count]].astype(np.int64)
-            found.append(Shortlist(chosen, np.stack([one[chosen], other[chosen]], 1)))
-        return found
+        return [self._shortlist(scores) for scores in queries @ self.vectors.T]
+
+    def _shortlist(self, scores: Floats) -> Shortlist:
+        """Of the rows' `scores`, only the best few are looked at: as many as bring enough labels."""
+        count, tried = min(self.shortlist, self.labels), 4 * self.shortlist
+        while True:
+            tried = min(tried, len(scores))
+            rows = np.flatnonzero(scores >= np.partition(scores, len(scores) - tried)[len(scores) - tried])
+            aliases = rows[rows >= self.labels]
+            of = self.alias_labels.take(aliases - self.labels)
+            labels = np.concatenate([rows[rows < self.labels], of.values.astype(np.int64)])
+            candidates, place = np.unique(labels, return_inverse=True)
+            if len(candidates) >= count:
+                break
+            tried *= 4
+        best = np.full(len(candidates), -np.inf, np.float32)
+        row_scores = np.concatenate([scores[rows[rows < self.labels]], np.repeat(scores[aliases], of.lengths)])
+        np.maximum.at(best, place, row_scores)
+        chosen = candidates[np.lexsort((candidates, -best))[:count]]
+        own, alias = scores[chosen], scores[chosen].copy()
+        mine = self._alias_rows.take(chosen)
+        some = np.flatnonzero(mine.lengths)
+        if len(some):
+            alias[some] = np.maximum.reduceat(scores[mine.values], mine.starts[:-1][some])
+        return Shortlist(chosen, np.stack([own, alias], 1))
 
     def decompress(self, labels: Ints) -> Floats:
         return self.vectors[labels]
 
     @cached_property
-    def _aliases(self) -> tuple[Ints, Ints, Ints]:
-        """(alias rows by their label, where each label's begin, the labels that have any)."""
+    def _alias_rows(self) -> Ragged:
+        """The alias rows of each label."""
         order = np.argsort(self.alias_labels.values, kind="stable")
-        labels, starts = np.unique(self.alias_labels.values[order], return_index=True)
-        return self.labels + self.alias_labels.owners[order], starts, labels.astype(np.int64)
+        starts = np.searchsorted(self.alias_labels.values[order], np.arange(self.labels + 1))
+        return Ragged(self.labels + self.alias_labels.owners[order], starts.astype(np.int64))
 
 
 @dataclass(frozen=True)

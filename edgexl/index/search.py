@@ -51,10 +51,11 @@ def scan(
         pair = tables[2 * b + 1].astype(np.uint16)[:, None] + tables[2 * b].astype(np.uint16)
         scores += pair.reshape(256)[byte]
     keep = min(keep, rows)
-    # One number that orders as score descending, row ascending
-    order = (scores.astype(np.int64) << 32) - np.arange(rows)
-    best = np.argpartition(order, rows - keep)[rows - keep :]
-    best = best[np.argsort(-order[best])]
+    # All rows that reach the score of the last place, then the exact order
+    reached = np.cumsum(np.bincount(scores)[::-1])
+    least = len(reached) - 1 - int(np.searchsorted(reached, keep))
+    best = np.flatnonzero(scores >= least)
+    best = best[np.argsort(-scores[best].astype(np.int64), kind="stable")[:keep]]
     return best, scores[best]
 
 
