@@ -24,13 +24,17 @@ def load(path: Path, cls: type[T]) -> T:
     Raises `BadInput` when the file is missing, is not TOML, has a key that `cls` does not know, lacks a field
     without a default, or holds a value of the wrong type or outside a `Literal`.
     """
+    return build(parse(path), cls, str(path))
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """The tables of the TOML file `path`, unchecked. Raises `BadInput` when the file is missing or is not TOML."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: is not valid TOML: {error}") from None
-    return build(table, cls, str(path))
 
 
 def build(table: dict[str, Any], cls: type[T], where: str) -> T:

@@ -62,3 +62,14 @@ class TokenTable:
         mask = places < ends.unsqueeze(1)
         ids = self.flat[places.clamp_max(len(self.flat) - 1)].to(torch.int64) * mask
         return ids, mask.to(torch.int64)
+
+    def bags(self, rows: Ints) -> tuple[Tensor, Tensor]:
+        """(ids, offsets) of some texts, one behind the other without padding, as `embedding_bag` takes them."""
+        device = self.flat.device
+        counts = self.lengths[rows]
+        offsets = np.cumsum(counts) - counts
+        chosen = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
+        repeats = torch.from_numpy(counts).to(device)
+        shifts = self.starts[chosen] - torch.from_numpy(offsets).to(device)
+        places = torch.arange(int(counts.sum()), device=device) + torch.repeat_interleave(shifts, repeats)
+        return self.flat[places].to(torch.int64), torch.from_numpy(offsets).to(device)

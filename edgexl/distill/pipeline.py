@@ -1,7 +1,7 @@
 """The whole distillation on one page.
 
-    recipe -> data, divided by hash -> teacher -> screener (stage one) -> rotate -> shortlists of compressed label vectors
-    -> reasoner (stage two) -> the student, saved, reloaded and judged on queries that nothing has seen
+    recipe -> data, divided by hash -> teacher -> screener (stage one) -> rotate -> shortlists of compressed label
+    vectors -> reasoner (stage two) -> the student, saved, reloaded and judged on queries that nothing has seen
 
 Mechanistic distillation gives each stage its own objective against the data and the teacher's phase of the same name,
 and trains the second on what the first really hands on. Standard distillation, the rival, trains the same modules for
@@ -30,6 +30,8 @@ from torch import Tensor, nn
 from edgexl.data import BUILDERS, Dataset, build, open_dataset
 from edgexl.data.layout import Query
 from edgexl.distill import reasoning, screening
+from edgexl.distill.bags import bag_table
+from edgexl.distill.characterize.recommendation import read_recommendation
 from edgexl.distill.compression import compress
 from edgexl.distill.compute import Ints, TokenTable, choose_device
 from edgexl.distill.corpus import Corpus, Targets, names_its_label, read_corpus
@@ -171,7 +173,10 @@ def prepare(
 ) -> Workbench:
     """Open the data set, the teacher and the model to start from, as the recipe names them."""
     chosen = choose_device(device)
-    corpus = with_aliases(read_corpus(open_data(recipe.data, progress), recipe.split), recipe)
+    dataset = open_data(recipe.data, progress)
+    if recipe.profile:
+        read_recommendation(recipe.profile, dataset.labels)
+    corpus = with_aliases(read_corpus(dataset, recipe.split), recipe)
     log(
         f"{len(corpus.labels)} labels; queries: {len(corpus.screening)} for screening, {len(corpus.reasoning)} for "
         f"reasoning, {len(corpus.calibration)} held out for calibration, {len(corpus.development)} for development; "
@@ -180,6 +185,8 @@ def prepare(
     teacher = open_teacher(recipe.teacher, corpus.labels, chosen, recipe.cross_encoder) if recipe.teacher else None
     start = open_start(recipe.start or recipe.teacher or "")
     texts = [*corpus.labels.texts, *(query.text for query in (*corpus.screening, *corpus.reasoning))]
+    if not recipe.student.vocabulary:
+        texts = texts[:: max(1, len(texts) // 50_000)]  # the counts only weigh rows then
     tokenizer, old_ids, counts = prune(start, texts, recipe.student.vocabulary)
     curves = Curves(work / "curves.jsonl")
     return Workbench(recipe, corpus, teacher, start, tokenizer, old_ids, counts, chosen, work, curves, progress, log)
@@ -216,7 +223,8 @@ def distil_screener(bench: Workbench) -> Screener:
     if vectors is not None and isinstance(screener, TransformerScreener):
         sample = np.arange(0, rows.labels, max(1, rows.labels // 20_000))
         texts = [rows.texts[row] for row in sample]
-        aim_projection(screener, bench.tokenizer, texts, vectors.rows[torch.from_numpy(sample).to(bench.device)], bench.device)
+        wanted = vectors.rows[torch.from_numpy(sample).to(bench.device)]
+        aim_projection(screener, bench.tokenizer, texts, wanted, bench.device)
     data = screening.ScreeningData(
         queries=bench.tokens(corpus.screening),
         targets=Targets.make(corpus.screening),
@@ -225,6 +233,9 @@ def distil_screener(bench: Workbench) -> Screener:
         query_teacher=vectors.queries if vectors else None,
         row_teacher=vectors.rows if vectors else None,
     )
+    if isinstance(screener, NgramScreener):
+        bags = bag_table(screener, data.queries), bag_table(screener, rows.tokens)
+        data = replace(data, query_bags=bags[0], row_bags=bags[1])
     if recipe.method == "standard":
         data = replace(data, query_teacher=None, row_teacher=None, lists=bench.lessons.final_lists(corpus.screening))
         losses = screening.standard_losses(screener, data, table, recipe.seed)
@@ -239,9 +250,9 @@ def distil_screener(bench: Workbench) -> Screener:
         "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
         recipe.seed, bench.checkpoint("screening"), bench.observer(partial(glance_at_screener, bench, screener)),
     )  # fmt: skip
-    sample = TokenTable.of(encode_texts(bench.tokenizer, rows.texts[: rows.labels : 8], 128), bench.device)
     # every eighth label settles a 256-wide covariance
-    screening.rotate_output(screener, encode_table(screener, sample, "rotate", no_progress))
+    eighth = TokenTable.of(encode_texts(bench.tokenizer, rows.texts[: rows.labels : 8], 128), bench.device)
+    screening.rotate_output(screener, encode_table(screener, eighth, "rotate", no_progress))
     weights = round_trip(screener.state_dict())
     screener.load_state_dict(weights)
     return screener.to(bench.device).eval()
@@ -274,17 +285,22 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
     kept = load_tensors(path, about)
     if kept is None:
         screener.eval()
-        vectors = encode_table(screener, data.rows.tokens, "encode labels to mine near misses", bench.progress)
         rng = np.random.default_rng((bench.recipe.seed, moment))
+        sample = np.sort(rng.permutation(len(data.rows))[:MINED_ROWS])
+        tokens = TokenTable.of(
+            encode_texts(bench.tokenizer, [data.rows.texts[row] for row in sample], bench.recipe.student.max_tokens),
+            bench.device,
+        )
+        vectors = encode_table(screener, tokens, "encode labels to mine near misses", bench.progress)
         asked = np.sort(rng.permutation(count)[: table.mine_queries])
         tokens = bench.tokens(tuple(bench.corpus.screening[index] for index in asked))
         queries = encode_table(screener, tokens, "encode queries to mine near misses", bench.progress)
         found = np.full((count, MINED), -1, np.int64)
-        search = RowSearch(data.rows, vectors)
         for start in range(0, len(asked), 128):
             part = asked[start : start + 128]
-            best = search.best_rows(queries[start : start + 128], 4 * MINED, data.own_rows[part])[1].cpu().numpy()
-            found[part] = screening.wrong_rows(data, part, best)[:, :MINED]
+            nearest = (queries[start : start + 128] @ vectors.T).topk(min(4 * MINED, len(sample)), dim=1).indices
+            wrong = screening.wrong_rows(data, part, sample[nearest.cpu().numpy()])[:, :MINED]
+            found[part, : wrong.shape[1]] = wrong
             bench.progress("mine near misses", start + len(part), len(asked))
         screener.train()
         kept = {"rows": torch.from_numpy(found).to(torch.int32)}
@@ -292,7 +308,8 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
     return kept["rows"].numpy().astype(np.int64)
 
 
-MINED = 16
+# Near misses kept a query, and rows that they are looked for in: a sample is as instructive, and bounds the time.
+MINED, MINED_ROWS = 16, 200_000
 
 
 def glance_at_screener(bench: Workbench, screener: nn.Module) -> dict[str, float]:
@@ -317,10 +334,11 @@ def distil_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReaso
     shape, table = recipe.student, recipe.reasoning
     vectors = row_vectors(bench, screener)
     exact = vectors[: bench.rows.labels].cpu()
-    tables = reasoning.LabelTables(
-        vectors=tuple(compress(exact, table.bits, dims).to(bench.device) for dims in (shape.query_dims, table.leading_dims)),
-        tokens=torch.from_numpy(label_tokens(bench.tokenizer, corpus.labels.texts, shape.label_tokens)).to(bench.device),
-    )  # fmt: skip
+    pieces = torch.from_numpy(label_tokens(bench.tokenizer, corpus.labels.texts, shape.label_tokens))
+    coded = (
+        compress_in_parts(exact, table.bits, dims).to(bench.device) for dims in (shape.query_dims, table.leading_dims)
+    )
+    tables = reasoning.LabelTables(vectors=tuple(coded), tokens=pieces.to(bench.device))
     lists = training_shortlists(bench, screener, vectors)
     held_out = development_shortlists(bench, screener, vectors)
     torch.manual_seed(recipe.seed)
@@ -406,7 +424,7 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
             labels = bench.lessons.shortlists(queries, shape.shortlist)
             made = replace(made, labels=labels, aliases=None, right=torch.zeros(labels.shape, dtype=torch.bool))
         kept = {"vectors": made.vectors, "labels": made.labels}
-        if recipe.method == "standard" or recipe.reasoning.asks_teacher and recipe.teacher:
+        if recipe.method == "standard" or (recipe.reasoning.asks_teacher and recipe.teacher):
             decided = bench.lessons.decide(queries, made.labels.cpu().numpy().astype(np.int64))
             kept["teacher"] = decided.to(torch.float16)
         if made.aliases is not None:
@@ -440,7 +458,8 @@ def make_shortlists(
 
 def compress_in_parts(vectors: Tensor, bits: int, dims: int) -> Tensor:
     """`compress`, 65,536 rows at a time: its scratch is six times its input."""
-    return torch.cat([compress(part, bits, dims) for part in vectors.split(65_536)])
+    parts = (vectors[start : start + 65_536] for start in range(0, len(vectors), 65_536))
+    return torch.cat([compress(part, bits, dims) for part in parts])
 
 
 def assemble(bench: Workbench, screener: Screener, reasoner: ListwiseReasoner, token_map: Tensor) -> Student:

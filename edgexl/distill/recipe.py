@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgexl import toml
 from edgexl.errors import BadInput
+
+if TYPE_CHECKING:
+    from edgexl.distill.characterize.recommendation import Recommendation
+
+# Each is one more candidate a query in every pool: beyond these, the pool costs more than the misses teach.
+MOST_HARD_LABELS = 4
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,6 @@ class ReasoningTable:
         if not 0.0 <= self.absent_share < 1.0:
             raise ValueError("absent_share must lie in 0 to 1")
 
-
     @property
     def asks_teacher(self) -> bool:
         """Whether any term of the loss needs the teacher's decisions."""
@@ -149,11 +154,11 @@ class DistillRecipe:
     """A whole recipe. `data` names a built-in data set or a directory.
 
     `teacher` is a model as `open_teacher` takes it; left out, the data alone teaches, which is how a first teacher is
-    made. `start` is the encoder whose layers and word pieces the screener
-    begins with: a sentence-transformers model or a student's directory; left out, the teacher itself. `method` is mechanistic, each stage with its
-    own objective, or standard, both imitating the teacher's final distribution. `aliases` are further rows of a label:
-    none, those of the data set's own labels, or the training queries too. `profile` is what `edgexl characterize`
-    wrote; what it recommends stands in for what the recipe leaves out.
+    made. `start` is the encoder whose layers and word pieces the screener begins with: a sentence-transformers model or
+    a student's directory; left out, the teacher itself. `method` is mechanistic, each stage with its own objective, or
+    standard, both imitating the teacher's final distribution. `aliases` are further rows of a label: none, those of the
+    data set's own labels, or the training queries too. `profile` is what `edgexl characterize` wrote, by a path from
+    the recipe's own place; what it recommends stands in for what the recipe leaves out.
     """
 
     data: str
@@ -171,8 +176,15 @@ class DistillRecipe:
 
 
 def read_recipe(path: Path) -> DistillRecipe:
-    """Read a recipe; raises `BadInput` for unknown keys and impossible values."""
-    recipe = toml.load(path, DistillRecipe)
+    """Read a recipe, with what its profile recommends where it says nothing itself; raises `BadInput` for unknown keys
+    and impossible values."""
+    table = toml.parse(path)
+    if isinstance(profile := table.get("profile"), str):
+        # studying a teacher reads a corpus, and a corpus reads a recipe's split
+        from edgexl.distill.characterize.recommendation import read_recommendation
+
+        table = advised(table, read_recommendation(path.parent / profile))
+    recipe = toml.build(table, DistillRecipe, str(path))
     if not recipe.teacher and (not recipe.start or recipe.method == "standard"):
         what = "standard distillation imitates one" if recipe.start else "there must be a teacher or a start"
         raise BadInput(f"{path}: names no teacher, but {what}; name one.")
@@ -182,3 +194,25 @@ def read_recipe(path: Path) -> DistillRecipe:
             f"student.query_dims ({recipe.student.query_dims}); lower it."
         )
     return recipe
+
+
+def advised(table: dict[str, Any], advice: Recommendation) -> dict[str, Any]:
+    """A recipe's tables with the advice in place of what they leave out."""
+    hints: dict[str, dict[str, Any]] = {
+        "student": {"shortlist": advice.shortlist},
+        "screening": {
+            "teacher_weight": advice.screening.teacher_weight,
+            "ranking_weight": advice.screening.ranking_weight,
+            "hard_labels": min(advice.screening.hard_negatives, MOST_HARD_LABELS),
+        },
+        "reasoning": {
+            "teacher_weight": advice.reasoning.teacher_weight,
+            "near_miss_weight": advice.reasoning.near_miss_weight,
+            "absent_share": advice.reasoning.absent_share,
+        },
+    }
+    whole = dict(table)
+    for name, values in hints.items():
+        if isinstance(own := table.get(name), dict):
+            whole[name] = values | own
+    return whole

@@ -14,7 +14,12 @@ _NOT_CURVES = ("stage", "step", "seconds")
 
 
 def write_report(
-    path: Path, name: str, recipe: DistillRecipe, points: Sequence[dict[str, Any]], metrics: dict[str, Any], seconds: float
+    path: Path,
+    name: str,
+    recipe: DistillRecipe,
+    points: Sequence[dict[str, Any]],
+    metrics: dict[str, Any],
+    seconds: float,
 ) -> None:
     """Write the page to `path`, in one step. `points` as `Curves` keeps them, `metrics` as `judge` gives them."""
     sections = [Section("Held out", (_judged(metrics),))]

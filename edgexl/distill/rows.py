@@ -1,4 +1,4 @@
-"""The rows of a student's index while it is trained: label texts first, then aliases, each with the labels it stands for.
+"""The rows of a student's index in training: label texts first, then aliases, each with the labels it stands for.
 
 The same text for several labels is one row. Training queries may serve as aliases; a query that is a row itself is
 never shown that row, neither as its answer nor in its shortlist: on the device no query is its own alias.

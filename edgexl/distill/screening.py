@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.distill.bags import encode_bags
 from edgexl.distill.compute import Ints, TokenTable, bf16
 from edgexl.distill.corpus import Targets, epoch_batches, join, right_pairs
 from edgexl.distill.recipe import ScreeningTable
@@ -53,7 +54,8 @@ class ScreeningData:
     """What stage one trains on.
 
     `own_rows` [n] is the alias row that is the query's own text, or -1. `query_teacher` [n,d] and `row_teacher`
-    [rows,d] are the teacher's unit vectors in fp16, None where it has none. `lists` are its lists.
+    [rows,d] are the teacher's unit vectors in fp16, None where it has none. `lists` are its lists. `query_bags` and
+    `row_bags` are the rows of an n-gram screener's table that each text sums.
     """
 
     queries: TokenTable
@@ -63,6 +65,8 @@ class ScreeningData:
     query_teacher: Tensor | None = None
     row_teacher: Tensor | None = None
     lists: Lists | None = None
+    query_bags: TokenTable | None = None
+    row_bags: TokenTable | None = None
 
     @cached_property
     def cut_tokens(self) -> int:
@@ -222,6 +226,9 @@ class Batches:
 def encode_pool(screener: nn.Module, data: ScreeningData, asked: Ints, candidates: Ints) -> tuple[Tensor, Tensor]:
     """Vectors of queries and of candidate rows. Candidates run in two halves by length, since a few long ones would pad
     them all; a transformer's word table is looked up once for all, for its backward pass is the dear part on CPUs."""
+    if isinstance(screener, NgramScreener) and data.query_bags is not None and data.row_bags is not None:
+        with bf16(data.queries.flat.device):
+            return encode_bags(screener, data.query_bags, asked), encode_bags(screener, data.row_bags, candidates)
     tokens, cut = data.rows.tokens, data.cut_tokens
     order = np.argsort(tokens.lengths[candidates], kind="stable")
     middle = len(order) * 3 // 4
@@ -313,7 +320,7 @@ def rotate_output(screener: TransformerScreener | NgramScreener, label_vectors: 
 
 
 def wrong_rows(data: ScreeningData, asked: Ints, best: Ints) -> Ints:
-    """The rows [n,M] without those that are right for their query: wrong ones first, -1 behind them."""
+    """The rows [n,M] without those that are right for their query, or the query: wrong ones first, -1 behind them."""
     flat = best.ravel()
     places, labels = data.rows.of.of(flat)
     owners, wanted = data.targets.of(asked)
@@ -321,6 +328,6 @@ def wrong_rows(data: ScreeningData, asked: Ints, best: Ints) -> Ints:
     right = np.isin(places // best.shape[1] * count + labels, owners * count + wanted)
     wrong = np.ones(len(flat), np.bool_)
     wrong[places[right]] = False
-    kept = np.where(wrong.reshape(best.shape), best, -1)
+    kept = np.where(wrong.reshape(best.shape) & (best != data.own_rows[asked][:, None]), best, -1)
     order = np.argsort(kept < 0, axis=1, kind="stable")
     return np.take_along_axis(kept, order, 1)

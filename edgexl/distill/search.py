@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.distill.bags import bag_table, encode_bags
 from edgexl.distill.compute import Ints, TokenTable, bf16
 from edgexl.distill.rows import RowTable
 from edgexl.progress import Progress
+from edgexl.student.ngrams import NgramScreener
 
 # 128 queries x 700,000 rows of fp32 scores are 360 MB.
 SEARCH_BATCH = 128
@@ -26,6 +28,8 @@ def encode_table(
     screener: nn.Module, tokens: TokenTable, name: str, progress: Progress, cut: int = 128, half: bool = True
 ) -> Tensor:
     """Query vectors [n,d] fp32 of all texts of a table, in batches of like length; `half`: by products in bf16."""
+    if isinstance(screener, NgramScreener):
+        return _encode_bags(screener, tokens, name, progress)
     order = np.argsort(tokens.lengths, kind="stable")
     budget = 4096 if tokens.flat.device.type == "cpu" else 65536
     out: Tensor | None = None
@@ -40,6 +44,17 @@ def encode_table(
             progress(name, done, len(tokens))
     assert out is not None
     return out
+
+
+@torch.inference_mode()
+def _encode_bags(screener: NgramScreener, tokens: TokenTable, name: str, progress: Progress) -> Tensor:
+    bags = bag_table(screener, tokens)
+    parts = []
+    for start in range(0, len(tokens), 8192):
+        chosen = np.arange(start, min(start + 8192, len(tokens)))
+        parts.append(encode_bags(screener, bags, chosen))
+        progress(name, int(chosen[-1]) + 1, len(tokens))
+    return torch.cat(parts)
 
 
 def _by_length(order: Ints, lengths: Ints, budget_tokens: int) -> Iterator[Ints]:
@@ -129,7 +144,10 @@ class RowSearch:
         repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
         best = pair_scores.gather(1, order).masked_fill(repeated, -torch.inf)
         top = best.topk(min(shortlist, best.shape[1]), dim=1)
-        chosen = ordered.gather(1, top.indices).clamp_min(0)
+        chosen, place = ordered.gather(1, top.indices).clamp_min(0).sort(dim=1)
+        # labels that share their best row tie: the lower one comes first, as on the device
+        by_score = top.values.gather(1, place).argsort(dim=1, descending=True, stable=True)
+        chosen = chosen.gather(1, by_score)
         return chosen, self._alias_scores(queries, chosen, rows, places, labels, pair_scores)
 
     def _expand(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,6 +173,7 @@ class RowSearch:
         ordered = ordered.gather(1, by_label)
         best = pair_scores.gather(1, by_score).gather(1, by_label)
         place = torch.searchsorted(ordered.contiguous(), chosen.contiguous()).clamp_max(ordered.shape[1] - 1)
-        found = ordered.gather(1, place) == chosen
+        score = best.gather(1, place)
+        found = (ordered.gather(1, place) == chosen) & score.isfinite()  # a banned row's is not
         own = torch.einsum("nd,nkd->nk", queries, self.vectors[chosen])
-        return torch.where(found, best.gather(1, place), own)
+        return torch.where(found, score, own)

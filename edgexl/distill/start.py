@@ -1,4 +1,4 @@
-"""How a student starts: the screener from some of a model's layers and word pieces, the reasoner from nothing but those.
+"""How a student starts: the screener from some of a model's layers and word pieces, the reasoner from the latter.
 
 The model's word table is factorised by principal components: narrow rows, and a map back up to the encoder's width.
 """

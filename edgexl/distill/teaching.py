@@ -65,10 +65,7 @@ class Lessons:
             pad = dims - rows.shape[1]
             return Vectors(*(torch.nn.functional.pad(part.to(self.device), (0, pad)) for part in (asked, rows)))
         directions = leading_directions(rows[: self.rows.labels : max(1, self.rows.labels // 50_000)], dims)
-        return Vectors(
-            *(torch.cat([unit(p.float() @ directions.T).half() for p in part.to(self.device).split(65_536)])
-              for part in (asked, rows))
-        )  # fmt: skip
+        return Vectors(*(_shorten(part.to(self.device), directions) for part in (asked, rows)))
 
     def shortlists(self, queries: Sequence[Query], depth: int) -> Tensor:
         """The teacher's own shortlists [n,depth] int32; where it knows fewer labels, its last is repeated."""
@@ -82,7 +79,9 @@ class Lessons:
         assert asked is not None
         search = RowSearch(self.rows, rows.float())
         banned = self.rows.rows_of_queries(queries)
-        return search.shortlists(asked.to(self.device).float(), depth, banned, self.progress, "the teacher's lists").labels
+        return search.shortlists(
+            asked.to(self.device).float(), depth, banned, self.progress, "the teacher's lists"
+        ).labels
 
     def decide(self, queries: Sequence[Query], shortlists: Ints) -> Tensor:
         """The teacher's logits [n,N] over shortlists, on the CPU."""
@@ -105,7 +104,8 @@ class Lessons:
     def _decide_with_aliases(self, texts: Sequence[str], shortlists: Ints, search: RowSearch, banned: Ints) -> Tensor:
         """The reasoner's logits of a two-stage teacher, with no query's own alias in its screening scores."""
         teacher = self.teacher
-        assert isinstance(teacher, TwoStageTeacher) and teacher.tokenizer is not None
+        assert isinstance(teacher, TwoStageTeacher)
+        assert teacher.tokenizer is not None
         tokens = TokenTable.of(encode_texts(teacher.tokenizer, texts, teacher.shapes.max_tokens), self.device)
         if self._label_tokens is None:
             pieces = label_tokens(teacher.tokenizer, self.labels.texts, teacher.shapes.label_tokens)
@@ -142,3 +142,9 @@ class Lessons:
         finite = np.where(np.isfinite(scores), scores, -1e9)
         shares = np.exp(finite - finite.max(1, keepdims=True)) * (labels >= 0)
         return Lists(labels, (shares / np.maximum(shares.sum(1, keepdims=True), 1e-9)).astype(np.float32))
+
+
+def _shorten(vectors: Tensor, directions: Tensor) -> Tensor:
+    """Unit vectors [n,d] in fp16 of [n,w] along d directions, in parts."""
+    parts = [vectors[start : start + 65_536] for start in range(0, len(vectors), 65_536)]
+    return torch.cat([unit(part.float() @ directions.T).half() for part in parts])

@@ -201,8 +201,9 @@ def train_stage(
         done, last = step + 1, step + 1 == schedule.steps
         observer.progress(f"train {name}", done, schedule.steps)
         if done % LOG_STEPS == 0 or last:
-            point = {"stage": name, "step": done, "seconds": round(time.monotonic() - began, 1), **_means(recent)}
-            if not math.isfinite(point["loss"]):
+            means = _means(recent)
+            point: dict[str, Any] = {"stage": name, "step": done, "seconds": round(time.monotonic() - began, 1)} | means
+            if not math.isfinite(means["loss"]):
                 raise BadInput(f"The loss of {name} is no finite number any more at step {done}; lower learning_rate.")
             recent = []
             if observer.held_out and (last or _is_look(done, schedule.steps, observer.looks)):

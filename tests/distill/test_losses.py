@@ -1,0 +1,143 @@
+"""The two stages' objectives: what is masked, what is weighted, who is imitated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgexl.data import Query
+from edgexl.distill.compute import TokenTable
+from edgexl.distill.corpus import Targets
+from edgexl.distill.reasoning import choose_columns, imitation, mark_right, opinion, reasoning_loss
+from edgexl.distill.recipe import ReasoningTable, ScreeningTable
+from edgexl.distill.rows import RowTable, with_query_aliases
+from edgexl.distill.screening import (
+    HardRows,
+    Lists,
+    RightRows,
+    ScreeningData,
+    mechanistic_losses,
+    standard_losses,
+    wrong_rows,
+)
+from edgexl.student.text import encode_texts
+from tests.tiny import tiny_labels, tiny_queries, tiny_student
+
+CPU = torch.device("cpu")
+STUDENT = tiny_student()
+
+
+def screening_data(aliases: bool) -> ScreeningData:
+    """300 labels; two queries a label, the second kind serving as aliases too where wanted."""
+    labels = tiny_labels()
+    queries = (*tiny_queries(labels, 200, 0), *tiny_queries(labels, 200, 1))
+    if aliases:
+        labels = with_query_aliases(labels, queries)
+    rows = RowTable.make(labels, STUDENT.tokenizer, 16, CPU)
+    tokens = TokenTable.of(encode_texts(STUDENT.tokenizer, [query.text for query in queries], 16), CPU)
+    return ScreeningData(tokens, Targets.make(queries), rows, rows.rows_of_queries(queries))
+
+
+@pytest.mark.parametrize("aliases", [False, True])
+def test_right_rows_are_right_and_never_the_query_itself(aliases: bool) -> None:
+    data = screening_data(aliases)
+    asked = np.arange(400)
+    kinds = set()
+    for seed in range(5):
+        drawn = RightRows(data).draw(asked, np.random.default_rng(seed))
+        assert not (drawn == data.own_rows).any()
+        kinds |= set((drawn >= data.rows.labels).tolist())
+        for query, row in zip(asked, drawn, strict=True):
+            own = set(data.targets.of(np.array([query]))[1].tolist())
+            assert own & set(data.rows.of.of(np.array([row]))[1].tolist())
+    assert kinds == ({False, True} if aliases else {False})
+
+
+def test_wrong_rows_leave_out_what_is_right() -> None:
+    data = screening_data(True)
+    asked = np.array([0, 5])
+    right = [data.targets.of(np.array([query]))[1][0] for query in asked]
+    best = np.array([[right[0], 17, data.own_rows[0], 20], [1, 2, 4, right[1]]])
+    found = wrong_rows(data, asked, best)
+    assert found.tolist() == [[17, 20, -1, -1], [1, 2, 4, -1]]
+
+
+def test_near_misses_that_are_mined_enter_the_pool() -> None:
+    data = screening_data(False)
+    table = ScreeningTable(steps=10, batch=16, random_labels=8, hard_labels=1)
+    plain = mechanistic_losses(STUDENT.screener, data, table, HardRows(), 0)(0)["task"]
+    near = np.argsort(-np.random.default_rng(0).random((400, 300)), 1)[:, :16]
+    mined = mechanistic_losses(STUDENT.screener, data, table, HardRows(near), 0)(0)["task"]
+    assert float(mined.detach()) > float(plain.detach())  # more candidates, none of them right
+
+
+def test_the_teachers_terms_vanish_where_the_student_equals_it() -> None:
+    data = screening_data(False)
+    with torch.no_grad():
+        vectors = [STUDENT.screener(*t.batch(np.arange(len(t))))[0] for t in (data.queries, data.rows.tokens)]
+    data = replace(data, query_teacher=vectors[0], row_teacher=vectors[1])
+    table = ScreeningTable(steps=10, batch=16, random_labels=8, ranking_weight=1.0)
+    found = mechanistic_losses(STUDENT.screener, data, table, HardRows(), 0)(0)
+    assert float(found["distance"]) < 1e-2
+    assert float(found["ranking"]) < 1e-2
+    other = replace(data, query_teacher=vectors[0].roll(1, 0))
+    worse = mechanistic_losses(STUDENT.screener, other, table, HardRows(), 0)(0)
+    assert float(worse["distance"]) > 0.1
+    assert float(worse["ranking"]) > 0.1
+
+
+def test_standard_distillation_hears_of_nothing_but_the_final_distribution() -> None:
+    data = screening_data(False)
+    labels = np.random.default_rng(1).integers(0, 300, (400, 4))
+    shares = np.full((400, 4), 0.25, np.float32)
+    table = ScreeningTable(steps=10, batch=16, random_labels=8)
+    losses = standard_losses(STUDENT.screener, replace(data, lists=Lists(labels, shares)), table, 0)
+    # the data's own right labels may be anything at all
+    other = replace(data, targets=Targets.make([Query("x", "x", (0,))] * 400), lists=Lists(labels, shares))
+    assert set(losses(0)) == {"loss"}
+    assert torch.equal(losses(0)["loss"], standard_losses(STUDENT.screener, other, table, 0)(0)["loss"])
+
+
+def test_a_reasoner_that_is_sure_and_right_pays_nothing() -> None:
+    table = ReasoningTable(steps=1, teacher_weight=0.0)
+    right = torch.tensor([[False, True, False], [False, False, False]])
+    sure = torch.tensor([[-20.0, 20.0, -20.0], [-20.0, -20.0, -20.0]])
+    assert float(reasoning_loss(sure, right, None, table)["loss"]) < 1e-6
+    # the same confidence where "none of these" is right
+    assert float(reasoning_loss(sure.roll(1, 0), right, None, table)["loss"]) > 10
+
+
+def test_what_confuses_the_teacher_weighs_more() -> None:
+    logits = torch.tensor([[2.0, 1.0, 1.0]])
+    right = torch.tensor([[True, False, False]])
+    teacher = torch.tensor([[3.0, 3.0, -3.0]])
+    plain, weighted = (
+        float(reasoning_loss(logits, right, teacher, ReasoningTable(1, teacher_weight=0.0, near_miss_weight=w))["loss"])
+        for w in (0.0, 2.0)
+    )
+    assert weighted > plain
+    same = torch.full((1, 3), -torch.inf)  # no opinion at all
+    silent = reasoning_loss(logits, right, same, ReasoningTable(1, teacher_weight=1.0, near_miss_weight=2.0))
+    assert float(silent["loss"]) == pytest.approx(plain)
+
+
+def test_imitation_is_zero_for_the_same_distribution_and_positive_otherwise() -> None:
+    logits = torch.randn(5, 7)
+    assert float(imitation(logits, opinion(logits, 1.0))) == pytest.approx(0, abs=1e-6)
+    assert float(imitation(logits, opinion(logits.roll(1, 1), 1.0))) > 0.1
+    assert bool((opinion(torch.full((2, 3), -torch.inf), 1.0) == 0).all())
+
+
+def test_right_labels_can_be_taken_out_of_a_shortlist() -> None:
+    right = torch.tensor([[False, True, False, False, True], [True, False, False, False, False]])
+    columns = choose_columns(right, 3, torch.tensor([True, False]))
+    assert columns.tolist() == [[0, 2, 3], [0, 1, 2]]
+
+
+def test_right_labels_are_marked() -> None:
+    targets = Targets.make([Query("a", "a", (3, 5)), Query("b", "b", (0,))])
+    marked = mark_right(torch.tensor([[5, 1, 3], [3, 5, 0]]), targets, 10)
+    assert marked.tolist() == [[True, False, True], [False, False, True]]
