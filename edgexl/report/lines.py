@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgexl.report import svg
 from edgexl.report.axis import Axis, Scale, axis_over, tick_text
@@ -94,6 +94,8 @@ class LineChart:
         x_axis = axis_over((x for each in series for x in each.x), _LEFT, svg.WIDTH - _RIGHT, self.x_scale)
         if self.x_scale == "linear":  # lines may end at the frame; only the ticks need round numbers
             x_axis = _tight(x_axis, series)
+            if all(float(x).is_integer() for each in series for x in each.x):  # there is no half a layer or step
+                x_axis = replace(x_axis, ticks=tuple(tick for tick in x_axis.ticks if tick == int(tick)))
         values = (value for each in series for value in (*each.y, *(each.low or ()), *(each.high or ())))
         y_axis = axis_over((value for value in values if value is not None), bottom, top, self.y_scale, self.limits)
         drawn += self._frame(x_axis, y_axis, top, bottom)

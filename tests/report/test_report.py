@@ -109,6 +109,13 @@ def test_points_stand_where_their_values_are() -> None:
     assert [len(str(each.get("points")).split()) for each in gaps] == [4, 2]
 
 
+def test_whole_numbers_have_no_ticks_between() -> None:
+    layers = LineChart("layers", "layer", "R@10", (Series("R@10", [0, 1, 2], [5, 6, 7]),)).svg()
+    shares = LineChart("shares", "share", "R@10", (Series("R@10", [0, 0.5, 2], [5, 6, 7]),)).svg()
+    assert ">1.5</text>" not in layers
+    assert ">1.5</text>" in shares
+
+
 def test_long_curves_are_thinned_but_keep_their_end() -> None:
     chart = LineChart("long", "step", "loss", (Series("training", list(range(100_001)), [1.0] * 100_001),))
     assert len(chart.svg()) < 20_000

@@ -62,7 +62,8 @@ def _mass(bench: Bench, shares: Reals, held: Bools) -> dict[str, Any] | None:
     right, near = bench.sample.right(bench.own), near_misses(bench)
     parts = {"gold": right, "near_misses": near, "rest": ~right & ~near}
     values = {name: np.where(which, shares, 0.0).sum(1) for name, which in parts.items()}
-    values["none"] = (1.0 - shares.sum(1)).clip(min=0.0)
+    left = 1.0 - shares.sum(1)
+    values["none"] = np.where(left > 1e-9, left, 0.0)  # what is less is rounding
     means: dict[str, Any] = {name: float(value[held].mean()) for name, value in values.items()}
     means["interval"] = {name: bench.bootstrap.interval(value, held) for name, value in values.items()}
     return means

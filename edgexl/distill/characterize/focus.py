@@ -29,6 +29,7 @@ def measure_focus(bench: Bench) -> dict[str, Any]:
             "measure": bench.neighbours.measure,
             "threshold": bench.neighbours.threshold,
             "labels_a_query": float((bench.neighbours.gold_like >= 0).sum(1).mean()),
+            "queries": int((bench.neighbours.gold_like >= 0).any(1).sum()),
         },
         "by_depth": by_depth(bench),
         "by_trace": by_trace(bench),

@@ -11,6 +11,8 @@ from edgexl.report.page import Part
 
 Row = dict[str, Any]
 _PERCENT = (0.0, 100.0)
+_SHORT = 80  # characters of a fact about the teacher that the page shows
+_ENOUGH = 10  # queries that a curve needs
 _ARMS = {
     "neither": "neither phase",
     "phase_one": "phase one alone",
@@ -52,7 +54,9 @@ def _summary(profile: dict[str, Any]) -> Section:
         f"{profile['temperature']['screening']:.3g} for phase one's scores, "
         f"{profile['temperature']['decision']:.3g} for the decision. Intervals are bootstrapped over queries."
     )
-    facts = [(key, str(value)) for key, value in sorted(profile["teacher"]["provenance"].items())]
+    # the rest of its provenance, recipes and licence texts among it, stands in profile.json
+    provenance = profile["teacher"]["provenance"].items()
+    facts = [(key, value) for key, value in sorted(provenance) if isinstance(value, str) and len(value) <= _SHORT]
     identity = ("identity (sha256)", profile["teacher"]["identity"])
     return Section(
         "What was measured", (Paragraph(said), Paragraph(scale), Table("Teacher", ("", ""), [*facts, identity]))
@@ -62,16 +66,15 @@ def _summary(profile: dict[str, Any]) -> Section:
 def _focus(focus: dict[str, Any]) -> Section:
     rows, like = focus["by_length"], focus["gold_like"]
     unit = "cosine" if like["measure"] == "cosine" else "share of common words"
-    series = [
-        _series("right labels", "length", "gold", rows, "gold_interval"),
-        _series("gold-like labels", "length", "gold_like", rows, "gold_like_interval"),
-        _series("a random shortlist", "length", "random", rows),
-    ]
+    series = [_series("right labels", "length", "gold", rows, "gold_interval")]
+    if like["queries"] >= _ENOUGH:
+        series.append(_series("gold-like labels", "length", "gold_like", rows, "gold_like_interval"))
+    series.append(_series("a random shortlist", "length", "random", rows))
     parts: list[Part] = [
         LineChart(
             "Right labels in view as the shortlist grows", "labels in the shortlist", "in view (%)",
-            [each for each in series if any(value is not None for value in each.y)], "log2", limits=_PERCENT,
-            note=f"Gold-like: at least {like['threshold']} {unit} with a right label, "
+            series, "log2", limits=_PERCENT,
+            note=f"Gold-like: at least {like['threshold']:.2f} {unit} with a right label, "
             f"{like['labels_a_query']:.1f} a query.",
         )
     ]  # fmt: skip
@@ -113,6 +116,7 @@ def _focus(focus: dict[str, Any]) -> Section:
 def _confusion(confusion: dict[str, Any]) -> Section:
     mass = confusion["mass"]
     groups = []
+    stages = [stage for stage in ("screening", "decision") if mass[stage] is not None]
     for key, name in (
         ("gold", "right labels"),
         ("near_misses", "near misses"),
@@ -120,11 +124,10 @@ def _confusion(confusion: dict[str, Any]) -> Section:
         ("none", "none"),
     ):
         bars = [
-            Bar(f"after {stage}", mass[stage][key], *(mass[stage]["interval"][key] or (None, None)))
-            for stage in ("screening", "decision")
-            if mass[stage] is not None
+            Bar(f"after {stage}", mass[stage][key], *(mass[stage]["interval"][key] or (None, None))) for stage in stages
         ]
-        groups.append(BarGroup(name, bars))
+        if key != "none" or any(bar.value for bar in bars):  # most teachers have no 'none'
+            groups.append(BarGroup(name, bars))
     parts: list[Part] = [
         BarChart(
             "Where the probability is, before and after phase two", "probability", groups,

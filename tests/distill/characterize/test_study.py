@@ -84,6 +84,12 @@ def test_right_labels_come_into_view_and_random_shortlists_hold_few(profile: Pro
     assert gold == sorted(gold)
     assert all(row["gold"] > row["random"] for row in rows)
     assert rows[5]["gold"] > 10 * rows[5]["random"]
+    # about half of the right labels have three labels as near as that
+    like = profile["focus"]["gold_like"]
+    assert like["measure"] == "cosine"
+    assert 0.2 < like["threshold"] < 0.99
+    assert QUERIES / 3 < like["queries"] <= QUERIES
+    assert rows[-1]["gold_like"] > rows[3]["gold_like"] > 10 * rows[3]["random"]
 
 
 def test_the_last_layer_is_the_whole_model(profile: Profile, bench: Bench) -> None:
