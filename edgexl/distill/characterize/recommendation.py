@@ -12,8 +12,9 @@ points: a setting that a recipe names is the recipe's. With shares from 0 to 1,
     reasoning.teacher_weight     (P@1 of the decision, where its shortlist holds a right label) squared: a decision that
                                  is usually wrong teaches its mistakes, and faster than it teaches its knowledge
     reasoning.near_miss_weight   the decision's probability on near misses, there too: what it still confuses
-    reasoning.absent_share       0.4 x the share of queries that it answers as surely as its right ones when the right
-                                 labels are taken away, 0.3 at most; 0.1 where that cannot be measured
+    reasoning.absent_share       0.1, for a student learns 'none of these' from such shortlists alone, and 0.4 x the
+                                 share of queries that the teacher answers as surely as its right ones when the right
+                                 labels are taken away, which is what it would teach; 0.3 at most
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def recommend(profile: dict[str, Any], has_vectors: bool) -> Recommendation:
         reasoning=ReasoningAdvice(
             teacher_weight=round(decided**2, 3),
             near_miss_weight=round(after, 2),
-            absent_share=0.1 if confident is None else round(min(0.3, 0.4 * confident), 2),
+            absent_share=round(min(0.3, 0.1 + 0.4 * (confident or 0.0)), 2),
         ),
         reasons=reasons,
     )

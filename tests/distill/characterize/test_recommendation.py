@@ -50,7 +50,8 @@ def test_weights_follow_what_was_measured() -> None:
     assert advice.screening.hard_negatives == 8
     assert advice.reasoning.teacher_weight == pytest.approx((40 / 80) ** 2)
     assert advice.reasoning.near_miss_weight == 0.25
-    assert advice.reasoning.absent_share == pytest.approx(0.2)
+    assert advice.reasoning.absent_share == pytest.approx(0.3)
+    assert recommend(made_up(GAINS, RECALL, 0.1), True).reasoning.absent_share == pytest.approx(0.14)
     assert recommend(made_up(GAINS, RECALL, None), False).screening.teacher_weight == 0.0
     assert recommend(made_up(GAINS, RECALL, None), False).reasoning.absent_share == 0.1
     assert recommend(made_up(GAINS, RECALL, 1.0), True).reasoning.absent_share == 0.3
