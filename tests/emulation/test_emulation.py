@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.compiler import compile
 from edgexl.device.emulated import EmulatedDevice, why_not
 from edgexl.device.local import this_machine
 from edgexl.errors import EdgexlError
+from edgexl.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.runtime.build import architecture, build_runtime, find_toolchain
 from edgexl.runtime.engine import fetch_engine
 from edgexl.target import Target, load_target
-from tests.command_line import Tiny
+from tests.command_line import TARGET, Tiny
+from tests.tiny import tiny_labels, tiny_ngram_student
 
 # the boards' CPUs: A53 and A72 without dot products, A76 with
 TARGETS = ("raspberry-pi-zero-2", "raspberry-pi-4", "raspberry-pi-5")
@@ -42,30 +45,40 @@ def emulated(target: Target, directory: Path) -> EmulatedDevice:
     return EmulatedDevice(target.emulator.cpu, built.directory, built.directory / "libonnxruntime.so")
 
 
+@pytest.fixture(scope="module")
+def ngrams(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose screener hashes n-grams: 64-bit integer operators that no transformer has."""
+    place = tmp_path_factory.mktemp("ngrams") / "ngrams.exl"
+    recipe = Recipe("tiny", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64))
+    return compile(tiny_ngram_student(tiny_labels(aliases=True)), recipe, TARGET, place).path
+
+
 @pytest.mark.parametrize("name", TARGETS)
-def test_the_same_answers_as_on_this_machine(name: str, tiny: Tiny, tmp_path: Path) -> None:
+def test_the_same_answers_as_on_this_machine(name: str, tiny: Tiny, ngrams: Path, tmp_path: Path) -> None:
     device = emulated(load_target(name), tmp_path / name)
     asked = "".join(f"{text}\n" for text in tiny.texts(QUERIES))
-    there, here = (
-        [json.loads(line) for line in ran.stdout.splitlines()]
-        for ran in (
-            device.run("exl-run", [device.push(tiny.bundle), "-k", "5"], stdin=asked),
-            this_machine().run("exl-run", [str(tiny.bundle), "-k", "5"], stdin=asked),
+    for bundle in (tiny.bundle, ngrams):
+        there, here = (
+            [json.loads(line) for line in ran.stdout.splitlines()]
+            for ran in (
+                device.run("exl-run", [device.push(bundle), "-k", "5"], stdin=asked),
+                this_machine().run("exl-run", [str(bundle), "-k", "5"], stdin=asked),
+            )
         )
-    )
-    assert len(there) == len(here) == QUERIES
-    for ours, theirs in zip(here, there, strict=True):
-        assert [label["id"] for label in theirs["labels"]] == [label["id"] for label in ours["labels"]]
-        differences = [
-            abs(a["probability"] - b["probability"]) for a, b in zip(ours["labels"], theirs["labels"], strict=True)
-        ]
-        assert max(differences) <= 1e-3
+        assert len(there) == len(here) == QUERIES
+        for ours, theirs in zip(here, there, strict=True):
+            assert [label["id"] for label in theirs["labels"]] == [label["id"] for label in ours["labels"]]
+            differences = [
+                abs(a["probability"] - b["probability"]) for a, b in zip(ours["labels"], theirs["labels"], strict=True)
+            ]
+            assert max(differences) <= 1e-3
 
 
-def test_the_goldens_are_reproduced_and_the_kernel_is_neon(tiny: Tiny, tmp_path: Path) -> None:
+def test_the_goldens_are_reproduced_and_the_kernel_is_neon(tiny: Tiny, ngrams: Path, tmp_path: Path) -> None:
     device = emulated(load_target("raspberry-pi-5"), tmp_path / "pi")
-    tested = device.run("exl-run", [device.push(tiny.bundle), "--self-test"])
-    assert (tested.exit_code, json.loads(tested.stdout)["failed"]) == (0, 0), tested.stderr
+    for bundle in (tiny.bundle, ngrams):
+        tested = device.run("exl-run", [device.push(bundle), "--self-test"])
+        assert (tested.exit_code, json.loads(tested.stdout)["failed"]) == (0, 0), tested.stderr
     timed = device.run("exl-bench", [device.push(tiny.bundle), "--runs", "2", "--warmup", "0"])
     assert json.loads(timed.stdout)["kernel"] == "neon"
     assert not device.facts().timed
