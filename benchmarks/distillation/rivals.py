@@ -22,7 +22,9 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -113,7 +115,7 @@ def main() -> None:
     parser.add_argument("--features", choices=FEATURES, default="words", help="of linear models and fastText")
     parser.add_argument("--label-texts", action="store_true", help="learn from each label's own text as well")
     parser.add_argument("--threads", type=int, default=1, help="of training")
-    parser.add_argument("--limit-minutes", type=float, default=25.0, help="of one command of a rival")
+    parser.add_argument("--limit-minutes", type=float, default=25.0, help="processor time of one command of a rival")
     parser.add_argument("--time", action="store_true", help="time every rival with a kept model, in turns")
     parser.add_argument("--rounds", type=int, default=7, help="of --time")
     parser.add_argument("--table", action="store_true", help="print the records as Markdown")
@@ -291,12 +293,17 @@ def _run(bench: Bench, entry: Entry, command: str, more: dict[str, Any] | None =
     if rival.environment is not None:
         environment.pop("PYTHONPATH", None)
     arguments = [PROGRAMS / f"{rival.program}.py", command, bench.work, entry.model, json.dumps(settings)]
-    try:
-        done = subprocess.run(
-            [python, *arguments], env=environment, capture_output=True, text=True, timeout=bench.limit_seconds
-        )
-    except subprocess.TimeoutExpired:
-        raise Stopped(f"{command} was not done after {bench.limit_seconds / 60:g} minutes") from None
+    # processor time: how busy its neighbours are must not decide whether a rival comes through
+    limit = round(bench.limit_seconds)
+    done = subprocess.run(
+        [python, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
+    )
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise Stopped(f"{command} was stopped by the system after at most {limit / 60:g} minutes of processor time")
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise Stopped(f"{command} failed: {lines[-1] if lines else f'exit status {done.returncode}'}")
