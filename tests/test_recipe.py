@@ -23,7 +23,7 @@ def test_the_shipped_recipes() -> None:
         assert load_recipe(name).description
     assert load_recipe("accurate").screener.scheme == "fp32"
     assert load_recipe("balanced").gates.p_at_1_kept == 98.5
-    assert load_recipe("balanced").gates.max_bundle_bytes == 35_000_000
+    assert load_recipe("balanced").gates.r_at_100_kept == 99.0
 
 
 def test_an_empty_recipe_is_the_defaults(tmp_path: Path) -> None:

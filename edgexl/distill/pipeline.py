@@ -72,13 +72,14 @@ GLANCE_QUERIES, GLANCE_ROWS = 500, 20_000
 
 
 def distill(
-    recipe_path: str | os.PathLike[str],
+    recipe: DistillRecipe | str | os.PathLike[str],
     out_dir: str | os.PathLike[str],
     progress: Progress = no_progress,
     log: Callable[[str], None] = print,
     device: str = "auto",
 ) -> Student:
-    """Train the student that a recipe describes and write it to `out_dir`, with its held-out metrics by stage.
+    """Train the student that a recipe (or the file of one) describes and write it to `out_dir`, with its held-out
+    metrics by stage.
 
     `progress` is told (what, done, total), `log` one line now and then (losses, metrics). `device` is auto (the GPU
     where there is one), cpu or cuda. The same recipe on the same machine gives the same student (a GPU's sums come in
@@ -88,7 +89,7 @@ def distill(
     started, cpu_started = time.monotonic(), time.process_time()
     out = Path(out_dir)
     refuse_foreign_directory(out)  # now, not after twenty minutes of training
-    recipe = read_recipe(Path(recipe_path))
+    recipe = recipe if isinstance(recipe, DistillRecipe) else read_recipe(Path(recipe))
     bench = prepare(recipe, out.with_name(out.name + ".work"), progress, log, device)
     screener = distil_screener(bench)
     reasoner, token_map = distil_reasoner(bench, screener)

@@ -183,7 +183,8 @@ def read_recipe(path: Path) -> DistillRecipe:
         # studying a teacher reads a corpus, and a corpus reads a recipe's split
         from edgexl.distill.characterize.recommendation import read_recommendation
 
-        table = advised(table, read_recommendation(path.parent / profile))
+        table["profile"] = str(path.parent / profile)
+        table = advised(table, read_recommendation(table["profile"]))
     recipe = toml.build(table, DistillRecipe, str(path))
     if not recipe.teacher and (not recipe.start or recipe.method == "standard"):
         what = "standard distillation imitates one" if recipe.start else "there must be a teacher or a start"

@@ -114,6 +114,4 @@ def read_weights(path: Path, products: tuple[Product, ...]) -> tuple[dict[str, T
 
 
 def _fits(table: Tensor, small: Tensor, rows: int) -> bool:
-    return (
-        table.ndim == 2 and small.ndim == 2 and table.shape[1] == small.shape[0] and 0 <= rows <= table.shape[0]
-    )
+    return table.ndim == 2 and small.ndim == 2 and table.shape[1] == small.shape[0] and 0 <= rows <= table.shape[0]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from edgexl.data import open_dataset
+from edgexl.distill.corpus import read_corpus
 from edgexl.distill.pipeline import distill
 from edgexl.distill.recipe import read_recipe
 from edgexl.errors import BadInput
 from edgexl.student.student import load_student
+from tests.tiny import tiny_labels, tiny_queries
 
 
 class Killed(Exception):
@@ -65,6 +69,123 @@ def test_leading_dimensions_carry_the_variance(tiny_recipe: Path, tmp_path: Path
     assert energy[:8].sum() > energy[8:16].sum() > energy[16:].sum()
 
 
+SHORT = (("steps = 60", "steps = 24"),)
+MINED = ("learning_rate = 2e-3", "learning_rate = 2e-3\nhard_labels = 1\nmine_at = [0.5]\nranking_weight = 0.5")
+
+
+def changed(recipe: Path, *changes: tuple[str, str], top: str = "") -> Path:
+    """The recipe's file with each of `changes` made, and `top` before everything else."""
+    text = recipe.read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    recipe.write_text(top + text)
+    return recipe
+
+
+def test_a_run_that_mines_goes_on_with_the_same_near_misses(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgexl.distill.training.CHECKPOINT_SECONDS", 0.0)
+    changed(tiny_recipe, *SHORT, MINED)
+
+    def kill(what: str, done: int, total: int) -> None:
+        if what == "train screener" and done == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        distill(tiny_recipe, tmp_path / "killed", kill, lambda line: None)
+    told: set[str] = set()
+    resumed = distill(tiny_recipe, tmp_path / "killed", lambda w, d, t: told.add(w), lambda line: None)
+    assert "mine near misses" not in told
+    straight = distill(tiny_recipe, tmp_path / "straight", lambda w, d, t: told.add(w), lambda line: None)
+    assert "mine near misses" in told
+    for name, value in straight.screener.state_dict().items():
+        assert torch.allclose(value, resumed.screener.state_dict()[name], atol=1e-5), name
+
+
+def test_a_run_cannot_be_resumed_by_another_recipe(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgexl.distill.training.CHECKPOINT_SECONDS", 0.0)
+
+    def kill(what: str, done: int, total: int) -> None:
+        if what == "train screener" and done == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        distill(tiny_recipe, tmp_path / "out", kill, lambda line: None)
+    kept = (tmp_path / "out.work" / "screening.safetensors").read_bytes()
+    changed(tiny_recipe, ("learning_rate = 2e-3", "learning_rate = 1e-3"))
+    with pytest.raises(BadInput, match="unfinished run of another recipe"):
+        distill(tiny_recipe, tmp_path / "out", log=lambda line: None)
+    assert (tmp_path / "out.work" / "screening.safetensors").read_bytes() == kept
+
+
+def test_training_queries_can_be_aliases_and_n_grams_a_screener(tiny_recipe: Path, tmp_path: Path) -> None:
+    ngrams = ("[student]", '[student]\nscreener = "ngrams"\nbuckets = 256\nvocabulary = 140')
+    changed(tiny_recipe, *SHORT, ngrams, MINED, top='aliases = "queries"\n')
+    student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
+    corpus = read_corpus(open_dataset(tmp_path / "data"), read_recipe(tiny_recipe).split)
+    aliases = {alias for texts in student.labels.aliases for alias in texts}
+    assert aliases == {query.text for query in (*corpus.screening, *corpus.reasoning)}
+    assert corpus.calibration == student.calibration
+    assert student.shapes.vocabulary <= 152
+    assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10  # chance is 0.3
+
+
+def test_a_student_teaches_a_smaller_one_by_either_method(tiny_recipe: Path, tmp_path: Path) -> None:
+    changed(tiny_recipe, *SHORT)
+    distill(tiny_recipe, tmp_path / "teacher_student", log=lambda line: None)
+    text = tiny_recipe.read_text().replace(f'teacher = "{tmp_path}/teacher"', f'teacher = "{tmp_path}/teacher_student"')
+    text = text.replace("teacher_layers = [0, 2]", "teacher_layers = [1]\nffn_dims = 32")
+    text = text.replace("[reasoning]", "[reasoning]\nteacher_weight = 0.5\nnear_miss_weight = 0.5\nabsent_share = 0.2")
+    for method in ("mechanistic", "standard"):
+        tiny_recipe.write_text(f'method = "{method}"\n{text}')
+        student = distill(tiny_recipe, tmp_path / method, log=lambda line: None)
+        assert student.provenance["recipe"]["method"] == method
+        assert student.screener.config.ffn_dims == 32
+        assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
+
+
+def test_traces_teach_a_student_that_starts_from_a_model(tiny_recipe: Path, tmp_path: Path) -> None:
+    labels = tiny_labels()
+    lines = []
+    for query in tiny_queries(labels, 300, 0):
+        right = labels.ids[query.targets[0]]
+        near = [labels.ids[(query.targets[0] + step) % 300] for step in (1, 2, 3)]
+        lines.append(json.dumps({"text": query.text, "shortlist": [*near, right], "labels": [right]}))
+    traces = tmp_path / "traces.jsonl"
+    # two queries may be the same text: one trace each
+    traces.write_text("\n".join({json.loads(line)["text"]: line for line in lines}.values()) + "\n")
+    teacher = f'teacher = "{tmp_path}/teacher"'
+    weights = ("[reasoning]", "[reasoning]\nteacher_weight = 0.5\nnear_miss_weight = 1.0")
+    both = f'teacher = "{traces}"\nstart = "{tmp_path}/teacher"'
+    changed(tiny_recipe, *SHORT, (teacher, both), weights, MINED)
+    lines = []
+    student = distill(tiny_recipe, tmp_path / "student", log=lines.append)
+    assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
+    assert any("ranking" in line for line in lines if line.startswith("screener"))
+    assert any("imitation" in line for line in lines if line.startswith("reasoner"))
+
+
+def test_the_data_alone_can_teach_and_curves_are_reported(tiny_recipe: Path, tmp_path: Path) -> None:
+    changed(tiny_recipe, *SHORT, (f'teacher = "{tmp_path}/teacher"', f'start = "{tmp_path}/teacher"'))
+    student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
+    assert student.provenance["teacher"] is None
+    assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
+    page = (tmp_path / "student" / "training.html").read_text()
+    assert "held-out P@1" in page
+    assert "Losses of the screener" in page
+    assert "Losses of the reasoner" in page
+
+
+def test_a_loss_that_leaves_the_numbers_ends_the_run_in_one_sentence(tiny_recipe: Path, tmp_path: Path) -> None:
+    changed(tiny_recipe, ("learning_rate = 2e-3", "learning_rate = 1e30"))
+    with pytest.raises(BadInput, match="lower learning_rate"):
+        distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -73,6 +194,8 @@ def test_leading_dimensions_carry_the_variance(tiny_recipe: Path, tmp_path: Path
         (("reasoning_share = 0.4", "reasoning_share = 1.5"), "between 0 and 1"),
         (("calibration = 60", "calibration = 6000"), "too few"),
         (("teacher_layers = [0, 2]", "teacher_layers = [0, 7]"), "layers 0 to 2"),
+        (("teacher_layers = [0, 2]", 'screener = "ngrams"'), "buckets"),
+        (('teacher = "', 'method = "standard"\nstart = "'), "standard distillation imitates one"),
     ],
 )
 def test_an_impossible_recipe_is_refused(

@@ -34,7 +34,11 @@ def test_a_text_that_stands_for_several_labels_is_one_row() -> None:
     for row in range(60, 100):
         _, standing = rows.of.of(np.array([row]))
         assert standing.tolist() == [label for label in range(60) if rows.texts[row] in labels.aliases[label]]
-    asked = (Query("a", rows.texts[77], (0,)), Query("b", "nothing of the kind", (0,)), Query("c", labels.texts[5], (5,)))
+    asked = (
+        Query("a", rows.texts[77], (0,)),
+        Query("b", "nothing of the kind", (0,)),
+        Query("c", labels.texts[5], (5,)),
+    )
     assert rows.rows_of_queries(asked).tolist() == [77, -1, -1]
 
 

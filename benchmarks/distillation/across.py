@@ -1,0 +1,91 @@
+"""Students of one data set asked about the other's labels, none of which they have seen: what was learned, not stored.
+
+Beside them stands MiniLM cut to the same size with nothing trained: the recipe's layers (none for micro) over its own
+word pieces, and a projection fitted by ridge regression to the whole model's vectors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.distillation.cells import DATA_SETS, METHODS, SEEDS, SIZES, Cell
+from edgexl.data import Dataset, Query
+from edgexl.distill.compute import choose_device
+from edgexl.distill.judging import Judge
+from edgexl.distill.pipeline import open_data
+from edgexl.distill.start import aim_projection, open_start, prune, start_screener
+from edgexl.distill.teachers import open_teacher
+from edgexl.distill.teachers.vectors import leading_directions
+from edgexl.student.contract import Shapes
+from edgexl.student.labels import LabelSet
+from edgexl.student.reasoner import ScreeningReasoner
+from edgexl.student.screener import TransformerScreener
+from edgexl.student.student import Student, load_student
+
+MODEL, QUERIES = "all-MiniLM-L6-v2", 2000
+
+
+def across(students: Path, device: str = "auto") -> Iterator[dict[str, Any]]:
+    """One result a trained student, and one a size for the untrained rival."""
+    where = choose_device(device)
+    for source, target in (DATA_SETS, DATA_SETS[::-1]):
+        dataset = open_data(target)
+        labels = LabelSet(dataset.labels.ids, dataset.labels.texts)  # aliases would be training queries: none here
+        for size in SIZES:
+            for method in METHODS:
+                for seed in SEEDS[size]:
+                    cell = Cell(source, size, method, seed)
+                    if (students / cell.name / "training.html").is_file():
+                        student = dataclasses.replace(load_student(students / cell.name), labels=labels)
+                        yield _judged(student, dataset, where, source, target, size, method, seed)
+            yield _judged(zero_shot(source, size, labels, where), dataset, where, source, target, size, "zero-shot", 0)
+
+
+def _judged(
+    student: Student,
+    dataset: Dataset,
+    device: torch.device,
+    source: str,
+    target: str,
+    size: str,
+    method: str,
+    seed: int,
+) -> dict[str, Any]:
+    queries: list[Query] = list(islice((query for query in dataset.queries("tst") if query.targets), QUERIES))
+    found = Judge(student, device)(queries)
+    return {
+        "cell": f"{source}-to-{target}-{size}-{method}-{seed}", "data": f"{source} to {target}", "size": size,
+        "method": method, "seed": seed, "float": found,
+    }  # fmt: skip
+
+
+def zero_shot(source: str, size: str, labels: LabelSet, device: torch.device) -> Student:
+    """MiniLM cut to the shape of a size's recipe, over `labels`; its projection fitted on the source's own labels."""
+    shape = Cell(source, size, "mechanistic", 0).recipe().student
+    layers = shape.teacher_layers if shape.screener == "transformer" else ()
+    ffn_dims = shape.ffn_dims if shape.screener == "transformer" else 0
+    shape = dataclasses.replace(shape, screener="transformer", teacher_layers=layers or (0,), ffn_dims=ffn_dims)
+    start = open_start(MODEL)
+    texts = list(open_data(source).labels.texts[::7])
+    tokenizer, old_ids, counts = prune(start, texts, shape.vocabulary)
+    screener = start_screener(start, shape, tokenizer, old_ids, counts)
+    assert isinstance(screener, TransformerScreener)
+    if not layers:
+        screener.layers = torch.nn.ModuleList()
+        screener.config = dataclasses.replace(screener.config, layers=0)
+    screener.to(device)
+    vectors = open_teacher(MODEL, labels, device).vectors(texts)
+    assert vectors is not None
+    directions = leading_directions(vectors, shape.query_dims)
+    wanted = torch.nn.functional.normalize(vectors.float() @ directions.T, dim=1)
+    aim_projection(screener, tokenizer, texts, wanted, device)
+    shapes = Shapes(shape.max_tokens, shape.query_dims, screener.config.state_dims, 128, 8, len(old_ids))
+    return Student.from_modules(
+        screener=screener.cpu(), reasoner=ScreeningReasoner(), tokenizer=tokenizer, labels=labels, shapes=shapes
+    )

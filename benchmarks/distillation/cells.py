@@ -1,0 +1,66 @@
+"""The cells of the comparison: which student is trained how, on what, and what is measured of it.
+
+A cell is (data set, size, method, seed). Its recipe is the shipped one of that data set and size; standard distillation
+changes the method and the few settings in `STANDARD`, which were chosen on development queries as the mechanistic
+recipe's own were. Steps, batches, architecture, data and teacher are the same, so that both train equally long.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgexl.distill.recipe import DistillRecipe, read_recipe
+from edgexl.recipe import find_recipe
+
+Method = Literal["mechanistic", "standard"]
+DATA_SETS = ("wordnet", "mesh")
+SIZES = ("small", "tiny", "micro")
+METHODS: tuple[Method, ...] = ("mechanistic", "standard")
+# Training differs by chance most where students are small, and costs least there.
+SEEDS = {"small": (0,), "tiny": (0, 1, 2), "micro": (0, 1, 2)}
+# What standard distillation needs otherwise than its rival: table, setting, value.
+STANDARD: tuple[tuple[str, str, float], ...] = (("reasoning", "teacher_temperature", 1.0),)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run."""
+
+    data: str
+    size: str
+    method: Method
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What the run is called in files and tables."""
+        return f"{self.data}-{self.size}-{self.method}-{self.seed}"
+
+    def recipe(self) -> DistillRecipe:
+        """The run's recipe."""
+        recipe = read_recipe(Path(find_recipe(recipe_name(self.data, self.size))))
+        recipe = dataclasses.replace(recipe, seed=self.seed, method=self.method)
+        if self.method == "standard":
+            for table, setting, value in STANDARD:
+                changed = dataclasses.replace(getattr(recipe, table), **{setting: value})
+                recipe = dataclasses.replace(recipe, **{table: changed})
+        return recipe
+
+
+def recipe_name(data: str, size: str) -> str:
+    """The shipped distillation recipe of a data set and a size."""
+    return data if data == "wordnet" and size == "small" else f"{data}-{size}"
+
+
+def all_cells() -> list[Cell]:
+    """Every cell, seeds outermost: whoever stops early has whole comparisons."""
+    cells = [
+        Cell(data, size, method, seed)
+        for data, size, method in itertools.product(DATA_SETS, SIZES, METHODS)
+        for seed in SEEDS[size]
+    ]
+    return sorted(cells, key=lambda cell: (cell.seed, -SIZES.index(cell.size), DATA_SETS.index(cell.data)))

@@ -1,0 +1,83 @@
+"""The comparison as Markdown and as a plot: means over seeds, and twice the standard error of the difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.distillation.cells import DATA_SETS, SIZES
+from edgexl.report import Bar, BarChart, BarGroup
+
+SHOWN = ("P@1", "P@5", "nDCG@5", "R@100")
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Cells by data set and size, then students across data sets. Bundles where there are some, float students else."""
+    lines = [
+        "| data | size | method | seeds | " + " | ".join(SHOWN) + " | weights MB | minutes |",
+        "|---|---|---|---|" + "---|" * (len(SHOWN) + 2),
+    ]
+    for data, size in _pairs(rows):
+        for method in ("mechanistic", "standard", "zero-shot"):
+            own = _of(rows, data, size, method)
+            if not own:
+                continue
+            values = [_spread([_metric(row, name) for row in own]) for name in SHOWN]
+            weights = f"{np.mean([row['bytes']['weights'] for row in own]) / 1e6:.1f}" if "bytes" in own[0] else "-"
+            minutes = f"{np.mean([row['minutes']['processor'] for row in own]):.0f}" if "minutes" in own[0] else "-"
+            lines.append(f"| {data} | {size} | {method} | {len(own)} | {' | '.join(values)} | {weights} | {minutes} |")
+        difference = [_difference(rows, data, size, name) for name in SHOWN]
+        if any(difference):
+            lines.append(f"| {data} | {size} | *difference* | | {' | '.join(d or '-' for d in difference)} | | |")
+    lines.append("\nMinutes are of processor time, training alone. A difference stands with twice its standard error.")
+    return "\n".join(lines)
+
+
+def plot(rows: Sequence[dict[str, Any]]) -> str:
+    """P@1 by size and method as a standalone SVG."""
+    groups = []
+    for data, size in _pairs(rows):
+        bars = []
+        for method in ("mechanistic", "standard", "zero-shot"):
+            values = [_metric(row, "P@1") for row in _of(rows, data, size, method)]
+            if values:
+                error = 2 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+                mean = float(np.mean(values))
+                bars.append(Bar(method, mean, mean - error, mean + error))
+        groups.append(BarGroup(f"{data}, {size}", tuple(bars)))
+    return BarChart("P@1 of compiled students", "percent", tuple(groups)).svg()
+
+
+def _pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    known = {(row["data"], row["size"]) for row in rows}
+    order = [*DATA_SETS, *(f"{a} to {b}" for a, b in (DATA_SETS, DATA_SETS[::-1]))]
+    return sorted(known, key=lambda pair: (order.index(pair[0]), SIZES.index(pair[1])))
+
+
+def _of(rows: Sequence[dict[str, Any]], data: str, size: str, method: str) -> list[dict[str, Any]]:
+    return [row for row in rows if (row["data"], row["size"], row["method"]) == (data, size, method)]
+
+
+def _metric(row: dict[str, Any], name: str) -> float:
+    found: float = (row["bundle"] if "bundle" in row else row["float"]["reasoned"])[name]
+    return found
+
+
+def _spread(values: Sequence[float]) -> str:
+    mean = f"{np.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.1f}"
+
+
+def _difference(rows: Sequence[dict[str, Any]], data: str, size: str, name: str) -> str:
+    ours, theirs = (
+        [_metric(row, name) for row in _of(rows, data, size, method)] for method in ("mechanistic", "standard")
+    )
+    if not ours or not theirs:
+        return ""
+    mean = f"{np.mean(ours) - np.mean(theirs):+.1f}"
+    if min(len(ours), len(theirs)) < 2:
+        return mean
+    return f"{mean} ± {2 * math.sqrt(np.var(ours, ddof=1) / len(ours) + np.var(theirs, ddof=1) / len(theirs)):.1f}"
