@@ -357,7 +357,7 @@ def as_table(records: list[dict[str, Any]]) -> str:
     blocks = []
     for data in sorted({record["data"] for record in records}):
         own = [record for record in records if record["data"] == data]
-        columns = ("features", *REPORTED, "P@1 unseen", "MB", "ms min / median", "training min (threads)")
+        columns = ("features", *REPORTED, "P@1 unseen", "MB", "ms (processor)", "training min (processor)")
         rows = [f"**{data}**\n", "| rival | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
         for name in RIVALS:
             for label_texts in (False, True):
@@ -375,8 +375,9 @@ def _row(record: dict[str, Any], columns: int) -> str:
     cells = [record["features"], *(f"{record[name]:.1f}" for name in REPORTED)]
     cells.append(f"{record['P@1_unseen']:.1f}" if "P@1_unseen" in record else "-")
     cells.append(f"{record['bytes'] / 1e6:,.1f}")
-    cells.append(f"{record['single_query']['min_ms']:.2f} / {record['single_query']['p50_ms']:.2f}")
-    cells.append(f"{record['training']['wall_minutes']:.1f} ({record['training']['threads']})")
+    query, training = record["single_query"], record["training"]
+    cells.append(f"{query['min_ms']:.2f} ({query['processor_p50_ms']:.2f})")
+    cells.append(f"{training['wall_minutes']:.1f} ({training['processor_minutes']:.1f})")
     return "| " + " | ".join([title, *cells]) + " |"
 
 
