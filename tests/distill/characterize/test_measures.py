@@ -11,9 +11,9 @@ import pytest
 from edgexl.data import Dataset
 from edgexl.distill.characterize.measures import Bootstrap, fit_temperature, probabilities
 from edgexl.distill.characterize.neighbours import find_neighbours
-from edgexl.distill.characterize.probe import probe_reasoning
+from edgexl.distill.characterize.pages import profile_page
 from edgexl.distill.characterize.sample import Sample, among, draw_sample
-from edgexl.distill.characterize.study import set_up
+from edgexl.distill.characterize.study import measure, set_up
 from edgexl.distill.teachers import TraceTeacher
 from edgexl.progress import no_progress
 
@@ -94,10 +94,14 @@ def test_a_language_model_is_probed_along_its_reasoning(traces: tuple[Path, Data
     path = tmp_path / "reasoned.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     bench = set_up(TraceTeacher(path, data.labels), data, shortlist=4)
-    found = probe_reasoning(bench, "SmolLM2-135M-Instruct")
+    profile = measure(bench, data, probe="SmolLM2-135M-Instruct")
+    found = profile["probe"]
     assert found["queries"] == 2
     first, last = found["by_share"][0], found["by_share"][-1]
     assert (first["share"], last["share"]) == (0.0, 1.0)
     assert last["gold"] > first["gold"] + 0.5
     assert last["gold"] - last["near_miss"] > first["gold"] - first["near_miss"]
+    shown = profile_page(profile)
+    assert "Probing the reasoning" in shown
+    assert "<script" not in shown
     assert all(row[kind] < 0 for row in found["by_share"] for kind in ("gold", "near_miss", "random"))
