@@ -46,8 +46,9 @@ class IndexRecipe:
     in the leading `fine_dims`, and spread there). `coarse` codes, of `code_bytes`
     a row, are scanned: sign (4 sign bits a nibble; a bit a dimension) or pq (a trained code book a nibble). The best
     `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
-    out). `aliases` become further rows of their label. `labels_from`: which screener encodes the labels, the float one
-    or the quantised one.
+    out). `aliases` become further rows of their label, but for those that say nothing new: whose vector has a cosine of
+    `alias_cosine` or more to the label's own text or to another alias of the same labels. `labels_from`: which screener
+    encodes the labels, the float one or the quantised one.
     """
 
     rotation: Literal["none", "pca", "random"] = "none"
@@ -57,6 +58,7 @@ class IndexRecipe:
     fine_bits: Literal[4, 8] = 4
     fine_dims: int | None = None
     aliases: bool = True
+    alias_cosine: float = 0.99
     labels_from: Literal["float", "quantized"] = "float"
     seed: int = 0
 
@@ -65,6 +67,8 @@ class IndexRecipe:
             raise ValueError(f"[index] code_bytes = {self.code_bytes} must lie within 1 and 128")
         if not 1 <= self.overfetch <= 16384:
             raise ValueError(f"[index] overfetch = {self.overfetch} must lie within 1 and 16384")
+        if not 0 < self.alias_cosine <= 1:
+            raise ValueError(f"[index] alias_cosine = {self.alias_cosine} must be above 0 and at most 1")
         if self.fine_dims is not None and (self.fine_dims < 2 or self.fine_dims % 2):
             raise ValueError(f"[index] fine_dims = {self.fine_dims} must be even and at least 2")
 

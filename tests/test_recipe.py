@@ -39,6 +39,7 @@ def test_an_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
         ("[index]\nfine_bits = 5", "fine_bits"),
         ("[index]\ncode_bytes = 0", "code_bytes = 0 must lie within 1 and 128"),
         ("[index]\nfine_dims = 7", "fine_dims = 7 must be even"),
+        ("[index]\nalias_cosine = 1.5", "alias_cosine = 1.5 must be above 0"),
         ("[index]\noverfetch = 50\n[shortlist]\nn = 100", "overfetch = 50 is below"),
         ("[shortlist]\nn = 5000", "within 1 and 4096"),
         ("[calibrate]\nqueries = 3", "at least 20"),

@@ -20,8 +20,6 @@ from edgexl.student.text import encode_texts
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
-# Two vectors this close (cosine) cannot change the order of a search that rounds to 4 bits.
-SAME_COSINE = 0.99
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
 
@@ -74,10 +72,10 @@ class Rows:
         inner = place < self.tokens.starts[1 : self.labels + 1, None] - 1
         return np.where(inner, self.tokens.values[np.where(inner, place, 0)], 0).astype(np.int64)
 
-    def repetitions(self, vectors: Floats) -> Repetitions:
-        """Which aliases say nothing new, by the rows' `vectors` [rows, D]."""
-        near_text = _near_own_text(self, vectors)
-        near_alias = _near_other_alias(self, vectors, ~near_text)
+    def repetitions(self, vectors: Floats, cosine: float) -> Repetitions:
+        """Which aliases say nothing new, by the rows' `vectors` [rows, D]; near are those of this `cosine` or more."""
+        near_text = _near_own_text(self, vectors, cosine)
+        near_alias = _near_other_alias(self, vectors, cosine, ~near_text)
         return Repetitions(near_text, near_alias)
 
     def without(self, repeated: Flags) -> tuple[Rows, Places]:
@@ -109,16 +107,16 @@ def _tokens(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Ragg
     return Ragged.joined(parts or [Ragged.of((), np.int32)])
 
 
-def _near_own_text(rows: Rows, vectors: Floats) -> Flags:
-    cosine = np.full(len(rows.alias_labels), np.inf, np.float32)
+def _near_own_text(rows: Rows, vectors: Floats, cosine: float) -> Flags:
+    least = np.full(len(rows.alias_labels), np.inf, np.float32)
     alias, label = rows.alias_labels.owners, rows.alias_labels.values
     for begin in range(0, len(alias), CHUNK):
         of, to = alias[begin : begin + CHUNK], label[begin : begin + CHUNK]
-        np.minimum.at(cosine, of, np.einsum("rd,rd->r", vectors[rows.labels + of], vectors[to]))
-    return cosine >= SAME_COSINE
+        np.minimum.at(least, of, np.einsum("rd,rd->r", vectors[rows.labels + of], vectors[to]))
+    return least >= cosine
 
 
-def _near_other_alias(rows: Rows, vectors: Floats, candidates: Flags) -> Flags:
+def _near_other_alias(rows: Rows, vectors: Floats, cosine: float, candidates: Flags) -> Flags:
     """Greedy in row order: an alias goes when one of the same labels that stays is near."""
     repeated = np.zeros(len(candidates), np.bool_)
     groups: dict[bytes, list[int]] = {}
@@ -127,20 +125,20 @@ def _near_other_alias(rows: Rows, vectors: Floats, candidates: Flags) -> Flags:
     for members in groups.values():
         if len(members) > 1:
             places = np.array(members)
-            repeated[places] = _repeats(vectors[rows.labels + places])
+            repeated[places] = _repeats(vectors[rows.labels + places], cosine)
     return repeated
 
 
-def _repeats(vectors: Floats) -> Flags:
+def _repeats(vectors: Floats, cosine: float) -> Flags:
     """Which vectors are near an earlier one that is not itself near an earlier one."""
     repeated = np.zeros(len(vectors), np.bool_)
     for begin in range(0, len(vectors), 256):
         block = vectors[begin : begin + 256]
         kept = np.flatnonzero(~repeated[:begin])
         for start in range(0, len(kept), CHUNK):
-            near = block @ vectors[kept[start : start + CHUNK]].T >= SAME_COSINE
+            near = block @ vectors[kept[start : start + CHUNK]].T >= cosine
             repeated[begin : begin + len(block)] |= near.any(axis=1)
-        near = block @ block.T >= SAME_COSINE
+        near = block @ block.T >= cosine
         for place in range(1, len(block)):
             earlier = near[place, :place] & ~repeated[begin : begin + place]
             repeated[begin + place] |= bool(earlier.any())

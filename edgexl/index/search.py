@@ -19,6 +19,7 @@ from edgexl.index.rotation import Floats
 
 LARGEST_ENTRY = 127
 LARGEST_QUERY = 2047
+_CHUNK_ROWS = 65536  # what numpy widens indices into then stays in a core's cache
 _Ints = npt.NDArray[np.int64]
 
 
@@ -46,10 +47,14 @@ def scan(
     codes: the section's bytes, or what unpack_coarse made of them ([M / 2, rows], to scan them more than once).
     """
     unpacked = codes if isinstance(codes, np.ndarray) else unpack_coarse(codes, rows, len(tables))
-    scores = np.zeros(rows, np.uint16)
-    for b, byte in enumerate(unpacked):
-        pair = tables[2 * b + 1].astype(np.uint16)[:, None] + tables[2 * b].astype(np.uint16)
-        scores += pair.reshape(256)[byte]
+    wide = tables.astype(np.uint16)
+    pairs = (wide[1::2, :, None] + wide[0::2, None, :]).reshape(-1, 256)
+    scores, part = np.zeros(rows, np.uint16), np.empty(_CHUNK_ROWS, np.uint16)
+    for begin in range(0, rows, _CHUNK_ROWS):
+        chunk = scores[begin : begin + _CHUNK_ROWS]
+        for pair, byte in zip(pairs, unpacked, strict=True):
+            np.take(pair, byte[begin : begin + _CHUNK_ROWS], out=part[: len(chunk)], mode="clip")
+            chunk += part[: len(chunk)]
     keep = min(keep, rows)
     # All rows that reach the score of the last place, then the exact order
     reached = np.cumsum(np.bincount(scores)[::-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,19 @@ def test_two_compiles_are_the_same_bytes(
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     again = compile(tiny_ngram_student(tiny_labels(aliases=True)), RECIPE, host, tmp_path / "again.exl")
     assert again.path.read_bytes() == bundle.path.read_bytes()
+
+
+def test_a_recipe_says_which_aliases_say_nothing_new(micro: Student, tmp_path: Path) -> None:
+    """The manifest counts those left out, and what that cost."""
+    recipe = dataclasses.replace(RECIPE, index=dataclasses.replace(RECIPE.index, alias_cosine=0.05))
+    report = compile(micro, recipe, "host", tmp_path / "fewer.exl")
+    facts = read_bundle(report.path).manifest["aliases"]
+    left_out = facts["dropped_near_label_text"] + facts["dropped_near_other_alias"]
+    assert 10 < left_out < 100
+    assert facts["rows"] == read_bundle(report.path).parameters.rows - 300
+    assert facts["queries"] == 200
+    assert facts["R@16"] <= facts["R@16_with_all"] + 5
+    assert_the_runtime_agrees(report.path, [query.text for query in micro.evaluation[:20]])
 
 
 def test_crowds_of_aliases(tmp_path: Path) -> None:

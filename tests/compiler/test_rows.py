@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgexl.compiler.rows import SAME_COSINE, Rows
+from edgexl.compiler.rows import Rows
 from edgexl.student.labels import LabelSet
 from edgexl.student.text import encode_texts, label_tokens
 from tests.tiny import WORDS, tiny_tokenizer
@@ -55,7 +55,7 @@ def test_an_alias_as_good_as_its_labels_own_text_is_left_out() -> None:
     vectors = np.eye(6, dtype=np.float32)
     vectors[4] = vectors[0]  # says what label 0 says itself
     vectors[3] = vectors[0]  # the same, but label 1 does not say it
-    repetitions = rows.repetitions(vectors)
+    repetitions = rows.repetitions(vectors, 0.99)
     assert repetitions.near_text.tolist() == [False, True, False]
     kept, places = rows.without(repetitions.either)
     assert kept.alias_labels.tolist() == [[0, 1], [1]]
@@ -75,10 +75,10 @@ def test_of_aliases_that_say_the_same_of_the_same_labels_the_first_stays() -> No
     kept: dict[tuple[int, ...], list[int]] = {}
     wanted = []
     for alias, of in enumerate(map(tuple, rows.alias_labels.tolist())):
-        near = [vectors[2 + other] @ vectors[2 + alias] >= SAME_COSINE for other in kept.setdefault(of, [])]
+        near = [vectors[2 + other] @ vectors[2 + alias] >= 0.98 for other in kept.setdefault(of, [])]
         wanted.append(any(near))
         if not wanted[-1]:
             kept[of].append(alias)
-    assert rows.repetitions(vectors).either.tolist() == wanted
+    assert rows.repetitions(vectors, 0.98).either.tolist() == wanted
     assert sorted(kept) == [(0,), (0, 1), (1,)]
     assert 10 < sum(map(len, kept.values())) < 200

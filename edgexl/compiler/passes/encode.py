@@ -18,9 +18,10 @@ QUERIES = 1000
 @dataclass(frozen=True)
 class Encode:
     """`labels_from`: the float screener gives the least noise; the quantised one gives the vectors that the device
-    itself would make of a label added later."""
+    itself would make of a label added later. `alias_cosine`: from where on an alias says nothing new."""
 
     labels_from: Literal["float", "quantized"]
+    alias_cosine: float
     threads: int
     progress: Progress | None = None
     name: str = "encode"
@@ -34,7 +35,7 @@ class Encode:
         vectors = encode_rows(model, rows.tokens, batched, self.threads, self.progress)
         if not len(rows.alias_labels):
             return dataclasses.replace(artifact, vectors=vectors)
-        repetitions = rows.repetitions(vectors)
+        repetitions = rows.repetitions(vectors, self.alias_cosine)
         kept, places = rows.without(repetitions.either)
         kept_vectors = vectors[places] if len(places) < len(vectors) else vectors
         facts = self._facts(artifact, repetitions, (rows, vectors), (kept, kept_vectors))
