@@ -451,7 +451,7 @@ def make_shortlists(
     tokens = bench.tokens(queries)
     asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
     coded = compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1])
-    search = RowSearch(bench.rows, coded)
+    search = RowSearch(bench.rows, coded, rough=True)
     found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
     right = reasoning.mark_right(found.labels, Targets.make(queries), len(bench.corpus.labels))
     return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, right)

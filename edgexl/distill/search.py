@@ -78,11 +78,16 @@ class Found:
 
 
 class RowSearch:
-    """Search over row vectors [rows,d]; `banned` rows of a query are left out of its search."""
+    """Search over row vectors [rows,d]; `banned` rows of a query are left out of its search.
 
-    def __init__(self, rows: RowTable, vectors: Tensor) -> None:
+    `rough` finds candidates by products in bf16, five times as fast on CPUs that know it, and scores those exactly: a row
+    at the very end of the candidates may then be another one.
+    """
+
+    def __init__(self, rows: RowTable, vectors: Tensor, rough: bool = False) -> None:
         self.rows = rows
         self.vectors = vectors
+        self.rough = vectors.to(torch.bfloat16) if rough else None
         device = vectors.device
         self.has_aliases = len(rows) > rows.labels
         counts = np.diff(rows.of.starts)
@@ -109,12 +114,17 @@ class RowSearch:
     @torch.inference_mode()
     def best_rows(self, queries: Tensor, depth: int, banned: Ints) -> tuple[Tensor, Tensor]:
         """(scores, rows) [n,depth] of the best rows, best first."""
-        scores = queries @ self.vectors.T
+        scores = queries @ self.vectors.T if self.rough is None else (queries.to(torch.bfloat16) @ self.rough.T).float()
         own = torch.from_numpy(np.ascontiguousarray(banned)).to(scores.device)
         held = torch.nonzero(own >= 0).squeeze(1)
         scores[held, own[held]] = -torch.inf
         best = scores.topk(min(depth, scores.shape[1]), dim=1)
-        return best.values, best.indices
+        if self.rough is None:
+            return best.values, best.indices
+        exact = torch.einsum("nd,nkd->nk", queries, self.vectors[best.indices])
+        exact = exact.masked_fill(best.values.isinf(), -torch.inf)  # banned ones stay so
+        exact, order = exact.sort(dim=1, descending=True)
+        return exact, best.indices.gather(1, order)
 
     @torch.inference_mode()
     def scores(self, queries: Tensor, labels: Tensor, banned: Ints) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from edgexl.data import Query
@@ -42,14 +43,15 @@ def test_a_text_that_stands_for_several_labels_is_one_row() -> None:
     assert rows.rows_of_queries(asked).tolist() == [77, -1, -1]
 
 
-def test_shortlists_hold_each_labels_best_row_but_never_the_query_itself() -> None:
+@pytest.mark.parametrize("rough", [False, True])
+def test_shortlists_hold_each_labels_best_row_but_never_the_query_itself(rough: bool) -> None:
     labels = aliased_labels()
     rows = RowTable.make(labels, tiny_tokenizer(), 16, CPU)
     draw = torch.Generator().manual_seed(3)
     vectors = torch.nn.functional.normalize(torch.randn(len(rows), 16, generator=draw), dim=1)
     queries = torch.nn.functional.normalize(torch.randn(9, 16, generator=draw), dim=1)
     banned = np.array([-1, 60, 61, 99, -1, 70, -1, 64, 65])
-    found = RowSearch(rows, vectors).shortlists(queries, 60, banned, no_progress)
+    found = RowSearch(rows, vectors, rough).shortlists(queries, 60, banned, no_progress)
     assert found.aliases is not None
     for place in range(9):
         scores = vectors @ queries[place]
