@@ -80,8 +80,8 @@ class Found:
 class RowSearch:
     """Search over row vectors [rows,d]; `banned` rows of a query are left out of its search.
 
-    `rough` finds candidates by products in bf16, five times as fast on CPUs that know it, and scores those exactly: a row
-    at the very end of the candidates may then be another one.
+    `rough` finds candidates by products in bf16, five times as fast on CPUs that know it, and scores those exactly: a
+    row at the very end of the candidates may then be another one.
     """
 
     def __init__(self, rows: RowTable, vectors: Tensor, rough: bool = False) -> None:
