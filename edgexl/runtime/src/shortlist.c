@@ -58,8 +58,8 @@ void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *s
     scratch->capacity = most < p->labels ? (uint32_t)most : p->labels;
     scratch->slot_count = 0;
     if (bundle->alias_start)
-        for (scratch->slot_count = 4; scratch->slot_count / 2 < scratch->capacity;)
-            scratch->slot_count *= 2;
+        for (scratch->slot_count = 4; scratch->slot_count / 2 < scratch->capacity && scratch->slot_count < 1u << 31;)
+            scratch->slot_count *= 2; /* at 2^31 less than half are free, but labels are fewer: some always are */
 }
 
 /* The label's candidate, made when it is the first time that the label comes up. */

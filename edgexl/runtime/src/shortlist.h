@@ -26,7 +26,7 @@ typedef struct exl__candidate {
 /* The scratch of one session; sizes from exl__shortlist_capacity. */
 typedef struct exl__shortlist_scratch {
     uint32_t capacity;          /* labels that candidate rows can lead to, at most */
-    uint32_t slot_count;        /* a power of two, at least 2 x capacity; 0 without aliases */
+    uint32_t slot_count;        /* a power of two, 2 x capacity or more up to 2^31; 0 without aliases */
     uint32_t *slots;            /* [slot_count]: candidate + 1, or 0 */
     exl__candidate *candidates; /* [capacity] */
     uint32_t *missing;          /* [capacity]: labels whose own row was not among the candidate rows */
