@@ -34,6 +34,7 @@ from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
 
 ENDPOINT = "openai"
+_BEGINNING = b'{"text":'
 # So many refusals in a row are no accident of one text.
 _REFUSALS_IN_A_ROW = 10
 
@@ -111,7 +112,7 @@ class _Question:
     messages: Messages
 
 
-_Outcome = tuple[_Question, Reply | Exception]
+_Outcome = tuple[_Question, Reply | Refused] | Exception
 
 
 def choose_texts(queries: Iterable[Query], count: int | None) -> list[str]:
@@ -221,16 +222,17 @@ def collect(
     failure: Exception | None = None
     refusals = 0
     with open(target, "ab") as file, _interrupts_stop(stop, log):
-        for question, outcome in _outcomes(model, questions, questionnaire, concurrency, stop):
-            if isinstance(outcome, Reply):
-                _append(file, _record(question.text, outcome, questionnaire, labels, model.name, report))
+        for outcome in _outcomes(model, questions, questionnaire, concurrency, stop):
+            question, reply = (None, outcome) if isinstance(outcome, Exception) else outcome
+            if question and isinstance(reply, Reply):
+                _append(file, _record(question.text, reply, questionnaire, labels, model.name, report))
                 refusals = 0
-            elif isinstance(outcome, Refused) and report.collected and refusals + 1 < _REFUSALS_IN_A_ROW:
+            elif question and report.collected and refusals + 1 < _REFUSALS_IN_A_ROW:
                 refusals += 1
                 report.refused += 1
-                log(f"{outcome} The text was {question.text[:60]!r}.")
-            else:
-                failure = failure or outcome
+                log(f"{reply} The text was {question.text[:60]!r}.")
+            elif isinstance(reply, Exception):
+                failure = failure or reply
                 stop.set()  # what has been asked is still waited for and written
             progress("collect traces", report.collected + report.refused, len(pending))
     if failure:
@@ -263,7 +265,10 @@ def _resume(target: Path, labels: LabelSet, model: str, report: Collected, log: 
 
 
 def _drop_torn_line(target: Path, log: Callable[[str], None]) -> None:
-    """Cut the file after its last line end: what follows was being written when something stopped it."""
+    """Cut the file after its last line end: what follows was being written when something stopped it.
+
+    Raises `BadInput`, and cuts nothing, where that does not begin as a trace does: the file is something else.
+    """
     with open(target, "rb+") as file:
         size = position = file.seek(0, os.SEEK_END)
         end = 0
@@ -272,6 +277,9 @@ def _drop_torn_line(target: Path, log: Callable[[str], None]) -> None:
             file.seek(start)
             end = file.read(position - start).rfind(b"\n") + 1
             end, position = (start + end if end else 0), start
+        file.seek(end)
+        if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
+            raise BadInput(f"{target} does not end in a trace; name another file, or end its last line.")
         if end < size:
             file.truncate(end)
             log(f"{target}: dropped a torn last line of {size - end} bytes; its text is asked again")
@@ -350,18 +358,22 @@ def _outcomes(
     turn = threading.Lock()
 
     def work() -> None:
-        while not stop.is_set():
-            with turn:
-                question = next(questions, None)
-            if question is None:
-                break
-            try:
-                results.put((question, _ask(model, question, questionnaire, stop)))
-            except Stopped:
-                break
-            except Exception as error:  # raised again by the reader of the results
-                results.put((question, error))
-        results.put(None)
+        try:
+            while not stop.is_set():
+                with turn:
+                    question = next(questions, None)
+                if question is None:
+                    break
+                try:
+                    results.put((question, _ask(model, question, questionnaire, stop)))
+                except Refused as refusal:
+                    results.put((question, refusal))
+        except Stopped:
+            pass
+        except Exception as error:  # raised again by the reader of the results
+            results.put(error)
+        finally:
+            results.put(None)
 
     # daemons, so that a second interrupt need not wait for an endpoint's answer
     for _ in range(concurrency):

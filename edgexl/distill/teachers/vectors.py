@@ -102,7 +102,7 @@ def kept_vectors(encoder: Encoder, texts: Sequence[str], progress: Progress = no
     if len(texts) < SMALLEST_KEPT:
         return _encode(encoder, texts, progress)
     path = _kept_path(encoder, texts)
-    kept = _map(path, len(texts))
+    kept = _map(path)
     if kept is not None:
         return kept
     vectors = _encode(encoder, texts, progress)
@@ -114,18 +114,18 @@ def kept_vectors(encoder: Encoder, texts: Sequence[str], progress: Progress = no
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    mapped = _map(path, len(texts))
+    mapped = _map(path)
     return vectors if mapped is None else mapped
 
 
-def _map(path: Path, count: int) -> Tensor | None:
-    """The vectors in a file of the cache; None where it is missing, damaged or another list's."""
+def _map(path: Path) -> Tensor | None:
+    """The vectors in a file of the cache; None where it is missing or damaged."""
     try:
         # copy on write, for tensors over read-only memory are none
         kept = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):
         return None
-    return torch.from_numpy(kept) if kept.dtype == np.float16 and kept.ndim == 2 and len(kept) == count else None
+    return torch.from_numpy(kept) if kept.dtype == np.float16 and kept.ndim == 2 else None
 
 
 def _encode(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Tensor:

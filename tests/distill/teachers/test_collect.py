@@ -10,10 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from edgexl.data import Query, write_dataset
@@ -227,6 +229,10 @@ def test_a_file_that_cannot_be_gone_on_with_is_refused(smollm: LocalModel, tmp_p
     path.write_text(json.dumps({**trace, "model": smollm.name, "labels": ["lion"]}) + "\n")
     with pytest.raises(BadInput, match="line 1: 'labels' names the label 'lion'"):
         collect(smollm, ANIMALS, TEXTS[:1], path)
+    path.write_text("an essay\nwithout a last line end")
+    with pytest.raises(BadInput, match="does not end in a trace"):
+        collect(smollm, ANIMALS, TEXTS[:1], path)
+    assert path.read_text() == "an essay\nwithout a last line end"
     with pytest.raises(BadInput, match=r"ends in \.jsonl"):
         collect(smollm, ANIMALS, TEXTS[:1], tmp_path / "t.jsonl.gz")
 
@@ -268,3 +274,11 @@ def test_an_answer_can_be_begun(smollm: LocalModel) -> None:
     asked = [{"role": "user", "content": "Count from one to five, separated by commas."}]
     reply = smollm.answer(asked, begun="1, 2, 3,")
     assert reply.content.lstrip().startswith("4")
+
+
+def test_a_fault_in_asking_ends_the_collection(smollm: LocalModel, tmp_path: Path) -> None:
+    def screen_out_of_range(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        return np.full((len(texts), 1), len(ANIMALS))
+
+    with pytest.raises(IndexError):
+        collect(smollm, ANIMALS, TEXTS, tmp_path / "t.jsonl", screen=screen_out_of_range, concurrency=2)
