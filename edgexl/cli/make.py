@@ -45,8 +45,9 @@ def compile_student(student: str, recipe: str, target: str, out: Path, as_json: 
 @click.command()
 @click.argument("recipe")
 @click.option("-o", "--out", type=PATH, help="The student's directory to write; without it, the recipe's name here.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the GPU where there is one.")
 @json_option
-def distill(recipe: str, out: Path | None, as_json: bool) -> None:
+def distill(recipe: str, out: Path | None, device: str, as_json: bool) -> None:
     """Distill a student after RECIPE (a name or path): minutes to hours, and resumed where it was interrupted."""
     from edgexl.distill.pipeline import distill
     from edgexl.recipe import find_recipe
@@ -54,11 +55,46 @@ def distill(recipe: str, out: Path | None, as_json: bool) -> None:
     path = find_recipe(recipe)
     directory = out or Path(path.stem)
     with progress_bar(as_json) as progress:
-        student = distill(path, directory, progress, log=lambda line: click.echo(line, err=True))
+        student = distill(path, directory, progress, log=lambda line: click.echo(line, err=True), device=device)
     if as_json:
         print_json({"student": str(directory), "labels": len(student.labels), "metrics": student.metrics})
         return
     click.echo(f"{directory}: a student for {len(student.labels):,} labels; `edgexl compile {directory}` comes next")
+
+
+@click.command()
+@click.argument("student")
+@click.option(
+    "--data", "source", required=True, help="The data set that it was trained on: wordnet, mesh or a directory."
+)
+@click.option("--recipe", required=True, help="The compile recipe to finish it for (see `edgexl recipes`).")
+@click.option("--target", default="host", show_default=True, help="The target that it will be compiled for.")
+@click.option("-o", "--out", required=True, type=PATH, help="The directory to write.")
+@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Training steps a stage.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the GPU where there is one.")
+@json_option
+def finish(
+    student: str, source: str, recipe: str, target: str, out: Path, steps: int, seed: int, device: str, as_json: bool
+) -> None:
+    """Train STUDENT a little more so that compiling it by a recipe costs less accuracy. Resumed where interrupted."""
+    from edgexl.distill.finishing.finish import finish_student
+    from edgexl.distill.finishing.table import FinishingTable
+    from edgexl.distill.pipeline import open_data
+    from edgexl.recipe import load_recipe
+    from edgexl.target import load_target
+
+    chosen, int8 = load_recipe(recipe), load_target(target).int8
+    table = FinishingTable(screening_steps=steps, reasoning_steps=steps)
+    with progress_bar(as_json) as progress:
+        finished = finish_student(
+            student, out, chosen, open_data(source, progress), table,
+            int8=int8, seed=seed, device=device, progress=progress, log=lambda line: click.echo(line, err=True),
+        )  # fmt: skip
+    if as_json:
+        print_json({"student": str(out), "labels": len(finished.labels), "metrics": finished.metrics})
+        return
+    click.echo(f"{out}: finished for the recipe {chosen.name}; `edgexl compile {out} --recipe {recipe}` comes next")
 
 
 @click.group()
