@@ -58,11 +58,11 @@ def finish(
     with tempfile.TemporaryDirectory() if work is None else nullcontext(str(work)) as folder:
         bench = _prepare(student, recipe, table or FinishingTable(), int8, seed, device, Path(folder), progress, log)
         screener = copy.deepcopy(bench.original.screener)
-        if bench.table.screening_steps and _freeze_tables(screener):
+        if bench.table.screening_steps and _made_ready(screener):
             finish_screener(bench, screener, _usable(student, screening, "screening"))
             screener.load_state_dict(round_trip(screener.state_dict()))
         reasoner = copy.deepcopy(bench.original.reasoner)
-        if bench.table.reasoning_steps and _freeze_tables(reasoner):
+        if bench.table.reasoning_steps and _made_ready(reasoner):
             finish_reasoner(bench, screener, reasoner, _usable(student, reasoning, "reasoning"))
     about = {"recipe": asdict(recipe), **asdict(bench.table), "seed": seed}
     return Student.from_modules(
@@ -154,12 +154,15 @@ def _usable(student: Student, queries: Sequence[Query], stage: str) -> tuple[Que
     return found
 
 
-def _freeze_tables(module: nn.Module) -> bool:
-    """Let all but the tables of embeddings train; False where there are no products, whose rounding could be met."""
+def _made_ready(module: nn.Module) -> bool:
+    """Let all but the tables of embeddings train, without the noise of dropout. False where there are no products, so
+    that no rounding could be met."""
     module.requires_grad_(True)
     for part in module.modules():
         if isinstance(part, nn.Embedding):
             part.requires_grad_(False)
+        elif isinstance(part, nn.Dropout):
+            part.p = 0.0
     return any(isinstance(part, nn.Linear) for part in module.modules())
 
 
