@@ -20,7 +20,7 @@ from edgexl.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.student.predict import Screened, StudentPredictor
 from edgexl.student.student import Student, load_student
 from tests.command_line import Edgexl
-from tests.tiny import tiny_labels, tiny_queries, tiny_student
+from tests.tiny import tiny_labels, tiny_ngram_student, tiny_queries, tiny_student
 
 FOUR_BITS = GraphRecipe("int4-weights")
 RECIPE = Recipe(
@@ -147,6 +147,14 @@ def test_aliases_and_rounded_labels_can_be_finished(labels_from: str) -> None:
     index = IndexRecipe(rotation="random", coarse="sign", code_bytes=4, labels_from=labels_from)  # type: ignore[arg-type]
     done = finish(student, Recipe("rounded", index=index), queries, queries, SHORT, device="cpu", log=quiet)
     assert not same(done, student)
+
+
+def test_a_screener_of_ngrams_can_be_finished(queries: Sequence[Query]) -> None:
+    student = tiny_ngram_student()
+    done = finish(student, RECIPE, queries, queries, SHORT, device="cpu", log=quiet)
+    before, after = student.screener.state_dict(), done.screener.state_dict()
+    assert not torch.equal(before["up.weight"], after["up.weight"])
+    assert (before["table.weight"] - after["table.weight"]).abs().max() < 0.01  # what storage rounds
 
 
 def test_held_out_queries_are_not_trained_on(student: Student) -> None:

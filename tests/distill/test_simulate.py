@@ -30,7 +30,7 @@ from edgexl.index import decode_coarse
 from edgexl.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.student.student import Student
 from edgexl.target import Int8, load_target
-from tests.tiny import tiny_student
+from tests.tiny import tiny_ngram_student, tiny_student
 
 SCHEMES = ("int8", "int8-token", "int8-weights", "int4-weights")
 SEVEN_BITS = Int8("avx2", "int8", reduce_range=True)
@@ -205,3 +205,19 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         IndexCodes(IndexRecipe(fine_dims=64), 32)
     with pytest.raises(BadInput, match="do not divide"):
         IndexCodes(IndexRecipe(code_bytes=5), 32)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_screener_of_ngrams_is_its_compiled_graph_too(scheme: str) -> None:
+    student = tiny_ngram_student()
+    made = Export().run(begin(student, Recipe("test"), load_target("host"))).graphs
+    assert made is not None
+    recipe = GraphRecipe(scheme=scheme)  # type: ignore[arg-type]
+    ids = torch.tensor([[2, 9, 17, 40, 41, 3]])
+    feeds = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    compiled = Session(quantize_graph(made.screener, recipe, FULL_RANGE)).run({k: v.numpy() for k, v in feeds.items()})
+    exact = outputs(student.screener, feeds)
+    with simulated(student.screener, recipe):
+        found = outputs(student.screener, feeds)
+    for wanted, own, plain in zip(compiled, found, exact, strict=True):
+        assert distance(own, wanted) < NOTHING * distance(plain, wanted)
