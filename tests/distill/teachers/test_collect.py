@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -167,10 +166,11 @@ def test_requests_keep_to_their_pace(server: ChatServer, tmp_path: Path) -> None
     times = []
     create = paced._create
     paced._create = lambda **arguments: (times.append(time.monotonic()), create(**arguments))[1]
+    began = time.monotonic()
     collect(paced, ANIMALS, TEXTS[:3], tmp_path / "t.jsonl", concurrency=3)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert len(gaps) >= 2
-    assert min(gaps) > 0.2, "240 a minute are one every quarter of a second"
+    assert len(times) >= 3
+    # 240 a minute are one every quarter of a second; a busy machine may only make them later
+    assert all(at - began >= 0.25 * turn for turn, at in enumerate(sorted(times)))
 
 
 def test_one_interrupt_waits_for_answers_and_loses_none(data: Path, tmp_path: Path, server: ChatServer) -> None:
@@ -178,9 +178,9 @@ def test_one_interrupt_waits_for_answers_and_loses_none(data: Path, tmp_path: Pa
     command = [sys.executable, "-m", "edgexl", "characterize", "collect", "openai", str(data), "-o", str(out)]
     command += ["--model", "smollm", "--base-url", server.base_url, "--concurrency", "2", "--requests-per-minute", "60"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert server.answered.wait(60)
+    assert server.answered.wait(300)
     running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=60)[1]
+    said = running.communicate(timeout=300)[1]
     assert running.returncode == 130, said
     assert said.splitlines()[-1] == "edgexl: interrupted"
     questions = {json.dumps(request["messages"][:4]) for request in server.requests}
