@@ -240,6 +240,7 @@ def measure(bench: Bench, entry: Entry) -> dict[str, Any]:
         training = _run(bench, entry, "train")
         answering = _run(bench, entry, "rank")
     except Stopped as reason:
+        shutil.rmtree(entry.model, ignore_errors=True)  # half a model must not be taken for a trained one
         return record | {"stopped": str(reason)}
     rankings = entry.model.with_name(entry.model.name + ".rankings.json")
     record |= bench.judge(json.loads(rankings.read_text(encoding="utf-8")))
