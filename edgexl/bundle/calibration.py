@@ -14,7 +14,8 @@ from edgexl.errors import BadInput
 Floats = npt.NDArray[np.float32]
 
 _HEAD = struct.Struct("<32sIIfI")
-_INPUTS: tuple[Literal["logit", "log_softmax"], ...] = ("logit", "log_softmax")
+Input = Literal["logit", "log_softmax", "log_softmax_or_none"]
+_INPUTS: tuple[Input, ...] = ("logit", "log_softmax", "log_softmax_or_none")
 MAX_KNOTS = 4096
 
 
@@ -22,12 +23,13 @@ MAX_KNOTS = 4096
 class Calibration:
     """Probability = linear between the knots (x ascending strictly, p never descending), constant outside.
 
-    `input` is what x means: the logit, or the logit minus the log of the sum of the shortlist's exponentials.
+    `input` is what x means: the logit; the logit minus the log of the sum of the shortlist's exponentials; or that with
+    a further logit of 0 in the sum, which stands for "none of these" where a reasoner was trained to mean it.
     `threshold` is the probability that maximises micro set F1. Raises `BadInput` when a number breaks these rules.
     """
 
     label_set_sha256: bytes
-    input: Literal["logit", "log_softmax"]
+    input: Input
     threshold: float
     x: tuple[float, ...]
     p: tuple[float, ...]
@@ -44,8 +46,8 @@ class Calibration:
     def probabilities(self, logits: npt.ArrayLike) -> Floats:
         """Probabilities of the logits of one shortlist [N] (all of it: their softmax may be the input)."""
         values = np.asarray(logits, np.float32)
-        if self.input == "log_softmax":
-            values = log_softmax(values)
+        if self.input != "logit":
+            values = log_softmax(values, self.input == "log_softmax_or_none")
         return np.interp(values, self.x, self.p).astype(np.float32)
 
     def pack(self) -> bytes:
@@ -59,14 +61,15 @@ class Calibration:
         if len(section) < _HEAD.size:
             raise BadInput("The bundle's calibration is cut off.")
         label_set, kind, knots, threshold, reserved = _HEAD.unpack_from(section)
-        if kind not in (1, 2) or reserved or len(section) != _HEAD.size + 8 * knots:
+        if not 1 <= kind <= len(_INPUTS) or reserved or len(section) != _HEAD.size + 8 * knots:
             raise BadInput("The bundle's calibration has an unknown input or a wrong length.")
         x, p = np.frombuffer(section, "<f4", offset=_HEAD.size).reshape(2, knots)
         return cls(label_set, _INPUTS[kind - 1], threshold, tuple(x.tolist()), tuple(p.tolist()))
 
 
-def log_softmax(logits: Floats) -> Floats:
-    """Logits [..., N] minus the log of the sum of their exponentials, computed in f64."""
+def log_softmax(logits: Floats, or_none: bool = False) -> Floats:
+    """Logits [..., N] minus the log of the sum of their exponentials, and of exp(0) with `or_none`, computed in f64."""
     values = np.asarray(logits, np.float64)
     top = values.max(-1, keepdims=True)
-    return np.asarray(values - top - np.log(np.exp(values - top).sum(-1, keepdims=True)), np.float32)
+    rest = np.exp(-top) if or_none else 0.0
+    return np.asarray(values - top - np.log(np.exp(values - top).sum(-1, keepdims=True) + rest), np.float32)

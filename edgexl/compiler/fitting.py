@@ -10,13 +10,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.bundle.calibration import Calibration, log_softmax
+from edgexl.bundle.calibration import Calibration, Input, log_softmax
 from edgexl.errors import BadInput
 
 Floats = npt.NDArray[np.float64]
 Knots = tuple[Floats, Floats]
 Method = Literal["isotonic", "platt"]
-Input = Literal["logit", "log_softmax"]
 
 FOLDS = 5
 # A knot with fewer right answers behind it would follow chance. Narrow steps would also turn a difference in a logit's
@@ -52,6 +51,7 @@ def fit(
     inputs: dict[Input, Floats] = {
         "logit": logits.astype(np.float64),
         "log_softmax": log_softmax(logits).astype(np.float64),
+        "log_softmax_or_none": log_softmax(logits, or_none=True).astype(np.float64),
     }
     make = {"isotonic": isotonic, "platt": platt}[method]
     losses = {name: held_out_loss(make, x, right) for name, x in inputs.items()}

@@ -64,5 +64,7 @@ def test_calibrations_come_back_and_interpolate() -> None:
     logits = np.array([2.0, 2.0 + np.log(3.0), -50.0], np.float32)
     np.testing.assert_allclose(np.exp(log_softmax(logits)), [0.25, 0.75, 0.0], atol=1e-6)
     np.testing.assert_allclose(calibration.probabilities(logits), [0.3068, 0.6781, 0.0], atol=1e-3)
+    with_none = np.array([0.0, np.log(2.0), -50.0], np.float32)
+    np.testing.assert_allclose(np.exp(log_softmax(with_none, or_none=True)), [0.25, 0.5, 0.0], atol=1e-6)
     with pytest.raises(BadInput, match="calibration"):
         Calibration.unpack(calibration.pack()[:-1])

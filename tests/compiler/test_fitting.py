@@ -42,6 +42,20 @@ def test_the_input_that_predicts_better_is_taken() -> None:
     assert fitted.log_loss["log_softmax"] < fitted.log_loss["logit"]
 
 
+def test_the_share_with_none_of_these_is_taken_where_logits_say_none() -> None:
+    draw = np.random.default_rng(4)
+    logits = draw.standard_normal((3000, 8)) * 2 - 1
+    weights = np.exp(logits)
+    share = weights / (weights.sum(1, keepdims=True) + 1)
+    chosen = (draw.random((3000, 1)) < share.cumsum(1)).argmax(1)
+    right = np.zeros(logits.shape, np.bool_)
+    right[np.arange(3000), chosen] = draw.random(3000) < share.sum(1)
+    fitted = fit(logits.astype(np.float32), right, int(right.sum()), "isotonic", SET)
+    assert fitted.calibration.input == "log_softmax_or_none"
+    probabilities = np.stack([fitted.calibration.probabilities(row) for row in logits])
+    assert np.abs(probabilities - share).mean() < 0.02
+
+
 def test_knots_ascend_and_bins_hold_enough() -> None:
     draw = np.random.default_rng(2)
     x = draw.standard_normal(500)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgexl.bundle.calibration import Input
 from edgexl.errors import BadInput, DeviceError, GateFailed
 from edgexl.runtime import binding
 from edgexl.runtime.binding import BundleHandle, open_bundle
@@ -44,6 +45,18 @@ def test_same_answers_as_the_reference(toy: TinyBundle, toy_path: Path, scalar: 
                 [label.probability for label in got.labels], expected.probabilities[first], atol=1e-4
             )
             assert got.tokens == len(expected.tokens)
+
+
+@pytest.mark.parametrize("calibrated", ["logit", "log_softmax_or_none"])
+def test_probabilities_of_every_kind_of_calibration(tmp_path: Path, calibrated: Input) -> None:
+    toy = build(calibrated=calibrated)
+    usual = build()
+    with open_bundle(toy.write(tmp_path / "toy.exl")) as handle:
+        for text in some_texts(100):
+            expected, got = toy.reference.answer(text), handle.predict(text)
+            found = [label.probability for label in got.labels]
+            np.testing.assert_allclose(found, expected.probabilities[expected.order[:5]], atol=1e-4)
+            assert max(abs(expected.probabilities - usual.reference.answer(text).probabilities)) > 1e-4
 
 
 def test_four_bit_fine_codes(tmp_path: Path) -> None:

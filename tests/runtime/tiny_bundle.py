@@ -21,7 +21,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.calibration import Calibration, Input
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import GRAPH_INPUTS, Parameters, input_bits
@@ -157,7 +157,9 @@ def reasoner(random: np.random.Generator) -> bytes:
     )
 
 
-def build(aliases: bool = False, labels: int = 300, fine_bits: int = 8) -> TinyBundle:
+def build(
+    aliases: bool = False, labels: int = 300, fine_bits: int = 8, calibrated: Input = "log_softmax"
+) -> TinyBundle:
     """The bundle, its goldens made by the Python reference."""
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
@@ -194,7 +196,7 @@ def build(aliases: bool = False, labels: int = 300, fine_bits: int = 8) -> TinyB
         vocabulary=vocabulary,
         label_set_sha256=label_set,
     )
-    calibration = Calibration(label_set, "log_softmax", 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95))
+    calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95))
     sections = {
         Kind.MANIFEST: json.dumps({"engine": "ort", "recipe": {"name": "tiny"}}).encode(),
         Kind.PARAMETERS: parameters.pack(),

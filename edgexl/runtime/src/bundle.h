@@ -77,7 +77,7 @@ typedef struct exl__section {
 } exl__section;
 
 typedef struct exl__calibration {
-    uint32_t input; /* 1: the logit; 2: the logit less the log of the sum of the shortlist's exponentials */
+    uint32_t input; /* 1: the logit; 2: less the log of the sum of the shortlist's exponentials; 3: and exp(0) */
     uint32_t knots;
     float threshold;
     const float *x, *p; /* [knots] */

@@ -258,7 +258,8 @@ static exl_status reason(exl_session *s) {
     return status;
 }
 
-/* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others. */
+/* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others; with input 3,
+ * "none of these" is one of them, at 0. */
 static double log_normaliser(const exl_session *s) {
     float largest = s->logits[0];
     double sum = 0;
@@ -267,6 +268,8 @@ static double log_normaliser(const exl_session *s) {
         largest = s->logits[n] > largest ? s->logits[n] : largest;
     for (uint32_t n = 0; n < s->shortlist; n++)
         sum += exp((double)s->logits[n] - largest);
+    if (s->bundle->calibration.input == 3)
+        sum += exp(-(double)largest);
     return largest + log(sum);
 }
 
@@ -291,7 +294,7 @@ float exl__probability(const exl_session *s, float logit) {
 }
 
 static void calibrate(exl_session *s) {
-    s->log_normaliser = s->bundle->calibration.input == 2 ? log_normaliser(s) : 0;
+    s->log_normaliser = s->bundle->calibration.input != 1 ? log_normaliser(s) : 0;
     for (uint32_t n = 0; n < s->shortlist; n++) {
         s->order[n].key = exl__rank_key(s->logits[n], n);
         s->order[n].index = n;
