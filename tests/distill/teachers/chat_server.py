@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,7 @@ class ChatServer:
         self.failures: dict[int, int | str] = {}
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.times: list[float] = []  # monotonic seconds
         self.dead = False
         self.answered = threading.Event()
         self.lock = threading.Lock()
@@ -35,6 +37,7 @@ class ChatServer:
             planned = self.failures.get(len(self.requests))
             self.requests.append(request)
             self.keys.append(key)
+            self.times.append(time.monotonic())
             self.dead = self.dead or planned == "die"
         return "hang up" if self.dead else planned
 
