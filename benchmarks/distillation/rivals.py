@@ -70,7 +70,8 @@ FASTTEXT = Environment("fasttext", ("fasttext-wheel==0.9.2", "numpy<2"))
 class Rival:
     """A method: how it is called in the table, what runs it and with what settings.
 
-    `source` names the rival whose trained model this one starts from; `environment` None is edgexl's own.
+    `source` names the rival whose trained model this one starts from (the minutes of both are recorded apart);
+    `environment` None is edgexl's own.
     """
 
     title: str
