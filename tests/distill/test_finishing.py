@@ -29,7 +29,7 @@ RECIPE = Recipe(
 )  # fmt: skip
 TABLE = FinishingTable(
     screening_steps=60, screening_batch=32, screening_rate=3e-3, reasoning_steps=60, reasoning_batch=16,
-    reasoning_rate=2e-3, random_rows=64, refresh_steps=20,
+    reasoning_rate=2e-3, random_rows=64, refresh_steps=20, temperature=0.05, screening_data_weight=0.0,
 )  # fmt: skip
 SHORT = FinishingTable(
     screening_steps=6, screening_batch=16, reasoning_steps=6, reasoning_batch=8, random_rows=16, refresh_steps=4

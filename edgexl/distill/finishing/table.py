@@ -10,8 +10,8 @@ class FinishingTable:
     """[finishing]: how long each stage trains, in batches of how many queries, and what its loss weighs.
 
     A query brings `near_rows` rows of its float self's ranking into the pool, half of them the best, and a batch
-    `random_rows`. The index's rotation and code book are fitted again every `refresh_steps`. Either stage is left as
-    it is by 0 steps.
+    `random_rows`. A soft `temperature` keeps the far end of a shortlist, too. The index's rotation and code book are
+    fitted again every `refresh_steps`. Either stage is left as it is by 0 steps.
     """
 
     screening_steps: int = 300
@@ -20,10 +20,10 @@ class FinishingTable:
     near_rows: int = 8
     random_rows: int = 256
     refresh_steps: int = 50
-    temperature: float = 0.05
+    temperature: float = 0.1
     coarse_weight: float = 0.1
     vector_weight: float = 1.0
-    screening_data_weight: float = 0.0
+    screening_data_weight: float = 0.05
     reasoning_steps: int = 300
     reasoning_batch: int = 32
     reasoning_rate: float = 3e-4
