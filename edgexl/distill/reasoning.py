@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from edgexl.distill.compute import Ints, TokenTable, bf16
 from edgexl.distill.corpus import Targets
 from edgexl.distill.recipe import ReasoningTable
-from edgexl.distill.screening import Batches
+from edgexl.distill.screening import Batches, hide_tokens
 from edgexl.distill.training import Losses
 from edgexl.student.reasoner import ListwiseReasoner
 
@@ -129,13 +129,6 @@ def reasoner_inputs(
         "label_vectors": vectors, "screening_scores": torch.stack([own, alias], -1),
         "label_tokens": tables.tokens[labels],
     }  # fmt: skip
-
-
-def hide_tokens(attention_mask: Tensor, share: float) -> Tensor:
-    """The mask [B,T] without a random `share` of its tokens; [CLS], the first, always stays."""
-    shown = torch.rand(attention_mask.shape, device=attention_mask.device) >= share
-    shown[:, 0] = True
-    return attention_mask * shown
 
 
 def choose_columns(right: Tensor, shortlist: int, absent: Tensor) -> Tensor:

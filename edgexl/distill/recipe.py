@@ -80,7 +80,8 @@ class ScreeningTable:
     `ranking_weight` x KL to the teacher's own softmax over the pool.
 
     The pool of a batch holds its right rows, `random_labels` others, and `hard_labels` a query that the student itself
-    mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries.
+    mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step hides
+    `token_dropout` of a query's tokens from a transformer, against learning queries by heart.
     """
 
     steps: int
@@ -95,6 +96,7 @@ class ScreeningTable:
     teacher_weight: float = 2.0
     ranking_weight: float = 0.0
     ranking_temperature: float = 0.05
+    token_dropout: float = 0.0
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
@@ -102,6 +104,8 @@ class ScreeningTable:
             raise ValueError("steps, batch, random_labels, temperature and learning_rate must be positive")
         if self.ranking_temperature <= 0 or min(self.teacher_weight, self.ranking_weight) < 0:
             raise ValueError("ranking_temperature must be positive, weights must not be negative")
+        if not 0.0 <= self.token_dropout < 1.0:
+            raise ValueError("token_dropout must lie in 0 to 1")
         if self.hard_labels < 0 or not all(0 < share < 1 for share in self.mine_at):
             raise ValueError("hard_labels must be 0 or more, mine_at must lie between 0 and 1")
 

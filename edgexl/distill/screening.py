@@ -142,7 +142,7 @@ def mechanistic_losses(
         pool = [positives, _hard(hard, asked, table.hard_labels, rng), listed]
         pool.append(rng.integers(0, len(data.rows), table.random_labels))
         candidates = np.concatenate(pool)
-        queries, labels = encode_pool(screener, data, asked, candidates)
+        queries, labels = encode_pool(screener, data, asked, candidates, table.token_dropout)
         chosen = torch.from_numpy(candidates).to(device)
         scores = (queries @ labels.T) / table.temperature
         mask = _right_mask(data, asked, candidates).to(device)
@@ -192,7 +192,7 @@ def standard_losses(
         drawn = _draw(lists, asked, 1 + table.hard_labels, rng)
         candidates = np.concatenate([drawn.ravel(), rng.integers(0, data.rows.labels, table.random_labels)])
         candidates = np.unique(candidates[candidates >= 0])
-        queries, labels = encode_pool(screener, data, asked, candidates)
+        queries, labels = encode_pool(screener, data, asked, candidates, table.token_dropout)
         listed = lists.labels[asked]
         ours, theirs = join(listed.ravel(), candidates)
         wanted = np.zeros((len(asked), len(candidates)), np.float32)
@@ -223,9 +223,21 @@ class Batches:
         return self.known[step % self.per_epoch]
 
 
-def encode_pool(screener: nn.Module, data: ScreeningData, asked: Ints, candidates: Ints) -> tuple[Tensor, Tensor]:
-    """Vectors of queries and of candidate rows. Candidates run in two halves by length, since a few long ones would pad
-    them all; a transformer's word table is looked up once for all, for its backward pass is the dear part on CPUs."""
+def hide_tokens(attention_mask: Tensor, share: float) -> Tensor:
+    """The mask [B,T] without a random `share` of its tokens; [CLS], the first, always stays."""
+    shown = torch.rand(attention_mask.shape, device=attention_mask.device) >= share
+    shown[:, 0] = True
+    return attention_mask * shown
+
+
+def encode_pool(
+    screener: nn.Module, data: ScreeningData, asked: Ints, candidates: Ints, token_dropout: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Vectors of queries, of whose tokens a share is hidden, and of candidate rows.
+
+    Candidates run in two halves by length, since a few long ones would pad them all; a transformer's word table is
+    looked up once for all, for its backward pass is the dear part on CPUs.
+    """
     if isinstance(screener, NgramScreener) and data.query_bags is not None and data.row_bags is not None:
         with bf16(data.queries.flat.device):
             return encode_bags(screener, data.query_bags, asked), encode_bags(screener, data.row_bags, candidates)
@@ -233,6 +245,8 @@ def encode_pool(screener: nn.Module, data: ScreeningData, asked: Ints, candidate
     order = np.argsort(tokens.lengths[candidates], kind="stable")
     middle = len(order) * 3 // 4
     parts = [data.queries.batch(asked)]
+    if token_dropout:
+        parts = [(parts[0][0], hide_tokens(parts[0][1], token_dropout))]
     parts += [tokens.batch(candidates[half], cut) for half in (order[:middle], order[middle:]) if len(half)]
     with bf16(data.queries.flat.device):
         if isinstance(screener, TransformerScreener):
