@@ -261,11 +261,11 @@ def time_in_turns(bench: Bench, results: Path, rounds: int, queries: int = 100) 
     for number in range(rounds):
         for entry in entries:
             taken[entry].append(_run(bench, entry, "time", {"queries": queries}))
+        for record in records:
+            if Entry.of(record) in taken:
+                record["single_query"] = _times(taken[Entry.of(record)]) | {"in_turns": True}
+                write_record(results, record)
         print(f"round {number + 1} of {rounds} done", flush=True)
-    for record in records:
-        if taken.get(Entry.of(record)):
-            record["single_query"] = _times(taken[Entry.of(record)]) | {"in_turns": True}
-            write_record(results, record)
 
 
 def _times(rounds: list[dict[str, float]]) -> dict[str, Any]:
