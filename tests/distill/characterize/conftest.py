@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,16 @@ from tests.tiny import tiny_labels, tiny_queries
 QUERIES = 60
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Vectors are kept in a cache of this session's own; a language model is unpacked into the user's, once."""
-    context = pytest.MonkeyPatch()
-    context.setattr("edgexl.distill.teachers.vectors.cache_directory", lambda: tmp_path_factory.getbasetemp() / "cache")
+@pytest.fixture(scope="package", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Vectors are kept in a cache of these tests' own; a language model is unpacked into the user's, once."""
+    own = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr("edgexl.distill.teachers.vectors.cache_directory", lambda: own)
+        yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def wordnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[TwoStageTeacher, Dataset]:
     """The shipped student over 2,000 labels of WordNet, and queries that it was never trained on."""
     student = load_student("wordnet")
@@ -41,13 +44,13 @@ def wordnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[TwoStageTeacher, 
     return TwoStageTeacher(student, dataset.labels, "cpu", "wordnet"), dataset
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bench(wordnet: tuple[TwoStageTeacher, Dataset]) -> Bench:
     """The WordNet student on the bench, with shortlists of 32."""
     return set_up(*wordnet, shortlist=32)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def profile(bench: Bench, wordnet: tuple[TwoStageTeacher, Dataset]) -> dict[str, object]:
     """All that is measured of it."""
     return measure(bench, wordnet[1])
