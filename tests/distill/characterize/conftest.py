@@ -20,7 +20,7 @@ from tests.tiny import tiny_labels, tiny_queries
 QUERIES = 60
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Vectors are kept in a cache of these tests' own; a language model is unpacked into the user's, once."""
     own = tmp_path_factory.mktemp("cache")
@@ -29,7 +29,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def wordnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[TwoStageTeacher, Dataset]:
     """The shipped student over 2,000 labels of WordNet, and queries that it was never trained on."""
     student = load_student("wordnet")
@@ -44,13 +44,13 @@ def wordnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[TwoStageTeacher, 
     return TwoStageTeacher(student, dataset.labels, "cpu", "wordnet"), dataset
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def bench(wordnet: tuple[TwoStageTeacher, Dataset]) -> Bench:
     """The WordNet student on the bench, with shortlists of 32."""
     return set_up(*wordnet, shortlist=32)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def profile(bench: Bench, wordnet: tuple[TwoStageTeacher, Dataset]) -> dict[str, object]:
     """All that is measured of it."""
     return measure(bench, wordnet[1])
