@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,3 +94,8 @@ def exl_run(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> S
         check=False,
     )
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def heed_interrupts() -> None:
+    """For a child process, before it runs: Ctrl-C reaches it even where the test run was started to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -14,6 +14,7 @@ import pytest
 
 from edgexl.cli.exits import exit_status
 from edgexl.errors import BadInput, DeviceError, GateFailed
+from tests.command_line import heed_interrupts
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,9 @@ def test_an_interrupt_exits_130_with_one_line_and_leaves_nothing(tmp_path: Path)
     out = tmp_path / "out" / "runtime"
     command = [sys.executable, "-m", "edgexl", "runtime", "build", "--target", "raspberry-pi-5", "-o", str(out)]
     path = f"{compiler.parent}:{os.environ['PATH']}"
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PATH": path})
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PATH": path}, preexec_fn=heed_interrupts
+    )
     deadline = time.monotonic() + 30
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Edgexl, Tiny
+from tests.command_line import Edgexl, Tiny, heed_interrupts
 
 
 @pytest.fixture
@@ -161,7 +161,9 @@ def test_an_interrupted_compile_leaves_the_old_bundle(tiny: Tiny, tmp_path: Path
     out.parent.mkdir()
     out.write_bytes(b"the old one")
     ours, theirs = os.openpty()
-    process = subprocess.Popen(command(tiny, out), stdout=subprocess.PIPE, stderr=theirs, text=True)
+    process = subprocess.Popen(
+        command(tiny, out), stdout=subprocess.PIPE, stderr=theirs, text=True, preexec_fn=heed_interrupts
+    )
     os.close(theirs)
     said = b""
     for chunk in iter(partial(read_terminal, ours), b""):
