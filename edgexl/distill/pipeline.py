@@ -39,7 +39,7 @@ from edgexl.distill.judging import Judge
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
 from edgexl.distill.rows import RowTable, with_query_aliases
-from edgexl.distill.search import RowSearch, encode_table
+from edgexl.distill.search import SEARCH_BATCH, RowSearch, encode_table
 from edgexl.distill.start import (
     Start,
     aim_projection,
@@ -56,12 +56,14 @@ from edgexl.distill.training import Checkpoint, Curves, Observer, Schedule, load
 from edgexl.fetch import cache_directory
 from edgexl.metrics import evaluate
 from edgexl.progress import Progress, no_progress
+from edgexl.recipe import shipped
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.importer import PACKAGED_MODELS
 from edgexl.student.labels import LabelSet
 from edgexl.student.ngrams import NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import TransformerScreener
+from edgexl.student.shipped import available_students
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
 from edgexl.student.text import encode_texts, label_tokens
 from edgexl.student.weights import round_trip
@@ -131,6 +133,11 @@ class Workbench:
         """The rows of the student's index."""
         return RowTable.make(self.corpus.labels, self.tokenizer, self.recipe.student.max_tokens, self.device)
 
+    @property
+    def learned(self) -> tuple[Query, ...]:
+        """The queries that train the screener."""
+        return self.corpus.screening[: self.recipe.split.screening_queries or None]
+
     @cached_property
     def lessons(self) -> Lessons:
         """The teacher, asked about this corpus."""
@@ -183,14 +190,31 @@ def prepare(
         f"reasoning, {len(corpus.calibration)} held out for calibration, {len(corpus.development)} for development; "
         f"on {chosen}"
     )
-    teacher = open_teacher(recipe.teacher, corpus.labels, chosen, recipe.cross_encoder) if recipe.teacher else None
-    start = open_start(recipe.start or recipe.teacher or "")
+    source = made_teacher(recipe.teacher, progress, log, device) if recipe.teacher else None
+    teacher = open_teacher(source, corpus.labels, chosen, recipe.cross_encoder) if source else None
+    start = open_start(recipe.start or source or "")
     texts = [*corpus.labels.texts, *(query.text for query in (*corpus.screening, *corpus.reasoning))]
     if not recipe.student.vocabulary:
         texts = texts[:: max(1, len(texts) // 50_000)]  # the counts only weigh rows then
     tokenizer, old_ids, counts = prune(start, texts, recipe.student.vocabulary)
     curves = Curves(work / "curves.jsonl")
     return Workbench(recipe, corpus, teacher, start, tokenizer, old_ids, counts, chosen, work, curves, progress, log)
+
+
+def made_teacher(name: str, progress: Progress, log: Callable[[str], None], device: str) -> str:
+    """What `open_teacher` takes for a recipe's teacher. One that edgexl ships the recipe of, not the weights, is
+    trained first, once, into the user's cache."""
+    recipes = shipped("recipes")
+    if Path(name).exists() or name in available_students() or name not in recipes:
+        return name
+    recipe = read_recipe(recipes[name])
+    identity = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()
+    directory = cache_directory() / "students" / f"{name}-{identity[:16]}"
+    if not (directory / "student.json").is_file():
+        log(f"the teacher {name} is trained first, into {directory}")
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        distill(recipe, directory, progress, log, device)
+    return str(directory)
 
 
 def open_data(source: str, progress: Progress = no_progress) -> Dataset:
@@ -214,23 +238,23 @@ def with_aliases(corpus: Corpus, recipe: DistillRecipe) -> Corpus:
 
 def distil_screener(bench: Workbench) -> Screener:
     """Stage one, and the rotation after it; returns the screener with weights as they will be stored."""
-    recipe, corpus, rows = bench.recipe, bench.corpus, bench.rows
+    recipe, rows = bench.recipe, bench.rows
     table = recipe.screening
     torch.manual_seed(recipe.seed)
     screener = start_screener(bench.start, recipe.student, bench.tokenizer, bench.old_ids, bench.counts)
     screener.to(bench.device)
     asked = recipe.teacher is not None and (table.teacher_weight > 0 or table.ranking_weight > 0)
-    vectors = bench.lessons.shortened(corpus.screening, recipe.student.query_dims) if asked else None
+    vectors = bench.lessons.shortened(bench.learned, recipe.student.query_dims) if asked else None
     if vectors is not None and isinstance(screener, TransformerScreener):
         sample = np.arange(0, rows.labels, max(1, rows.labels // 20_000))
         texts = [rows.texts[row] for row in sample]
         wanted = vectors.rows[torch.from_numpy(sample).to(bench.device)]
         aim_projection(screener, bench.tokenizer, texts, wanted, bench.device)
     data = screening.ScreeningData(
-        queries=bench.tokens(corpus.screening),
-        targets=Targets.make(corpus.screening),
+        queries=bench.tokens(bench.learned),
+        targets=Targets.make(bench.learned),
         rows=rows,
-        own_rows=rows.rows_of_queries(corpus.screening),
+        own_rows=rows.rows_of_queries(bench.learned),
         query_teacher=vectors.queries if vectors else None,
         row_teacher=vectors.rows if vectors else None,
     )
@@ -238,15 +262,16 @@ def distil_screener(bench: Workbench) -> Screener:
         bags = bag_table(screener, data.queries), bag_table(screener, rows.tokens)
         data = replace(data, query_bags=bags[0], row_bags=bags[1])
     if recipe.method == "standard":
-        data = replace(data, query_teacher=None, row_teacher=None, lists=bench.lessons.final_lists(corpus.screening))
+        data = replace(data, query_teacher=None, row_teacher=None, lists=bench.lessons.final_lists(bench.learned))
         losses = screening.standard_losses(screener, data, table, recipe.seed)
     else:
         if asked and vectors is None:
-            data = replace(data, lists=bench.lessons.screening_lists(corpus.screening))
+            data = replace(data, lists=bench.lessons.screening_lists(bench.learned))
         hard = screening.HardRows()
         losses = screening.mechanistic_losses(screener, data, table, hard, recipe.seed)
         if table.hard_labels:
             losses = with_mining(bench, screener, data, hard, losses)
+    screening.freeze(screener, table.frozen_layers)
     train_stage(
         "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
         recipe.seed, bench.checkpoint("screening"), bench.observer(partial(glance_at_screener, bench, screener)),
@@ -256,7 +281,7 @@ def distil_screener(bench: Workbench) -> Screener:
     screening.rotate_output(screener, encode_table(screener, eighth, "rotate", no_progress))
     weights = round_trip(screener.state_dict())
     screener.load_state_dict(weights)
-    return screener.to(bench.device).eval()
+    return screener.to(bench.device).requires_grad_(True).eval()
 
 
 def with_mining(
@@ -294,7 +319,7 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
         )
         vectors = encode_table(screener, tokens, "encode labels to mine near misses", bench.progress)
         asked = np.sort(rng.permutation(count)[: table.mine_queries])
-        tokens = bench.tokens(tuple(bench.corpus.screening[index] for index in asked))
+        tokens = bench.tokens(tuple(bench.learned[index] for index in asked))
         queries = encode_table(screener, tokens, "encode queries to mine near misses", bench.progress)
         found = np.full((count, MINED), -1, np.int64)
         for start in range(0, len(asked), 128):
@@ -414,19 +439,24 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
     speaks for a label more than it does where the text describes what it does not name.
     """
     corpus, recipe, shape = bench.corpus, bench.recipe, bench.recipe.student
-    queries = corpus.reasoning + corpus.screening[: recipe.reasoning.familiar_queries]
+    own = corpus.reasoning[: recipe.reasoning.own_queries or None]
+    queries = own + bench.learned[: recipe.reasoning.familiar_queries]
     if len(bench.rows) == bench.rows.labels:
         queries = tuple(query for query in queries if not names_its_label(query, corpus.labels))
     path, about = bench.work / "shortlists.safetensors", {"identity": bench.identity("reasoning")}
     kept = load_tensors(path, about)
     if kept is None:
-        made = make_shortlists(bench, screener, vectors, queries, shape.shortlist + reasoning.RESERVE)
         if recipe.method == "standard":
-            labels = bench.lessons.shortlists(queries, shape.shortlist)
-            made = replace(made, labels=labels, aliases=None, right=torch.zeros(labels.shape, dtype=torch.bool))
+            labels, decided = bench.lessons.answers(queries, shape.shortlist)
+            made = score_shortlists(bench, screener, vectors, queries, labels)
+        else:
+            made = make_shortlists(bench, screener, vectors, queries, shape.shortlist + reasoning.RESERVE)
+            if recipe.reasoning.asks_teacher and recipe.teacher:
+                decided = bench.lessons.decide(queries, made.labels.cpu().numpy().astype(np.int64))
+            else:
+                decided = None
         kept = {"vectors": made.vectors, "labels": made.labels}
-        if recipe.method == "standard" or (recipe.reasoning.asks_teacher and recipe.teacher):
-            decided = bench.lessons.decide(queries, made.labels.cpu().numpy().astype(np.int64))
+        if decided is not None:
             kept["teacher"] = decided.to(torch.float16)
         if made.aliases is not None:
             kept["aliases"] = made.aliases
@@ -455,6 +485,28 @@ def make_shortlists(
     found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
     right = reasoning.mark_right(found.labels, Targets.make(queries), len(bench.corpus.labels))
     return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, right)
+
+
+def score_shortlists(
+    bench: Workbench, screener: nn.Module, vectors: Tensor, queries: tuple[Query, ...], labels: Tensor
+) -> reasoning.Shortlists:
+    """Given labels [n,N] with the scores that the student's screening gives to aliases of theirs."""
+    tokens = bench.tokens(queries)
+    asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
+    right = reasoning.mark_right(labels, Targets.make(queries), len(bench.corpus.labels))
+    if len(bench.rows) == bench.rows.labels:
+        return reasoning.Shortlists(tokens, asked, labels, None, right)
+    search = RowSearch(
+        bench.rows, compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1]), rough=True
+    )
+    banned = bench.rows.rows_of_queries(queries)
+    aliases = []
+    for start in range(0, len(queries), SEARCH_BATCH):
+        part = slice(start, start + SEARCH_BATCH)
+        given = labels[part].to(bench.device, torch.int64)
+        aliases.append(search.scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
+        bench.progress("score the teacher's lists", start + len(given), len(queries))
+    return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), right)
 
 
 def compress_in_parts(vectors: Tensor, bits: int, dims: int) -> Tensor:

@@ -59,10 +59,12 @@ class SplitTable:
     """[split]: how the training queries are divided, by hash, so that the division never changes.
 
     `reasoning_share` of them train the reasoner and are kept from the screener, so that the reasoner meets shortlists
-    as bad as the device's. `calibration` queries and `development` queries are kept from both.
+    as bad as the device's. `calibration` queries and `development` queries are kept from both. `screening_queries`
+    limits those that train the screener, for comparisons that would take too long otherwise; 0 takes all.
     """
 
     reasoning_share: float = 0.2
+    screening_queries: int = 0
     calibration: int = 2000
     development: int = 2000
     evaluation: int = 2000
@@ -70,6 +72,8 @@ class SplitTable:
     def __post_init__(self) -> None:
         if not 0.0 < self.reasoning_share < 1.0:
             raise ValueError("reasoning_share must lie between 0 and 1")
+        if self.screening_queries < 0:
+            raise ValueError("screening_queries must not be negative")
         if min(self.calibration, self.development, self.evaluation) < 1:
             raise ValueError("calibration, development and evaluation need at least one query each")
 
@@ -81,7 +85,8 @@ class ScreeningTable:
 
     The pool of a batch holds its right rows, `random_labels` others, and `hard_labels` a query that the student itself
     mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step hides
-    `token_dropout` of a query's tokens from a transformer, against learning queries by heart.
+    `token_dropout` of a query's tokens from a transformer, against learning queries by heart. `frozen_layers` above 0
+    leaves a transformer's word table and that many of its layers as they were, which also trains faster.
     """
 
     steps: int
@@ -97,6 +102,7 @@ class ScreeningTable:
     ranking_weight: float = 0.0
     ranking_temperature: float = 0.05
     token_dropout: float = 0.0
+    frozen_layers: int = 0
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
@@ -106,6 +112,8 @@ class ScreeningTable:
             raise ValueError("ranking_temperature must be positive, weights must not be negative")
         if not 0.0 <= self.token_dropout < 1.0:
             raise ValueError("token_dropout must lie in 0 to 1")
+        if self.frozen_layers < 0:
+            raise ValueError("frozen_layers must not be negative")
         if self.hard_labels < 0 or not all(0 < share < 1 for share in self.mine_at):
             raise ValueError("hard_labels must be 0 or more, mine_at must lie between 0 and 1")
 
@@ -119,7 +127,8 @@ class ReasoningTable:
     Label vectors are met compressed to `bits` a dimension: `leading_dims` of them for half of the batches, all for
     the other half. Each step hides `token_dropout` of a query's tokens, against learning queries by heart.
     `familiar_queries` of the screener's own queries are added to those that are the reasoner's alone: their shortlists
-    look a little too good, but there are many of them.
+    look a little too good, but there are many of them. `own_queries` limits the latter, where making shortlists of all
+    would take longer than learning from them; 0 takes all.
     """
 
     steps: int
@@ -134,6 +143,7 @@ class ReasoningTable:
     dropout: float = 0.1
     token_dropout: float = 0.1
     familiar_queries: int = 0
+    own_queries: int = 0
     bits: int = 4
     leading_dims: int = 192
 
@@ -142,7 +152,10 @@ class ReasoningTable:
             raise ValueError("steps, batch, leading_dims and learning_rate must be positive")
         if not 1 <= self.bits <= 8 or not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
             raise ValueError("bits must lie in 1 to 8, dropout and token_dropout in 0 to 1")
-        if min(self.familiar_queries, self.near_miss_weight, self.teacher_weight) < 0 or self.teacher_temperature <= 0:
+        if (
+            min(self.familiar_queries, self.own_queries, self.near_miss_weight, self.teacher_weight) < 0
+            or self.teacher_temperature <= 0
+        ):
             raise ValueError("familiar_queries and weights must be 0 or more, teacher_temperature positive")
         if not 0.0 <= self.absent_share < 1.0:
             raise ValueError("absent_share must lie in 0 to 1")
@@ -157,12 +170,13 @@ class ReasoningTable:
 class DistillRecipe:
     """A whole recipe. `data` names a built-in data set or a directory.
 
-    `teacher` is a model as `open_teacher` takes it; left out, the data alone teaches, which is how a first teacher is
-    made. `start` is the encoder whose layers and word pieces the screener begins with: a sentence-transformers model or
-    a student's directory; left out, the teacher itself. `method` is mechanistic, each stage with its own objective, or
-    standard, both imitating the teacher's final distribution. `aliases` are further rows of a label: none, those of the
-    data set's own labels, or the training queries too. `profile` is what `edgexl characterize` wrote, by a path from
-    the recipe's own place; what it recommends stands in for what the recipe leaves out.
+    `teacher` is a model as `open_teacher` takes it, or the name of a shipped recipe that makes one; left out, the data
+    alone teaches, which is how a first teacher is made. `start` is the encoder whose layers and word pieces the
+    screener begins with: a sentence-transformers model or a student's directory; left out, the teacher itself.
+    `method` is mechanistic, each stage with its own objective, or standard, both imitating the teacher's final
+    distribution. `aliases` are further rows of a label: none, those of the data set's own labels, or the training
+    queries too. `profile` is what `edgexl characterize` wrote, by a path from the recipe's own place; what it
+    recommends stands in for what the recipe leaves out.
     """
 
     data: str

@@ -34,8 +34,9 @@ from edgexl.distill.training import Losses
 from edgexl.student.ngrams import NgramScreener
 from edgexl.student.screener import TransformerScreener
 
-# Training cuts rows at the length that this share of them keeps: a batch's padding is set by its longest.
-WHOLE_ROWS = 0.998
+# Training cuts texts at the length that this share of them keeps: a batch's padding is set by its longest, and a batch
+# of the longest queries alone takes several times the memory of all others.
+WHOLE_ROWS, WHOLE_QUERIES = 0.998, 0.98
 # How often a right row is another alias of the label instead of its text, where there is one.
 ALIAS_SHARE = 0.5
 NEGATIVE = -1e4
@@ -72,6 +73,11 @@ class ScreeningData:
     def cut_tokens(self) -> int:
         """Where training cuts the texts of rows."""
         return int(np.quantile(self.rows.tokens.lengths, WHOLE_ROWS))
+
+    @cached_property
+    def cut_query_tokens(self) -> int:
+        """Where training cuts queries."""
+        return int(np.quantile(self.queries.lengths, WHOLE_QUERIES))
 
 
 @dataclass
@@ -244,7 +250,7 @@ def encode_pool(
     tokens, cut = data.rows.tokens, data.cut_tokens
     order = np.argsort(tokens.lengths[candidates], kind="stable")
     middle = len(order) * 3 // 4
-    parts = [data.queries.batch(asked)]
+    parts = [data.queries.batch(asked, data.cut_query_tokens)]
     if token_dropout:
         parts = [(parts[0][0], hide_tokens(parts[0][1], token_dropout))]
     parts += [tokens.batch(candidates[half], cut) for half in (order[:middle], order[middle:]) if len(half)]
@@ -308,6 +314,20 @@ def _list_loss(scores: Tensor, start: int, shares: Tensor) -> Tensor:
     own = scores.gather(1, columns).masked_fill(shares <= 0, NEGATIVE).log_softmax(-1)
     wanted = shares / shares.sum(1, keepdim=True).clamp_min(1e-9)
     return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
+
+
+def freeze(screener: nn.Module, layers: int) -> None:
+    """Keep a transformer's word table and its first `layers` as they are; 0 trains all of it."""
+    if layers and isinstance(screener, TransformerScreener):
+        parts = [
+            screener.word,
+            screener.word_map,
+            screener.position,
+            screener.embedding_norm,
+            *screener.layers[:layers],
+        ]
+        for part in parts:
+            part.requires_grad_(False)
 
 
 def unit(vectors: Tensor) -> Tensor:

@@ -114,17 +114,17 @@ class RowSearch:
     @torch.inference_mode()
     def best_rows(self, queries: Tensor, depth: int, banned: Ints) -> tuple[Tensor, Tensor]:
         """(scores, rows) [n,depth] of the best rows, best first."""
-        scores = queries @ self.vectors.T if self.rough is None else (queries.to(torch.bfloat16) @ self.rough.T).float()
+        scores = queries @ self.vectors.T if self.rough is None else queries.to(torch.bfloat16) @ self.rough.T
         own = torch.from_numpy(np.ascontiguousarray(banned)).to(scores.device)
         held = torch.nonzero(own >= 0).squeeze(1)
         scores[held, own[held]] = -torch.inf
-        best = scores.topk(min(depth, scores.shape[1]), dim=1)
+        values, rows = scores.topk(min(depth, scores.shape[1]), dim=1)
         if self.rough is None:
-            return best.values, best.indices
-        exact = torch.einsum("nd,nkd->nk", queries, self.vectors[best.indices])
-        exact = exact.masked_fill(best.values.isinf(), -torch.inf)  # banned ones stay so
+            return values, rows
+        exact = torch.einsum("nd,nkd->nk", queries, self.vectors[rows])
+        exact = exact.masked_fill(values.isinf(), -torch.inf)  # banned ones stay so
         exact, order = exact.sort(dim=1, descending=True)
-        return exact, best.indices.gather(1, order)
+        return exact, rows.gather(1, order)
 
     @torch.inference_mode()
     def scores(self, queries: Tensor, labels: Tensor, banned: Ints) -> tuple[Tensor, Tensor]:

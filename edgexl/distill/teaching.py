@@ -5,8 +5,11 @@ A query that serves as an alias must not answer for itself, in the teacher's sea
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,17 +19,22 @@ from edgexl.data import Query
 from edgexl.distill.compute import Ints, TokenTable, bf16
 from edgexl.distill.rows import RowTable
 from edgexl.distill.screening import Lists, unit
-from edgexl.distill.search import RowSearch
+from edgexl.distill.search import Found, RowSearch
 from edgexl.distill.teachers import Teacher, TwoStageTeacher
 from edgexl.distill.teachers.vectors import leading_directions
+from edgexl.distill.training import load_tensors, save_tensors
+from edgexl.fetch import cache_directory
 from edgexl.progress import Progress
 from edgexl.student.labels import LabelSet
 from edgexl.student.text import encode_texts, label_tokens
 
 # Labels that a list keeps of a teacher's final distribution; what lies beyond is a few thousandths.
 LIST_LENGTH = 32
-SHORTLIST = 128
+# Labels that the teacher decides over for it.
+SHORTLIST = 64
 DECIDE_BATCH = 1024
+# Queries that a two-stage teacher reasons over at once.
+REASON_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,6 @@ class Lessons:
     ) -> None:
         self.teacher, self.labels, self.rows, self.device, self.progress = teacher, labels, rows, device, progress
         self._row_vectors: Tensor | None = None
-        self._label_tokens: Tensor | None = None
 
     def row_vectors(self) -> Tensor | None:
         """The teacher's own vectors [rows,w] of all rows, None where it has none."""
@@ -69,72 +76,132 @@ class Lessons:
 
     def shortlists(self, queries: Sequence[Query], depth: int) -> Tensor:
         """The teacher's own shortlists [n,depth] int32; where it knows fewer labels, its last is repeated."""
-        rows = self.row_vectors()
-        texts = [query.text for query in queries]
-        if rows is None:
-            labels = self.teacher.screen(texts, depth, self.progress)[0]
-            known = np.maximum.accumulate(np.where(labels >= 0, np.arange(depth), 0), axis=1)
-            return torch.from_numpy(np.maximum(np.take_along_axis(labels, known, 1), 0)).to(torch.int32)
-        asked = self.teacher.vectors(texts, self.progress)
-        assert asked is not None
-        search = RowSearch(self.rows, rows.float())
-        banned = self.rows.rows_of_queries(queries)
-        return search.shortlists(
-            asked.to(self.device).float(), depth, banned, self.progress, "the teacher's lists"
-        ).labels
+        return self._find(queries, depth).labels
 
     def decide(self, queries: Sequence[Query], shortlists: Ints) -> Tensor:
         """The teacher's logits [n,N] over shortlists, on the CPU."""
         texts = [query.text for query in queries]
-        rows = self.row_vectors()
-        aliased = isinstance(self.teacher, TwoStageTeacher) and len(self.rows) > self.rows.labels and rows is not None
         found = []
-        search = RowSearch(self.rows, rows.float()) if aliased and rows is not None else None
         for start in range(0, len(texts), DECIDE_BATCH):
             part = slice(start, start + DECIDE_BATCH)
-            if search is not None:
+            if self._has_aliases:
                 banned = self.rows.rows_of_queries(queries[part])
-                found.append(self._decide_with_aliases(texts[part], shortlists[part], search, banned))
+                found.append(self._decide_with_aliases(texts[part], shortlists[part], banned))
             else:
                 found.append(self.teacher.decide(texts[part], shortlists[part]))
             self.progress("ask the teacher to decide", min(start + DECIDE_BATCH, len(texts)), len(texts))
         return torch.cat(found)
 
-    @torch.inference_mode()
-    def _decide_with_aliases(self, texts: Sequence[str], shortlists: Ints, search: RowSearch, banned: Ints) -> Tensor:
+    @cached_property
+    def _has_aliases(self) -> bool:
+        """Whether the teacher's reasoner hears of aliases: then no query's own may be among them."""
+        return isinstance(self.teacher, TwoStageTeacher) and len(self.rows) > self.rows.labels
+
+    @cached_property
+    def _search(self) -> RowSearch:
+        rows = self.row_vectors()
+        assert rows is not None
+        return RowSearch(self.rows, rows.float(), rough=True)
+
+    def _find(self, queries: Sequence[Query], depth: int) -> Found:
+        """The teacher's own shortlists, with the scores of aliases as far as it has vectors."""
+        texts = [query.text for query in queries]
+        if self.row_vectors() is None:
+            labels = self.teacher.screen(texts, depth, self.progress)[0]
+            known = np.maximum.accumulate(np.where(labels >= 0, np.arange(depth), 0), axis=1)
+            repeated = np.maximum(np.take_along_axis(labels, known, 1), 0)
+            return Found(torch.from_numpy(repeated).to(torch.int32), None)
+        asked = self.teacher.vectors(texts, self.progress)
+        assert asked is not None
+        banned = self.rows.rows_of_queries(queries)
+        return self._search.shortlists(
+            asked.to(self.device).float(), depth, banned, self.progress, "the teacher's lists"
+        )
+
+    def _decide_with_aliases(self, texts: Sequence[str], shortlists: Ints, banned: Ints) -> Tensor:
         """The reasoner's logits of a two-stage teacher, with no query's own alias in its screening scores."""
+        found = []
+        for start in range(0, len(texts), REASON_BATCH):
+            part = slice(start, start + REASON_BATCH)
+            labels = torch.from_numpy(shortlists[part]).to(self.device)
+            found.append(self._reason(texts[part], labels, banned=banned[part]))
+        return torch.cat(found)
+
+    @torch.inference_mode()
+    def _reason(
+        self, texts: Sequence[str], labels: Tensor, alias: Tensor | None = None, banned: Ints | None = None
+    ) -> Tensor:
+        """Logits [B,N] of a two-stage teacher over labels [B,N], on the CPU, given the best alias scores [B,N] or the
+        rows that no score may come from."""
         teacher = self.teacher
         assert isinstance(teacher, TwoStageTeacher)
         assert teacher.tokenizer is not None
         tokens = TokenTable.of(encode_texts(teacher.tokenizer, texts, teacher.shapes.max_tokens), self.device)
-        if self._label_tokens is None:
-            pieces = label_tokens(teacher.tokenizer, self.labels.texts, teacher.shapes.label_tokens)
-            self._label_tokens = torch.from_numpy(pieces).to(self.device)
-        found = []
-        for start in range(0, len(texts), 128):
-            rows = np.arange(start, min(start + 128, len(texts)))
-            ids, mask = tokens.batch(rows)
-            labels = torch.from_numpy(shortlists[rows]).to(self.device)
-            with bf16(self.device):
-                vector, states = teacher.screener(ids, mask)
-            vector = vector.float()
-            own, alias = search.scores(vector, labels, banned[rows])
-            supply = {
-                "input_ids": ids, "attention_mask": mask, "token_states": states.float(), "query_vector": vector,
-                "label_vectors": search.vectors[labels], "screening_scores": torch.stack([own, alias], -1),
-                "label_tokens": self._label_tokens[labels],
-            }  # fmt: skip
-            names: tuple[str, ...] = teacher.reasoner.input_names  # type: ignore[assignment]
-            with bf16(self.device):
-                found.append(teacher.reasoner(**{name: supply[name] for name in names}).float().cpu())
-        return torch.cat(found)
+        ids, mask = tokens.batch(np.arange(len(texts)))
+        labels = labels.to(torch.int64)
+        with bf16(self.device):
+            vector, states = teacher.screener(ids, mask)
+        vector = vector.float()
+        label_vectors = self._search.vectors[labels]
+        if alias is None:
+            assert banned is not None
+            own, alias = self._search.scores(vector, labels, banned)
+        else:
+            own = torch.einsum("nd,nkd->nk", vector, label_vectors)
+        supply = {
+            "input_ids": ids, "attention_mask": mask, "token_states": states.float(), "query_vector": vector,
+            "label_vectors": label_vectors, "screening_scores": torch.stack([own, alias.float()], -1),
+            "label_tokens": self._label_tokens[labels],
+        }  # fmt: skip
+        names: tuple[str, ...] = teacher.reasoner.input_names  # type: ignore[assignment]
+        with bf16(self.device):
+            logits: Tensor = teacher.reasoner(**{name: supply[name] for name in names})
+        return logits.float().cpu()
+
+    @cached_property
+    def _label_tokens(self) -> Tensor:
+        teacher = self.teacher
+        assert isinstance(teacher, TwoStageTeacher)
+        assert teacher.tokenizer is not None
+        pieces = label_tokens(teacher.tokenizer, self.labels.texts, teacher.shapes.label_tokens)
+        return torch.from_numpy(pieces).to(self.device)
+
+    def answers(self, queries: Sequence[Query], depth: int) -> tuple[Tensor, Tensor]:
+        """The teacher's own shortlists [n,depth] int32 and its logits over them in fp16, remembered between runs:
+        many students imitate the same answers, and asking takes longer than training the smallest of them."""
+        digest = hashlib.sha256(json.dumps([self.teacher.identity, depth]).encode())
+        for text in (*self.rows.texts, "", *(query.text for query in queries)):
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+        about = {"answers": digest.hexdigest()}
+        path = cache_directory() / "teacher" / f"{about['answers'][:32]}.safetensors"
+        kept = load_tensors(path, about)
+        if kept is None:
+            found = self._find(queries, depth)
+            if self._has_aliases:
+                logits = self._answer(queries, found)
+            else:
+                logits = self.decide(queries, found.labels.numpy().astype(np.int64))
+            kept = {"labels": found.labels.contiguous(), "logits": logits.to(torch.float16)}
+            save_tensors(path, kept, about)
+        return kept["labels"], kept["logits"]
+
+    def _answer(self, queries: Sequence[Query], found: Found) -> Tensor:
+        """The logits of a two-stage teacher over what it has found itself, alias scores and all."""
+        assert found.aliases is not None
+        logits = []
+        for start in range(0, len(queries), REASON_BATCH):
+            part = slice(start, start + REASON_BATCH)
+            texts = [query.text for query in queries[part]]
+            logits.append(self._reason(texts, found.labels[part].to(self.device), found.aliases[part].to(self.device)))
+            self.progress("ask the teacher to decide", start + len(texts), len(queries))
+        return torch.cat(logits)
 
     def final_lists(self, queries: Sequence[Query]) -> Lists:
         """The head of the teacher's final distribution for each query: all that standard distillation hears of it."""
-        labels = self.shortlists(queries, SHORTLIST).numpy().astype(np.int64)
-        shares = self.decide(queries, labels).softmax(-1)
+        labels, logits = self.answers(queries, SHORTLIST)
+        shares = logits.float().softmax(-1)
         best = shares.topk(min(LIST_LENGTH, shares.shape[1]), dim=1)
-        return Lists(np.take_along_axis(labels, best.indices.numpy(), 1), best.values.numpy())
+        return Lists(np.take_along_axis(labels.numpy().astype(np.int64), best.indices.numpy(), 1), best.values.numpy())
 
     def screening_lists(self, queries: Sequence[Query]) -> Lists:
         """Phase one of a teacher without vectors: the labels it took into view, with shares by its scores."""
