@@ -250,6 +250,8 @@ def distil_screener(bench: Workbench) -> Screener:
         texts = [rows.texts[row] for row in sample]
         wanted = vectors.rows[torch.from_numpy(sample).to(bench.device)]
         aim_projection(screener, bench.tokenizer, texts, wanted, bench.device)
+    if len(bench.learned) < len(bench.corpus.screening):
+        bench.log(f"{len(bench.learned)} queries train the screener, as the recipe limits them")
     data = screening.ScreeningData(
         queries=bench.tokens(bench.learned),
         targets=Targets.make(bench.learned),

@@ -12,6 +12,7 @@ from edgexl.data import open_dataset
 from edgexl.distill.corpus import read_corpus
 from edgexl.distill.pipeline import distill
 from edgexl.distill.recipe import read_recipe
+from edgexl.distill.start import open_start
 from edgexl.errors import BadInput
 from edgexl.student.student import load_student
 from tests.tiny import tiny_labels, tiny_queries
@@ -134,18 +135,55 @@ def test_training_queries_can_be_aliases_and_n_grams_a_screener(tiny_recipe: Pat
     assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10  # chance is 0.3
 
 
-def test_a_student_teaches_a_smaller_one_by_either_method(tiny_recipe: Path, tmp_path: Path) -> None:
+def test_a_recipe_makes_the_teacher_of_smaller_students_by_either_method(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     changed(tiny_recipe, *SHORT)
-    distill(tiny_recipe, tmp_path / "teacher_student", log=lambda line: None)
-    text = tiny_recipe.read_text().replace(f'teacher = "{tmp_path}/teacher"', f'teacher = "{tmp_path}/teacher_student"')
+    tutor = tmp_path / "tutor.toml"
+    tutor.write_text(tiny_recipe.read_text())
+    monkeypatch.setattr("edgexl.distill.pipeline.shipped", lambda folder: {"tutor": tutor})
+    start = f'"{tmp_path}/teacher"'
+    text = tiny_recipe.read_text().replace(f"teacher = {start}", f'teacher = "tutor"\nstart = {start}')
     text = text.replace("teacher_layers = [0, 2]", "teacher_layers = [1]\nffn_dims = 32")
     text = text.replace("[reasoning]", "[reasoning]\nteacher_weight = 0.5\nnear_miss_weight = 0.5\nabsent_share = 0.2")
-    for method in ("mechanistic", "standard"):
-        tiny_recipe.write_text(f'method = "{method}"\n{text}')
-        student = distill(tiny_recipe, tmp_path / method, log=lambda line: None)
+    lines: list[str] = []
+    told: list[set[str]] = []
+    for name, method in (("one", "mechanistic"), ("two", "standard"), ("three", "standard")):
+        tiny_recipe.write_text(f'method = "{method}"\naliases = "queries"\n{text}')
+        told.append(set())
+        student = distill(tiny_recipe, tmp_path / name, lambda w, d, t: told[-1].add(w), lines.append)
         assert student.provenance["recipe"]["method"] == method
         assert student.screener.config.ffn_dims == 32
         assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
+    assert sum("the teacher tutor is trained first" in line for line in lines) == 1
+    asked = "ask the teacher to decide"
+    # the answers that standard distillation imitates are asked for once
+    assert [asked in names for names in told] == [True, True, False]
+
+
+def test_limits_and_frozen_layers_hold(tiny_recipe: Path, tmp_path: Path) -> None:
+    changed(
+        tiny_recipe, *SHORT,
+        ("reasoning_share = 0.4", "reasoning_share = 0.4\nscreening_queries = 64"),
+        ("learning_rate = 2e-3", "learning_rate = 2e-3\nfrozen_layers = 1"),
+        ("learning_rate = 3e-3", "learning_rate = 3e-3\nown_queries = 40"),
+        ("word_dims = 16", "word_dims = 32"),
+    )  # fmt: skip
+    lines: list[str] = []
+    student = distill(tiny_recipe, tmp_path / "student", log=lines.append)
+    assert any(line.startswith("64 queries train the screener") for line in lines)
+    assert any("of 40 shortlists hold a right label" in line for line in lines)
+    teacher = open_start(str(tmp_path / "teacher")).encoder
+    pairs = {"word.weight": "word.weight", "layers.0.up.weight": "layers.0.up.weight"}
+    pairs["layers.1.up.weight"] = "layers.2.up.weight"
+    moved = {
+        own: float((student.screener.get_parameter(own) - teacher.get_parameter(theirs)).abs().mean())
+        for own, theirs in pairs.items()
+    }
+    # what storage in 8 bits rounds, and what training moved
+    assert moved["word.weight"] < 0.01
+    assert moved["layers.0.up.weight"] < 1e-3
+    assert moved["layers.1.up.weight"] > 5e-3
 
 
 def test_traces_teach_a_student_that_starts_from_a_model(tiny_recipe: Path, tmp_path: Path) -> None:
