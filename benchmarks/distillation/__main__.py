@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import edgexl
+from benchmarks.distillation import absence
 from benchmarks.distillation.across import across
 from benchmarks.distillation.cells import DATA_SETS, METHODS, SIZES, Cell, all_cells
 from benchmarks.distillation.tables import markdown, plot
@@ -30,6 +31,8 @@ from edgexl.recipe import GateRecipe, load_recipe
 from edgexl.report import write_text
 
 RESULTS = Path(__file__).parent / "results" / "cells.json"
+# Queries whose right labels are taken away, to see whether a bundle says so.
+ABSENCE_QUERIES = 500
 
 
 def main() -> None:
@@ -84,6 +87,7 @@ def run(cell: Cell, device: str) -> dict[str, Any]:
         "cell": cell.name, **dataclasses.asdict(cell),
         "bundle": judged["bundle"], "screening": judged["screening"], "float": loaded.metrics["evaluation"],
         "development": loaded.metrics["development"]["reasoned"],
+        "absence": absence.measure(str(bundle), str(student), ABSENCE_QUERIES),
         "bytes": {"weights": weights, "bundle": report.bytes},
         "minutes": {name: round(value, 2) for name, value in minutes.items()},
     }  # fmt: skip

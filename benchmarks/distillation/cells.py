@@ -3,6 +3,8 @@
 A cell is (data set, size, method, seed). Its recipe is the shipped one of that data set and size; standard distillation
 changes the method and the few settings in `STANDARD`, which were chosen on development queries as the mechanistic
 recipe's own were. Steps, batches, architecture, data and teacher are the same, so that both train equally long.
+MeSH's screeners learn from a sample of the queries, by either method: standard distillation needs the teacher's final
+answer to each of them. All training queries are aliases nonetheless.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ METHODS: tuple[Method, ...] = ("mechanistic", "standard")
 SEEDS = {"small": (0,), "tiny": (0, 1, 2), "micro": (0, 1, 2)}
 # What standard distillation needs otherwise than its rival: table, setting, value.
 STANDARD: tuple[tuple[str, str, float], ...] = (("reasoning", "teacher_temperature", 1.0),)
+# Queries that train the screener in a cell; 0 = all of them.
+SCREENING_QUERIES = {"wordnet": 0, "mesh": 120_000}
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Cell:
     def recipe(self) -> DistillRecipe:
         """The run's recipe."""
         recipe = read_recipe(Path(find_recipe(recipe_name(self.data, self.size))))
-        recipe = dataclasses.replace(recipe, seed=self.seed, method=self.method)
+        split = dataclasses.replace(recipe.split, screening_queries=SCREENING_QUERIES[self.data])
+        recipe = dataclasses.replace(recipe, seed=self.seed, method=self.method, split=split)
         if self.method == "standard":
             for table, setting, value in STANDARD:
                 changed = dataclasses.replace(getattr(recipe, table), **{setting: value})

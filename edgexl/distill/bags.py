@@ -35,10 +35,15 @@ def bag_table(screener: NgramScreener, tokens: TokenTable) -> TokenTable:
     return TokenTable(flat, begins, counts)
 
 
-def encode_bags(screener: NgramScreener, bags: TokenTable, chosen: Ints) -> Tensor:
-    """Query vectors [len(chosen),d] of some texts; equal to the screener's own up to the order of sums."""
+def encode_bags(screener: NgramScreener, bags: TokenTable, chosen: Ints, hidden: float = 0.0) -> Tensor:
+    """Query vectors [len(chosen),d] of some texts; equal to the screener's own up to the order of sums.
+
+    A random share `hidden` of the rows is left out. What follows normalises the sum, so nothing else grows instead.
+    """
     rows, offsets = bags.bags(chosen)
     weights = screener.importance(rows).squeeze(-1).exp()
+    if hidden:
+        weights = weights * (torch.rand(weights.shape, device=weights.device) >= hidden)
     with torch.autocast(rows.device.type, enabled=False):
         pooled = functional.embedding_bag(
             rows, screener.table.weight, offsets, mode="sum", per_sample_weights=weights.float(), padding_idx=0

@@ -85,7 +85,7 @@ class ScreeningTable:
 
     The pool of a batch holds its right rows, `random_labels` others, and `hard_labels` a query that the student itself
     mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step hides
-    `token_dropout` of a query's tokens from a transformer, against learning queries by heart. `frozen_layers` above 0
+    `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers` above 0
     leaves a transformer's word table and that many of its layers as they were, which also trains faster.
     """
 

@@ -246,7 +246,8 @@ def encode_pool(
     """
     if isinstance(screener, NgramScreener) and data.query_bags is not None and data.row_bags is not None:
         with bf16(data.queries.flat.device):
-            return encode_bags(screener, data.query_bags, asked), encode_bags(screener, data.row_bags, candidates)
+            queries = encode_bags(screener, data.query_bags, asked, token_dropout)
+            return queries, encode_bags(screener, data.row_bags, candidates)
     tokens, cut = data.rows.tokens, data.cut_tokens
     order = np.argsort(tokens.lengths[candidates], kind="stable")
     middle = len(order) * 3 // 4

@@ -177,7 +177,7 @@ def test_limits_and_frozen_layers_hold(tiny_recipe: Path, tmp_path: Path) -> Non
     pairs = {"word.weight": "word.weight", "layers.0.up.weight": "layers.0.up.weight"}
     pairs["layers.1.up.weight"] = "layers.2.up.weight"
     moved = {
-        own: float((student.screener.get_parameter(own) - teacher.get_parameter(theirs)).abs().mean())
+        own: float((student.screener.get_parameter(own) - teacher.get_parameter(theirs)).detach().abs().mean())
         for own, theirs in pairs.items()
     }
     # what storage in 8 bits rounds, and what training moved

@@ -58,8 +58,8 @@ def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_somebody_must_teach_or_something_be_started_from(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text((RECIPES / "mesh-micro.toml").read_text().replace("start = ", "teacher = "))
+    path.write_text((RECIPES / "mesh-teacher.toml").read_text().replace("start = ", "teacher = "))
     assert read_recipe(path).teacher == "all-MiniLM-L6-v2"
-    path.write_text((RECIPES / "mesh-micro.toml").read_text().replace("start = ", "# "))
+    path.write_text((RECIPES / "mesh-teacher.toml").read_text().replace("start = ", "# "))
     with pytest.raises(BadInput, match="names no teacher"):
         read_recipe(path)
