@@ -150,7 +150,8 @@ def mechanistic_losses(
         candidates = np.concatenate(pool)
         queries, labels = encode_pool(screener, data, asked, candidates, table.token_dropout)
         chosen = torch.from_numpy(candidates).to(device)
-        scores = (queries @ labels.T) / table.temperature
+        cosines = queries @ labels.T
+        scores = cosines / table.temperature
         mask = _right_mask(data, asked, candidates).to(device)
         diagonal = torch.arange(len(asked), device=device)
         judged = scores - expected[chosen]
@@ -165,8 +166,10 @@ def mechanistic_losses(
             found["distance"] = 1.0 - 0.5 * ((queries * theirs).sum(-1).mean() + (labels * rows).sum(-1).mean())
             total = total + table.teacher_weight * found["distance"]
             if table.ranking_weight:
-                wanted = ((theirs @ rows.T) / table.ranking_temperature).softmax(-1)
-                own = ((queries @ labels.T) / table.ranking_temperature).log_softmax(-1)
+                with bf16(device):
+                    opinion = theirs @ rows.T
+                wanted = (opinion.float() / table.ranking_temperature).softmax(-1)
+                own = (cosines / table.ranking_temperature).log_softmax(-1)
                 found["ranking"] = (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
                 total = total + table.ranking_weight * found["ranking"]
         elif taught is not None and table.ranking_weight:
