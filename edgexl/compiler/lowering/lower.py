@@ -25,12 +25,16 @@ class Lowered:
     output_names: tuple[str, ...]
 
 
-def lower_graph(model: bytes, max_tokens: int, max_labels: int) -> Lowered:
-    """The plan of a serialised ONNX model for texts of `max_tokens` and shortlists of `max_labels` at most.
+def lower_graph(
+    model: bytes, max_tokens: int, max_labels: int, outputs: tuple[str, ...] | None = None
+) -> Lowered:
+    """The plan of a serialised ONNX model for texts of `max_tokens` and shortlists of `max_labels` at most, with those
+    of its `outputs` (all of them).
 
     Raises `NotCovered` naming the operators that the native engine does not cover.
     """
     graph = read(model)
+    graph.outputs = outputs or graph.outputs
     emitter = Emitter(graph, recognise(graph))
     emitter.run()
     buffers, arena_bytes = arrange(emitter.buffers, emitter.operations, max_tokens, max_labels)

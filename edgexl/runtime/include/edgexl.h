@@ -104,7 +104,7 @@ typedef struct exl_bundle_info {
     uint32_t format_major, format_minor;
     uint64_t file_bytes;
     float threshold;      /* probability that maximises set F1 on the compiler's held-out queries */
-    const char *engine;   /* "ort" */
+    const char *engine;   /* "native", "ort" */
     const char *kernel;   /* "scalar", "avx2", "avx512", "neon" */
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;

@@ -17,15 +17,21 @@ enum { EXL__PANEL = 16, EXL__BLOCK = 32, EXL__MOST_TILE_ROWS = 8, EXL__MOST_TILE
 typedef void exl__dot_tile(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
                            size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums);
 
-/* What a product's tile still needs: sums of `columns` (1 to 16) columns. */
+/* What a product's tile of `rows` x `columns` (1 to 16) still needs to become numbers. Strides are in elements. */
 typedef struct exl__finish {
-    const float *bias;       /* [16] */
-    const float *scales;     /* [16]; null: the tile is floats already */
-    const int32_t *code_sums; /* [16] */
-    float row_scale;
-    int32_t row_zero;
+    uint32_t rows, columns;
+    const void *tile; /* [rows][tile_stride] i32, or f32 where scales is null */
+    size_t tile_stride;
+    const float *bias;        /* [16] */
+    const float *scales;      /* [16] or null */
+    const int32_t *code_sums; /* [16], with scales */
+    const float *row_scales;  /* [rows] */
+    const int32_t *row_zeros; /* [rows], with scales */
     uint32_t activation;
-    const float *residual; /* [columns] or null */
+    const float *residual; /* [rows][residual_stride] or null */
+    size_t residual_stride;
+    float *out; /* [rows][out_stride] */
+    size_t out_stride;
 } exl__finish;
 
 typedef struct exl__kernels {
@@ -39,16 +45,17 @@ typedef struct exl__kernels {
     /* codes of one row of n numbers, zeros behind up to `padded`; 0 is a code, and so are the row's ends. */
     void (*quantize_row)(const float *x, uint32_t n, uint32_t padded, uint32_t code_bytes, uint32_t flip, void *codes,
                          float *scale, int32_t *zero);
-    /* One row of a tile into out[columns]; tile: [16] i32, or f32 where finish->scales is null. */
-    void (*finish_row)(const exl__finish *finish, const void *tile, uint32_t columns, float *out);
+    void (*finish)(const exl__finish *finish);
     /* totals[16] += f32(sums - zero * code_sums) * scales: one block of a row. */
     void (*add_block)(const int32_t *sums, int32_t zero, const float *scales, const int32_t *code_sums, float *totals);
-    /* out[rows][16] = sum over k, in order, of a[row][k] * b[k][16]; rows of a lie a_stride, of b b_stride apart. */
+    /* out[rows][16] = sum over k, in order, of a[row][k] * b[k][16]; their rows lie as many elements apart as said. */
     void (*product_f32)(const float *a, size_t a_stride, uint32_t rows, const float *b, size_t b_stride, uint32_t depth,
-                        float *out);
+                        float *out, size_t out_stride);
     void (*layer_norm)(const float *x, uint32_t n, float epsilon, const float *gamma, const float *beta, float *out);
-    /* x = exp(x - max) / sum, in place; gives max. x[n] was scale * x + bias (null: none; bias_step 0 or 1). */
-    float (*softmax)(float *x, uint32_t n, float scale, const float *bias, uint32_t bias_step);
+    /* For each of rows: x = scale * x + bias (null: none), tops = the largest of x, x = exp(x - tops) / their sum, over
+     * n numbers, which 0 follows up to `line`, a multiple of 16. Rows lie `line`, of bias bias_stride apart. */
+    void (*softmax)(float *x, uint32_t rows, uint32_t n, uint32_t line, float scale, const float *bias,
+                    size_t bias_stride, float *tops);
     /* out[n] = function of inputs, each of which moves on by its step, 0 or 1. Numbers only. */
     void (*map)(uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step, const float *b,
                 uint32_t b_step);

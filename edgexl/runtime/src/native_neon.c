@@ -10,6 +10,8 @@
 #define NATIVE_NAME(x) neon_##x
 #define NATIVE_LANES 4
 #define NATIVE_ROWS 4
+#define NATIVE_LEAST(x, y) ((neon_vector)vminnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
+#define NATIVE_MOST(x, y) ((neon_vector)vmaxnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
 #include "native_float.h"
 
 #define INLINE static inline __attribute__((always_inline))

@@ -64,13 +64,22 @@ static void quantize(const exl__run_state *run, const exl__operation *o, const l
                                    &l->row_scales[r], &l->row_zeros[r]);
 }
 
-static void finish_row(const exl__run_state *run, const linear *l, exl__finish *finish, uint64_t row, uint64_t column,
-                       const void *tile) {
+/* The finish of a tile: rows from `row` on, the panel at `column`. */
+static void finish(const exl__run_state *run, const linear *l, exl__finish *f, uint64_t row, uint64_t rows,
+                   uint64_t column, const void *tile, size_t tile_stride) {
     uint64_t left = l->columns - column;
 
-    finish->residual = l->residual ? l->residual + row * l->residual_stride + column : NULL;
-    run->kernels->finish_row(finish, tile, left < EXL__PANEL ? (uint32_t)left : EXL__PANEL,
-                             l->out + row * l->out_stride + column);
+    f->rows = (uint32_t)rows;
+    f->columns = left < EXL__PANEL ? (uint32_t)left : EXL__PANEL;
+    f->tile = tile;
+    f->tile_stride = tile_stride;
+    f->bias = (const float *)(const void *)l->table + column;
+    f->row_zeros = l->row_zeros + row;
+    f->residual = l->residual ? l->residual + row * l->residual_stride + column : NULL;
+    f->residual_stride = l->residual_stride;
+    f->out = l->out + row * l->out_stride + column;
+    f->out_stride = l->out_stride;
+    run->kernels->finish(f);
 }
 
 static linear begin_linear(const exl__run_state *run, const exl__operation *o) {
@@ -100,7 +109,7 @@ static void run_linear_int8(const exl__run_state *run, const exl__operation *o) 
     int32_t sums[EXL__MOST_TILE_ROWS * EXL__MOST_TILE_PANELS * EXL__PANEL];
     linear l = begin_linear(run, o);
     uint64_t deep = padded(l.depth), panel_bytes = deep * EXL__PANEL, panels = l.line / EXL__PANEL;
-    exl__finish finish = {.activation = o->function};
+    exl__finish f = {.activation = o->function};
 
     quantize(run, o, &l);
     for (uint64_t p = 0, wide; p < panels; p += wide) {
@@ -109,16 +118,13 @@ static void run_linear_int8(const exl__run_state *run, const exl__operation *o) 
             high = tile_rows(l.rows - r, k->tile_rows);
             k->dot(l.row_codes + r * l.code_stride, l.code_stride, (uint32_t)high, l.codes + p * panel_bytes,
                    panel_bytes, (uint32_t)wide, (uint32_t)(deep / 4), sums);
-            for (uint64_t i = 0; i < high; i++)
-                for (uint64_t q = 0; q < wide; q++) {
-                    uint64_t column = (p + q) * EXL__PANEL;
-                    finish.bias = (const float *)(const void *)l.table + column;
-                    finish.scales = finish.bias + l.line;
-                    finish.code_sums = l.table + 2 * l.line + column;
-                    finish.row_scale = l.row_scales[r + i];
-                    finish.row_zero = l.row_zeros[r + i];
-                    finish_row(run, &l, &finish, r + i, column, sums + (i * wide + q) * EXL__PANEL);
-                }
+            f.row_scales = l.row_scales + r;
+            for (uint64_t q = 0; q < wide; q++) {
+                uint64_t column = (p + q) * EXL__PANEL;
+                f.scales = (const float *)(const void *)l.table + l.line + column;
+                f.code_sums = l.table + 2 * l.line + column;
+                finish(run, &l, &f, r, high, column, sums + q * EXL__PANEL, wide * EXL__PANEL);
+            }
         }
     }
 }
@@ -142,7 +148,7 @@ static void run_linear_blocks(const exl__run_state *run, const exl__operation *o
     int32_t sums[EXL__MOST_TILE_ROWS * EXL__PANEL];
     linear l = begin_linear(run, o);
     uint64_t blocks = l.depth / EXL__BLOCK, bits = at(run, o->sizes[3]);
-    exl__finish finish = {.activation = o->function};
+    exl__finish f = {.activation = o->function, .row_scales = l.row_scales};
 
     quantize(run, o, &l);
     for (uint64_t column = 0; column < l.line; column += EXL__PANEL) {
@@ -159,11 +165,7 @@ static void run_linear_blocks(const exl__run_state *run, const exl__operation *o
                                  line + l.line, l.totals + (r + i) * EXL__PANEL);
             }
         }
-        finish.bias = (const float *)(const void *)l.table + column;
-        for (uint64_t r = 0; r < l.rows; r++) {
-            finish.row_scale = l.row_scales[r];
-            finish_row(run, &l, &finish, r, column, l.totals + r * EXL__PANEL);
-        }
+        finish(run, &l, &f, 0, l.rows, column, l.totals, EXL__PANEL);
     }
 }
 
@@ -173,18 +175,16 @@ static void run_linear_f32(const exl__run_state *run, const exl__operation *o) {
     linear l = begin_linear(run, o);
     const float *x = exl__operand_at(run, o, 1), *weights = exl__operand_at(run, o, 2);
     uint64_t x_stride = stride(run, o, 1, 0);
-    exl__finish finish = {.activation = o->function, .row_scale = 1};
+    static const float ones[EXL__MOST_TILE_ROWS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    exl__finish f = {.activation = o->function, .row_scales = ones};
 
-    for (uint64_t column = 0; column < l.line; column += EXL__PANEL) {
-        finish.bias = (const float *)(const void *)l.table + column;
+    for (uint64_t column = 0; column < l.line; column += EXL__PANEL)
         for (uint64_t r = 0, high; r < l.rows; r += high) {
             high = tile_rows(l.rows - r, k->float_rows);
             k->product_f32(x + r * x_stride, x_stride, (uint32_t)high, weights + column * l.depth, EXL__PANEL,
-                           (uint32_t)l.depth, tile);
-            for (uint64_t i = 0; i < high; i++)
-                finish_row(run, &l, &finish, r + i, column, tile + i * EXL__PANEL);
+                           (uint32_t)l.depth, tile, EXL__PANEL);
+            finish(run, &l, &f, r, high, column, tile, EXL__PANEL);
         }
-    }
 }
 
 /* ---- products of two values ------------------------------------------------------------------------------------- */
@@ -207,56 +207,85 @@ static void pack(const float *from, uint64_t row_stride, uint64_t column_stride,
             memset(to + k * line + columns, 0, (line - columns) * sizeof *to);
 }
 
-/* out[rows][columns] = a[rows][depth] x b, b packed; rows of out lie out_stride apart. */
+/* out[rows][columns] = a[rows][depth] x b, b packed; rows of out lie out_stride apart. Where out_columns is more than
+ * columns, there is room in out for the padding, too. */
 static void product(const exl__run_state *run, const float *a, uint64_t a_stride, uint64_t rows, const float *b,
-                    uint64_t depth, uint64_t columns, float *out, uint64_t out_stride) {
+                    uint64_t depth, uint64_t columns, float *out, uint64_t out_stride, uint64_t out_columns) {
     float tile[EXL__MOST_TILE_ROWS * EXL__PANEL];
     uint64_t line = padded(columns);
 
     for (uint64_t column = 0; column < columns; column += EXL__PANEL)
         for (uint64_t r = 0, high; r < rows; r += high) {
-            size_t bytes = (columns - column < EXL__PANEL ? columns - column : EXL__PANEL) * sizeof *out;
+            int fits = out_columns - column >= EXL__PANEL;
+            float *to = fits ? out + r * out_stride + column : tile;
+
             high = tile_rows(rows - r, run->kernels->float_rows);
-            run->kernels->product_f32(a + r * a_stride, a_stride, (uint32_t)high, b + column, line, (uint32_t)depth,
-                                      tile);
-            for (uint64_t i = 0; i < high; i++)
-                memcpy(out + (r + i) * out_stride + column, tile + i * EXL__PANEL, bytes);
+            run->kernels->product_f32(a + r * a_stride, a_stride, (uint32_t)high, b + column, line, (uint32_t)depth, to,
+                                      fits ? out_stride : EXL__PANEL);
+            for (uint64_t i = 0; i < high && !fits; i++)
+                memcpy(out + (r + i) * out_stride + column, tile + i * EXL__PANEL, (columns - column) * sizeof *out);
         }
 }
 
-/* Keys [width][padded keys], values [keys][padded width], scores of a tile's rows [8][padded keys]. */
+/* Keys [width][padded keys], values [keys][padded width], and of a tile's rows scores and bias [8][padded keys]. */
 static uint64_t attention_work(uint64_t keys, uint64_t width) {
-    return (width * padded(keys) + keys * padded(width) + EXL__MOST_TILE_ROWS * padded(keys)) * sizeof(float);
+    return (width * padded(keys) + keys * padded(width) + 2 * EXL__MOST_TILE_ROWS * padded(keys)) * sizeof(float);
+}
+
+typedef struct attention {
+    uint64_t queries, keys, width, line;
+    const float *q, *k, *v, *bias; /* of one head */
+    float *out, *best;
+    float *packed_keys, *packed_values, *scores, *packed_bias;
+} attention;
+
+static void attend(const exl__run_state *run, const exl__operation *o, const attention *a) {
+    uint64_t q_stride = stride(run, o, 1, 1), out_stride = stride(run, o, 0, 1);
+    uint64_t bias_stride = a->bias ? stride(run, o, 4, 1) : 0, bias_step = a->bias ? stride(run, o, 4, 2) : 0;
+    float tops[EXL__MOST_TILE_ROWS];
+
+    pack(a->k, stride(run, o, 2, 3), stride(run, o, 2, 2), a->width, a->keys, a->packed_keys);
+    pack(a->v, stride(run, o, 3, 2), stride(run, o, 3, 3), a->keys, a->width, a->packed_values);
+    if (a->bias && bias_stride == 0)
+        pack(a->bias, 0, bias_step, 1, a->keys, a->packed_bias);
+    for (uint64_t r = 0, high; r < a->queries; r += high) {
+        high = tile_rows(a->queries - r, run->kernels->float_rows);
+        product(run, a->q + r * q_stride, q_stride, high, a->packed_keys, a->width, a->keys, a->scores, a->line,
+                a->line);
+        if (bias_stride != 0)
+            pack(a->bias + r * bias_stride, bias_stride, bias_step, high, a->keys, a->packed_bias);
+        run->kernels->softmax(a->scores, (uint32_t)high, (uint32_t)a->keys, (uint32_t)a->line, o->numbers[0],
+                              a->bias ? a->packed_bias : NULL, bias_stride ? a->line : 0, tops);
+        for (uint64_t i = 0; i < high && a->best; i++)
+            a->best[(r + i) * stride(run, o, 5, 1)] = tops[i];
+        product(run, a->scores, a->line, high, a->packed_values, a->keys, a->width, a->out + r * out_stride, out_stride,
+                a->width);
+    }
 }
 
 static void run_attention(const exl__run_state *run, const exl__operation *o) {
-    uint64_t heads = at(run, o->sizes[0]), queries = at(run, o->sizes[1]), keys = at(run, o->sizes[2]);
-    uint64_t width = at(run, o->sizes[3]), line = padded(keys), high;
-    float *packed_keys = (float *)(void *)run->work, *packed_values = packed_keys + width * line;
-    float *scores = packed_values + keys * padded(width);
-    float *out = exl__operand_at(run, o, 0), *best = exl__operand_at(run, o, 5);
-    const float *q = exl__operand_at(run, o, 1), *k = exl__operand_at(run, o, 2), *v = exl__operand_at(run, o, 3);
-    const float *bias = exl__operand_at(run, o, 4);
+    attention a = {.queries = at(run, o->sizes[1]), .keys = at(run, o->sizes[2]), .width = at(run, o->sizes[3])};
+    uint64_t heads = at(run, o->sizes[0]);
 
+    a.line = padded(a.keys);
+    a.packed_keys = (float *)(void *)run->work;
+    a.packed_values = a.packed_keys + a.width * a.line;
+    a.scores = a.packed_values + a.keys * padded(a.width);
+    a.packed_bias = a.scores + EXL__MOST_TILE_ROWS * a.line;
+    a.out = exl__operand_at(run, o, 0);
+    a.q = exl__operand_at(run, o, 1);
+    a.k = exl__operand_at(run, o, 2);
+    a.v = exl__operand_at(run, o, 3);
+    a.bias = exl__operand_at(run, o, 4);
+    a.best = exl__operand_at(run, o, 5);
     for (uint64_t h = 0; h < heads; h++) {
-        pack(k + h * stride(run, o, 2, 0), stride(run, o, 2, 3), stride(run, o, 2, 2), width, keys, packed_keys);
-        pack(v + h * stride(run, o, 3, 0), stride(run, o, 3, 2), stride(run, o, 3, 3), keys, width, packed_values);
-        for (uint64_t r = 0; r < queries; r += high) {
-            high = tile_rows(queries - r, run->kernels->float_rows);
-            product(run, q + h * stride(run, o, 1, 0) + r * stride(run, o, 1, 1), stride(run, o, 1, 1), high,
-                    packed_keys, width, keys, scores, line);
-            for (uint64_t i = 0; i < high; i++) {
-                const float *row_bias =
-                    bias ? bias + h * stride(run, o, 4, 0) + (r + i) * stride(run, o, 4, 1) : NULL;
-                uint64_t bias_step = bias ? stride(run, o, 4, 2) : 0;
-                float top = run->kernels->softmax(scores + i * line, (uint32_t)keys, o->numbers[0], row_bias,
-                                                  (uint32_t)bias_step);
-                if (best)
-                    best[h * stride(run, o, 5, 0) + (r + i) * stride(run, o, 5, 1)] = top;
-            }
-            product(run, scores, line, high, packed_values, keys, width,
-                    out + h * stride(run, o, 0, 0) + r * stride(run, o, 0, 1), stride(run, o, 0, 1));
-        }
+        attend(run, o, &a);
+        a.out += stride(run, o, 0, 0);
+        a.q += stride(run, o, 1, 0);
+        a.k += stride(run, o, 2, 0);
+        a.v += stride(run, o, 3, 0);
+        a.bias = a.bias ? a.bias + stride(run, o, 4, 0) : NULL;
+        a.best = a.best ? a.best + stride(run, o, 5, 0) : NULL;
     }
 }
 
@@ -271,7 +300,7 @@ static void run_matmul(const exl__run_state *run, const exl__operation *o) {
     for (uint64_t i = 0; i < batch; i++) {
         pack(b + i * stride(run, o, 2, 0), stride(run, o, 2, 2), stride(run, o, 2, 3), depth, columns, packed);
         product(run, a + i * stride(run, o, 1, 0), stride(run, o, 1, 1), rows, packed, depth, columns,
-                out + i * stride(run, o, 0, 0), stride(run, o, 0, 1));
+                out + i * stride(run, o, 0, 0), stride(run, o, 0, 1), columns);
     }
 }
 
@@ -289,12 +318,13 @@ static void run_layer_norm(const exl__run_state *run, const exl__operation *o) {
 
 static void run_softmax(const exl__run_state *run, const exl__operation *o) {
     uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
-    float *out = exl__operand_at(run, o, 0);
+    float *out = exl__operand_at(run, o, 0), *row = (float *)(void *)run->work, top;
     const float *x = exl__operand_at(run, o, 1);
 
     for (uint64_t r = 0; r < rows; r++, out += stride(run, o, 0, 0), x += stride(run, o, 1, 0)) {
-        memmove(out, x, n * sizeof *out);
-        (void)run->kernels->softmax(out, (uint32_t)n, 1, NULL, 0);
+        memcpy(row, x, n * sizeof *row);
+        run->kernels->softmax(row, 1, (uint32_t)n, (uint32_t)padded(n), 1, NULL, 0, &top);
+        memcpy(out, row, n * sizeof *row);
     }
 }
 
@@ -338,6 +368,8 @@ uint64_t exl__plan_work_bytes(const exl__plan *plan) {
             wanted = attention_work(n[2], n[3]);
         else if (o->code == EXL__MATMUL)
             wanted = matmul_work(n[2], n[3]);
+        else if (o->code == EXL__SOFTMAX)
+            wanted = padded(n[1]) * sizeof(float);
         bytes = wanted > bytes ? wanted : bytes;
     }
     return aligned(bytes);

@@ -7,6 +7,9 @@
 #define NATIVE_NAME(x) scalar_##x
 #define NATIVE_LANES 4
 #define NATIVE_ROWS 4
+#define NATIVE_CHOICE(of, x, y) ((scalar_vector)((of & (scalar_integers)(x)) | (~(of) & (scalar_integers)(y))))
+#define NATIVE_LEAST(x, y) NATIVE_CHOICE(((x) < (y)), x, y)
+#define NATIVE_MOST(x, y) NATIVE_CHOICE(((x) > (y)), x, y)
 #include "native_float.h"
 
 void exl__dot_scalar(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,

@@ -45,6 +45,8 @@ TARGET_BEGIN("avx2")
 #define NATIVE_NAME(x) avx2_##x
 #define NATIVE_LANES 8
 #define NATIVE_ROWS 4
+#define NATIVE_LEAST(x, y) ((avx2_vector)_mm256_min_ps((__m256)(x), (__m256)(y)))
+#define NATIVE_MOST(x, y) ((avx2_vector)_mm256_max_ps((__m256)(x), (__m256)(y)))
 #include "native_float.h"
 
 /* Codes as 16-bit integers: vpmaddwd adds two exact products in 32 bits, where vpmaddubsw would saturate. */
@@ -140,6 +142,8 @@ TARGET_END
 #undef NATIVE_NAME
 #undef NATIVE_LANES
 #undef NATIVE_ROWS
+#undef NATIVE_LEAST
+#undef NATIVE_MOST
 
 /* ---- AVX-512 with VNNI ----------------------------------------------------------------------------------------- */
 
@@ -147,6 +151,8 @@ TARGET_BEGIN("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-w
 #define NATIVE_NAME(x) avx512_##x
 #define NATIVE_LANES 16
 #define NATIVE_ROWS 8
+#define NATIVE_LEAST(x, y) ((avx512_vector)_mm512_min_ps((__m512)(x), (__m512)(y)))
+#define NATIVE_MOST(x, y) ((avx512_vector)_mm512_max_ps((__m512)(x), (__m512)(y)))
 #include "native_float.h"
 
 /* While the last rows of a panel are at work, the next panels' lines are asked for: weights come from memory once a
