@@ -33,13 +33,12 @@ class Weights:
 
     def beside(self, other: Weights) -> Weights:
         """Both matrices as one with the columns of both."""
-        axis = 1 if self.kind in ("f32", "int8") else 0
         bias = [part.bias if part.bias is not None else np.zeros(part.columns, np.float32) for part in (self, other)]
         some = self.bias is not None or other.bias is not None
         return Weights(
             self.kind,
             np.concatenate([self.codes, other.codes], 1),
-            np.concatenate([self.scales, other.scales], 0 if axis else 0),
+            np.concatenate([self.scales, other.scales]),
             np.concatenate(bias) if some else None,
         )
 

@@ -90,11 +90,11 @@ static void forget(const exl_bundle *bundle, int kind) {
 
 static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl__error *error) {
     const exl__parameters *p = &bundle->parameters;
-    exl__graph_source screener = {
-        .role = "screener",
-        .outputs = {{"query_vector", EXL__F32, 2, 0, p->dims}, {"token_states", EXL__F32, 3, 0, 1u << 28 | p->state_dims}},
-        .max_tokens = p->max_tokens,
-        .max_labels = p->shortlist};
+    exl__graph_source screener = {.role = "screener",
+                                  .outputs = {{"query_vector", EXL__F32, 2, 0, p->dims},
+                                              {"token_states", EXL__F32, 3, 0, 1u << 28 | p->state_dims}},
+                                  .max_tokens = p->max_tokens,
+                                  .max_labels = p->shortlist};
     exl__graph_source reasoner = {.role = "reasoner",
                                   .outputs = {{"logits", EXL__F32, 2, 0, 1u << 30 | 1}},
                                   .output_count = 1,

@@ -1,5 +1,5 @@
-/* engine.h: what executes the two graphs: `ort` (ONNX Runtime) or `native` (plans, native.h). The pipeline knows engines
- * by this table alone. */
+/* engine.h: what executes the two graphs: `ort` (ONNX Runtime) or `native` (plans, native.h). The pipeline knows
+ * engines by this table alone. */
 #ifndef EXL_ENGINE_H
 #define EXL_ENGINE_H
 

@@ -1,4 +1,5 @@
-/* engine_native.c: the engine that runs plans: nothing but libc, weights in place, no state but the caller's scratch. */
+/* engine_native.c: the engine that runs plans: nothing but libc, weights in place, no state but the caller's scratch.
+ */
 #include <string.h>
 
 #include "engine.h"
@@ -135,8 +136,7 @@ static exl_status bind(exl__run_state *run, const exl__graph *graph, const exl__
         }
         run->buffers[i] = tensor ? (void *)(uintptr_t)tensor->data : NULL;
         if ((!tensor && buffer->place == EXL__FROM_INPUT) ||
-            (tensor &&
-             tensor->data_bytes != exl__size_at(buffer->elements, &run->at) * exl__type_bytes(buffer->type)))
+            (tensor && tensor->data_bytes != exl__size_at(buffer->elements, &run->at) * exl__type_bytes(buffer->type)))
             return exl__fail(run->error, EXL_ENGINE_FAILED, "the %s gets or gives a tensor of another size",
                              graph->role);
     }
@@ -158,6 +158,5 @@ static exl_status native_run(const exl__graph *graph, const exl__tensor *inputs,
 
 static const char *native_kernels(const exl__engine_state *state) { return state->kernels->name; }
 
-const exl__engine exl__engine_native = {"native",          native_open,       native_close,
-                                        native_open_graph, native_close_graph, native_scratch_bytes,
-                                        native_run,        native_kernels};
+const exl__engine exl__engine_native = {"native",           native_open,          native_close, native_open_graph,
+                                        native_close_graph, native_scratch_bytes, native_run,   native_kernels};

@@ -59,8 +59,6 @@ typedef struct exl__kernels {
     /* out[n] = function of inputs, each of which moves on by its step, 0 or 1. Numbers only. */
     void (*map)(uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step, const float *b,
                 uint32_t b_step);
-    void (*map_int)(uint32_t function, uint32_t n, int64_t *out, const int64_t *a, uint32_t a_step, const int64_t *b,
-                    uint32_t b_step);
     /* The sum in 16 lanes, then lane l + lane l + 8, + 4, + 2, + 1. */
     float (*sum)(const float *x, uint32_t n);
     /* totals[n] += x[n]; totals[n] = max(totals[n], x[n]). */

@@ -4,6 +4,7 @@
  *     NATIVE_LANES                 floats in a vector: 4, 8 or 16
  *     NATIVE_ROWS                  rows of a product's tile
  *     NATIVE_LEAST, NATIVE_MOST    (x, y) the smaller and larger of two vectors; y where x is not a number
+ *     NATIVE_NAME(narrow)          (panel, code_bytes, flip, to) 16 integers of 0 to 255 as codes
  *
  * and the compiler's target. Everything goes by panels of 16 numbers, whatever the vectors' width, and no product is
  * fused into a sum, so that all instruction sets give the same bits. */
@@ -17,8 +18,8 @@ enum { NATIVE_NAME(vectors) = EXL__PANEL / NATIVE_LANES };
 #define INTEGERS NATIVE_NAME(integers)
 #define INLINE_FLOAT static inline __attribute__((always_inline))
 /* Vector v of the panel at p. */
-#define VECTOR_AT(p, v) (*(const VECTOR *)(const void *)((p) + (v)*NATIVE_LANES))
-#define PUT_VECTOR(p, v, value) (*(VECTOR *)(void *)((p) + (v)*NATIVE_LANES) = (value))
+#define VECTOR_AT(p, v) (*(const VECTOR *)(const void *)((p) + (v) * NATIVE_LANES))
+#define PUT_VECTOR(p, v, value) (*(VECTOR *)(void *)((p) + (v) * NATIVE_LANES) = (value))
 #define EACH_VECTOR(v) for (int v = 0; v < NATIVE_NAME(vectors); v++)
 #endif
 
@@ -105,7 +106,7 @@ static inline float NATIVE_NAME(join)(float lanes[EXL__PANEL]) {
 }
 
 /* The sum of x - mean, or of its squares, in 16 lanes; the numbers behind the last whole panel go each to its lane. */
-INLINE_FLOAT float NATIVE_NAME(total)(const float *x, float mean, int squares, uint32_t n) {
+static __attribute__((noinline)) float NATIVE_NAME(total)(const float *x, float mean, int squares, uint32_t n) {
     VECTOR totals[NATIVE_NAME(vectors)];
     float lanes[EXL__PANEL];
     uint32_t i = 0;
@@ -191,12 +192,7 @@ static void NATIVE_NAME(quantize_row)(const float *x, uint32_t n, uint32_t padde
             from = rest;
         }
         NATIVE_NAME(codes)(from, inverse, (int32_t)middle.u, panel);
-        if (code_bytes == 2)
-            for (int l = 0; l < EXL__PANEL; l++)
-                ((uint16_t *)codes)[i + l] = (uint16_t)panel[l];
-        else
-            for (int l = 0; l < EXL__PANEL; l++)
-                ((uint8_t *)codes)[i + l] = (uint8_t)((uint32_t)panel[l] ^ flip);
+        NATIVE_NAME(narrow)(panel, code_bytes, flip, (uint8_t *)codes + (size_t)i * code_bytes);
     }
 }
 
@@ -217,8 +213,8 @@ INLINE_FLOAT void NATIVE_NAME(finish_as)(const exl__finish *f, const uint32_t ac
         EACH_VECTOR(v) {
             VECTOR number;
             if (f->scales) {
-                INTEGERS sums = *(const INTEGERS *)(const void *)((const int32_t *)f->tile + r * f->tile_stride +
-                                                                  v * NATIVE_LANES);
+                INTEGERS sums =
+                    *(const INTEGERS *)(const void *)((const int32_t *)f->tile + r * f->tile_stride + v * NATIVE_LANES);
                 sums -= f->row_zeros[r] * *(const INTEGERS *)(const void *)(f->code_sums + v * NATIVE_LANES);
                 number = __builtin_convertvector(sums, VECTOR) * (VECTOR_AT(f->scales, v) * scale);
             } else {
@@ -235,12 +231,10 @@ INLINE_FLOAT void NATIVE_NAME(finish_as)(const exl__finish *f, const uint32_t ac
 }
 
 static void NATIVE_NAME(finish)(const exl__finish *f) {
-    switch (f->activation) {
-    case EXL__ACT_RELU: NATIVE_NAME(finish_as)(f, EXL__ACT_RELU); break;
-    case EXL__ACT_GELU: NATIVE_NAME(finish_as)(f, EXL__ACT_GELU); break;
-    case EXL__ACT_TANH: NATIVE_NAME(finish_as)(f, EXL__ACT_TANH); break;
-    default: NATIVE_NAME(finish_as)(f, EXL__ACT_NONE);
-    }
+    if (f->activation == EXL__ACT_NONE) /* most are, and then nothing is to be chosen in the loop */
+        NATIVE_NAME(finish_as)(f, EXL__ACT_NONE);
+    else
+        NATIVE_NAME(finish_as)(f, f->activation);
 }
 
 static void NATIVE_NAME(add_block)(const int32_t *sums, int32_t zero, const float *scales, const int32_t *code_sums,
@@ -362,8 +356,14 @@ static void NATIVE_NAME(softmax)(float *x, uint32_t rows, uint32_t n, uint32_t l
 
 /* ---- element by element ---------------------------------------------------------------------------------------- */
 
-INLINE_FLOAT VECTOR NATIVE_NAME(of_one)(uint32_t function, VECTOR x) {
+INLINE_FLOAT VECTOR NATIVE_NAME(of)(uint32_t function, VECTOR x, VECTOR y) {
     switch (function) {
+    case EXL__ADD: return x + y;
+    case EXL__SUB: return x - y;
+    case EXL__MUL: return x * y;
+    case EXL__DIV: return x / y;
+    case EXL__MAX: return NATIVE_MOST(x, y);
+    case EXL__MIN: return NATIVE_LEAST(x, y);
     case EXL__ERF: return NATIVE_NAME(erf)(x);
     case EXL__TANH: return NATIVE_NAME(tanh)(x);
     case EXL__EXP: return NATIVE_NAME(exp)(x);
@@ -374,120 +374,66 @@ INLINE_FLOAT VECTOR NATIVE_NAME(of_one)(uint32_t function, VECTOR x) {
     }
 }
 
-/* The last numbers, and one that all share, go through a panel of their own. */
-INLINE_FLOAT void NATIVE_NAME(map_one)(const uint32_t function, uint32_t n, float *out, const float *a,
-                                       uint32_t a_step) {
+/* The last numbers go through a panel of their own; one that all share is spread once. */
+INLINE_FLOAT void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step,
+                                      const float *b, uint32_t b_step) {
+    const VECTOR one = (VECTOR){0} + a[0], other = (VECTOR){0} + b[0];
+    float rooms[2][EXL__PANEL] = {{0}};
+
     for (uint32_t i = 0; i < n; i += EXL__PANEL) {
-        const uint32_t left = n - i < EXL__PANEL ? n - i : EXL__PANEL;
-        float panel[EXL__PANEL];
+        const uint32_t left = n - i;
+        const float *x = a + i, *y = b + i;
+        float *to = out + i;
 
-        if (left == EXL__PANEL && a_step) {
-            EACH_VECTOR(v) PUT_VECTOR(out + i, v, NATIVE_NAME(of_one)(function, VECTOR_AT(a + i, v)));
-            continue;
+        if (left < EXL__PANEL) {
+            for (uint32_t l = 0; l < left; l++) {
+                rooms[0][l] = a_step ? x[l] : 0.0f;
+                rooms[1][l] = b_step ? y[l] : 0.0f;
+            }
+            x = rooms[0], y = rooms[1], to = rooms[0];
         }
-        for (uint32_t l = 0; l < EXL__PANEL; l++)
-            panel[l] = l < left ? a[(i + l) * a_step] : 0.0f;
-        EACH_VECTOR(v) PUT_VECTOR(panel, v, NATIVE_NAME(of_one)(function, VECTOR_AT(panel, v)));
-        memcpy(out + i, panel, left * sizeof *out);
+        EACH_VECTOR(v) {
+            VECTOR p = one, q = other;
+            if (a_step)
+                p = VECTOR_AT(x, v);
+            if (b_step)
+                q = VECTOR_AT(y, v);
+            PUT_VECTOR(to, v, NATIVE_NAME(of)(function, p, q));
+        }
+        for (uint32_t l = 0; l < left && left < EXL__PANEL; l++)
+            out[i + l] = to[l];
     }
 }
 
-#define NATIVE_EACH(expression)                                                                                        \
-    for (uint32_t i = 0; i < n; i++)                                                                                   \
-        out[i] = expression;                                                                                           \
-    break
-/* Three loops, so that each has plain loads. */
-#define NATIVE_PAIRS(of)                                                                                               \
-    if (a_step && b_step)                                                                                              \
-        for (uint32_t i = 0; i < n; i++)                                                                               \
-            out[i] = of(a[i], b[i]);                                                                                   \
-    else if (a_step)                                                                                                   \
-        for (uint32_t i = 0; i < n; i++)                                                                               \
-            out[i] = of(a[i], b[0]);                                                                                   \
-    else                                                                                                               \
-        for (uint32_t i = 0; i < n; i++)                                                                               \
-            out[i] = of(a[0], b[i * b_step]);                                                                          \
-    break
-
-#define NATIVE_ADD(p, q) (p) + (q)
-#define NATIVE_SUB(p, q) (p) - (q)
-#define NATIVE_MUL(p, q) (p) * (q)
-#define NATIVE_DIV(p, q) (p) / (q)
-#define NATIVE_MAX(p, q) (p) > (q) ? (p) : (q)
-#define NATIVE_MIN(p, q) (p) < (q) ? (p) : (q)
-#define NATIVE_EQUAL(p, q) (p) == (q)
-#define NATIVE_GREATER(p, q) (p) > (q)
-#define NATIVE_GREATER_OR_EQUAL(p, q) (p) >= (q)
-#define NATIVE_AND(p, q) ((p) != 0) & ((q) != 0)
-#define NATIVE_OR(p, q) ((p) != 0) | ((q) != 0)
-/* Integers wrap as on any processor, where C has no answer. */
-#define NATIVE_ADD_INT(p, q) (int64_t)((uint64_t)(p) + (uint64_t)(q))
-#define NATIVE_SUB_INT(p, q) (int64_t)((uint64_t)(p) - (uint64_t)(q))
-#define NATIVE_MUL_INT(p, q) (int64_t)((uint64_t)(p) * (uint64_t)(q))
-
-static void NATIVE_NAME(map)(uint32_t function, uint32_t n, float *restrict out, const float *a, uint32_t a_step,
-                             const float *b, uint32_t b_step) {
-    switch (function) {
-    case EXL__COPY: NATIVE_EACH(a[i * a_step]);
-    case EXL__SQRT: NATIVE_EACH(sqrtf(a[i * a_step]));
-    case EXL__ERF: NATIVE_NAME(map_one)(EXL__ERF, n, out, a, a_step); break;
-    case EXL__TANH: NATIVE_NAME(map_one)(EXL__TANH, n, out, a, a_step); break;
-    case EXL__EXP: NATIVE_NAME(map_one)(EXL__EXP, n, out, a, a_step); break;
-    case EXL__RELU: NATIVE_NAME(map_one)(EXL__RELU, n, out, a, a_step); break;
-    case EXL__GELU: NATIVE_NAME(map_one)(EXL__GELU, n, out, a, a_step); break;
-    case EXL__SIGMOID: NATIVE_NAME(map_one)(EXL__SIGMOID, n, out, a, a_step); break;
-    case EXL__ADD: NATIVE_PAIRS(NATIVE_ADD);
-    case EXL__SUB: NATIVE_PAIRS(NATIVE_SUB);
-    case EXL__MUL: NATIVE_PAIRS(NATIVE_MUL);
-    case EXL__DIV: NATIVE_PAIRS(NATIVE_DIV);
-    case EXL__MAX: NATIVE_PAIRS(NATIVE_MAX);
-    default: NATIVE_PAIRS(NATIVE_MIN);
+/* Functions of one operand get it twice. */
+static void NATIVE_NAME(map)(uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step, const float *b,
+                             uint32_t b_step) {
+    if (!b) {
+        b = a;
+        b_step = a_step;
     }
+    if (function == EXL__SQRT)
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = sqrtf(a[i * a_step]);
+    else
+        NATIVE_NAME(map_as)(function, n, out, a, a_step, b, b_step);
 }
 
-static inline int64_t NATIVE_NAME(modulo)(int64_t p, int64_t q) { /* the sign of q; 0 where q is */
-    int64_t rest = q == 0 || q == -1 ? 0 : p % q;
-    return rest != 0 && (rest < 0) != (q < 0) ? rest + q : rest;
+static void NATIVE_NAME(add)(float *totals, const float *x, uint32_t n) {
+    NATIVE_NAME(map_as)(EXL__ADD, n, totals, totals, 1, x, 1);
 }
 
-static inline int64_t NATIVE_NAME(divide)(int64_t p, int64_t q) {
-    if (q == 0)
-        return 0;
-    return q == -1 ? (int64_t)(0 - (uint64_t)p) : p / q;
+static void NATIVE_NAME(keep_larger)(float *totals, const float *x, uint32_t n) {
+    NATIVE_NAME(map)(EXL__MAX, n, totals, x, 1, totals, 1);
 }
 
-static void NATIVE_NAME(map_int)(uint32_t function, uint32_t n, int64_t *restrict out, const int64_t *a,
-                                 uint32_t a_step, const int64_t *b, uint32_t b_step) {
-    switch (function) {
-    case EXL__COPY_INT: NATIVE_EACH(a[i * a_step]);
-    case EXL__NOT: NATIVE_EACH(a[i * a_step] == 0);
-    case EXL__ADD_INT: NATIVE_PAIRS(NATIVE_ADD_INT);
-    case EXL__SUB_INT: NATIVE_PAIRS(NATIVE_SUB_INT);
-    case EXL__MUL_INT: NATIVE_PAIRS(NATIVE_MUL_INT);
-    case EXL__DIV_INT: NATIVE_PAIRS(NATIVE_NAME(divide));
-    case EXL__MOD_INT: NATIVE_PAIRS(NATIVE_NAME(modulo));
-    case EXL__MAX_INT: NATIVE_PAIRS(NATIVE_MAX);
-    case EXL__MIN_INT: NATIVE_PAIRS(NATIVE_MIN);
-    case EXL__EQUAL: NATIVE_PAIRS(NATIVE_EQUAL);
-    case EXL__GREATER: NATIVE_PAIRS(NATIVE_GREATER);
-    case EXL__GREATER_OR_EQUAL: NATIVE_PAIRS(NATIVE_GREATER_OR_EQUAL);
-    case EXL__AND: NATIVE_PAIRS(NATIVE_AND);
-    default: NATIVE_PAIRS(NATIVE_OR);
-    }
-}
+static void NATIVE_NAME(widen)(const int8_t *codes, float scale, uint32_t n, float *out) {
+    typedef int8_t bytes __attribute__((vector_size(NATIVE_LANES), aligned(1), may_alias));
+    uint32_t i = 0;
 
-static void NATIVE_NAME(add)(float *restrict totals, const float *x, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++)
-        totals[i] += x[i];
-}
-
-static void NATIVE_NAME(keep_larger)(float *restrict totals, const float *x, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++)
-        totals[i] = x[i] > totals[i] ? x[i] : totals[i];
-}
-
-static void NATIVE_NAME(widen)(const int8_t *codes, float scale, uint32_t n, float *restrict out) {
-    for (uint32_t i = 0; i < n; i++)
+    for (; i + NATIVE_LANES <= n; i += NATIVE_LANES)
+        PUT_VECTOR(out + i, 0, __builtin_convertvector(*(const bytes *)(const void *)(codes + i), VECTOR) * scale);
+    for (; i < n; i++)
         out[i] = (float)codes[i] * scale;
 }
 
@@ -496,5 +442,5 @@ static void NATIVE_NAME(widen)(const int8_t *codes, float scale, uint32_t n, flo
     .float_rows = NATIVE_ROWS, .quantize_row = NATIVE_NAME(quantize_row), .finish = NATIVE_NAME(finish),               \
     .add_block = NATIVE_NAME(add_block), .product_f32 = NATIVE_NAME(product_f32),                                      \
     .layer_norm = NATIVE_NAME(layer_norm), .softmax = NATIVE_NAME(softmax), .map = NATIVE_NAME(map),                   \
-    .map_int = NATIVE_NAME(map_int), .sum = NATIVE_NAME(sum), .add = NATIVE_NAME(add),                                 \
-    .keep_larger = NATIVE_NAME(keep_larger), .widen = NATIVE_NAME(widen)
+    .sum = NATIVE_NAME(sum), .add = NATIVE_NAME(add), .keep_larger = NATIVE_NAME(keep_larger),                         \
+    .widen = NATIVE_NAME(widen)

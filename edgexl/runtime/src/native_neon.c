@@ -1,4 +1,7 @@
 /* native_neon.c: kernels for AArch64, without and with dot product instructions. Codes are signed there: less 128. */
+#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
+#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
+#endif
 #include <math.h>
 #include <string.h>
 
@@ -12,6 +15,17 @@
 #define NATIVE_ROWS 4
 #define NATIVE_LEAST(x, y) ((neon_vector)vminnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
 #define NATIVE_MOST(x, y) ((neon_vector)vmaxnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
+
+static inline void neon_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    uint16x8_t low = vcombine_u16(vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel))),
+                                  vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 4))));
+    uint16x8_t high = vcombine_u16(vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 8))),
+                                   vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 12))));
+
+    (void)code_bytes; /* 1 */
+    vst1q_u8(to, veorq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vdupq_n_u8((uint8_t)flip)));
+}
+
 #include "native_float.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -54,8 +68,7 @@ INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, c
         }
         for (int r = 0; r < rows; r++)
             for (int c = 0; c < 2; c++)
-                vst1q_s32(sums + r * sum_stride + half * 8 + c * 4,
-                          vpaddq_s32(totals[r][2 * c], totals[r][2 * c + 1]));
+                vst1q_s32(sums + r * sum_stride + half * 8 + c * 4, vpaddq_s32(totals[r][2 * c], totals[r][2 * c + 1]));
     }
 }
 
@@ -63,18 +76,13 @@ static void neon_dot(const void *codes, size_t code_stride, uint32_t rows, const
                      uint32_t panels, uint32_t steps, int32_t *sums) {
     for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
         switch (rows) {
-#define NEON_TILE(n) neon_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels * EXL__PANEL)
+#define NEON_TILE(n) neon_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
             ROWS_4(NEON_TILE);
         }
 }
 
-const exl__kernels exl__kernels_neon = {.name = "neon",
-                                        .dot = neon_dot,
-                                        .tile_rows = 4,
-                                        .tile_panels = 1,
-                                        .code_bytes = 1,
-                                        .flip = 128,
-                                        NATIVE_FLOATS};
+const exl__kernels exl__kernels_neon = {
+    .name = "neon", .dot = neon_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 1, .flip = 128, NATIVE_FLOATS};
 
 /* ---- with dot products ----------------------------------------------------------------------------------------- */
 
@@ -117,7 +125,7 @@ static void neon_dot_dot(const void *codes, size_t code_stride, uint32_t rows, c
                          size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums) {
     for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
         switch (rows) {
-#define NEON_DOT_TILE(n) neon_dot_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels * EXL__PANEL)
+#define NEON_DOT_TILE(n) neon_dot_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
             ROWS_4(NEON_DOT_TILE);
         }
 }

@@ -309,7 +309,8 @@ static void run_matmul(const exl__run_state *run, const exl__operation *o) {
 static void run_layer_norm(const exl__run_state *run, const exl__operation *o) {
     uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
     float *out = exl__operand_at(run, o, 0);
-    const float *x = exl__operand_at(run, o, 1), *gamma = exl__operand_at(run, o, 2), *beta = exl__operand_at(run, o, 3);
+    const float *x = exl__operand_at(run, o, 1), *gamma = exl__operand_at(run, o, 2),
+                *beta = exl__operand_at(run, o, 3);
 
     for (uint64_t r = 0; r < rows; r++)
         run->kernels->layer_norm(x + r * stride(run, o, 1, 0), (uint32_t)n, o->numbers[0], gamma, beta,

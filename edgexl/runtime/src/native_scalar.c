@@ -1,4 +1,7 @@
 /* native_scalar.c: the kernels in plain C, which every other set equals to the bit; and the choice among the sets. */
+#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
+#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
+#endif
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +13,14 @@
 #define NATIVE_CHOICE(of, x, y) ((scalar_vector)((of & (scalar_integers)(x)) | (~(of) & (scalar_integers)(y))))
 #define NATIVE_LEAST(x, y) NATIVE_CHOICE(((x) < (y)), x, y)
 #define NATIVE_MOST(x, y) NATIVE_CHOICE(((x) > (y)), x, y)
+
+static inline void scalar_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    (void)code_bytes; /* 1 */
+    (void)flip;       /* 0 */
+    for (int l = 0; l < EXL__PANEL; l++)
+        to[l] = (uint8_t)panel[l];
+}
+
 #include "native_float.h"
 
 void exl__dot_scalar(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,

@@ -1,5 +1,8 @@
 /* native_walk.c: operations that walk four axes with a stride for each operand: element by element functions,
  * reductions, shifts and running sums. */
+#if defined(__GNUC__) && !defined(__clang__) /* bytes of library are worth more here than time */
+#pragma GCC optimize("no-tree-vectorize")
+#endif
 #include <string.h>
 
 #include "native.h"
@@ -37,6 +40,65 @@ static void *place(const walk *w, int i, uint64_t a, uint64_t b, uint64_t c) {
 }
 
 /* ---- functions of elements --------------------------------------------------------------------------------------- */
+
+/* Bodies of loops over out[n], for functions of one operand and of two: three loops, so that each has plain loads. */
+#define EACH(expression)                                                                                               \
+    for (uint32_t i = 0; i < n; i++)                                                                                   \
+        out[i] = expression;                                                                                           \
+    break
+#define PAIRS(of)                                                                                                      \
+    if (a_step && b_step)                                                                                              \
+        for (uint32_t i = 0; i < n; i++)                                                                               \
+            out[i] = of(a[i], b[i]);                                                                                   \
+    else if (a_step)                                                                                                   \
+        for (uint32_t i = 0; i < n; i++)                                                                               \
+            out[i] = of(a[i], b[0]);                                                                                   \
+    else                                                                                                               \
+        for (uint32_t i = 0; i < n; i++)                                                                               \
+            out[i] = of(a[0], b[i * b_step]);                                                                          \
+    break
+#define OF_MAX(p, q) (p) > (q) ? (p) : (q)
+#define OF_MIN(p, q) (p) < (q) ? (p) : (q)
+#define OF_EQUAL(p, q) (p) == (q)
+#define OF_GREATER(p, q) (p) > (q)
+#define OF_GREATER_OR_EQUAL(p, q) (p) >= (q)
+#define OF_AND(p, q) ((p) != 0) & ((q) != 0)
+#define OF_OR(p, q) ((p) != 0) | ((q) != 0)
+/* Integers wrap as on any processor, where C has no answer. */
+#define OF_ADD(p, q) (int64_t)((uint64_t)(p) + (uint64_t)(q))
+#define OF_SUB(p, q) (int64_t)((uint64_t)(p) - (uint64_t)(q))
+#define OF_MUL(p, q) (int64_t)((uint64_t)(p) * (uint64_t)(q))
+
+static inline int64_t modulo(int64_t p, int64_t q) { /* the sign of q; 0 where q is */
+    int64_t rest = q == 0 || q == -1 ? 0 : p % q;
+    return rest != 0 && (rest < 0) != (q < 0) ? rest + q : rest;
+}
+
+static inline int64_t divide(int64_t p, int64_t q) {
+    if (q == 0)
+        return 0;
+    return q == -1 ? (int64_t)(0 - (uint64_t)p) : p / q;
+}
+
+static void map_integers(uint32_t function, uint32_t n, int64_t *restrict out, const int64_t *a, uint32_t a_step,
+                         const int64_t *b, uint32_t b_step) {
+    switch (function) {
+    case EXL__COPY_INT: EACH(a[i * a_step]);
+    case EXL__NOT: EACH(a[i * a_step] == 0);
+    case EXL__ADD_INT: PAIRS(OF_ADD);
+    case EXL__SUB_INT: PAIRS(OF_SUB);
+    case EXL__MUL_INT: PAIRS(OF_MUL);
+    case EXL__DIV_INT: PAIRS(divide);
+    case EXL__MOD_INT: PAIRS(modulo);
+    case EXL__MAX_INT: PAIRS(OF_MAX);
+    case EXL__MIN_INT: PAIRS(OF_MIN);
+    case EXL__EQUAL: PAIRS(OF_EQUAL);
+    case EXL__GREATER: PAIRS(OF_GREATER);
+    case EXL__GREATER_OR_EQUAL: PAIRS(OF_GREATER_OR_EQUAL);
+    case EXL__AND: PAIRS(OF_AND);
+    default: PAIRS(OF_OR);
+    }
+}
 
 typedef struct lane { /* an operand along the last axis */
     uint8_t *at;
@@ -114,7 +176,7 @@ static void map_row(const exl__kernels *kernels, uint32_t function, uint64_t n, 
         if (bytes == 4)
             kernels->map(function, (uint32_t)length, out, inputs[0], steps[0], inputs[1], steps[1]);
         else
-            kernels->map_int(function, (uint32_t)length, out, inputs[0], steps[0], inputs[1], steps[1]);
+            map_integers(function, (uint32_t)length, out, inputs[0], steps[0], inputs[1], steps[1]);
         if (out != (void *)chunks[0])
             continue;
         for (uint64_t i = 0; i < length; i++)
@@ -139,7 +201,8 @@ void exl__walk_map(const exl__run_state *run, const exl__operation *o) {
             }
 }
 
-/* ---- reductions --------------------------------------------------------------------------------------------------- */
+/* ---- reductions ---------------------------------------------------------------------------------------------------
+ */
 
 /* One row: its numbers go each to their own total (out_stride 1), or all to one (0). */
 static void reduce_row(const exl__kernels *kernels, uint32_t function, uint64_t n, float *out, uint64_t out_stride,
@@ -203,7 +266,8 @@ void exl__walk_reduce(const exl__run_state *run, const exl__operation *o) {
         set_totals(&w, 0, (float)(1.0 / count), 0);
 }
 
-/* ---- along the last axis ------------------------------------------------------------------------------------------- */
+/* ---- along the last axis -------------------------------------------------------------------------------------------
+ */
 
 void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
     walk w = begin(run, o, 2);

@@ -1,4 +1,7 @@
 /* native_x86.c: kernels for AVX2, AVX2 with VNNI, and AVX-512 with VNNI. */
+#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
+#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
+#endif
 #include <math.h>
 #include <string.h>
 
@@ -32,11 +35,15 @@ int exl__has_avx_vnni(void) {
     default: call(1); break
 #define ROWS_6(call)                                                                                                   \
     case 6: call(6); break;                                                                                            \
-    case 5: call(5); break;                                                                                            \
+    case 5:                                                                                                            \
+        call(5);                                                                                                       \
+        break;                                                                                                         \
         ROWS_4(call)
 #define ROWS_8(call)                                                                                                   \
     case 8: call(8); break;                                                                                            \
-    case 7: call(7); break;                                                                                            \
+    case 7:                                                                                                            \
+        call(7);                                                                                                       \
+        break;                                                                                                         \
         ROWS_6(call)
 
 /* ---- AVX2 ------------------------------------------------------------------------------------------------------ */
@@ -47,6 +54,20 @@ TARGET_BEGIN("avx2")
 #define NATIVE_ROWS 4
 #define NATIVE_LEAST(x, y) ((avx2_vector)_mm256_min_ps((__m256)(x), (__m256)(y)))
 #define NATIVE_MOST(x, y) ((avx2_vector)_mm256_max_ps((__m256)(x), (__m256)(y)))
+
+INLINE void avx2_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)panel);
+    __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(panel + 8));
+    __m256i wide = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+
+    (void)flip; /* 0 */
+    if (code_bytes == 2)
+        _mm256_storeu_si256((__m256i *)(void *)to, wide);
+    else
+        _mm_storeu_si128((__m128i *)(void *)to,
+                         _mm_packus_epi16(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1)));
+}
+
 #include "native_float.h"
 
 /* Codes as 16-bit integers: vpmaddwd adds two exact products in 32 bits, where vpmaddubsw would saturate. */
@@ -82,18 +103,13 @@ static void avx2_dot(const void *codes, size_t code_stride, uint32_t rows, const
                      uint32_t panels, uint32_t steps, int32_t *sums) {
     for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
         switch (rows) {
-#define AVX2_TILE(n) avx2_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels * EXL__PANEL)
+#define AVX2_TILE(n) avx2_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
             ROWS_4(AVX2_TILE);
         }
 }
 
-const exl__kernels exl__kernels_avx2 = {.name = "avx2",
-                                        .dot = avx2_dot,
-                                        .tile_rows = 4,
-                                        .tile_panels = 1,
-                                        .code_bytes = 2,
-                                        .flip = 0,
-                                        NATIVE_FLOATS};
+const exl__kernels exl__kernels_avx2 = {
+    .name = "avx2", .dot = avx2_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 2, .flip = 0, NATIVE_FLOATS};
 TARGET_END
 
 /* ---- AVX2 with VNNI -------------------------------------------------------------------------------------------- */
@@ -126,7 +142,7 @@ static void avx2_vnni_dot(const void *codes, size_t code_stride, uint32_t rows, 
                           size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums) {
     for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
         switch (rows) {
-#define AVX2_VNNI_TILE(n) avx2_vnni_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels * EXL__PANEL)
+#define AVX2_VNNI_TILE(n) avx2_vnni_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
             ROWS_6(AVX2_VNNI_TILE);
         }
 }
@@ -153,6 +169,13 @@ TARGET_BEGIN("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-w
 #define NATIVE_ROWS 8
 #define NATIVE_LEAST(x, y) ((avx512_vector)_mm512_min_ps((__m512)(x), (__m512)(y)))
 #define NATIVE_MOST(x, y) ((avx512_vector)_mm512_max_ps((__m512)(x), (__m512)(y)))
+
+INLINE void avx512_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    (void)code_bytes; /* 1 */
+    (void)flip;       /* 0 */
+    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(_mm512_loadu_si512(panel)));
+}
+
 #include "native_float.h"
 
 /* While the last rows of a panel are at work, the next panels' lines are asked for: weights come from memory once a

@@ -6,7 +6,14 @@
 
 #include <string.h>
 
-enum { HEAD_BYTES = 64, MOST_RECORDS = 4096, VERSION = 1, ALIGNMENT_BYTES = 64, MOST_TOKENS = 8192, MOST_LABELS = 4096 };
+enum {
+    HEAD_BYTES = 64,
+    MOST_RECORDS = 4096,
+    VERSION = 1,
+    ALIGNMENT_BYTES = 64,
+    MOST_TOKENS = 8192,
+    MOST_LABELS = 4096
+};
 
 /* Elements and bytes beyond this are refused: 2^40 x 2^12 still fits 64 bits, and no device has the memory. */
 #define MOST ((uint64_t)1 << 40)
@@ -148,7 +155,8 @@ static int stays_inside(const checker *c, int place, const int walks[EXL__PLAN_R
     last = plus(largest(c->plan, operand->offset), run);
     for (int i = 0; i < EXL__PLAN_RANK; i++)
         if (walks[i])
-            last = plus(last, times(largest(c->plan, c->operation->sizes[i]) - 1, largest(c->plan, operand->strides[i])));
+            last =
+                plus(last, times(largest(c->plan, c->operation->sizes[i]) - 1, largest(c->plan, operand->strides[i])));
     return last <= largest(c->plan, buffer->elements);
 }
 
@@ -240,7 +248,8 @@ static int function_types(uint32_t function, uint32_t types[4]) {
     case EXL__TO_INT: inputs = 1, types[1] = EXL__F32; break;
     case EXL__WHERE: inputs = 3, types[0] = types[2] = types[3] = EXL__F32; break;
     default:
-        if (function < EXL__COPY || function >= EXL__FUNCTIONS || (function > EXL__SIGMOID && function < EXL__COPY_INT) ||
+        if (function < EXL__COPY || function >= EXL__FUNCTIONS ||
+            (function > EXL__SIGMOID && function < EXL__COPY_INT) ||
             (function > EXL__WHERE_INT && function < EXL__TO_FLOAT))
             inputs = 0;
     }
@@ -343,7 +352,8 @@ exl_status exl__plan_read(const exl__graph_source *source, exl__plan *plan, exl_
     plan->max_labels = head[5];
     for (size_t i = sizeof head + 8; i < HEAD_BYTES; i++)
         if (source->bytes[i] != 0)
-            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the %s's plan has a reserved byte that is not 0", source->role);
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the %s's plan has a reserved byte that is not 0",
+                             source->role);
     if (head[0] != VERSION || head[6] != 0 || head[7] != 0 || plan->buffer_count > MOST_RECORDS ||
         plan->operation_count > MOST_RECORDS || head[3] != source->weight_count ||
         source->length != HEAD_BYTES + (size_t)plan->buffer_count * sizeof *plan->buffers +
