@@ -159,6 +159,7 @@ class NativeGraph:
         for tensor, buffer in zip(outputs, self._outputs, strict=True):
             room = np.zeros(buffer.elements.at(*self._most), np.float32)
             array = room[: buffer.elements.at(tokens, labels)]
+            self._held.append(room)
             tensor.data, tensor.data_bytes, tensor.type = array.ctypes.data, array.nbytes, buffer.type
             rows = tokens if buffer.elements.t else labels if buffer.elements.n else 1
             shape = (1, rows, buffer.elements.coefficient) if buffer.elements.t else (1, -1)
