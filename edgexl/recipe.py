@@ -126,8 +126,9 @@ class GateRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe file. `name` and `description` are for people, `engine` runs the graphs ("native" is refused where it does
-    not cover them); the tables are described by their classes."""
+    """A recipe file. `name` and `description` are for people; `engine` runs the graphs ("native" is refused where it
+    does not cover them); the tables are described by their classes.
+    """
 
     name: str
     description: str = ""

@@ -55,7 +55,7 @@ class Size:
 
     def at(self, tokens: int, labels: int) -> int:
         """The number for a text of `tokens` and a shortlist of `labels`."""
-        return self.coefficient * tokens**self.t * labels**self.n
+        return self.coefficient * int(tokens**self.t) * int(labels**self.n)
 
     def pack(self) -> int:
         """28 bits coefficient, 2 bits t, 2 bits n."""
@@ -260,4 +260,4 @@ def _unpack_operation(fields: tuple[int | float, ...]) -> Operation:
         strides = (sizes[place + 2], sizes[place + 3], sizes[place + 4], sizes[place + 5])
         operands.append(None if words[place] == NO_BUFFER else Operand(words[place], sizes[place + 1], strides))
     shape = (sizes[0], sizes[1], sizes[2], sizes[3])
-    return Operation(Code(code), int(function), shape, tuple(operands), (float(rest[-2]), float(rest[-1])))
+    return Operation(Code(int(code)), int(function), shape, tuple(operands), (float(rest[-2]), float(rest[-1])))

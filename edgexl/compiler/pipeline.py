@@ -158,7 +158,9 @@ def measured(
         vectors = encode_rows(artifact.graphs.label_encoder, artifact.rows.tokens, True, threads)
     yardstick = Yardstick(queries, vectors, artifact.rows.alias_labels, threads)
     for step, seconds, state in waiting:
-        unchanged = isinstance(step, Calibrate | Lower | Pack) or (isinstance(step, Encode) and vectors is artifact.vectors)
+        unchanged = isinstance(step, Calibrate | Lower | Pack) or (
+            isinstance(step, Encode) and vectors is artifact.vectors
+        )
         accuracy = (
             ledger[-1].accuracy if unchanged else yardstick.measure(state, partial(progress, f"measure {step.name}"))
         )

@@ -233,7 +233,9 @@ class ReferencePipeline:
         )
 
 
-def _session(sections: dict[Any, Any], kind: Kind, sizes: Parameters, outputs: tuple[str, ...]) -> Session | PlanSession:
+def _session(
+    sections: dict[Any, Any], kind: Kind, sizes: Parameters, outputs: tuple[str, ...]
+) -> Session | PlanSession:
     """A graph's section and the one behind it, its weights, as something to run."""
     graph, weights = bytes(sections[kind]), sections[Kind(kind + 1)]
     if sizes.engine == ENGINE_NATIVE:

@@ -52,13 +52,13 @@ def amalgamation() -> str:
         undone = "".join(f"#undef {macro}\n" for macro in macros)
         bodies.append(f"/* ---- {name} {'-' * (100 - len(name))} */\n\n{body.strip()}\n{undone}")
     flags = (
-        "#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize(\"fp-contract=off\")\n"
+        '#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize("fp-contract=off")\n'
         "#elif defined(__clang__)\n#pragma clang fp contract(off)\n#endif\n"
     )
     parts = [
         f"/* edgexl {__version__}: the whole runtime in one file. Compile with -O3 and link with -lm (and -ldl). */\n"
         + "".join(f"#define {feature}\n" for feature in _FEATURES)
-        + f"{flags}#include \"edgexl.h\"\n",
+        + f'{flags}#include "edgexl.h"\n',
         *(f"/* ---- {name} */\n\n{text.strip()}\n" for name, text in headers.items()),
         *bodies,
     ]

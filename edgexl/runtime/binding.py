@@ -112,7 +112,8 @@ def open_bundle(
     """Open a bundle file with its engine.
 
     `threads` is the size of the engine's pool; `verify` hashes every section (otherwise the small ones only);
-    `engine_library` is the path of libonnxruntime (default: `find_engine_library`), which native bundles do not need; `scalar` uses the plain C kernels;
+    `engine_library` is the path of libonnxruntime (default: `find_engine_library`), which native bundles do not need;
+    `scalar` uses the plain C kernels;
     without `engine` the bundle can be looked at but not asked. Raises `BadInput` for a file that is no sound bundle,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """

@@ -15,14 +15,32 @@ import numpy as np
 
 from edgexl.bundle.parameters import GRAPH_INPUTS
 from edgexl.bundle.plan import (
-    ONE, ZERO, Activation, Buffer, Code, Function, Operand, Operation, Place, Reduction, Size, Type,
+    ONE,
+    ZERO,
+    Activation,
+    Buffer,
+    Code,
+    Function,
+    Operand,
+    Operation,
+    Place,
+    Reduction,
+    Size,
+    Type,
 )  # fmt: skip
 from edgexl.bundle.weights import Tensor
 from edgexl.compiler.lowering.nodes import Array, Node, Nodes, NotCovered
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
 from edgexl.compiler.lowering.recognise import Weights
 from edgexl.compiler.lowering.shapes import (
-    Shapes, Sizes, axes_of, axis_of, broadcast, order_of, slices_of, total,
+    Shapes,
+    Sizes,
+    axes_of,
+    axis_of,
+    broadcast,
+    order_of,
+    slices_of,
+    total,
 )  # fmt: skip
 
 RANK = 4
@@ -292,7 +310,7 @@ def _negative(emitter: Emitter, node: Node) -> None:
     view = emitter.value(node.inputs[0])
     if view.type != Type.F32:
         raise NotCovered([f"{node.op} of integers"])
-    minus = emitter.map(Function.MUL, view.type, view, emitter.constant(np.float32(-1).reshape(())))
+    minus = emitter.map(Function.MUL, view.type, view, emitter.constant(np.array(-1, np.float32)))
     emitter.values[node.outputs[0]] = minus if node.op == "Neg" else emitter.map(Function.MAX, view.type, view, minus)
 
 

@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from edgexl.bundle.parameters import GRAPH_INPUTS
 from edgexl.bundle.plan import (
-    TYPE_BYTES, Activation, Function, Operand, Operation, Place, Plan, Reduction, Type,
+    TYPE_BYTES,
+    Activation,
+    Function,
+    Operand,
+    Operation,
+    Place,
+    Plan,
+    Reduction,
+    Type,
 )  # fmt: skip
 from edgexl.bundle.weights import unpack_weights
 
@@ -199,7 +207,7 @@ class _Run:
         assert source is not None
         source = np.broadcast_to(source, sizes)
         axes = tuple(axis for axis, size in enumerate(out.shape) if size == 1 and sizes[axis] > 1)
-        kinds = {Reduction.MAX: np.max, Reduction.MEAN: np.mean}
+        kinds: dict[Reduction, Any] = {Reduction.MAX: np.max, Reduction.MEAN: np.mean}
         out[...] = kinds.get(Reduction(operation.function), np.sum)(source, axis=axes, keepdims=True)
 
     def _softmax(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
@@ -247,7 +255,7 @@ def _erf(x: Array) -> Array:
     """The engine's rational function, within 5e-7 of erf."""
     x = np.clip(x, np.float32(-4), np.float32(4))
     square = x * x
-    above, below = (np.float32(0),) * 2
+    above = below = np.zeros_like(x)
     for factor in _ERF_ABOVE:
         above = above * square + np.float32(factor)
     for factor in _ERF_BELOW:
@@ -261,7 +269,11 @@ _ERF_ABOVE = (
     -2.95459980854025e-03, -1.60960333262415e-02,
 )  # fmt: skip
 _ERF_BELOW = (
-    -1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02,
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
 )
 
 

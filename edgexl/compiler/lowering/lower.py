@@ -25,9 +25,7 @@ class Lowered:
     output_names: tuple[str, ...]
 
 
-def lower_graph(
-    model: bytes, max_tokens: int, max_labels: int, outputs: tuple[str, ...] | None = None
-) -> Lowered:
+def lower_graph(model: bytes, max_tokens: int, max_labels: int, outputs: tuple[str, ...] | None = None) -> Lowered:
     """The plan of a serialised ONNX model for texts of `max_tokens` and shortlists of `max_labels` at most, with those
     of its `outputs` (all of them).
 

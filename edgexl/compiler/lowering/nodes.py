@@ -95,7 +95,8 @@ def read(model: bytes) -> Nodes:
         for value in proto.graph.input
         if value.name not in constants
     }
-    nodes, same = [], {}
+    nodes: list[Node] = []
+    same: dict[str, str] = {}
     for node in proto.graph.node:
         settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         names = [same.get(name, name) for name in node.input]
@@ -110,7 +111,8 @@ def read(model: bytes) -> Nodes:
 
 def _constant(settings: dict[str, Any]) -> Array:
     if "value" in settings:
-        return numpy_helper.to_array(settings["value"])
+        tensor: Array = numpy_helper.to_array(settings["value"])
+        return tensor
     value = next(iter(settings.values()))
     return np.array(value, np.float32 if "value_float" in settings or "value_floats" in settings else np.int64)
 

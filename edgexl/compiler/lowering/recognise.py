@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -159,9 +159,9 @@ def _look_ups(graph: Nodes) -> None:
         if table is None or fixed or node.settings.get("axis", 0) != 0 or table.ndim not in (1, 2) or table.size < 2:
             continue
         if table.dtype == np.float32:
-            new = Node("Embed", [node.inputs[1]], node.outputs, {"table": table, "scales": None})
             if not _is_scale(graph, node):
-                graph.replace([node], new)
+                settings: dict[str, Any] = {"table": table, "scales": None}
+                graph.replace([node], Node("Embed", [node.inputs[1]], node.outputs, settings))
         elif table.dtype in (np.uint8, np.int8, np.int64, np.int32) and np.abs(table.astype(np.int64)).max() <= 127:
             scaled = _scaled_look_up(graph, node)
             if scaled:

@@ -61,7 +61,9 @@ class Pack:
         last, file_bytes = artifact.ledger[-1].accuracy, 0
         while True:
             lengths = {kind: len(content) for kind, content in sections.items()} | {Kind.MANIFEST: 1}
-            verdicts = artifact.verdicts + budget(lengths, file_bytes, artifact.recipe, artifact.target, artifact.engine)
+            verdicts = artifact.verdicts + budget(
+                lengths, file_bytes, artifact.recipe, artifact.target, artifact.engine
+            )
             ledger = (*artifact.ledger, LedgerRow(self.name, 0.0, file_bytes, last))
             text = json.dumps(manifest(artifact, ledger, verdicts), ensure_ascii=False, indent=1)
             packed = {Kind.MANIFEST: text.encode() + b"\n", **sections}

@@ -1,5 +1,5 @@
-"""Each pattern that lowering fuses, as PyTorch exports it, against the unfused graph in ONNX Runtime: by the interpreter
-and by the engine's every kernel set, which agree with each other to the bit.
+"""Each pattern that lowering fuses, as PyTorch exports it, against the unfused graph in ONNX Runtime: by the
+interpreter, and by every kernel set of the engine, which agree with each other to the bit.
 """
 
 from __future__ import annotations
