@@ -53,7 +53,8 @@ class Emulator:
 class Target:
     """A device. `memory_bytes` and `disk_bytes` are what an application may take, not what is soldered on.
 
-    `engine` runs the graphs where the recipe leaves it open. `page_bytes`: the largest page size to expect; `glibc`: the oldest C library there, empty where it is not glibc.
+    `engine` runs the graphs where the recipe leaves it open. `page_bytes`: the largest page size to expect; `glibc`:
+    the oldest C library there, empty where it is not glibc.
     """
 
     name: str

@@ -38,7 +38,7 @@ typedef struct exl__kernels {
     const char *name;
     exl__dot_tile *dot;
     uint32_t tile_rows, tile_panels; /* the most that `dot` takes */
-    uint32_t code_bytes;             /* 1, or 2: codes as 16-bit integers */
+    uint32_t code_bytes;             /* 1; 2: codes as 16-bit integers; 4: each four codes four times over */
     uint32_t flip;                   /* 128: codes are stored less 128, as signed bytes; else 0 */
     uint32_t float_rows;             /* the most that product_f32 takes */
 

@@ -210,22 +210,27 @@ INLINE_FLOAT void NATIVE_NAME(finish_as)(const exl__finish *f, const uint32_t ac
         const float scale = f->row_scales[r], *residual = f->residual ? f->residual + r * f->residual_stride : NULL;
         float row[EXL__PANEL], *out = f->out + r * f->out_stride;
 
-        EACH_VECTOR(v) {
-            VECTOR number;
-            if (f->scales) {
-                INTEGERS sums =
-                    *(const INTEGERS *)(const void *)((const int32_t *)f->tile + r * f->tile_stride + v * NATIVE_LANES);
-                sums -= f->row_zeros[r] * *(const INTEGERS *)(const void *)(f->code_sums + v * NATIVE_LANES);
-                number = __builtin_convertvector(sums, VECTOR) * (VECTOR_AT(f->scales, v) * scale);
-            } else {
-                number = VECTOR_AT((const float *)f->tile + r * f->tile_stride, v) * scale;
+        VECTOR numbers[NATIVE_NAME(vectors)];
+
+        if (f->scales) {
+            const int32_t *sums = (const int32_t *)f->tile + r * f->tile_stride;
+            EACH_VECTOR(v) {
+                INTEGERS sum = *(const INTEGERS *)(const void *)(sums + v * NATIVE_LANES);
+                sum -= f->row_zeros[r] * *(const INTEGERS *)(const void *)(f->code_sums + v * NATIVE_LANES);
+                numbers[v] = __builtin_convertvector(sum, VECTOR) * (VECTOR_AT(f->scales, v) * scale);
             }
-            number = NATIVE_NAME(activated)(activation, number + VECTOR_AT(f->bias, v));
-            if (residual && f->columns == EXL__PANEL)
-                number += VECTOR_AT(residual, v);
-            PUT_VECTOR(f->columns < EXL__PANEL ? row : out, v, number);
+        } else {
+            EACH_VECTOR(v) numbers[v] = VECTOR_AT((const float *)f->tile + r * f->tile_stride, v) * scale;
         }
-        for (uint32_t l = 0; l < f->columns && f->columns < EXL__PANEL; l++)
+        EACH_VECTOR(v) numbers[v] = NATIVE_NAME(activated)(activation, numbers[v] + VECTOR_AT(f->bias, v));
+        if (f->columns == EXL__PANEL) {
+            if (residual)
+                EACH_VECTOR(v) numbers[v] += VECTOR_AT(residual, v);
+            EACH_VECTOR(v) PUT_VECTOR(out, v, numbers[v]);
+            continue;
+        }
+        EACH_VECTOR(v) PUT_VECTOR(row, v, numbers[v]);
+        for (uint32_t l = 0; l < f->columns; l++)
             out[l] = residual ? row[l] + residual[l] : row[l];
     }
 }

@@ -22,8 +22,14 @@ static inline void neon_narrow(const int32_t *panel, uint32_t code_bytes, uint32
     uint16x8_t high = vcombine_u16(vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 8))),
                                    vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 12))));
 
-    (void)code_bytes; /* 1 */
-    vst1q_u8(to, veorq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vdupq_n_u8((uint8_t)flip)));
+    uint8x16_t codes = veorq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vdupq_n_u8((uint8_t)flip));
+
+    if (code_bytes == 1) {
+        vst1q_u8(to, codes);
+        return;
+    }
+    for (int step = 0; step < 4; step++)
+        vst1q_u32((uint32_t *)(void *)(to + step * 16), vdupq_n_u32(vreinterpretq_u32_u8(codes)[step]));
 }
 
 #include "native_float.h"
@@ -37,7 +43,9 @@ static inline void neon_narrow(const int32_t *panel, uint32_t code_bytes, uint32
 
 /* ---- without dot products -------------------------------------------------------------------------------------- */
 
-/* Two products of bytes fit 16 bits, for |code| <= 128 and |weight| <= 127: two steps, then into 32 bits by pairs.
+/* Each four codes stand there four times, for a load is one instruction where spreading them is three.
+ *
+ * Two products of bytes fit 16 bits, for |code| <= 128 and |weight| <= 127: two steps, then into 32 bits by pairs.
  * 8 columns at a time; each register of totals holds two columns, two halves each. Steps are even (K is padded). */
 INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights, uint32_t steps,
                       int32_t *sums, size_t sum_stride) {
@@ -52,9 +60,8 @@ INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, c
             int8x16_t w0 = vld1q_s8(at), w1 = vld1q_s8(at + 16);
             int8x16_t w2 = vld1q_s8(at + EXL__PANEL * 4), w3 = vld1q_s8(at + EXL__PANEL * 4 + 16);
             for (int r = 0; r < rows; r++) {
-                int8x8_t eight = vld1_s8(codes + r * code_stride + s * 4);
-                int8x16_t first = vreinterpretq_s8_s32(vdupq_lane_s32(vreinterpret_s32_s8(eight), 0));
-                int8x16_t second = vreinterpretq_s8_s32(vdupq_lane_s32(vreinterpret_s32_s8(eight), 1));
+                int8x16_t first = vld1q_s8(codes + r * code_stride + s * 16);
+                int8x16_t second = vld1q_s8(codes + r * code_stride + s * 16 + 16);
                 int16x8_t p;
                 p = vmlal_s8(vmull_s8(vget_low_s8(w0), vget_low_s8(first)), vget_low_s8(w2), vget_low_s8(second));
                 totals[r][0] = vpadalq_s16(totals[r][0], p);
@@ -82,7 +89,7 @@ static void neon_dot(const void *codes, size_t code_stride, uint32_t rows, const
 }
 
 const exl__kernels exl__kernels_neon = {
-    .name = "neon", .dot = neon_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 1, .flip = 128, NATIVE_FLOATS};
+    .name = "neon", .dot = neon_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 4, .flip = 128, NATIVE_FLOATS};
 
 /* ---- with dot products ----------------------------------------------------------------------------------------- */
 

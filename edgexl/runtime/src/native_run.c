@@ -33,9 +33,10 @@ static uint32_t tile_rows(uint64_t left, uint32_t most) {
 
 /* ---- products with constant weights ----------------------------------------------------------------------------- */
 
-/* Work of a product: codes [rows][padded K], scales and zeros [rows], totals [rows][16] of blocks, a block unpacked. */
+/* Work of a product: codes [rows][padded K] of up to 4 bytes, scales and zeros [rows], totals [rows][16] of blocks, a
+ * block unpacked. */
 static uint64_t linear_work(uint64_t rows, uint64_t depth) {
-    return aligned(rows * padded(depth) * 2) + aligned(rows * 8) + aligned(rows * EXL__PANEL * 4) +
+    return aligned(rows * padded(depth) * 4) + aligned(rows * 8) + aligned(rows * EXL__PANEL * 4) +
            EXL__BLOCK * EXL__PANEL;
 }
 
@@ -95,7 +96,7 @@ static linear begin_linear(const exl__run_state *run, const exl__operation *o) {
     l.residual_stride = l.residual ? stride(run, o, 4, 0) : 0;
     l.row_codes = work;
     l.code_stride = padded(l.depth) * run->kernels->code_bytes;
-    work += aligned(l.rows * padded(l.depth) * 2);
+    work += aligned(l.rows * padded(l.depth) * 4);
     l.row_scales = (float *)(void *)work;
     l.row_zeros = (int32_t *)(void *)(work + l.rows * 4);
     work += aligned(l.rows * 8);
