@@ -125,17 +125,8 @@ def count_instructions() -> None:
         place = Path(folder)
         (place / "plan").write_bytes(plan.plan.pack())
         (place / "weights").write_bytes(pack_weights(plan.weights))
-        names = [
-            "engine_native",
-            "native_run",
-            "native_walk",
-            "native_scalar",
-            "native_neon",
-            "plan",
-            "memory",
-            "status",
-            "weights",
-        ]
+        engine = ("engine_native", "native_run", "native_walk", "native_scalar", "native_neon", "plan")
+        names = (*engine, "memory", "status", "weights")
         sources = [str(RUNTIME / "src" / f"{name}.c") for name in names]
         flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
         program = [str(Path(__file__).with_name("engine_program.c")), *sources, "-o", str(place / "program"), "-lm"]

@@ -1,6 +1,7 @@
 /* native_neon.c: kernels for AArch64, without and with dot product instructions. Codes are signed there: less 128. */
 #if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
 #pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
+#pragma GCC optimize("no-schedule-insns") /* which spills what the tiles just hold in registers */
 #endif
 #include <math.h>
 #include <string.h>
@@ -51,17 +52,19 @@ INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, c
                       int32_t *sums, size_t sum_stride) {
     for (int half = 0; half < 2; half++) {
         const int8_t *at = weights + half * 32;
+        const int8_t *row[4];
         int32x4_t totals[4][4];
 
-        for (int r = 0; r < rows; r++)
+        for (int r = 0; r < rows; r++) {
+            row[r] = codes + r * code_stride;
             for (int c = 0; c < 4; c++)
                 totals[r][c] = vdupq_n_s32(0);
+        }
         for (uint32_t s = 0; s < steps; s += 2, at += EXL__PANEL * 8) {
             int8x16_t w0 = vld1q_s8(at), w1 = vld1q_s8(at + 16);
             int8x16_t w2 = vld1q_s8(at + EXL__PANEL * 4), w3 = vld1q_s8(at + EXL__PANEL * 4 + 16);
             for (int r = 0; r < rows; r++) {
-                int8x16_t first = vld1q_s8(codes + r * code_stride + s * 16);
-                int8x16_t second = vld1q_s8(codes + r * code_stride + s * 16 + 16);
+                int8x16_t first = vld1q_s8(row[r]), second = vld1q_s8(row[r] + 16);
                 int16x8_t p;
                 p = vmlal_s8(vmull_s8(vget_low_s8(w0), vget_low_s8(first)), vget_low_s8(w2), vget_low_s8(second));
                 totals[r][0] = vpadalq_s16(totals[r][0], p);
@@ -71,6 +74,7 @@ INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, c
                 totals[r][2] = vpadalq_s16(totals[r][2], p);
                 p = vmlal_high_s8(vmull_high_s8(w1, first), w3, second);
                 totals[r][3] = vpadalq_s16(totals[r][3], p);
+                row[r] += 32;
             }
         }
         for (int r = 0; r < rows; r++)
