@@ -1,8 +1,8 @@
 """The native engine beside ONNX Runtime, interleaved in one process; minima of many short runs, on one thread.
 
-    python -m benchmarks.engine minilm                         MiniLM-L6 at 16 tokens: times, cosine to fp32, share of peak
-    python -m benchmarks.engine bundles NATIVE.exl ORT.exl     whole queries of two bundles, stage by stage; memory
-    python -m benchmarks.engine instructions                   MiniLM-L6 on emulated Cortex-A76 and A72 (qemu-user)
+    python -m benchmarks.engine minilm                       MiniLM-L6 at 16 tokens: times, speed, cosine to fp32
+    python -m benchmarks.engine bundles NATIVE.exl ORT.exl   whole queries of two bundles, stage by stage
+    python -m benchmarks.engine instructions                 MiniLM-L6 on emulated Cortex-A76 and A72 (qemu-user)
 
 Times of a shared machine say little; their ratios say more. The emulator counts instructions, to a few in a million.
 """
@@ -87,10 +87,11 @@ def compare_minilm(rounds: int) -> None:
         least = minima(calls, rounds)
     runners = {**graphs, **sessions}
     for name, milliseconds in least.items():
+        found = [runners[name].run(sentence)[0] for sentence in sentences]
         cosines = [
-            float((run[0] * right).sum() / np.linalg.norm(run[0]) / np.linalg.norm(right))
-            for run, right in ((runners[name].run(sentence), right) for sentence, right in zip(sentences, exact, strict=True))
-        ]  # fmt: skip
+            float((left * right).sum() / np.linalg.norm(left) / np.linalg.norm(right))
+            for left, right in zip(found, exact, strict=True)
+        ]
         print(
             f"{name:18} {milliseconds:7.3f} ms  {MULTIPLICATIONS / milliseconds / 1e6:6.0f} GMAC/s"
             f"  {milliseconds / least['ort int8']:5.2f} of ort int8  {milliseconds / least['ort int8-weights']:5.2f} of"
