@@ -126,19 +126,23 @@ def _chain(graph: Nodes, node: Node, operators: tuple[str, ...]) -> list[Node] |
 
 
 def _weight_blocks(graph: Nodes) -> None:
-    """MatMulNBits with blocks of 32."""
+    """MatMulNBits with blocks of 32; where the last block is not full, its very weights as floats."""
     for node in [node for node in graph.nodes if node.op == "MatMulNBits"]:
         bits, depth, columns = (int(node.settings[key]) for key in ("bits", "K", "N"))
-        if bits not in (4, 8) or int(node.settings["block_size"]) != BLOCK or depth % BLOCK or len(node.inputs) > 3:
+        if bits not in (4, 8) or int(node.settings["block_size"]) != BLOCK or len(node.inputs) > 3:
             continue
         packed, scales = graph.constants[node.inputs[1]], graph.constants[node.inputs[2]]
-        blocks = depth // BLOCK
         if bits == 4:
             packed = np.stack([packed & 15, packed >> 4], -1)
-        codes = packed.reshape(columns, depth).astype(np.int16) - (1 << bits - 1)
-        # -128 has no place among the engine's codes; it loses a half of a percent of one weight in a block
-        codes = np.maximum(codes, -127).astype(np.int8)
-        weights = Weights("blocks4" if bits == 4 else "blocks8", codes.T.copy(), scales.reshape(columns, blocks))
+        codes = packed.reshape(columns, -1).astype(np.int16) - (1 << bits - 1)
+        scales = scales.reshape(columns, -1)
+        if depth % BLOCK:
+            matrix = (codes * np.repeat(scales, BLOCK, 1))[:, :depth].T.astype(np.float32)
+            weights = Weights("f32", matrix, np.ones(columns, np.float32))
+        else:
+            # -128 has no place among the engine's codes; it loses a half of a percent of one weight in a block
+            signed = np.maximum(codes, -127).astype(np.int8).T.copy()
+            weights = Weights("blocks4" if bits == 4 else "blocks8", signed, scales)
         graph.replace([node], _linear(node.inputs[0], node.outputs[0], weights))
 
 
