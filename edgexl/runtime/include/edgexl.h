@@ -80,8 +80,8 @@ enum {
 typedef struct exl_open_options {
     size_t struct_size;
     uint32_t flags;
-    uint32_t threads;               /* of the engine's pool; 0 = 1, as native needs. ONNX Runtime has one pool a process: with more than
-                                       one thread, the first open bundle's number counts for all */
+    uint32_t threads;               /* of the engine's pool; 0 = 1, all that native takes. ONNX Runtime has one pool a
+                                       process: with more than one thread, the first open bundle's number counts */
     const char *engine_library;     /* path of libonnxruntime; null = $EDGEXL_ORT_LIBRARY, then the loader's search */
     const exl_allocator *allocator; /* null = malloc; must outlive the bundle */
     char *error;                    /* null, or where to write one sentence when the open fails */
