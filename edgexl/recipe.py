@@ -15,6 +15,9 @@ from edgexl import toml
 from edgexl.errors import BadInput
 
 Scheme = Literal["fp32", "int8", "int8-token", "int8-weights", "int4-weights"]
+# What runs the graphs on the device. "auto" leaves it to the target; left to nobody, it is the native engine where
+# that covers both graphs and neither stays in fp32, at which ONNX Runtime is the faster one.
+Engine = Literal["auto", "native", "ort"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class GraphRecipe:
     """One graph. `scheme` is what its matrix products with constant weights become:
 
     fp32          as they are
-    int8          weights int8 a channel, activations uint8 with one scale a tensor, found while running
+    int8          weights int8 a channel, activations uint8 with one scale a tensor, found while running. The native
+                  engine always finds one a row: there, it is int8-token
     int8-token    the same with one activation scale a row: nearly exact. Six operators more a product, which a
                   screener's wide products hardly notice and a reasoner's narrow ones do (benchmarks/quantize.py)
     int8-weights  weights in blocks of 32 at 8 bits, nearly exact, but slow without dot products
@@ -122,10 +126,13 @@ class GateRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe file. `name` and `description` are for people; the tables are described by their classes."""
+    """A recipe file. `name` and `description` are for people; `engine` runs the graphs ("native" is refused where it
+    does not cover them); the tables are described by their classes.
+    """
 
     name: str
     description: str = ""
+    engine: Engine = "auto"
     screener: GraphRecipe = field(default_factory=GraphRecipe)
     reasoner: GraphRecipe = field(default_factory=GraphRecipe)
     index: IndexRecipe = field(default_factory=IndexRecipe)

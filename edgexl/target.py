@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgexl import toml
-from edgexl.recipe import find_toml, shipped
+from edgexl.recipe import Engine, find_toml, shipped
 
 Isa = Literal["host", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni", "armv8-a", "armv8.2-a+dotprod"]
 
@@ -53,7 +53,8 @@ class Emulator:
 class Target:
     """A device. `memory_bytes` and `disk_bytes` are what an application may take, not what is soldered on.
 
-    `page_bytes`: the largest page size to expect; `glibc`: the oldest C library there, empty where it is not glibc.
+    `engine` runs the graphs where the recipe leaves it open. `page_bytes`: the largest page size to expect; `glibc`:
+    the oldest C library there, empty where it is not glibc.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Target:
     page_bytes: int
     int8: Int8
     description: str = ""
-    engine: Literal["ort"] = "ort"
+    engine: Engine = "auto"
     glibc: str = ""
     build: Build | None = None
     emulator: Emulator | None = None

@@ -21,7 +21,7 @@ def test_the_shipped_targets() -> None:
         target = load_target(name)
         assert target.name == name
         assert target.description
-        assert target.engine == "ort"
+        assert target.engine == "auto"
 
 
 def test_arm_targets_can_be_emulated_and_have_arms_int8() -> None:

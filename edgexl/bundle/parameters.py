@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgexl.errors import BadInput
 
-ENGINE_ORT = 1
+ENGINE_ORT, ENGINE_NATIVE = 1, 2
 # The graphs' input vocabulary: a name's position is its bit.
 GRAPH_INPUTS = (
     "input_ids",
@@ -56,6 +56,7 @@ class Parameters:
     screener_outputs: int
     vocabulary: int
     label_set_sha256: bytes
+    engine: int = ENGINE_ORT
 
     def __post_init__(self) -> None:
         limits = {
@@ -94,8 +95,8 @@ class Parameters:
 
     def pack(self) -> bytes:
         """The section's 160 bytes."""
-        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:-1]]
-        return _STRUCT.pack(_STRUCT.size, ENGINE_ORT, *numbers, self.label_set_sha256, bytes(56))
+        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:-2]]
+        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, self.label_set_sha256, bytes(56))
 
     @classmethod
     def unpack(cls, section: bytes) -> Parameters:
@@ -105,8 +106,8 @@ class Parameters:
         struct_bytes, engine, *numbers, label_set, reserved = _STRUCT.unpack_from(section)
         if struct_bytes < _STRUCT.size or struct_bytes != len(section):
             raise BadInput(f"The bundle's parameters say that they have {struct_bytes} bytes, but have {len(section)}.")
-        if engine != ENGINE_ORT:
+        if engine not in (ENGINE_ORT, ENGINE_NATIVE):
             raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
         if any(reserved):
             raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
-        return cls(**dict(zip(cls.__dataclass_fields__, [*numbers, label_set], strict=True)))
+        return cls(**dict(zip(cls.__dataclass_fields__, [*numbers, label_set, engine], strict=True)))

@@ -41,11 +41,11 @@ def inspect(bundle: Path, self_test: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.argument("queries", type=PATH, required=False)
-@click.option("--engine", type=click.Choice(["ort"]), default="ort", show_default=True, help="What runs the graphs.")
+@click.option("--engine", type=click.Choice(["native", "ort"]), help="Refuse a bundle made for another one.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
 @json_option
-def profile(bundle: Path, queries: Path | None, engine: str, threads: int, runs: int, as_json: bool) -> None:
+def profile(bundle: Path, queries: Path | None, engine: str | None, threads: int, runs: int, as_json: bool) -> None:
     """Time BUNDLE on this machine, stage by stage, with QUERIES (a text a line) or the bundle's own goldens."""
     from edgexl.device.profile import profile
 

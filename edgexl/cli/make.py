@@ -164,6 +164,21 @@ def build_runtime(target: str, out: Path, with_engine: bool, as_json: bool) -> N
     click.echo(f"\nfor {built.target}, compiled by {built.compiler}, in {built.directory}")
 
 
+@runtime.command("amalgamate")
+@click.option("-o", "--out", required=True, type=PATH, help="The directory to write into, which must be there.")
+@json_option
+def amalgamate_runtime(out: Path, as_json: bool) -> None:
+    """Write the whole runtime as edgexl.c and edgexl.h, to compile with one command."""
+    from edgexl.runtime.amalgamate import amalgamate
+
+    files = amalgamate(out)
+    if as_json:
+        print_json({"directory": str(out), "files_bytes": files})
+        return
+    print_table(("file", "bytes"), files.items())
+    click.echo(f"\ncc -O3 -c {out / 'edgexl.c'}; link with -lm, and with -ldl where that is a library")
+
+
 @runtime.command("path")
 @json_option
 def runtime_path(as_json: bool) -> None:

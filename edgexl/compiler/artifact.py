@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +33,22 @@ class Graphs:
 
 
 @dataclass(frozen=True)
+class Plans:
+    """What the native engine runs: each graph's plan and weights, as sections of a bundle."""
+
+    screener: bytes
+    screener_weights: bytes
+    reasoner: bytes
+    reasoner_weights: bytes
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A student on its way to a bundle. What a pass has not made yet is None.
 
     `rows` are the texts of the index, `vectors` [rows, D] their vectors in the index's space, which is the student's
     space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
-    there. `facts` are for the manifest.
+    there. `engine` runs them on the device; for the native one there are `plans`. `facts` are for the manifest.
     """
 
     student: Student
@@ -47,6 +57,8 @@ class Artifact:
     shapes: Shapes
     rows: Rows
     graphs: Graphs | None = None
+    engine: Literal["native", "ort"] = "ort"
+    plans: Plans | None = None
     vectors: Floats | None = None
     rotation: Floats | None = None
     index: LabelIndex | None = None

@@ -25,23 +25,25 @@ ADVICE = {
     "build_index": "choose fewer code_bytes, fine_bits or fine_dims, or no aliases",
     "pack": "shorten the label texts, or raise the limit",
 }
-# Resident before any model is loaded, measured on x86-64 with version 1.32.
-ENGINE_BYTES = 22_000_000
-# The engine keeps its own packed copy of most weights beside the mapped one.
-WEIGHT_COPIES = 2
+# Resident before any model is loaded: ONNX Runtime on x86-64, version 1.32; the native engine with its arena.
+ENGINE_BYTES = {"ort": 22_000_000, "native": 4_000_000}
+# ONNX Runtime keeps its own packed copy of most weights beside the mapped one.
+WEIGHT_COPIES = {"ort": 2, "native": 1}
 
 
-def memory_bytes(lengths: Mapping[Kind, int]) -> int:
+def memory_bytes(lengths: Mapping[Kind, int], engine: str) -> int:
     """An estimate of what a device needs resident to answer queries: engine, weights, and all that each query scans.
 
     Fine codes and texts are not in it: a query reads a few pages of them, and the system takes those back when it must.
     """
     weights = lengths[Kind.SCREENER_WEIGHTS] + lengths[Kind.REASONER_WEIGHTS]
     scanned = lengths[Kind.COARSE_CODES] + lengths[Kind.TOKENIZER]
-    return ENGINE_BYTES + WEIGHT_COPIES * weights + scanned
+    return ENGINE_BYTES[engine] + WEIGHT_COPIES[engine] * weights + scanned
 
 
-def budget(lengths: Mapping[Kind, int], file_bytes: int, recipe: Recipe, target: Target) -> tuple[Verdict, ...]:
+def budget(
+    lengths: Mapping[Kind, int], file_bytes: int, recipe: Recipe, target: Target, engine: str
+) -> tuple[Verdict, ...]:
     """The gates on bytes, for a bundle of sections of these lengths."""
     by_pass: dict[str, int] = {}
     for kind, length in lengths.items():
@@ -49,7 +51,7 @@ def budget(lengths: Mapping[Kind, int], file_bytes: int, recipe: Recipe, target:
     largest = max(sorted(by_pass), key=lambda name: by_pass[name])
     limits = [
         ("disk_bytes", file_bytes, target.disk_bytes),
-        ("memory_bytes", memory_bytes(lengths), target.memory_bytes),
+        ("memory_bytes", memory_bytes(lengths, engine), target.memory_bytes),
     ]
     if recipe.gates.max_bundle_bytes is not None:
         limits.append(("max_bundle_bytes", file_bytes, recipe.gates.max_bundle_bytes))

@@ -1,7 +1,7 @@
 """The flow on one page: a student goes through a flat list of passes and comes out as a bundle.
 
     student --export--> two ONNX graphs --quantize--> --encode--> label vectors --build index--> codes
-            --calibrate--> probabilities, threshold --pack--> bundle
+            --calibrate--> probabilities, threshold --lower--> plans (native engine only) --pack--> bundle
 
 Gates judge after each step; each step appends its row to the ledger.
 """
@@ -28,6 +28,7 @@ from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.calibrate import Calibrate
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
+from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.rows import Rows
@@ -104,6 +105,7 @@ def run_passes(artifact: Artifact, threads: int, progress: Progress = no_progres
         Encode(recipe.index.labels_from, recipe.index.alias_cosine, threads, partial(progress, "encode")),
         BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
+        Lower(),
         Pack(),
     ]
     waiting: list[tuple[Pass, float, Artifact]] = []
@@ -144,7 +146,8 @@ def measured(
 ) -> Artifact:
     """The artifact with ledger rows for the passes that wait for one.
 
-    Calibrating and packing change no order of labels, so that they keep the accuracy of the row before.
+    Calibrating, lowering and packing change no order of labels (lowering: but for the last digits), so that they keep
+    the accuracy of the row before.
     """
     assert artifact.vectors is not None
     assert artifact.graphs is not None
@@ -155,7 +158,9 @@ def measured(
         vectors = encode_rows(artifact.graphs.label_encoder, artifact.rows.tokens, True, threads)
     yardstick = Yardstick(queries, vectors, artifact.rows.alias_labels, threads)
     for step, seconds, state in waiting:
-        unchanged = isinstance(step, Calibrate | Pack) or (isinstance(step, Encode) and vectors is artifact.vectors)
+        unchanged = isinstance(step, Calibrate | Lower | Pack) or (
+            isinstance(step, Encode) and vectors is artifact.vectors
+        )
         accuracy = (
             ledger[-1].accuracy if unchanged else yardstick.measure(state, partial(progress, f"measure {step.name}"))
         )
@@ -169,6 +174,8 @@ def product_bytes(artifact: Artifact, yardstick: Yardstick) -> int:
         return bundle_bytes({kind: len(content) for kind, content in artifact.sections.items()})
     assert artifact.graphs is not None
     graphs = len(artifact.graphs.screener) + len(artifact.graphs.reasoner)
+    if artifact.plans is not None:
+        graphs = sum(len(part) for part in dataclasses.astuple(artifact.plans))
     index = artifact.index
     return graphs + (len(index.coarse) + len(index.fine) + index.codebook.nbytes if index else yardstick.vectors.nbytes)
 

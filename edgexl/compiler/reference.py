@@ -19,11 +19,12 @@ from tokenizers import Tokenizer
 
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.layout import Kind
-from edgexl.bundle.parameters import Parameters
+from edgexl.bundle.parameters import ENGINE_NATIVE, SCREENER_OUTPUTS, Parameters
 from edgexl.bundle.read import Bundle, read_bundle
 from edgexl.bundle.strings import unpack_strings
 from edgexl.bundle.weights import internalise
 from edgexl.compiler.graph import Session
+from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.index import LabelIndex, Shortlist
 from edgexl.ragged import Ragged
 from edgexl.student.text import encode_texts, label_tokens
@@ -127,8 +128,8 @@ class ReferencePipeline:
     """Tokenizer, two graphs, screening, and the tokens of all label texts [labels, S]."""
 
     tokenizer: Tokenizer
-    screener: Session
-    reasoner: Session
+    screener: Session | PlanSession
+    reasoner: Session | PlanSession
     screening: Screening
     label_pieces: Ints
     max_tokens: int
@@ -147,7 +148,7 @@ class ReferencePipeline:
         """The screener's inputs and outputs."""
         tokens = np.array([ids], np.int64)
         feeds: Feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
-        return feeds | dict(zip(self.screener.output_names, self.screener.run(feeds), strict=True))
+        return feeds | dict(zip(self.screener.output_names, self.screener.run(feeds), strict=False))
 
     def _reason(self, feeds: Feeds, found: Shortlist) -> Answer:
         feeds = feeds | {
@@ -223,10 +224,20 @@ class ReferencePipeline:
         texts = unpack_strings(sections[Kind.LABEL_TEXTS])
         return cls(
             tokenizer=tokenizer,
-            screener=Session(internalise(bytes(sections[Kind.SCREENER_GRAPH]), sections[Kind.SCREENER_WEIGHTS])),
-            reasoner=Session(internalise(bytes(sections[Kind.REASONER_GRAPH]), sections[Kind.REASONER_WEIGHTS])),
+            screener=_session(sections, Kind.SCREENER_GRAPH, sizes, SCREENER_OUTPUTS),
+            reasoner=_session(sections, Kind.REASONER_GRAPH, sizes, ("logits",)),
             screening=index,
             label_pieces=label_tokens(tokenizer, texts, sizes.label_tokens),
             max_tokens=sizes.max_tokens,
             calibration=calibration,
         )
+
+
+def _session(
+    sections: dict[Any, Any], kind: Kind, sizes: Parameters, outputs: tuple[str, ...]
+) -> Session | PlanSession:
+    """A graph's section and the one behind it, its weights, as something to run."""
+    graph, weights = bytes(sections[kind]), sections[Kind(kind + 1)]
+    if sizes.engine == ENGINE_NATIVE:
+        return PlanSession(graph, weights, outputs)
+    return Session(internalise(graph, weights))

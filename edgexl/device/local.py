@@ -15,10 +15,10 @@ from edgexl.errors import DeviceError
 
 @dataclass(frozen=True)
 class LocalDevice:
-    """`tools`: the directory with exl-run and exl-bench. `engine_library`: the engine that they load."""
+    """`tools`: the directory with exl-run and exl-bench. `engine_library`: ONNX Runtime's, for bundles that need it."""
 
     tools: Path
-    engine_library: Path
+    engine_library: Path | None
 
     def facts(self) -> DeviceFacts:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -31,14 +31,15 @@ class LocalDevice:
         path = self.tools / tool
         if not path.is_file():
             raise DeviceError(f"{path} is not there; build the tools with `make lib` or `edgexl runtime build`.")
-        return run_process([str(path), *arguments], stdin, timeout_s, {"EDGEXL_ORT_LIBRARY": str(self.engine_library)})
+        known = {"EDGEXL_ORT_LIBRARY": str(self.engine_library)} if self.engine_library else {}
+        return run_process([str(path), *arguments], stdin, timeout_s, known)
 
 
 def this_machine() -> LocalDevice:
-    """This machine with the tools and the engine that the package finds. Raises `DeviceError` where one is missing."""
-    from edgexl.runtime.binding import find_engine_library, find_library
+    """This machine with the tools and the engine that the package finds. Raises `DeviceError` without the tools."""
+    from edgexl.runtime.binding import engine_library_if_any, find_library
 
-    return LocalDevice(Path(find_library()).parent, Path(find_engine_library()))
+    return LocalDevice(Path(find_library()).parent, engine_library_if_any())
 
 
 def _cpu_model() -> str:

@@ -20,7 +20,7 @@ def profile(
     bundle: str | os.PathLike[str],
     queries: str | os.PathLike[str] | None = None,
     *,
-    engine: str = "ort",
+    engine: str | None = None,
     threads: int = 1,
     runs: int = 200,
     device: Device | None = None,
@@ -28,13 +28,14 @@ def profile(
 ) -> dict[str, Any]:
     """Answer `runs` queries on `device` (this machine) and return the stages' times in ms and the memory in bytes.
 
-    `queries` is a file with a text a line, taken in turn; without it the bundle's goldens are asked. Keys: device,
+    `engine`: the one that the bundle must be made for. `queries` is a file with a text a line, taken in turn; without
+    it the bundle's goldens are asked. Keys: device,
     engine, threads, runs, stages, total, load_ms, first_ms, peak_resident_bytes, mapped_bytes. Raises `BadInput` for
     an unusable bundle or file, `DeviceError` where the tools or the engine are missing.
     """
     where = device or this_machine()
     checked = read_bundle(bundle)
-    if engine != checked.manifest.get("engine"):
+    if engine not in (None, checked.manifest.get("engine")):
         raise BadInput(f"{bundle} is made for the engine {checked.manifest.get('engine')}, not for {engine}.")
     arguments = [where.push(Path(bundle)), "--runs", str(runs), "--threads", str(threads)]
     if queries is not None:

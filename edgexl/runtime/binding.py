@@ -112,15 +112,16 @@ def open_bundle(
     """Open a bundle file with its engine.
 
     `threads` is the size of the engine's pool; `verify` hashes every section (otherwise the small ones only);
-    `engine_library` is the path of libonnxruntime (default: `find_engine_library`); `scalar` uses the plain C kernels;
+    `engine_library` is the path of libonnxruntime (default: `find_engine_library`), which native bundles do not need;
+    `scalar` uses the plain C kernels;
     without `engine` the bundle can be looked at but not asked. Raises `BadInput` for a file that is no sound bundle,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
     library = _library()
     options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
     options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar
-    if engine:
-        options.engine_library = os.fsencode(engine_library or find_engine_library())
+    if engine and (found := engine_library or engine_library_if_any()):
+        options.engine_library = os.fsencode(found)
     error = ctypes.create_string_buffer(_ERROR_BYTES)
     options.error, options.error_bytes = ctypes.addressof(error), len(error)
     bundle = ctypes.c_void_p()
@@ -390,6 +391,15 @@ def find_engine_library() -> Path:
         "ONNX Runtime is not installed; run `pip install onnxruntime`, or set $EDGEXL_ORT_LIBRARY to the path of "
         f"libonnxruntime{_suffix()}."
     )
+
+
+def engine_library_if_any() -> Path | None:
+    """`find_engine_library`, or None where there is none: bundles for the native engine need none, and others are
+    refused by the runtime with a sentence of its own. Raises `DeviceError` where $EDGEXL_ORT_LIBRARY names no file.
+    """
+    if not os.environ.get("EDGEXL_ORT_LIBRARY") and importlib.util.find_spec("onnxruntime") is None:
+        return None
+    return find_engine_library()
 
 
 def _suffix() -> str:

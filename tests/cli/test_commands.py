@@ -137,7 +137,7 @@ def test_profile_times_every_stage(tiny: Tiny, edgexl: Edgexl, tmp_path: Path) -
     report = edgexl("profile", tiny.bundle, queries, "--runs", "20", "--json").json
     wanted = {"device", "engine", "threads", "runs", "stages", "total", "load_ms", "first_ms"}
     assert set(report) >= {*wanted, "peak_resident_bytes", "mapped_bytes"}
-    assert (report["device"], report["engine"], report["threads"], report["runs"]) == ("host", "ort", 1, 20)
+    assert (report["device"], report["engine"], report["threads"], report["runs"]) == ("host", "native", 1, 20)
     assert list(report["stages"]) == STAGES[:-1]
     for times in [*report["stages"].values(), report["total"]]:
         assert 0 <= times["min_ms"] <= times["p50_ms"] <= times["p90_ms"] <= times["p99_ms"]

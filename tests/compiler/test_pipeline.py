@@ -20,7 +20,7 @@ from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
 from tests.tiny import tiny_labels, tiny_student
 
-PASSES = ["export", "quantize", "encode", "build_index", "calibrate", "pack"]
+PASSES = ["export", "quantize", "encode", "build_index", "calibrate", "lower", "pack"]
 
 
 def test_the_bundle_holds_the_student(compiled: CompileReport, student: Student) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.runtime.binding import find_engine_library
+from tests.runtime.tiny_bundle import build
 
 RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"]
@@ -25,15 +26,18 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(directory.glob("*.o"))
 
 
-@pytest.mark.parametrize("name", ["test_session", "test_hostile"])
-def test_under_sanitizers(name: str, objects: list[Path], alias_path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "engine"), [("test_session", "ort"), ("test_hostile", "ort"), ("test_hostile", "native")]
+)
+def test_under_sanitizers(name: str, engine: str, objects: list[Path], alias_path: Path, tmp_path: Path) -> None:
+    bundle = alias_path if engine == "ort" else build(aliases=True, native=True).write(tmp_path / "native.exl")
     program, source = tmp_path / name, RUNTIME / "tests" / f"{name}.c"
     links = ["-lm", "-ldl", "-lpthread", "-o", str(program)]
     subprocess.run(
         ["cc", *FLAGS, *SANITIZE, f"-I{RUNTIME / 'include'}", str(source), *map(str, objects), *links], check=True
     )
     environment = {**os.environ, "EDGEXL_ORT_LIBRARY": str(find_engine_library())}
-    command = [str(program), str(alias_path), str(tmp_path / "damaged.exl")]
+    command = [str(program), str(bundle), str(tmp_path / "damaged.exl")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
     assert f"{name}: done" in done.stdout

@@ -3,7 +3,7 @@
 The screener averages word vectors, the reasoner combines all seven inputs by hand, and the labels are made of a small
 vocabulary: enough for the runtime to have something to be right or wrong about. The same arguments give the same bytes.
 
-    python tests/runtime/tiny_bundle.py OUT.exl [--aliases]
+    python tests/runtime/tiny_bundle.py OUT.exl [--aliases] [--native]
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from edgexl.bundle.calibration import Calibration, Input
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import Kind
-from edgexl.bundle.parameters import GRAPH_INPUTS, Parameters, input_bits
+from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, GRAPH_INPUTS, Parameters, input_bits
 from edgexl.bundle.row_labels import pack_row_labels
 from edgexl.bundle.strings import pack_strings
 from edgexl.bundle.tokenizer import pack_tokenizer
-from edgexl.bundle.weights import externalise
+from edgexl.bundle.weights import externalise, pack_weights
 from edgexl.bundle.write import write_bundle
+from edgexl.compiler.lowering import lower_graph
 from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook
 from edgexl.ragged import Ragged
 
@@ -158,9 +159,13 @@ def reasoner(random: np.random.Generator) -> bytes:
 
 
 def build(
-    aliases: bool = False, labels: int = 300, fine_bits: int = 8, calibrated: Input = "log_softmax"
+    aliases: bool = False,
+    labels: int = 300,
+    fine_bits: int = 8,
+    calibrated: Input = "log_softmax",
+    native: bool = False,
 ) -> TinyBundle:
-    """The bundle, its goldens made by the Python reference."""
+    """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs."""
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
@@ -177,6 +182,9 @@ def build(
     label_set = hashlib.sha256("\n".join(texts).encode()).digest()
     screener_graph, screener_weights = externalise(screener_model)
     reasoner_graph, reasoner_weights = externalise(reasoner_model)
+    if native:
+        screener_graph, screener_weights = _lowered(screener_model)
+        reasoner_graph, reasoner_weights = _lowered(reasoner_model)
     parameters = Parameters(
         labels=labels,
         rows=len(vectors),
@@ -195,10 +203,11 @@ def build(
         screener_outputs=3,
         vocabulary=vocabulary,
         label_set_sha256=label_set,
+        engine=ENGINE_NATIVE if native else ENGINE_ORT,
     )
     calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95))
     sections = {
-        Kind.MANIFEST: json.dumps({"engine": "ort", "recipe": {"name": "tiny"}}).encode(),
+        Kind.MANIFEST: json.dumps({"engine": "native" if native else "ort", "recipe": {"name": "tiny"}}).encode(),
         Kind.PARAMETERS: parameters.pack(),
         Kind.TOKENIZER: _tokenizer_section(),
         Kind.SCREENER_GRAPH: screener_graph,
@@ -233,6 +242,11 @@ def build(
     )
     sections[Kind.GOLDENS] = _goldens(pipeline)
     return TinyBundle(sections, tuple(texts), pipeline)
+
+
+def _lowered(model: bytes) -> tuple[bytes, bytes]:
+    lowered = lower_graph(model, MAX_TOKENS, SHORTLIST)
+    return lowered.plan.pack(), pack_weights(lowered.weights)
 
 
 def _session(model: bytes) -> onnxruntime.InferenceSession:
@@ -295,4 +309,4 @@ def _goldens(pipeline: TinyReference) -> bytes:
 
 
 if __name__ == "__main__":
-    build("--aliases" in sys.argv).write(Path(sys.argv[1]))
+    build("--aliases" in sys.argv, native="--native" in sys.argv).write(Path(sys.argv[1]))

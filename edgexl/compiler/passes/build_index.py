@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from edgexl.compiler.artifact import Artifact, Floats, Graphs
+from edgexl.compiler.engines import scheme_for
 from edgexl.compiler.rotate import rotate_output, unrotate_input
 from edgexl.compiler.schemes import SCHEMES, product_names
 from edgexl.errors import BadInput
@@ -39,7 +41,7 @@ class BuildIndex:
         vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
         if recipe.rotation != "none":
             rotation = train_rotation(vectors, recipe.rotation, recipe.seed, fine_dims)
-            vectors, graphs = vectors @ rotation, self._rotated(graphs, rotation)
+            vectors, graphs = vectors @ rotation, self._rotated(graphs, rotation, artifact.engine)
         codebook = train_codebook(vectors, recipe.coarse, recipe.code_bytes, recipe.seed)
         aliases = artifact.rows.alias_labels
         index = LabelIndex(
@@ -56,7 +58,7 @@ class BuildIndex:
         )
         return dataclasses.replace(artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index)
 
-    def _rotated(self, graphs: Graphs, rotation: Floats) -> Graphs:
+    def _rotated(self, graphs: Graphs, rotation: Floats, engine: Literal["native", "ort"]) -> Graphs:
         """Both graphs speaking the index's space."""
         reasoner = graphs.reasoner
         for name in ("query_vector", "label_vectors"):
@@ -65,6 +67,6 @@ class BuildIndex:
         # row.
         inverse = [name for name in product_names(reasoner) if name == "label_vectors/unrotate"]
         if inverse:
-            reasoner = SCHEMES[self.scheme](reasoner, inverse, self.int8)
+            reasoner = SCHEMES[scheme_for(engine, self.scheme)](reasoner, inverse, self.int8)
         screener = rotate_output(graphs.screener, "query_vector", rotation)
         return dataclasses.replace(graphs, screener=screener, reasoner=reasoner)

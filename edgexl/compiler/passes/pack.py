@@ -12,7 +12,7 @@ from typing import Any
 from edgexl import __version__
 from edgexl.bundle.goldens import Golden, Goldens, compare
 from edgexl.bundle.layout import MAJOR, MINOR, Kind
-from edgexl.bundle.parameters import SCREENER_INPUTS, Parameters, input_bits
+from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, SCREENER_INPUTS, Parameters, input_bits
 from edgexl.bundle.row_labels import pack_row_labels
 from edgexl.bundle.strings import pack_strings
 from edgexl.bundle.tokenizer import pack_tokenizer
@@ -61,7 +61,9 @@ class Pack:
         last, file_bytes = artifact.ledger[-1].accuracy, 0
         while True:
             lengths = {kind: len(content) for kind, content in sections.items()} | {Kind.MANIFEST: 1}
-            verdicts = artifact.verdicts + budget(lengths, file_bytes, artifact.recipe, artifact.target)
+            verdicts = artifact.verdicts + budget(
+                lengths, file_bytes, artifact.recipe, artifact.target, artifact.engine
+            )
             ledger = (*artifact.ledger, LedgerRow(self.name, 0.0, file_bytes, last))
             text = json.dumps(manifest(artifact, ledger, verdicts), ensure_ascii=False, indent=1)
             packed = {Kind.MANIFEST: text.encode() + b"\n", **sections}
@@ -79,7 +81,7 @@ def manifest(artifact: Artifact, ledger: tuple[LedgerRow, ...], verdicts: tuple[
     return {
         "format": f"{MAJOR}.{MINOR}",
         "edgexl": __version__,
-        "engine": artifact.target.engine,
+        "engine": artifact.engine,
         "labels": len(student.labels),
         "rows": len(artifact.rows),
         "label_set_sha256": student.labels.sha256(),
@@ -100,10 +102,14 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     assert graphs is not None
     assert index is not None
     assert artifact.calibration is not None
-    screener_graph, screener_weights = externalise(fuse(graphs.screener))
-    reasoner_graph, reasoner_weights = externalise(fuse(graphs.reasoner))
+    if artifact.plans is not None:
+        screener_graph, screener_weights, reasoner_graph, reasoner_weights = dataclasses.astuple(artifact.plans)
+    else:
+        screener_graph, screener_weights = externalise(fuse(graphs.screener))
+        reasoner_graph, reasoner_weights = externalise(fuse(graphs.reasoner))
     screener_inputs, reasoner_inputs = Session(graphs.screener).input_names, Session(graphs.reasoner).input_names
     assert set(screener_inputs) <= set(SCREENER_INPUTS)
+    states = "token_states" in reasoner_inputs
     subspaces, _, subspace_dims = index.codebook.shape
     sizes = Parameters(
         labels=index.labels,
@@ -117,12 +123,13 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         shortlist=index.shortlist,
         max_tokens=shapes.max_tokens,
         label_tokens=shapes.label_tokens if "label_tokens" in reasoner_inputs else 0,
-        state_dims=shapes.state_dims,
+        state_dims=shapes.state_dims if states else 0,
         screener_inputs=input_bits(screener_inputs),
         reasoner_inputs=input_bits(reasoner_inputs),
-        screener_outputs=3,
+        screener_outputs=3 if states or artifact.plans is None else 1,
         vocabulary=shapes.vocabulary,
         label_set_sha256=artifact.calibration.label_set_sha256,
+        engine=ENGINE_ORT if artifact.plans is None else ENGINE_NATIVE,
     )
     sections = {
         Kind.PARAMETERS: sizes.pack(),

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.engines import choose_engine, scheme_for
 from edgexl.compiler.schemes import quantize_graph
 from edgexl.recipe import GraphRecipe
 from edgexl.target import Int8
@@ -21,11 +22,18 @@ class Quantize:
     name: str = "quantize"
 
     def run(self, artifact: Artifact) -> Artifact:
-        """Replaces the two graphs; the label encoder stays float."""
+        """Chooses the engine and replaces the two graphs; the label encoder stays float."""
         assert artifact.graphs is not None
+        engine, facts = choose_engine(artifact)
+        screener, reasoner = (
+            dataclasses.replace(recipe, scheme=scheme_for(engine, recipe.scheme))
+            for recipe in (self.screener, self.reasoner)
+        )
         graphs = dataclasses.replace(
             artifact.graphs,
-            screener=quantize_graph(artifact.graphs.screener, self.screener, self.int8),
-            reasoner=quantize_graph(artifact.graphs.reasoner, self.reasoner, self.int8),
+            screener=quantize_graph(artifact.graphs.screener, screener, self.int8),
+            reasoner=quantize_graph(artifact.graphs.reasoner, reasoner, self.int8),
         )
-        return dataclasses.replace(artifact, graphs=graphs)
+        return dataclasses.replace(
+            artifact, graphs=graphs, engine=engine, facts=artifact.facts | {"engine_choice": facts}
+        )

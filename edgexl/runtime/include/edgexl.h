@@ -80,8 +80,8 @@ enum {
 typedef struct exl_open_options {
     size_t struct_size;
     uint32_t flags;
-    uint32_t threads;               /* of the engine's pool; 0 = 1. ONNX Runtime has one pool a process: with more than
-                                       one thread, the first open bundle's number counts for all */
+    uint32_t threads;               /* of the engine's pool; 0 = 1, all that native takes. ONNX Runtime has one pool a
+                                       process: with more than one thread, the first open bundle's number counts */
     const char *engine_library;     /* path of libonnxruntime; null = $EDGEXL_ORT_LIBRARY, then the loader's search */
     const exl_allocator *allocator; /* null = malloc; must outlive the bundle */
     char *error;                    /* null, or where to write one sentence when the open fails */
@@ -104,7 +104,7 @@ typedef struct exl_bundle_info {
     uint32_t format_major, format_minor;
     uint64_t file_bytes;
     float threshold;      /* probability that maximises set F1 on the compiler's held-out queries */
-    const char *engine;   /* "ort" */
+    const char *engine;   /* "native", "ort" */
     const char *kernel;   /* "scalar", "avx2", "avx512", "neon" */
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;

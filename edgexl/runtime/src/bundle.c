@@ -36,8 +36,22 @@ void exl__give_struct(void *theirs, size_t their_bytes, const void *ours, size_t
 static const char *const INPUT_NAMES[EXL__VOCABULARY_OF_INPUTS] = {
     "input_ids", "attention_mask", "token_states", "query_vector", "label_vectors", "screening_scores", "label_tokens"};
 
-static exl__port input_port(int input) {
-    exl__port port = {INPUT_NAMES[input], EXL__F32, 3};
+/* Elements of a graph input, as plans write sizes: T is 1 << 28, N is 1 << 30 (plan.h). */
+static uint32_t input_elements(const exl__parameters *p, int input) {
+    const uint32_t T = 1u << 28, N = 1u << 30;
+
+    switch (input) {
+    case EXL__TOKEN_STATES: return T | p->state_dims;
+    case EXL__QUERY_VECTOR: return p->dims;
+    case EXL__LABEL_VECTORS: return N | p->dims;
+    case EXL__SCREENING_SCORES: return N | 2;
+    case EXL__LABEL_TOKENS: return N | p->label_tokens;
+    default: return T | 1;
+    }
+}
+
+static exl__port input_port(const exl__parameters *p, int input) {
+    exl__port port = {INPUT_NAMES[input], EXL__F32, 3, (uint32_t)input, input_elements(p, input)};
 
     if (input == EXL__INPUT_IDS || input == EXL__ATTENTION_MASK || input == EXL__LABEL_TOKENS)
         port.type = EXL__I64;
@@ -55,11 +69,12 @@ static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int 
     source->length = (size_t)bundle->sections[graph_kind].length;
     for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
         if (inputs >> input & 1)
-            source->inputs[source->input_count++] = input_port(input);
+            source->inputs[source->input_count++] = input_port(&bundle->parameters, input);
     status = exl__weights_read(&bundle->allocator, &bundle->sections[weights_kind], source->role, &weights,
                                &source->weight_count, error);
     source->weights = weights;
-    if (status == EXL_OK && !exl__graph_is_closed(&bundle->sections[graph_kind], source->weight_count))
+    if (status == EXL_OK && bundle->engine == &exl__engine_ort &&
+        !exl__graph_is_closed(&bundle->sections[graph_kind], source->weight_count))
         status = exl__fail(error, EXL_BUNDLE_MALFORMED, "the %s graph refers to tensors that the bundle does not hold",
                            source->role);
     if (status == EXL_OK)
@@ -76,21 +91,28 @@ static void forget(const exl_bundle *bundle, int kind) {
 static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl__error *error) {
     const exl__parameters *p = &bundle->parameters;
     exl__graph_source screener = {.role = "screener",
-                                  .outputs = {{"query_vector", EXL__F32, 2}, {"token_states", EXL__F32, 3}}};
-    exl__graph_source reasoner = {.role = "reasoner", .outputs = {{"logits", EXL__F32, 2}}, .output_count = 1};
+                                  .outputs = {{"query_vector", EXL__F32, 2, 0, p->dims},
+                                              {"token_states", EXL__F32, 3, 0, 1u << 28 | p->state_dims}},
+                                  .max_tokens = p->max_tokens,
+                                  .max_labels = p->shortlist};
+    exl__graph_source reasoner = {.role = "reasoner",
+                                  .outputs = {{"logits", EXL__F32, 2, 0, 1u << 30 | 1}},
+                                  .output_count = 1,
+                                  .max_tokens = p->max_tokens,
+                                  .max_labels = p->shortlist};
     exl_status status;
 
     screener.output_count = p->screener_outputs & 2u ? 2 : 1;
-    bundle->engine = &exl__engine_ort;
+    bundle->engine = p->engine == EXL__NATIVE ? &exl__engine_native : &exl__engine_ort;
     status = bundle->engine->open(&bundle->allocator, options->engine_library, options->threads ? options->threads : 1,
-                                  &bundle->engine_state, error);
+                                  (options->flags & EXL_OPEN_SCALAR) != 0, &bundle->engine_state, error);
     if (status == EXL_OK)
         status = open_graph(bundle, &screener, EXL__SCREENER_GRAPH, EXL__SCREENER_WEIGHTS, p->screener_inputs,
                             &bundle->screener, error);
     if (status == EXL_OK)
         status = open_graph(bundle, &reasoner, EXL__REASONER_GRAPH, EXL__REASONER_WEIGHTS, p->reasoner_inputs,
                             &bundle->reasoner, error);
-    if (status == EXL_OK) { /* the engine has read all of them once, and most only to repack them */
+    if (status == EXL_OK && p->engine == EXL__ORT) { /* it has read all of them once, and most only to repack them */
         forget(bundle, EXL__SCREENER_WEIGHTS);
         forget(bundle, EXL__REASONER_WEIGHTS);
     }
@@ -185,7 +207,7 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
     known.format_minor = bundle->format_minor;
     known.file_bytes = bundle->file.length;
     known.threshold = bundle->calibration.threshold;
-    known.engine = "ort"; /* the parameters allow no other */
+    known.engine = bundle->parameters.engine == EXL__NATIVE ? exl__engine_native.name : exl__engine_ort.name;
     known.kernel = exl__isa_name(bundle->isa);
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
     known.manifest_bytes = (size_t)bundle->sections[EXL__MANIFEST].length;

@@ -35,6 +35,9 @@ enum {
     EXL__SECTION_KINDS /* one more than the last */
 };
 
+/* Engines, by their number in the parameters. */
+enum { EXL__ORT = 1, EXL__NATIVE = 2 };
+
 /* Graph inputs, bit numbers in the parameters. */
 enum {
     EXL__INPUT_IDS,

@@ -1,4 +1,5 @@
-/* engine.h: what executes the two graphs. The pipeline knows engines by this table alone; `ort` is the one there is. */
+/* engine.h: what executes the two graphs: `ort` (ONNX Runtime) or `native` (plans, native.h). The pipeline knows
+ * engines by this table alone. */
 #ifndef EXL_ENGINE_H
 #define EXL_ENGINE_H
 
@@ -18,6 +19,7 @@ typedef struct exl__tensor {
     const char *name; /* NUL-terminated */
     const void *data;
     uint64_t data_bytes;
+    uint32_t number; /* of an input: its bit in the parameters */
     uint32_t type;
     uint32_t rank;
     int64_t dims[EXL__MAX_RANK];
@@ -28,6 +30,8 @@ typedef struct exl__port {
     const char *name;
     uint32_t type;
     uint32_t rank;
+    uint32_t number;   /* of an input: its bit in the parameters */
+    uint32_t elements; /* as plans write sizes (plan.h) */
 } exl__port;
 
 typedef struct exl__graph_source {
@@ -38,6 +42,7 @@ typedef struct exl__graph_source {
     size_t weight_count;
     exl__port inputs[EXL__MAX_INPUTS], outputs[EXL__MAX_OUTPUTS];
     size_t input_count, output_count;
+    uint32_t max_tokens, max_labels;
 } exl__graph_source;
 
 typedef struct exl__engine_state exl__engine_state; /* one a bundle */
@@ -45,20 +50,26 @@ typedef struct exl__graph exl__graph;               /* one a graph, shared by th
 
 typedef struct exl__engine {
     const char *name;
-    /* library: a path, or null for the engine's own search. threads: 1 or more. */
-    exl_status (*open)(const exl_allocator *allocator, const char *library, uint32_t threads, exl__engine_state **state,
-                       exl__error *error);
+    /* library: a path, or null for the engine's own search. threads: 1 or more. scalar: plain C kernels, where the
+     * kernels are the runtime's own. */
+    exl_status (*open)(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
+                       exl__engine_state **state, exl__error *error);
     void (*close)(exl__engine_state *state);
     /* The bytes and weights must stay in place until close_graph; they are used there and then, not copied. */
     exl_status (*open_graph)(exl__engine_state *state, const exl__graph_source *source, exl__graph **graph,
                              exl__error *error);
     void (*close_graph)(exl__engine_state *state, exl__graph *graph);
-    /* All of the graph's inputs, and those outputs that are wanted, of exactly the shape that the graph gives: they are
-     * written in place. Threads may run one graph at the same time. Allocates nothing through our allocator. */
+    /* Bytes of scratch, aligned to 64, that `run` needs; each thread brings its own. */
+    uint64_t (*scratch_bytes)(const exl__graph *graph);
+    /* All of the graph's inputs, and those outputs that are wanted (the first of them), of exactly the shape that the
+     * graph gives: they are written in place. Behind each lies memory for the longest text and shortlist. Threads may
+     * run one graph at the same time. Allocates nothing through our allocator. */
     exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
-                      const exl__tensor *outputs, size_t output_count, exl__error *error);
+                      const exl__tensor *outputs, size_t output_count, void *scratch, exl__error *error);
+    /* The name of the kernels that run graphs; null where that is not for us to know. */
+    const char *(*kernels)(const exl__engine_state *state);
 } exl__engine;
 
-extern const exl__engine exl__engine_ort;
+extern const exl__engine exl__engine_ort, exl__engine_native;
 
 #endif

@@ -206,13 +206,14 @@ static void ort_close(exl__engine_state *state) {
     exl__release(state->allocator, state, 1, sizeof *state);
 }
 
-static exl_status ort_open(const exl_allocator *allocator, const char *library_path, uint32_t threads,
+static exl_status ort_open(const exl_allocator *allocator, const char *library_path, uint32_t threads, int scalar,
                            exl__engine_state **out, exl__error *error) {
     exl_status status = EXL_OK;
     exl__engine_state *state;
     OrtStatus *failed;
     void *library = NULL;
 
+    (void)scalar; /* its kernels are its own */
     state = exl__allocate(allocator, 1, sizeof *state);
     if (!state)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the engine");
@@ -428,8 +429,13 @@ done:
 
 /* ---- running ------------------------------------------------------------------------------------------------ */
 
+static uint64_t ort_scratch_bytes(const exl__graph *graph) {
+    (void)graph;
+    return 0; /* it has an arena of its own */
+}
+
 static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
-                          const exl__tensor *outputs, size_t output_count, exl__error *error) {
+                          const exl__tensor *outputs, size_t output_count, void *scratch, exl__error *error) {
     const ort_api *api = &graph->state->api;
     const char *input_names[EXL__MAX_INPUTS] = {0}, *output_names[EXL__MAX_OUTPUTS] = {0};
     OrtValue *input_values[EXL__MAX_INPUTS] = {0}, *output_values[EXL__MAX_OUTPUTS] = {0};
@@ -437,6 +443,7 @@ static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, si
     exl_status status = EXL_OK;
     char what[64];
 
+    (void)scratch;
     for (size_t i = 0; i < input_count && !failed; i++) {
         input_names[i] = inputs[i].name;
         failed = make_value(graph->state, &inputs[i], &input_values[i]);
@@ -461,4 +468,10 @@ static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, si
     return status;
 }
 
-const exl__engine exl__engine_ort = {"ort", ort_open, ort_close, ort_open_graph, ort_close_graph, ort_run};
+static const char *ort_kernels(const exl__engine_state *state) {
+    (void)state;
+    return NULL;
+}
+
+const exl__engine exl__engine_ort = {"ort",           ort_open,          ort_close, ort_open_graph,
+                                     ort_close_graph, ort_scratch_bytes, ort_run,   ort_kernels};

@@ -177,7 +177,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     const uint32_t takes_states = p->reasoner_inputs >> EXL__TOKEN_STATES & 1;
 
     if (p->struct_bytes < sizeof *p) return "struct_bytes";
-    if (p->engine != 1) return "engine";
+    if (p->engine != EXL__ORT && p->engine != EXL__NATIVE) return "engine";
     if (p->labels < 1 || p->labels > INT32_MAX) return "labels";
     if (p->rows < p->labels || p->rows > INT32_MAX) return "rows";
     if (p->dims < 8 || p->dims > 4096) return "dims";

@@ -25,6 +25,14 @@ static void *carve(carver *from, uint64_t count, uint64_t item_bytes) {
     return piece;
 }
 
+/* The graphs run one after the other, in the same memory. */
+static uint64_t engine_scratch_bytes(const exl_bundle *bundle) {
+    uint64_t screener = bundle->engine->scratch_bytes(bundle->screener);
+    uint64_t reasoner = bundle->engine->scratch_bytes(bundle->reasoner);
+
+    return screener > reasoner ? screener : reasoner;
+}
+
 /* The parameters' limits keep every product far below 2^64. */
 static void carve_session(exl_session *s, carver *from) {
     const exl__parameters *p = &s->bundle->parameters;
@@ -59,6 +67,7 @@ static void carve_session(exl_session *s, carver *from) {
     s->logits = carve(from, N, sizeof *s->logits);
     s->order = carve(from, N, sizeof *s->order);
     s->predictions = carve(from, N, sizeof *s->predictions);
+    s->engine_scratch = carve(from, engine_scratch_bytes(s->bundle), 1);
     if (s->bundle->alias_start)
         s->seen = carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
 }
@@ -158,9 +167,11 @@ static exl_status run_graph(exl_session *s, const exl__graph *graph, uint32_t in
     size_t count = 0;
 
     for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
-        if (input_bits >> input & 1)
-            inputs[count++] = input_tensor(s, input);
-    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, &s->error);
+        if (input_bits >> input & 1) {
+            inputs[count] = input_tensor(s, input);
+            inputs[count++].number = (uint32_t)input;
+        }
+    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, &s->error);
 }
 
 static int all_finite(const float *numbers, size_t count) {

@@ -9,6 +9,7 @@ struct exl_session {
     const exl_bundle *bundle;
     void *scratch; /* holds all arrays below */
     uint64_t scratch_bytes;
+    void *engine_scratch;
     exl__error error;
 
     /* text */

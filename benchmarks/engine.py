@@ -1,0 +1,167 @@
+"""The native engine beside ONNX Runtime, interleaved in one process; minima of many short runs, on one thread.
+
+    python -m benchmarks.engine minilm                       MiniLM-L6 at 16 tokens: times, speed, cosine to fp32
+    python -m benchmarks.engine bundles NATIVE.exl ORT.exl   whole queries of two bundles, stage by stage
+    python -m benchmarks.engine instructions                 MiniLM-L6 on emulated Cortex-A76 and A72 (qemu-user)
+
+Times of a shared machine say little; their ratios say more. The emulator counts instructions, to a few in a million.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgexl.bundle.weights import pack_weights
+from edgexl.compiler.graph import Session
+from edgexl.compiler.lowering import Lowered, lower_graph
+from edgexl.compiler.passes.export import trace
+from edgexl.compiler.schemes import quantize_graph
+from edgexl.recipe import GraphRecipe, Scheme
+from edgexl.runtime.binding import open_bundle
+from edgexl.runtime.native import NativeGraph, build_native
+from edgexl.student.importer import import_sentence_transformer
+from edgexl.target import Int8
+
+TOKENS, MAX_TOKENS = 16, 128
+MULTIPLICATIONS = 6 * TOKENS * (4 * 384 * 384 + 2 * 384 * 1536)
+TEXTS = (
+    "a small house for a dog", "the capital of France", "pain in the lower back after lifting", "to run very fast",
+    "a machine that washes dishes", "fear of open spaces", "the study of the stars", "a person who repairs shoes",
+)  # fmt: skip
+RUNTIME = Path(__file__).parents[1] / "edgexl" / "runtime"
+
+
+def minilm() -> tuple[bytes, list[dict[str, np.ndarray]]]:
+    """The float graph of MiniLM-L6, and its inputs for some sentences."""
+    encoder = import_sentence_transformer("all-MiniLM-L6-v2")
+    ids = torch.arange(1000, 1007)[None]
+    sample = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    model = trace(encoder.screener, tuple(sample), ("query_vector", "token_states"), sample)
+    tokens = [np.array([encoder.tokenizer.encode(text).ids], np.int64) for text in TEXTS]
+    return model, [{"input_ids": array, "attention_mask": np.ones_like(array)} for array in tokens]
+
+
+def lowered(model: bytes, scheme: Scheme) -> tuple[Lowered, bytes]:
+    """The plan of a model under a scheme, and what ONNX Runtime would run."""
+    quantised = quantize_graph(model, GraphRecipe(scheme), Int8("avx512_vnni", "int8"))
+    return lower_graph(quantised, MAX_TOKENS, 1), quantised
+
+
+def minima(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The least milliseconds of each call, all of them taking turns."""
+    least = dict.fromkeys(calls, float("inf"))
+    for _ in range(rounds):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            least[name] = min(least[name], 1e3 * (time.perf_counter() - began))
+    return least
+
+
+def compare_minilm(rounds: int) -> None:
+    model, sentences = minilm()
+    plan, _ = lowered(model, "int8-token")
+    rivals: tuple[tuple[str, Scheme], ...] = (("ort int8", "int8"), ("ort int8-weights", "int8-weights"))
+    sessions = {name: Session(lowered(model, scheme)[1]) for name, scheme in rivals}
+    ids = np.arange(1000, 1000 + TOKENS)[None]
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    exact = [Session(model).run(sentence)[0] for sentence in sentences]
+    with tempfile.TemporaryDirectory() as folder:
+        library = build_native(Path(folder))
+        packed = plan.plan.pack(), pack_weights(plan.weights)
+        graphs = {name: NativeGraph(library, *packed, name) for name in library.kernels if name != "scalar"}
+        bound = {name: graph.bind(feeds) for name, graph in graphs.items()}
+        calls: dict[str, Callable[[], object]] = {
+            name: (lambda graph=graph, held=bound[name]: graph.call(held[0], held[1])) for name, graph in graphs.items()
+        }
+        calls |= {name: (lambda session=session: session.run(feeds)) for name, session in sessions.items()}
+        least = minima(calls, rounds)
+    runners = {**graphs, **sessions}
+    for name, milliseconds in least.items():
+        found = [runners[name].run(sentence)[0] for sentence in sentences]
+        cosines = [
+            float((left * right).sum() / np.linalg.norm(left) / np.linalg.norm(right))
+            for left, right in zip(found, exact, strict=True)
+        ]
+        print(
+            f"{name:18} {milliseconds:7.3f} ms  {MULTIPLICATIONS / milliseconds / 1e6:6.0f} GMAC/s"
+            f"  {milliseconds / least['ort int8']:5.2f} of ort int8  {milliseconds / least['ort int8-weights']:5.2f} of"
+            f" ort int8-weights  mean cosine to fp32 {statistics.mean(cosines):.5f}"
+        )
+
+
+def compare_bundles(native: Path, ort: Path, rounds: int) -> None:
+    handles = {"native": open_bundle(native), "ort": open_bundle(ort)}
+    for name, handle in handles.items():
+        assert handle.info.engine == name, f"{name}: the bundle is made for {handle.info.engine}"
+    least: dict[str, dict[str, float]] = {name: {} for name in handles}
+    for place in range(rounds):
+        for name, handle in handles.items():
+            for stage, milliseconds in handle.predict(TEXTS[place % len(TEXTS)]).ms.items():
+                least[name][stage] = min(least[name].get(stage, float("inf")), milliseconds)
+    for stage in least["native"]:
+        ours, theirs = least["native"][stage], least["ort"][stage]
+        print(
+            f"{stage:10} native {ours:6.3f} ms ({100 * ours / least['native']['total']:3.0f} %)  ort {theirs:6.3f} ms"
+        )
+    print(f"total: {least['native']['total'] / least['ort']['total']:.2f} of ort")
+
+
+def count_instructions() -> None:
+    """By the plugin of the index's benchmark, as the difference of three runs and one."""
+    plugin_source = Path(__file__).parent / "index" / "count_instructions.c"
+    if not plugin_source.is_file():
+        raise SystemExit(f"{plugin_source} is not there; it counts the instructions.")
+    plan, _ = lowered(minilm()[0], "int8-token")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "plan").write_bytes(plan.plan.pack())
+        (place / "weights").write_bytes(pack_weights(plan.weights))
+        engine = ("engine_native", "native_run", "native_walk", "native_scalar", "native_neon", "plan")
+        names = (*engine, "memory", "status", "weights")
+        sources = [str(RUNTIME / "src" / f"{name}.c") for name in names]
+        flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
+        program = [str(Path(__file__).with_name("engine_program.c")), *sources, "-o", str(place / "program"), "-lm"]
+        subprocess.run(["aarch64-linux-gnu-gcc", *flags, *program], check=True)
+        subprocess.run(
+            ["gcc", "-O1", "-shared", "-fPIC", str(plugin_source), "-o", str(place / "count.so")], check=True
+        )
+        for cpu, kernels in (("cortex-a76", "neon-dot"), ("cortex-a72", "neon")):
+            counts = []
+            for runs in (1, 3):
+                words = ["plan", "weights", TOKENS, MAX_TOKENS, 384, 384, runs, kernels]
+                command = ["qemu-aarch64", "-cpu", cpu, "-L", "/usr/aarch64-linux-gnu", "-plugin", "./count.so"]
+                done = subprocess.run(
+                    [*command, "./program", *map(str, words)], cwd=place, capture_output=True, text=True, check=True
+                )
+                counts.append(int(done.stderr.split()[-1]))
+            print(f"{cpu} {kernels:9} {(counts[1] - counts[0]) / 2e6:.1f} M instructions a run, {done.stdout.strip()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["minilm", "bundles", "instructions"])
+    parser.add_argument("bundles", nargs="*", type=Path)
+    parser.add_argument("--rounds", type=int, default=300)
+    given = parser.parse_args()
+    if given.what == "minilm":
+        compare_minilm(given.rounds)
+    elif given.what == "instructions":
+        count_instructions()
+    elif len(given.bundles) == 2:
+        compare_bundles(*given.bundles, given.rounds)
+    else:
+        parser.error("bundles: name a bundle for the native engine and one for ort")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The amalgamation: the whole runtime as two files, edgexl.c and edgexl.h, for projects that want no build system.
+
+    cc -O3 -c edgexl.c && cc app.c edgexl.o -lm -ldl
+
+Every source is its own scope in C only by its static names and macros; in one file these would meet. So each source's
+static functions, types and macros get the source's name in front where another source has them, too.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgexl import __version__
+from edgexl.errors import BadInput
+
+RUNTIME = Path(__file__).parent
+_INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.M)
+_STATIC = re.compile(r"^(?:[A-Z_0-9]+ )?(?:static|INLINE|INLINE_FLOAT)\b[^;{=]*?\b(\w+)\s*(?:\(|\[|=|;)", re.M)
+_TYPE = re.compile(r"^\}\s*(\w+)(?:\[\w*\])?;", re.M)
+_ENUM = re.compile(r"^(?:typedef )?enum\s*\w*\s*\{([^}]*)\}", re.M)
+_MACRO = re.compile(r"^#define (\w+)", re.M)
+# What sources ask of the system's headers must stand before the first of these.
+_FEATURES = ("_POSIX_C_SOURCE 200809L", "_DEFAULT_SOURCE", "_DARWIN_C_SOURCE")
+_FEATURE = re.compile(r"^#define (?:_POSIX_C_SOURCE|_DEFAULT_SOURCE|_DARWIN_C_SOURCE)\b.*\n", re.M)
+
+
+def amalgamate(directory: Path) -> dict[str, int]:
+    """Write edgexl.c and edgexl.h into `directory`; gives their bytes. Raises `BadInput` where it is no directory."""
+    if not directory.is_dir():
+        raise BadInput(f"{directory}: is not a directory; make it first.")
+    header = (RUNTIME / "include" / "edgexl.h").read_text(encoding="utf-8")
+    files = {"edgexl.h": header, "edgexl.c": amalgamation()}
+    for name, text in files.items():
+        partial = directory / f".{name}.tmp"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(directory / name)
+    return {name: len(text.encode()) for name, text in files.items()}
+
+
+def amalgamation() -> str:
+    """edgexl.c: headers in the order in which they need each other, then the sources, by name."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in sorted((RUNTIME / "src").glob("*.c"))}
+    clashing = _clashes(sources)
+    headers: dict[str, str] = {}
+    bodies = []
+    for name, text in sources.items():
+        body = _expanded(text, headers)
+        for word in sorted(clashing[name]):
+            body = re.sub(rf"(?<![\w.>#\"]){word}(?![\w\"])", f"{Path(name).stem}_{word}", body)
+        macros = sorted(set(_MACRO.findall(body)))
+        undone = "".join(f"#undef {macro}\n" for macro in macros)
+        bodies.append(f"/* ---- {name} {'-' * (100 - len(name))} */\n\n{body.strip()}\n{undone}")
+    flags = (
+        '#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize("fp-contract=off")\n'
+        "#elif defined(__clang__)\n#pragma clang fp contract(off)\n#endif\n"
+    )
+    parts = [
+        f"/* edgexl {__version__}: the whole runtime in one file. Compile with -O3 and link with -lm (and -ldl). */\n"
+        + "".join(f"#define {feature}\n" for feature in _FEATURES)
+        + f'{flags}#include "edgexl.h"\n',
+        *(f"/* ---- {name} */\n\n{text.strip()}\n" for name, text in headers.items()),
+        *bodies,
+    ]
+    return "\n".join(parts)
+
+
+def _expanded(text: str, headers: dict[str, str]) -> str:
+    """The text without its includes of our own headers, which go into `headers` once; a template stays in place."""
+
+    def include(match: re.Match[str]) -> str:
+        name = Path(match[1]).name
+        if name == "edgexl.h":
+            return ""
+        content = (RUNTIME / "src" / name).read_text(encoding="utf-8")
+        if "No include guard" in content:
+            return content
+        if name not in headers:
+            headers[name] = ""  # a place behind what it includes
+            body = _expanded(content, headers)
+            del headers[name]
+            headers[name] = body
+        return ""
+
+    return _INCLUDE.sub(include, _FEATURE.sub("", text))
+
+
+def _clashes(sources: dict[str, str]) -> dict[str, set[str]]:
+    """For each source, its private names that another source or a header has as well."""
+    private = {name: _private(text) for name, text in sources.items()}
+    words = {name: set(re.findall(r"\b[A-Za-z_]\w*\b", text)) for name, text in sources.items()}
+    shared = set(re.findall(r"\b[A-Za-z_]\w*\b", "".join(p.read_text() for p in (RUNTIME / "src").glob("*.h"))))
+    return {
+        name: {
+            word
+            for word in names
+            if word in shared or any(word in found for other, found in words.items() if other != name)
+        }
+        for name, names in private.items()
+    }
+
+
+def _private(text: str) -> set[str]:
+    names = set(_STATIC.findall(text)) | set(_TYPE.findall(text))
+    for body in _ENUM.findall(text):
+        names |= set(re.findall(r"\b([A-Z][A-Z_0-9]*)\b(?=\s*[=,}]|\s*$)", body + ","))
+    return {name for name in names if not name.startswith(("exl_", "EXL_", "NATIVE_"))}

@@ -1,0 +1,172 @@
+/* engine_native.c: the engine that runs plans: nothing but libc, weights in place, no state but the caller's scratch.
+ */
+#include <string.h>
+
+#include "engine.h"
+#include "memory.h"
+#include "native.h"
+
+typedef struct native_state {
+    const exl_allocator *allocator;
+    const exl__kernels *kernels;
+} native_state;
+
+typedef struct native_graph {
+    const native_state *state;
+    const char *role;
+    exl__plan plan;
+    const void **weights; /* [weight_count], in the mapped bundle */
+    size_t weight_count;
+} native_graph;
+
+/* The pipeline's names for them, of which each engine has its own idea. */
+static native_state *state_of(exl__engine_state *state) { return (native_state *)(void *)state; }
+static const native_graph *graph_of(const exl__graph *graph) { return (const native_graph *)(const void *)graph; }
+
+/* Scratch of a run: where each buffer is, the arena, the operations' work. */
+static uint64_t pointer_bytes(const exl__plan *plan) {
+    return ((uint64_t)plan->buffer_count * sizeof(void *) + 63) / 64 * 64;
+}
+
+static exl_status native_open(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
+                              exl__engine_state **out, exl__error *error) {
+    native_state *state;
+
+    (void)library; /* there is none to load */
+    if (threads != 1)
+        return exl__fail(error, EXL_BAD_ARGUMENT,
+                         "the native engine runs on the thread that calls it: leave threads at 1, open more sessions");
+    state = exl__allocate(allocator, 1, sizeof *state);
+    if (!state)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the engine");
+    state->allocator = allocator;
+    state->kernels = exl__kernels_best(scalar);
+    *out = (exl__engine_state *)(void *)state;
+    return EXL_OK;
+}
+
+int exl__native_choose(exl__engine_state *state, const char *kernels) {
+    const exl__kernels *chosen = exl__kernels_named(kernels);
+
+    if (chosen)
+        state_of(state)->kernels = chosen;
+    return chosen != NULL;
+}
+
+static void native_close(exl__engine_state *state) {
+    if (state)
+        exl__release(state_of(state)->allocator, state, 1, sizeof(native_state));
+}
+
+static void native_close_graph(exl__engine_state *state, exl__graph *closed) {
+    native_graph *graph = (native_graph *)(void *)closed;
+
+    if (!graph)
+        return;
+    exl__release(state_of(state)->allocator, (void *)graph->weights, graph->weight_count, sizeof *graph->weights);
+    exl__release(state_of(state)->allocator, graph, 1, sizeof *graph);
+}
+
+static exl_status native_open_graph(exl__engine_state *state, const exl__graph_source *source, exl__graph **out,
+                                    exl__error *error) {
+    const exl_allocator *allocator = state_of(state)->allocator;
+    native_graph *graph = exl__allocate(allocator, 1, sizeof *graph);
+    exl_status status = EXL_OK;
+
+    if (!graph)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the %s graph", source->role);
+    graph->state = state_of(state);
+    graph->role = source->role;
+    graph->weight_count = source->weight_count;
+    if (source->weight_count > 0) {
+        graph->weights = exl__allocate(allocator, source->weight_count, sizeof *graph->weights);
+        if (!graph->weights)
+            status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the %s graph's weights", source->role);
+    }
+    if (status == EXL_OK)
+        status = exl__plan_read(source, &graph->plan, error);
+    for (size_t i = 0; i < source->weight_count && status == EXL_OK; i++)
+        graph->weights[i] = source->weights[i].data;
+    if (status == EXL_OK)
+        *out = (exl__graph *)(void *)graph;
+    else
+        native_close_graph(state, (exl__graph *)(void *)graph);
+    return status;
+}
+
+static uint64_t native_scratch_bytes(const exl__graph *graph) {
+    const exl__plan *plan = &graph_of(graph)->plan;
+    return pointer_bytes(plan) + plan->arena_bytes + exl__plan_work_bytes(plan);
+}
+
+static const exl__tensor *named(const exl__tensor *tensors, size_t count, uint32_t number) {
+    for (size_t i = 0; i < count; i++)
+        if (tensors[i].number == number)
+            return &tensors[i];
+    return NULL;
+}
+
+/* T and N, from the inputs that have them. */
+static exl__lengths lengths_of(const exl__plan *plan, const exl__tensor *inputs, size_t count) {
+    uint64_t tokens = 1, labels = 1;
+
+    for (uint32_t i = 0; i < plan->buffer_count; i++) {
+        const exl__plan_buffer *buffer = &plan->buffers[i];
+        const exl__tensor *tensor = buffer->place == EXL__FROM_INPUT ? named(inputs, count, buffer->index) : NULL;
+        if (!tensor)
+            continue;
+        uint64_t elements = tensor->data_bytes / exl__type_bytes(buffer->type) / (buffer->elements & 0xFFFFFFF);
+        if (buffer->elements >> 28 == 1)
+            tokens = elements;
+        else if (buffer->elements >> 28 == 4)
+            labels = elements;
+    }
+    return exl__lengths_of(tokens, labels);
+}
+
+static exl_status bind(exl__run_state *run, const native_graph *graph, const exl__tensor *inputs, size_t input_count,
+                       const exl__tensor *outputs, size_t output_count, uint8_t *arena) {
+    const exl__plan *plan = run->plan;
+
+    if (run->at.tokens[1] < 1 || run->at.tokens[1] > plan->max_tokens || run->at.labels[1] < 1 ||
+        run->at.labels[1] > plan->max_labels)
+        return exl__fail(run->error, EXL_ENGINE_FAILED, "the %s was lowered for other lengths", graph->role);
+    for (uint32_t i = 0; i < plan->buffer_count; i++) {
+        const exl__plan_buffer *buffer = &plan->buffers[i];
+        const exl__tensor *tensor = NULL;
+
+        switch (buffer->place) {
+        case EXL__ARENA: run->buffers[i] = arena + buffer->offset_bytes; continue;
+        case EXL__FROM_WEIGHT: run->buffers[i] = (void *)(uintptr_t)graph->weights[buffer->index]; continue;
+        case EXL__FROM_INPUT: tensor = named(inputs, input_count, buffer->index); break;
+        default: tensor = buffer->index < output_count ? &outputs[buffer->index] : NULL;
+        }
+        run->buffers[i] = tensor ? (void *)(uintptr_t)tensor->data : NULL;
+        if ((!tensor && buffer->place == EXL__FROM_INPUT) ||
+            (tensor && tensor->data_bytes != exl__size_at(buffer->elements, &run->at) * exl__type_bytes(buffer->type)))
+            return exl__fail(run->error, EXL_ENGINE_FAILED, "the %s gets or gives a tensor of another size",
+                             graph->role);
+    }
+    return EXL_OK;
+}
+
+static exl_status native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
+                             const exl__tensor *outputs, size_t output_count, void *scratch, exl__error *error) {
+    const native_graph *graph = graph_of(opened);
+    exl__run_state run = {.plan = &graph->plan, .kernels = graph->state->kernels, .role = graph->role, .error = error};
+    uint8_t *arena = (uint8_t *)scratch + pointer_bytes(&graph->plan);
+    exl_status status;
+
+    run.at = lengths_of(&graph->plan, inputs, input_count);
+    run.buffers = scratch;
+    run.work = arena + graph->plan.arena_bytes;
+    status = bind(&run, graph, inputs, input_count, outputs, output_count, arena);
+    return status == EXL_OK ? exl__plan_run(&run) : status;
+}
+
+static const char *native_kernels(const exl__engine_state *state) {
+    return ((const native_state *)(const void *)state)->kernels->name;
+}
+
+const exl__engine exl__engine_native = {"native",           native_open,          native_close, native_open_graph,
+                                        native_close_graph, native_scratch_bytes, native_run,   native_kernels};

@@ -1,0 +1,451 @@
+/* native_float.h: the float kernels, once for each instruction set. No include guard: the including file sets
+ *
+ *     NATIVE_NAME(x)               the name that x gets there
+ *     NATIVE_LANES                 floats in a vector: 4, 8 or 16
+ *     NATIVE_ROWS                  rows of a product's tile
+ *     NATIVE_LEAST, NATIVE_MOST    (x, y) the smaller and larger of two vectors; y where x is not a number
+ *     NATIVE_NAME(narrow)          (panel, code_bytes, flip, to) 16 integers of 0 to 255 as codes
+ *
+ * and the compiler's target. Everything goes by panels of 16 numbers, whatever the vectors' width, and no product is
+ * fused into a sum, so that all instruction sets give the same bits. */
+
+typedef float NATIVE_NAME(vector) __attribute__((vector_size(NATIVE_LANES * 4), aligned(4), may_alias));
+typedef int32_t NATIVE_NAME(integers) __attribute__((vector_size(NATIVE_LANES * 4), aligned(4), may_alias));
+enum { NATIVE_NAME(vectors) = EXL__PANEL / NATIVE_LANES };
+
+#ifndef VECTOR /* the same text for every set */
+#define VECTOR NATIVE_NAME(vector)
+#define INTEGERS NATIVE_NAME(integers)
+#define INLINE_FLOAT static inline __attribute__((always_inline))
+/* Vector v of the panel at p. */
+#define VECTOR_AT(p, v) (*(const VECTOR *)(const void *)((p) + (v) * NATIVE_LANES))
+#define PUT_VECTOR(p, v, value) (*(VECTOR *)(void *)((p) + (v) * NATIVE_LANES) = (value))
+#define EACH_VECTOR(v) for (int v = 0; v < NATIVE_NAME(vectors); v++)
+#endif
+
+/* ---- numbers ------------------------------------------------------------------------------------------------- */
+
+INLINE_FLOAT VECTOR NATIVE_NAME(clamp)(VECTOR x, float low, float high) {
+    const VECTOR zero = {0};
+    return NATIVE_LEAST(NATIVE_MOST(x, zero + low), zero + high);
+}
+
+/* e^x, within 2e-7 of it, from e^-87 on; numbers outside of -87 to 88 are taken as these. Cody and Waite's reduction
+ * and the polynomial of Cephes' expf. */
+INLINE_FLOAT VECTOR NATIVE_NAME(exp)(VECTOR x) {
+    const float magic = 12582912.0f; /* 1.5 x 2^23: adding it rounds to an integer, which stands in the low bits */
+    VECTOR shifted, whole, r, p;
+
+    x = NATIVE_NAME(clamp)(x, -87.0f, 88.0f);
+    shifted = x * 1.44269504088896341f + magic;
+    whole = shifted - magic;
+    r = x - whole * 0.693359375f - whole * -2.12194440e-4f;
+    p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    return p * (VECTOR)(((INTEGERS)shifted << 23) + 0x3F800000);
+}
+
+/* erf(x), within 5e-7 of it: the rational function that Eigen uses, its range cut at 4. */
+INLINE_FLOAT VECTOR NATIVE_NAME(erf)(VECTOR x) {
+    VECTOR s, p, q;
+
+    x = NATIVE_NAME(clamp)(x, -4.0f, 4.0f);
+    s = x * x;
+    p = s * -2.72614225801306e-10f + 2.77068142495902e-08f;
+    p = p * s + -2.10102402082508e-06f;
+    p = p * s + -5.69250639462346e-05f;
+    p = p * s + -7.34990630326855e-04f;
+    p = p * s + -2.95459980854025e-03f;
+    p = p * s + -1.60960333262415e-02f;
+    q = s * -1.45660718464996e-05f + -2.13374055278905e-04f;
+    q = q * s + -1.68282697438203e-03f;
+    q = q * s + -7.37332916720468e-03f;
+    q = q * s + -1.42647390514189e-02f;
+    return x * p / q;
+}
+
+/* tanh(x), within 5e-7 of it, in the same way. */
+INLINE_FLOAT VECTOR NATIVE_NAME(tanh)(VECTOR x) {
+    VECTOR s, p, q;
+
+    x = NATIVE_NAME(clamp)(x, -7.90531110763549805f, 7.90531110763549805f);
+    s = x * x;
+    p = s * -2.76076847742355e-16f + 2.00018790482477e-13f;
+    p = p * s + -8.60467152213735e-11f;
+    p = p * s + 5.12229709037114e-08f;
+    p = p * s + 1.48572235717979e-05f;
+    p = p * s + 6.37261928875436e-04f;
+    p = p * s + 4.89352455891786e-03f;
+    q = s * 1.19825839466702e-06f + 1.18534705686654e-04f;
+    q = q * s + 2.26843463243900e-03f;
+    q = q * s + 4.89352518554385e-03f;
+    return x * p / q;
+}
+
+INLINE_FLOAT VECTOR NATIVE_NAME(relu)(VECTOR x) { return NATIVE_MOST(x, (VECTOR){0}); }
+INLINE_FLOAT VECTOR NATIVE_NAME(sigmoid)(VECTOR x) { return 1.0f / (1.0f + NATIVE_NAME(exp)(-x)); }
+INLINE_FLOAT VECTOR NATIVE_NAME(gelu)(VECTOR x) {
+    return x * 0.5f * (NATIVE_NAME(erf)(x * 0.707106781186547524f) + 1.0f);
+}
+
+/* The nearest integer, ties to the even one; any bits where x is beyond 2^22 or not a number. */
+INLINE_FLOAT INTEGERS NATIVE_NAME(round)(VECTOR x) { return (INTEGERS)(x + 12582912.0f) - 0x4B400000; }
+
+/* ---- sums and ranges ------------------------------------------------------------------------------------------ */
+
+/* Lane l with lane l + 8, then + 4, + 2, + 1. */
+static inline float NATIVE_NAME(join)(float lanes[EXL__PANEL]) {
+    for (int width = EXL__PANEL / 2; width > 0; width /= 2)
+        for (int l = 0; l < width; l++)
+            lanes[l] += lanes[l + width];
+    return lanes[0];
+}
+
+/* The sum of x - mean, or of its squares, in 16 lanes; the numbers behind the last whole panel go each to its lane. */
+static __attribute__((noinline)) float NATIVE_NAME(total)(const float *x, float mean, int squares, uint32_t n) {
+    VECTOR totals[NATIVE_NAME(vectors)];
+    float lanes[EXL__PANEL];
+    uint32_t i = 0;
+
+    EACH_VECTOR(v) totals[v] = (VECTOR){0};
+    for (; i + EXL__PANEL <= n; i += EXL__PANEL)
+        EACH_VECTOR(v) {
+            VECTOR d = VECTOR_AT(x + i, v);
+            if (squares)
+                d = (d - mean) * (d - mean);
+            totals[v] += d;
+        }
+    EACH_VECTOR(v) PUT_VECTOR(lanes, v, totals[v]);
+    for (uint32_t l = 0; i + l < n; l++)
+        lanes[l] += squares ? (x[i + l] - mean) * (x[i + l] - mean) : x[i + l];
+    return NATIVE_NAME(join)(lanes);
+}
+
+static float NATIVE_NAME(sum)(const float *x, uint32_t n) { return NATIVE_NAME(total)(x, 0, 0, n); }
+
+/* Smallest and largest number of a row and 0. */
+INLINE_FLOAT void NATIVE_NAME(range)(const float *x, uint32_t n, float *low, float *high) {
+    VECTOR lows[NATIVE_NAME(vectors)], highs[NATIVE_NAME(vectors)];
+    float lanes[2][EXL__PANEL];
+    uint32_t i = 0;
+
+    EACH_VECTOR(v) lows[v] = highs[v] = (VECTOR){0};
+    for (; i + EXL__PANEL <= n; i += EXL__PANEL)
+        EACH_VECTOR(v) {
+            lows[v] = NATIVE_LEAST(VECTOR_AT(x + i, v), lows[v]);
+            highs[v] = NATIVE_MOST(VECTOR_AT(x + i, v), highs[v]);
+        }
+    for (int v = 1; v < NATIVE_NAME(vectors); v++) {
+        lows[0] = NATIVE_LEAST(lows[v], lows[0]);
+        highs[0] = NATIVE_MOST(highs[v], highs[0]);
+    }
+    PUT_VECTOR(lanes[0], 0, lows[0]);
+    PUT_VECTOR(lanes[1], 0, highs[0]);
+    *low = *high = 0;
+    for (int l = 0; l < NATIVE_LANES; l++) {
+        *low = lanes[0][l] < *low ? lanes[0][l] : *low;
+        *high = lanes[1][l] > *high ? lanes[1][l] : *high;
+    }
+    for (; i < n; i++) {
+        *low = x[i] < *low ? x[i] : *low;
+        *high = x[i] > *high ? x[i] : *high;
+    }
+}
+
+/* ---- quantised rows -------------------------------------------------------------------------------------------- */
+
+/* Codes of a panel, as 32-bit integers. */
+INLINE_FLOAT void NATIVE_NAME(codes)(const float *x, float inverse, int32_t zero, int32_t *codes) {
+    EACH_VECTOR(v) {
+        INTEGERS code = NATIVE_NAME(round)(VECTOR_AT(x, v) * inverse) + zero;
+        VECTOR number = __builtin_convertvector(code, VECTOR);
+        code = __builtin_convertvector(NATIVE_NAME(clamp)(number, 0.0f, 255.0f), INTEGERS);
+        *(INTEGERS *)(void *)(codes + v * NATIVE_LANES) = code;
+    }
+}
+
+static void NATIVE_NAME(quantize_row)(const float *x, uint32_t n, uint32_t padded, uint32_t code_bytes, uint32_t flip,
+                                      void *codes, float *scale, int32_t *zero) {
+    float low, high, unit, inverse, rest[EXL__PANEL] = {0};
+    union {
+        float f;
+        uint32_t u;
+    } middle;
+
+    NATIVE_NAME(range)(x, n, &low, &high);
+    unit = (high - low) * (1.0f / 255.0f);
+    inverse = unit >= 1e-30f ? 1.0f / unit : 0.0f; /* a row of zeros, or so small that 1 / unit would overflow */
+    middle.f = 0.0f - low * inverse + 12582912.0f;
+    middle.u = (middle.u - 0x4B400000u) & 0xFFFF; /* 0 to 255 where all is finite */
+    *scale = inverse > 0.0f ? unit : 0.0f;
+    *zero = (int32_t)middle.u - (int32_t)flip;
+    for (uint32_t i = 0; i < padded; i += EXL__PANEL) {
+        int32_t panel[EXL__PANEL];
+        const float *from = x + i;
+
+        if (i + EXL__PANEL > n) { /* codes of 0 behind the row, which meet weights of 0 */
+            memcpy(rest, from, (n - i) * sizeof *rest);
+            from = rest;
+        }
+        NATIVE_NAME(codes)(from, inverse, (int32_t)middle.u, panel);
+        NATIVE_NAME(narrow)(panel, code_bytes, flip, (uint8_t *)codes + (size_t)i * code_bytes);
+    }
+}
+
+INLINE_FLOAT VECTOR NATIVE_NAME(activated)(uint32_t activation, VECTOR x) {
+    switch (activation) {
+    case EXL__ACT_RELU: return NATIVE_NAME(relu)(x);
+    case EXL__ACT_GELU: return NATIVE_NAME(gelu)(x);
+    case EXL__ACT_TANH: return NATIVE_NAME(tanh)(x);
+    default: return x;
+    }
+}
+
+INLINE_FLOAT void NATIVE_NAME(finish_as)(const exl__finish *f, const uint32_t activation) {
+    for (uint32_t r = 0; r < f->rows; r++) {
+        const float scale = f->row_scales[r], *residual = f->residual ? f->residual + r * f->residual_stride : NULL;
+        float row[EXL__PANEL], *out = f->out + r * f->out_stride;
+
+        VECTOR numbers[NATIVE_NAME(vectors)];
+
+        if (f->scales) {
+            const int32_t *sums = (const int32_t *)f->tile + r * f->tile_stride;
+            EACH_VECTOR(v) {
+                INTEGERS sum = *(const INTEGERS *)(const void *)(sums + v * NATIVE_LANES);
+                sum -= f->row_zeros[r] * *(const INTEGERS *)(const void *)(f->code_sums + v * NATIVE_LANES);
+                numbers[v] = __builtin_convertvector(sum, VECTOR) * (VECTOR_AT(f->scales, v) * scale);
+            }
+        } else {
+            EACH_VECTOR(v) numbers[v] = VECTOR_AT((const float *)f->tile + r * f->tile_stride, v) * scale;
+        }
+        EACH_VECTOR(v) numbers[v] = NATIVE_NAME(activated)(activation, numbers[v] + VECTOR_AT(f->bias, v));
+        if (f->columns == EXL__PANEL) {
+            if (residual)
+                EACH_VECTOR(v) numbers[v] += VECTOR_AT(residual, v);
+            EACH_VECTOR(v) PUT_VECTOR(out, v, numbers[v]);
+            continue;
+        }
+        EACH_VECTOR(v) PUT_VECTOR(row, v, numbers[v]);
+        for (uint32_t l = 0; l < f->columns; l++)
+            out[l] = residual ? row[l] + residual[l] : row[l];
+    }
+}
+
+static void NATIVE_NAME(finish)(const exl__finish *f) {
+    if (f->activation == EXL__ACT_NONE) /* most are, and then nothing is to be chosen in the loop */
+        NATIVE_NAME(finish_as)(f, EXL__ACT_NONE);
+    else
+        NATIVE_NAME(finish_as)(f, f->activation);
+}
+
+static void NATIVE_NAME(add_block)(const int32_t *sums, int32_t zero, const float *scales, const int32_t *code_sums,
+                                   float *totals) {
+    EACH_VECTOR(v) {
+        INTEGERS sum = *(const INTEGERS *)(const void *)(sums + v * NATIVE_LANES);
+        sum -= zero * *(const INTEGERS *)(const void *)(code_sums + v * NATIVE_LANES);
+        PUT_VECTOR(totals, v, VECTOR_AT(totals, v) + __builtin_convertvector(sum, VECTOR) * VECTOR_AT(scales, v));
+    }
+}
+
+/* ---- products -------------------------------------------------------------------------------------------------- */
+
+INLINE_FLOAT void NATIVE_NAME(float_tile)(const float *a, size_t a_stride, const int rows, const float *b,
+                                          size_t b_stride, uint32_t depth, float *out, size_t out_stride) {
+    NATIVE_NAME(vector) totals[NATIVE_ROWS][NATIVE_NAME(vectors)];
+
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < NATIVE_NAME(vectors); v++)
+            totals[r][v] = (NATIVE_NAME(vector)){0};
+    for (uint32_t k = 0; k < depth; k++) {
+        NATIVE_NAME(vector) line[NATIVE_NAME(vectors)];
+        for (int v = 0; v < NATIVE_NAME(vectors); v++)
+            line[v] = *(const NATIVE_NAME(vector) *)(const void *)(b + k * b_stride + v * NATIVE_LANES);
+        for (int r = 0; r < rows; r++)
+            for (int v = 0; v < NATIVE_NAME(vectors); v++)
+                totals[r][v] += a[r * a_stride + k] * line[v];
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < NATIVE_NAME(vectors); v++)
+            *(NATIVE_NAME(vector) *)(void *)(out + r * out_stride + v * NATIVE_LANES) = totals[r][v];
+}
+
+static void NATIVE_NAME(product_f32)(const float *a, size_t a_stride, uint32_t rows, const float *b, size_t b_stride,
+                                     uint32_t depth, float *out, size_t out_stride) {
+    switch (rows) {
+#if NATIVE_ROWS == 8
+    case 8: NATIVE_NAME(float_tile)(a, a_stride, 8, b, b_stride, depth, out, out_stride); break;
+    case 7: NATIVE_NAME(float_tile)(a, a_stride, 7, b, b_stride, depth, out, out_stride); break;
+    case 6: NATIVE_NAME(float_tile)(a, a_stride, 6, b, b_stride, depth, out, out_stride); break;
+    case 5: NATIVE_NAME(float_tile)(a, a_stride, 5, b, b_stride, depth, out, out_stride); break;
+#endif
+    case 4: NATIVE_NAME(float_tile)(a, a_stride, 4, b, b_stride, depth, out, out_stride); break;
+    case 3: NATIVE_NAME(float_tile)(a, a_stride, 3, b, b_stride, depth, out, out_stride); break;
+    case 2: NATIVE_NAME(float_tile)(a, a_stride, 2, b, b_stride, depth, out, out_stride); break;
+    default: NATIVE_NAME(float_tile)(a, a_stride, 1, b, b_stride, depth, out, out_stride); break;
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------ */
+
+static void NATIVE_NAME(layer_norm)(const float *x, uint32_t n, float epsilon, const float *gamma, const float *beta,
+                                    float *out) {
+    const float mean = NATIVE_NAME(total)(x, 0, 0, n) / (float)n;
+    const float scale = 1.0f / sqrtf(NATIVE_NAME(total)(x, mean, 1, n) / (float)n + epsilon);
+    uint32_t i = 0;
+
+    for (; i + EXL__PANEL <= n; i += EXL__PANEL)
+        EACH_VECTOR(v) {
+            VECTOR y = (VECTOR_AT(x + i, v) - mean) * scale;
+            if (gamma)
+                y *= VECTOR_AT(gamma + i, v);
+            if (beta)
+                y += VECTOR_AT(beta + i, v);
+            PUT_VECTOR(out + i, v, y);
+        }
+    for (; i < n; i++) {
+        float y = (x[i] - mean) * scale;
+        y = gamma ? y * gamma[i] : y;
+        out[i] = beta ? y + beta[i] : y;
+    }
+}
+
+/* One row; its numbers from n on are set so that they weigh nothing. */
+INLINE_FLOAT float NATIVE_NAME(softmax_row)(float *x, uint32_t n, uint32_t line, float scale, const float *bias) {
+    const VECTOR none = (VECTOR){0} - 3.4e38f;
+    VECTOR tops = none, totals[NATIVE_NAME(vectors)];
+    float lanes[EXL__PANEL], top, share;
+
+    for (uint32_t i = n; i < line; i++)
+        x[i] = 0;
+    for (uint32_t i = 0; i < n; i += EXL__PANEL)
+        EACH_VECTOR(v) {
+            VECTOR number = VECTOR_AT(x + i, v) * scale;
+            if (bias)
+                number += VECTOR_AT(bias + i, v);
+            PUT_VECTOR(x + i, v, number);
+        }
+    for (uint32_t i = n; i < line; i++)
+        x[i] = -3.4e38f;
+    for (uint32_t i = 0; i < line; i += EXL__PANEL)
+        EACH_VECTOR(v) tops = NATIVE_MOST(VECTOR_AT(x + i, v), tops);
+    PUT_VECTOR(lanes, 0, tops);
+    top = lanes[0];
+    for (int l = 1; l < NATIVE_LANES; l++)
+        top = lanes[l] > top ? lanes[l] : top;
+    EACH_VECTOR(v) totals[v] = (VECTOR){0};
+    for (uint32_t i = 0; i < line; i += EXL__PANEL)
+        EACH_VECTOR(v) PUT_VECTOR(x + i, v, NATIVE_NAME(exp)(VECTOR_AT(x + i, v) - top));
+    for (uint32_t i = n; i < line; i++)
+        x[i] = 0;
+    for (uint32_t i = 0; i < line; i += EXL__PANEL)
+        EACH_VECTOR(v) totals[v] += VECTOR_AT(x + i, v);
+    EACH_VECTOR(v) PUT_VECTOR(lanes, v, totals[v]);
+    share = 1.0f / NATIVE_NAME(join)(lanes);
+    for (uint32_t i = 0; i < line; i += EXL__PANEL)
+        EACH_VECTOR(v) PUT_VECTOR(x + i, v, VECTOR_AT(x + i, v) * share);
+    return top;
+}
+
+static void NATIVE_NAME(softmax)(float *x, uint32_t rows, uint32_t n, uint32_t line, float scale, const float *bias,
+                                 size_t bias_stride, float *tops) {
+    for (uint32_t r = 0; r < rows; r++)
+        if (bias)
+            tops[r] = NATIVE_NAME(softmax_row)(x + (size_t)r * line, n, line, scale, bias + r * bias_stride);
+        else
+            tops[r] = NATIVE_NAME(softmax_row)(x + (size_t)r * line, n, line, scale, NULL);
+}
+
+/* ---- element by element ---------------------------------------------------------------------------------------- */
+
+INLINE_FLOAT VECTOR NATIVE_NAME(of)(uint32_t function, VECTOR x, VECTOR y) {
+    switch (function) {
+    case EXL__ADD: return x + y;
+    case EXL__SUB: return x - y;
+    case EXL__MUL: return x * y;
+    case EXL__DIV: return x / y;
+    case EXL__MAX: return NATIVE_MOST(x, y);
+    case EXL__MIN: return NATIVE_LEAST(x, y);
+    case EXL__ERF: return NATIVE_NAME(erf)(x);
+    case EXL__TANH: return NATIVE_NAME(tanh)(x);
+    case EXL__EXP: return NATIVE_NAME(exp)(x);
+    case EXL__RELU: return NATIVE_NAME(relu)(x);
+    case EXL__GELU: return NATIVE_NAME(gelu)(x);
+    case EXL__SIGMOID: return NATIVE_NAME(sigmoid)(x);
+    default: return x;
+    }
+}
+
+/* The last numbers go through a panel of their own; one that all share is spread once. */
+INLINE_FLOAT void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step,
+                                      const float *b, uint32_t b_step) {
+    const VECTOR one = (VECTOR){0} + a[0], other = (VECTOR){0} + b[0];
+    float rooms[2][EXL__PANEL] = {{0}};
+
+    for (uint32_t i = 0; i < n; i += EXL__PANEL) {
+        const uint32_t left = n - i;
+        const float *x = a + i, *y = b + i;
+        float *to = out + i;
+
+        if (left < EXL__PANEL) {
+            for (uint32_t l = 0; l < left; l++) {
+                rooms[0][l] = a_step ? x[l] : 0.0f;
+                rooms[1][l] = b_step ? y[l] : 0.0f;
+            }
+            x = rooms[0], y = rooms[1], to = rooms[0];
+        }
+        EACH_VECTOR(v) {
+            VECTOR p = one, q = other;
+            if (a_step)
+                p = VECTOR_AT(x, v);
+            if (b_step)
+                q = VECTOR_AT(y, v);
+            PUT_VECTOR(to, v, NATIVE_NAME(of)(function, p, q));
+        }
+        for (uint32_t l = 0; l < left && left < EXL__PANEL; l++)
+            out[i + l] = to[l];
+    }
+}
+
+/* Functions of one operand get it twice. */
+static void NATIVE_NAME(map)(uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step, const float *b,
+                             uint32_t b_step) {
+    if (!b) {
+        b = a;
+        b_step = a_step;
+    }
+    if (function == EXL__SQRT)
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = sqrtf(a[i * a_step]);
+    else
+        NATIVE_NAME(map_as)(function, n, out, a, a_step, b, b_step);
+}
+
+static void NATIVE_NAME(add)(float *totals, const float *x, uint32_t n) {
+    NATIVE_NAME(map_as)(EXL__ADD, n, totals, totals, 1, x, 1);
+}
+
+static void NATIVE_NAME(keep_larger)(float *totals, const float *x, uint32_t n) {
+    NATIVE_NAME(map)(EXL__MAX, n, totals, x, 1, totals, 1);
+}
+
+static void NATIVE_NAME(widen)(const int8_t *codes, float scale, uint32_t n, float *out) {
+    typedef int8_t bytes __attribute__((vector_size(NATIVE_LANES), aligned(1), may_alias));
+    uint32_t i = 0;
+
+    for (; i + NATIVE_LANES <= n; i += NATIVE_LANES)
+        PUT_VECTOR(out + i, 0, __builtin_convertvector(*(const bytes *)(const void *)(codes + i), VECTOR) * scale);
+    for (; i < n; i++)
+        out[i] = (float)codes[i] * scale;
+}
+
+/* The float part of a set of kernels. */
+#define NATIVE_FLOATS                                                                                                  \
+    .float_rows = NATIVE_ROWS, .quantize_row = NATIVE_NAME(quantize_row), .finish = NATIVE_NAME(finish),               \
+    .add_block = NATIVE_NAME(add_block), .product_f32 = NATIVE_NAME(product_f32),                                      \
+    .layer_norm = NATIVE_NAME(layer_norm), .softmax = NATIVE_NAME(softmax), .map = NATIVE_NAME(map),                   \
+    .sum = NATIVE_NAME(sum), .add = NATIVE_NAME(add), .keep_larger = NATIVE_NAME(keep_larger),                         \
+    .widen = NATIVE_NAME(widen)

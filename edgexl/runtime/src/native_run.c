@@ -1,0 +1,408 @@
+/* native_run.c: runs a plan, one function an operation. Everything is checked already (plan.c); what is left to find
+ * out at run time is ids that no table has. */
+#include <string.h>
+
+#include "native.h"
+
+enum { ALIGNMENT_BYTES = 64 };
+
+static uint64_t padded(uint64_t value) { return (value + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; }
+static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; }
+
+static uint64_t at(const exl__run_state *run, exl__size size) { return exl__size_at(size, &run->at); }
+
+void *exl__operand_at(const exl__run_state *run, const exl__operation *operation, int place) {
+    const exl__operand *operand = &operation->operands[place];
+    uint32_t type;
+
+    if (operand->buffer == EXL__NO_BUFFER)
+        return NULL;
+    type = run->plan->buffers[operand->buffer].type;
+    return (uint8_t *)run->buffers[operand->buffer] + at(run, operand->offset) * exl__type_bytes(type);
+}
+
+static uint64_t stride(const exl__run_state *run, const exl__operation *o, int place, int axis) {
+    return at(run, o->operands[place].strides[axis]);
+}
+
+/* Splits rows evenly: 9 rows in tiles of at most 8 are 5 + 4, for a tile of 1 costs nearly what a tile of 4 does. */
+static uint32_t tile_rows(uint64_t left, uint32_t most) {
+    uint64_t tiles = (left + most - 1) / most;
+    return (uint32_t)((left + tiles - 1) / tiles);
+}
+
+/* ---- products with constant weights ----------------------------------------------------------------------------- */
+
+/* Work of a product: codes [rows][padded K] of up to 4 bytes, scales and zeros [rows], totals [rows][16] of blocks, a
+ * block unpacked. */
+static uint64_t linear_work(uint64_t rows, uint64_t depth) {
+    return aligned(rows * padded(depth) * 4) + aligned(rows * 8) + aligned(rows * EXL__PANEL * 4) +
+           EXL__BLOCK * EXL__PANEL;
+}
+
+typedef struct linear {
+    uint64_t rows, depth, columns, line; /* line: padded columns */
+    uint64_t out_stride, residual_stride;
+    float *out;
+    const float *residual;
+    const int8_t *codes;
+    const int32_t *table;
+    uint8_t *row_codes;
+    size_t code_stride;
+    float *row_scales;
+    int32_t *row_zeros;
+    float *totals;
+    int8_t *unpacked;
+} linear;
+
+static void quantize(const exl__run_state *run, const exl__operation *o, const linear *l) {
+    const float *x = exl__operand_at(run, o, 1);
+    uint64_t x_stride = stride(run, o, 1, 0);
+
+    for (uint64_t r = 0; r < l->rows; r++)
+        run->kernels->quantize_row(x + r * x_stride, (uint32_t)l->depth, (uint32_t)padded(l->depth),
+                                   run->kernels->code_bytes, run->kernels->flip, l->row_codes + r * l->code_stride,
+                                   &l->row_scales[r], &l->row_zeros[r]);
+}
+
+/* The finish of a tile: rows from `row` on, the panel at `column`. */
+static void finish(const exl__run_state *run, const linear *l, exl__finish *f, uint64_t row, uint64_t rows,
+                   uint64_t column, const void *tile, size_t tile_stride) {
+    uint64_t left = l->columns - column;
+
+    f->rows = (uint32_t)rows;
+    f->columns = left < EXL__PANEL ? (uint32_t)left : EXL__PANEL;
+    f->tile = tile;
+    f->tile_stride = tile_stride;
+    f->bias = (const float *)(const void *)l->table + column;
+    f->row_zeros = l->row_zeros + row;
+    f->residual = l->residual ? l->residual + row * l->residual_stride + column : NULL;
+    f->residual_stride = l->residual_stride;
+    f->out = l->out + row * l->out_stride + column;
+    f->out_stride = l->out_stride;
+    run->kernels->finish(f);
+}
+
+static linear begin_linear(const exl__run_state *run, const exl__operation *o) {
+    linear l = {.rows = at(run, o->sizes[0]), .depth = at(run, o->sizes[1]), .columns = at(run, o->sizes[2])};
+    uint8_t *work = run->work;
+
+    l.line = padded(l.columns);
+    l.out = exl__operand_at(run, o, 0);
+    l.out_stride = stride(run, o, 0, 0);
+    l.codes = exl__operand_at(run, o, 2);
+    l.table = exl__operand_at(run, o, 3);
+    l.residual = exl__operand_at(run, o, 4);
+    l.residual_stride = l.residual ? stride(run, o, 4, 0) : 0;
+    l.row_codes = work;
+    l.code_stride = padded(l.depth) * run->kernels->code_bytes;
+    work += aligned(l.rows * padded(l.depth) * 4);
+    l.row_scales = (float *)(void *)work;
+    l.row_zeros = (int32_t *)(void *)(work + l.rows * 4);
+    work += aligned(l.rows * 8);
+    l.totals = (float *)(void *)work;
+    l.unpacked = (int8_t *)(work + aligned(l.rows * EXL__PANEL * 4));
+    return l;
+}
+
+static void run_linear_int8(const exl__run_state *run, const exl__operation *o) {
+    const exl__kernels *k = run->kernels;
+    int32_t sums[EXL__MOST_TILE_ROWS * EXL__MOST_TILE_PANELS * EXL__PANEL];
+    linear l = begin_linear(run, o);
+    uint64_t deep = padded(l.depth), panel_bytes = deep * EXL__PANEL, panels = l.line / EXL__PANEL;
+    exl__finish f = {.activation = o->function};
+
+    quantize(run, o, &l);
+    for (uint64_t p = 0, wide; p < panels; p += wide) {
+        wide = panels - p < k->tile_panels ? panels - p : k->tile_panels;
+        for (uint64_t r = 0, high; r < l.rows; r += high) {
+            high = tile_rows(l.rows - r, k->tile_rows);
+            k->dot(l.row_codes + r * l.code_stride, l.code_stride, (uint32_t)high, l.codes + p * panel_bytes,
+                   panel_bytes, (uint32_t)wide, (uint32_t)(deep / 4), sums);
+            f.row_scales = l.row_scales + r;
+            for (uint64_t q = 0; q < wide; q++) {
+                uint64_t column = (p + q) * EXL__PANEL;
+                f.scales = (const float *)(const void *)l.table + l.line + column;
+                f.code_sums = l.table + 2 * l.line + column;
+                finish(run, &l, &f, r, high, column, sums + q * EXL__PANEL, wide * EXL__PANEL);
+            }
+        }
+    }
+}
+
+/* A block's 512 codes: as they are, or 256 bytes of two nibbles each. */
+static const int8_t *block_codes(const linear *l, uint64_t block, uint64_t bits) {
+    const uint8_t *packed = (const uint8_t *)l->codes + block * (EXL__BLOCK * EXL__PANEL) * bits / 8;
+    const int half = EXL__BLOCK * EXL__PANEL / 2;
+
+    if (bits == 8)
+        return (const int8_t *)packed;
+    for (int i = 0; i < half; i++) {
+        l->unpacked[i] = (int8_t)((packed[i] & 15) - 8);
+        l->unpacked[half + i] = (int8_t)((packed[i] >> 4) - 8);
+    }
+    return l->unpacked;
+}
+
+static void run_linear_blocks(const exl__run_state *run, const exl__operation *o) {
+    const exl__kernels *k = run->kernels;
+    int32_t sums[EXL__MOST_TILE_ROWS * EXL__PANEL];
+    linear l = begin_linear(run, o);
+    uint64_t blocks = l.depth / EXL__BLOCK, bits = at(run, o->sizes[3]);
+    exl__finish f = {.activation = o->function, .row_scales = l.row_scales};
+
+    quantize(run, o, &l);
+    for (uint64_t column = 0; column < l.line; column += EXL__PANEL) {
+        memset(l.totals, 0, l.rows * EXL__PANEL * sizeof *l.totals);
+        for (uint64_t b = 0; b < blocks; b++) {
+            const int8_t *codes = block_codes(&l, column / EXL__PANEL * blocks + b, bits);
+            const int32_t *line = l.table + (1 + 2 * b) * l.line + column;
+            for (uint64_t r = 0, high; r < l.rows; r += high) {
+                high = tile_rows(l.rows - r, k->tile_rows);
+                k->dot(l.row_codes + r * l.code_stride + b * EXL__BLOCK * k->code_bytes, l.code_stride, (uint32_t)high,
+                       codes, 0, 1, EXL__BLOCK / 4, sums);
+                for (uint64_t i = 0; i < high; i++)
+                    k->add_block(sums + i * EXL__PANEL, l.row_zeros[r + i], (const float *)(const void *)line,
+                                 line + l.line, l.totals + (r + i) * EXL__PANEL);
+            }
+        }
+        finish(run, &l, &f, 0, l.rows, column, l.totals, EXL__PANEL);
+    }
+}
+
+static void run_linear_f32(const exl__run_state *run, const exl__operation *o) {
+    const exl__kernels *k = run->kernels;
+    float tile[EXL__MOST_TILE_ROWS * EXL__PANEL];
+    linear l = begin_linear(run, o);
+    const float *x = exl__operand_at(run, o, 1), *weights = exl__operand_at(run, o, 2);
+    uint64_t x_stride = stride(run, o, 1, 0);
+    static const float ones[EXL__MOST_TILE_ROWS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    exl__finish f = {.activation = o->function, .row_scales = ones};
+
+    for (uint64_t column = 0; column < l.line; column += EXL__PANEL)
+        for (uint64_t r = 0, high; r < l.rows; r += high) {
+            high = tile_rows(l.rows - r, k->float_rows);
+            k->product_f32(x + r * x_stride, x_stride, (uint32_t)high, weights + column * l.depth, EXL__PANEL,
+                           (uint32_t)l.depth, tile, EXL__PANEL);
+            finish(run, &l, &f, r, high, column, tile, EXL__PANEL);
+        }
+}
+
+/* ---- products of two values ------------------------------------------------------------------------------------- */
+
+/* A matrix [depth][columns] with any strides as [depth][padded columns], zeros behind. */
+static void pack(const float *from, uint64_t row_stride, uint64_t column_stride, uint64_t depth, uint64_t columns,
+                 float *to) {
+    uint64_t line = padded(columns);
+
+    if (row_stride == 1 && column_stride != 1) /* a transpose: read in order, a column of `to` at a time */
+        for (uint64_t c = 0; c < columns; c++)
+            for (uint64_t k = 0; k < depth; k++)
+                to[k * line + c] = from[c * column_stride + k];
+    else
+        for (uint64_t k = 0; k < depth; k++)
+            for (uint64_t c = 0; c < columns; c++)
+                to[k * line + c] = from[k * row_stride + c * column_stride];
+    if (line != columns)
+        for (uint64_t k = 0; k < depth; k++)
+            memset(to + k * line + columns, 0, (line - columns) * sizeof *to);
+}
+
+/* out[rows][columns] = a[rows][depth] x b, b packed; rows of out lie out_stride apart. Where out_columns is more than
+ * columns, there is room in out for the padding, too. */
+static void product(const exl__run_state *run, const float *a, uint64_t a_stride, uint64_t rows, const float *b,
+                    uint64_t depth, uint64_t columns, float *out, uint64_t out_stride, uint64_t out_columns) {
+    float tile[EXL__MOST_TILE_ROWS * EXL__PANEL];
+    uint64_t line = padded(columns);
+
+    for (uint64_t column = 0; column < columns; column += EXL__PANEL)
+        for (uint64_t r = 0, high; r < rows; r += high) {
+            int fits = out_columns - column >= EXL__PANEL;
+            float *to = fits ? out + r * out_stride + column : tile;
+
+            high = tile_rows(rows - r, run->kernels->float_rows);
+            run->kernels->product_f32(a + r * a_stride, a_stride, (uint32_t)high, b + column, line, (uint32_t)depth, to,
+                                      fits ? out_stride : EXL__PANEL);
+            for (uint64_t i = 0; i < high && !fits; i++)
+                memcpy(out + (r + i) * out_stride + column, tile + i * EXL__PANEL, (columns - column) * sizeof *out);
+        }
+}
+
+/* Keys [width][padded keys], values [keys][padded width], and of a tile's rows scores and bias [8][padded keys]. */
+static uint64_t attention_work(uint64_t keys, uint64_t width) {
+    return (width * padded(keys) + keys * padded(width) + 2 * EXL__MOST_TILE_ROWS * padded(keys)) * sizeof(float);
+}
+
+typedef struct attention {
+    uint64_t queries, keys, width, line;
+    const float *q, *k, *v, *bias; /* of one head */
+    float *out, *best;
+    float *packed_keys, *packed_values, *scores, *packed_bias;
+} attention;
+
+static void attend(const exl__run_state *run, const exl__operation *o, const attention *a) {
+    uint64_t q_stride = stride(run, o, 1, 1), out_stride = stride(run, o, 0, 1);
+    uint64_t bias_stride = a->bias ? stride(run, o, 4, 1) : 0, bias_step = a->bias ? stride(run, o, 4, 2) : 0;
+    float tops[EXL__MOST_TILE_ROWS];
+
+    pack(a->k, stride(run, o, 2, 3), stride(run, o, 2, 2), a->width, a->keys, a->packed_keys);
+    pack(a->v, stride(run, o, 3, 2), stride(run, o, 3, 3), a->keys, a->width, a->packed_values);
+    if (a->bias && bias_stride == 0)
+        pack(a->bias, 0, bias_step, 1, a->keys, a->packed_bias);
+    for (uint64_t r = 0, high; r < a->queries; r += high) {
+        high = tile_rows(a->queries - r, run->kernels->float_rows);
+        product(run, a->q + r * q_stride, q_stride, high, a->packed_keys, a->width, a->keys, a->scores, a->line,
+                a->line);
+        if (bias_stride != 0)
+            pack(a->bias + r * bias_stride, bias_stride, bias_step, high, a->keys, a->packed_bias);
+        run->kernels->softmax(a->scores, (uint32_t)high, (uint32_t)a->keys, (uint32_t)a->line, o->numbers[0],
+                              a->bias ? a->packed_bias : NULL, bias_stride ? a->line : 0, tops);
+        for (uint64_t i = 0; i < high && a->best; i++)
+            a->best[(r + i) * stride(run, o, 5, 1)] = tops[i];
+        product(run, a->scores, a->line, high, a->packed_values, a->keys, a->width, a->out + r * out_stride, out_stride,
+                a->width);
+    }
+}
+
+static void run_attention(const exl__run_state *run, const exl__operation *o) {
+    attention a = {.queries = at(run, o->sizes[1]), .keys = at(run, o->sizes[2]), .width = at(run, o->sizes[3])};
+    uint64_t heads = at(run, o->sizes[0]);
+
+    a.line = padded(a.keys);
+    a.packed_keys = (float *)(void *)run->work;
+    a.packed_values = a.packed_keys + a.width * a.line;
+    a.scores = a.packed_values + a.keys * padded(a.width);
+    a.packed_bias = a.scores + EXL__MOST_TILE_ROWS * a.line;
+    a.out = exl__operand_at(run, o, 0);
+    a.q = exl__operand_at(run, o, 1);
+    a.k = exl__operand_at(run, o, 2);
+    a.v = exl__operand_at(run, o, 3);
+    a.bias = exl__operand_at(run, o, 4);
+    a.best = exl__operand_at(run, o, 5);
+    for (uint64_t h = 0; h < heads; h++) {
+        attend(run, o, &a);
+        a.out += stride(run, o, 0, 0);
+        a.q += stride(run, o, 1, 0);
+        a.k += stride(run, o, 2, 0);
+        a.v += stride(run, o, 3, 0);
+        a.bias = a.bias ? a.bias + stride(run, o, 4, 0) : NULL;
+        a.best = a.best ? a.best + stride(run, o, 5, 0) : NULL;
+    }
+}
+
+static uint64_t matmul_work(uint64_t depth, uint64_t columns) { return depth * padded(columns) * sizeof(float); }
+
+static void run_matmul(const exl__run_state *run, const exl__operation *o) {
+    uint64_t batch = at(run, o->sizes[0]), rows = at(run, o->sizes[1]), depth = at(run, o->sizes[2]);
+    uint64_t columns = at(run, o->sizes[3]);
+    float *out = exl__operand_at(run, o, 0), *packed = (float *)(void *)run->work;
+    const float *a = exl__operand_at(run, o, 1), *b = exl__operand_at(run, o, 2);
+
+    for (uint64_t i = 0; i < batch; i++) {
+        pack(b + i * stride(run, o, 2, 0), stride(run, o, 2, 2), stride(run, o, 2, 3), depth, columns, packed);
+        product(run, a + i * stride(run, o, 1, 0), stride(run, o, 1, 1), rows, packed, depth, columns,
+                out + i * stride(run, o, 0, 0), stride(run, o, 0, 1), columns);
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+static void run_layer_norm(const exl__run_state *run, const exl__operation *o) {
+    uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
+    float *out = exl__operand_at(run, o, 0);
+    const float *x = exl__operand_at(run, o, 1), *gamma = exl__operand_at(run, o, 2),
+                *beta = exl__operand_at(run, o, 3);
+
+    for (uint64_t r = 0; r < rows; r++)
+        run->kernels->layer_norm(x + r * stride(run, o, 1, 0), (uint32_t)n, o->numbers[0], gamma, beta,
+                                 out + r * stride(run, o, 0, 0));
+}
+
+static void run_softmax(const exl__run_state *run, const exl__operation *o) {
+    uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
+    float *out = exl__operand_at(run, o, 0), *row = (float *)(void *)run->work, top;
+    const float *x = exl__operand_at(run, o, 1);
+
+    for (uint64_t r = 0; r < rows; r++, out += stride(run, o, 0, 0), x += stride(run, o, 1, 0)) {
+        memcpy(row, x, n * sizeof *row);
+        run->kernels->softmax(row, 1, (uint32_t)n, (uint32_t)padded(n), 1, NULL, 0, &top);
+        memcpy(out, row, n * sizeof *row);
+    }
+}
+
+static exl_status run_embed(const exl__run_state *run, const exl__operation *o) {
+    uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
+    const exl__plan_buffer *table = &run->plan->buffers[o->operands[2].buffer];
+    uint64_t entries = at(run, table->elements) / n, id_stride = stride(run, o, 1, 0);
+    float *out = exl__operand_at(run, o, 0);
+    const int64_t *ids = exl__operand_at(run, o, 1);
+    const float *numbers = exl__operand_at(run, o, 2), *scales = exl__operand_at(run, o, 3);
+    const int8_t *codes = exl__operand_at(run, o, 2);
+
+    for (uint64_t r = 0; r < rows; r++, out += stride(run, o, 0, 0)) {
+        uint64_t id = (uint64_t)ids[r * id_stride];
+        if (id >= entries)
+            return exl__fail(run->error, EXL_ENGINE_FAILED, "the %s looks up entry %lld of a table of %llu", run->role,
+                             (long long)id, (unsigned long long)entries);
+        if (table->type == EXL__F32)
+            memcpy(out, numbers + id * n, n * sizeof *out);
+        else
+            run->kernels->widen(codes + id * n, scales ? scales[id] : 1.0f, (uint32_t)n, out);
+    }
+    return EXL_OK;
+}
+
+/* ---- the plan --------------------------------------------------------------------------------------------------- */
+
+uint64_t exl__plan_work_bytes(const exl__plan *plan) {
+    exl__lengths most = exl__lengths_of(plan->max_tokens, plan->max_labels);
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < plan->operation_count; i++) {
+        const exl__operation *o = &plan->operations[i];
+        uint64_t n[EXL__PLAN_RANK], wanted = 0;
+
+        for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+            n[axis] = exl__size_at(o->sizes[axis], &most);
+        if (o->code == EXL__LINEAR_INT8 || o->code == EXL__LINEAR_F32 || o->code == EXL__LINEAR_BLOCKS)
+            wanted = linear_work(n[0], n[1]);
+        else if (o->code == EXL__ATTENTION)
+            wanted = attention_work(n[2], n[3]);
+        else if (o->code == EXL__MATMUL)
+            wanted = matmul_work(n[2], n[3]);
+        else if (o->code == EXL__SOFTMAX)
+            wanted = padded(n[1]) * sizeof(float);
+        bytes = wanted > bytes ? wanted : bytes;
+    }
+    return aligned(bytes);
+}
+
+static exl_status run_operation(const exl__run_state *run, const exl__operation *o) {
+    switch ((exl__code)o->code) {
+    case EXL__LINEAR_INT8: run_linear_int8(run, o); break;
+    case EXL__LINEAR_F32: run_linear_f32(run, o); break;
+    case EXL__LINEAR_BLOCKS: run_linear_blocks(run, o); break;
+    case EXL__LAYER_NORM: run_layer_norm(run, o); break;
+    case EXL__ATTENTION: run_attention(run, o); break;
+    case EXL__EMBED: return run_embed(run, o);
+    case EXL__MAP: exl__walk_map(run, o); break;
+    case EXL__REDUCE: exl__walk_reduce(run, o); break;
+    case EXL__SOFTMAX: run_softmax(run, o); break;
+    case EXL__MATMUL: run_matmul(run, o); break;
+    case EXL__SHIFT:
+    case EXL__RUNNING_SUM: exl__walk_integers(run, o); break;
+    case EXL__CODES: break;
+    }
+    return EXL_OK;
+}
+
+exl_status exl__plan_run(const exl__run_state *run) {
+    exl_status status = EXL_OK;
+
+    for (uint32_t i = 0; i < run->plan->operation_count && status == EXL_OK; i++) {
+        const exl__operation *o = &run->plan->operations[i];
+        if (run->buffers[o->operands[0].buffer]) /* else an output that nobody wants */
+            status = run_operation(run, o);
+    }
+    return status;
+}

@@ -1,0 +1,100 @@
+/* native_scalar.c: the kernels in plain C, which every other set equals to the bit; and the choice among the sets. */
+#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
+#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
+#endif
+#include <math.h>
+#include <string.h>
+
+#include "native.h"
+
+#define NATIVE_NAME(x) scalar_##x
+#define NATIVE_LANES 4
+#define NATIVE_ROWS 4
+#define NATIVE_CHOICE(of, x, y) ((scalar_vector)((of & (scalar_integers)(x)) | (~(of) & (scalar_integers)(y))))
+#define NATIVE_LEAST(x, y) NATIVE_CHOICE(((x) < (y)), x, y)
+#define NATIVE_MOST(x, y) NATIVE_CHOICE(((x) > (y)), x, y)
+
+static inline void scalar_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    (void)code_bytes; /* 1 */
+    (void)flip;       /* 0 */
+    for (int l = 0; l < EXL__PANEL; l++)
+        to[l] = (uint8_t)panel[l];
+}
+
+#include "native_float.h"
+
+void exl__dot_scalar(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,
+                     uint32_t panels, uint32_t steps, int32_t *sums) {
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t p = 0; p < panels; p++) {
+            const uint8_t *row = (const uint8_t *)codes + r * code_stride;
+            const int8_t *panel = weights + p * panel_bytes;
+            int32_t *out = sums + (r * panels + p) * EXL__PANEL;
+
+            memset(out, 0, EXL__PANEL * sizeof *out);
+            for (uint32_t s = 0; s < steps; s++)
+                for (int c = 0; c < EXL__PANEL; c++)
+                    for (int k = 0; k < 4; k++)
+                        out[c] += (int32_t)row[s * 4 + k] * panel[(s * EXL__PANEL + c) * 4 + k];
+        }
+}
+
+const exl__kernels exl__kernels_scalar = {.name = "scalar",
+                                          .dot = exl__dot_scalar,
+                                          .tile_rows = 4,
+                                          .tile_panels = 1,
+                                          .code_bytes = 1,
+                                          .flip = 0,
+                                          NATIVE_FLOATS};
+
+/* ---- choice ---------------------------------------------------------------------------------------------------- */
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+enum { HAS_DOT_PRODUCTS = 1 << 20 }; /* HWCAP_ASIMDDP */
+#endif
+
+static int is_available(const exl__kernels *kernels) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (kernels == &exl__kernels_avx2)
+        return __builtin_cpu_supports("avx2") != 0;
+    if (kernels == &exl__kernels_avx2_vnni) /* asked of the processor: older compilers do not know the name */
+        return __builtin_cpu_supports("avx2") && exl__has_avx_vnni();
+    if (kernels == &exl__kernels_avx512_vnni)
+        return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#elif defined(__aarch64__) && defined(__linux__)
+    if (kernels == &exl__kernels_neon_dot)
+        return (getauxval(AT_HWCAP) & HAS_DOT_PRODUCTS) != 0;
+#elif defined(__aarch64__) && !defined(__APPLE__) /* every Apple processor has them */
+    if (kernels == &exl__kernels_neon_dot)
+        return 0;
+#endif
+    (void)kernels;
+    return 1;
+}
+
+static const exl__kernels *const FASTEST_FIRST[] = {
+#if defined(__x86_64__)
+    &exl__kernels_avx512_vnni, &exl__kernels_avx2_vnni, &exl__kernels_avx2,
+#elif defined(__aarch64__)
+    &exl__kernels_neon_dot, &exl__kernels_neon,
+#endif
+    &exl__kernels_scalar};
+
+enum { SETS = sizeof FASTEST_FIRST / sizeof *FASTEST_FIRST };
+
+const exl__kernels *exl__kernels_best(int scalar) {
+    for (size_t i = scalar ? SETS - 1 : 0; i < SETS; i++)
+        if (is_available(FASTEST_FIRST[i]))
+            return FASTEST_FIRST[i];
+    return &exl__kernels_scalar;
+}
+
+const exl__kernels *exl__kernels_named(const char *name) {
+    for (size_t i = 0; i < SETS; i++)
+        if (strcmp(FASTEST_FIRST[i]->name, name) == 0)
+            return is_available(FASTEST_FIRST[i]) ? FASTEST_FIRST[i] : NULL;
+    return NULL;
+}

@@ -1,0 +1,292 @@
+/* native_walk.c: operations that walk four axes with a stride for each operand: element by element functions,
+ * reductions, shifts and running sums. */
+#if defined(__GNUC__) && !defined(__clang__) /* bytes of library are worth more here than time */
+#pragma GCC optimize("no-tree-vectorize")
+#endif
+#include <string.h>
+
+#include "native.h"
+
+enum { CHUNK = 256 };
+
+typedef struct walk {
+    uint64_t sizes[EXL__PLAN_RANK];
+    uint64_t strides[4][EXL__PLAN_RANK]; /* of up to four operands */
+    uint8_t *at[4];
+    uint32_t bytes[4]; /* of an element */
+} walk;
+
+static walk begin(const exl__run_state *run, const exl__operation *o, int operands) {
+    walk w;
+
+    memset(&w, 0, sizeof w);
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+        w.sizes[axis] = exl__size_at(o->sizes[axis], &run->at);
+    for (int i = 0; i < operands; i++) {
+        if (o->operands[i].buffer == EXL__NO_BUFFER)
+            continue;
+        w.bytes[i] = exl__type_bytes(run->plan->buffers[o->operands[i].buffer].type);
+        w.at[i] = exl__operand_at(run, o, i);
+        for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+            w.strides[i][axis] = exl__size_at(o->operands[i].strides[axis], &run->at);
+    }
+    return w;
+}
+
+/* Operand i at these places of the first three axes. */
+static void *place(const walk *w, int i, uint64_t a, uint64_t b, uint64_t c) {
+    return w->at[i] ? w->at[i] + (a * w->strides[i][0] + b * w->strides[i][1] + c * w->strides[i][2]) * w->bytes[i]
+                    : NULL;
+}
+
+/* ---- functions of elements --------------------------------------------------------------------------------------- */
+
+/* Bodies of loops over out[n], for functions of one operand and of two: three loops, so that each has plain loads. */
+#define EACH(expression)                                                                                               \
+    for (uint32_t i = 0; i < n; i++)                                                                                   \
+        out[i] = expression;                                                                                           \
+    break
+#define PAIRS(of)                                                                                                      \
+    if (a_step && b_step)                                                                                              \
+        for (uint32_t i = 0; i < n; i++)                                                                               \
+            out[i] = of(a[i], b[i]);                                                                                   \
+    else if (a_step)                                                                                                   \
+        for (uint32_t i = 0; i < n; i++)                                                                               \
+            out[i] = of(a[i], b[0]);                                                                                   \
+    else                                                                                                               \
+        for (uint32_t i = 0; i < n; i++)                                                                               \
+            out[i] = of(a[0], b[i * b_step]);                                                                          \
+    break
+#define OF_MAX(p, q) (p) > (q) ? (p) : (q)
+#define OF_MIN(p, q) (p) < (q) ? (p) : (q)
+#define OF_EQUAL(p, q) (p) == (q)
+#define OF_GREATER(p, q) (p) > (q)
+#define OF_GREATER_OR_EQUAL(p, q) (p) >= (q)
+#define OF_AND(p, q) ((p) != 0) & ((q) != 0)
+#define OF_OR(p, q) ((p) != 0) | ((q) != 0)
+/* Integers wrap as on any processor, where C has no answer. */
+#define OF_ADD(p, q) (int64_t)((uint64_t)(p) + (uint64_t)(q))
+#define OF_SUB(p, q) (int64_t)((uint64_t)(p) - (uint64_t)(q))
+#define OF_MUL(p, q) (int64_t)((uint64_t)(p) * (uint64_t)(q))
+
+static inline int64_t modulo(int64_t p, int64_t q) { /* the sign of q; 0 where q is */
+    int64_t rest = q == 0 || q == -1 ? 0 : p % q;
+    return rest != 0 && (rest < 0) != (q < 0) ? rest + q : rest;
+}
+
+static inline int64_t divide(int64_t p, int64_t q) {
+    if (q == 0)
+        return 0;
+    return q == -1 ? (int64_t)(0 - (uint64_t)p) : p / q;
+}
+
+static void map_integers(uint32_t function, uint32_t n, int64_t *restrict out, const int64_t *a, uint32_t a_step,
+                         const int64_t *b, uint32_t b_step) {
+    switch (function) {
+    case EXL__COPY_INT: EACH(a[i * a_step]);
+    case EXL__NOT: EACH(a[i * a_step] == 0);
+    case EXL__ADD_INT: PAIRS(OF_ADD);
+    case EXL__SUB_INT: PAIRS(OF_SUB);
+    case EXL__MUL_INT: PAIRS(OF_MUL);
+    case EXL__DIV_INT: PAIRS(divide);
+    case EXL__MOD_INT: PAIRS(modulo);
+    case EXL__MAX_INT: PAIRS(OF_MAX);
+    case EXL__MIN_INT: PAIRS(OF_MIN);
+    case EXL__EQUAL: PAIRS(OF_EQUAL);
+    case EXL__GREATER: PAIRS(OF_GREATER);
+    case EXL__GREATER_OR_EQUAL: PAIRS(OF_GREATER_OR_EQUAL);
+    case EXL__AND: PAIRS(OF_AND);
+    default: PAIRS(OF_OR);
+    }
+}
+
+typedef struct lane { /* an operand along the last axis */
+    uint8_t *at;
+    uint64_t stride;
+} lane;
+
+static void gather(void *to, const lane *from, uint64_t first, uint64_t n, uint32_t bytes) {
+    if (bytes == 4)
+        for (uint64_t i = 0; i < n; i++)
+            ((float *)to)[i] = ((const float *)(const void *)from->at)[(first + i) * from->stride];
+    else
+        for (uint64_t i = 0; i < n; i++)
+            ((int64_t *)to)[i] = ((const int64_t *)(const void *)from->at)[(first + i) * from->stride];
+}
+
+/* Functions with operands of two types, or three: rare, and plain. */
+static void map_mixed(uint32_t function, uint64_t n, const lane lanes[4]) {
+    const lane *out = &lanes[0], *a = &lanes[1], *b = &lanes[2], *c = &lanes[3];
+    float *numbers = (float *)(void *)out->at;
+    int64_t *integers = (int64_t *)(void *)out->at;
+    const int64_t *condition = (const int64_t *)(const void *)a->at;
+
+    switch (function) {
+    case EXL__TO_FLOAT:
+        for (uint64_t i = 0; i < n; i++)
+            numbers[i * out->stride] = (float)condition[i * a->stride];
+        break;
+    case EXL__TO_INT: /* towards zero; what does not fit is the nearest that does, and what is no number is 0 */
+        for (uint64_t i = 0; i < n; i++) {
+            float x = ((const float *)(const void *)a->at)[i * a->stride];
+            int64_t whole = x > -9.2e18f && x < 9.2e18f ? (int64_t)x : 0;
+            whole = x >= 9.2e18f ? INT64_MAX : whole;
+            integers[i * out->stride] = x <= -9.2e18f ? INT64_MIN : whole;
+        }
+        break;
+    case EXL__WHERE:
+        for (uint64_t i = 0; i < n; i++)
+            numbers[i * out->stride] = condition[i * a->stride] != 0
+                                           ? ((const float *)(const void *)b->at)[i * b->stride]
+                                           : ((const float *)(const void *)c->at)[i * c->stride];
+        break;
+    default:
+        for (uint64_t i = 0; i < n; i++)
+            integers[i * out->stride] = condition[i * a->stride] != 0
+                                            ? ((const int64_t *)(const void *)b->at)[i * b->stride]
+                                            : ((const int64_t *)(const void *)c->at)[i * c->stride];
+    }
+}
+
+/* One row of a function of one type. Operands with gaps go through a chunk of their own. */
+static void map_row(const exl__kernels *kernels, uint32_t function, uint64_t n, const lane lanes[4], uint32_t bytes) {
+    int64_t chunks[3][CHUNK];
+
+    for (uint64_t first = 0, length; first < n; first += length) {
+        const void *inputs[2] = {NULL, NULL};
+        uint32_t steps[2] = {0, 0};
+        int straight = lanes[0].stride == 1;
+        void *out = straight ? (void *)(lanes[0].at + first * bytes) : (void *)chunks[0];
+
+        for (int i = 0; i < 2; i++)
+            straight = straight && lanes[i + 1].stride <= 1;
+        length = straight || n - first < CHUNK ? n - first : CHUNK;
+        for (int i = 0; i < 2; i++) {
+            const lane *from = &lanes[i + 1];
+            if (!from->at)
+                continue;
+            steps[i] = from->stride != 0;
+            if (from->stride <= 1) {
+                inputs[i] = from->at + first * from->stride * bytes;
+            } else {
+                gather(chunks[i + 1], from, first, length, bytes);
+                inputs[i] = chunks[i + 1];
+            }
+        }
+        if (bytes == 4)
+            kernels->map(function, (uint32_t)length, out, inputs[0], steps[0], inputs[1], steps[1]);
+        else
+            map_integers(function, (uint32_t)length, out, inputs[0], steps[0], inputs[1], steps[1]);
+        if (out != (void *)chunks[0])
+            continue;
+        for (uint64_t i = 0; i < length; i++)
+            memcpy(lanes[0].at + (first + i) * lanes[0].stride * bytes, (const uint8_t *)out + i * bytes, bytes);
+    }
+}
+
+void exl__walk_map(const exl__run_state *run, const exl__operation *o) {
+    walk w = begin(run, o, 4);
+    int mixed = o->function >= EXL__TO_FLOAT || o->function == EXL__WHERE_INT;
+    lane lanes[4];
+
+    for (uint64_t a = 0; a < w.sizes[0]; a++)
+        for (uint64_t b = 0; b < w.sizes[1]; b++)
+            for (uint64_t c = 0; c < w.sizes[2]; c++) {
+                for (int i = 0; i < 4; i++)
+                    lanes[i] = (lane){place(&w, i, a, b, c), w.strides[i][3]};
+                if (mixed)
+                    map_mixed(o->function, w.sizes[3], lanes);
+                else
+                    map_row(run->kernels, o->function, w.sizes[3], lanes, w.bytes[0]);
+            }
+}
+
+/* ---- reductions ---------------------------------------------------------------------------------------------------
+ */
+
+/* One row: its numbers go each to their own total (out_stride 1), or all to one (0). */
+static void reduce_row(const exl__kernels *kernels, uint32_t function, uint64_t n, float *out, uint64_t out_stride,
+                       const float *x, uint64_t stride) {
+    if (out_stride == 1 && stride == 1) {
+        if (function == EXL__LARGEST)
+            kernels->keep_larger(out, x, (uint32_t)n);
+        else
+            kernels->add(out, x, (uint32_t)n);
+    } else if (out_stride == 0 && stride == 1 && function != EXL__LARGEST) {
+        *out += kernels->sum(x, (uint32_t)n);
+    } else {
+        for (uint64_t i = 0; i < n; i++, out += out_stride, x += stride)
+            *out = function != EXL__LARGEST ? *out + *x : *x > *out ? *x : *out;
+    }
+}
+
+/* Every total is set to `value`; or, with `factor`, multiplied by it. Axes of stride 0 are walked once. */
+static void set_totals(const walk *w, float value, float factor, int is_integer) {
+    uint64_t n[EXL__PLAN_RANK];
+
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+        n[axis] = w->strides[0][axis] ? w->sizes[axis] : 1;
+    for (uint64_t a = 0; a < n[0]; a++)
+        for (uint64_t b = 0; b < n[1]; b++)
+            for (uint64_t c = 0; c < n[2]; c++) {
+                void *row = place(w, 0, a, b, c);
+                for (uint64_t d = 0; d < n[3]; d++) {
+                    float *total = (float *)row + d * w->strides[0][3];
+                    if (is_integer)
+                        ((int64_t *)row)[d * w->strides[0][3]] = 0;
+                    else
+                        *total = factor != 0 ? *total * factor : value;
+                }
+            }
+}
+
+void exl__walk_reduce(const exl__run_state *run, const exl__operation *o) {
+    walk w = begin(run, o, 2);
+    int is_integer = o->function == EXL__SUM_INT;
+    double count = 1;
+
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+        count *= w.strides[0][axis] ? 1.0 : (double)w.sizes[axis];
+    set_totals(&w, o->function == EXL__LARGEST ? -3.4028234663852886e38f : 0.0f, 0, is_integer);
+    for (uint64_t a = 0; a < w.sizes[0]; a++)
+        for (uint64_t b = 0; b < w.sizes[1]; b++)
+            for (uint64_t c = 0; c < w.sizes[2]; c++) {
+                void *out = place(&w, 0, a, b, c);
+                const void *x = place(&w, 1, a, b, c);
+                if (!is_integer) {
+                    reduce_row(run->kernels, o->function, w.sizes[3], out, w.strides[0][3], x, w.strides[1][3]);
+                    continue;
+                }
+                for (uint64_t d = 0; d < w.sizes[3]; d++) {
+                    uint64_t *total = (uint64_t *)out + d * w.strides[0][3];
+                    *total += (uint64_t)((const int64_t *)x)[d * w.strides[1][3]];
+                }
+            }
+    if (o->function == EXL__MEAN)
+        set_totals(&w, 0, (float)(1.0 / count), 0);
+}
+
+/* ---- along the last axis -------------------------------------------------------------------------------------------
+ */
+
+void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
+    walk w = begin(run, o, 2);
+    uint64_t n = w.sizes[3], step = w.strides[1][3];
+
+    for (uint64_t a = 0; a < w.sizes[0]; a++)
+        for (uint64_t b = 0; b < w.sizes[1]; b++)
+            for (uint64_t c = 0; c < w.sizes[2]; c++) {
+                int64_t *out = place(&w, 0, a, b, c);
+                const int64_t *x = place(&w, 1, a, b, c);
+                uint64_t total = 0;
+                for (uint64_t d = 0; d < n; d++, out += w.strides[0][3]) {
+                    total += (uint64_t)x[d * step];
+                    if (o->code == EXL__RUNNING_SUM)
+                        *out = (int64_t)total;
+                    else if (o->function == 1)
+                        *out = d > 0 ? x[(d - 1) * step] : 0;
+                    else
+                        *out = d + 1 < n ? x[(d + 1) * step] : 0;
+                }
+            }
+}

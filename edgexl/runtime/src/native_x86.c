@@ -1,0 +1,233 @@
+/* native_x86.c: kernels for AVX2, AVX2 with VNNI, and AVX-512 with VNNI. */
+#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
+#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
+#endif
+#include <math.h>
+#include <string.h>
+
+#include "native.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+
+#if defined(__clang__)
+#define TARGET_BEGIN(name) _Pragma("clang attribute push(__attribute__((target(" #name "))), apply_to = function)")
+#define TARGET_END _Pragma("clang attribute pop")
+#else
+#define PRAGMA(text) _Pragma(#text)
+#define TARGET_BEGIN(name) _Pragma("GCC push_options") PRAGMA(GCC target(name))
+#define TARGET_END _Pragma("GCC pop_options")
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+int exl__has_avx_vnni(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
+/* Cases 1 to most: a tile of that many rows with everything else known to the compiler. */
+#define ROWS_4(call)                                                                                                   \
+    case 4: call(4); break;                                                                                            \
+    case 3: call(3); break;                                                                                            \
+    case 2: call(2); break;                                                                                            \
+    default: call(1); break
+#define ROWS_6(call)                                                                                                   \
+    case 6: call(6); break;                                                                                            \
+    case 5:                                                                                                            \
+        call(5);                                                                                                       \
+        break;                                                                                                         \
+        ROWS_4(call)
+#define ROWS_8(call)                                                                                                   \
+    case 8: call(8); break;                                                                                            \
+    case 7:                                                                                                            \
+        call(7);                                                                                                       \
+        break;                                                                                                         \
+        ROWS_6(call)
+
+/* ---- AVX2 ------------------------------------------------------------------------------------------------------ */
+
+TARGET_BEGIN("avx2")
+#define NATIVE_NAME(x) avx2_##x
+#define NATIVE_LANES 8
+#define NATIVE_ROWS 4
+#define NATIVE_LEAST(x, y) ((avx2_vector)_mm256_min_ps((__m256)(x), (__m256)(y)))
+#define NATIVE_MOST(x, y) ((avx2_vector)_mm256_max_ps((__m256)(x), (__m256)(y)))
+
+INLINE void avx2_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)panel);
+    __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(panel + 8));
+    __m256i wide = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+
+    (void)flip; /* 0 */
+    if (code_bytes == 2)
+        _mm256_storeu_si256((__m256i *)(void *)to, wide);
+    else
+        _mm_storeu_si128((__m128i *)(void *)to,
+                         _mm_packus_epi16(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1)));
+}
+
+#include "native_float.h"
+
+/* Codes as 16-bit integers: vpmaddwd adds two exact products in 32 bits, where vpmaddubsw would saturate. */
+INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights, uint32_t steps,
+                      int32_t *sums, size_t sum_stride) {
+    for (int half = 0; half < 2; half++) { /* 8 of the 16 columns */
+        const int8_t *at = weights + half * 32;
+        __m256i totals[4][2];
+
+        for (int r = 0; r < rows; r++)
+            totals[r][0] = totals[r][1] = _mm256_setzero_si256();
+        for (uint32_t s = 0; s < steps; s++, at += EXL__PANEL * 4) {
+            __m256i first = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)at));
+            __m256i second = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(at + 16)));
+            for (int r = 0; r < rows; r++) {
+                int64_t four;
+                __m256i code;
+                memcpy(&four, codes + r * code_stride + s * 8, sizeof four);
+                code = _mm256_set1_epi64x(four);
+                totals[r][0] = _mm256_add_epi32(totals[r][0], _mm256_madd_epi16(first, code));
+                totals[r][1] = _mm256_add_epi32(totals[r][1], _mm256_madd_epi16(second, code));
+            }
+        }
+        for (int r = 0; r < rows; r++) { /* each column's two halves stand side by side */
+            __m256i joined = _mm256_hadd_epi32(totals[r][0], totals[r][1]);
+            joined = _mm256_permute4x64_epi64(joined, 0xd8);
+            _mm256_storeu_si256((__m256i *)(void *)(sums + r * sum_stride + half * 8), joined);
+        }
+    }
+}
+
+static void avx2_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,
+                     uint32_t panels, uint32_t steps, int32_t *sums) {
+    for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
+        switch (rows) {
+#define AVX2_TILE(n) avx2_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
+            ROWS_4(AVX2_TILE);
+        }
+}
+
+const exl__kernels exl__kernels_avx2 = {
+    .name = "avx2", .dot = avx2_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 2, .flip = 0, NATIVE_FLOATS};
+TARGET_END
+
+/* ---- AVX2 with VNNI -------------------------------------------------------------------------------------------- */
+
+TARGET_BEGIN("avx2,avxvnni")
+INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                           uint32_t steps, int32_t *sums, size_t sum_stride) {
+    __m256i totals[6][2];
+
+    for (int r = 0; r < rows; r++)
+        totals[r][0] = totals[r][1] = _mm256_setzero_si256();
+    for (uint32_t s = 0; s < steps; s++, weights += EXL__PANEL * 4) {
+        __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)weights);
+        __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(weights + 32));
+        for (int r = 0; r < rows; r++) {
+            int32_t four;
+            __m256i code;
+            memcpy(&four, codes + r * code_stride + s * 4, sizeof four);
+            code = _mm256_set1_epi32(four);
+            totals[r][0] = _mm256_dpbusd_avx_epi32(totals[r][0], code, first);
+            totals[r][1] = _mm256_dpbusd_avx_epi32(totals[r][1], code, second);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int half = 0; half < 2; half++)
+            _mm256_storeu_si256((__m256i *)(void *)(sums + r * sum_stride + half * 8), totals[r][half]);
+}
+
+static void avx2_vnni_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
+                          size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums) {
+    for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
+        switch (rows) {
+#define AVX2_VNNI_TILE(n) avx2_vnni_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
+            ROWS_6(AVX2_VNNI_TILE);
+        }
+}
+
+const exl__kernels exl__kernels_avx2_vnni = {.name = "avx2-vnni",
+                                             .dot = avx2_vnni_dot,
+                                             .tile_rows = 6,
+                                             .tile_panels = 1,
+                                             .code_bytes = 1,
+                                             .flip = 0,
+                                             NATIVE_FLOATS};
+TARGET_END
+#undef NATIVE_NAME
+#undef NATIVE_LANES
+#undef NATIVE_ROWS
+#undef NATIVE_LEAST
+#undef NATIVE_MOST
+
+/* ---- AVX-512 with VNNI ----------------------------------------------------------------------------------------- */
+
+TARGET_BEGIN("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-width=512")
+#define NATIVE_NAME(x) avx512_##x
+#define NATIVE_LANES 16
+#define NATIVE_ROWS 8
+#define NATIVE_LEAST(x, y) ((avx512_vector)_mm512_min_ps((__m512)(x), (__m512)(y)))
+#define NATIVE_MOST(x, y) ((avx512_vector)_mm512_max_ps((__m512)(x), (__m512)(y)))
+
+INLINE void avx512_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    (void)code_bytes; /* 1 */
+    (void)flip;       /* 0 */
+    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(_mm512_loadu_si512(panel)));
+}
+
+#include "native_float.h"
+
+/* While the last rows of a panel are at work, the next panels' lines are asked for: weights come from memory once a
+ * text, and without it a third of the time is waiting. */
+INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                        size_t panel_bytes, const int panels, uint32_t steps, int32_t *sums) {
+    __m512i totals[8][2];
+
+    for (int r = 0; r < rows; r++)
+        for (int p = 0; p < panels; p++)
+            totals[r][p] = _mm512_setzero_si512();
+    for (uint32_t s = 0; s < steps; s++) {
+        __m512i line[2];
+        for (int p = 0; p < panels; p++) {
+            const int8_t *at = weights + p * panel_bytes + (size_t)s * EXL__PANEL * 4;
+            line[p] = _mm512_loadu_si512(at);
+            _mm_prefetch((const char *)at + panels * panel_bytes, _MM_HINT_T0);
+        }
+        for (int r = 0; r < rows; r++) {
+            int32_t four;
+            __m512i code;
+            memcpy(&four, codes + r * code_stride + s * 4, sizeof four);
+            code = _mm512_set1_epi32(four);
+            for (int p = 0; p < panels; p++)
+                totals[r][p] = _mm512_dpbusd_epi32(totals[r][p], code, line[p]);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int p = 0; p < panels; p++)
+            _mm512_storeu_si512(sums + (r * panels + p) * EXL__PANEL, totals[r][p]);
+}
+
+static void avx512_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,
+                       uint32_t panels, uint32_t steps, int32_t *sums) {
+    if (panels == 2)
+        switch (rows) {
+#define AVX512_TILE_2(n) avx512_tile(codes, code_stride, n, weights, panel_bytes, 2, steps, sums)
+            ROWS_8(AVX512_TILE_2);
+        }
+    else
+        switch (rows) {
+#define AVX512_TILE_1(n) avx512_tile(codes, code_stride, n, weights, panel_bytes, 1, steps, sums)
+            ROWS_8(AVX512_TILE_1);
+        }
+}
+
+const exl__kernels exl__kernels_avx512_vnni = {.name = "avx512-vnni",
+                                               .dot = avx512_dot,
+                                               .tile_rows = 8,
+                                               .tile_panels = 2,
+                                               .code_bytes = 1,
+                                               .flip = 0,
+                                               NATIVE_FLOATS};
+TARGET_END
+#endif

@@ -1,0 +1,59 @@
+"""The two files compile with one command and answer as the library does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgexl.bundle.read import read_bundle
+from edgexl.errors import BadInput
+from edgexl.runtime.amalgamate import amalgamate
+from tests.runtime.tiny_bundle import build
+
+PROGRAM = """
+#include "edgexl.h"
+#include <stdio.h>
+#include <string.h>
+int main(int count, char **arguments) {
+    char error[512] = "";
+    exl_open_options options = {.struct_size = sizeof options, .error = error, .error_bytes = sizeof error};
+    exl_self_test_report report = {.struct_size = sizeof report};
+    exl_bundle *bundle = NULL;
+    exl_session *session = NULL;
+    if (count != 2 || exl_bundle_open(arguments[1], &options, &bundle) != EXL_OK)
+        return puts(error), 1;
+    if (exl_session_open(bundle, &session) != EXL_OK || exl_self_test(session, &report) != EXL_OK)
+        return puts(exl_session_error(session)), 1;
+    exl_session_close(session);
+    exl_bundle_close(bundle);
+    return puts("answers as recorded"), 0;
+}
+"""
+
+
+def test_one_command_makes_a_program_that_runs_a_bundle(tmp_path: Path) -> None:
+    bundle = build(native=True).write(tmp_path / "tiny.exl")
+    assert read_bundle(bundle).goldens.items
+    sizes = amalgamate(tmp_path)
+    assert sizes == {name: (tmp_path / name).stat().st_size for name in ("edgexl.h", "edgexl.c")}
+    (tmp_path / "program.c").write_text(PROGRAM)
+    command = ["cc", "-O1", "-Wall", "program.c", "edgexl.c", "-o", "program", "-lm", "-ldl"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "warning" not in done.stderr
+    ran = subprocess.run(["./program", "tiny.exl"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "answers as recorded\n"
+
+
+def test_nothing_is_included_but_the_header_and_the_system(tmp_path: Path) -> None:
+    amalgamate(tmp_path)
+    included = re.findall(r'^#include "([^"]+)"', (tmp_path / "edgexl.c").read_text(), re.M)
+    assert included == ["edgexl.h"]
+
+
+def test_the_directory_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is not a directory"):
+        amalgamate(tmp_path / "none")
