@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,22 @@ from edgexl.errors import DeviceError
 
 _SOURCES = ("cpu", "scan", "scan_x86", "scan_neon", "rescore", "rescore_x86", "rescore_neon", "strings")
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
-_ISAS = {"scalar": 0, "avx2": 1, "avx512": 2, "neon": 3}
+_ISAS = {"scalar": 0, "ssse3": 1, "avx2": 2, "avx512": 3, "avx512vbmi": 4, "neon": 5}
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+
+
+class _ScanQuery(ctypes.Structure):
+    """exl__scan_query."""
+
+    _fields_ = (
+        ("tables", ctypes.c_void_p),
+        ("scratch", ctypes.c_void_p),
+        ("out_rows", ctypes.c_void_p),
+        ("out_scores", ctypes.c_void_p),
+        ("count", ctypes.c_uint32),
+    )
 
 
 class _StringsView(ctypes.Structure):
@@ -54,6 +67,23 @@ class Strings:
         return status, out.raw[: min(length.value, capacity)], length.value
 
 
+class BatchMemory:
+    """Scratch and answers of a batch of scans. `rows`, `scores`: [queries, keep]."""
+
+    def __init__(self, queries: int, keep: int, scratch_bytes: int) -> None:
+        self._stride = -(-scratch_bytes // 64) * 64
+        self._scratch = np.empty(queries * self._stride + 64, np.uint8)
+        self.rows, self.scores = np.empty((queries, keep), np.uint32), np.empty((queries, keep), np.uint16)
+        self.queries = (_ScanQuery * queries)()
+
+    def point_at(self, tables: Bytes) -> None:
+        """Let query i look up in tables[i] [M, 16]."""
+        aligned = self._scratch.ctypes.data + -self._scratch.ctypes.data % 64
+        for i, query in enumerate(self.queries):
+            query.tables, query.scratch = tables[i].ctypes.data, aligned + i * self._stride
+            query.out_rows, query.out_scores = self.rows[i].ctypes.data, self.scores[i].ctypes.data
+
+
 class Kernels:
     """The functions of a library that `build_kernels` made. Arrays must be contiguous; `isas` are those of this CPU."""
 
@@ -82,6 +112,46 @@ class Kernels:
         best, scores = np.empty(most, np.uint32), np.empty(most, np.uint16)
         arguments = (self.isas[isa], _at(codes), rows, subspaces, _at(tables), keep, aligned)
         count = self._c.exl__scan(*arguments, _at(best), _at(scores))
+        return best[:count], scores[:count]
+
+    def scan_batch(
+        self, isa: str, codes: Bytes, rows: int, tables: Bytes, keep: int, scans: BatchMemory | None = None
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+        """The best rows [Q, keep] and their scores, in one pass over the codes; tables: [Q, M, 16].
+
+        `scans`, from `batch_memory`, is used again by calls of the same sizes.
+        """
+        memory = scans or self.batch_memory(len(tables), rows, tables.shape[1], keep)
+        memory.point_at(tables)
+        self._c.exl__scan_batch(
+            self.isas[isa], _at(codes), rows, tables.shape[1], keep, memory.queries, ctypes.c_uint32(len(tables))
+        )
+        return memory.rows, memory.scores
+
+    def batch_memory(self, queries: int, rows: int, subspaces: int, keep: int) -> BatchMemory:
+        """What `scan_batch` works in and answers into."""
+        return BatchMemory(queries, min(keep, rows), self._c.exl__scan_scratch_bytes(rows, subspaces, keep))
+
+    def scan_in_parts(
+        self, isa: str, codes: Bytes, rows: int, tables: Bytes, keep: int, parts: int
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+        """`scan`, over disjoint ranges of blocks on a thread each, merged. `parts`: at most 64."""
+        blocks = -(-rows // 256)
+        starts = np.unique(np.linspace(0, blocks, parts + 1).astype(np.uint32)[:-1]) * np.uint32(256)
+        ends = np.append(starts[1:], rows)
+        block_bytes = len(tables) // 2 * 256
+
+        def one(part: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+            piece = codes[int(starts[part]) // 256 * block_bytes :]
+            return self.scan(isa, piece, int(ends[part] - starts[part]), tables, keep)
+
+        with ThreadPoolExecutor(len(starts)) as pool:
+            found = list(pool.map(one, range(len(starts))))
+        queries = (_ScanQuery * len(starts))(
+            *(_ScanQuery(None, None, r.ctypes.data, s.ctypes.data, len(r)) for r, s in found)
+        )
+        best, scores = np.empty(min(keep, rows), np.uint32), np.empty(min(keep, rows), np.uint16)
+        count = self._c.exl__scan_merge(queries, _at(starts), len(starts), keep, _at(best), _at(scores))
         return best[:count], scores[:count]
 
     def quantize_query(self, query: Floats, fine_dims: int) -> tuple[npt.NDArray[np.int16], float]:

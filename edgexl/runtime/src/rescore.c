@@ -69,7 +69,8 @@ static exl__dot_kernel *kernel_for(exl__isa isa, uint32_t fine_bits) {
     switch (isa) {
 #if defined(__x86_64__)
     case EXL__AVX2:
-    case EXL__AVX512: /* fetching the rows costs more than the arithmetic: wider registers gain nothing */
+    case EXL__AVX512:
+    case EXL__VBMI: /* fetching the rows costs more than the arithmetic: wider registers gain nothing */
         return fine_bits == 4 ? exl__dot4_avx2 : exl__dot8_avx2;
 #elif defined(__aarch64__)
     case EXL__NEON: return fine_bits == 4 ? exl__dot4_neon : exl__dot8_neon;

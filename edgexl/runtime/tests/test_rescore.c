@@ -56,7 +56,7 @@ static int check_dot(uint32_t fine_dims, uint32_t fine_bits, int extreme) {
         codes[i * stride] = (uint8_t)draw(256);
         codes[i * stride + 1] = (uint8_t)(i == 3 ? 0x7c : draw(0x7c)); /* row 3: not finite, read as 0 */
     }
-    for (exl__isa isa = EXL__SCALAR; isa <= EXL__NEON; isa++) {
+    for (exl__isa isa = EXL__SCALAR; isa < EXL__ISAS; isa++) {
         if (!exl__isa_available(isa))
             continue;
         exl__rescore_rows(isa, codes, rows, ROWS, fine_dims, fine_bits, Q, unit, scores);
