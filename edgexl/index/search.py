@@ -108,14 +108,16 @@ class Shortlist:
 class LabelIndex:
     """The sections of an index and how many candidates it hands on.
 
-    codebook: [M, 16, D / M]; coarse, fine: the sections' bytes; labels: their number; row_starts [rows - labels + 1]
-    and row_labels: the labels of the alias rows, empty when every row is a label's own text.
+    codebook: [M, 16, C / M] of the leading C of `dims` dimensions; coarse, fine: the sections' bytes; labels: their
+    number; row_starts [rows - labels + 1] and row_labels: the labels of the alias rows, empty when every row is a
+    label's own text.
     """
 
     codebook: Floats
     coarse: bytes | memoryview
     fine: bytes | memoryview
     labels: int
+    dims: int
     fine_dims: int
     fine_bits: int
     overfetch: int
@@ -159,5 +161,4 @@ class LabelIndex:
         """label_vectors [n, D] of the given labels, as the reasoner gets them."""
         stride = fine_stride_bytes(self.fine_dims, self.fine_bits)
         chosen = np.frombuffer(self.fine, np.uint8).reshape(-1, stride)[labels].tobytes()
-        dims = self.codebook.shape[0] * self.codebook.shape[2]
-        return decode_fine(chosen, len(labels), self.fine_dims, self.fine_bits, dims)
+        return decode_fine(chosen, len(labels), self.fine_dims, self.fine_bits, self.dims)

@@ -8,11 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgexl.compiler.artifact import Artifact, Floats, Graphs
+from edgexl.compiler.encoding import encode_rows
 from edgexl.compiler.rotate import rotate_output, unrotate_input
 from edgexl.compiler.schemes import SCHEMES, product_names
 from edgexl.errors import BadInput
-from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook, train_rotation
+from edgexl.index import (
+    CoarseCode,
+    LabelIndex,
+    choose_coarse,
+    coarse_candidates,
+    encode_coarse,
+    encode_fine,
+    train_codebook,
+    train_rotation,
+)
+from edgexl.index.choice import SAMPLE_QUERIES
+from edgexl.ragged import Ragged
 from edgexl.recipe import IndexRecipe, Scheme
+from edgexl.student.text import encode_texts
 from edgexl.target import Int8
 
 
@@ -37,16 +50,18 @@ class BuildIndex:
         if fine_dims > dims:
             raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
         vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
+        coarse, tried = self._coarse(artifact)
         if recipe.rotation != "none":
-            rotation = train_rotation(vectors, recipe.rotation, recipe.seed, fine_dims)
+            rotation = train_rotation(vectors, recipe.rotation, recipe.seed, (coarse.dims, fine_dims))
             vectors, graphs = vectors @ rotation, self._rotated(graphs, rotation)
-        codebook = train_codebook(vectors, recipe.coarse, recipe.code_bytes, recipe.seed)
+        codebook = train_codebook(vectors[:, : coarse.dims], coarse.coarse, recipe.code_bytes, recipe.seed)
         aliases = artifact.rows.alias_labels
         index = LabelIndex(
             codebook=codebook,
             coarse=encode_coarse(vectors, codebook),
             fine=encode_fine(vectors, fine_dims, recipe.fine_bits),
             labels=artifact.rows.labels,
+            dims=dims,
             fine_dims=fine_dims,
             fine_bits=recipe.fine_bits,
             overfetch=max(recipe.overfetch, artifact.shapes.shortlist),
@@ -54,7 +69,35 @@ class BuildIndex:
             row_starts=aliases.starts.astype(np.uint32),
             row_labels=aliases.values.astype(np.uint32),
         )
-        return dataclasses.replace(artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index)
+        facts = artifact.facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
+        return dataclasses.replace(
+            artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index, facts=facts
+        )
+
+    def _coarse(self, artifact: Artifact) -> tuple[CoarseCode, list[CoarseCode]]:
+        """The coarse code to take, and all that were measured to choose it (none, where the recipe says it all)."""
+        vectors, graphs, recipe = artifact.vectors, artifact.graphs, self.index
+        assert vectors is not None
+        assert graphs is not None
+        if recipe.coarse != "auto":
+            return CoarseCode(recipe.coarse, recipe.coarse_dims or vectors.shape[1]), []
+        candidates = coarse_candidates(vectors, recipe.rotation, recipe.coarse, recipe.coarse_dims, recipe.code_bytes)
+        if len(candidates) == 1:
+            return candidates[0], []
+        student = artifact.student
+        asked = student.calibration[:SAMPLE_QUERIES]
+        if asked:
+            ids = encode_texts(student.tokenizer, [query.text for query in asked], artifact.shapes.max_tokens)
+            queries = encode_rows(graphs.label_encoder, Ragged.of(ids, np.int32), True, 1)
+            gold = [np.array(query.targets, np.int64) for query in asked]
+        else:  # the labels themselves stand in: at least the energy of their space is right
+            queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
+            gold = [np.empty(0, np.int64) for _ in queries]
+        depth = artifact.shapes.shortlist
+        tried = choose_coarse(
+            vectors, queries, gold, recipe.rotation, candidates, recipe.code_bytes, depth, recipe.seed
+        )
+        return tried[0], tried
 
     def _rotated(self, graphs: Graphs, rotation: Floats) -> Graphs:
         """Both graphs speaking the index's space."""
