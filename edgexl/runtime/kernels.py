@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,19 +68,18 @@ class Strings:
 
 
 class BatchMemory:
-    """Scratch and answers of a batch of scans. `rows`, `scores`: [queries, keep]."""
+    """Scratch and answers of scans that share a pass. `tables` [queries, M, 16] are looked up in as they are at each
+    scan; `rows`, `scores`: [queries, keep]."""
 
-    def __init__(self, queries: int, keep: int, scratch_bytes: int) -> None:
-        self._stride = -(-scratch_bytes // 64) * 64
-        self._scratch = np.empty(queries * self._stride + 64, np.uint8)
-        self.rows, self.scores = np.empty((queries, keep), np.uint32), np.empty((queries, keep), np.uint16)
-        self.queries = (_ScanQuery * queries)()
-
-    def point_at(self, tables: Bytes) -> None:
-        """Let query i look up in tables[i] [M, 16]."""
+    def __init__(self, tables: Bytes, keep: int, scratch_bytes: int) -> None:
+        stride = -(-scratch_bytes // 64) * 64
+        self._scratch = np.empty(len(tables) * stride + 64, np.uint8)
+        self.tables = tables
+        self.rows, self.scores = np.empty((len(tables), keep), np.uint32), np.empty((len(tables), keep), np.uint16)
+        self.queries = (_ScanQuery * len(tables))()
         aligned = self._scratch.ctypes.data + -self._scratch.ctypes.data % 64
         for i, query in enumerate(self.queries):
-            query.tables, query.scratch = tables[i].ctypes.data, aligned + i * self._stride
+            query.tables, query.scratch = tables[i].ctypes.data, aligned + i * stride
             query.out_rows, query.out_scores = self.rows[i].ctypes.data, self.scores[i].ctypes.data
 
 
@@ -95,10 +94,10 @@ class Kernels:
         self.isas = {name: isa for name, isa in _ISAS.items() if self._c.exl__isa_available(isa)}
         self.best_isa: str = self._c.exl__isa_name(self._c.exl__isa_best()).decode()
 
-    def scan_tables(self, query: Floats, codebook: Floats) -> Bytes:
-        """Tables u8 [M, 16]; query: [D], codebook: [M, 16, D / M]."""
+    def scan_tables(self, query: Floats, codebook: Floats, out: Bytes | None = None) -> Bytes:
+        """Tables u8 [M, 16], in `out` where it is given; query: [D], codebook: [M, 16, C / M], C at most D."""
         subspaces, _, subspace_dims = codebook.shape
-        tables = np.empty(codebook.shape[:2], np.uint8)
+        tables = np.empty(codebook.shape[:2], np.uint8) if out is None else out
         self._c.exl__scan_tables(_at(query), _at(codebook), subspaces, subspace_dims, _at(tables))
         return tables
 
@@ -114,23 +113,37 @@ class Kernels:
         count = self._c.exl__scan(*arguments, _at(best), _at(scores))
         return best[:count], scores[:count]
 
-    def scan_batch(
-        self, isa: str, codes: Bytes, rows: int, tables: Bytes, keep: int, scans: BatchMemory | None = None
-    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
-        """The best rows [Q, keep] and their scores, in one pass over the codes; tables: [Q, M, 16].
+    def batch_memory(self, tables: Bytes, rows: int, keep: int) -> BatchMemory:
+        """What `scan_batch` works in, for queries with `tables` [queries, M, 16]; may be used again and again."""
+        scratch_bytes = self._c.exl__scan_scratch_bytes(rows, tables.shape[1], keep)
+        return BatchMemory(tables, min(keep, rows), scratch_bytes)
 
-        `scans`, from `batch_memory`, is used again by calls of the same sizes.
-        """
-        memory = scans or self.batch_memory(len(tables), rows, tables.shape[1], keep)
-        memory.point_at(tables)
-        self._c.exl__scan_batch(
-            self.isas[isa], _at(codes), rows, tables.shape[1], keep, memory.queries, ctypes.c_uint32(len(tables))
-        )
-        return memory.rows, memory.scores
+    def scan_batch(self, isa: str, codes: Bytes, rows: int, memory: BatchMemory, keep: int) -> BatchMemory:
+        """The best rows of each query of `memory`, which then holds them, in one pass over the codes."""
+        queries, subspaces, _ = memory.tables.shape
+        count = ctypes.c_uint32(queries)
+        self._c.exl__scan_batch(self.isas[isa], _at(codes), rows, subspaces, keep, memory.queries, count)
+        return memory
 
-    def batch_memory(self, queries: int, rows: int, subspaces: int, keep: int) -> BatchMemory:
-        """What `scan_batch` works in and answers into."""
-        return BatchMemory(queries, min(keep, rows), self._c.exl__scan_scratch_bytes(rows, subspaces, keep))
+    def timed_scan(
+        self, isa: str, codes: Bytes, rows: int, queries: Floats, codebook: Floats, memory: BatchMemory, keep: int
+    ) -> Callable[[], None]:
+        """Tables and scan of `queries` [Q, D] as one call, its arguments made beforehand: numpy's and ctypes' own time
+        would count as much as the tables'."""
+        subspaces, _, subspace_dims = codebook.shape
+        make, scan = self._c.exl__scan_tables, self._c.exl__scan_batch
+        sizes = (ctypes.c_uint32(subspaces), ctypes.c_uint32(subspace_dims))
+        tables = [
+            (_at(query), _at(codebook), *sizes, _at(out)) for query, out in zip(queries, memory.tables, strict=True)
+        ]
+        arguments = (self.isas[isa], _at(codes), rows, subspaces, keep, memory.queries, ctypes.c_uint32(len(queries)))
+
+        def run() -> None:
+            for table in tables:
+                make(*table)
+            scan(*arguments)
+
+        return run
 
     def scan_in_parts(
         self, isa: str, codes: Bytes, rows: int, tables: Bytes, keep: int, parts: int

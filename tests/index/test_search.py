@@ -62,11 +62,11 @@ def test_batches_and_parts_find_what_a_scan_finds(kernels, seed, rows, code_byte
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 256, -(-rows // 256) * code_bytes * 256, np.uint8)
     tables = rng.integers(0, 8, (5, 2 * code_bytes, 16)).astype(np.uint8)  # few levels: many ties
-    best, best_scores = kernels.scan_batch(kernels.best_isa, codes, rows, tables, keep)
+    batch = kernels.scan_batch(kernels.best_isa, codes, rows, kernels.batch_memory(tables, rows, keep), keep)
     for query in range(5):
         expected_rows, expected_scores = kernels.scan("scalar", codes, rows, tables[query], keep)
-        np.testing.assert_array_equal(best[query], expected_rows)
-        np.testing.assert_array_equal(best_scores[query], expected_scores)
+        np.testing.assert_array_equal(batch.rows[query], expected_rows)
+        np.testing.assert_array_equal(batch.scores[query], expected_scores)
     merged, merged_scores = kernels.scan_in_parts(kernels.best_isa, codes, rows, tables[4], keep, parts)
     np.testing.assert_array_equal(merged, expected_rows)
     np.testing.assert_array_equal(merged_scores, expected_scores)

@@ -13,6 +13,7 @@
 
 /* GROUP subspaces' entries are added as bytes. GROUP_RANGE leaves room for each of them to be rounded up by a half. */
 enum {
+    MOST_SUBSPACES = 256,
     GROUP = 4,
     GROUP_RANGE = 252,
     SCORE_HALVES = 256,
@@ -37,44 +38,41 @@ static exl__scan_kernel *kernel_for(exl__isa isa) {
 
 /* ---- tables ------------------------------------------------------------------------------------------------ */
 
-static float table_value(const float *q, const float *entry, uint32_t dims) {
-    float sum = 0.0f;
-    for (uint32_t j = 0; j < dims; j++)
-        sum += q[j] * entry[j];
-    return sum;
-}
-
-/* The least and the largest of a subspace's 16 values. The values are computed twice rather than kept: 2 x M x 16 x
- * dims operations are little beside a scan. */
-static void table_ends(const float *q, const float *entries, uint32_t dims, float *low, float *high) {
-    *low = *high = table_value(q, entries, dims);
-    for (uint32_t e = 1; e < 16; e++) {
-        float value = table_value(q, entries + (size_t)e * dims, dims);
-        *low = value < *low ? value : *low;
-        *high = value > *high ? value : *high;
+/* A subspace's 16 values; each is summed in the order of its dimensions. Returns by how much they differ. */
+static float table_values(const float *q, const float *entries, uint32_t dims, float value[16], float *low) {
+    float high;
+    for (uint32_t e = 0; e < 16; e++) {
+        float sum = 0.0f;
+        for (uint32_t j = 0; j < dims; j++)
+            sum += q[j] * entries[e * dims + j];
+        value[e] = sum;
     }
+    *low = high = value[0];
+    for (uint32_t e = 1; e < 16; e++) {
+        *low = value[e] < *low ? value[e] : *low;
+        high = value[e] > high ? value[e] : high;
+    }
+    return high - *low;
 }
 
 void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces, uint32_t subspace_dims,
                       uint8_t *tables) {
-    float range = 0.0f, group = 0.0f, low, high;
+    float values[MOST_SUBSPACES][16], low[MOST_SUBSPACES], range = 0.0f, group = 0.0f;
     for (uint32_t m = 0; m < subspaces; m++) {
-        table_ends(q + (size_t)m * subspace_dims, codebook + (size_t)m * 16 * subspace_dims, subspace_dims, &low,
-                   &high);
-        group = m % GROUP == 0 ? high - low : group + (high - low);
+        float width = table_values(q + (size_t)m * subspace_dims, codebook + (size_t)m * 16 * subspace_dims,
+                                   subspace_dims, values[m], &low[m]);
+        group = m % GROUP == 0 ? width : group + width;
         range = group > range ? group : range;
     }
     float step = (float)GROUP_RANGE / range;
     if (!(step <= 3.402823466e38f)) /* infinite, or not a number */
         step = 0.0f;
-    for (uint32_t m = 0; m < subspaces; m++) {
-        const float *entries = codebook + (size_t)m * 16 * subspace_dims, *part = q + (size_t)m * subspace_dims;
-        table_ends(part, entries, subspace_dims, &low, &high);
+    for (uint32_t m = 0; m < subspaces; m++)
         for (uint32_t e = 0; e < 16; e++) {
-            float level = (table_value(part, entries + (size_t)e * subspace_dims, subspace_dims) - low) * step + 0.5f;
-            tables[m * 16 + e] = level >= 255.0f ? 255 : level > 0.0f ? (uint8_t)level : 0;
+            float level = (values[m][e] - low[m]) * step + 0.5f;
+            level = level > 0.0f ? level : 0.0f; /* also where it is not a number */
+            tables[m * 16 + e] = (uint8_t)(int32_t)(level < 255.0f ? level : 255.0f);
         }
-    }
 }
 
 /* ---- scalar kernel ----------------------------------------------------------------------------------------- */
