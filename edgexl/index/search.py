@@ -137,6 +137,10 @@ class LabelIndex:
     def search(self, query: Floats) -> Shortlist:
         """The shortlist of a query vector [D] in the index's space."""
         candidates, _ = scan(self._unpacked, self.rows, scan_tables(query, self.codebook), self.overfetch)
+        return self.shortlist_of(query, candidates)
+
+    def shortlist_of(self, query: Floats, candidates: _Ints) -> Shortlist:
+        """The shortlist of a query vector [D] whose scan found the rows `candidates`."""
         quantized, unit = quantize_query(query, self.fine_dims)
         aliases = candidates[candidates >= self.labels]
         alias_scores = rescore(self.fine, aliases, self.fine_dims, self.fine_bits, quantized, unit)

@@ -202,11 +202,17 @@ class Kernels:
         return None if refused else Strings(self._c, data, view)
 
 
+def kernel_sources() -> list[Path]:
+    """The files that the kernels are compiled from, and the headers beside them."""
+    source = Path(__file__).parent / "src"
+    return [*(source / f"{name}.c" for name in _SOURCES), *sorted(source.glob("*.h"))]
+
+
 def build_kernels(directory: Path, flags: Sequence[str] = ()) -> Kernels:
     """Compile into `directory` with `flags` besides the release's. Raises DeviceError where gcc does not do it."""
-    source = Path(__file__).parent / "src"
     library = directory / "libkernels.so"
-    command = ["gcc", *_FLAGS, *flags, *(str(source / f"{name}.c") for name in _SOURCES), "-o", str(library)]
+    sources = (str(path) for path in kernel_sources() if path.suffix == ".c")
+    command = ["gcc", *_FLAGS, *flags, *sources, "-o", str(library)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
