@@ -1,7 +1,7 @@
 """Screening for the compiler's own measurements: the runtime's scan where a C compiler is at hand, numpy elsewhere.
 
-The ledger, the calibration and the goldens ask thousands of queries. Over 354,068 rows a search by numpy takes 200 ms of
-a core, one by the runtime's kernels less than 1 ms, and both find the same rows to the bit.
+The ledger, the calibration and the goldens ask thousands of queries. Over 354,068 rows a search by numpy takes 200 ms
+of a core, one by the kernels less than 1 ms, and both find the same rows to the bit.
 """
 
 from __future__ import annotations
