@@ -48,9 +48,10 @@ class IndexRecipe:
     whichever keeps most for held-out queries, and of as many of a pca rotation's leading dimensions as is best.
     `coarse_dims` leading dimensions are coded otherwise (all when left out). The best
     `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
-    out). `aliases` become further rows of their label, but for those that say nothing new: whose vector has a cosine of
-    `alias_cosine` or more to the label's own text or to another alias of the same labels. `labels_from`: which screener
-    encodes the labels, the float one or the quantised one.
+    out; with auto and pca at most so many, as many as is best). `aliases` become further rows of their label, but for
+    those that say nothing new: whose vector has a cosine of `alias_cosine` or more to the label's own text or to
+    another alias of the same labels. `labels_from`: which screener encodes the labels, the float one or the quantised
+    one.
     """
 
     rotation: Literal["none", "pca", "random"] = "none"

@@ -8,6 +8,7 @@
 kept      share of the exact float first 10 (label texts' rows) in the shortlist of 128 after rescoring, and R@100 of
           right labels beside exact float search, at 16 to 64 bytes; aliases count where the student has some
 scan      nanoseconds a row of every kernel and of faiss's IndexPQFastScan, scan and first 256 rows
+arm       instructions a row under qemu, scan and first 256 rows
 rivals    bytes a row on disk and resident, recall, microseconds a query, load and build time, on one thread
 strings   texts and ids: share of their raw bytes, microseconds a look-up
 
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.index.instructions import scan_instructions
 from benchmarks.index.ours import SHORTLIST, Ours
 from benchmarks.index.rivals import RIVALS, Built
 from benchmarks.index.speed import scan_speed
@@ -34,6 +36,7 @@ from benchmarks.index.workload import Floats, Ints, Workload, generated, of_stud
 from edgexl.report import LineChart, Series, write_text
 from edgexl.runtime.kernels import Kernels, build_kernels
 
+PARTS = ("kept", "scan", "arm", "rivals", "strings")
 CODE_BYTES = (16, 24, 32, 48, 64)
 RIVAL_BYTES = (16, 32, 64)
 QUICK_ROWS = 354_068  # as many as MeSH has labels
@@ -47,8 +50,8 @@ def main() -> None:
     parser.add_argument("--generated", type=int, metavar="ROWS", help="vectors like real ones instead of a student's")
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--rows", type=int, help="only the first so many labels, without aliases")
-    parser.add_argument("--fine-dims", type=int, default=208)
-    parser.add_argument("--only", choices=["kept", "scan", "rivals", "strings"], nargs="*")
+    parser.add_argument("--fine-dims", type=int, default=208, help="at most")
+    parser.add_argument("--only", choices=PARTS, nargs="*")
     parser.add_argument("--rival", choices=list(RIVALS), nargs="*", help="only these")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
@@ -78,9 +81,11 @@ def quick(kernels: Kernels) -> dict[str, Any]:
 
 def full(kernels: Kernels, options: argparse.Namespace) -> dict[str, Any]:
     """All parts that are wanted."""
-    wanted = options.only or ["kept", "scan", "rivals", "strings"]
+    wanted = options.only or PARTS
     if options.generated:
         workload = generated(options.generated, queries=options.queries)
+    elif wanted == ["arm"]:  # which takes no vectors
+        workload = generated(1, queries=1)
     else:
         workload = of_student(options.student, options.queries, options.rows, os.cpu_count() or 1)
     report: dict[str, Any] = {
@@ -100,6 +105,9 @@ def full(kernels: Kernels, options: argparse.Namespace) -> dict[str, Any]:
         report["scan"] += [
             scan_speed(kernels, leading, BATCH_ROWS, 32, count, 10.0, [kernels.best_isa]) for count in (1, BATCH)
         ]
+    if "arm" in wanted:
+        with tempfile.TemporaryDirectory() as directory:
+            report["arm"] = scan_instructions(Path(directory), QUICK_ROWS, 32, 256)
     if "rivals" in wanted:
         report["rivals"] = side_by_side(kernels, workload, options)
     if "strings" in wanted and workload.texts:
@@ -215,7 +223,7 @@ def pareto(report: dict[str, Any]) -> LineChart:
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = [", ".join(f"{key} {value}" for key, value in report.items() if not isinstance(value, list | dict))]
-    for part in ("kept", "float", "scan", "rivals", "strings"):
+    for part in ("kept", "float", "scan", "arm", "rivals", "strings"):
         rows = report.get(part, [])
         rows = [rows] if isinstance(rows, dict) else rows
         if not rows:
