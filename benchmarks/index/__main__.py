@@ -119,16 +119,23 @@ def keeps(kernels: Kernels, workload: Workload, code_bytes: int, fine_dims: int)
     """What an index of so many bytes a row keeps, over the label texts' rows and, for right labels, all rows."""
     index = Ours.build(kernels, workload, len(workload.vectors), code_bytes, fine_dims)
     turned = [index.turn(query) for query in workload.queries]
-    listed = [index.shortlist(query, workload) for query in turned]
-    nearest = exact_labels(workload, 10)
-    share = float(np.mean([np.isin(near, row).mean() for near, row in zip(nearest, listed, strict=True)]))
+    rescored = [index.shortlist(query, workload, index.overfetch) for query in turned]
+    listed = [row[:SHORTLIST] for row in rescored]
+    nearest = exact_labels(workload, 100)
+
+    def share(depth: int, found: list[Ints]) -> float:
+        return round(
+            float(np.mean([np.isin(near[:depth], row).mean() for near, row in zip(nearest, found, strict=True)])), 4
+        )
+
     return {
         "bytes": code_bytes,
         "code": index.code.coarse,
         "dims": index.code.dims,
         "overfetch": index.overfetch,
         "fine_bytes": index.fine_bytes,
-        "float_top_10_in_128": round(share, 4),
+        "float_top_10_in_128": share(10, listed),
+        "float_top_100_rescored": share(100, rescored),
         "gold_R@100": round(100 * workload.gold_recall([row[:100] for row in listed]), 3),
         "build_seconds": round(index.build_seconds, 1),
     }

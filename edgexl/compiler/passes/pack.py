@@ -110,7 +110,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     sizes = Parameters(
         labels=index.labels,
         rows=index.rows,
-        dims=subspaces * subspace_dims,
+        dims=index.dims,
         subspaces=subspaces,
         subspace_dims=subspace_dims,
         fine_dims=index.fine_dims,
