@@ -179,7 +179,7 @@ def side_by_side(kernels: Kernels, workload: Workload, options: argparse.Namespa
             try:
                 built = build(vectors, code_bytes)
             except ImportError as error:
-                lines.append({"index": name, "missing": f"not installed: {error}"})
+                lines.append({"index": name, "missing": f"cannot be used here: {error}"})
                 break
             lines.append(judged(name, code_bytes, built, workload, list(workload.queries)))
     return lines

@@ -192,6 +192,8 @@ def sqlite_vec_bits(vectors: Floats, code_bytes: int) -> Built:
     directory = tempfile.TemporaryDirectory()
     path = Path(directory.name) / "index.db"
     database = sqlite3.connect(path)
+    if not hasattr(database, "enable_load_extension"):
+        raise ImportError("this Python's sqlite3 loads no extensions")
     database.enable_load_extension(True)
     sqlite_vec.load(database)
     dims = vectors.shape[1]
