@@ -102,9 +102,7 @@ def rabitq_fast_scan(vectors: Floats, code_bytes: int) -> Built:
     def make(faiss: Any) -> Any:
         index = faiss.IndexRaBitQFastScan(dims, faiss.METRIC_INNER_PRODUCT)
         turn = faiss.PCAMatrix(vectors.shape[1], dims, 0, True)
-        made = faiss.IndexPreTransform(turn, index)
-        made.turn, made.inner = turn, index  # Python owns them
-        return made
+        return faiss.IndexPreTransform(turn, index)
 
     return _faiss(vectors, make)
 
