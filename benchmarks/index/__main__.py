@@ -222,7 +222,7 @@ def pareto(report: dict[str, Any]) -> LineChart:
         "microseconds a query, one thread",
         "share in the first 128",
         series,
-        x_scale="log",
+        x_scale="log10",
         note="Each mark is one size: 16, 32 and 64 bytes a row where the index has a choice.",
     )
 
