@@ -48,18 +48,22 @@ class IndexRecipe:
 
     `rotation` of the index's space: none, random (energy spread evenly) or pca (gathered
     in the leading `fine_dims`, and spread there). `coarse` codes, of `code_bytes`
-    a row, are scanned: sign (4 sign bits a nibble; a bit a dimension) or pq (a trained code book a nibble). The best
+    a row, are scanned: sign (4 sign bits a nibble; a bit a dimension), pq (a trained code book a nibble), or auto,
+    whichever keeps most for held-out queries, and of as many of a pca rotation's leading dimensions as is best.
+    `coarse_dims` leading dimensions are coded otherwise (all when left out). The best
     `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
-    out). `aliases` become further rows of their label, but for those that say nothing new: whose vector has a cosine of
-    `alias_cosine` or more to the label's own text or to another alias of the same labels. `labels_from`: which screener
-    encodes the labels, the float one or the quantised one.
+    out; with auto and pca at most so many, as many as is best). `aliases` become further rows of their label, but for
+    those that say nothing new: whose vector has a cosine of `alias_cosine` or more to the label's own text or to
+    another alias of the same labels. `labels_from`: which screener encodes the labels, the float one or the quantised
+    one.
     """
 
     rotation: Literal["none", "pca", "random"] = "none"
-    coarse: Literal["sign", "pq"] = "pq"
+    coarse: Literal["auto", "sign", "pq"] = "pq"
+    coarse_dims: int | None = None
     code_bytes: int = 32
     overfetch: int = 1024
-    fine_bits: Literal[4, 8] = 4
+    fine_bits: Literal[2, 4, 8] = 4
     fine_dims: int | None = None
     aliases: bool = True
     alias_cosine: float = 0.99
@@ -69,6 +73,10 @@ class IndexRecipe:
     def __post_init__(self) -> None:
         if not 1 <= self.code_bytes <= 128:
             raise ValueError(f"[index] code_bytes = {self.code_bytes} must lie within 1 and 128")
+        if self.coarse_dims is not None and (self.coarse_dims < 2 or self.coarse_dims % (2 * self.code_bytes)):
+            raise ValueError(
+                f"[index] coarse_dims = {self.coarse_dims} must divide into {2 * self.code_bytes} subspaces, two a byte"
+            )
         if not 1 <= self.overfetch <= 16384:
             raise ValueError(f"[index] overfetch = {self.overfetch} must lie within 1 and 16384")
         if not 0 < self.alias_cosine <= 1:

@@ -79,12 +79,14 @@ class Parameters:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise BadInput(f"The bundle's parameter {name} is {value}; it must lie within {low} and {high}.")
-        if self.fine_bits not in (4, 8):
-            raise BadInput(f"The bundle's parameter fine_bits is {self.fine_bits}; it must be 4 or 8.")
+        if self.fine_bits not in (2, 4, 8):
+            raise BadInput(f"The bundle's parameter fine_bits is {self.fine_bits}; it must be 2, 4 or 8.")
+        if self.fine_bits == 2 and self.fine_dims % 4:
+            raise BadInput("The bundle's parameter fine_dims must be a multiple of 4 where fine_bits is 2.")
         if self.subspaces % 2 or self.fine_dims % 2:
             raise BadInput("The bundle's parameters subspaces and fine_dims must be even.")
-        if self.subspaces * self.subspace_dims != self.dims:
-            raise BadInput("The bundle's parameter dims must be subspaces times subspace_dims.")
+        if self.subspaces * self.subspace_dims > self.dims:
+            raise BadInput("The bundle's parameter dims must be at least subspaces times subspace_dims.")
         if self.screener_outputs not in (1, 3):
             raise BadInput(f"The bundle's parameter screener_outputs is {self.screener_outputs}; it must be 1 or 3.")
         takes = input_names(self.reasoner_inputs)

@@ -161,7 +161,7 @@ def _check_sizes(bundle: Bundle) -> None:
     """Check that the sections are as long as the parameters say, and that the small ones parse."""
     sizes = bundle.parameters
     lengths = {
-        Kind.CODEBOOK: sizes.dims * 16 * 4,
+        Kind.CODEBOOK: sizes.subspaces * 16 * sizes.subspace_dims * 4,
         Kind.COARSE_CODES: -(-sizes.rows // 256) * 256 * sizes.subspaces // 2,
         Kind.FINE_CODES: sizes.rows * (2 + sizes.fine_dims * sizes.fine_bits // 8),
     }

@@ -17,6 +17,7 @@ from edgexl.compiler.graph import Session
 from edgexl.compiler.ledger import Accuracy
 from edgexl.compiler.reference import BATCH, ExactSearch, ReferencePipeline
 from edgexl.compiler.rows import Rows
+from edgexl.compiler.screening import fastest
 from edgexl.data import Query
 from edgexl.index import Shortlist
 from edgexl.ragged import Ragged
@@ -52,7 +53,7 @@ def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged
         tokenizer=student.tokenizer,
         screener=Session(artifact.graphs.screener),
         reasoner=Session(artifact.graphs.reasoner),
-        screening=artifact.index or exact,
+        screening=fastest(artifact.index) if artifact.index else exact,
         label_pieces=artifact.rows.label_pieces(shapes.label_tokens),
         max_tokens=shapes.max_tokens,
         calibration=artifact.calibration,

@@ -215,6 +215,7 @@ class ReferencePipeline:
             fine=sections[Kind.FINE_CODES],
             labels=sizes.labels,
             fine_dims=sizes.fine_dims,
+            dims=sizes.dims,
             fine_bits=sizes.fine_bits,
             overfetch=sizes.overfetch,
             shortlist=sizes.shortlist,

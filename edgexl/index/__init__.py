@@ -1,10 +1,11 @@
 """The label index: rotation, code books, encoders, and a plain numpy search that equals the C runtime to the bit.
 
 A row (a label's text or an alias) is kept twice: as coarse codes, 4 bits a subspace, that every query scans, and as
-fine codes, 4 or 8 bits a dimension, that are read for the scan's best rows only. The bytes of both are FORMAT.md's.
+fine codes, 2, 4 or 8 bits a dimension, that are read for the scan's best rows only. The bytes of both are FORMAT.md's.
 All functions take float32 vectors and work in chunks, so that a million rows need little more memory than they hold.
 """
 
+from edgexl.index.choice import CoarseCode, choose_coarse, choose_fine_dims, coarse_candidates
 from edgexl.index.coarse import BLOCK_ROWS, decode_coarse, encode_coarse
 from edgexl.index.codebook import train_codebook
 from edgexl.index.fine import decode_fine, encode_fine, fine_stride_bytes
@@ -13,8 +14,12 @@ from edgexl.index.search import LabelIndex, Shortlist, quantize_query, rescore, 
 
 __all__ = [
     "BLOCK_ROWS",
+    "CoarseCode",
     "LabelIndex",
     "Shortlist",
+    "choose_coarse",
+    "choose_fine_dims",
+    "coarse_candidates",
     "decode_coarse",
     "decode_fine",
     "encode_coarse",

@@ -1,4 +1,4 @@
-"""Fine codes: 4 or 8 bits a dimension behind an f16 scale a row, as FORMAT.md, "Fine codes section", has them."""
+"""Fine codes: 2, 4 or 8 bits a dimension behind an f16 scale a row, as FORMAT.md, "Fine codes section", has them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from edgexl.index.rotation import Floats
 _CHUNK_ROWS = 8192
 # Of the largest magnitude: how much of a row's range the outer level covers. Clipping few large values makes the
 # steps of all others finer.
-_CLIPS_4 = np.linspace(0.5, 1.0, 16, dtype=np.float32)
-_CLIPS_8 = np.ones(1, np.float32)
+_CLIPS = {
+    2: np.linspace(0.2, 1.0, 17, dtype=np.float32),
+    4: np.linspace(0.5, 1.0, 16, dtype=np.float32),
+    8: np.ones(1, np.float32),
+}
 
 
 def fine_stride_bytes(fine_dims: int, fine_bits: int) -> int:
@@ -25,14 +28,17 @@ def encode_fine(vectors_rot: Floats, fine_dims: int, fine_bits: int) -> bytes:
 
     A row's levels are those of the clip that leaves the smallest angle to the row, and its scale makes the inner
     product of the row with its own code right, so that scores are neither shrunk nor stretched.
-    Raises BadInput for bits other than 4 and 8, an odd or too large fine_dims, and numbers that are not finite.
+    Raises BadInput for bits other than 2, 4 and 8, a fine_dims that is too large or does not fill whole bytes, and
+    numbers that are not finite.
     """
     rows, dims = vectors_rot.shape
-    if fine_bits not in (4, 8):
-        raise BadInput(f"fine codes have 4 or 8 bits a dimension, not {fine_bits}.")
+    if fine_bits not in (2, 4, 8):
+        raise BadInput(f"fine codes have 2, 4 or 8 bits a dimension, not {fine_bits}.")
+    if fine_bits == 2 and fine_dims % 4 != 0:
+        raise BadInput(f"fine_dims must be a multiple of 4 for codes of 2 bits, not {fine_dims}.")
     if fine_dims % 2 != 0 or not 2 <= fine_dims <= dims:
         raise BadInput(f"fine_dims must be even and from 2 to the {dims} dimensions, not {fine_dims}.")
-    encoded = np.empty((rows, fine_stride_bytes(fine_dims, fine_bits)), np.uint8)
+    encoded = np.zeros((rows, fine_stride_bytes(fine_dims, fine_bits)), np.uint8)
     for begin in range(0, rows, _CHUNK_ROWS):
         chunk = np.ascontiguousarray(vectors_rot[begin : begin + _CHUNK_ROWS, :fine_dims], dtype=np.float32)
         if not np.isfinite(chunk).all():
@@ -40,25 +46,27 @@ def encode_fine(vectors_rot: Floats, fine_dims: int, fine_bits: int) -> bytes:
         values, scale = _best_levels(chunk, fine_bits)
         out = encoded[begin : begin + len(chunk)]
         out[:, :2] = scale.astype("<f2").view(np.uint8).reshape(-1, 2)
-        if fine_bits == 4:
-            codes = ((values + 15) // 2).astype(np.uint8)
-            out[:, 2:] = codes[:, 0::2] | codes[:, 1::2] << 4
+        if fine_bits < 8:
+            codes = ((values + (1 << fine_bits) - 1) // 2).astype(np.uint8)
+            for place in range(8 // fine_bits):
+                out[:, 2:] |= codes[:, place :: 8 // fine_bits] << (place * fine_bits)
         else:
             out[:, 2:] = values.astype(np.int8).view(np.uint8)
     return encoded.tobytes()
 
 
 def _best_levels(chunk: Floats, fine_bits: int) -> tuple[Floats, Floats]:
-    """Integer values [n, F] (odd, -15 to 15; or -127 to 127) and the scale [n] of each row."""
+    """Integer values [n, F] (odd, -3 to 3 or -15 to 15; or -127 to 127) and the scale [n] of each row."""
     peak = np.abs(chunk).max(axis=1, keepdims=True)
     peak[peak == 0] = 1
     energy = (chunk * chunk).sum(axis=1)
     best_values = np.zeros_like(chunk)
     best_cosine = np.full(len(chunk), -1.0, np.float32)
     best_dot = np.zeros(len(chunk), np.float32)
-    for clip in _CLIPS_4 if fine_bits == 4 else _CLIPS_8:
-        if fine_bits == 4:
-            values = 2 * np.clip(np.floor(chunk * (15 / (2 * clip * peak))), -8, 7) + 1
+    half = 1 << (fine_bits - 1)
+    for clip in _CLIPS[fine_bits]:
+        if fine_bits < 8:
+            values = 2 * np.clip(np.floor(chunk * ((2 * half - 1) / (2 * clip * peak))), -half, half - 1) + 1
         else:
             values = np.clip(np.rint(chunk * (127 / (clip * peak))), -127, 127)
         dot = (values * chunk).sum(axis=1)
@@ -77,8 +85,9 @@ def fine_values(fine: bytes | memoryview, fine_dims: int, fine_bits: int) -> tup
     if fine_bits == 8:
         return np.maximum(codes.view(np.int8).astype(np.int32), -127), scale
     values = np.empty((len(codes), fine_dims), np.int32)
-    values[:, 0::2] = 2 * (codes & 15).astype(np.int32) - 15
-    values[:, 1::2] = 2 * (codes >> 4).astype(np.int32) - 15
+    most = (1 << fine_bits) - 1
+    for place in range(8 // fine_bits):
+        values[:, place :: 8 // fine_bits] = 2 * (codes >> (place * fine_bits) & most).astype(np.int32) - most
     return values, scale
 
 

@@ -1,12 +1,13 @@
 """The rotation of the vector space that the codes are made in; the compiler folds it into the screener graph.
 
 Orthogonal, so inner products stay what they are; it only moves them to where codes serve them best. Code levels are
-the same for all dimensions of a row, so energy should be spread evenly over those that are kept (`random`); where fine
-codes keep only the leading dimensions, these should hold as much of it as they can (`pca`, which then spreads it).
+the same for all dimensions of a row, so energy should be spread evenly over those that are kept (`random`); where codes
+keep only the leading dimensions, these should hold as much of it as they can (`pca`, which then spreads it).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -19,11 +20,14 @@ Rotation = Literal["none", "pca", "random"]
 _CHUNK_ROWS = 65536
 
 
-def train_rotation(vectors: Floats, kind: Rotation, seed: int, leading_dims: int | None = None) -> Floats:
+def train_rotation(
+    vectors: Floats, kind: Rotation, seed: int, leading_dims: int | Sequence[int] | None = None
+) -> Floats:
     """R [D, D], orthogonal, for `vectors @ R`; vectors: [rows, D].
 
     `random` spreads the energy over all dimensions. `pca` gathers as much of it as it can in the first `leading_dims`
-    (all when None, which is `random` but for the seed's luck) and spreads it within them, and the rest within the rest.
+    (all when None, which is `random` but for the seed's luck) and spreads it within them, and the rest within the rest;
+    given several numbers (what coarse and fine codes keep), it does so for each of them.
     It is about the origin, not the mean: what is lost with the last dimensions is lost of the inner product.
     """
     dims = vectors.shape[1]
@@ -41,13 +45,15 @@ def train_rotation(vectors: Floats, kind: Rotation, seed: int, leading_dims: int
     basis = np.linalg.eigh(moment)[1][:, ::-1]
     # An eigenvector's sign is arbitrary: make its largest part positive.
     basis = basis * np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(dims)])
-    leading = dims if leading_dims is None else leading_dims
-    spread = [basis[:, part] @ _random_rotation(rng, size) for part, size in _parts(dims, leading)]
+    spread = [basis[:, part] @ _random_rotation(rng, part.stop - part.start) for part in _parts(dims, leading_dims)]
     return np.ascontiguousarray(np.concatenate(spread, axis=1), dtype=np.float32)
 
 
-def _parts(dims: int, leading: int) -> list[tuple[slice, int]]:
-    return [(slice(0, leading), leading), (slice(leading, dims), dims - leading)]
+def _parts(dims: int, leading_dims: int | Sequence[int] | None) -> list[slice]:
+    """The dimensions between one of the numbers and the next."""
+    leading = leading_dims if isinstance(leading_dims, Sequence) else [leading_dims or dims]
+    ends = [*sorted({end for end in leading if end < dims}), dims]
+    return [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def _random_rotation(rng: np.random.Generator, dims: int) -> npt.NDArray[np.float64]:

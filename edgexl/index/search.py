@@ -17,25 +17,30 @@ from edgexl.index.coarse import unpack_coarse
 from edgexl.index.fine import decode_fine, fine_stride_bytes, fine_values
 from edgexl.index.rotation import Floats
 
-LARGEST_ENTRY = 127
+GROUP = 4  # the entries of so many subspaces add up within a byte
+GROUP_RANGE = 252  # leaves room for each of them to be rounded up by a half
 LARGEST_QUERY = 2047
 _CHUNK_ROWS = 65536  # what numpy widens indices into then stays in a core's cache
 _Ints = npt.NDArray[np.int64]
 
 
 def scan_tables(query: Floats, codebook: Floats) -> npt.NDArray[np.uint8]:
-    """Look-up tables [M, 16], entries 0 to 127; query: [D], finite; codebook: [M, 16, D / M]."""
+    """Look-up tables [M, 16]; query: [D], finite, of which the leading dimensions count; codebook: [M, 16, C / M].
+
+    Any entries of the four subspaces 4g to 4g + 3 add up to at most 255.
+    """
     subspaces, entries, subspace_dims = codebook.shape
-    split = query.astype(np.float32).reshape(subspaces, 1, subspace_dims)
+    split = query[: subspaces * subspace_dims].astype(np.float32).reshape(subspaces, 1, subspace_dims)
     values = np.zeros((subspaces, entries), np.float32)
     for j in range(subspace_dims):  # in this order, each product rounded: as the C code adds them
         values = values + split[:, :, j] * codebook[:, :, j].astype(np.float32)
     low = values.min(axis=1, keepdims=True)
-    width = np.float32((values.max(axis=1, keepdims=True) - low).max())
-    step = np.float32(LARGEST_ENTRY) / width if width > 0 else np.float32(0)
+    ranges = np.pad((values.max(axis=1) - low[:, 0]), (0, -subspaces % GROUP)).reshape(-1, GROUP)
+    width = (((ranges[:, 0] + ranges[:, 1]) + ranges[:, 2]) + ranges[:, 3]).max()
+    step = np.float32(GROUP_RANGE) / width if width > 0 else np.float32(0)
     if not np.isfinite(step):
         step = np.float32(0)
-    tables: npt.NDArray[np.uint8] = np.minimum((values - low) * step + np.float32(0.5), LARGEST_ENTRY).astype(np.uint8)
+    tables: npt.NDArray[np.uint8] = np.minimum((values - low) * step + np.float32(0.5), 255).astype(np.uint8)
     return tables
 
 
@@ -103,14 +108,16 @@ class Shortlist:
 class LabelIndex:
     """The sections of an index and how many candidates it hands on.
 
-    codebook: [M, 16, D / M]; coarse, fine: the sections' bytes; labels: their number; row_starts [rows - labels + 1]
-    and row_labels: the labels of the alias rows, empty when every row is a label's own text.
+    codebook: [M, 16, C / M] of the leading C of `dims` dimensions; coarse, fine: the sections' bytes; labels: their
+    number; row_starts [rows - labels + 1] and row_labels: the labels of the alias rows, empty when every row is a
+    label's own text.
     """
 
     codebook: Floats
     coarse: bytes | memoryview
     fine: bytes | memoryview
     labels: int
+    dims: int
     fine_dims: int
     fine_bits: int
     overfetch: int
@@ -130,6 +137,10 @@ class LabelIndex:
     def search(self, query: Floats) -> Shortlist:
         """The shortlist of a query vector [D] in the index's space."""
         candidates, _ = scan(self._unpacked, self.rows, scan_tables(query, self.codebook), self.overfetch)
+        return self.shortlist_of(query, candidates)
+
+    def shortlist_of(self, query: Floats, candidates: _Ints) -> Shortlist:
+        """The shortlist of a query vector [D] whose scan found the rows `candidates`."""
         quantized, unit = quantize_query(query, self.fine_dims)
         aliases = candidates[candidates >= self.labels]
         alias_scores = rescore(self.fine, aliases, self.fine_dims, self.fine_bits, quantized, unit)
@@ -154,5 +165,4 @@ class LabelIndex:
         """label_vectors [n, D] of the given labels, as the reasoner gets them."""
         stride = fine_stride_bytes(self.fine_dims, self.fine_bits)
         chosen = np.frombuffer(self.fine, np.uint8).reshape(-1, stride)[labels].tobytes()
-        dims = self.codebook.shape[0] * self.codebook.shape[2]
-        return decode_fine(chosen, len(labels), self.fine_dims, self.fine_bits, dims)
+        return decode_fine(chosen, len(labels), self.fine_dims, self.fine_bits, self.dims)

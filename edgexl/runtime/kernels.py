@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,22 @@ from edgexl.errors import DeviceError
 
 _SOURCES = ("cpu", "scan", "scan_x86", "scan_neon", "rescore", "rescore_x86", "rescore_neon", "strings")
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
-_ISAS = {"scalar": 0, "avx2": 1, "avx512": 2, "neon": 3}
+_ISAS = {"scalar": 0, "ssse3": 1, "avx2": 2, "avx512": 3, "avx512vbmi": 4, "neon": 5}
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+
+
+class _ScanQuery(ctypes.Structure):
+    """exl__scan_query."""
+
+    _fields_ = (
+        ("tables", ctypes.c_void_p),
+        ("scratch", ctypes.c_void_p),
+        ("out_rows", ctypes.c_void_p),
+        ("out_scores", ctypes.c_void_p),
+        ("count", ctypes.c_uint32),
+    )
 
 
 class _StringsView(ctypes.Structure):
@@ -54,6 +67,22 @@ class Strings:
         return status, out.raw[: min(length.value, capacity)], length.value
 
 
+class BatchMemory:
+    """Scratch and answers of scans that share a pass. `tables` [queries, M, 16] are looked up in as they are at each
+    scan; `rows`, `scores`: [queries, keep]."""
+
+    def __init__(self, tables: Bytes, keep: int, scratch_bytes: int) -> None:
+        stride = -(-scratch_bytes // 64) * 64
+        self._scratch = np.empty(len(tables) * stride + 64, np.uint8)
+        self.tables = tables
+        self.rows, self.scores = np.empty((len(tables), keep), np.uint32), np.empty((len(tables), keep), np.uint16)
+        self.queries = (_ScanQuery * len(tables))()
+        aligned = self._scratch.ctypes.data + -self._scratch.ctypes.data % 64
+        for i, query in enumerate(self.queries):
+            query.tables, query.scratch = tables[i].ctypes.data, aligned + i * stride
+            query.out_rows, query.out_scores = self.rows[i].ctypes.data, self.scores[i].ctypes.data
+
+
 class Kernels:
     """The functions of a library that `build_kernels` made. Arrays must be contiguous; `isas` are those of this CPU."""
 
@@ -65,10 +94,10 @@ class Kernels:
         self.isas = {name: isa for name, isa in _ISAS.items() if self._c.exl__isa_available(isa)}
         self.best_isa: str = self._c.exl__isa_name(self._c.exl__isa_best()).decode()
 
-    def scan_tables(self, query: Floats, codebook: Floats) -> Bytes:
-        """Tables u8 [M, 16]; query: [D], codebook: [M, 16, D / M]."""
+    def scan_tables(self, query: Floats, codebook: Floats, out: Bytes | None = None) -> Bytes:
+        """Tables u8 [M, 16], in `out` where it is given; query: [D], codebook: [M, 16, C / M], C at most D."""
         subspaces, _, subspace_dims = codebook.shape
-        tables = np.empty(codebook.shape[:2], np.uint8)
+        tables = np.empty(codebook.shape[:2], np.uint8) if out is None else out
         self._c.exl__scan_tables(_at(query), _at(codebook), subspaces, subspace_dims, _at(tables))
         return tables
 
@@ -82,6 +111,60 @@ class Kernels:
         best, scores = np.empty(most, np.uint32), np.empty(most, np.uint16)
         arguments = (self.isas[isa], _at(codes), rows, subspaces, _at(tables), keep, aligned)
         count = self._c.exl__scan(*arguments, _at(best), _at(scores))
+        return best[:count], scores[:count]
+
+    def batch_memory(self, tables: Bytes, rows: int, keep: int) -> BatchMemory:
+        """What `scan_batch` works in, for queries with `tables` [queries, M, 16]; may be used again and again."""
+        scratch_bytes = self._c.exl__scan_scratch_bytes(rows, tables.shape[1], keep)
+        return BatchMemory(tables, min(keep, rows), scratch_bytes)
+
+    def scan_batch(self, isa: str, codes: Bytes, rows: int, memory: BatchMemory, keep: int) -> BatchMemory:
+        """The best rows of each query of `memory`, which then holds them, in one pass over the codes."""
+        queries, subspaces, _ = memory.tables.shape
+        count = ctypes.c_uint32(queries)
+        self._c.exl__scan_batch(self.isas[isa], _at(codes), rows, subspaces, keep, memory.queries, count)
+        return memory
+
+    def timed_scan(
+        self, isa: str, codes: Bytes, rows: int, queries: Floats, codebook: Floats, memory: BatchMemory, keep: int
+    ) -> Callable[[], None]:
+        """Tables and scan of `queries` [Q, D] as one call, its arguments made beforehand: numpy's and ctypes' own time
+        would count as much as the tables'."""
+        subspaces, _, subspace_dims = codebook.shape
+        make, scan = self._c.exl__scan_tables, self._c.exl__scan_batch
+        sizes = (ctypes.c_uint32(subspaces), ctypes.c_uint32(subspace_dims))
+        tables = [
+            (_at(query), _at(codebook), *sizes, _at(out)) for query, out in zip(queries, memory.tables, strict=True)
+        ]
+        arguments = (self.isas[isa], _at(codes), rows, subspaces, keep, memory.queries, ctypes.c_uint32(len(queries)))
+
+        def run() -> None:
+            for table in tables:
+                make(*table)
+            scan(*arguments)
+
+        return run
+
+    def scan_in_parts(
+        self, isa: str, codes: Bytes, rows: int, tables: Bytes, keep: int, parts: int
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+        """`scan`, over disjoint ranges of blocks on a thread each, merged. `parts`: at most 64."""
+        blocks = -(-rows // 256)
+        starts = np.unique(np.linspace(0, blocks, parts + 1).astype(np.uint32)[:-1]) * np.uint32(256)
+        ends = np.append(starts[1:], rows)
+        block_bytes = len(tables) // 2 * 256
+
+        def one(part: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+            piece = codes[int(starts[part]) // 256 * block_bytes :]
+            return self.scan(isa, piece, int(ends[part] - starts[part]), tables, keep)
+
+        with ThreadPoolExecutor(len(starts)) as pool:
+            found = list(pool.map(one, range(len(starts))))
+        queries = (_ScanQuery * len(starts))(
+            *(_ScanQuery(None, None, r.ctypes.data, s.ctypes.data, len(r)) for r, s in found)
+        )
+        best, scores = np.empty(min(keep, rows), np.uint32), np.empty(min(keep, rows), np.uint16)
+        count = self._c.exl__scan_merge(queries, _at(starts), len(starts), keep, _at(best), _at(scores))
         return best[:count], scores[:count]
 
     def quantize_query(self, query: Floats, fine_dims: int) -> tuple[npt.NDArray[np.int16], float]:
@@ -119,11 +202,17 @@ class Kernels:
         return None if refused else Strings(self._c, data, view)
 
 
+def kernel_sources() -> list[Path]:
+    """The files that the kernels are compiled from, and the headers beside them."""
+    source = Path(__file__).parent / "src"
+    return [*(source / f"{name}.c" for name in _SOURCES), *sorted(source.glob("*.h"))]
+
+
 def build_kernels(directory: Path, flags: Sequence[str] = ()) -> Kernels:
     """Compile into `directory` with `flags` besides the release's. Raises DeviceError where gcc does not do it."""
-    source = Path(__file__).parent / "src"
     library = directory / "libkernels.so"
-    command = ["gcc", *_FLAGS, *flags, *(str(source / f"{name}.c") for name in _SOURCES), "-o", str(library)]
+    sources = (str(path) for path in kernel_sources() if path.suffix == ".c")
+    command = ["gcc", *_FLAGS, *flags, *sources, "-o", str(library)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

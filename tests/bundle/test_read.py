@@ -176,9 +176,10 @@ def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"labels": 0}, {"rows": 2}, {"dims": 4}, {"subspaces": 3}, {"subspace_dims": 2}, {"fine_dims": 7},
-        {"fine_dims": 10}, {"fine_bits": 5}, {"overfetch": 1}, {"shortlist": 4}, {"max_tokens": 2},
-        {"label_tokens": 65}, {"label_tokens": 0}, {"state_dims": 0}, {"screener_inputs": 4}, {"reasoner_inputs": 256},
+        {"labels": 0}, {"rows": 2}, {"dims": 4}, {"subspaces": 3}, {"subspace_dims": 5}, {"fine_dims": 7},
+        {"fine_dims": 10}, {"fine_bits": 5}, {"fine_bits": 2, "fine_dims": 6}, {"overfetch": 1}, {"shortlist": 4},
+        {"max_tokens": 2}, {"label_tokens": 65}, {"label_tokens": 0}, {"state_dims": 0}, {"screener_inputs": 4},
+        {"reasoner_inputs": 256},
         {"screener_outputs": 2}, {"screener_outputs": 1}, {"vocabulary": 0},
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgexl
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.strings import unpack_strings
@@ -89,6 +90,22 @@ def test_other_indexes(student: Student, tmp_path: Path, coarse_rotation: tuple[
     assert before is not None
     assert after is not None
     assert after > 0.95 * before
+
+
+def test_codes_that_are_measured(student: Student, tmp_path: Path) -> None:
+    index = IndexRecipe(rotation="pca", coarse="auto", coarse_dims=16, code_bytes=4, overfetch=64)
+    recipe = dataclasses.replace(TINY_RECIPE, index=index)
+    once, again = (compile(student, recipe, "x86-64-v3", tmp_path / name) for name in ("once.exl", "again.exl"))
+    assert once.path.read_bytes() == again.path.read_bytes()
+    bundle = read_bundle(once.path)
+    tried, sizes = bundle.manifest["coarse"], bundle.parameters
+    assert {code["coarse"] for code in tried} == {"pq", "sign"}
+    assert sizes.subspaces * sizes.subspace_dims == 16 < sizes.dims
+    with edgexl.open_bundle(once.path) as handle:
+        pipeline = ReferencePipeline.from_bundle(bundle, student.tokenizer)
+        for query in student.evaluation[:20]:
+            found = handle.predict(query.text).shortlist_labels.tolist()
+            assert found == pipeline.answer(query.text).labels.tolist()
 
 
 def test_aliases_are_rows_that_answer(tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_pca_gathers_energy_in_the_leading_dimensions_and_spreads_it_there(vecto
     assert energy[:24].max() / energy[:24].min() < plain[:24].max() / plain[:24].min()
 
 
+def test_pca_gathers_for_coarse_and_fine_codes_at_once(vectors):
+    energy = ((vectors @ train_rotation(vectors, "pca", 0, (40, 16))) ** 2).mean(axis=0)
+    moments = np.sort(np.linalg.eigvalsh(vectors.T @ vectors / len(vectors)))[::-1]
+    for leading in (16, 40):
+        assert energy[:leading].sum() == pytest.approx(moments[:leading].sum(), rel=1e-4)
+
+
 def test_random_spreads_energy_over_all_dimensions(vectors):
     spread, plain = ((vectors @ train_rotation(vectors, kind, 0)) ** 2 for kind in ("random", "none"))
     assert (
@@ -85,7 +92,7 @@ def test_code_books_refuse_what_does_not_divide(vectors):
     with pytest.raises(BadInput, match="take 8 bytes a row, not 4"):
         train_codebook(vectors, "sign", 4, seed=0)
     with pytest.raises(BadInput, match="sign and pq"):
-        train_codebook(vectors, "opq", 8, seed=0)
+        train_codebook(vectors, "opq", 8, seed=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rows", [1, 255, 256, 257, 1000])
@@ -102,7 +109,7 @@ def test_coarse_codes_are_interleaved_and_padded_with_zeros(vectors, rows):
     assert not blocks[-1, :, (rows - 1) % 256 + 1 :].any()
 
 
-@pytest.mark.parametrize(("fine_bits", "least"), [(4, 0.992), (8, 0.9999)])
+@pytest.mark.parametrize(("fine_bits", "least"), [(2, 0.9), (4, 0.992), (8, 0.9999)])
 def test_fine_codes_keep_direction_and_inner_product(vectors, fine_bits, least):
     fine = encode_fine(vectors, 64, fine_bits)
     assert len(fine) == 1000 * fine_stride_bytes(64, fine_bits)
@@ -111,14 +118,14 @@ def test_fine_codes_keep_direction_and_inner_product(vectors, fine_bits, least):
     np.testing.assert_allclose((decoded * vectors).sum(axis=1), 1, atol=2e-3)
 
 
-@pytest.mark.parametrize("fine_bits", [4, 8])
+@pytest.mark.parametrize("fine_bits", [2, 4, 8])
 def test_fine_codes_drop_the_last_dimensions_and_keep_zero_rows(vectors, fine_bits):
     some = vectors[:3].copy()
     some[1] = 0
     decoded = decode_fine(encode_fine(some, 48, fine_bits), 3, 48, fine_bits, 64)
     assert not decoded[:, 48:].any()
     assert not decoded[1].any()
-    assert cosines(decoded[[0, 2], :48], some[[0, 2], :48]).min() > 0.98
+    assert cosines(decoded[[0, 2], :48], some[[0, 2], :48]).min() > (0.9 if fine_bits == 2 else 0.98)
 
 
 def test_fine_codes_refuse_what_they_cannot_hold(vectors):
@@ -126,8 +133,10 @@ def test_fine_codes_refuse_what_they_cannot_hold(vectors):
     bad[1, 3] = np.nan
     with pytest.raises(BadInput, match="not finite"):
         encode_fine(bad, 64, 4)
-    with pytest.raises(BadInput, match="4 or 8 bits"):
-        encode_fine(vectors, 64, 2)
+    with pytest.raises(BadInput, match="2, 4 or 8 bits"):
+        encode_fine(vectors, 64, 3)
+    with pytest.raises(BadInput, match="multiple of 4"):
+        encode_fine(vectors, 62, 2)
     for dims in (0, 7, 66):
         with pytest.raises(BadInput, match="even"):
             encode_fine(vectors, dims, 4)

@@ -15,7 +15,7 @@ from edgexl.bundle.calibration import Input
 from edgexl.errors import BadInput, DeviceError, GateFailed
 from edgexl.runtime import binding
 from edgexl.runtime.binding import BundleHandle, open_bundle
-from tests.runtime.tiny_bundle import MAX_TOKENS, SHORTLIST, WORDS, TinyBundle, build
+from tests.runtime.tiny_bundle import DIMS, MAX_TOKENS, SHORTLIST, WORDS, TinyBundle, build
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,9 @@ def test_probabilities_of_every_kind_of_calibration(tmp_path: Path, calibrated: 
             assert max(abs(expected.probabilities - usual.reference.answer(text).probabilities)) > 1e-4
 
 
-def test_four_bit_fine_codes(tmp_path: Path) -> None:
-    toy = build(aliases=True, fine_bits=4)
+@pytest.mark.parametrize(("fine_bits", "coarse_dims"), [(4, DIMS), (2, DIMS), (8, DIMS // 2)])
+def test_fewer_bits_and_dimensions(tmp_path: Path, fine_bits: int, coarse_dims: int) -> None:
+    toy = build(aliases=True, fine_bits=fine_bits, coarse_dims=coarse_dims)
     with open_bundle(toy.write(tmp_path / "toy.exl")) as handle:
         for text in some_texts(100):
             expected, got = toy.reference.answer(text), handle.predict(text)

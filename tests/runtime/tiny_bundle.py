@@ -164,6 +164,7 @@ def build(
     fine_bits: int = 8,
     calibrated: Input = "log_softmax",
     native: bool = False,
+    coarse_dims: int = DIMS,
 ) -> TinyBundle:
     """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs."""
     random = np.random.default_rng(7)
@@ -178,7 +179,7 @@ def build(
     alias_labels = [sorted(set(random.integers(0, labels, 1 + at % 3).tolist())) for at in range(len(alias_texts))]
     screener_model, reasoner_model = screener(vocabulary, random), reasoner(random)
     vectors = _encode(screener_model, tokenizer, texts + alias_texts)
-    codebook = train_codebook(vectors, "sign", DIMS // 8, 0)
+    codebook = train_codebook(vectors[:, :coarse_dims], "sign", coarse_dims // 8, 0)
     label_set = hashlib.sha256("\n".join(texts).encode()).digest()
     screener_graph, screener_weights = externalise(screener_model)
     reasoner_graph, reasoner_weights = externalise(reasoner_model)
@@ -228,6 +229,7 @@ def build(
         coarse=sections[Kind.COARSE_CODES],
         fine=sections[Kind.FINE_CODES],
         labels=labels,
+        dims=DIMS,
         fine_dims=12,
         fine_bits=fine_bits,
         overfetch=40,

@@ -7,14 +7,29 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from edgexl.compiler.artifact import Artifact, Floats, Graphs
+from edgexl.compiler.encoding import encode_rows
 from edgexl.compiler.engines import scheme_for
 from edgexl.compiler.rotate import rotate_output, unrotate_input
 from edgexl.compiler.schemes import SCHEMES, product_names
 from edgexl.errors import BadInput
-from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook, train_rotation
+from edgexl.index import (
+    CoarseCode,
+    LabelIndex,
+    choose_coarse,
+    choose_fine_dims,
+    coarse_candidates,
+    encode_coarse,
+    encode_fine,
+    train_codebook,
+    train_rotation,
+)
+from edgexl.index.choice import SAMPLE_QUERIES
+from edgexl.ragged import Ragged
 from edgexl.recipe import IndexRecipe, Scheme
+from edgexl.student.text import encode_texts
 from edgexl.target import Int8
 
 
@@ -39,16 +54,21 @@ class BuildIndex:
         if fine_dims > dims:
             raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
         vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
+        queries, gold = self._held_out(artifact)
+        coarse, tried = self._coarse(artifact, queries, gold)
+        if recipe.coarse == "auto" and recipe.rotation == "pca":
+            fine_dims = choose_fine_dims(vectors, queries, coarse.dims, fine_dims, recipe.fine_bits, recipe.seed)
         if recipe.rotation != "none":
-            rotation = train_rotation(vectors, recipe.rotation, recipe.seed, fine_dims)
+            rotation = train_rotation(vectors, recipe.rotation, recipe.seed, (coarse.dims, fine_dims))
             vectors, graphs = vectors @ rotation, self._rotated(graphs, rotation, artifact.engine)
-        codebook = train_codebook(vectors, recipe.coarse, recipe.code_bytes, recipe.seed)
+        codebook = train_codebook(vectors[:, : coarse.dims], coarse.coarse, recipe.code_bytes, recipe.seed)
         aliases = artifact.rows.alias_labels
         index = LabelIndex(
             codebook=codebook,
             coarse=encode_coarse(vectors, codebook),
             fine=encode_fine(vectors, fine_dims, recipe.fine_bits),
             labels=artifact.rows.labels,
+            dims=dims,
             fine_dims=fine_dims,
             fine_bits=recipe.fine_bits,
             overfetch=max(recipe.overfetch, artifact.shapes.shortlist),
@@ -56,7 +76,42 @@ class BuildIndex:
             row_starts=aliases.starts.astype(np.uint32),
             row_labels=aliases.values.astype(np.uint32),
         )
-        return dataclasses.replace(artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index)
+        facts = artifact.facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
+        return dataclasses.replace(
+            artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index, facts=facts
+        )
+
+    def _held_out(self, artifact: Artifact) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
+        """Query vectors [Q, D] to choose codes by, and the labels that are right for each; nothing without `auto`."""
+        vectors, graphs, student = artifact.vectors, artifact.graphs, artifact.student
+        assert vectors is not None
+        assert graphs is not None
+        asked = student.calibration[:SAMPLE_QUERIES]
+        if self.index.coarse != "auto":
+            return vectors[:0], []
+        if not asked:  # the labels themselves stand in: at least the energy of their space is right
+            queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
+            return queries, [np.empty(0, np.int64) for _ in queries]
+        ids = encode_texts(student.tokenizer, [query.text for query in asked], artifact.shapes.max_tokens)
+        queries = encode_rows(graphs.label_encoder, Ragged.of(ids, np.int32), True, 1)
+        return queries, [np.array(query.targets, np.int64) for query in asked]
+
+    def _coarse(
+        self, artifact: Artifact, queries: Floats, gold: list[npt.NDArray[np.int64]]
+    ) -> tuple[CoarseCode, list[CoarseCode]]:
+        """The coarse code to take, and all that were measured to choose it (none, where the recipe says it all)."""
+        vectors, recipe = artifact.vectors, self.index
+        assert vectors is not None
+        if recipe.coarse != "auto":
+            return CoarseCode(recipe.coarse, recipe.coarse_dims or vectors.shape[1]), []
+        candidates = coarse_candidates(vectors, recipe.rotation, recipe.coarse, recipe.coarse_dims, recipe.code_bytes)
+        if len(candidates) == 1:
+            return candidates[0], []
+        depth = artifact.shapes.shortlist
+        tried = choose_coarse(
+            vectors, queries, gold, recipe.rotation, candidates, recipe.code_bytes, depth, recipe.seed
+        )
+        return tried[0], tried
 
     def _rotated(self, graphs: Graphs, rotation: Floats, engine: Literal["native", "ort"]) -> Graphs:
         """Both graphs speaking the index's space."""

@@ -24,6 +24,8 @@ from edgexl.compiler.gates import Verdict, judge
 from edgexl.compiler.graph import Session, fuse
 from edgexl.compiler.ledger import LedgerRow
 from edgexl.compiler.reference import Answer, ReferencePipeline
+from edgexl.compiler.screening import fastest
+from edgexl.index import LabelIndex
 
 GOLDENS = 32
 GOLDEN_LABELS = 5
@@ -114,7 +116,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     sizes = Parameters(
         labels=index.labels,
         rows=index.rows,
-        dims=subspaces * subspace_dims,
+        dims=index.dims,
         subspaces=subspaces,
         subspace_dims=subspace_dims,
         fine_dims=index.fine_dims,
@@ -154,9 +156,11 @@ def _pipeline(artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters
     assert artifact.index is not None
     assert artifact.calibration is not None
     starts, labels = artifact.index.row_starts, artifact.index.row_labels
-    return ReferencePipeline.from_sections(
+    pipeline = ReferencePipeline.from_sections(
         sections, sizes, artifact.calibration, starts, labels, artifact.student.tokenizer
     )
+    assert isinstance(pipeline.screening, LabelIndex)
+    return dataclasses.replace(pipeline, screening=fastest(pipeline.screening))
 
 
 def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:

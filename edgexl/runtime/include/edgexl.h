@@ -105,7 +105,7 @@ typedef struct exl_bundle_info {
     uint64_t file_bytes;
     float threshold;      /* probability that maximises set F1 on the compiler's held-out queries */
     const char *engine;   /* "native", "ort" */
-    const char *kernel;   /* "scalar", "avx2", "avx512", "neon" */
+    const char *kernel;   /* "scalar", "ssse3", "avx2", "avx512", "avx512vbmi", "neon" */
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;
     uint32_t goldens; /* inputs with recorded answers, see exl_self_test */

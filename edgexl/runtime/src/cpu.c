@@ -2,14 +2,18 @@
 #include "scan.h"
 
 int exl__isa_available(exl__isa isa) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
     switch (isa) {
     case EXL__SCALAR: return 1;
 #if defined(__x86_64__)
-    case EXL__AVX2: __builtin_cpu_init(); return __builtin_cpu_supports("avx2") != 0;
+    case EXL__SSSE3: return __builtin_cpu_supports("ssse3") != 0;
+    case EXL__AVX2: return __builtin_cpu_supports("avx2") != 0;
     case EXL__AVX512:
-        __builtin_cpu_init();
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl");
+    case EXL__VBMI: return exl__isa_available(EXL__AVX512) && __builtin_cpu_supports("avx512vbmi");
 #elif defined(__aarch64__)
     case EXL__NEON: /* part of every AArch64 application processor */ return 1;
 #endif
@@ -18,7 +22,7 @@ int exl__isa_available(exl__isa isa) {
 }
 
 exl__isa exl__isa_best(void) {
-    static const exl__isa fastest_first[] = {EXL__AVX512, EXL__AVX2, EXL__NEON};
+    static const exl__isa fastest_first[] = {EXL__VBMI, EXL__AVX512, EXL__AVX2, EXL__SSSE3, EXL__NEON};
     for (size_t i = 0; i < sizeof fastest_first / sizeof *fastest_first; i++)
         if (exl__isa_available(fastest_first[i]))
             return fastest_first[i];
@@ -27,10 +31,11 @@ exl__isa exl__isa_best(void) {
 
 const char *exl__isa_name(exl__isa isa) {
     switch (isa) {
+    case EXL__SSSE3: return "ssse3";
     case EXL__AVX2: return "avx2";
     case EXL__AVX512: return "avx512";
+    case EXL__VBMI: return "avx512vbmi";
     case EXL__NEON: return "neon";
-    case EXL__SCALAR: break;
+    default: return "scalar";
     }
-    return "scalar";
 }

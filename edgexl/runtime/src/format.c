@@ -183,9 +183,10 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->dims < 8 || p->dims > 4096) return "dims";
     if (p->subspaces < 2 || p->subspaces > 256 || p->subspaces % 2) return "subspaces";
     if (p->subspace_dims < 1 || p->subspace_dims > 64) return "subspace_dims";
-    if (p->dims != p->subspaces * p->subspace_dims) return "dims";
+    if (p->dims < p->subspaces * p->subspace_dims) return "dims";
     if (p->fine_dims < 2 || p->fine_dims > p->dims || p->fine_dims % 2) return "fine_dims";
-    if (p->fine_bits != 4 && p->fine_bits != 8) return "fine_bits";
+    if (p->fine_bits != 2 && p->fine_bits != 4 && p->fine_bits != 8) return "fine_bits";
+    if (p->fine_bits == 2 && p->fine_dims % 4) return "fine_dims";
     if (p->shortlist < 1 || p->shortlist > 4096 || p->shortlist > p->labels) return "shortlist";
     if (p->overfetch < p->shortlist || p->overfetch > 16384) return "overfetch";
     if (p->max_tokens < 3 || p->max_tokens > 8192) return "max_tokens";
@@ -232,7 +233,7 @@ static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expe
 static exl_status check_index(const exl_bundle *bundle, exl__error *error) {
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
-    uint64_t entries = (uint64_t)p->dims * 16; /* subspaces x 16 x subspace_dims */
+    uint64_t entries = (uint64_t)p->subspaces * 16 * p->subspace_dims;
     exl_status status = check_length(bundle, EXL__CODEBOOK, entries * 4, error);
 
     if (status == EXL_OK)

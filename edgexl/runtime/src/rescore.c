@@ -44,6 +44,13 @@ float exl__quantize_query(const float *q, uint32_t fine_dims, int16_t *Q) {
     return unit;
 }
 
+int32_t exl__dot2_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < fine_dims; i++)
+        sum += Q[i] * (2 * (codes[i / 4] >> i % 4 * 2 & 3) - 3);
+    return sum;
+}
+
 int32_t exl__dot4_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     int32_t sum = 0;
     for (uint32_t b = 0; b < fine_dims / 2; b++) {
@@ -69,12 +76,13 @@ static exl__dot_kernel *kernel_for(exl__isa isa, uint32_t fine_bits) {
     switch (isa) {
 #if defined(__x86_64__)
     case EXL__AVX2:
-    case EXL__AVX512: /* fetching the rows costs more than the arithmetic: wider registers gain nothing */
-        return fine_bits == 4 ? exl__dot4_avx2 : exl__dot8_avx2;
+    case EXL__AVX512:
+    case EXL__VBMI: /* fetching the rows costs more than the arithmetic: wider registers gain nothing */
+        return fine_bits == 2 ? exl__dot2_avx2 : fine_bits == 4 ? exl__dot4_avx2 : exl__dot8_avx2;
 #elif defined(__aarch64__)
-    case EXL__NEON: return fine_bits == 4 ? exl__dot4_neon : exl__dot8_neon;
+    case EXL__NEON: return fine_bits == 2 ? exl__dot2_neon : fine_bits == 4 ? exl__dot4_neon : exl__dot8_neon;
 #endif
-    default: return fine_bits == 4 ? exl__dot4_scalar : exl__dot8_scalar;
+    default: return fine_bits == 2 ? exl__dot2_scalar : fine_bits == 4 ? exl__dot4_scalar : exl__dot8_scalar;
     }
 }
 
@@ -105,7 +113,10 @@ void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *
 void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t dims, float *out) {
     float scale = row_scale(fine_row);
     const uint8_t *codes = fine_row + 2;
-    if (fine_bits == 4)
+    if (fine_bits == 2)
+        for (uint32_t i = 0; i < fine_dims; i++)
+            out[i] = scale * (float)(2 * (codes[i / 4] >> i % 4 * 2 & 3) - 3);
+    else if (fine_bits == 4)
         for (uint32_t b = 0; b < fine_dims / 2; b++) {
             out[2 * b] = scale * (float)(2 * (codes[b] & 15) - 15);
             out[2 * b + 1] = scale * (float)(2 * (codes[b] >> 4) - 15);

@@ -18,7 +18,7 @@ size_t exl__fine_stride(uint32_t fine_dims, uint32_t fine_bits);
 float exl__quantize_query(const float *q, uint32_t fine_dims, int16_t *Q);
 
 /* Score of the row that begins at fine_row; reads exactly exl__fine_stride bytes of it. fine_dims even, 2 to 4096;
- * fine_bits 4 or 8. Every ISA gives the same bits. */
+ * fine_bits 2, 4 or 8. Every ISA gives the same bits. */
 float exl__rescore_row(exl__isa isa, const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q,
                        float unit);
 
@@ -32,11 +32,11 @@ void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t f
 /* A kernel gives sum Q[i] x code value over fine_dims codes; |sum| <= 127 x 2047 x 4096 < 2^31. */
 typedef int32_t exl__dot_kernel(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims);
 
-exl__dot_kernel exl__dot4_scalar, exl__dot8_scalar;
+exl__dot_kernel exl__dot2_scalar, exl__dot4_scalar, exl__dot8_scalar;
 #if defined(__x86_64__)
-exl__dot_kernel exl__dot4_avx2, exl__dot8_avx2;
+exl__dot_kernel exl__dot2_avx2, exl__dot4_avx2, exl__dot8_avx2;
 #elif defined(__aarch64__)
-exl__dot_kernel exl__dot4_neon, exl__dot8_neon;
+exl__dot_kernel exl__dot2_neon, exl__dot4_neon, exl__dot8_neon;
 #endif
 
 #endif

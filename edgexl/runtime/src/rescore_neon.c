@@ -1,4 +1,5 @@
-/* rescore_neon.c: dot products of a 16-bit query with 4-bit and 8-bit codes for AArch64. No load goes beyond the row.
+/* rescore_neon.c: dot products of a 16-bit query with codes of 2, 4 and 8 bits for AArch64. No load goes beyond the
+ * row.
  */
 #include "rescore.h"
 
@@ -12,6 +13,26 @@ static inline int32x4_t add_dot16(int32x4_t sum, int8x16_t values, const int16_t
     sum = vmlal_high_s16(sum, first, q0);
     sum = vmlal_s16(sum, vget_low_s16(second), vget_low_s16(q1));
     return vmlal_high_s16(sum, second, q1);
+}
+
+int32_t exl__dot2_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
+    static const int8_t values[16] = {-3, -1, 1, 3};
+    const int8x16_t value = vld1q_s8(values);
+    const uint8x8_t two_bits = vdup_n_u8(3);
+    int32x4_t even = vdupq_n_s32(0), odd = even;
+    uint32_t i = 0;
+    for (; i + 32 <= fine_dims; i += 32) {
+        uint8x8_t fours = vld1_u8(codes + i / 4);
+        uint8x8x2_t c01 = vzip_u8(vand_u8(fours, two_bits), vand_u8(vshr_n_u8(fours, 2), two_bits));
+        uint8x8x2_t c23 = vzip_u8(vand_u8(vshr_n_u8(fours, 4), two_bits), vshr_n_u8(fours, 6));
+        uint16x8_t low = vcombine_u16(vreinterpret_u16_u8(c01.val[0]), vreinterpret_u16_u8(c01.val[1]));
+        uint16x8_t high = vcombine_u16(vreinterpret_u16_u8(c23.val[0]), vreinterpret_u16_u8(c23.val[1]));
+        uint8x16_t first = vreinterpretq_u8_u16(vzip1q_u16(low, high));
+        uint8x16_t second = vreinterpretq_u8_u16(vzip2q_u16(low, high));
+        even = add_dot16(even, vqtbl1q_s8(value, first), Q + i);
+        odd = add_dot16(odd, vqtbl1q_s8(value, second), Q + i + 16);
+    }
+    return vaddvq_s32(vaddq_s32(even, odd)) + exl__dot2_scalar(codes + i / 4, Q + i, fine_dims - i);
 }
 
 int32_t exl__dot4_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {

@@ -1,4 +1,4 @@
-/* rescore_x86.c: dot products of a 16-bit query with 4-bit and 8-bit codes for AVX2. No load goes beyond the row:
+/* rescore_x86.c: dot products of a 16-bit query with codes of 2, 4 and 8 bits for AVX2. No load goes beyond the row:
  * whole registers first, the rest by the scalar kernel. */
 #include "rescore.h"
 
@@ -16,6 +16,23 @@ AVX2 static inline int32_t sum_of(__m256i sums) {
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
     return _mm_cvtsi128_si32(four);
+}
+
+AVX2 int32_t exl__dot2_avx2(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
+    const __m128i two_bits = _mm_set1_epi8(3), value = _mm_set1_epi32((int32_t)0x0301fffdu); /* -3, -1, 1, 3 */
+    __m256i even = _mm256_setzero_si256(), odd = even;
+    uint32_t i = 0;
+    for (; i + 32 <= fine_dims; i += 32) {
+        __m128i fours = _mm_loadl_epi64((const __m128i *)(const void *)(codes + i / 4));
+        __m128i c0 = _mm_and_si128(fours, two_bits), c1 = _mm_and_si128(_mm_srli_epi16(fours, 2), two_bits);
+        __m128i c2 = _mm_and_si128(_mm_srli_epi16(fours, 4), two_bits);
+        __m128i c3 = _mm_and_si128(_mm_srli_epi16(fours, 6), two_bits);
+        __m128i c01 = _mm_unpacklo_epi8(c0, c1), c23 = _mm_unpacklo_epi8(c2, c3);
+        __m128i first = _mm_unpacklo_epi16(c01, c23), second = _mm_unpackhi_epi16(c01, c23);
+        even = _mm256_add_epi32(even, dot16(_mm_shuffle_epi8(value, first), Q + i));
+        odd = _mm256_add_epi32(odd, dot16(_mm_shuffle_epi8(value, second), Q + i + 16));
+    }
+    return sum_of(_mm256_add_epi32(even, odd)) + exl__dot2_scalar(codes + i / 4, Q + i, fine_dims - i);
 }
 
 AVX2 int32_t exl__dot4_avx2(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {

@@ -9,7 +9,15 @@
 #include <stdint.h>
 
 /* Instruction sets that have kernels. A kernel may only be asked for where exl__isa_available says so. */
-typedef enum exl__isa { EXL__SCALAR, EXL__AVX2, EXL__AVX512, EXL__NEON } exl__isa;
+typedef enum exl__isa {
+    EXL__SCALAR,
+    EXL__SSSE3,
+    EXL__AVX2,
+    EXL__AVX512,
+    EXL__VBMI,
+    EXL__NEON,
+    EXL__ISAS /* how many */
+} exl__isa;
 
 exl__isa exl__isa_best(void);
 int exl__isa_available(exl__isa isa);
@@ -18,19 +26,43 @@ const char *exl__isa_name(exl__isa isa);
 /* Rows of a block of the coarse codes. */
 #define EXL__SCAN_BLOCK 256u
 
-/* q: [subspaces * subspace_dims]; codebook: [subspaces][16][subspace_dims]; tables: [subspaces][16], entries 0 to 127.
+/* q: [subspaces * subspace_dims]; codebook: [subspaces][16][subspace_dims]; tables: [subspaces][16], of which any
+ * entries of the four subspaces 4g to 4g + 3 add up to at most 255, so that a kernel may add them as bytes.
  * Numbers that are not finite give entries of 0, never undefined behaviour. */
 void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces, uint32_t subspace_dims,
                       uint8_t *tables);
 
-/* Bytes of scratch that exl__scan needs; the scratch must be aligned to 64. */
+/* Bytes of scratch that a query needs; the scratch must be aligned to 64. */
 size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep);
 
 /* The `keep` rows of highest score (all rows when there are fewer), by score descending, ties by row ascending.
- * codes: [ceil(rows / 256)][subspaces / 2][256]; tables: [subspaces][16], entries 0 to 127; subspaces even, 2 to 256.
+ * codes: [ceil(rows / 256)][subspaces / 2][256]; tables: [subspaces][16] as above; subspaces even, 2 to 256.
  * out_rows, out_scores: [min(keep, rows)]. Returns their number. */
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
                    uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores);
+
+/* One of several queries that share a pass over the codes; as in exl__scan. */
+typedef struct exl__scan_query {
+    const uint8_t *tables;
+    void *scratch;
+    uint32_t *out_rows;
+    uint16_t *out_scores;
+    uint32_t count; /* set by exl__scan_batch */
+} exl__scan_query;
+
+/* exl__scan for each of the queries, with the same results: the codes come from memory once for all of them. */
+void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
+                     exl__scan_query *queries, uint32_t query_count);
+
+/* The most parts that a scan may be divided into. */
+#define EXL__SCAN_PARTS 64u
+
+/* exl__scan for the rows that parts of the codes hold: each part has been scanned on its own (on a thread of its own),
+ * part i from row part_starts[i] on (ascending, multiples of 256), with rows counted from there. Merges what they found
+ * into out_rows and out_scores [min(keep, rows of all parts)] as if one scan had been over all. Returns their number.
+ * part_count: 1 to EXL__SCAN_PARTS. */
+uint32_t exl__scan_merge(const exl__scan_query *parts, const uint32_t *part_starts, uint32_t part_count, uint32_t keep,
+                         uint32_t *out_rows, uint16_t *out_scores);
 
 /* A kernel scores the 256 rows of one block and marks those with score >= minimum: bit r % 64 of above[r / 64].
  * scores[r] is written for every marked row r; the others may be left as they were. */
@@ -39,8 +71,10 @@ typedef void exl__scan_kernel(const uint8_t *block, uint32_t code_bytes, const u
 
 exl__scan_kernel exl__scan_block_scalar;
 #if defined(__x86_64__)
+exl__scan_kernel exl__scan_block_ssse3;
 exl__scan_kernel exl__scan_block_avx2;
 exl__scan_kernel exl__scan_block_avx512;
+exl__scan_kernel exl__scan_block_vbmi;
 #elif defined(__aarch64__)
 exl__scan_kernel exl__scan_block_neon;
 #endif

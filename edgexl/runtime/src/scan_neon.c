@@ -4,35 +4,54 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+/* The two look-ups of a code byte for 16 rows. */
+static inline __attribute__((always_inline)) uint8x16_t pair16(const uint8_t *codes, uint8x16_t low_table,
+                                                               uint8x16_t high_table) {
+    uint8x16_t code = vld1q_u8(codes);
+    return vaddq_u8(vqtbl1q_u8(low_table, vandq_u8(code, vdupq_n_u8(15))), vqtbl1q_u8(high_table, vshrq_n_u8(code, 4)));
+}
+
+/* Marks 8 rows. */
+static inline uint64_t mark8(uint16x8_t sums, uint16x8_t least, uint16_t *scores) {
+    static const uint8_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x8_t above = vmovn_u16(vcgeq_u16(sums, least));
+    vst1q_u16(scores, sums);
+    return vaddv_u8(vand_u8(above, vld1_u8(bits)));
+}
+
 void exl__scan_block_neon(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
                           uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
-    const uint8x16_t nibble = vdupq_n_u8(15);
     const uint16x8_t least = vdupq_n_u16(minimum);
     for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64; word++, scores += 64) {
         const uint8_t *codes = block + 64 * word, *table = tables;
-        uint16x8_t sums[8];
+        uint16x8_t sums[8], most;
+        uint32_t b = 0;
         for (int i = 0; i < 8; i++)
             sums[i] = vdupq_n_u16(0);
-        for (uint32_t b = 0; b < code_bytes; b++, codes += EXL__SCAN_BLOCK, table += 32) {
-            uint8x16_t low_table = vld1q_u8(table), high_table = vld1q_u8(table + 16);
+        for (; b + 2 <= code_bytes; b += 2, codes += 2 * EXL__SCAN_BLOCK, table += 64) {
+            uint8x16_t low0 = vld1q_u8(table), high0 = vld1q_u8(table + 16);
+            uint8x16_t low1 = vld1q_u8(table + 32), high1 = vld1q_u8(table + 48);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++) {
-                uint8x16_t code = vld1q_u8(codes + 16 * i);
-                /* at most 127 + 127: the pair needs no wider sum */
-                uint8x16_t pair = vaddq_u8(vqtbl1q_u8(low_table, vandq_u8(code, nibble)),
-                                           vqtbl1q_u8(high_table, vshrq_n_u8(code, 4)));
-                sums[2 * i] = vaddw_u8(sums[2 * i], vget_low_u8(pair));
-                sums[2 * i + 1] = vaddw_high_u8(sums[2 * i + 1], pair);
+                /* at most 255: two code bytes need no wider sum */
+                uint8x16_t sum = vaddq_u8(pair16(codes + 16 * i, low0, high0),
+                                          pair16(codes + 16 * i + EXL__SCAN_BLOCK, low1, high1));
+                sums[2 * i] = vaddw_u8(sums[2 * i], vget_low_u8(sum));
+                sums[2 * i + 1] = vaddw_high_u8(sums[2 * i + 1], sum);
             }
         }
-        above[word] = 0;
-        for (uint32_t i = 0; i < 8; i++) {
-            if (vmaxvq_u16(vcgeq_u16(sums[i], least)) == 0)
-                continue;
-            vst1q_u16(scores + 8 * i, sums[i]);
-            for (uint32_t r = 8 * i; r < 8 * i + 8; r++)
-                above[word] |= (uint64_t)(scores[r] >= minimum) << r;
+        for (int i = 0; i < 4 && b < code_bytes; i++) {
+            uint8x16_t sum = pair16(codes + 16 * i, vld1q_u8(table), vld1q_u8(table + 16));
+            sums[2 * i] = vaddw_u8(sums[2 * i], vget_low_u8(sum));
+            sums[2 * i + 1] = vaddw_high_u8(sums[2 * i + 1], sum);
         }
+        above[word] = 0;
+        most = vmaxq_u16(vmaxq_u16(vmaxq_u16(sums[0], sums[1]), vmaxq_u16(sums[2], sums[3])),
+                         vmaxq_u16(vmaxq_u16(sums[4], sums[5]), vmaxq_u16(sums[6], sums[7])));
+        if (vmaxvq_u16(most) < minimum)
+            continue;
+        for (int i = 0; i < 8; i++)
+            above[word] |= mark8(sums[i], least, scores + 8 * i) << 8 * i;
     }
 }
 #endif

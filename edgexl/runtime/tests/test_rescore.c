@@ -33,6 +33,8 @@ static int check_f16(void) {
 }
 
 static int32_t naive_value(const uint8_t *codes, uint32_t fine_bits, uint32_t i) {
+    if (fine_bits == 2)
+        return 2 * (codes[i / 4] >> (2 * (i % 4)) & 3) - 3;
     if (fine_bits == 4)
         return 2 * (codes[i / 2] >> (4 * (i % 2)) & 15) - 15;
     return codes[i] == 128 ? -127 : (int8_t)codes[i];
@@ -48,7 +50,7 @@ static int check_dot(uint32_t fine_dims, uint32_t fine_bits, int extreme) {
     uint32_t rows[ROWS];
     int failures = 0;
     for (size_t i = 0; i < stride * ROWS; i++)
-        codes[i] = (uint8_t)(extreme ? (fine_bits == 4 ? 0 : 128) : draw(256));
+        codes[i] = (uint8_t)(extreme ? (fine_bits < 8 ? 0 : 128) : draw(256));
     for (uint32_t i = 0; i < fine_dims; i++)
         Q[i] = (int16_t)(extreme ? 2047 : (int)draw(4095) - 2047);
     for (uint32_t i = 0; i < ROWS; i++) {
@@ -56,7 +58,7 @@ static int check_dot(uint32_t fine_dims, uint32_t fine_bits, int extreme) {
         codes[i * stride] = (uint8_t)draw(256);
         codes[i * stride + 1] = (uint8_t)(i == 3 ? 0x7c : draw(0x7c)); /* row 3: not finite, read as 0 */
     }
-    for (exl__isa isa = EXL__SCALAR; isa <= EXL__NEON; isa++) {
+    for (exl__isa isa = EXL__SCALAR; isa < EXL__ISAS; isa++) {
         if (!exl__isa_available(isa))
             continue;
         exl__rescore_rows(isa, codes, rows, ROWS, fine_dims, fine_bits, Q, unit, scores);
@@ -108,7 +110,7 @@ int main(void) {
     static const uint32_t dims[] = {2, 6, 30, 32, 34, 62, 64, 96, 190, 192, 256, 384, 4096};
     int failures = check_f16() + check_query();
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
-        for (uint32_t bits = 4; bits <= 8; bits += 4)
+        for (uint32_t bits = dims[d] % 4 ? 4 : 2; bits <= 8; bits *= 2)
             for (int extreme = 0; extreme < 2; extreme++)
                 failures += check_dot(dims[d], bits, extreme);
     printf("rescore: %d failures\n", failures);

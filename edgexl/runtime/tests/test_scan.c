@@ -43,7 +43,7 @@ static void naive(const uint8_t *codes, uint32_t rows, uint32_t subspaces, const
  * the blocks that the scan takes as its sample, so that it has to begin again. */
 enum { ANYWHERE, RISING, IN_THE_SAMPLE, ORDERS };
 
-/* largest: of the table entries; 0 makes every row tie, 127 is the format's limit. */
+/* largest: of the table entries; 0 makes every row tie, four of 63 fit a byte. */
 static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t largest, int order) {
     size_t code_bytes = (size_t)((rows + 255) / 256) * subspaces / 2 * 256;
     uint32_t expected = keep < rows ? keep : rows;
@@ -69,7 +69,7 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
                 *code &= 0x7f;
         }
     naive(codes, rows, subspaces, tables, all);
-    for (exl__isa isa = EXL__SCALAR; isa <= EXL__NEON; isa++) {
+    for (exl__isa isa = EXL__SCALAR; isa < EXL__ISAS; isa++) {
         if (!exl__isa_available(isa))
             continue;
         memset(scratch, 0xa5, scratch_bytes);
@@ -94,9 +94,9 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
 
 int main(void) {
     static const uint32_t rows[] = {1, 31, 32, 33, 63, 64, 65, 255, 256, 257, 511, 1000, 20000};
-    static const uint32_t subspaces[] = {2, 6, 64};
+    static const uint32_t subspaces[] = {2, 6, 64}; /* an odd number of code bytes, too */
     static const uint32_t keeps[] = {1, 2, 31, 256, 700, 7000};
-    static const uint32_t largest[] = {0, 1, 127};
+    static const uint32_t largest[] = {0, 1, 63};
     int failures = 0, checks = 0;
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
         for (size_t m = 0; m < sizeof subspaces / sizeof *subspaces; m++)
@@ -104,9 +104,9 @@ int main(void) {
                 for (size_t l = 0; l < sizeof largest / sizeof *largest; l++)
                     for (int order = 0; order < ORDERS; order++, checks++)
                         failures += check(rows[r], subspaces[m], keeps[k], largest[l], order);
-    failures += check(1000, 256, 31, 127, ANYWHERE) + check(1000, 256, 31, 127, RISING); /* the largest sums */
+    failures += check(1000, 256, 31, 63, ANYWHERE) + check(1000, 256, 31, 63, RISING); /* the largest sums */
     printf("scan: %d shapes, kernels:", checks);
-    for (exl__isa isa = EXL__SCALAR; isa <= EXL__NEON; isa++)
+    for (exl__isa isa = EXL__SCALAR; isa < EXL__ISAS; isa++)
         if (exl__isa_available(isa))
             printf(" %s", exl__isa_name(isa));
     printf("; %d failures\n", failures);

@@ -1,0 +1,59 @@
+"""Label texts and ids: bytes, beside plain front coding and plain symbols, and the time of one look-up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgexl.bundle.strings import pack_strings
+from edgexl.runtime.kernels import Kernels
+
+
+def string_figures(kernels: Kernels, parts: dict[str, Sequence[str]]) -> dict[str, Any]:
+    """For each part, and in all: raw and packed bytes, their share, and microseconds a look-up at a random place."""
+    found: dict[str, Any] = {}
+    raw_bytes = packed_bytes = 0
+    for name, texts in parts.items():
+        raw = [text.encode() for text in texts]
+        section = pack_strings(texts)
+        sizes = {"raw_bytes": sum(map(len, raw)), "packed_bytes": len(section)}
+        shuffled = [texts[place] for place in np.random.default_rng(0).permutation(len(texts)).tolist()]
+        alternatives = {
+            "front_coding_share": _front_coded_bytes(raw) / sizes["raw_bytes"],
+            "symbols_share": len(pack_strings(shuffled)) / sizes["raw_bytes"],  # front coding finds nothing there
+        }
+        raw_bytes, packed_bytes = raw_bytes + sizes["raw_bytes"], packed_bytes + sizes["packed_bytes"]
+        share = len(section) / sizes["raw_bytes"]
+        found[name] = {**sizes, "share": share, **alternatives, "lookup_us": _lookup_us(kernels, section, len(texts))}
+    return {**found, "raw_bytes": raw_bytes, "packed_bytes": packed_bytes, "share": packed_bytes / raw_bytes}
+
+
+def _front_coded_bytes(raw: list[bytes]) -> int:
+    """With no symbols: blocks of 16, a byte each for what is shared and what follows, offsets of 4 bytes a block."""
+    total = 4 * (len(raw) // 16 + 1)
+    for place, text in enumerate(raw):
+        before = raw[place - 1] if place % 16 else b""
+        shared = 0
+        while shared < min(len(text), len(before)) and text[shared] == before[shared]:
+            shared += 1
+        total += 2 + len(text) - shared
+    return total
+
+
+def _lookup_us(kernels: Kernels, section: bytes, count: int) -> float:
+    """20,000 random places, the call's own cost (a look-up of the first string, which is read at once) taken off."""
+    strings = kernels.open_strings(section, count)
+    assert strings is not None
+    places = np.random.default_rng(0).integers(0, count, 20000).tolist()
+
+    def seconds_for(indices: list[int]) -> float:
+        begin = time.perf_counter()
+        for index in indices:
+            strings.get(index, strings.longest_bytes)
+        return time.perf_counter() - begin
+
+    least, own = (min(seconds_for(indices) for _ in range(3)) for indices in (places, [0] * len(places)))
+    return (least - own) / len(places) * 1e6

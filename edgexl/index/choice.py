@@ -1,0 +1,173 @@
+"""Which codes keep the most: measured on held-out queries, not guessed.
+
+With so many bytes a row one can keep few dimensions well or many badly, by signs or by a trained code book. What is
+right depends on how the vectors' energy falls off and on how queries lie to labels, so the candidates are tried on a
+sample of the rows: how many of the rows that matter are among the best by what the codes stand for? Those are the
+nearest of each query by the float vectors, and the rows of its right labels that float search would have found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.errors import BadInput
+from edgexl.index.coarse import decode_coarse, encode_coarse
+from edgexl.index.codebook import Coarse, train_codebook
+from edgexl.index.fine import decode_fine, encode_fine
+from edgexl.index.rotation import Floats, Rotation, train_rotation
+
+_Ints = npt.NDArray[np.int64]
+NEAREST = 10
+SAMPLE_ROWS = 65_536
+SAMPLE_QUERIES = 500
+# A subspace of more than 8 dimensions has 16 entries for what no 16 entries can tell apart.
+_MOST_SUBSPACE_DIMS = 8
+_LEAST_ENERGY = 0.5  # what the leading dimensions must hold to be worth a trial
+_BATCH = 64
+_FINE_ROWS, _FINE_QUERIES, _FINE_NEAREST, _FINE_STEPS = 8192, 200, 32, 8
+
+
+@dataclass(frozen=True)
+class CoarseCode:
+    """A coarse code of the leading `dims` dimensions, and what it keeps.
+
+    `nearest`: share of the float search's 10 nearest rows among the code's first `depth` rows; `gold`: the same of
+    right labels' rows that float search has among its first `depth` (None where no right labels are known).
+    """
+
+    coarse: Coarse
+    dims: int
+    nearest: float = 0.0
+    gold: float | None = None
+    depth: int = 0
+
+    @property
+    def kept(self) -> float:
+        """What codes are chosen by: the mean of both shares."""
+        return self.nearest if self.gold is None else (self.nearest + self.gold) / 2
+
+
+def choose_coarse(
+    vectors: Floats,
+    queries: Floats,
+    gold_rows: Sequence[_Ints],
+    rotation: Rotation,
+    candidates: Sequence[CoarseCode],
+    code_bytes: int,
+    depth: int,
+    seed: int,
+) -> list[CoarseCode]:
+    """The candidates with what they keep, best first; of equals the one of fewer dimensions.
+
+    vectors: [rows, D], not yet rotated; queries: [Q, D], held out; gold_rows: for each query the rows of its right
+    labels (all empty where none are known). At most 65,536 rows and 500 queries are looked at.
+    """
+    rng = np.random.default_rng(seed)
+    queries, gold_rows = queries[:SAMPLE_QUERIES], gold_rows[:SAMPLE_QUERIES]
+    chosen = rng.choice(len(vectors), min(len(vectors), SAMPLE_ROWS), replace=False)
+    chosen = np.unique(np.concatenate([chosen, *gold_rows]).astype(np.int64))
+    sample = np.ascontiguousarray(vectors[chosen])
+    depth = min(depth, len(sample))
+    exact = _first(queries, sample, depth)
+    nearest = [row[: min(NEAREST, depth)] for row in exact]
+    gold = [np.intersect1d(np.searchsorted(chosen, rows), found) for rows, found in zip(gold_rows, exact, strict=True)]
+    measured = []
+    for candidate in candidates:
+        turn = train_rotation(sample, rotation, seed, candidate.dims)[:, : candidate.dims]
+        turned = sample @ turn
+        codebook = train_codebook(turned, candidate.coarse, code_bytes, seed)
+        decoded = decode_coarse(encode_coarse(turned, codebook), len(turned), codebook)
+        found = _first(queries @ turn, decoded, depth)
+        share = _share(gold, found) if any(map(len, gold)) else None
+        measured.append(CoarseCode(candidate.coarse, candidate.dims, _share(nearest, found), share, depth))
+    return sorted(measured, key=lambda code: (-code.kept, code.dims))
+
+
+def coarse_candidates(
+    vectors: Floats, rotation: Rotation, coarse: Coarse, coarse_dims: int | None, code_bytes: int
+) -> list[CoarseCode]:
+    """What there is to choose from. Raises `BadInput` where there is nothing.
+
+    Only a pca rotation makes the leading dimensions better than the others; with any other all are kept. A
+    `coarse_dims` or `coarse` that is given is not departed from.
+    """
+    dims, subspaces = vectors.shape[1], 2 * code_bytes
+    kinds: list[Coarse] = ["pq", "sign"] if coarse == "auto" else [coarse]
+    widths = [width for width in range(1, _MOST_SUBSPACE_DIMS + 1) if width * subspaces <= dims]
+    if coarse_dims is not None:
+        sizes = [coarse_dims]
+    elif rotation == "pca":
+        energy = np.sort(np.linalg.eigvalsh(_moment(vectors)))[::-1].cumsum()
+        sizes = [width * subspaces for width in widths if energy[width * subspaces - 1] >= _LEAST_ENERGY * energy[-1]]
+        sizes = sizes or [width * subspaces for width in widths[-1:]]
+    else:
+        sizes = [dims]
+    fitting = [size for size in sizes if size <= dims and size % subspaces == 0]
+    if not fitting:
+        raise BadInput(
+            f"{code_bytes} bytes a row are {subspaces} subspaces, and {sizes[0] if sizes else dims} dimensions do not "
+            "divide into them. Choose coarse_dims or code_bytes so that 2 x code_bytes divides it"
+            + ("." if rotation == "pca" else ', or rotation = "pca".')
+        )
+    # Signs have a bit a dimension and four of them a nibble: with fewer dimensions they leave bits unused.
+    return [
+        CoarseCode(kind, size)
+        for size in fitting
+        for kind in kinds
+        if kind == "pq" or len(kinds) == 1 or size == min(4 * subspaces, max(fitting))
+    ]
+
+
+def choose_fine_dims(
+    vectors: Floats, queries: Floats, coarse_dims: int, most_dims: int, fine_bits: int, seed: int
+) -> int:
+    """How many leading dimensions of a pca rotation, at most `most_dims`, fine codes had best keep.
+
+    More are not always better: a row has one scale for all dimensions, and those that hold next to nothing come back as
+    noise of its size. Taken is the number with the least squared error of the queries' scores [Q, D] with their nearest
+    rows, on a sample of the rows [rows, D]; of numbers within 1 % of the best the smallest.
+    """
+    rng = np.random.default_rng(seed)
+    sample = vectors[np.sort(rng.choice(len(vectors), min(len(vectors), _FINE_ROWS), replace=False))]
+    queries = queries[:_FINE_QUERIES]
+    near = _first(queries, sample, min(_FINE_NEAREST, len(sample)))
+    steps = {most_dims * share // _FINE_STEPS // 4 * 4 for share in range(2, _FINE_STEPS)}
+    sizes = sorted(
+        {size for size in steps if size >= 4} | {most_dims} | ({coarse_dims} if coarse_dims < most_dims else set())
+    )
+    errors = []
+    for size in sizes:
+        turn = train_rotation(sample, "pca", seed, (coarse_dims, size))
+        rows, dims = len(sample), vectors.shape[1]
+        decoded = decode_fine(encode_fine(sample @ turn, size, fine_bits), rows, size, fine_bits, dims)
+        back = decoded @ turn.T
+        wrong = [(sample[among] - back[among]) @ query for query, among in zip(queries, near, strict=True)]
+        errors.append(float(np.mean(np.square(wrong))))
+    return next(size for size, error in zip(sizes, errors, strict=True) if error <= 1.01 * min(errors))
+
+
+def _moment(vectors: Floats) -> npt.NDArray[np.float64]:
+    step = max(1, len(vectors) // SAMPLE_ROWS)
+    some = vectors[::step].astype(np.float64)
+    moment: npt.NDArray[np.float64] = some.T @ some
+    return moment
+
+
+def _first(queries: Floats, vectors: Floats, depth: int) -> list[_Ints]:
+    """The `depth` rows of highest inner product with each query, best first."""
+    found: list[_Ints] = []
+    for begin in range(0, len(queries), _BATCH):
+        scores = queries[begin : begin + _BATCH] @ vectors.T
+        for row in scores:
+            best = np.argpartition(-row, depth - 1)[:depth]
+            found.append(best[np.argsort(-row[best], kind="stable")])
+    return found
+
+
+def _share(wanted: Sequence[_Ints], found: Sequence[_Ints]) -> float:
+    hits = sum(int(np.isin(rows, among).sum()) for rows, among in zip(wanted, found, strict=True))
+    return hits / max(1, sum(map(len, wanted)))
