@@ -40,7 +40,7 @@ def compile_student(tiny: Tiny, tmp_path: Path, edgexl: Edgexl):
         ("overfech = 64", ["overfech", "did you mean 'overfetch'"]),
         ("fine_bits = 5", ["fine_bits", "4"]),
         ('fine_bits = "4"', ["fine_bits"]),
-        ('coarse = "pg"', ["coarse", "known are pq, sign"]),
+        ('coarse = "pg"', ["coarse", "known are auto, pq, sign"]),
         ("code_bytes = 0", ["code_bytes", "1"]),
         ("code_bytes = 8.5", ["code_bytes", "int"]),
         ("code_bytes = true", ["code_bytes"]),
