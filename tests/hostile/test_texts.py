@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Edgexl, Tiny, edgexl_process, exl_run
+from tests.command_line import TARGET, Edgexl, Tiny, edgexl_process, exl_run
 
 
 @pytest.mark.parametrize("text", ["", " \t", "\u200b"])
@@ -66,20 +66,33 @@ def test_k_beyond_the_shortlist(tiny: Tiny, edgexl: Edgexl) -> None:
     assert len(edgexl("run", tiny.bundle, tiny.texts(1)[0], "-k", "16", "--json").json["labels"]) == 16
 
 
-def test_a_missing_engine_names_the_way_to_get_it(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+@pytest.fixture(scope="module")
+def foreign(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny student's bundle for ONNX Runtime, which is a library of its own and may be missing."""
+    home = tmp_path_factory.mktemp("foreign")
+    recipe, bundle = home / "foreign.toml", home / "foreign.exl"
+    recipe.write_text('engine = "ort"\n' + tiny.recipe.read_text())
+    said = edgexl_process("compile", tiny.student, "--recipe", recipe, "--target", TARGET, "-o", bundle)
+    assert said.status == 0, said.err
+    return bundle
+
+
+def test_a_missing_engine_names_the_way_to_get_it(foreign: Path, tmp_path: Path, edgexl: Edgexl) -> None:
     nowhere, wrong = str(tmp_path / "libonnxruntime.so"), tmp_path / "wrong.so"
     wrong.write_text("no library")
-    edgexl_process("run", tiny.bundle, "a text", EDGEXL_ORT_LIBRARY=nowhere).refuses(3, nowhere, "EDGEXL_ORT_LIBRARY")
-    edgexl_process("run", tiny.bundle, "a text", EDGEXL_ORT_LIBRARY=str(wrong)).refuses(3, "wrong.so")
-    exl_run(tiny.bundle, "a text", EDGEXL_ORT_LIBRARY=nowhere).refuses(3, nowhere)
+    edgexl_process("run", foreign, "a text", EDGEXL_ORT_LIBRARY=nowhere).refuses(3, nowhere, "EDGEXL_ORT_LIBRARY")
+    edgexl_process("run", foreign, "a text", EDGEXL_ORT_LIBRARY=str(wrong)).refuses(3, "wrong.so")
+    exl_run(foreign, "a text", EDGEXL_ORT_LIBRARY=nowhere).refuses(3, nowhere)
     # looking needs no engine
-    assert edgexl("inspect", tiny.bundle).status == 0
+    assert edgexl("inspect", foreign).status == 0
 
 
-def test_no_engine_installed_at_all(tiny: Tiny, edgexl: Edgexl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_engine_installed_at_all(foreign: Path, tiny: Tiny, edgexl: Edgexl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEXL_ORT_LIBRARY", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    edgexl("run", tiny.bundle, "a text").refuses(3, "pip install onnxruntime", "EDGEXL_ORT_LIBRARY")
+    edgexl("run", foreign, "a text").refuses(3, "pip install onnxruntime", "EDGEXL_ORT_LIBRARY")
+    # the native engine needs none
+    assert edgexl("run", tiny.bundle, tiny.texts(1)[0]).status == 0
 
 
 def test_output_to_a_full_disk_is_not_taken_for_success(tiny: Tiny) -> None:
