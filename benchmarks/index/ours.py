@@ -13,7 +13,6 @@ from benchmarks.index.workload import Floats, Ints, Workload
 from edgexl.index import (
     CoarseCode,
     choose_coarse,
-    choose_fine_dims,
     coarse_candidates,
     encode_coarse,
     encode_fine,
@@ -56,7 +55,7 @@ class Ours:
         fine_dims: int,
         fine_bits: int = FINE_BITS,
     ) -> Ours:
-        """Over the workload's first `rows` rows; fine codes keep at most `fine_dims` dimensions."""
+        """Over the workload's first `rows` rows; fine codes keep `fine_dims` dimensions."""
         began = time.perf_counter()
         vectors = workload.vectors[:rows]
         tried = choose_coarse(
@@ -70,7 +69,6 @@ class Ours:
             seed=1,
         )
         code = tried[0]
-        fine_dims = choose_fine_dims(vectors, workload.held_out, code.dims, fine_dims, fine_bits, 1)
         rotation = train_rotation(vectors, "pca", 1, (code.dims, fine_dims))
         turned = vectors @ rotation
         codebook = train_codebook(turned[:, : code.dims], code.coarse, code_bytes, 1)

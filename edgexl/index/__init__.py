@@ -5,7 +5,7 @@ fine codes, 2, 4 or 8 bits a dimension, that are read for the scan's best rows o
 All functions take float32 vectors and work in chunks, so that a million rows need little more memory than they hold.
 """
 
-from edgexl.index.choice import CoarseCode, choose_coarse, choose_fine_dims, coarse_candidates
+from edgexl.index.choice import CoarseCode, choose_coarse, coarse_candidates
 from edgexl.index.coarse import BLOCK_ROWS, decode_coarse, encode_coarse
 from edgexl.index.codebook import train_codebook
 from edgexl.index.fine import decode_fine, encode_fine, fine_stride_bytes
@@ -18,7 +18,6 @@ __all__ = [
     "LabelIndex",
     "Shortlist",
     "choose_coarse",
-    "choose_fine_dims",
     "coarse_candidates",
     "decode_coarse",
     "decode_fine",

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from edgexl.errors import BadInput
 from edgexl.index.coarse import decode_coarse, encode_coarse
 from edgexl.index.codebook import Coarse, train_codebook
-from edgexl.index.fine import decode_fine, encode_fine
 from edgexl.index.rotation import Floats, Rotation, train_rotation
 
 _Ints = npt.NDArray[np.int64]
@@ -28,7 +27,6 @@ SAMPLE_QUERIES = 500
 _MOST_SUBSPACE_DIMS = 8
 _LEAST_ENERGY = 0.5  # what the leading dimensions must hold to be worth a trial
 _BATCH = 64
-_FINE_ROWS, _FINE_QUERIES, _FINE_NEAREST, _FINE_STEPS = 8192, 200, 32, 8
 
 
 @dataclass(frozen=True)
@@ -120,34 +118,6 @@ def coarse_candidates(
         for kind in kinds
         if kind == "pq" or len(kinds) == 1 or size == min(4 * subspaces, max(fitting))
     ]
-
-
-def choose_fine_dims(
-    vectors: Floats, queries: Floats, coarse_dims: int, most_dims: int, fine_bits: int, seed: int
-) -> int:
-    """How many leading dimensions of a pca rotation, at most `most_dims`, fine codes had best keep.
-
-    More are not always better: a row has one scale for all dimensions, and those that hold next to nothing come back as
-    noise of its size. Taken is the number with the least squared error of the queries' scores [Q, D] with their nearest
-    rows, on a sample of the rows [rows, D]; of numbers within 1 % of the best the smallest.
-    """
-    rng = np.random.default_rng(seed)
-    sample = vectors[np.sort(rng.choice(len(vectors), min(len(vectors), _FINE_ROWS), replace=False))]
-    queries = queries[:_FINE_QUERIES]
-    near = _first(queries, sample, min(_FINE_NEAREST, len(sample)))
-    steps = {most_dims * share // _FINE_STEPS // 4 * 4 for share in range(2, _FINE_STEPS)}
-    sizes = sorted(
-        {size for size in steps if size >= 4} | {most_dims} | ({coarse_dims} if coarse_dims < most_dims else set())
-    )
-    errors = []
-    for size in sizes:
-        turn = train_rotation(sample, "pca", seed, (coarse_dims, size))
-        rows, dims = len(sample), vectors.shape[1]
-        decoded = decode_fine(encode_fine(sample @ turn, size, fine_bits), rows, size, fine_bits, dims)
-        back = decoded @ turn.T
-        wrong = [(sample[among] - back[among]) @ query for query, among in zip(queries, near, strict=True)]
-        errors.append(float(np.mean(np.square(wrong))))
-    return next(size for size, error in zip(sizes, errors, strict=True) if error <= 1.01 * min(errors))
 
 
 def _moment(vectors: Floats) -> npt.NDArray[np.float64]:

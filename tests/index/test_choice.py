@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgexl.errors import BadInput
-from edgexl.index import CoarseCode, choose_coarse, choose_fine_dims, coarse_candidates
+from edgexl.index import CoarseCode, choose_coarse, coarse_candidates
 
 NO_GOLD = [np.empty(0, np.int64)] * 100
 
@@ -72,11 +72,3 @@ def test_candidates_keep_to_what_is_given_and_divide():
             assert code.dims <= 256
     with pytest.raises(BadInput, match=r'do not divide into them.*rotation = "pca"'):
         coarse_candidates(vectors, "random", "auto", None, 5)
-
-
-@pytest.mark.parametrize(("leading", "expected"), [(16, 16), (64, 64)])
-def test_fine_codes_keep_the_dimensions_that_hold_something(leading, expected):
-    energies = np.full(64, 1e-6)
-    energies[:leading] = 1
-    vectors, queries = space(energies)
-    assert choose_fine_dims(vectors, queries, 16, 64, 4, seed=0) == expected

@@ -19,7 +19,6 @@ from edgexl.index import (
     CoarseCode,
     LabelIndex,
     choose_coarse,
-    choose_fine_dims,
     coarse_candidates,
     encode_coarse,
     encode_fine,
@@ -56,8 +55,6 @@ class BuildIndex:
         vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
         queries, gold = self._held_out(artifact)
         coarse, tried = self._coarse(artifact, queries, gold)
-        if recipe.coarse == "auto" and recipe.rotation == "pca":
-            fine_dims = choose_fine_dims(vectors, queries, coarse.dims, fine_dims, recipe.fine_bits, recipe.seed)
         if recipe.rotation != "none":
             rotation = train_rotation(vectors, recipe.rotation, recipe.seed, (coarse.dims, fine_dims))
             vectors, graphs = vectors @ rotation, self._rotated(graphs, rotation, artifact.engine)
