@@ -80,17 +80,24 @@ class Lessons:
 
     def decide(self, queries: Sequence[Query], shortlists: Ints) -> Tensor:
         """The teacher's logits [n,N] over shortlists, on the CPU."""
+        return self._decide(queries, Found(torch.from_numpy(shortlists), None))
+
+    def _decide(self, queries: Sequence[Query], lists: Found) -> Tensor:
+        """`decide`, over lists whose alias scores may be known already."""
         texts = [query.text for query in queries]
-        found = []
-        for start in range(0, len(texts), DECIDE_BATCH):
-            part = slice(start, start + DECIDE_BATCH)
-            if self._has_aliases:
+        size = REASON_BATCH if self._has_aliases else DECIDE_BATCH
+        logits = []
+        for start in range(0, len(texts), size):
+            part = slice(start, start + size)
+            if not self._has_aliases:
+                logits.append(self.teacher.decide(texts[part], lists.labels[part].numpy().astype(np.int64)))
+            elif lists.aliases is None:
                 banned = self.rows.rows_of_queries(queries[part])
-                found.append(self._decide_with_aliases(texts[part], shortlists[part], banned))
+                logits.append(self._reason(texts[part], lists.labels[part], banned=banned))
             else:
-                found.append(self.teacher.decide(texts[part], shortlists[part]))
-            self.progress("ask the teacher to decide", min(start + DECIDE_BATCH, len(texts)), len(texts))
-        return torch.cat(found)
+                logits.append(self._reason(texts[part], lists.labels[part], lists.aliases[part].to(self.device)))
+            self.progress("ask the teacher to decide", min(start + size, len(texts)), len(texts))
+        return torch.cat(logits)
 
     @cached_property
     def _has_aliases(self) -> bool:
@@ -118,15 +125,6 @@ class Lessons:
             asked.to(self.device).float(), depth, banned, self.progress, "the teacher's lists"
         )
 
-    def _decide_with_aliases(self, texts: Sequence[str], shortlists: Ints, banned: Ints) -> Tensor:
-        """The reasoner's logits of a two-stage teacher, with no query's own alias in its screening scores."""
-        found = []
-        for start in range(0, len(texts), REASON_BATCH):
-            part = slice(start, start + REASON_BATCH)
-            labels = torch.from_numpy(shortlists[part]).to(self.device)
-            found.append(self._reason(texts[part], labels, banned=banned[part]))
-        return torch.cat(found)
-
     @torch.inference_mode()
     def _reason(
         self, texts: Sequence[str], labels: Tensor, alias: Tensor | None = None, banned: Ints | None = None
@@ -138,7 +136,7 @@ class Lessons:
         assert teacher.tokenizer is not None
         tokens = TokenTable.of(encode_texts(teacher.tokenizer, texts, teacher.shapes.max_tokens), self.device)
         ids, mask = tokens.batch(np.arange(len(texts)))
-        labels = labels.to(torch.int64)
+        labels = labels.to(self.device, torch.int64)
         with bf16(self.device):
             vector, states = teacher.screener(ids, mask)
         vector = vector.float()
@@ -177,24 +175,10 @@ class Lessons:
         kept = load_tensors(path, about)
         if kept is None:
             found = self._find(queries, depth)
-            if self._has_aliases:
-                logits = self._answer(queries, found)
-            else:
-                logits = self.decide(queries, found.labels.numpy().astype(np.int64))
+            logits = self._decide(queries, found)
             kept = {"labels": found.labels.contiguous(), "logits": logits.to(torch.float16)}
             save_tensors(path, kept, about)
         return kept["labels"], kept["logits"]
-
-    def _answer(self, queries: Sequence[Query], found: Found) -> Tensor:
-        """The logits of a two-stage teacher over what it has found itself, alias scores and all."""
-        assert found.aliases is not None
-        logits = []
-        for start in range(0, len(queries), REASON_BATCH):
-            part = slice(start, start + REASON_BATCH)
-            texts = [query.text for query in queries[part]]
-            logits.append(self._reason(texts, found.labels[part].to(self.device), found.aliases[part].to(self.device)))
-            self.progress("ask the teacher to decide", start + len(texts), len(queries))
-        return torch.cat(logits)
 
     def final_lists(self, queries: Sequence[Query]) -> Lists:
         """The head of the teacher's final distribution for each query: all that standard distillation hears of it."""

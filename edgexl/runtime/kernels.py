@@ -213,13 +213,18 @@ def build_kernels(directory: Path, flags: Sequence[str] = ()) -> Kernels:
     library = directory / "libkernels.so"
     sources = (str(path) for path in kernel_sources() if path.suffix == ".c")
     command = ["gcc", *_FLAGS, *flags, *sources, "-o", str(library)]
+    run_compiler(command, "the kernels")
+    return Kernels(library)
+
+
+def run_compiler(command: Sequence[str], what: str) -> None:
+    """Run gcc. Raises `DeviceError` where it is missing or cannot compile `what`."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise DeviceError("There is no gcc on this machine; install it to build the kernels.") from None
+        raise DeviceError(f"There is no gcc on this machine; install it to build {what}.") from None
     if done.returncode:
-        raise DeviceError(f"gcc could not compile the kernels: {done.stderr.strip()}")
-    return Kernels(library)
+        raise DeviceError(f"gcc could not compile {what}: {done.stderr.strip()}")
 
 
 def _at(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:

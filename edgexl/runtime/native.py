@@ -7,7 +7,6 @@ release's flags; `NativeGraph` is one plan in it.
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from edgexl.bundle.parameters import GRAPH_INPUTS
 from edgexl.bundle.plan import Place, Plan, Type
 from edgexl.bundle.weights import unpack_weights
-from edgexl.errors import DeviceError
+from edgexl.runtime.kernels import run_compiler
 
 KERNELS = ("scalar", "avx2", "avx2-vnni", "avx512-vnni", "neon", "neon-dot")
 _SOURCES = ("engine_native", "native_run", "native_walk", "native_scalar", "native_x86", "native_neon", "plan")
@@ -198,10 +197,5 @@ def build_native(directory: Path, flags: Sequence[str] = ()) -> NativeLibrary:
     library = directory / "libnative.so"
     sources = [str(runtime / "src" / f"{name}.c") for name in (*_SOURCES, "memory", "status")]
     command = ["gcc", *_FLAGS, *flags, f"-I{runtime / 'include'}", *sources, "-o", str(library), "-lm"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise DeviceError("There is no gcc on this machine; install it to build the engine.") from None
-    if done.returncode:
-        raise DeviceError(f"gcc could not compile the engine: {done.stderr.strip()}")
+    run_compiler(command, "the engine")
     return NativeLibrary(library)

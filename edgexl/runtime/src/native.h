@@ -17,6 +17,14 @@ enum { EXL__PANEL = 16, EXL__BLOCK = 32, EXL__MOST_TILE_ROWS = 8, EXL__MOST_TILE
 typedef void exl__dot_tile(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
                            size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums);
 
+#define INLINE static inline __attribute__((always_inline))
+/* Cases 1 to most: a tile of that many rows with everything else known to the compiler. */
+#define ROWS_4(call)                                                                                                   \
+    case 4: call(4); break;                                                                                            \
+    case 3: call(3); break;                                                                                            \
+    case 2: call(2); break;                                                                                            \
+    default: call(1); break
+
 /* What a product's tile of `rows` x `columns` (1 to 16) still needs to become numbers. Strides are in elements. */
 typedef struct exl__finish {
     uint32_t rows, columns;

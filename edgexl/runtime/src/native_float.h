@@ -16,7 +16,6 @@ enum { NATIVE_NAME(vectors) = EXL__PANEL / NATIVE_LANES };
 #ifndef VECTOR /* the same text for every set */
 #define VECTOR NATIVE_NAME(vector)
 #define INTEGERS NATIVE_NAME(integers)
-#define INLINE_FLOAT static inline __attribute__((always_inline))
 /* Vector v of the panel at p. */
 #define VECTOR_AT(p, v) (*(const VECTOR *)(const void *)((p) + (v) * NATIVE_LANES))
 #define PUT_VECTOR(p, v, value) (*(VECTOR *)(void *)((p) + (v) * NATIVE_LANES) = (value))
@@ -25,14 +24,14 @@ enum { NATIVE_NAME(vectors) = EXL__PANEL / NATIVE_LANES };
 
 /* ---- numbers ------------------------------------------------------------------------------------------------- */
 
-INLINE_FLOAT VECTOR NATIVE_NAME(clamp)(VECTOR x, float low, float high) {
+INLINE VECTOR NATIVE_NAME(clamp)(VECTOR x, float low, float high) {
     const VECTOR zero = {0};
     return NATIVE_LEAST(NATIVE_MOST(x, zero + low), zero + high);
 }
 
 /* e^x, within 2e-7 of it, from e^-87 on; numbers outside of -87 to 88 are taken as these. Cody and Waite's reduction
  * and the polynomial of Cephes' expf. */
-INLINE_FLOAT VECTOR NATIVE_NAME(exp)(VECTOR x) {
+INLINE VECTOR NATIVE_NAME(exp)(VECTOR x) {
     const float magic = 12582912.0f; /* 1.5 x 2^23: adding it rounds to an integer, which stands in the low bits */
     VECTOR shifted, whole, r, p;
 
@@ -50,7 +49,7 @@ INLINE_FLOAT VECTOR NATIVE_NAME(exp)(VECTOR x) {
 }
 
 /* erf(x), within 5e-7 of it: the rational function that Eigen uses, its range cut at 4. */
-INLINE_FLOAT VECTOR NATIVE_NAME(erf)(VECTOR x) {
+INLINE VECTOR NATIVE_NAME(erf)(VECTOR x) {
     VECTOR s, p, q;
 
     x = NATIVE_NAME(clamp)(x, -4.0f, 4.0f);
@@ -69,7 +68,7 @@ INLINE_FLOAT VECTOR NATIVE_NAME(erf)(VECTOR x) {
 }
 
 /* tanh(x), within 5e-7 of it, in the same way. */
-INLINE_FLOAT VECTOR NATIVE_NAME(tanh)(VECTOR x) {
+INLINE VECTOR NATIVE_NAME(tanh)(VECTOR x) {
     VECTOR s, p, q;
 
     x = NATIVE_NAME(clamp)(x, -7.90531110763549805f, 7.90531110763549805f);
@@ -86,14 +85,12 @@ INLINE_FLOAT VECTOR NATIVE_NAME(tanh)(VECTOR x) {
     return x * p / q;
 }
 
-INLINE_FLOAT VECTOR NATIVE_NAME(relu)(VECTOR x) { return NATIVE_MOST(x, (VECTOR){0}); }
-INLINE_FLOAT VECTOR NATIVE_NAME(sigmoid)(VECTOR x) { return 1.0f / (1.0f + NATIVE_NAME(exp)(-x)); }
-INLINE_FLOAT VECTOR NATIVE_NAME(gelu)(VECTOR x) {
-    return x * 0.5f * (NATIVE_NAME(erf)(x * 0.707106781186547524f) + 1.0f);
-}
+INLINE VECTOR NATIVE_NAME(relu)(VECTOR x) { return NATIVE_MOST(x, (VECTOR){0}); }
+INLINE VECTOR NATIVE_NAME(sigmoid)(VECTOR x) { return 1.0f / (1.0f + NATIVE_NAME(exp)(-x)); }
+INLINE VECTOR NATIVE_NAME(gelu)(VECTOR x) { return x * 0.5f * (NATIVE_NAME(erf)(x * 0.707106781186547524f) + 1.0f); }
 
 /* The nearest integer, ties to the even one; any bits where x is beyond 2^22 or not a number. */
-INLINE_FLOAT INTEGERS NATIVE_NAME(round)(VECTOR x) { return (INTEGERS)(x + 12582912.0f) - 0x4B400000; }
+INLINE INTEGERS NATIVE_NAME(round)(VECTOR x) { return (INTEGERS)(x + 12582912.0f) - 0x4B400000; }
 
 /* ---- sums and ranges ------------------------------------------------------------------------------------------ */
 
@@ -128,7 +125,7 @@ static __attribute__((noinline)) float NATIVE_NAME(total)(const float *x, float 
 static float NATIVE_NAME(sum)(const float *x, uint32_t n) { return NATIVE_NAME(total)(x, 0, 0, n); }
 
 /* Smallest and largest number of a row and 0. */
-INLINE_FLOAT void NATIVE_NAME(range)(const float *x, uint32_t n, float *low, float *high) {
+INLINE void NATIVE_NAME(range)(const float *x, uint32_t n, float *low, float *high) {
     VECTOR lows[NATIVE_NAME(vectors)], highs[NATIVE_NAME(vectors)];
     float lanes[2][EXL__PANEL];
     uint32_t i = 0;
@@ -159,7 +156,7 @@ INLINE_FLOAT void NATIVE_NAME(range)(const float *x, uint32_t n, float *low, flo
 /* ---- quantised rows -------------------------------------------------------------------------------------------- */
 
 /* Codes of a panel, as 32-bit integers. */
-INLINE_FLOAT void NATIVE_NAME(codes)(const float *x, float inverse, int32_t zero, int32_t *codes) {
+INLINE void NATIVE_NAME(codes)(const float *x, float inverse, int32_t zero, int32_t *codes) {
     EACH_VECTOR(v) {
         INTEGERS code = NATIVE_NAME(round)(VECTOR_AT(x, v) * inverse) + zero;
         VECTOR number = __builtin_convertvector(code, VECTOR);
@@ -196,7 +193,7 @@ static void NATIVE_NAME(quantize_row)(const float *x, uint32_t n, uint32_t padde
     }
 }
 
-INLINE_FLOAT VECTOR NATIVE_NAME(activated)(uint32_t activation, VECTOR x) {
+INLINE VECTOR NATIVE_NAME(activated)(uint32_t activation, VECTOR x) {
     switch (activation) {
     case EXL__ACT_RELU: return NATIVE_NAME(relu)(x);
     case EXL__ACT_GELU: return NATIVE_NAME(gelu)(x);
@@ -205,7 +202,7 @@ INLINE_FLOAT VECTOR NATIVE_NAME(activated)(uint32_t activation, VECTOR x) {
     }
 }
 
-INLINE_FLOAT void NATIVE_NAME(finish_as)(const exl__finish *f, const uint32_t activation) {
+INLINE void NATIVE_NAME(finish_as)(const exl__finish *f, const uint32_t activation) {
     for (uint32_t r = 0; r < f->rows; r++) {
         const float scale = f->row_scales[r], *residual = f->residual ? f->residual + r * f->residual_stride : NULL;
         float row[EXL__PANEL], *out = f->out + r * f->out_stride;
@@ -253,8 +250,8 @@ static void NATIVE_NAME(add_block)(const int32_t *sums, int32_t zero, const floa
 
 /* ---- products -------------------------------------------------------------------------------------------------- */
 
-INLINE_FLOAT void NATIVE_NAME(float_tile)(const float *a, size_t a_stride, const int rows, const float *b,
-                                          size_t b_stride, uint32_t depth, float *out, size_t out_stride) {
+INLINE void NATIVE_NAME(float_tile)(const float *a, size_t a_stride, const int rows, const float *b, size_t b_stride,
+                                    uint32_t depth, float *out, size_t out_stride) {
     NATIVE_NAME(vector) totals[NATIVE_ROWS][NATIVE_NAME(vectors)];
 
     for (int r = 0; r < rows; r++)
@@ -314,7 +311,7 @@ static void NATIVE_NAME(layer_norm)(const float *x, uint32_t n, float epsilon, c
 }
 
 /* One row; its numbers from n on are set so that they weigh nothing. */
-INLINE_FLOAT float NATIVE_NAME(softmax_row)(float *x, uint32_t n, uint32_t line, float scale, const float *bias) {
+INLINE float NATIVE_NAME(softmax_row)(float *x, uint32_t n, uint32_t line, float scale, const float *bias) {
     const VECTOR none = (VECTOR){0} - 3.4e38f;
     VECTOR tops = none, totals[NATIVE_NAME(vectors)];
     float lanes[EXL__PANEL], top, share;
@@ -361,7 +358,7 @@ static void NATIVE_NAME(softmax)(float *x, uint32_t rows, uint32_t n, uint32_t l
 
 /* ---- element by element ---------------------------------------------------------------------------------------- */
 
-INLINE_FLOAT VECTOR NATIVE_NAME(of)(uint32_t function, VECTOR x, VECTOR y) {
+INLINE VECTOR NATIVE_NAME(of)(uint32_t function, VECTOR x, VECTOR y) {
     switch (function) {
     case EXL__ADD: return x + y;
     case EXL__SUB: return x - y;
@@ -380,8 +377,8 @@ INLINE_FLOAT VECTOR NATIVE_NAME(of)(uint32_t function, VECTOR x, VECTOR y) {
 }
 
 /* The last numbers go through a panel of their own; one that all share is spread once. */
-INLINE_FLOAT void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step,
-                                      const float *b, uint32_t b_step) {
+INLINE void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step,
+                                const float *b, uint32_t b_step) {
     const VECTOR one = (VECTOR){0} + a[0], other = (VECTOR){0} + b[0];
     float rooms[2][EXL__PANEL] = {{0}};
 

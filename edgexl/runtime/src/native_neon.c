@@ -35,13 +35,6 @@ static inline void neon_narrow(const int32_t *panel, uint32_t code_bytes, uint32
 
 #include "native_float.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define ROWS_4(call)                                                                                                   \
-    case 4: call(4); break;                                                                                            \
-    case 3: call(3); break;                                                                                            \
-    case 2: call(2); break;                                                                                            \
-    default: call(1); break
-
 /* ---- without dot products -------------------------------------------------------------------------------------- */
 
 /* Each four codes stand there four times, for a load is one instruction where spreading them is three.

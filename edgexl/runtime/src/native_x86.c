@@ -20,19 +20,11 @@
 #define TARGET_END _Pragma("GCC pop_options")
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
-
 int exl__has_avx_vnni(void) {
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
-/* Cases 1 to most: a tile of that many rows with everything else known to the compiler. */
-#define ROWS_4(call)                                                                                                   \
-    case 4: call(4); break;                                                                                            \
-    case 3: call(3); break;                                                                                            \
-    case 2: call(2); break;                                                                                            \
-    default: call(1); break
 #define ROWS_6(call)                                                                                                   \
     case 6: call(6); break;                                                                                            \
     case 5:                                                                                                            \
