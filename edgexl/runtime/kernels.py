@@ -66,6 +66,13 @@ class Strings:
         status: int = self._library.exl__strings_get(*arguments)
         return status, out.raw[: min(length.value, capacity)], length.value
 
+    def prefix(self, prefix: bytes, capacity: int) -> list[int]:
+        """The first `capacity` strings that begin with `prefix`, ASCII letters in either case."""
+        found, count = (ctypes.c_uint32 * capacity)(), ctypes.c_uint32()
+        view, length = ctypes.byref(self._view), ctypes.c_size_t(len(prefix))
+        self._library.exl__strings_prefix(view, prefix, length, 0, found, capacity, ctypes.byref(count))
+        return found[: count.value]
+
 
 class BatchMemory:
     """Scratch and answers of scans that share a pass. `tables` [queries, M, 16] are looked up in as they are at each

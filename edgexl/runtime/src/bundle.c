@@ -236,9 +236,11 @@ exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field f
     return result == EXL__STRINGS_TOO_SMALL || buffer_bytes == 0 ? EXL_BUFFER_TOO_SMALL : EXL_OK;
 }
 
+/* The ids that begin with this one, in turn: few or none but itself. */
 exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
     char buffer[512], *candidate = buffer;
     exl_status status = EXL_NO_SUCH_LABEL;
+    uint32_t place = 0, count = 1;
 
     if (!bundle || !label || (!id && id_bytes > 0))
         return EXL_BAD_ARGUMENT;
@@ -246,17 +248,33 @@ exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_by
         return EXL_NO_SUCH_LABEL;
     if (id_bytes > sizeof buffer && !(candidate = exl__allocate_scratch(&bundle->allocator, id_bytes, 1)))
         return EXL_OUT_OF_MEMORY;
-    for (uint32_t i = 0; i < bundle->parameters.labels && status == EXL_NO_SUCH_LABEL; i++) {
+    for (uint32_t from = 0; status == EXL_NO_SUCH_LABEL; from = place + 1) {
         size_t bytes = 0;
-        int result = exl__strings_get(&bundle->ids, i, candidate, id_bytes > 0 ? id_bytes : 1, &bytes);
+        int result = exl__strings_prefix(&bundle->ids, id, id_bytes, from, &place, 1, &count);
+        if (result == EXL__STRINGS_OK && count == 0)
+            break;
+        if (result == EXL__STRINGS_OK)
+            result = exl__strings_get(&bundle->ids, place, candidate, id_bytes > 0 ? id_bytes : 1, &bytes);
         if (result == EXL__STRINGS_MALFORMED)
             status = EXL_BUNDLE_CORRUPT;
         else if (result == EXL__STRINGS_OK && bytes == id_bytes && memcmp(candidate, id, id_bytes) == 0)
-            *label = i, status = EXL_OK;
+            *label = place, status = EXL_OK;
     }
     if (candidate != buffer)
         exl__release(&bundle->allocator, candidate, id_bytes, 1);
     return status;
+}
+
+exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
+                            uint32_t *labels, uint32_t capacity, uint32_t *count) {
+    if (!bundle || !count || (!prefix && prefix_bytes > 0) || (!labels && capacity > 0))
+        return EXL_BAD_ARGUMENT;
+    *count = 0;
+    if (from >= bundle->parameters.labels)
+        return EXL_OK;
+    if (exl__strings_prefix(&bundle->texts, prefix, prefix_bytes, from, labels, capacity, count) != EXL__STRINGS_OK)
+        return EXL_BUNDLE_CORRUPT;
+    return EXL_OK;
 }
 
 exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
