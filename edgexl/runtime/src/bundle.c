@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "goldens.h"
+#include "labels.h"
 #include "memory.h"
 #include "options.h"
 
@@ -122,7 +123,7 @@ static exl_status open_engine(exl_bundle *bundle, const exl_open_options *option
 static exl_status check_options(const exl_open_options *options, exl__error *error) {
     const exl_allocator *allocator = options->allocator;
 
-    if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR))
+    if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
                          EXL_VERSION_STRING);
     if (options->threads > 1024)
@@ -144,6 +145,8 @@ static exl_status open_bundle(const char *path, const exl_open_options *options,
     status = exl__file_open(path, &bundle->file, error);
     if (status == EXL_OK)
         status = exl__bundle_read(bundle, (options->flags & EXL_OPEN_VERIFY) != 0, error);
+    if (status == EXL_OK && !(options->flags & EXL_OPEN_COMPILED))
+        status = exl__live_open(bundle, path, options->labels_path, error);
     if (status == EXL_OK && !(options->flags & EXL_OPEN_NO_ENGINE))
         status = open_engine(bundle, options, error);
     if (status == EXL_OK)
@@ -185,6 +188,7 @@ void exl_bundle_close(exl_bundle *bundle) {
         bundle->engine->close_graph(bundle->engine_state, bundle->screener);
         bundle->engine->close(bundle->engine_state);
     }
+    exl__live_close(bundle);
     exl__file_close(&bundle->file);
     exl__release(&allocator, bundle, 1, sizeof *bundle);
 }
@@ -217,6 +221,30 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
     return EXL_OK;
 }
 
+static exl_status give_string(char *buffer, size_t buffer_bytes, const char *string, size_t bytes) {
+    size_t room = buffer_bytes > 0 ? buffer_bytes - 1 : 0, used = bytes < room ? bytes : room;
+
+    if (buffer_bytes > 0) {
+        memcpy(buffer, string, used);
+        buffer[used] = '\0';
+    }
+    return bytes < buffer_bytes ? EXL_OK : EXL_BUFFER_TOO_SMALL;
+}
+
+static exl_status give_live_string(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
+                                   size_t buffer_bytes, size_t *bytes) {
+    const exl__live *live = exl__live_take(bundle);
+    exl_status status = EXL_NO_SUCH_LABEL;
+
+    if (label < exl__live_end(bundle, live)) {
+        const exl__live_label *one = &live->labels[label - bundle->parameters.labels];
+        *bytes = field == EXL_LABEL_ID ? one->id_bytes : one->text_bytes;
+        status = give_string(buffer, buffer_bytes, field == EXL_LABEL_ID ? one->id : one->text, *bytes);
+    }
+    exl__live_give(bundle, live);
+    return status;
+}
+
 exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer, size_t buffer_bytes,
                      size_t *bytes) {
     int result;
@@ -225,7 +253,7 @@ exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field f
         return EXL_BAD_ARGUMENT;
     *bytes = 0;
     if (label >= bundle->parameters.labels)
-        return EXL_NO_SUCH_LABEL;
+        return give_live_string(bundle, label, field, buffer, buffer_bytes, bytes);
     result = exl__strings_get(field == EXL_LABEL_ID ? &bundle->ids : &bundle->texts, label, buffer,
                               buffer_bytes > 0 ? buffer_bytes - 1 : 0, bytes);
     if (result == EXL__STRINGS_MALFORMED)
@@ -236,25 +264,21 @@ exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field f
 }
 
 exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
-    char buffer[512], *candidate = buffer;
-    exl_status status = EXL_NO_SUCH_LABEL;
+    const exl__text wanted = {id ? id : "", id_bytes};
+    const exl__live *live;
+    uint32_t found = UINT32_MAX;
+    exl__error error;
+    exl_status status;
 
     if (!bundle || !label || (!id && id_bytes > 0))
         return EXL_BAD_ARGUMENT;
-    if (id_bytes > bundle->ids.longest_bytes)
+    live = exl__live_take(bundle);
+    status = exl__labels_find(bundle, live, &wanted, 1, &found, &error);
+    exl__live_give(bundle, live);
+    if (status == EXL_OK && found == UINT32_MAX)
         return EXL_NO_SUCH_LABEL;
-    if (id_bytes > sizeof buffer && !(candidate = exl__allocate_scratch(&bundle->allocator, id_bytes, 1)))
-        return EXL_OUT_OF_MEMORY;
-    for (uint32_t i = 0; i < bundle->parameters.labels && status == EXL_NO_SUCH_LABEL; i++) {
-        size_t bytes = 0;
-        int result = exl__strings_get(&bundle->ids, i, candidate, id_bytes > 0 ? id_bytes : 1, &bytes);
-        if (result == EXL__STRINGS_MALFORMED)
-            status = EXL_BUNDLE_CORRUPT;
-        else if (result == EXL__STRINGS_OK && bytes == id_bytes && memcmp(candidate, id, id_bytes) == 0)
-            *label = i, status = EXL_OK;
-    }
-    if (candidate != buffer)
-        exl__release(&bundle->allocator, candidate, id_bytes, 1);
+    if (status == EXL_OK)
+        *label = found;
     return status;
 }
 
