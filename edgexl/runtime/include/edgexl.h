@@ -51,7 +51,7 @@ typedef enum exl_status {
     EXL_BUNDLE_CORRUPT = 304,   /* a section's hash is not the recorded one */
     EXL_LABELS_MALFORMED = 305, /* a label file that breaks the format's rules, or is damaged */
     EXL_LABELS_OF_ANOTHER_BUNDLE = 306,
-    EXL_ENGINE_MISSING = 400,   /* the engine's library cannot be loaded */
+    EXL_ENGINE_MISSING = 400, /* the engine's library cannot be loaded */
     EXL_ENGINE_TOO_OLD = 401,
     EXL_ENGINE_REFUSED = 402,  /* the engine does not take a graph */
     EXL_ENGINE_FAILED = 403,   /* the engine failed at run time, or gave a shape or number out of contract */
@@ -120,8 +120,8 @@ typedef struct exl_bundle_info {
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info);
 
 typedef enum exl_label_field { EXL_LABEL_ID = 0, EXL_LABEL_TEXT = 1 } exl_label_field;
-/* label: also one that was added, or retired (see below). Writes the label's id or text and a closing NUL into buffer; *bytes is the length without it, also when the
- * buffer is too small. */
+/* label: also one that was added, or retired (see below). Writes the label's id or text and a closing NUL into buffer;
+ * *bytes is the length without it, also when the buffer is too small. */
 EXL_API exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
                              size_t buffer_bytes, size_t *bytes);
 /* The label of the current set with this id: a scan over all ids, milliseconds. */
@@ -205,9 +205,9 @@ EXL_API exl_status exl_self_test(exl_session *session, exl_self_test_report *rep
 
 /* ---- live labels ----------------------------------------------------------------------------------------------- */
 
-/* Labels can be added to an open bundle, and any label retired, without a compile. The bundle's file stays as it is: the
- * changes are kept in a label file next to it. A call changes all that it is asked to or nothing, and so does a crash
- * at any moment. Several processes may change and use one label file; a change waits for the one before it.
+/* Labels can be added to an open bundle, and any label retired, without a compile. The bundle's file stays as it is:
+ * the changes are kept in a label file next to it. A call changes all that it is asked to or nothing, and so does a
+ * crash at any moment. Several processes may change and use one label file; a change waits for the one before it.
  *
  * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
  * with its label until a compaction. What another process has changed, a bundle learns when it is opened, at
@@ -233,8 +233,8 @@ typedef struct exl_add_options {
     void *context;
 } exl_add_options;
 
-/* Adds `count` labels: the session's bundle encodes their texts, so they are found as if they had been compiled. options
- * may be null. *first (may be null) is the number of the first; the others follow. */
+/* Adds `count` labels: the session's bundle encodes their texts, so they are found as if they had been compiled.
+ * options may be null. *first (may be null) is the number of the first; the others follow. */
 EXL_API exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
                                   const exl_add_options *options, uint32_t *first);
 /* Takes the labels with these ids ([count], with their lengths) out of the set. error: null, or where to write one

@@ -33,8 +33,8 @@ void exl__encode_coarse(const float *vector, const float *codebook, uint32_t sub
                         uint8_t *codes) {
     memset(codes, 0, subspaces / 2);
     for (uint32_t m = 0; m < subspaces; m++) {
-        uint32_t entry = nearest(vector + (size_t)m * subspace_dims, codebook + (size_t)m * ENTRIES * subspace_dims,
-                                 subspace_dims);
+        uint32_t entry =
+            nearest(vector + (size_t)m * subspace_dims, codebook + (size_t)m * ENTRIES * subspace_dims, subspace_dims);
         codes[m / 2] = (uint8_t)(codes[m / 2] | entry << m % 2 * 4);
     }
 }
@@ -50,11 +50,13 @@ uint16_t exl__f32_to_f16(float value) {
         return (uint16_t)(sign | 0x7e00u);
     if (magnitude >= 0x477ff000u) /* 65520: half a step beyond the largest half rounds up to infinity */
         return (uint16_t)(sign | 0x7c00u);
-    if (magnitude >= 0x38800000u) { /* 2^-14, the smallest normal half; the carry of rounding goes on into the exponent */
+    if (magnitude >=
+        0x38800000u) { /* 2^-14, the smallest normal half; the carry of rounding goes on into the exponent */
         uint32_t rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
         return (uint16_t)(sign | (rounded - 0x38000000u) >> 13);
     }
-    float steps = rintf(fabsf(value) * 0x1p24f); /* subnormal halves are multiples of 2^-24: exact before the rounding */
+    float steps =
+        rintf(fabsf(value) * 0x1p24f); /* subnormal halves are multiples of 2^-24: exact before the rounding */
     return (uint16_t)(sign | (uint32_t)steps);
 }
 

@@ -273,8 +273,7 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
                             row ? label->alias_bytes[row - 1] : label->text_bytes, fine_scratch,
                             coarse + (size_t)row * code_bytes, fine + row * stride);
     if (status == EXL_EMPTY_TEXT)
-        exl__fail(&s->error, status, "a text of the label %.*s holds no token", quoted(label->id_bytes),
-                  label->id);
+        exl__fail(&s->error, status, "a text of the label %.*s holds no token", quoted(label->id_bytes), label->id);
     strings = put_string(strings, label->id, label->id_bytes);
     strings = put_string(strings, label->text, label->text_bytes);
     for (size_t i = 0; i < label->alias_count; i++)

@@ -86,7 +86,8 @@ static exl_status check_header(const exl_bundle *bundle, const exl__live *live, 
     if (live->file_bytes < EXL__LIVE_HEADER_BYTES)
         return exl__fail(error, EXL_LABELS_MALFORMED, "the label file ends inside its header: copy it again");
     if (exl__get16(live->file + 8) > MAJOR)
-        return exl__fail(error, EXL_VERSION_TOO_NEW, "the label file has format %u, this library reads up to %d: update it",
+        return exl__fail(error, EXL_VERSION_TOO_NEW,
+                         "the label file has format %u, this library reads up to %d: update it",
                          exl__get16(live->file + 8), MAJOR);
     sha256(live->file, 96, digest);
     if (memcmp(digest, live->file + 96, sizeof digest) != 0)
@@ -95,9 +96,10 @@ static exl_status check_header(const exl_bundle *bundle, const exl__live *live, 
     expected[10] = live->file[10]; /* a larger minor version keeps all meanings */
     expected[11] = live->file[11];
     if (memcmp(expected, live->file, 96) != 0)
-        return exl__fail(error, EXL_LABELS_OF_ANOTHER_BUNDLE,
-                         "the label file was made for another bundle, or an earlier compile of this one: list its labels, "
-                         "remove it, and add them again");
+        return exl__fail(
+            error, EXL_LABELS_OF_ANOTHER_BUNDLE,
+            "the label file was made for another bundle, or an earlier compile of this one: list its labels, "
+            "remove it, and add them again");
     return EXL_OK;
 }
 

@@ -1,5 +1,5 @@
-/* platform.h: all that the runtime asks of the operating system: a mapped file, a file that is written so that a crash at
- * any moment leaves the old or the new one, a loaded library, a lock, a clock. */
+/* platform.h: all that the runtime asks of the operating system: a mapped file, a file that is written so that a crash
+ * at any moment leaves the old or the new one, a loaded library, a lock, a clock. */
 #ifndef EXL_PLATFORM_H
 #define EXL_PLATFORM_H
 
@@ -27,8 +27,8 @@ void exl__file_close(exl__file *file);
  * functions must not get (closing it is allowed). */
 exl_status exl__descriptor_open(const char *path, int *descriptor, exl__error *error);
 void exl__descriptor_close(int descriptor);
-/* All of an open file into memory from the allocator, *bytes long (null when it is empty). Its first head_bytes are read
- * before the rest is, so that what they say of the rest is there even where the file grows meanwhile. */
+/* All of an open file into memory from the allocator, *bytes long (null when it is empty). Its first head_bytes are
+ * read before the rest is, so that what they say of the rest is there even where the file grows meanwhile. */
 exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes, uint8_t **bytes,
                                 uint64_t *length, exl__error *error);
 /* The first `capacity` bytes of a file, or all where it is shorter; none where it is not there. */

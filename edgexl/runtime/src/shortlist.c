@@ -147,8 +147,8 @@ static uint32_t see_live_aliases(const exl_bundle *bundle, const exl__live *live
             continue;
         label = label_of(bundle, live, rows[i]);
         if (see_alias(scratch, &count, label, scores[i]))
-            scratch->candidates[count - 1].own = exl__rescore_row(bundle->isa, exl__own_row(bundle, live, label),
-                                                                  p->fine_dims, p->fine_bits, Q, unit);
+            scratch->candidates[count - 1].own =
+                exl__rescore_row(bundle->isa, exl__own_row(bundle, live, label), p->fine_dims, p->fine_bits, Q, unit);
     }
     return count;
 }
@@ -217,7 +217,6 @@ void exl__label_scores(const exl_bundle *bundle, const exl__live *live, uint32_t
     for (uint32_t row = p->labels; row < p->rows; row++)
         for (uint32_t a = bundle->alias_start[row - p->labels]; a < bundle->alias_start[row - p->labels + 1]; a++)
             if (bundle->alias_labels[a] == label)
-                best_alias(
-                    exl__rescore_row(bundle->isa, codes + row * stride, p->fine_dims, p->fine_bits, Q, unit),
-                    &has_alias, alias);
+                best_alias(exl__rescore_row(bundle->isa, codes + row * stride, p->fine_dims, p->fine_bits, Q, unit),
+                           &has_alias, alias);
 }
