@@ -18,10 +18,12 @@ GRAPH_INPUTS = (
     "screening_scores",
     "label_tokens",
 )
+# Far beyond what vectors ask for; decompressed numbers cannot overflow.
+LARGEST_GAIN = 1024.0
 SCREENER_INPUTS = GRAPH_INPUTS[:2]
 SCREENER_OUTPUTS = ("query_vector", "token_states")
 
-_STRUCT = struct.Struct("<18I32s56s")
+_STRUCT = struct.Struct("<18I32sf52s")
 assert _STRUCT.size == 160
 
 
@@ -57,6 +59,7 @@ class Parameters:
     vocabulary: int
     label_set_sha256: bytes
     engine: int = ENGINE_ORT
+    fine_gain: float = 1.0
 
     def __post_init__(self) -> None:
         limits = {
@@ -83,6 +86,8 @@ class Parameters:
             raise BadInput(f"The bundle's parameter fine_bits is {self.fine_bits}; it must be 2, 4 or 8.")
         if self.fine_bits == 2 and self.fine_dims % 4:
             raise BadInput("The bundle's parameter fine_dims must be a multiple of 4 where fine_bits is 2.")
+        if not 1 / LARGEST_GAIN <= self.fine_gain <= LARGEST_GAIN:  # nor is NaN
+            raise BadInput(f"The bundle's parameter fine_gain is {self.fine_gain}; it must lie within 1/1024 and 1024.")
         if self.subspaces % 2 or self.fine_dims % 2:
             raise BadInput("The bundle's parameters subspaces and fine_dims must be even.")
         if self.subspaces * self.subspace_dims > self.dims:
@@ -97,19 +102,19 @@ class Parameters:
 
     def pack(self) -> bytes:
         """The section's 160 bytes."""
-        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:-2]]
-        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, self.label_set_sha256, bytes(56))
+        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:-3]]
+        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, self.label_set_sha256, self.fine_gain, bytes(52))
 
     @classmethod
     def unpack(cls, section: bytes) -> Parameters:
         """Read a section (one longer than 160 bytes is of a later minor version). Raises `BadInput`."""
         if len(section) < _STRUCT.size:
             raise BadInput(f"The bundle's parameters have {len(section)} bytes; {_STRUCT.size} are needed.")
-        struct_bytes, engine, *numbers, label_set, reserved = _STRUCT.unpack_from(section)
+        struct_bytes, engine, *numbers, label_set, fine_gain, reserved = _STRUCT.unpack_from(section)
         if struct_bytes < _STRUCT.size or struct_bytes != len(section):
             raise BadInput(f"The bundle's parameters say that they have {struct_bytes} bytes, but have {len(section)}.")
         if engine not in (ENGINE_ORT, ENGINE_NATIVE):
             raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
         if any(reserved):
             raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
-        return cls(**dict(zip(cls.__dataclass_fields__, [*numbers, label_set, engine], strict=True)))
+        return cls(**dict(zip(cls.__dataclass_fields__, [*numbers, label_set, engine, fine_gain], strict=True)))

@@ -129,7 +129,8 @@ def _entries(data: memoryview) -> tuple[int, int, tuple[Entry, ...]]:
         raise BadInput("is not an edgexl bundle.")
     _, major, minor, count, file_bytes, alignment, flags, table_sha256 = HEADER.unpack_from(data)
     if major != MAJOR:
-        raise BadInput(f"is of format version {major}.{minor}, which this edgexl does not read; use a newer one.")
+        advice = "use a newer one" if major > MAJOR else "compile it again"
+        raise BadInput(f"is of format version {major}.{minor}, which this edgexl does not read; {advice}.")
     if file_bytes != len(data):
         raise BadInput(f"has {len(data)} bytes where its header says {file_bytes}; fetch it again.")
     end = HEADER.size + ENTRY.size * count

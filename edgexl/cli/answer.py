@@ -1,4 +1,4 @@
-"""Commands that ask a bundle: demo, run, eval."""
+"""Commands that ask a bundle: demo, run, complete, eval."""
 
 from __future__ import annotations
 
@@ -70,6 +70,27 @@ def run(
         else:
             _print_answer(answered, with_text=text == "-")
     return status
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.argument("prefix")
+@click.option("-n", "limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many at most.")
+@json_option
+def complete(bundle: Path, prefix: str, limit: int, as_json: bool) -> None:
+    """List the labels of BUNDLE whose text begins with PREFIX, in the label set's order, as an app does while its user
+    types. ASCII letters match in either case."""
+    from edgexl.runtime.binding import open_bundle
+
+    with open_bundle(bundle, engine=False) as opened:
+        labels = [
+            {"id": opened.label_id(label), "text": opened.label_text(label)} for label in opened.complete(prefix, limit)
+        ]
+    if as_json:
+        print_json({"prefix": prefix, "labels": labels})
+        return
+    for label in labels:
+        click.echo(f"{label['text']}  ({label['id']})")
 
 
 @click.command("eval")

@@ -5,25 +5,32 @@ fine codes, 2, 4 or 8 bits a dimension, that are read for the scan's best rows o
 All functions take float32 vectors and work in chunks, so that a million rows need little more memory than they hold.
 """
 
-from edgexl.index.choice import CoarseCode, choose_coarse, coarse_candidates
+from edgexl.index.choice import CoarseCode, choose_coarse, coarse_candidates, coarse_code
 from edgexl.index.coarse import BLOCK_ROWS, decode_coarse, encode_coarse
 from edgexl.index.codebook import train_codebook
-from edgexl.index.fine import decode_fine, encode_fine, fine_stride_bytes
+from edgexl.index.fine import EVEN, Gain, decode_fine, encode_fine, fine_stride_bytes, leading_gain
+from edgexl.index.fit import Fitted, fit_codes
 from edgexl.index.rotation import train_rotation
 from edgexl.index.search import LabelIndex, Shortlist, quantize_query, rescore, scan, scan_tables
 
 __all__ = [
     "BLOCK_ROWS",
+    "EVEN",
     "CoarseCode",
+    "Fitted",
+    "Gain",
     "LabelIndex",
     "Shortlist",
     "choose_coarse",
     "coarse_candidates",
+    "coarse_code",
     "decode_coarse",
     "decode_fine",
     "encode_coarse",
     "encode_fine",
     "fine_stride_bytes",
+    "fit_codes",
+    "leading_gain",
     "quantize_query",
     "rescore",
     "scan",

@@ -318,10 +318,26 @@ class BundleHandle:
         if status != _NO_SUCH_LABEL:
             _check(status)
             return index.value
-        for candidate in range(self.labels_info().end):
-            if self.label_text(candidate) == label and self.label_state(candidate) != "retired":
-                return candidate
+        found = self.complete(label, limit=1)
+        while found:
+            if self.label_text(found[0]) == label:
+                return found[0]
+            found = self.complete(label, 1, found[0] + 1)
         raise BadInput(f"The bundle has no label with the id or text {label!r}.")
+
+    def complete(self, prefix: str, limit: int = 10, start: int = 0) -> list[int]:
+        """For typing ahead: the first `limit` labels from label `start` on whose text begins with `prefix`, in the
+        label set's order. ASCII letters match in either case. Raises `BadInput` for a limit below 1."""
+        if limit < 1 or start < 0:
+            raise BadInput(f"limit is {limit} and start {start}; they must be at least 1 and 0.")
+        content, count = _utf8(prefix), ctypes.c_uint32()
+        end = self.labels_info().end
+        capacity = min(limit, end)
+        labels = (ctypes.c_uint32 * capacity)()
+        first = min(start, end)
+        arguments = (content, len(content), first, labels, capacity, ctypes.byref(count))
+        _check(self._library.exl_label_prefix(self._open(), *arguments))
+        return labels[: count.value]
 
     def labels_info(self) -> LabelsInfo:
         """The current label set's sizes."""

@@ -173,6 +173,10 @@ _FUNCTIONS = {
     "exl_bundle_get_info": (c_int, (c_void_p, POINTER(BundleInfo))),
     "exl_label": (c_int, (c_void_p, c_uint32, c_int, c_char_p, c_size_t, POINTER(c_size_t))),
     "exl_label_find": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(c_uint32))),
+    "exl_label_prefix": (
+        c_int,
+        (c_void_p, c_char_p, c_size_t, c_uint32, POINTER(c_uint32), c_uint32, POINTER(c_uint32)),
+    ),
     "exl_tokenize": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(c_int32), c_size_t, POINTER(c_size_t))),
     "exl_golden": (c_int, (c_void_p, c_uint32, POINTER(c_void_p), POINTER(c_size_t))),
     "exl_session_open": (c_int, (c_void_p, POINTER(c_void_p))),

@@ -56,6 +56,21 @@ def test_run_answers_every_line_and_reports_the_unusable_ones(tiny: Tiny, edgexl
     assert [line.split(":")[1] for line in said.err.splitlines()] == [" line 2", " line 4"]
 
 
+def test_complete_lists_labels_that_begin_so(tiny: Tiny, edgexl: Edgexl) -> None:
+    labels = LabelSet.load(tiny.student / "labels.json.gz")
+    prefix = labels.texts[7][:2]
+    wanted = [
+        {"id": label, "text": text}
+        for label, text in zip(labels.ids, labels.texts, strict=True)
+        if text.lower().startswith(prefix.lower())
+    ]
+    assert edgexl("complete", tiny.bundle, prefix.upper(), "-n", "1000", "--json").json == {
+        "prefix": prefix.upper(), "labels": wanted
+    }  # fmt: skip
+    assert edgexl("complete", tiny.bundle, prefix, "-n", "1").out == f"{wanted[0]['text']}  ({wanted[0]['id']})\n"
+    assert edgexl("complete", tiny.bundle, "no label begins so").out == ""
+
+
 def test_run_keeps_only_labels_above_the_threshold(tiny: Tiny, edgexl: Edgexl) -> None:
     text = tiny.texts(1)[0]
     everything = edgexl("run", tiny.bundle, text, "--json", "-k", "10").json["labels"]

@@ -116,6 +116,18 @@ def test_labels(toy: TinyBundle, handle: BundleHandle) -> None:
         handle.find_label("nothing")
 
 
+def test_completion(toy: TinyBundle, handle: BundleHandle) -> None:
+    """As brute force finds them, whatever the case, page by page; nothing is where nothing begins so."""
+    for prefix in ("", "r", "RED", "red r", toy.texts[200], toy.texts[200] + " and more"):
+        wanted = [at for at, text in enumerate(toy.texts) if text.lower().startswith(prefix.lower())]
+        assert handle.complete(prefix, 300) == wanted
+        assert handle.complete(prefix, 2) == wanted[:2]
+        assert handle.complete(prefix, 300, start=150) == [at for at in wanted if at >= 150]
+    assert handle.complete("r", 5, start=300) == []
+    with pytest.raises(BadInput, match="limit is 0"):
+        handle.complete("r", 0)
+
+
 def test_tokens(toy: TinyBundle, handle: BundleHandle) -> None:
     for text in [*some_texts(50), "", "Réd\x00 rivers—OLD 龍"]:
         ids = toy.reference.tokenizer.encode(text).ids

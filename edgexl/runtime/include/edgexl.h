@@ -124,8 +124,13 @@ typedef enum exl_label_field { EXL_LABEL_ID = 0, EXL_LABEL_TEXT = 1 } exl_label_
  * *bytes is the length without it, also when the buffer is too small. */
 EXL_API exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
                              size_t buffer_bytes, size_t *bytes);
-/* The label of the current set with this id: a scan over all ids, milliseconds. */
+/* The label of the current set with this id: a pass over the ids' compressed form, a few nanoseconds each. */
 EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label);
+/* For typing ahead: the first `capacity` labels from label `from` on whose text begins with the prefix, ascending;
+ * ASCII letters match in either case. *count is how many were found; to go on, call again from the last one plus 1. A
+ * pass over the texts' compressed form: a few nanoseconds a label, and no memory. */
+EXL_API exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
+                                    uint32_t *labels, uint32_t capacity, uint32_t *count);
 /* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). capacity must be max_tokens or
  * more; *count is how many ids were written (or, with EXL_BUFFER_TOO_SMALL, are needed). */
 EXL_API exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids,

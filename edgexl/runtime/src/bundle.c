@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "goldens.h"
-#include "labels.h"
 #include "memory.h"
 #include "options.h"
 
@@ -219,67 +218,6 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
         known.goldens = goldens.count;
     exl__give_struct(info, info->struct_size, &known, sizeof known);
     return EXL_OK;
-}
-
-static exl_status give_string(char *buffer, size_t buffer_bytes, const char *string, size_t bytes) {
-    size_t room = buffer_bytes > 0 ? buffer_bytes - 1 : 0, used = bytes < room ? bytes : room;
-
-    if (buffer_bytes > 0) {
-        memcpy(buffer, string, used);
-        buffer[used] = '\0';
-    }
-    return bytes < buffer_bytes ? EXL_OK : EXL_BUFFER_TOO_SMALL;
-}
-
-static exl_status give_live_string(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
-                                   size_t buffer_bytes, size_t *bytes) {
-    const exl__live *live = exl__live_take(bundle);
-    exl_status status = EXL_NO_SUCH_LABEL;
-
-    if (label < exl__live_end(bundle, live)) {
-        const exl__live_label *one = &live->labels[label - bundle->parameters.labels];
-        *bytes = field == EXL_LABEL_ID ? one->id_bytes : one->text_bytes;
-        status = give_string(buffer, buffer_bytes, field == EXL_LABEL_ID ? one->id : one->text, *bytes);
-    }
-    exl__live_give(bundle, live);
-    return status;
-}
-
-exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer, size_t buffer_bytes,
-                     size_t *bytes) {
-    int result;
-
-    if (!bundle || !bytes || (!buffer && buffer_bytes > 0) || (field != EXL_LABEL_ID && field != EXL_LABEL_TEXT))
-        return EXL_BAD_ARGUMENT;
-    *bytes = 0;
-    if (label >= bundle->parameters.labels)
-        return give_live_string(bundle, label, field, buffer, buffer_bytes, bytes);
-    result = exl__strings_get(field == EXL_LABEL_ID ? &bundle->ids : &bundle->texts, label, buffer,
-                              buffer_bytes > 0 ? buffer_bytes - 1 : 0, bytes);
-    if (result == EXL__STRINGS_MALFORMED)
-        return EXL_BUNDLE_CORRUPT;
-    if (buffer_bytes > 0)
-        buffer[*bytes < buffer_bytes ? *bytes : buffer_bytes - 1] = '\0';
-    return result == EXL__STRINGS_TOO_SMALL || buffer_bytes == 0 ? EXL_BUFFER_TOO_SMALL : EXL_OK;
-}
-
-exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
-    const exl__text wanted = {id ? id : "", id_bytes};
-    const exl__live *live;
-    uint32_t found = UINT32_MAX;
-    exl__error error;
-    exl_status status;
-
-    if (!bundle || !label || (!id && id_bytes > 0))
-        return EXL_BAD_ARGUMENT;
-    live = exl__live_take(bundle);
-    status = exl__labels_find(bundle, live, &wanted, 1, &found, &error);
-    exl__live_give(bundle, live);
-    if (status == EXL_OK && found == UINT32_MAX)
-        return EXL_NO_SUCH_LABEL;
-    if (status == EXL_OK)
-        *label = found;
-    return status;
 }
 
 exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,

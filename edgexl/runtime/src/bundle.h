@@ -72,7 +72,8 @@ typedef struct exl__parameters {
     uint32_t screener_outputs;
     uint32_t vocabulary;
     uint8_t label_set_sha256[32];
-    uint8_t reserved[56];
+    float fine_gain;
+    uint8_t reserved[52];
 } exl__parameters;
 
 typedef struct exl__section {

@@ -1,4 +1,4 @@
-/* labels.c: changes to the label set of an open bundle, and questions about it. The file is live.c's to read.
+/* labels.c: changes to the label set of an open bundle. The label file is live.c's to read.
  *
  * A change is a list of operations. It is made ready outside of the lock (encoding takes long), then, with the file
  * locked: read what is there, check, append, commit. The append goes behind what is committed and the commit into the
@@ -8,100 +8,16 @@
 
 #include "bytes.h"
 #include "codes.h"
-#include "labels.h"
+#include "lookup.h"
 #include "memory.h"
 #include "options.h"
 #include "rescore.h"
 #include "session.h"
 
 enum { RETIRE_BYTES = EXL__OPERATION_BYTES };
-static const uint32_t NONE = UINT32_MAX;
-
-/* ---- finding ids --------------------------------------------------------------------------------------------- */
 
 /* How much of an id a sentence quotes. */
 static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
-
-static uint32_t hash_of(const char *id, size_t bytes) {
-    uint32_t hash = 0x811C9DC5u; /* FNV-1a */
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ (uint8_t)id[i]) * 0x01000193u;
-    return hash;
-}
-
-/* An open-addressing table of the wanted ids: place + 1, or 0. */
-typedef struct id_table {
-    const exl__text *ids;
-    uint32_t *slots;
-    uint32_t slot_count; /* a power of two, more than twice the ids */
-} id_table;
-
-/* The place of the id, or NONE; *slot is where it is or would be. */
-static uint32_t look_up(const id_table *table, const char *id, size_t bytes, uint32_t *slot) {
-    uint32_t mask = table->slot_count - 1;
-    for (*slot = hash_of(id, bytes) & mask; table->slots[*slot] != 0; *slot = (*slot + 1) & mask) {
-        const exl__text *one = &table->ids[table->slots[*slot] - 1];
-        if (one->bytes == bytes && memcmp(one->text, id, bytes) == 0)
-            return table->slots[*slot] - 1;
-    }
-    return NONE;
-}
-
-static exl_status fill_table(id_table *table, uint32_t count, exl__error *error) {
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t slot;
-        if (look_up(table, table->ids[i].text, table->ids[i].bytes, &slot) != NONE)
-            return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice", quoted(table->ids[i].bytes),
-                             table->ids[i].text);
-        table->slots[slot] = i + 1;
-    }
-    return EXL_OK;
-}
-
-/* All ids of the bundle once, whatever the number wanted. */
-static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live, const id_table *table, char *buffer,
-                                uint32_t *found, exl__error *error) {
-    for (uint32_t label = 0; label < bundle->parameters.labels; label++) {
-        size_t bytes = 0;
-        uint32_t slot, place;
-        if (exl__strings_get(&bundle->ids, label, buffer, bundle->ids.longest_bytes, &bytes) != EXL__STRINGS_OK)
-            return exl__fail(error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
-                             label);
-        place = look_up(table, buffer, bytes, &slot);
-        if (place != NONE && !exl__live_is_retired(bundle, live, label))
-            found[place] = label;
-    }
-    return EXL_OK;
-}
-
-exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
-                            uint32_t *found, exl__error *error) {
-    const exl_allocator *allocator = &bundle->allocator;
-    id_table table = {ids, NULL, 4};
-    uint64_t buffer_bytes = bundle->ids.longest_bytes + 1ull;
-    char *buffer = exl__allocate_scratch(allocator, buffer_bytes, 1);
-    exl_status status = EXL_OK;
-
-    while (table.slot_count / 2 <= count)
-        table.slot_count *= 2;
-    table.slots = exl__allocate(allocator, table.slot_count, sizeof *table.slots);
-    if (!buffer || !table.slots)
-        status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory to look labels up");
-    if (status == EXL_OK)
-        status = fill_table(&table, count, error);
-    for (uint32_t i = 0; i < count; i++)
-        found[i] = NONE;
-    if (status == EXL_OK)
-        status = find_compiled(bundle, live, &table, buffer, found, error);
-    for (uint32_t i = 0; status == EXL_OK && live && i < live->added; i++) {
-        uint32_t slot, place = look_up(&table, live->labels[i].id, live->labels[i].id_bytes, &slot);
-        if (place != NONE && live->labels[i].row_count > 0)
-            found[place] = bundle->parameters.labels + i;
-    }
-    exl__release(allocator, table.slots, table.slot_count, sizeof *table.slots);
-    exl__release(allocator, buffer, buffer_bytes, 1);
-    return status;
-}
 
 /* ---- writing ------------------------------------------------------------------------------------------------- */
 
@@ -251,7 +167,8 @@ static exl_status encode_row(exl_session *s, const char *text, size_t bytes, flo
     if (status != EXL_OK)
         return status;
     exl__encode_coarse(s->query_vector, codebook, p->subspaces, p->subspace_dims, coarse);
-    exl__encode_fine(s->query_vector, p->fine_dims, p->fine_bits, 0, 1.0f, fine_scratch, fine);
+    exl__encode_fine(s->query_vector, p->fine_dims, p->fine_bits, p->subspaces * p->subspace_dims, p->fine_gain,
+                     fine_scratch, fine);
     return EXL_OK;
 }
 
@@ -288,7 +205,7 @@ static exl_status complete_add(change *change, const exl_bundle *bundle, const e
     if ((uint64_t)next + change->count > INT32_MAX)
         return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
     for (uint32_t i = 0; i < change->count; i++)
-        if (change->found[i] != NONE)
+        if (change->found[i] != EXL__NO_LABEL)
             return exl__fail(error, EXL_LABEL_EXISTS, "the label set has a label with the id %.*s; replace it",
                              quoted(change->ids[i].bytes), change->ids[i].text);
     for (uint64_t at = 0; at < change->bytes; at += exl__get32(change->operations + at + 4))
@@ -309,7 +226,7 @@ static exl_status complete_replace(change *change, const exl_bundle *bundle, con
     if ((uint64_t)next + change->count > INT32_MAX)
         return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
     for (uint32_t i = 0; i < change->count; i++) {
-        if (change->found[i] == NONE)
+        if (change->found[i] == EXL__NO_LABEL)
             return missing(&change->ids[i], error);
         put_retire(change->operations + at, change->found[i]);
         at += RETIRE_BYTES;
@@ -412,7 +329,7 @@ static exl_status complete_retire(change *change, const exl_bundle *bundle, cons
     (void)bundle;
     (void)live;
     for (uint32_t i = 0; i < change->count; i++) {
-        if (change->found[i] == NONE)
+        if (change->found[i] == EXL__NO_LABEL)
             return missing(&change->ids[i], error);
         put_retire(change->operations + (size_t)i * RETIRE_BYTES, change->found[i]);
     }
@@ -555,45 +472,4 @@ exl_status exl_labels_refresh(exl_bundle *bundle, char *error, size_t error_byte
     if (!bundle->live)
         return tell(no_label_file(&sentence), &sentence, error, error_bytes);
     return tell(refresh(bundle, &sentence), &sentence, error, error_bytes);
-}
-
-/* ---- questions ----------------------------------------------------------------------------------------------- */
-
-exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info) {
-    exl_labels_info known = {0};
-    const exl__live *live;
-
-    if (!bundle || !info || info->struct_size < sizeof(size_t))
-        return EXL_BAD_ARGUMENT;
-    live = exl__live_take(bundle);
-    known.end = exl__live_end(bundle, live);
-    known.labels = known.end;
-    if (live) {
-        known.added = live->added;
-        known.retired_compiled = live->retired_compiled;
-        known.retired_added = live->retired_added;
-        known.labels -= live->retired_compiled + live->retired_added;
-        known.generation = live->generation;
-        known.file_bytes = live->file_bytes;
-    }
-    exl__live_give(bundle, live);
-    exl__give_struct(info, info->struct_size, &known, sizeof known);
-    return EXL_OK;
-}
-
-exl_status exl_label_get_state(const exl_bundle *bundle, uint32_t label, exl_label_state *state) {
-    const exl__live *live;
-    exl_status status = EXL_OK;
-
-    if (!bundle || !state)
-        return EXL_BAD_ARGUMENT;
-    live = exl__live_take(bundle);
-    if (label >= exl__live_end(bundle, live))
-        status = EXL_NO_SUCH_LABEL;
-    else if (exl__live_is_retired(bundle, live, label))
-        *state = EXL_LABEL_RETIRED;
-    else
-        *state = label < bundle->parameters.labels ? EXL_LABEL_COMPILED : EXL_LABEL_ADDED;
-    exl__live_give(bundle, live);
-    return status;
 }

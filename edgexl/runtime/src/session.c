@@ -227,7 +227,8 @@ static void rescore(exl_session *s) {
     const exl__parameters *p = &bundle->parameters;
     uint32_t compiled = s->row_count - s->live_row_count;
 
-    s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, s->query_codes);
+    s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, p->subspaces * p->subspace_dims, p->fine_gain,
+                                        s->query_codes);
     exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, compiled, p->fine_dims,
                       p->fine_bits, s->query_codes, s->query_unit, s->row_scores);
     if (s->live_row_count > 0)
@@ -298,7 +299,8 @@ static exl_status gather(exl_session *s) {
 
     if (p->reasoner_inputs >> EXL__LABEL_VECTORS & 1)
         for (uint32_t n = 0; n < s->shortlist; n++)
-            exl__decompress_row(exl__own_row(s->bundle, s->live, s->labels[n]), p->fine_dims, p->fine_bits, p->dims,
+            exl__decompress_row(exl__own_row(s->bundle, s->live, s->labels[n]), p->fine_dims, p->fine_bits,
+                                p->subspaces * p->subspace_dims, p->fine_gain, p->dims,
                                 s->label_vectors + (size_t)n * p->dims);
     for (uint32_t n = 0; n < s->shortlist && p->label_tokens > 0 && status == EXL_OK; n++)
         status = gather_tokens(s, n);

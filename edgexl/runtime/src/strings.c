@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "bytes.h"
+
 enum {
     HEADER_BYTES = 32,
     SYMBOLS_BYTES = 256 * 8,
@@ -134,4 +136,69 @@ int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, siz
         return EXL__STRINGS_MALFORMED;
     *bytes = length;
     return length <= capacity ? EXL__STRINGS_OK : EXL__STRINGS_TOO_SMALL;
+}
+
+/* ---- prefixes ------------------------------------------------------------------------------------------------ */
+
+/* Moves *matched, the bytes that a string is known to have in common with the prefix, on over what its codes stand for,
+ * to the first difference or the prefix's end. */
+static int match_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, const char *prefix,
+                       size_t prefix_bytes, size_t *matched) {
+    while (at < end && *matched < prefix_bytes) {
+        uint8_t code = *at++;
+        const uint8_t *symbol = s->symbols + (size_t)code * 8;
+        size_t bytes = s->symbol_bytes[code];
+        if (code == ESCAPE) {
+            if (at == end || *at == 0)
+                return 0;
+            symbol = at++;
+            bytes = 1;
+        } else if (bytes == 0)
+            return 0;
+        for (size_t i = 0; i < bytes && *matched < prefix_bytes; i++) {
+            if (exl__folded(symbol[i]) != exl__folded((uint8_t)prefix[*matched]))
+                return 1;
+            ++*matched;
+        }
+    }
+    return 1;
+}
+
+/* Front coding says most of it: a string that shares more bytes with the one before it than that one has of the prefix
+ * differs from the prefix at the same place, and its codes need not be looked at. Nothing is written out. */
+static int search_block(const exl__strings *s, uint32_t block, const char *prefix, size_t prefix_bytes, uint32_t from,
+                        uint32_t *found, uint32_t capacity, uint32_t *count) {
+    uint32_t begin = read_u32(s->offsets + (size_t)block * 4), stop = read_u32(s->offsets + (size_t)block * 4 + 4);
+    if (begin > stop || stop > s->data_bytes)
+        return 0;
+    const uint8_t *at = s->data + begin, *end = s->data + stop;
+    size_t matched = 0;
+    for (uint32_t i = block * BLOCK_STRINGS; i < s->count && i / BLOCK_STRINGS == block && *count < capacity; i++) {
+        uint32_t shared, codes;
+        if (at == end)
+            return 0;
+        uint8_t head = *at++;
+        if (!read_number(&at, end, head >> 4, &shared) || !read_number(&at, end, head & 15, &codes) ||
+            codes > (size_t)(end - at))
+            return 0;
+        if (shared <= matched) {
+            matched = shared;
+            if (!match_codes(s, at, at + codes, prefix, prefix_bytes, &matched))
+                return 0;
+        }
+        if (matched == prefix_bytes && i >= from)
+            found[(*count)++] = i;
+        at += codes;
+    }
+    return 1;
+}
+
+int exl__strings_prefix(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
+                        uint32_t *found, uint32_t capacity, uint32_t *count) {
+    *count = 0;
+    for (uint32_t block = from / BLOCK_STRINGS; block <= (strings->count - 1) / BLOCK_STRINGS && *count < capacity;
+         block++)
+        if (!search_block(strings, block, prefix, prefix_bytes, from, found, capacity, count))
+            return EXL__STRINGS_MALFORMED;
+    return EXL__STRINGS_OK;
 }

@@ -78,11 +78,58 @@ static int decode_all(const exl__strings *s) {
     return failures;
 }
 
+static char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter; }
+
+static int begins(const char *text, const char *prefix, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++)
+        if (text[i] == 0 || lower(text[i]) != lower(prefix[i]))
+            return 0;
+    return 1;
+}
+
+/* Every beginning of every string, as it is and in the other case, from every string on, at two capacities. */
+static int check_prefixes(const exl__strings *s) {
+    char prefix[LONGEST + 2];
+    uint32_t found[COUNT], count;
+    int failures = 0;
+    for (uint32_t of = 0; of < COUNT; of++)
+        for (size_t bytes = 0; bytes <= strlen(expected[of]) + 1; bytes++)
+            for (int way = 0; way < 2; way++)
+                for (uint32_t from = 0; from < COUNT; from++)
+                    for (uint32_t capacity = 2; capacity <= COUNT; capacity += COUNT - 2) {
+                        uint32_t wanted = 0;
+                        strcpy(prefix, expected[of]);
+                        strcat(prefix, "s");
+                        for (size_t i = 0; way && i < bytes; i++)
+                            prefix[i] =
+                                (char)(prefix[i] == lower(prefix[i]) ? prefix[i] - 'a' + 'A' : lower(prefix[i]));
+                        failures += exl__strings_prefix(s, prefix, bytes, from, found, capacity, &count) != 0;
+                        for (uint32_t i = from; i < COUNT && wanted < capacity; i++)
+                            if (begins(expected[i], prefix, bytes))
+                                failures += wanted >= count || found[wanted++] != i;
+                        failures += wanted != count;
+                    }
+    if (failures)
+        printf("strings: %d prefixes find other strings\n", failures);
+    return failures;
+}
+
+/* Prefixes of damaged strings find what they find, within the array. */
+static void try_prefixes(const exl__strings *s) {
+    uint32_t found[4], count;
+    for (uint32_t from = 0; from < s->count; from += 7)
+        for (size_t bytes = 0; bytes < 7; bytes++)
+            (void)exl__strings_prefix(s, "marker", bytes, from, found, 1 + from % 4, &count);
+}
+
 static int decode_copy(const uint8_t *bytes, size_t length, uint32_t count) {
     exl__strings s;
     uint8_t *copy = malloc(length ? length : 1);
     memcpy(copy, bytes, length);
-    int failures = exl__strings_init(&s, copy, length, count) == EXL__STRINGS_OK ? decode_all(&s) : 0;
+    int is_sound = exl__strings_init(&s, copy, length, count) == EXL__STRINGS_OK;
+    int failures = is_sound ? decode_all(&s) : 0;
+    if (is_sound)
+        try_prefixes(&s);
     free(copy);
     return failures;
 }
@@ -101,6 +148,7 @@ static int check_example(void) {
     }
     if (failures)
         printf("strings: the example does not decode\n");
+    failures += check_prefixes(&s);
     failures += exl__strings_get(&s, COUNT, out, sizeof out, &got) != EXL__STRINGS_MALFORMED;
     failures += exl__strings_init(&s, bytes, length, COUNT + 1) != EXL__STRINGS_MALFORMED;
     for (size_t cut = 0; cut < length; cut++)
