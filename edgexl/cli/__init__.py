@@ -12,6 +12,7 @@ import click
 from edgexl import __version__
 from edgexl.cli.answer import complete, demo, evaluate, run
 from edgexl.cli.exits import exit_status
+from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, profile, recipes, targets
 from edgexl.cli.make import compile_student, data, distill, finish, runtime
 from edgexl.cli.study import characterize
@@ -28,7 +29,7 @@ def edgexl() -> None:
 
 _COMMANDS = (
     demo, compile_student, run, complete, evaluate, inspect, profile, distill, finish, characterize, data, targets,
-    recipes, runtime,
+    recipes, runtime, labels,
 )  # fmt: skip
 for _command in _COMMANDS:
     edgexl.add_command(_command)

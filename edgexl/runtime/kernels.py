@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgexl.errors import DeviceError
 
-_SOURCES = ("cpu", "scan", "scan_x86", "scan_neon", "rescore", "rescore_x86", "rescore_neon", "strings")
+_SOURCES = ("codes", "cpu", "scan", "scan_x86", "scan_neon", "rescore", "rescore_x86", "rescore_neon", "strings")
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 _ISAS = {"scalar": 0, "ssse3": 1, "avx2": 2, "avx512": 3, "avx512vbmi": 4, "neon": 5}
 
@@ -216,6 +216,24 @@ class Kernels:
             self._c.exl__decompress_row(_at(row), fine_dims, fine_bits, gain_dims, ctypes.c_float(gain), dims, _at(out))
         return vectors
 
+    def encode_row(
+        self,
+        vector: Floats,
+        codebook: Floats,
+        fine_dims: int,
+        fine_bits: int,
+        leading_dims: int = 0,
+        gain: float = 1.0,
+    ) -> tuple[bytes, bytes]:
+        """A row's coarse codes [M / 2] and fine codes; vector: [D]."""
+        subspaces, _, subspace_dims = codebook.shape
+        coarse, fine = np.empty(subspaces // 2, np.uint8), np.empty(2 + fine_dims * fine_bits // 8, np.uint8)
+        scratch = np.empty(5 * fine_dims, np.float32)
+        self._c.exl__encode_coarse(_at(vector), _at(codebook), subspaces, subspace_dims, _at(coarse))
+        sizes = (fine_dims, fine_bits, leading_dims, ctypes.c_float(gain))
+        self._c.exl__encode_fine(_at(vector), *sizes, _at(scratch), _at(fine))
+        return coarse.tobytes(), fine.tobytes()
+
     def open_strings(self, section: bytes, count: int) -> Strings | None:
         """The section of `count` strings; None where it is malformed."""
         view, data = _StringsView(), np.frombuffer(section, np.uint8)
@@ -233,7 +251,7 @@ def build_kernels(directory: Path, flags: Sequence[str] = ()) -> Kernels:
     """Compile into `directory` with `flags` besides the release's. Raises DeviceError where gcc does not do it."""
     library = directory / "libkernels.so"
     sources = (str(path) for path in kernel_sources() if path.suffix == ".c")
-    command = ["gcc", *_FLAGS, *flags, *sources, "-o", str(library)]
+    command = ["gcc", *_FLAGS, *flags, *sources, "-o", str(library), "-lm"]
     run_compiler(command, "the kernels")
     return Kernels(library)
 

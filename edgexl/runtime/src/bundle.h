@@ -5,6 +5,7 @@
 
 #include "edgexl.h"
 #include "engine.h"
+#include "live.h"
 #include "platform.h"
 #include "scan.h"
 #include "status.h"
@@ -100,6 +101,7 @@ struct exl_bundle {
     const uint32_t *alias_start; /* [rows - labels + 1], into alias_labels; null without aliases */
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */
+    exl__live_store *live;      /* labels added and retired since */
     exl__isa isa;
     const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */
     exl__engine_state *engine_state;

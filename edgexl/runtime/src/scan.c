@@ -223,6 +223,7 @@ typedef struct scan_job {
     exl__scan_kernel *score_block;
     const uint8_t *codes;
     uint32_t rows, code_bytes;
+    const uint64_t *dead; /* null, or rows that are no candidates */
 } scan_job;
 
 /* Asks for a block that is not next to what is read: no prefetching but this would have it coming. */
@@ -245,6 +246,9 @@ static void scan_blocks(const scan_job *job, const uint8_t *tables, uint32_t fro
         if (here < EXL__SCAN_BLOCK) /* the last block's padding is no candidate */
             for (uint32_t word = here / 64; word < EXL__SCAN_BLOCK / 64; word++)
                 above[word] &= word == here / 64 ? ((uint64_t)1 << here % 64) - 1 : 0;
+        if (job->dead)
+            for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64; word++)
+                above[word] &= ~job->dead[first / 64 + word];
         if ((above[0] | above[1] | above[2] | above[3]) != 0)
             selection_push(chosen, (uint32_t)first, above);
     }
@@ -269,10 +273,8 @@ static void sample_minimum(const scan_job *job, const uint8_t *tables, selection
     chosen->count = 0;
 }
 
-void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
-                     exl__scan_query *queries, uint32_t query_count) {
-    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2};
-    uint32_t chunk = CHUNK_BYTES / (EXL__SCAN_BLOCK * job.code_bytes) * EXL__SCAN_BLOCK;
+static void scan_all(const scan_job *job, uint32_t keep, exl__scan_query *queries, uint32_t query_count) {
+    uint32_t rows = job->rows, chunk = CHUNK_BYTES / (EXL__SCAN_BLOCK * job->code_bytes) * EXL__SCAN_BLOCK;
     if (chunk == 0)
         chunk = EXL__SCAN_BLOCK;
     if (query_count == 1)
@@ -280,19 +282,19 @@ void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t
     for (uint32_t i = 0; i < query_count; i++) {
         (void)selection_place(queries[i].scratch, keep < rows ? keep : rows);
         if (keep > 0)
-            sample_minimum(&job, queries[i].tables, queries[i].scratch);
+            sample_minimum(job, queries[i].tables, queries[i].scratch);
     }
     for (uint32_t from = 0, to; from < rows && keep > 0; from = to) {
         to = rows - from < chunk ? rows : from + chunk;
         for (uint32_t i = 0; i < query_count; i++)
-            scan_blocks(&job, queries[i].tables, from, to, 1, queries[i].scratch);
+            scan_blocks(job, queries[i].tables, from, to, 1, queries[i].scratch);
     }
     for (uint32_t i = 0; i < query_count; i++) {
         selection *chosen = queries[i].scratch;
         if (chosen->count < chosen->keep) { /* the sample promised too much: the best rows lay in its blocks */
             chosen->minimum = 0;
             chosen->count = 0;
-            scan_blocks(&job, queries[i].tables, 0, rows, 1, chosen);
+            scan_blocks(job, queries[i].tables, 0, rows, 1, chosen);
         }
         selection_cut(chosen);
         sort_by_score(chosen, queries[i].out_rows, queries[i].out_scores);
@@ -300,11 +302,24 @@ void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t
     }
 }
 
+void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
+                     exl__scan_query *queries, uint32_t query_count) {
+    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, NULL};
+    scan_all(&job, keep, queries, query_count);
+}
+
+uint32_t exl__scan_living(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
+                          const uint8_t *tables, uint32_t keep, void *scratch, uint32_t *out_rows,
+                          uint16_t *out_scores) {
+    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, dead};
+    exl__scan_query query = {tables, scratch, out_rows, out_scores, 0};
+    scan_all(&job, keep, &query, 1);
+    return query.count;
+}
+
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
                    uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
-    exl__scan_query query = {tables, scratch, out_rows, out_scores, 0};
-    exl__scan_batch(isa, codes, rows, subspaces, keep, &query, 1);
-    return query.count;
+    return exl__scan_living(isa, codes, rows, NULL, subspaces, tables, keep, scratch, out_rows, out_scores);
 }
 
 uint32_t exl__scan_merge(const exl__scan_query *parts, const uint32_t *part_starts, uint32_t part_count, uint32_t keep,

@@ -41,6 +41,11 @@ size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep)
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
                    uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores);
 
+/* exl__scan over the rows whose bit in `dead` ([ceil(rows / 256)][4] words; null: none) is 0. */
+uint32_t exl__scan_living(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
+                          const uint8_t *tables, uint32_t keep, void *scratch, uint32_t *out_rows,
+                          uint16_t *out_scores);
+
 /* One of several queries that share a pass over the codes; as in exl__scan. */
 typedef struct exl__scan_query {
     const uint8_t *tables;

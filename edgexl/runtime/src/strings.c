@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "bytes.h"
+
 enum {
     HEADER_BYTES = 32,
     SYMBOLS_BYTES = 256 * 8,
@@ -164,8 +166,6 @@ int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, siz
 
 /* ---- prefixes ------------------------------------------------------------------------------------------------ */
 
-static uint8_t folded(uint8_t byte) { return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 'a' - 'A') : byte; }
-
 /* Moves *matched, the bytes that a string is known to have in common with the prefix, on over what its codes stand for,
  * to the first difference or the prefix's end. */
 static int match_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, const char *prefix,
@@ -182,7 +182,7 @@ static int match_codes(const exl__strings *s, const uint8_t *at, const uint8_t *
         } else if (bytes == 0)
             return 0;
         for (size_t i = 0; i < bytes && *matched < prefix_bytes; i++) {
-            if (folded(symbol[i]) != folded((uint8_t)prefix[*matched]))
+            if (exl__folded(symbol[i]) != exl__folded((uint8_t)prefix[*matched]))
                 return 1;
             ++*matched;
         }
