@@ -146,7 +146,7 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
     if not answer.prediction.labels:
         click.echo("  no label is that probable")
     elif answer.prediction.none_fits:
-        click.echo("  perhaps none of them: so low scores the best label where no right one is on the shortlist")
+        click.echo("  perhaps none of them: the best one scores as low as where no right label is on the shortlist")
     stages = "  ".join(f"{stage} {ms:.2f}" for stage, ms in answer.prediction.ms.items())
     click.echo(f"  ms: {stages}")
     if answer.explanation is not None:
