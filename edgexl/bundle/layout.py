@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 
 MAGIC = b"\x89EXL\r\n\x1a\n"
-MAJOR = 1
+MAJOR = 2
 MINOR = 0
 # The largest page size in use on phones: every section can be mapped on its own.
 ALIGNMENT = 16384
@@ -38,11 +38,12 @@ class Kind(enum.IntEnum):
     LABEL_IDS = 13
     CALIBRATION = 14
     GOLDENS = 15
+    CELLS = 16
 
 
-# Only a bundle with aliases has this one; all others must be there.
-OPTIONAL = frozenset({Kind.ROW_LABELS})
-# What a version 1.0 reader may meet in a file of a larger minor version, and skips.
+# Only a bundle with aliases, or with cells, has these; all others must be there.
+OPTIONAL = frozenset({Kind.ROW_LABELS, Kind.CELLS})
+# What a version 2.0 reader may meet in a file of a larger minor version, and skips.
 LARGEST_KNOWN = max(Kind)
 
 

@@ -21,7 +21,10 @@ GRAPH_INPUTS = (
 SCREENER_INPUTS = GRAPH_INPUTS[:2]
 SCREENER_OUTPUTS = ("query_vector", "token_states")
 
-_STRUCT = struct.Struct("<18I32s56s")
+MOST_CELLS = 65536
+LARGEST_MARGIN = 3.4028234663852886e38  # of an f32
+
+_STRUCT = struct.Struct("<18I32s4sIIf40s")
 assert _STRUCT.size == 160
 
 
@@ -57,6 +60,9 @@ class Parameters:
     vocabulary: int
     label_set_sha256: bytes
     engine: int = ENGINE_ORT
+    cells: int = 0
+    probes: int = 0
+    cell_margin: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {
@@ -74,6 +80,9 @@ class Parameters:
             "screener_inputs": (1, 3),
             "reasoner_inputs": (1, 2 ** len(GRAPH_INPUTS) - 1),
             "vocabulary": (1, 2**24),
+            "cells": (0, min(self.rows, MOST_CELLS)),
+            "probes": (min(1, self.cells), self.cells),
+            "cell_margin": (0.0, LARGEST_MARGIN if self.cells else 0.0),  # nor is it NaN
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -97,19 +106,23 @@ class Parameters:
 
     def pack(self) -> bytes:
         """The section's 160 bytes."""
-        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:-2]]
-        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, self.label_set_sha256, bytes(56))
+        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:16]]
+        cells = (self.cells, self.probes, self.cell_margin)
+        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, self.label_set_sha256, bytes(4), *cells, bytes(40))
 
     @classmethod
     def unpack(cls, section: bytes) -> Parameters:
         """Read a section (one longer than 160 bytes is of a later minor version). Raises `BadInput`."""
         if len(section) < _STRUCT.size:
             raise BadInput(f"The bundle's parameters have {len(section)} bytes; {_STRUCT.size} are needed.")
-        struct_bytes, engine, *numbers, label_set, reserved = _STRUCT.unpack_from(section)
+        struct_bytes, engine, *rest = _STRUCT.unpack_from(section)
+        *numbers, label_set, gain, cells, probes, margin, reserved = rest
         if struct_bytes < _STRUCT.size or struct_bytes != len(section):
             raise BadInput(f"The bundle's parameters say that they have {struct_bytes} bytes, but have {len(section)}.")
         if engine not in (ENGINE_ORT, ENGINE_NATIVE):
             raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
-        if any(reserved):
+        if any(gain) or any(reserved):
             raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
-        return cls(**dict(zip(cls.__dataclass_fields__, [*numbers, label_set, engine], strict=True)))
+        return cls(
+            **dict(zip(cls.__dataclass_fields__, [*numbers, label_set, engine, cells, probes, margin], strict=True))
+        )

@@ -41,7 +41,13 @@ class KernelSearch:
         query = np.ascontiguousarray(query, np.float32)
         tables = self.kernels.scan_tables(query, np.ascontiguousarray(index.codebook, np.float32))
         codes = np.frombuffer(index.coarse, np.uint8)
-        rows, _ = self.kernels.scan(self.kernels.best_isa, codes, index.rows, tables, index.overfetch)
+        isa, cells = self.kernels.best_isa, index.cells
+        if cells is None:
+            rows, _ = self.kernels.scan(isa, codes, index.rows, tables, index.overfetch)
+        else:
+            ranges = self.kernels.probe(isa, cells, query)
+            places, _ = self.kernels.scan_ranges(isa, codes, index.rows, tables, ranges, index.overfetch)
+            rows = cells.rows[places]
         return index.shortlist_of(query, rows.astype(np.int64))
 
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:

@@ -10,7 +10,15 @@
 #include "rescore.h"
 #include "sha256.h"
 
-enum { HEADER_BYTES = 64, ENTRY_BYTES = 64, ALIGNMENT_BYTES = 16384, MOST_SECTIONS = 64, MAJOR = 1, MINOR = 0 };
+enum {
+    HEADER_BYTES = 64,
+    ENTRY_BYTES = 64,
+    ALIGNMENT_BYTES = 16384,
+    MOST_SECTIONS = 64,
+    MAJOR = 2,
+    MINOR = 0,
+    MOST_CELLS = 65536
+};
 
 static const uint8_t MAGIC[8] = {0x89, 'E', 'X', 'L', '\r', '\n', 0x1a, '\n'};
 
@@ -34,6 +42,7 @@ static const struct {
     [EXL__LABEL_IDS] = {"label_ids", 0, 1},
     [EXL__CALIBRATION] = {"calibration", 1, 1},
     [EXL__GOLDENS] = {"goldens", 0, 0},
+    [EXL__CELLS] = {"cells", 0, 0},
 };
 
 static uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
@@ -65,8 +74,12 @@ static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_
         return exl__fail(error, EXL_VERSION_TOO_NEW,
                          "the bundle has format %u.%u, this library reads up to %d.%d: update it", bundle->format_major,
                          bundle->format_minor, MAJOR, MINOR);
+    if (bundle->format_major < MAJOR)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED,
+                         "the bundle has format %u.%u, this library reads %d.%d: compile it again", bundle->format_major,
+                         bundle->format_minor, MAJOR, MINOR);
     *section_count = get32(header + 12);
-    if (bundle->format_major < MAJOR || *section_count < 1 || *section_count > MOST_SECTIONS ||
+    if (*section_count < 1 || *section_count > MOST_SECTIONS ||
         get32(header + 24) != ALIGNMENT_BYTES || get32(header + 28) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the header holds a value that the format forbids");
     if (get64(header + 16) != length)
@@ -197,6 +210,11 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if ((p->screener_outputs & ~3u) || !(p->screener_outputs & 1u)) return "screener_outputs";
     if (p->state_dims && !(p->screener_outputs & 2u)) return "screener_outputs";
     if (p->vocabulary < 1 || p->vocabulary > 1u << 24) return "vocabulary";
+    if (p->cells > MOST_CELLS || p->cells > p->rows) return "cells";
+    if (p->probes > p->cells || !p->probes != !p->cells) return "probes";
+    if (!(p->cell_margin >= 0.0f && p->cell_margin <= 3.402823466e38f) || (!p->cells && p->cell_margin > 0.0f))
+        return "cell_margin"; /* also where it is not a number */
+    if (!all_zero(p->reserved_gain, sizeof p->reserved_gain)) return "reserved";
     if (!all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }
@@ -276,6 +294,32 @@ static exl_status read_row_labels(exl_bundle *bundle, exl__error *error) {
     return EXL_OK;
 }
 
+/* The rows at the places are looked at when a query needs them: all of them would be far too many to check at open. */
+static exl_status read_cells(exl_bundle *bundle, exl__error *error) {
+    const exl__section *section = &bundle->sections[EXL__CELLS];
+    const exl__parameters *p = &bundle->parameters;
+    exl__cells *cells = &bundle->cells;
+    exl_status status;
+
+    if (!p->cells != !section->bytes)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section cells is there exactly when there are cells");
+    if (!p->cells)
+        return EXL_OK;
+    status = check_length(bundle, EXL__CELLS, exl__cells_bytes(p->cells, p->rows, p->fine_dims), error);
+    if (status != EXL_OK)
+        return status;
+    *cells = (exl__cells){.count = p->cells, .probes = p->probes, .margin = p->cell_margin, .dims = p->fine_dims};
+    cells->starts = (const uint32_t *)(const void *)section->bytes;
+    cells->rows = cells->starts + p->cells + 1;
+    cells->centroids = (const uint8_t *)(cells->rows + p->rows);
+    for (uint32_t i = 0; i < p->cells; i++)
+        if (cells->starts[i] >= cells->starts[i + 1])
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "cell %u holds no row", i);
+    if (cells->starts[0] != 0 || cells->starts[p->cells] != p->rows)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the cells do not hold every row");
+    return EXL_OK;
+}
+
 /* ---- calibration --------------------------------------------------------------------------------------------- */
 
 static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
@@ -332,6 +376,7 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error) {
     if (status == EXL_OK) status = read_parameters(bundle, error);
     if (status == EXL_OK) status = check_index(bundle, error);
     if (status == EXL_OK) status = read_row_labels(bundle, error);
+    if (status == EXL_OK) status = read_cells(bundle, error);
     if (status == EXL_OK) status = read_calibration(bundle, error);
     if (status == EXL_OK) status = read_tokenizer(bundle, error);
     if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);

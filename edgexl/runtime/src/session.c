@@ -33,6 +33,14 @@ static uint64_t engine_scratch_bytes(const exl_bundle *bundle) {
     return screener > reasoner ? screener : reasoner;
 }
 
+static void carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, carver *from) {
+    scratch->query = carve(from, cells->count ? cells->dims : 0, sizeof *scratch->query);
+    scratch->scores = carve(from, cells->count, sizeof *scratch->scores);
+    scratch->ranked = carve(from, cells->count, sizeof *scratch->ranked);
+    scratch->probed = carve(from, cells->probes, sizeof *scratch->probed);
+    scratch->ranges = carve(from, cells->probes, sizeof *scratch->ranges);
+}
+
 /* The parameters' limits keep every product far below 2^64. */
 static void carve_session(exl_session *s, carver *from) {
     const exl__parameters *p = &s->bundle->parameters;
@@ -46,6 +54,7 @@ static void carve_session(exl_session *s, carver *from) {
     s->query_vector = carve(from, p->dims, sizeof *s->query_vector);
     s->token_states = carve(from, T * p->state_dims, sizeof *s->token_states);
     s->tables = carve(from, (uint64_t)p->subspaces * 16, sizeof *s->tables);
+    carve_cells(&s->cells_scratch, &s->bundle->cells, from);
     s->scan_scratch = carve(from, exl__scan_scratch_bytes(p->rows, p->subspaces, p->overfetch), 1);
     s->rows = carve(from, p->overfetch, sizeof *s->rows);
     s->scan_scores = carve(from, p->overfetch, sizeof *s->scan_scores);
@@ -191,14 +200,24 @@ static exl_status encode(exl_session *s) {
     return status;
 }
 
-static void scan(exl_session *s) {
+static exl_status scan(exl_session *s) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
+    const exl__scan_range all = {0, p->rows}, *ranges = &all;
+    uint32_t range_count = 1;
 
+    if (bundle->cells.count > 0) {
+        range_count = exl__cells_probe(bundle->isa, &bundle->cells, p->rows, s->query_vector, &s->cells_scratch);
+        ranges = s->cells_scratch.ranges;
+    }
     exl__scan_tables(s->query_vector, codebook, p->subspaces, p->subspace_dims, s->tables);
-    s->row_count = exl__scan(bundle->isa, bundle->sections[EXL__COARSE_CODES].bytes, p->rows, p->subspaces, s->tables,
-                             p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
+    s->row_count =
+        exl__scan_ranges(bundle->isa, bundle->sections[EXL__COARSE_CODES].bytes, p->rows, p->subspaces, s->tables,
+                         ranges, range_count, p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
+    if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
+        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the cells name a row that is not there: copy the bundle again");
+    return EXL_OK;
 }
 
 static void rescore(exl_session *s) {
@@ -330,7 +349,9 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes) 
     if (status != EXL_OK)
         return status;
     clock[2] = exl__now_ms();
-    scan(s);
+    status = scan(s);
+    if (status != EXL_OK)
+        return status;
     clock[3] = exl__now_ms();
     rescore(s);
     clock[4] = exl__now_ms();
