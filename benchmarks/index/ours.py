@@ -10,16 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.index.workload import Floats, Ints, Workload
-from edgexl.index import (
-    CoarseCode,
-    choose_coarse,
-    coarse_candidates,
-    encode_coarse,
-    encode_fine,
-    fine_stride_bytes,
-    train_codebook,
-    train_rotation,
-)
+from edgexl.index import CoarseCode, Gain, coarse_code, encode_coarse, encode_fine, fine_stride_bytes, fit_codes
 from edgexl.runtime.kernels import Kernels
 
 Bytes = npt.NDArray[np.uint8]
@@ -39,6 +30,7 @@ class Ours:
     codebook: Floats
     coarse: Bytes
     fine: Bytes
+    gain: Gain
     rows: int
     fine_dims: int
     fine_bits: int
@@ -58,26 +50,29 @@ class Ours:
         """Over the workload's first `rows` rows; fine codes keep `fine_dims` dimensions."""
         began = time.perf_counter()
         vectors = workload.vectors[:rows]
-        tried = choose_coarse(
-            vectors,
-            workload.held_out,
-            workload.held_out_gold,
-            "pca",
-            coarse_candidates(vectors, "pca", "auto", None, code_bytes),
-            code_bytes,
-            SHORTLIST,
-            seed=1,
+        code, tried = coarse_code(
+            vectors, workload.held_out, workload.held_out_gold, "pca", "auto", None, code_bytes, SHORTLIST, seed=1
         )
-        code = tried[0]
-        rotation = train_rotation(vectors, "pca", 1, (code.dims, fine_dims))
-        turned = vectors @ rotation
-        codebook = train_codebook(turned[:, : code.dims], code.coarse, code_bytes, 1)
-        coarse = page_aligned(np.frombuffer(encode_coarse(turned, codebook), np.uint8))
-        fine = np.frombuffer(encode_fine(turned, fine_dims, fine_bits), np.uint8)
+        fitted = fit_codes(vectors, code, "pca", code_bytes, fine_dims, seed=1)
+        coarse = page_aligned(np.frombuffer(encode_coarse(fitted.turned, fitted.codebook), np.uint8))
+        fine = np.frombuffer(encode_fine(fitted.turned, fine_dims, fine_bits, fitted.gain), np.uint8)
         seconds = time.perf_counter() - began
         overfetch = OVERFETCH.get(code_bytes, 1024)
+        assert fitted.rotation is not None
         return cls(
-            kernels, code, tried, rotation, codebook, coarse, fine, rows, fine_dims, fine_bits, overfetch, seconds
+            kernels,
+            code,
+            tried,
+            fitted.rotation,
+            fitted.codebook,
+            coarse,
+            fine,
+            fitted.gain,
+            rows,
+            fine_dims,
+            fine_bits,
+            overfetch,
+            seconds,
         )
 
     @property
@@ -97,7 +92,7 @@ class Ours:
 
     def scores(self, turned: Floats, rows: npt.NDArray[np.uint32]) -> Floats:
         """Fine scores of rows."""
-        quantized, unit = self.kernels.quantize_query(turned, self.fine_dims)
+        quantized, unit = self.kernels.quantize_query(turned, self.fine_dims, self.gain.dims, self.gain.factor)
         return self.kernels.rescore(self.kernels.best_isa, self.fine, rows, self.fine_bits, quantized, unit)
 
     def turn(self, query: Floats) -> Floats:

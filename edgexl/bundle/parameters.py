@@ -18,13 +18,15 @@ GRAPH_INPUTS = (
     "screening_scores",
     "label_tokens",
 )
+# Far beyond what vectors ask for; decompressed numbers cannot overflow.
+LARGEST_GAIN = 1024.0
 SCREENER_INPUTS = GRAPH_INPUTS[:2]
 SCREENER_OUTPUTS = ("query_vector", "token_states")
 
 MOST_CELLS = 65536
 LARGEST_MARGIN = 3.4028234663852886e38  # of an f32
 
-_STRUCT = struct.Struct("<18I32s4sIIf40s")
+_STRUCT = struct.Struct("<18I32sfIIf40s")
 assert _STRUCT.size == 160
 
 
@@ -60,6 +62,7 @@ class Parameters:
     vocabulary: int
     label_set_sha256: bytes
     engine: int = ENGINE_ORT
+    fine_gain: float = 1.0
     cells: int = 0
     probes: int = 0
     cell_margin: float = 0.0
@@ -92,6 +95,8 @@ class Parameters:
             raise BadInput(f"The bundle's parameter fine_bits is {self.fine_bits}; it must be 2, 4 or 8.")
         if self.fine_bits == 2 and self.fine_dims % 4:
             raise BadInput("The bundle's parameter fine_dims must be a multiple of 4 where fine_bits is 2.")
+        if not 1 / LARGEST_GAIN <= self.fine_gain <= LARGEST_GAIN:  # nor is NaN
+            raise BadInput(f"The bundle's parameter fine_gain is {self.fine_gain}; it must lie within 1/1024 and 1024.")
         if self.subspaces % 2 or self.fine_dims % 2:
             raise BadInput("The bundle's parameters subspaces and fine_dims must be even.")
         if self.subspaces * self.subspace_dims > self.dims:
@@ -107,22 +112,20 @@ class Parameters:
     def pack(self) -> bytes:
         """The section's 160 bytes."""
         numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:16]]
-        cells = (self.cells, self.probes, self.cell_margin)
-        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, self.label_set_sha256, bytes(4), *cells, bytes(40))
+        tail = (self.label_set_sha256, self.fine_gain, self.cells, self.probes, self.cell_margin, bytes(40))
+        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, *tail)
 
     @classmethod
     def unpack(cls, section: bytes) -> Parameters:
         """Read a section (one longer than 160 bytes is of a later minor version). Raises `BadInput`."""
         if len(section) < _STRUCT.size:
             raise BadInput(f"The bundle's parameters have {len(section)} bytes; {_STRUCT.size} are needed.")
-        struct_bytes, engine, *rest = _STRUCT.unpack_from(section)
-        *numbers, label_set, gain, cells, probes, margin, reserved = rest
+        struct_bytes, engine, *numbers, label_set, gain, cells, probes, margin, reserved = _STRUCT.unpack_from(section)
         if struct_bytes < _STRUCT.size or struct_bytes != len(section):
             raise BadInput(f"The bundle's parameters say that they have {struct_bytes} bytes, but have {len(section)}.")
         if engine not in (ENGINE_ORT, ENGINE_NATIVE):
             raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
-        if any(gain) or any(reserved):
+        if any(reserved):
             raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
-        return cls(
-            **dict(zip(cls.__dataclass_fields__, [*numbers, label_set, engine, cells, probes, margin], strict=True))
-        )
+        values = [*numbers, label_set, engine, gain, cells, probes, margin]
+        return cls(**dict(zip(cls.__dataclass_fields__, values, strict=True)))

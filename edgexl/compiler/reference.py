@@ -217,6 +217,7 @@ class ReferencePipeline:
             fine_dims=sizes.fine_dims,
             dims=sizes.dims,
             fine_bits=sizes.fine_bits,
+            fine_gain=sizes.fine_gain,
             overfetch=sizes.overfetch,
             shortlist=sizes.shortlist,
             row_starts=row_starts,

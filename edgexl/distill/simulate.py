@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from edgexl.compiler.schemes import BLOCK, SMALLEST_TABLE_ROWS
 from edgexl.errors import BadInput
-from edgexl.index import decode_fine, encode_fine, train_codebook, train_rotation
+from edgexl.index import CoarseCode, Gain, decode_fine, encode_fine, fit_codes
 from edgexl.index.codebook import nearest_entry
 from edgexl.recipe import GraphRecipe, IndexRecipe, Scheme
 from edgexl.target import Int8
@@ -176,40 +176,46 @@ _ROUNDING: dict[Scheme, tuple[_Activations, _Weights]] = {
 
 
 class IndexCodes(nn.Module):
-    """What a label index of `recipe` leaves of vectors [n,`dims`]: rotated, then coded coarsely and finely.
+    """What a label index of `recipe` with the coarse code `code` leaves of vectors [n,`dims`]: rotated, then coded
+    coarsely and finely.
 
-    `rotation` [D,D] and `codebook` [M,16,D/M] are buffers, so that a checkpoint holds them; `learn` fits both as the
-    compiler does. The codes themselves are made by `edgexl.index`, on the CPU. Raises `BadInput` for sizes that do not
-    fit.
+    `rotation` [D,D], `codebook` [M,16,C/M] of the leading C dimensions and `gain`, that of their fine codes, are
+    buffers, so that a checkpoint holds them; `learn` fits them as the compiler does. The codes themselves are made by
+    `edgexl.index`, on the CPU. Raises `BadInput` for sizes that do not fit.
     """
 
     rotation: Tensor
     codebook: Tensor
+    gain: Tensor
 
-    def __init__(self, recipe: IndexRecipe, dims: int) -> None:
+    def __init__(self, recipe: IndexRecipe, dims: int, code: CoarseCode) -> None:
         super().__init__()
         self.recipe = recipe
+        self.code = code
         self.fine_dims = recipe.fine_dims or dims - dims % 2
         if self.fine_dims > dims:
             raise BadInput(
                 f"[index] fine_dims = {self.fine_dims} is more than the student's {dims} dimensions; lower it."
             )
         subspaces = 2 * recipe.code_bytes
-        if dims % subspaces:
+        if code.dims % subspaces:
             raise BadInput(
-                f"[index] code_bytes = {recipe.code_bytes} are {subspaces} subspaces, and {dims} dimensions do not "
-                "divide into them."
+                f"[index] code_bytes = {recipe.code_bytes} are {subspaces} subspaces, and {code.dims} dimensions do "
+                "not divide into them."
             )
         self.register_buffer("rotation", torch.eye(dims))
-        self.register_buffer("codebook", torch.zeros(subspaces, 16, dims // subspaces))
+        self.register_buffer("codebook", torch.zeros(subspaces, 16, code.dims // subspaces))
+        self.register_buffer("gain", torch.ones(()))
 
     def learn(self, vectors: Tensor) -> None:
-        """Fit rotation and code book to (a sample of) the rows' vectors [n,D]."""
+        """Fit rotation, code book and gain to (a sample of) the rows' vectors [n,D]."""
         rows = vectors.detach().float().cpu().numpy()
-        rotation = train_rotation(rows, self.recipe.rotation, self.recipe.seed, self.fine_dims)
-        codebook = train_codebook(rows @ rotation, self.recipe.coarse, self.recipe.code_bytes, self.recipe.seed)
-        self.rotation.copy_(torch.from_numpy(rotation))
-        self.codebook.copy_(torch.from_numpy(codebook))
+        recipe = self.recipe
+        fitted = fit_codes(rows, self.code, recipe.rotation, recipe.code_bytes, self.fine_dims, recipe.seed)
+        if fitted.rotation is not None:
+            self.rotation.copy_(torch.from_numpy(fitted.rotation))
+        self.codebook.copy_(torch.from_numpy(fitted.codebook))
+        self.gain.fill_(fitted.gain.factor)
 
     def turn(self, vectors: Tensor) -> Tensor:
         """Vectors [...,D] in the index's space."""
@@ -220,22 +226,21 @@ class IndexCodes(nn.Module):
 
         The gradient of the dimensions that are left out is 0.
         """
-        rows = turned.detach().float().cpu().numpy()
-        codes = encode_fine(rows, self.fine_dims, self.recipe.fine_bits)
-        rounded = decode_fine(codes, len(rows), self.fine_dims, self.recipe.fine_bits, rows.shape[1])
-        kept = (torch.arange(turned.shape[1], device=turned.device) < self.fine_dims).to(turned.dtype)
-        return straight_through(turned * kept, torch.from_numpy(rounded).to(turned.device))
+        rows, gain = turned.detach().float().cpu().numpy(), Gain(self.code.dims, float(self.gain))
+        codes = encode_fine(rows, self.fine_dims, self.recipe.fine_bits, gain)
+        rounded = decode_fine(codes, len(rows), self.fine_dims, self.recipe.fine_bits, rows.shape[1], gain)
+        return straight_through(_leading(turned, self.fine_dims), torch.from_numpy(rounded).to(turned.device))
 
     def coarse(self, turned: Tensor) -> Tensor:
-        """What coarse codes leave of vectors [n,D] in the index's space."""
+        """What coarse codes leave of vectors [n,D] in the index's space: zeros behind the dimensions that they keep."""
         rows = turned.detach().float().cpu().numpy()
         codebook = self.codebook.cpu().numpy()
-        rounded = np.empty_like(rows)
+        rounded = np.zeros_like(rows)
         width = codebook.shape[2]
         for subspace, entries in enumerate(codebook):
             part = slice(subspace * width, (subspace + 1) * width)
             rounded[:, part] = entries[nearest_entry(np.ascontiguousarray(rows[:, part]), entries)]
-        return straight_through(turned, torch.from_numpy(rounded).to(turned.device))
+        return straight_through(_leading(turned, self.code.dims), torch.from_numpy(rounded).to(turned.device))
 
     def unturn(self, fine: Tensor, scheme: Scheme, int8: Int8 = FULL_RANGE) -> Tensor:
         """Decompressed vectors [B,N,D] back in the student's space, as the reasoner's graph turns them: by a product
@@ -243,3 +248,8 @@ class IndexCodes(nn.Module):
         if self.recipe.rotation == "none":
             return fine
         return round_product(fine, self.rotation, scheme, int8)
+
+
+def _leading(x: Tensor, dims: int) -> Tensor:
+    """x [n,D] with zeros from `dims` on, in the gradient, too."""
+    return x * (torch.arange(x.shape[1], device=x.device) < dims).to(x.dtype)

@@ -6,16 +6,20 @@ All functions take float32 vectors and work in chunks, so that a million rows ne
 """
 
 from edgexl.index.cells import ProbeFit, Vectors, cell_count, fit_probes, make_cells
-from edgexl.index.choice import CoarseCode, choose_coarse, coarse_candidates
+from edgexl.index.choice import CoarseCode, choose_coarse, coarse_candidates, coarse_code
 from edgexl.index.coarse import BLOCK_ROWS, decode_coarse, encode_coarse
 from edgexl.index.codebook import train_codebook
-from edgexl.index.fine import decode_fine, encode_fine, fine_stride_bytes
+from edgexl.index.fine import EVEN, Gain, decode_fine, encode_fine, fine_stride_bytes, leading_gain
+from edgexl.index.fit import Fitted, fit_codes
 from edgexl.index.rotation import train_rotation
 from edgexl.index.search import LabelIndex, Shortlist, quantize_query, rescore, scan, scan_tables
 
 __all__ = [
     "BLOCK_ROWS",
+    "EVEN",
     "CoarseCode",
+    "Fitted",
+    "Gain",
     "LabelIndex",
     "ProbeFit",
     "Shortlist",
@@ -23,12 +27,15 @@ __all__ = [
     "cell_count",
     "choose_coarse",
     "coarse_candidates",
+    "coarse_code",
     "decode_coarse",
     "decode_fine",
     "encode_coarse",
     "encode_fine",
     "fine_stride_bytes",
+    "fit_codes",
     "fit_probes",
+    "leading_gain",
     "make_cells",
     "quantize_query",
     "rescore",

@@ -49,6 +49,34 @@ class CoarseCode:
         return self.nearest if self.gold is None else (self.nearest + self.gold) / 2
 
 
+def coarse_code(
+    vectors: Floats,
+    queries: Floats,
+    gold_rows: Sequence[_Ints],
+    rotation: Rotation,
+    coarse: Coarse,
+    coarse_dims: int | None,
+    code_bytes: int,
+    depth: int,
+    seed: int,
+) -> tuple[CoarseCode, list[CoarseCode]]:
+    """The coarse code to take, and all that were measured to choose it: none, where there is nothing to choose from.
+
+    With `auto`, what `choose_coarse` puts first of all candidates; without held-out queries some of the vectors stand
+    in, so that at least the energy of their space is right. Otherwise what is given, of all dimensions by default.
+    """
+    if coarse != "auto":
+        return CoarseCode(coarse, coarse_dims or vectors.shape[1]), []
+    candidates = coarse_candidates(vectors, rotation, coarse, coarse_dims, code_bytes)
+    if len(candidates) == 1:
+        return candidates[0], []
+    if not len(queries):
+        queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
+        gold_rows = [np.empty(0, np.int64)] * len(queries)
+    tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed)
+    return tried[0], tried
+
+
 def choose_coarse(
     vectors: Floats,
     queries: Floats,

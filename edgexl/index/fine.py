@@ -1,10 +1,17 @@
-"""Fine codes: 2, 4 or 8 bits a dimension behind an f16 scale a row, as FORMAT.md, "Fine codes section", has them."""
+"""Fine codes: 2, 4 or 8 bits a dimension behind an f16 scale a row, as FORMAT.md, "Fine codes section", has them.
+
+A row has one scale, and so the same levels for all of its dimensions. Where coarse codes keep the leading dimensions
+only, these hold more energy each than those behind; a `Gain` says by how much, so that levels fit both.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.bundle.parameters import LARGEST_GAIN
 from edgexl.errors import BadInput
 from edgexl.index.rotation import Floats
 
@@ -18,16 +25,52 @@ _CLIPS = {
 }
 
 
+@dataclass(frozen=True)
+class Gain:
+    """The codes of the leading `dims` dimensions stand for `factor` (an f32) times as much as those behind."""
+
+    dims: int = 0
+    factor: float = 1.0
+
+    def times(self, vectors: Floats) -> Floats:
+        """A copy of vectors [..., F] with the leading dimensions multiplied, in f32."""
+        product = np.array(vectors, np.float32)
+        product[..., : self.dims] *= np.float32(self.factor)
+        return product
+
+
+EVEN = Gain()
+
+
+def leading_gain(vectors_rot: Floats, leading_dims: int, fine_dims: int) -> Gain:
+    """The gain with which levels fit the leading dimensions as well as those up to `fine_dims`: the ratio of their root
+    mean squares. It makes the squared error what it is where all energy is spread evenly.
+
+    vectors_rot: [rows, D]. `EVEN` where there is nothing to compare.
+    """
+    if leading_dims >= fine_dims:
+        return EVEN
+    squares = np.zeros(fine_dims)
+    for begin in range(0, len(vectors_rot), _CHUNK_ROWS):
+        chunk = vectors_rot[begin : begin + _CHUNK_ROWS, :fine_dims].astype(np.float64)
+        squares += (chunk * chunk).sum(axis=0)
+    leading, behind = squares[:leading_dims].mean(), squares[leading_dims:].mean()
+    if not (leading > 0 and behind > 0):  # also where numbers are not finite, which encode_fine refuses
+        return EVEN
+    return Gain(leading_dims, float(np.float32(np.clip(np.sqrt(leading / behind), 1 / LARGEST_GAIN, LARGEST_GAIN))))
+
+
 def fine_stride_bytes(fine_dims: int, fine_bits: int) -> int:
     """Bytes of a row."""
     return 2 + fine_dims * fine_bits // 8
 
 
-def encode_fine(vectors_rot: Floats, fine_dims: int, fine_bits: int) -> bytes:
+def encode_fine(vectors_rot: Floats, fine_dims: int, fine_bits: int, gain: Gain = EVEN) -> bytes:
     """The section's bytes for the leading `fine_dims` (even) dimensions of vectors_rot [rows, D].
 
     A row's levels are those of the clip that leaves the smallest angle to the row, and its scale makes the inner
-    product of the row with its own code right, so that scores are neither shrunk nor stretched.
+    product of the row with its own code right, so that scores are neither shrunk nor stretched; both judged with the
+    gain in.
     Raises BadInput for bits other than 2, 4 and 8, a fine_dims that is too large or does not fill whole bytes, and
     numbers that are not finite.
     """
@@ -43,7 +86,7 @@ def encode_fine(vectors_rot: Floats, fine_dims: int, fine_bits: int) -> bytes:
         chunk = np.ascontiguousarray(vectors_rot[begin : begin + _CHUNK_ROWS, :fine_dims], dtype=np.float32)
         if not np.isfinite(chunk).all():
             raise BadInput("a label vector holds a number that is not finite. Check the screener on the label texts.")
-        values, scale = _best_levels(chunk, fine_bits)
+        values, scale = _best_levels(chunk, fine_bits, gain)
         out = encoded[begin : begin + len(chunk)]
         out[:, :2] = scale.astype("<f2").view(np.uint8).reshape(-1, 2)
         if fine_bits < 8:
@@ -55,22 +98,25 @@ def encode_fine(vectors_rot: Floats, fine_dims: int, fine_bits: int) -> bytes:
     return encoded.tobytes()
 
 
-def _best_levels(chunk: Floats, fine_bits: int) -> tuple[Floats, Floats]:
+def _best_levels(chunk: Floats, fine_bits: int, gain: Gain) -> tuple[Floats, Floats]:
     """Integer values [n, F] (odd, -3 to 3 or -15 to 15; or -127 to 127) and the scale [n] of each row."""
-    peak = np.abs(chunk).max(axis=1, keepdims=True)
-    peak[peak == 0] = 1
     energy = (chunk * chunk).sum(axis=1)
+    weighted = gain.times(chunk)  # its product with the codes is the row's with what they stand for
+    weight = gain.times(np.ones(chunk.shape[1], np.float32)) ** 2
+    even = Gain(gain.dims, 1 / gain.factor).times(chunk)
+    peak = np.abs(even).max(axis=1, keepdims=True)
+    peak[peak == 0] = 1
     best_values = np.zeros_like(chunk)
     best_cosine = np.full(len(chunk), -1.0, np.float32)
     best_dot = np.zeros(len(chunk), np.float32)
     half = 1 << (fine_bits - 1)
     for clip in _CLIPS[fine_bits]:
         if fine_bits < 8:
-            values = 2 * np.clip(np.floor(chunk * ((2 * half - 1) / (2 * clip * peak))), -half, half - 1) + 1
+            values = 2 * np.clip(np.floor(even * ((2 * half - 1) / (2 * clip * peak))), -half, half - 1) + 1
         else:
-            values = np.clip(np.rint(chunk * (127 / (clip * peak))), -127, 127)
-        dot = (values * chunk).sum(axis=1)
-        cosine = dot / np.sqrt(np.maximum((values * values).sum(axis=1), 1))
+            values = np.clip(np.rint(even * (127 / (clip * peak))), -127, 127)
+        dot = (values * weighted).sum(axis=1)
+        cosine = dot / np.sqrt(np.maximum((values * values * weight).sum(axis=1), 1e-6))
         better = cosine > best_cosine
         best_values[better], best_dot[better], best_cosine[better] = values[better], dot[better], cosine[better]
     return best_values, np.where(best_dot > 0, energy / np.where(best_dot > 0, best_dot, 1), 0).astype(np.float32)
@@ -91,12 +137,14 @@ def fine_values(fine: bytes | memoryview, fine_dims: int, fine_bits: int) -> tup
     return values, scale
 
 
-def decode_fine(fine: bytes | memoryview, rows: int, fine_dims: int, fine_bits: int, dims: int) -> Floats:
+def decode_fine(
+    fine: bytes | memoryview, rows: int, fine_dims: int, fine_bits: int, dims: int, gain: Gain = EVEN
+) -> Floats:
     """Decompressed vectors [rows, dims], zeros from fine_dims on; the same bits as the C runtime's."""
     stride = fine_stride_bytes(fine_dims, fine_bits)
     vectors = np.zeros((rows, dims), np.float32)
     for begin in range(0, rows, _CHUNK_ROWS):
         end = min(rows, begin + _CHUNK_ROWS)
         values, scale = fine_values(fine[begin * stride : end * stride], fine_dims, fine_bits)
-        vectors[begin:end, :fine_dims] = scale[:, None] * values.astype(np.float32)
+        vectors[begin:end, :fine_dims] = gain.times(scale[:, None] * values.astype(np.float32))
     return vectors

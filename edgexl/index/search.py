@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgexl.bundle.cells import CENTROID_BITS, Cells
 from edgexl.index.coarse import BLOCK_ROWS, unpack_coarse
-from edgexl.index.fine import decode_fine, fine_stride_bytes, fine_values
+from edgexl.index.fine import EVEN, Gain, decode_fine, fine_stride_bytes, fine_values
 from edgexl.index.rotation import Floats
 
 GROUP = 4  # the entries of so many subspaces add up within a byte
@@ -70,9 +70,10 @@ def scan(
     return best, scores[best]
 
 
-def quantize_query(query: Floats, fine_dims: int) -> tuple[npt.NDArray[np.int16], np.float32]:
-    """Q int16 [fine_dims] and its unit; query: [D], finite."""
-    leading = query[:fine_dims].astype(np.float32)
+def quantize_query(query: Floats, fine_dims: int, gain: Gain = EVEN) -> tuple[npt.NDArray[np.int16], np.float32]:
+    """Q int16 [fine_dims] and its unit; query: [D], finite. The gain of the codes is put on the query, where it costs
+    nothing."""
+    leading = gain.times(query[:fine_dims])
     unit = np.float32(np.abs(leading).max() / np.float32(LARGEST_QUERY))
     if not unit > 0:
         return np.zeros(fine_dims, np.int16), unit
@@ -135,9 +136,10 @@ class Shortlist:
 class LabelIndex:
     """The sections of an index and how many candidates it hands on.
 
-    codebook: [M, 16, C / M] of the leading C of `dims` dimensions; coarse, fine: the sections' bytes; labels: their
-    number; row_starts [rows - labels + 1] and row_labels: the labels of the alias rows, empty when every row is a
-    label's own text; cells: in whose order the coarse codes lie, and which of them a query scans.
+    codebook: [M, 16, C / M] of the leading C of `dims` dimensions, whose fine codes have the gain `fine_gain`; coarse,
+    fine: the sections' bytes; labels: their number; row_starts [rows - labels + 1] and row_labels: the labels of the
+    alias rows, empty when every row is a label's own text; cells: in whose order the coarse codes lie, and which of
+    them a query scans.
     """
 
     codebook: Floats
@@ -151,7 +153,14 @@ class LabelIndex:
     shortlist: int
     row_starts: npt.NDArray[np.uint32]
     row_labels: npt.NDArray[np.uint32]
+    fine_gain: float = 1.0
     cells: Cells | None = None
+
+    @property
+    def gain(self) -> Gain:
+        """What the fine codes of the dimensions that coarse codes keep stand for, beside the others."""
+        subspaces, _, subspace_dims = self.codebook.shape
+        return Gain(subspaces * subspace_dims, self.fine_gain)
 
     @property
     def rows(self) -> int:
@@ -175,7 +184,7 @@ class LabelIndex:
 
     def shortlist_of(self, query: Floats, candidates: _Ints) -> Shortlist:
         """The shortlist of a query vector [D] whose scan found the rows `candidates`."""
-        quantized, unit = quantize_query(query, self.fine_dims)
+        quantized, unit = quantize_query(query, self.fine_dims, self.gain)
         aliases = candidates[candidates >= self.labels]
         alias_scores = rescore(self.fine, aliases, self.fine_dims, self.fine_bits, quantized, unit)
         counts = (self.row_starts[1:] - self.row_starts[:-1])[aliases - self.labels].astype(np.int64)
@@ -199,4 +208,4 @@ class LabelIndex:
         """label_vectors [n, D] of the given labels, as the reasoner gets them."""
         stride = fine_stride_bytes(self.fine_dims, self.fine_bits)
         chosen = np.frombuffer(self.fine, np.uint8).reshape(-1, stride)[labels].tobytes()
-        return decode_fine(chosen, len(labels), self.fine_dims, self.fine_bits, self.dims)
+        return decode_fine(chosen, len(labels), self.fine_dims, self.fine_bits, self.dims, self.gain)

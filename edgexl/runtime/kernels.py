@@ -226,10 +226,14 @@ class Kernels:
         count = self._c.exl__scan_merge(queries, _at(starts), len(starts), keep, _at(best), _at(scores))
         return best[:count], scores[:count]
 
-    def quantize_query(self, query: Floats, fine_dims: int) -> tuple[npt.NDArray[np.int16], float]:
-        """Q [fine_dims] and its unit."""
+    def quantize_query(
+        self, query: Floats, fine_dims: int, gain_dims: int = 0, gain: float = 1.0
+    ) -> tuple[npt.NDArray[np.int16], float]:
+        """Q [fine_dims] and its unit; the first `gain_dims` multiplied by `gain`."""
         quantized = np.empty(fine_dims, np.int16)
-        return quantized, self._c.exl__quantize_query(_at(query), fine_dims, _at(quantized))
+        return quantized, self._c.exl__quantize_query(
+            _at(query), fine_dims, gain_dims, ctypes.c_float(gain), _at(quantized)
+        )
 
     def rescore(
         self,
@@ -246,12 +250,22 @@ class Kernels:
         self._c.exl__rescore_rows(*arguments, ctypes.c_float(unit), _at(scores))
         return scores
 
-    def decompress(self, fine: Bytes, rows: Sequence[int], fine_dims: int, fine_bits: int, dims: int) -> Floats:
-        """Vectors [len(rows), dims] of the given rows of the section's bytes."""
+    def decompress(
+        self,
+        fine: Bytes,
+        rows: Sequence[int],
+        fine_dims: int,
+        fine_bits: int,
+        dims: int,
+        gain_dims: int = 0,
+        gain: float = 1.0,
+    ) -> Floats:
+        """Vectors [len(rows), dims] of the given rows of the section's bytes, the first `gain_dims` multiplied by
+        `gain`."""
         vectors = np.empty((len(rows), dims), np.float32)
         encoded = np.ascontiguousarray(fine.reshape(-1, 2 + fine_dims * fine_bits // 8)[list(rows)])
         for row, out in zip(encoded, vectors, strict=True):
-            self._c.exl__decompress_row(_at(row), fine_dims, fine_bits, dims, _at(out))
+            self._c.exl__decompress_row(_at(row), fine_dims, fine_bits, gain_dims, ctypes.c_float(gain), dims, _at(out))
         return vectors
 
     def open_strings(self, section: bytes, count: int) -> Strings | None:

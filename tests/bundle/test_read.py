@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import struct
 from collections.abc import Callable
@@ -92,7 +93,8 @@ def entry(data: bytearray, place: Kind, /, **changes: int) -> bytearray:
 DAMAGES: dict[str, tuple[Callable[[bytearray], bytes | bytearray], str]] = {
     "empty": (lambda d: b"", "is not an edgexl bundle"),
     "text": (lambda d: b"\x89EXL\n\x1a\n" + bytes(d[8:]), "is not an edgexl bundle"),
-    "newer": (lambda d: d[:8] + b"\x02\x00" + d[10:], "version 2.0"),
+    "newer": (lambda d: d[:8] + b"\x03\x00" + d[10:], "version 3.0.*use a newer one"),
+    "older": (lambda d: d[:8] + b"\x01\x00" + d[10:], "version 1.0.*compile it again"),
     "cut": (lambda d: d[:-1], "where its header says"),
     "longer": (lambda d: d + b"x", "where its header says"),
     "flags": (lambda d: d[:28] + b"\x01" + d[29:], "header with a number"),
@@ -178,6 +180,8 @@ def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
     [
         {"labels": 0}, {"rows": 2}, {"dims": 4}, {"subspaces": 3}, {"subspace_dims": 5}, {"fine_dims": 7},
         {"fine_dims": 10}, {"fine_bits": 5}, {"fine_bits": 2, "fine_dims": 6}, {"overfetch": 1}, {"shortlist": 4},
+        {"fine_gain": 0.0}, {"fine_gain": -1.0}, {"fine_gain": math.inf}, {"fine_gain": math.nan},
+        {"fine_gain": 1025.0},
         {"max_tokens": 2}, {"label_tokens": 65}, {"label_tokens": 0}, {"state_dims": 0}, {"screener_inputs": 4},
         {"reasoner_inputs": 256},
         {"screener_outputs": 2}, {"screener_outputs": 1}, {"vocabulary": 0},

@@ -26,7 +26,7 @@ from edgexl.distill.simulate import (
     simulated_products,
 )
 from edgexl.errors import BadInput
-from edgexl.index import decode_coarse
+from edgexl.index import CoarseCode, decode_coarse
 from edgexl.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.student.student import Student
 from edgexl.target import Int8, load_target
@@ -169,42 +169,45 @@ def vectors() -> Tensor:
     return nn.functional.normalize(torch.randn(600, 32, generator=draw) * scale, dim=-1)
 
 
-def test_codes_are_the_compiled_indexs(student: Student, graphs: Graphs, vectors: Tensor) -> None:
-    recipe = Recipe(
-        "test",
-        index=IndexRecipe(rotation="pca", code_bytes=4, fine_dims=16, overfetch=64),
-        reasoner=GraphRecipe("int4-weights"),
-    )
+@pytest.mark.parametrize("coarse", ["pq", "auto"])
+def test_codes_are_the_compiled_indexs(student: Student, graphs: Graphs, vectors: Tensor, coarse: str) -> None:
+    index = IndexRecipe(rotation="pca", coarse=coarse, code_bytes=4, fine_dims=24, overfetch=64)  # type: ignore[arg-type]
+    recipe = Recipe("test", index=index, reasoner=GraphRecipe("int4-weights"))
     artifact = begin(student, recipe, load_target("host"))
     built = BuildIndex(recipe.index, "int4-weights", FULL_RANGE).run(
         replace(artifact, graphs=graphs, vectors=vectors[: len(student.labels)].numpy())
     )
     assert built.index is not None
-    codes = IndexCodes(recipe.index, 32)
+    tried = built.facts["coarse"]
+    code = CoarseCode(tried[0]["coarse"], tried[0]["dims"]) if tried else CoarseCode("pq", 32)
+    assert (built.index.fine_gain != 1.0) == (code.dims < 24)
+    codes = IndexCodes(recipe.index, 32, code)
     codes.learn(vectors[: len(student.labels)])
     turned = codes.turn(vectors[: len(student.labels)])
     chosen = np.array([5, 0, 299])
     np.testing.assert_array_equal(codes.fine(turned)[chosen].numpy(), built.index.decompress(chosen))
     wanted = decode_coarse(built.index.coarse, built.index.rows, built.index.codebook)
-    np.testing.assert_array_equal(codes.coarse(turned).numpy(), wanted)
+    np.testing.assert_array_equal(codes.coarse(turned).numpy()[:, : code.dims], wanted)
+    assert not codes.coarse(turned)[:, code.dims :].any()
 
 
 def test_codes_pass_gradients_to_what_they_keep(vectors: Tensor) -> None:
-    codes = IndexCodes(IndexRecipe(rotation="none", code_bytes=4, fine_dims=16), 32)
+    codes = IndexCodes(IndexRecipe(rotation="none", code_bytes=4, fine_dims=16), 32, CoarseCode("pq", 24))
     codes.learn(vectors)
     x = vectors[:50].clone().requires_grad_()
     (slope,) = torch.autograd.grad(codes.fine(codes.turn(x)).sum(), x)
     assert torch.equal(slope[:, :16], torch.ones(50, 16))
     assert not slope[:, 16:].any()
     (slope,) = torch.autograd.grad(codes.coarse(codes.turn(x)).sum(), x)
-    assert torch.equal(slope, torch.ones(50, 32))
+    assert torch.equal(slope[:, :24], torch.ones(50, 24))
+    assert not slope[:, 24:].any()
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(BadInput, match="fine_dims = 64 is more"):
-        IndexCodes(IndexRecipe(fine_dims=64), 32)
+        IndexCodes(IndexRecipe(fine_dims=64), 32, CoarseCode("pq", 32))
     with pytest.raises(BadInput, match="do not divide"):
-        IndexCodes(IndexRecipe(code_bytes=5), 32)
+        IndexCodes(IndexRecipe(code_bytes=5), 32, CoarseCode("pq", 32))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

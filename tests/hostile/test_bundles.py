@@ -58,10 +58,10 @@ def test_a_file_that_goes_on_after_its_end(tiny: Tiny, tmp_path: Path, edgexl: E
 
 def test_a_newer_major_version(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
     content = bytearray(tiny.bundle.read_bytes())
-    struct.pack_into("<H", content, 8, 2)
+    struct.pack_into("<H", content, 8, 3)
     newer = tmp_path / "newer.exl"
     newer.write_bytes(content)
-    edgexl("inspect", newer).refuses(2, "newer.exl", "version 2", "newer")
+    edgexl("inspect", newer).refuses(2, "newer.exl", "version 3", "newer")
     edgexl("run", newer, "a text").refuses(2, "newer.exl", "newer")
     exl_run(newer, "a text").refuses(2, "newer.exl", "newer")
 

@@ -5,11 +5,16 @@ import pytest
 
 from edgexl.errors import BadInput
 from edgexl.index import (
+    EVEN,
+    Gain,
     decode_coarse,
     decode_fine,
     encode_coarse,
     encode_fine,
     fine_stride_bytes,
+    leading_gain,
+    quantize_query,
+    rescore,
     train_codebook,
     train_rotation,
 )
@@ -140,6 +145,42 @@ def test_fine_codes_refuse_what_they_cannot_hold(vectors):
     for dims in (0, 7, 66):
         with pytest.raises(BadInput, match="even"):
             encode_fine(vectors, dims, 4)
+
+
+@pytest.mark.parametrize("fine_bits", [2, 4, 8])
+def test_a_gain_serves_two_parts_of_a_row_with_one_scale(fine_bits):
+    """Energy spread apart over what coarse codes keep and the rest costs fine codes nothing once there is a gain."""
+    rng = np.random.default_rng(2)
+    raw = rng.standard_normal((2000, 64)) * np.repeat([2.0, 0.5], 32)
+    vectors = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+
+    def error(turned, gain):
+        decoded = decode_fine(encode_fine(turned, 64, fine_bits, gain), 2000, 64, fine_bits, 64, gain)
+        return ((decoded - turned) ** 2).sum()
+
+    gain = leading_gain(vectors, 32, 64)
+    assert (gain.dims, gain.factor) == (32, pytest.approx(4, rel=0.05))
+    spread = error(vectors @ train_rotation(vectors, "pca", 0), EVEN)
+    assert error(vectors, gain) < 1.03 * spread
+    assert error(vectors, EVEN) > 1.25 * spread
+
+
+def test_scores_of_codes_with_a_gain_are_those_of_what_they_stand_for(vectors):
+    gain = leading_gain(vectors, 24, 48)
+    fine = encode_fine(vectors, 48, 4, gain)
+    quantized, unit = quantize_query(vectors[7], 48, gain)
+    scores = rescore(fine, np.arange(1000), 48, 4, quantized, unit)
+    np.testing.assert_allclose(scores, decode_fine(fine, 1000, 48, 4, 64, gain) @ vectors[7], atol=1e-3)
+
+
+def test_there_is_no_gain_where_there_is_nothing_to_compare(vectors):
+    assert leading_gain(vectors, 48, 48) == EVEN
+    assert leading_gain(vectors, 64, 48) == EVEN
+    empty = vectors.copy()
+    empty[:, 32:] = 0
+    assert leading_gain(empty, 32, 64) == EVEN
+    empty[:, 32:] = 1e-20
+    assert leading_gain(empty, 32, 64) in (EVEN, Gain(32, 1024.0))
 
 
 def test_encoding_does_not_depend_on_the_chunk(vectors, monkeypatch):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgexl.index import (
+    Gain,
     LabelIndex,
     decode_fine,
     encode_coarse,
@@ -121,14 +122,15 @@ def test_scan_tables_survive_numbers_that_are_not_finite(kernels):
     fine_dims=st.integers(1, 100).map(lambda n: 4 * n),
     fine_bits=st.sampled_from([2, 4, 8]),
     magnitude=st.sampled_from([0.0, 1e-42, 1e-3, 1.0, 1e6]),
+    gain=st.builds(Gain, st.integers(0, 403), st.sampled_from([1.0, 1 / 1024, 1.7, 1024.0])),
 )
-def test_rescore_and_decompress_equal_reference(kernels, seed, fine_dims, fine_bits, magnitude):
+def test_rescore_and_decompress_equal_reference(kernels, seed, fine_dims, fine_bits, magnitude, gain):
     rng = np.random.default_rng(seed)
     fine = rng.integers(0, 256, 40 * fine_stride_bytes(fine_dims, fine_bits), np.uint8)
     rows = rng.integers(0, 40, 25)
     query = rng.standard_normal(fine_dims + 3).astype(np.float32) * np.float32(magnitude)
-    quantized, unit = quantize_query(query, fine_dims)
-    c_quantized, c_unit = kernels.quantize_query(query, fine_dims)
+    quantized, unit = quantize_query(query, fine_dims, gain)
+    c_quantized, c_unit = kernels.quantize_query(query, fine_dims, gain.dims, np.float32(gain.factor))
     np.testing.assert_array_equal(c_quantized, quantized)
     assert c_unit == unit
     expected = rescore(fine.tobytes(), rows, fine_dims, fine_bits, quantized, unit)
@@ -136,8 +138,10 @@ def test_rescore_and_decompress_equal_reference(kernels, seed, fine_dims, fine_b
     for isa in kernels.isas:
         scores = kernels.rescore(isa, fine, rows.astype(np.uint32), fine_bits, quantized, unit)
         np.testing.assert_array_equal(scores, expected, isa)
-    vectors = kernels.decompress(fine, range(40), fine_dims, fine_bits, fine_dims + 3)
-    decoded = decode_fine(fine.tobytes(), 40, fine_dims, fine_bits, fine_dims + 3)
+    vectors = kernels.decompress(
+        fine, range(40), fine_dims, fine_bits, fine_dims + 3, gain.dims, np.float32(gain.factor)
+    )
+    decoded = decode_fine(fine.tobytes(), 40, fine_dims, fine_bits, fine_dims + 3, gain)
     np.testing.assert_array_equal(vectors, decoded)
 
 

@@ -31,7 +31,7 @@ from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise, pack_weights
 from edgexl.bundle.write import write_bundle
 from edgexl.compiler.lowering import lower_graph
-from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook
+from edgexl.index import Gain, LabelIndex, encode_coarse, encode_fine, train_codebook
 from edgexl.ragged import Ragged
 
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
@@ -180,6 +180,7 @@ def build(
     screener_model, reasoner_model = screener(vocabulary, random), reasoner(random)
     vectors = _encode(screener_model, tokenizer, texts + alias_texts)
     codebook = train_codebook(vectors[:, :coarse_dims], "sign", coarse_dims // 8, 0)
+    gain = Gain(coarse_dims, 1.5 if coarse_dims < DIMS else 1.0)
     label_set = hashlib.sha256("\n".join(texts).encode()).digest()
     screener_graph, screener_weights = externalise(screener_model)
     reasoner_graph, reasoner_weights = externalise(reasoner_model)
@@ -205,6 +206,7 @@ def build(
         vocabulary=vocabulary,
         label_set_sha256=label_set,
         engine=ENGINE_NATIVE if native else ENGINE_ORT,
+        fine_gain=gain.factor,
     )
     calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95))
     sections = {
@@ -217,7 +219,7 @@ def build(
         Kind.REASONER_WEIGHTS: reasoner_weights,
         Kind.CODEBOOK: np.asarray(codebook, "<f4").tobytes(),
         Kind.COARSE_CODES: encode_coarse(vectors, codebook),
-        Kind.FINE_CODES: encode_fine(vectors, 12, fine_bits),
+        Kind.FINE_CODES: encode_fine(vectors, 12, fine_bits, gain),
         Kind.LABEL_TEXTS: pack_strings(texts),
         Kind.LABEL_IDS: pack_strings([f"L{place:04d}" for place in range(labels)]),
         Kind.CALIBRATION: calibration.pack(),
@@ -232,6 +234,7 @@ def build(
         dims=DIMS,
         fine_dims=12,
         fine_bits=fine_bits,
+        fine_gain=gain.factor,
         overfetch=40,
         shortlist=SHORTLIST,
         row_starts=np.cumsum([0, *map(len, alias_labels)]).astype(np.uint32),

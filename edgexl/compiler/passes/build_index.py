@@ -15,16 +15,7 @@ from edgexl.compiler.engines import scheme_for
 from edgexl.compiler.rotate import rotate_output, unrotate_input
 from edgexl.compiler.schemes import SCHEMES, product_names
 from edgexl.errors import BadInput
-from edgexl.index import (
-    CoarseCode,
-    LabelIndex,
-    choose_coarse,
-    coarse_candidates,
-    encode_coarse,
-    encode_fine,
-    train_codebook,
-    train_rotation,
-)
+from edgexl.index import LabelIndex, coarse_code, encode_coarse, encode_fine, fit_codes
 from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.ragged import Ragged
 from edgexl.recipe import IndexRecipe, Scheme
@@ -52,18 +43,27 @@ class BuildIndex:
         fine_dims = recipe.fine_dims or dims - dims % 2
         if fine_dims > dims:
             raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
-        vectors, graphs, rotation = artifact.vectors, artifact.graphs, None
+        vectors, graphs = artifact.vectors, artifact.graphs
         queries, gold = self._held_out(artifact)
-        coarse, tried = self._coarse(artifact, queries, gold)
-        if recipe.rotation != "none":
-            rotation = train_rotation(vectors, recipe.rotation, recipe.seed, (coarse.dims, fine_dims))
-            vectors, graphs = vectors @ rotation, self._rotated(graphs, rotation, artifact.engine)
-        codebook = train_codebook(vectors[:, : coarse.dims], coarse.coarse, recipe.code_bytes, recipe.seed)
+        coarse, tried = coarse_code(
+            vectors,
+            queries,
+            gold,
+            recipe.rotation,
+            recipe.coarse,
+            recipe.coarse_dims,
+            recipe.code_bytes,
+            artifact.shapes.shortlist,
+            recipe.seed,
+        )
+        fitted = fit_codes(vectors, coarse, recipe.rotation, recipe.code_bytes, fine_dims, recipe.seed)
+        if fitted.rotation is not None:
+            graphs = self._rotated(graphs, fitted.rotation, artifact.engine)
         aliases = artifact.rows.alias_labels
         index = LabelIndex(
-            codebook=codebook,
-            coarse=encode_coarse(vectors, codebook),
-            fine=encode_fine(vectors, fine_dims, recipe.fine_bits),
+            codebook=fitted.codebook,
+            coarse=encode_coarse(fitted.turned, fitted.codebook),
+            fine=encode_fine(fitted.turned, fine_dims, recipe.fine_bits, fitted.gain),
             labels=artifact.rows.labels,
             dims=dims,
             fine_dims=fine_dims,
@@ -72,43 +72,23 @@ class BuildIndex:
             shortlist=artifact.shapes.shortlist,
             row_starts=aliases.starts.astype(np.uint32),
             row_labels=aliases.values.astype(np.uint32),
+            fine_gain=fitted.gain.factor,
         )
         facts = artifact.facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
         return dataclasses.replace(
-            artifact, vectors=vectors, graphs=graphs, rotation=rotation, index=index, facts=facts
+            artifact, vectors=fitted.turned, graphs=graphs, rotation=fitted.rotation, index=index, facts=facts
         )
 
     def _held_out(self, artifact: Artifact) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
-        """Query vectors [Q, D] to choose codes by, and the labels that are right for each; nothing without `auto`."""
-        vectors, graphs, student = artifact.vectors, artifact.graphs, artifact.student
-        assert vectors is not None
+        """Query vectors [Q, D] to choose codes by, and the labels that are right for each; none without `auto`."""
+        graphs, student = artifact.graphs, artifact.student
         assert graphs is not None
-        asked = student.calibration[:SAMPLE_QUERIES]
-        if self.index.coarse != "auto":
-            return vectors[:0], []
-        if not asked:  # the labels themselves stand in: at least the energy of their space is right
-            queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
-            return queries, [np.empty(0, np.int64) for _ in queries]
+        asked = student.calibration[:SAMPLE_QUERIES] if self.index.coarse == "auto" else ()
+        if not asked:
+            return np.empty((0, artifact.shapes.query_dims), np.float32), []
         ids = encode_texts(student.tokenizer, [query.text for query in asked], artifact.shapes.max_tokens)
         queries = encode_rows(graphs.label_encoder, Ragged.of(ids, np.int32), True, 1)
         return queries, [np.array(query.targets, np.int64) for query in asked]
-
-    def _coarse(
-        self, artifact: Artifact, queries: Floats, gold: list[npt.NDArray[np.int64]]
-    ) -> tuple[CoarseCode, list[CoarseCode]]:
-        """The coarse code to take, and all that were measured to choose it (none, where the recipe says it all)."""
-        vectors, recipe = artifact.vectors, self.index
-        assert vectors is not None
-        if recipe.coarse != "auto":
-            return CoarseCode(recipe.coarse, recipe.coarse_dims or vectors.shape[1]), []
-        candidates = coarse_candidates(vectors, recipe.rotation, recipe.coarse, recipe.coarse_dims, recipe.code_bytes)
-        if len(candidates) == 1:
-            return candidates[0], []
-        depth = artifact.shapes.shortlist
-        tried = choose_coarse(
-            vectors, queries, gold, recipe.rotation, candidates, recipe.code_bytes, depth, recipe.seed
-        )
-        return tried[0], tried
 
     def _rotated(self, graphs: Graphs, rotation: Floats, engine: Literal["native", "ort"]) -> Graphs:
         """Both graphs speaking the index's space."""

@@ -121,6 +121,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         subspace_dims=subspace_dims,
         fine_dims=index.fine_dims,
         fine_bits=index.fine_bits,
+        fine_gain=index.fine_gain,
         overfetch=index.overfetch,
         shortlist=index.shortlist,
         max_tokens=shapes.max_tokens,

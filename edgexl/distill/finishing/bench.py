@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +29,8 @@ from edgexl.distill.training import (
     save_tensors,
     train_stage,
 )
+from edgexl.index import CoarseCode, coarse_code
+from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.progress import Progress, no_progress
 from edgexl.recipe import Recipe
 from edgexl.student.student import Student
@@ -95,6 +98,28 @@ def float_rows(bench: Bench) -> Tensor:
         kept = {"vectors": encoded.to(torch.float16)}
         save_tensors(path, kept, about)
     return kept["vectors"].to(bench.device)
+
+
+def chosen_code(bench: Bench) -> CoarseCode:
+    """The coarse code that the compiler would choose for the float self: finishing moves vectors too little to have it
+    choose another, and the sizes of what is trained must not change on the way."""
+    index, original = bench.recipe.index, bench.original
+    asked = original.calibration[:SAMPLE_QUERIES] if index.coarse == "auto" else ()
+    queries = np.empty((0, original.shapes.query_dims), np.float32)
+    if asked:
+        queries = encode_table(original.screener, bench.tokens(asked), "fit codes", no_progress).float().cpu().numpy()
+    code, _ = coarse_code(
+        float_rows(bench).float().cpu().numpy(),
+        queries,
+        [np.array(query.targets, np.int64) for query in asked],
+        index.rotation,
+        index.coarse,
+        index.coarse_dims,
+        index.code_bytes,
+        bench.recipe.shortlist.n or original.shapes.shortlist,
+        index.seed,
+    )
+    return code
 
 
 def encode_rows(bench: Bench, screener: nn.Module, sample: Ints | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from edgexl.data import Query
 from edgexl.distill.compute import TokenTable
 from edgexl.distill.corpus import Targets
-from edgexl.distill.finishing.bench import Bench, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.finishing.bench import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
 from edgexl.distill.reasoning import mark_right
 from edgexl.distill.screening import Batches
 from edgexl.distill.search import Found, RowSearch, encode_table
@@ -36,7 +36,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
     """Stage two, in place, behind the finished `screener`."""
     table, index = bench.table, bench.recipe.index
     screener.to(bench.device).eval().requires_grad_(False)
-    codes = IndexCodes(index, bench.original.shapes.query_dims).to(bench.device)
+    codes = IndexCodes(index, bench.original.shapes.query_dims, chosen_code(bench)).to(bench.device)
     vectors = encode_rows(bench, screener)
     codes.learn(vectors)
     coded = torch.cat([codes.fine(codes.turn(part)) for part in torch.split(vectors, 65_536)])

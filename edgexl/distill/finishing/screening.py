@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from edgexl.data import Query
 from edgexl.distill.compute import Ints, TokenTable, bf16
 from edgexl.distill.corpus import Targets, join, right_pairs
-from edgexl.distill.finishing.bench import Bench, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.finishing.bench import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
 from edgexl.distill.screening import Batches
 from edgexl.distill.search import RowSearch, encode_table
 from edgexl.distill.simulate import IndexCodes, simulated
@@ -50,7 +50,8 @@ class Ranking:
 
 def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...]) -> None:
     """Stage one, in place."""
-    table, codes = bench.table, IndexCodes(bench.recipe.index, bench.original.shapes.query_dims).to(bench.device)
+    table = bench.table
+    codes = IndexCodes(bench.recipe.index, bench.original.shapes.query_dims, chosen_code(bench)).to(bench.device)
     module = CodedScreener(screener, codes)
     tokens, targets = bench.tokens(queries), Targets.make(queries)
     own_rows = bench.rows.rows_of_queries(queries)

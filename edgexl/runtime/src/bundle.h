@@ -73,7 +73,7 @@ typedef struct exl__parameters {
     uint32_t screener_outputs;
     uint32_t vocabulary;
     uint8_t label_set_sha256[32];
-    uint8_t reserved_gain[4];
+    float fine_gain;
     uint32_t cells;
     uint32_t probes;
     float cell_margin;

@@ -12,7 +12,7 @@ uint64_t exl__cells_bytes(uint32_t count, uint32_t rows, uint32_t dims) {
 }
 
 static void score_cells(exl__isa isa, const exl__cells *cells, const float *query, exl__cells_scratch *scratch) {
-    float unit = exl__quantize_query(query, cells->dims, scratch->query);
+    float unit = exl__quantize_query(query, cells->dims, 0, 1.0f, scratch->query);
     uint32_t chunk[CHUNK_CELLS];
 
     for (uint32_t from = 0; from < cells->count; from += CHUNK_CELLS) {

@@ -17,6 +17,7 @@ enum {
     MOST_SECTIONS = 64,
     MAJOR = 2,
     MINOR = 0,
+    LARGEST_GAIN = 1024,
     MOST_CELLS = 65536
 };
 
@@ -76,11 +77,11 @@ static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_
                          bundle->format_minor, MAJOR, MINOR);
     if (bundle->format_major < MAJOR)
         return exl__fail(error, EXL_BUNDLE_MALFORMED,
-                         "the bundle has format %u.%u, this library reads %d.%d: compile it again", bundle->format_major,
-                         bundle->format_minor, MAJOR, MINOR);
+                         "the bundle has format %u.%u, this library reads %d.%d: compile it again",
+                         bundle->format_major, bundle->format_minor, MAJOR, MINOR);
     *section_count = get32(header + 12);
-    if (*section_count < 1 || *section_count > MOST_SECTIONS ||
-        get32(header + 24) != ALIGNMENT_BYTES || get32(header + 28) != 0)
+    if (*section_count < 1 || *section_count > MOST_SECTIONS || get32(header + 24) != ALIGNMENT_BYTES ||
+        get32(header + 28) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the header holds a value that the format forbids");
     if (get64(header + 16) != length)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file has %llu bytes, its header says %llu: copy it again",
@@ -200,6 +201,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->fine_dims < 2 || p->fine_dims > p->dims || p->fine_dims % 2) return "fine_dims";
     if (p->fine_bits != 2 && p->fine_bits != 4 && p->fine_bits != 8) return "fine_bits";
     if (p->fine_bits == 2 && p->fine_dims % 4) return "fine_dims";
+    if (!(p->fine_gain >= 1.0f / LARGEST_GAIN && p->fine_gain <= LARGEST_GAIN)) return "fine_gain"; /* NaN */
     if (p->shortlist < 1 || p->shortlist > 4096 || p->shortlist > p->labels) return "shortlist";
     if (p->overfetch < p->shortlist || p->overfetch > 16384) return "overfetch";
     if (p->max_tokens < 3 || p->max_tokens > 8192) return "max_tokens";
@@ -214,7 +216,6 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->probes > p->cells || !p->probes != !p->cells) return "probes";
     if (!(p->cell_margin >= 0.0f && p->cell_margin <= 3.402823466e38f) || (!p->cells && p->cell_margin > 0.0f))
         return "cell_margin"; /* also where it is not a number */
-    if (!all_zero(p->reserved_gain, sizeof p->reserved_gain)) return "reserved";
     if (!all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }

@@ -27,15 +27,17 @@ static float row_scale(const uint8_t *fine_row) {
     return (half & 0x7c00u) == 0x7c00u ? 0.0f : exl__f16_to_f32(half);
 }
 
-float exl__quantize_query(const float *q, uint32_t fine_dims, int16_t *Q) {
+float exl__quantize_query(const float *q, uint32_t fine_dims, uint32_t gain_dims, float gain, int16_t *Q) {
     float largest = 0.0f;
     for (uint32_t i = 0; i < fine_dims; i++) {
-        float magnitude = q[i] < 0.0f ? -q[i] : q[i];
+        float value = i < gain_dims ? q[i] * gain : q[i];
+        float magnitude = value < 0.0f ? -value : value;
         largest = magnitude > largest && magnitude <= 3.402823466e38f ? magnitude : largest;
     }
     float unit = largest / (float)LARGEST_QUERY;
     for (uint32_t i = 0; i < fine_dims; i++) {
-        double steps = unit > 0.0f ? (double)(q[i] / unit) : 0.0; /* double: adding a half is exact */
+        float value = i < gain_dims ? q[i] * gain : q[i];
+        double steps = unit > 0.0f ? (double)(value / unit) : 0.0; /* double: adding a half is exact */
         double rounded = steps < 0.0 ? steps - 0.5 : steps + 0.5;
         if (!(rounded >= -(LARGEST_QUERY + 0.5) && rounded <= LARGEST_QUERY + 0.5))
             rounded = steps > 0.0 ? LARGEST_QUERY : steps < 0.0 ? -LARGEST_QUERY : 0.0;
@@ -110,7 +112,8 @@ void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *
     }
 }
 
-void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t dims, float *out) {
+void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t gain_dims,
+                         float gain, uint32_t dims, float *out) {
     float scale = row_scale(fine_row);
     const uint8_t *codes = fine_row + 2;
     if (fine_bits == 2)
@@ -124,6 +127,8 @@ void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t f
     else
         for (uint32_t i = 0; i < fine_dims; i++)
             out[i] = scale * (float)code8_value(codes[i]);
+    for (uint32_t i = 0; i < gain_dims && i < fine_dims; i++)
+        out[i] *= gain;
     for (uint32_t i = fine_dims; i < dims; i++)
         out[i] = 0.0f;
 }

@@ -13,9 +13,10 @@ float exl__f16_to_f32(uint16_t half);
 /* Bytes of a row of fine codes. */
 size_t exl__fine_stride(uint32_t fine_dims, uint32_t fine_bits);
 
-/* Q[i] = q[i] / unit, rounded, -2047 to 2047; returns unit. q: [fine_dims], the leading dimensions of the query.
+/* Q[i] = q[i] / unit, rounded, -2047 to 2047; returns unit. q: [fine_dims], the leading dimensions of the query, of
+ * which the first gain_dims are multiplied by gain beforehand, in place of the codes that they meet.
  * A NaN counts as 0 and an infinity as the largest: never undefined behaviour. */
-float exl__quantize_query(const float *q, uint32_t fine_dims, int16_t *Q);
+float exl__quantize_query(const float *q, uint32_t fine_dims, uint32_t gain_dims, float gain, int16_t *Q);
 
 /* Score of the row that begins at fine_row; reads exactly exl__fine_stride bytes of it. fine_dims even, 2 to 4096;
  * fine_bits 2, 4 or 8. Every ISA gives the same bits. */
@@ -26,8 +27,9 @@ float exl__rescore_row(exl__isa isa, const uint8_t *fine_row, uint32_t fine_dims
 void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *rows, uint32_t count,
                        uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q, float unit, float *scores);
 
-/* out: [dims], zeros from fine_dims on. */
-void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t dims, float *out);
+/* out: [dims], the first gain_dims multiplied by gain, zeros from fine_dims on. */
+void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t gain_dims,
+                         float gain, uint32_t dims, float *out);
 
 /* A kernel gives sum Q[i] x code value over fine_dims codes; |sum| <= 127 x 2047 x 4096 < 2^31. */
 typedef int32_t exl__dot_kernel(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims);

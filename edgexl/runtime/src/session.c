@@ -224,7 +224,8 @@ static void rescore(exl_session *s) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
 
-    s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, s->query_codes);
+    s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, p->subspaces * p->subspace_dims, p->fine_gain,
+                                        s->query_codes);
     exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, s->row_count, p->fine_dims,
                       p->fine_bits, s->query_codes, s->query_unit, s->row_scores);
     s->shortlist = exl__shortlist(bundle, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count, s->query_codes,
@@ -272,7 +273,8 @@ static exl_status gather(exl_session *s) {
 
     if (p->reasoner_inputs >> EXL__LABEL_VECTORS & 1)
         for (uint32_t n = 0; n < s->shortlist; n++)
-            exl__decompress_row(codes + s->labels[n] * stride, p->fine_dims, p->fine_bits, p->dims,
+            exl__decompress_row(codes + s->labels[n] * stride, p->fine_dims, p->fine_bits,
+                                p->subspaces * p->subspace_dims, p->fine_gain, p->dims,
                                 s->label_vectors + (size_t)n * p->dims);
     for (uint32_t n = 0; n < s->shortlist && p->label_tokens > 0 && status == EXL_OK; n++)
         status = gather_tokens(s, n);

@@ -5,6 +5,8 @@
  *
  * "Sealed" damage has its hashes put right afterwards: it gets past them to the code that reads the section.
  */
+#include <math.h>
+
 #include "../src/sha256.h"
 #include "testing.h"
 
@@ -133,8 +135,10 @@ static void test_header(void) {
             CHECK(try_damaged(EXL_OPEN_NO_ENGINE) / 100 == 3);
     }
     restore();
-    put(damaged + 8, 2, 2);
+    put(damaged + 8, 3, 2);
     CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_VERSION_TOO_NEW);
+    put(damaged + 8, 1, 2); /* an older one, whose parameters meant something else */
+    CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_BUNDLE_MALFORMED);
     restore();
     damaged[0] = 'P';
     CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_NOT_A_BUNDLE);
@@ -223,6 +227,7 @@ static void test_damage_is_survived(void) {
 
 /* Every parameter at values that its neighbours or the sections contradict. */
 static void test_parameters(void) {
+    static const float gains[] = {0.0f, -0.0f, -1.0f, 1e-30f, 0.0009f, 1025.0f, 1e30f, INFINITY, -INFINITY, NAN};
     static const uint32_t bad[] = {0, 1, 3, 255, 257, 4097, 16385, 1u << 24, INT32_MAX, 1u << 31, UINT32_MAX};
 
     for (size_t field = 0; field < 72; field += 4)
@@ -232,6 +237,12 @@ static void test_parameters(void) {
             seal(damaged, 2);
             (void)try_damaged(0);
         }
+    for (size_t g = 0; g < sizeof gains / sizeof *gains; g++) {
+        restore();
+        memcpy(damaged + get64(entry_of(damaged, 2) + 8) + 104, &gains[g], 4);
+        seal(damaged, 2);
+        CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
+    }
     restore();
     put(damaged + get64(entry_of(damaged, 2) + 8) + 4, 3, 4); /* an engine that is not known */
     seal(damaged, 2);

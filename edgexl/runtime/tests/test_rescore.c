@@ -66,10 +66,14 @@ static int check_dot(uint32_t fine_dims, uint32_t fine_bits, int extreme) {
             const uint8_t *row = codes + rows[i] * stride;
             float scale = rows[i] == 3 ? 0.0f : exl__f16_to_f32((uint16_t)(row[0] | row[1] << 8));
             int64_t dot = 0;
-            exl__decompress_row(row, fine_dims, fine_bits, fine_dims + 4, out);
+            uint32_t gain_dims = i % 3 == 0   ? 0
+                                 : i % 3 == 1 ? fine_dims / 2
+                                              : fine_dims + 3; /* also more than there are */
+            exl__decompress_row(row, fine_dims, fine_bits, gain_dims, 1.3f, fine_dims + 4, out);
             for (uint32_t d = 0; d < fine_dims; d++) {
                 dot += (int64_t)Q[d] * naive_value(row + 2, fine_bits, d);
-                failures += out[d] != scale * (float)naive_value(row + 2, fine_bits, d);
+                float value = scale * (float)naive_value(row + 2, fine_bits, d);
+                failures += out[d] != (d < gain_dims ? value * 1.3f : value);
             }
             for (uint32_t d = fine_dims; d < fine_dims + 4; d++)
                 failures += out[d] != 0.0f;
@@ -94,13 +98,18 @@ static int check_query(void) {
     static const int16_t expected[8] = {2047, -2047, 1, -1, 2, 0, -3, 0};
     static const float odd[4] = {NAN, INFINITY, -INFINITY, 1.0f}, tiny[2] = {3e-42f, -1e-42f};
     int16_t Q[8];
-    int failures = exl__quantize_query(q, 8, Q) != 1.0f || memcmp(Q, expected, sizeof expected) != 0;
-    exl__quantize_query(odd, 4, Q);
+    int failures = exl__quantize_query(q, 8, 0, 3.0f, Q) != 1.0f || memcmp(Q, expected, sizeof expected) != 0;
+    exl__quantize_query(odd, 4, 4, 1024.0f, Q);
     failures += Q[0] != 0 || Q[1] != 2047 || Q[2] != -2047 || Q[3] != 2047;
-    exl__quantize_query(tiny, 2, Q); /* a subnormal unit is rounded so coarsely that quotients leave the range */
+    exl__quantize_query(tiny, 2, 1, 0.5f,
+                        Q); /* a subnormal unit is rounded so coarsely that quotients leave the range */
     failures += Q[0] < 0 || Q[0] > 2047 || Q[1] > 0 || Q[1] < -2047;
     memset(Q, 1, sizeof Q);
-    failures += exl__quantize_query((const float[2]){0.0f, -0.0f}, 2, Q) != 0.0f || Q[0] != 0 || Q[1] != 0;
+    failures += exl__quantize_query((const float[2]){0.0f, -0.0f}, 2, 2, 7.0f, Q) != 0.0f || Q[0] != 0 || Q[1] != 0;
+    /* the gain is the codes' and goes on the query: 2047 is now the first number's, and the third's steps are as wide
+     */
+    failures += exl__quantize_query((const float[3]){1023.5f, 0.25f, 700.6f}, 3, 2, 2.0f, Q) != 1.0f;
+    failures += Q[0] != 2047 || Q[1] != 1 || Q[2] != 701;
     if (failures)
         printf("rescore: a quantized query is wrong\n");
     return failures;
