@@ -103,7 +103,7 @@ def run_passes(artifact: Artifact, threads: int, progress: Progress = no_progres
         Export(),
         Quantize(recipe.screener, recipe.reasoner, target.int8),
         Encode(recipe.index.labels_from, recipe.index.alias_cosine, threads, partial(progress, "encode")),
-        BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8),
+        BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8, threads),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
         Pack(),

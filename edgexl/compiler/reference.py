@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, SCREENER_OUTPUTS, Parameters
 from edgexl.bundle.read import Bundle, read_bundle
@@ -209,6 +210,10 @@ class ReferencePipeline:
         tokenizer: Tokenizer,
     ) -> ReferencePipeline:
         """The pipeline of a bundle's sections, by kind."""
+        cells = None
+        if sizes.cells:
+            tables = unpack_cells(sections[Kind.CELLS], sizes.cells, sizes.rows, sizes.fine_dims)
+            cells = Cells(*tables, dims=sizes.fine_dims, probes=sizes.probes, margin=sizes.cell_margin)
         index = LabelIndex(
             codebook=np.frombuffer(sections[Kind.CODEBOOK], "<f4").reshape(sizes.subspaces, 16, sizes.subspace_dims),
             coarse=sections[Kind.COARSE_CODES],
@@ -218,6 +223,7 @@ class ReferencePipeline:
             dims=sizes.dims,
             fine_bits=sizes.fine_bits,
             fine_gain=sizes.fine_gain,
+            cells=cells,
             overfetch=sizes.overfetch,
             shortlist=sizes.shortlist,
             row_starts=row_starts,

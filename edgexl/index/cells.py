@@ -88,13 +88,18 @@ def _sample(vectors: Vectors, most: int, dims: int, seed: int) -> Floats:
 
 
 def _train(sample: Floats, count: int, seed: int) -> Floats:
-    """Centroids [count, dims] by k-means. One BLAS thread: more of them would add the same sums in another order."""
+    """Centroids [count, dims] of unit length, by k-means. One BLAS thread: more of them would add the same sums in
+    another order.
+
+    Measured on 200,000 of MeSH's label vectors in 256 cells, rows to scan for .98 of the exact first 10: 27.6% as it is,
+    30.3% with centroids of any length by distance, 31.8% with those by inner product.
+    """
     import faiss
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     k_means = faiss.Kmeans(
         sample.shape[1], count, niter=_ITERATIONS, seed=seed + 1, min_points_per_centroid=1,
-        max_points_per_centroid=_SAMPLE_ROWS_A_CELL,
+        max_points_per_centroid=_SAMPLE_ROWS_A_CELL, spherical=True,
     )  # fmt: skip
     with threadpool_limits(1, "blas"):
         k_means.train(sample)
@@ -103,15 +108,14 @@ def _train(sample: Floats, count: int, seed: int) -> Floats:
 
 
 def _assign(vectors: Vectors, centroids: Floats, progress: Callable[[int, int], None] | None) -> npt.NDArray[np.int32]:
-    """The cell of each row: its nearest, or where that is full, for those that lose least by it, one of the next."""
+    """The cell of each row: the one of highest inner product, or where that is full, for those that lose least by it, one of the next."""
     rows, dims = vectors.shape[0], centroids.shape[1]
     near = min(_NEAREST_CELLS, len(centroids))
     cells, losses = np.empty((rows, near), np.int32), np.empty((rows, near), np.float32)
-    half_squares = (centroids * centroids).sum(axis=1) / 2
 
     def one(begin: int) -> int:
         end = min(rows, begin + _CHUNK_ROWS)
-        closeness = np.asarray(vectors[begin:end][:, :dims], np.float32) @ centroids.T - half_squares
+        closeness = np.asarray(vectors[begin:end][:, :dims], np.float32) @ centroids.T
         best = closeness.max(axis=1)
         for place in range(near):  # few times the largest: quicker than any order of all of them
             cells[begin:end, place] = closeness.argmax(axis=1)

@@ -173,14 +173,16 @@ class LabelIndex:
 
     def search(self, query: Floats) -> Shortlist:
         """The shortlist of a query vector [D] in the index's space."""
+        return self.shortlist_of(query, self.candidates(query))
+
+    def candidates(self, query: Floats) -> _Ints:
+        """The rows that the scan finds for a query vector [D], best first."""
         tables = scan_tables(query, self.codebook)
         if self.cells is None:
-            candidates, _ = scan(self._unpacked, self.rows, tables, self.overfetch)
-        else:
-            places = probed_places(self.cells, query)
-            best, _ = scan(self._unpacked[:, places], len(places), tables, self.overfetch)
-            candidates = self.cells.rows[places[best]].astype(np.int64)
-        return self.shortlist_of(query, candidates)
+            return scan(self._unpacked, self.rows, tables, self.overfetch)[0]
+        places = probed_places(self.cells, query)
+        best, _ = scan(self._unpacked[:, places], len(places), tables, self.overfetch)
+        return self.cells.rows[places[best]].astype(np.int64)
 
     def shortlist_of(self, query: Floats, candidates: _Ints) -> Shortlist:
         """The shortlist of a query vector [D] whose scan found the rows `candidates`."""

@@ -216,7 +216,8 @@ static exl_status scan(exl_session *s) {
         exl__scan_ranges(bundle->isa, bundle->sections[EXL__COARSE_CODES].bytes, p->rows, p->subspaces, s->tables,
                          ranges, range_count, p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
     if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
-        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the cells name a row that is not there: copy the bundle again");
+        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT,
+                         "the cells name a row that is not there: copy the bundle again");
     return EXL_OK;
 }
 
