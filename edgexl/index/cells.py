@@ -91,8 +91,9 @@ def _train(sample: Floats, count: int, seed: int) -> Floats:
     """Centroids [count, dims] of unit length, by k-means. One BLAS thread: more of them would add the same sums in
     another order.
 
-    Measured on 200,000 of MeSH's label vectors in 256 cells, rows to scan for .98 of the exact first 10: 27.6% as it is,
-    30.3% with centroids of any length by distance, 31.8% with those by inner product.
+    Measured on 200,000 of MeSH's label vectors in 256 cells, rows to scan for .98 of the exact first 10, probes alone:
+    27.6% as it is, 30.3% with centroids of any length by distance, 31.8% with those by inner product. On all 354,068
+    probes alone scan 24.4%, with a margin 18.2%.
     """
     import faiss
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -108,7 +109,9 @@ def _train(sample: Floats, count: int, seed: int) -> Floats:
 
 
 def _assign(vectors: Vectors, centroids: Floats, progress: Callable[[int, int], None] | None) -> npt.NDArray[np.int32]:
-    """The cell of each row: the one of highest inner product, or where that is full, for those that lose least by it, one of the next."""
+    """The cell of each row: the one of highest inner product; where that is full, for those that lose least by it, one
+    of the next.
+    """
     rows, dims = vectors.shape[0], centroids.shape[1]
     near = min(_NEAREST_CELLS, len(centroids))
     cells, losses = np.empty((rows, near), np.int32), np.empty((rows, near), np.float32)
