@@ -22,6 +22,7 @@ from edgexl.compiler.encoding import encode_rows
 from edgexl.compiler.passes.pack import TOLERANCE
 from edgexl.compiler.pipeline import begin, run_passes
 from edgexl.compiler.probing import fit_probing
+from edgexl.compiler.workers import LocalWorkers
 from edgexl.index import LabelIndex, cell_count, leading_gain, make_cells, train_codebook
 from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.progress import Progress
@@ -58,7 +59,7 @@ def compile_base(student: str, threads: int, progress: Progress) -> Base:
         "large", screener=GraphRecipe("int8-token"), index=index, calibrate=CalibrateRecipe("none"), gates=GateRecipe()
     )
     bare = dataclasses.replace(loaded, calibration=(), evaluation=())
-    artifact = run_passes(begin(bare, recipe, load_target("host")), threads, progress)
+    artifact = run_passes(begin(bare, recipe, load_target("host")), LocalWorkers(threads), progress)
     assert artifact.graphs is not None
     assert artifact.vectors is not None
     assert artifact.rotation is not None

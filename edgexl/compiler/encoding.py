@@ -7,15 +7,16 @@ compile with other index settings encodes nothing again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from edgexl.compiler.graph import Session
 from edgexl.compiler.vector_cache import VectorCache
+from edgexl.compiler.workers import Batch, LocalWorkers, Workers
 from edgexl.ragged import Places, Ragged
 
 Floats = npt.NDArray[np.float32]
@@ -25,8 +26,15 @@ Progress = Callable[[int, int], None]
 BATCH_TOKENS = 2048
 
 
-def encode_rows(model: bytes, rows: Ragged, batched: bool, threads: int, progress: Progress | None = None) -> Floats:
-    """Vectors [rows, D], float32, of token id lists.
+def encode_rows(
+    model: bytes,
+    rows: Ragged,
+    batched: bool,
+    threads: int,
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+) -> Floats:
+    """Vectors [rows, D], float32, of token id lists, by `workers` or else by so many threads.
 
     `batched`: the graph takes many texts of one length at once; else it takes one, as on the device, where an 8-bit
     graph's activation scales depend on what else is in the batch.
@@ -34,30 +42,38 @@ def encode_rows(model: bytes, rows: Ragged, batched: bool, threads: int, progres
     cache, key = VectorCache.of_user(), _key(model, rows, batched)
     if (known := cache.get(key, len(rows))) is not None:
         return known
-    session = Session(model)
+    workers = workers or LocalWorkers(threads)
+    batches = _batches(rows, BATCH_TOKENS if batched else 0)
+    size = workers.shard_batches
+    shards = _Shards(rows, [batches[begin : begin + size] for begin in range(0, len(batches), size)])
     vectors: Floats | None = None
     done = 0
-    batches = _batches(rows, BATCH_TOKENS if batched else 0)
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for batch, part in zip(batches, pool.map(lambda batch: _encode(session, rows, batch), batches), strict=True):
+    for number, parts in workers.encode(model, shards):
+        for batch, part in zip(shards.places[number], parts, strict=True):
             if vectors is None:
                 vectors = np.empty((len(rows), part.shape[1]), np.float32)
             vectors[batch] = part
             done += len(batch)
-            if progress:
-                progress(done, len(rows))
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted compile does not wait for the rest
+        if progress:
+            progress(done, len(rows))
     assert vectors is not None
     cache.put(key, vectors)
     return vectors
 
 
-def _encode(session: Session, rows: Ragged, batch: Places) -> Floats:
-    ids = rows.take(batch).values.reshape(len(batch), -1).astype(np.int64)
-    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    return np.asarray(session.run(feeds)[0], np.float32)
+@dataclass(frozen=True)
+class _Shards(Sequence[list[Batch]]):
+    """The token ids of each shard's batches, taken when they are asked for; `places`: the rows of each batch."""
+
+    rows: Ragged
+    places: list[list[Places]]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, number: Any) -> Any:
+        found = [self.rows.take(batch) for batch in self.places[number]]
+        return [ids.values.reshape(len(ids), -1) for ids in found]
 
 
 def _batches(rows: Ragged, batch_tokens: int) -> list[Places]:
