@@ -1,4 +1,5 @@
-"""Label texts and ids: bytes, beside plain front coding and plain symbols, and the time of one look-up."""
+"""Label texts and ids: bytes, beside plain front coding and plain symbols, and the times of a look-up and of a
+search for a prefix."""
 
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from edgexl.bundle.strings import pack_strings
-from edgexl.runtime.kernels import Kernels
+from edgexl.runtime.kernels import Kernels, Strings
 
 
 def string_figures(kernels: Kernels, parts: dict[str, Sequence[str]]) -> dict[str, Any]:
-    """For each part, and in all: raw and packed bytes, their share, and microseconds a look-up at a random place."""
+    """For each part, and in all: raw and packed bytes, their share, microseconds a look-up at a random place, and
+    milliseconds to find what begins so."""
     found: dict[str, Any] = {}
     raw_bytes = packed_bytes = 0
     for name, texts in parts.items():
@@ -27,7 +29,10 @@ def string_figures(kernels: Kernels, parts: dict[str, Sequence[str]]) -> dict[st
         }
         raw_bytes, packed_bytes = raw_bytes + sizes["raw_bytes"], packed_bytes + sizes["packed_bytes"]
         share = len(section) / sizes["raw_bytes"]
-        found[name] = {**sizes, "share": share, **alternatives, "lookup_us": _lookup_us(kernels, section, len(texts))}
+        strings = kernels.open_strings(section, len(texts))
+        assert strings is not None
+        times = {"lookup_us": _lookup_us(strings, len(texts)), "prefix_ms": _prefix_ms(strings, texts)}
+        found[name] = {**sizes, "share": share, **alternatives, **times}
     return {**found, "raw_bytes": raw_bytes, "packed_bytes": packed_bytes, "share": packed_bytes / raw_bytes}
 
 
@@ -43,10 +48,19 @@ def _front_coded_bytes(raw: list[bytes]) -> int:
     return total
 
 
-def _lookup_us(kernels: Kernels, section: bytes, count: int) -> float:
+def _prefix_ms(strings: Strings, texts: Sequence[str]) -> float:
+    """The whole set searched for what few strings begin with: the first 9 letters of some, median."""
+    times = []
+    for text in texts[:: max(1, len(texts) // 20)]:
+        prefix = text.encode()[:9]
+        begin = time.perf_counter()
+        strings.prefix(prefix, len(texts))
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times)) * 1e3
+
+
+def _lookup_us(strings: Strings, count: int) -> float:
     """20,000 random places, the call's own cost (a look-up of the first string, which is read at once) taken off."""
-    strings = kernels.open_strings(section, count)
-    assert strings is not None
     places = np.random.default_rng(0).integers(0, count, 20000).tolist()
 
     def seconds_for(indices: list[int]) -> float:

@@ -10,8 +10,9 @@ import sys
 import click
 
 from edgexl import __version__
-from edgexl.cli.answer import demo, evaluate, run
+from edgexl.cli.answer import complete, demo, evaluate, run
 from edgexl.cli.exits import exit_status
+from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, profile, recipes, targets
 from edgexl.cli.make import compile_student, data, distill, finish, runtime
 from edgexl.cli.study import characterize
@@ -27,8 +28,8 @@ def edgexl() -> None:
 
 
 _COMMANDS = (
-    demo, compile_student, run, evaluate, inspect, profile, distill, finish, characterize, data, targets, recipes,
-    runtime,
+    demo, compile_student, run, complete, evaluate, inspect, profile, distill, finish, characterize, data, targets,
+    recipes, runtime, labels,
 )  # fmt: skip
 for _command in _COMMANDS:
     edgexl.add_command(_command)

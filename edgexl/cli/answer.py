@@ -1,4 +1,4 @@
-"""Commands that ask a bundle: demo, run, eval."""
+"""Commands that ask a bundle: demo, run, complete, eval."""
 
 from __future__ import annotations
 
@@ -72,6 +72,27 @@ def run(
     return status
 
 
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.argument("prefix")
+@click.option("-n", "limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many at most.")
+@json_option
+def complete(bundle: Path, prefix: str, limit: int, as_json: bool) -> None:
+    """List the labels of BUNDLE whose text begins with PREFIX, in the label set's order, as an app does while its user
+    types. ASCII letters match in either case."""
+    from edgexl.runtime.binding import open_bundle
+
+    with open_bundle(bundle, engine=False) as opened:
+        labels = [
+            {"id": opened.label_id(label), "text": opened.label_text(label)} for label in opened.complete(prefix, limit)
+        ]
+    if as_json:
+        print_json({"prefix": prefix, "labels": labels})
+        return
+    for label in labels:
+        click.echo(f"{label['text']}  ({label['id']})")
+
+
 @click.command("eval")
 @click.argument("bundle", type=PATH)
 @click.argument("data", type=PATH)
@@ -109,7 +130,8 @@ def _print_bands(bands: dict[str, Any]) -> None:
 def _as_json(answer: Answer) -> dict[str, Any]:
     """The keys that `edgexl run --json` promises, and `explanation` where one was asked for."""
     labels = [{"id": at.id, "text": at.text, "probability": at.probability} for at in answer.prediction.labels]
-    record = {"text": answer.text, "labels": labels, "ms": answer.prediction.ms}
+    prediction = answer.prediction
+    record = {"text": answer.text, "labels": labels, "none_fits": prediction.none_fits, "ms": prediction.ms}
     if answer.explanation is not None:
         record["explanation"] = dict(vars(answer.explanation))
     return record
@@ -123,6 +145,8 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
         click.echo(f"  {label.probability:6.1%}  {label.text}  ({label.id})")
     if not answer.prediction.labels:
         click.echo("  no label is that probable")
+    elif answer.prediction.none_fits:
+        click.echo("  perhaps none of them: so low scores the best label where no right one is on the shortlist")
     stages = "  ".join(f"{stage} {ms:.2f}" for stage, ms in answer.prediction.ms.items())
     click.echo(f"  ms: {stages}")
     if answer.explanation is not None:

@@ -12,7 +12,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,10 @@ from edgexl.runtime import declarations as c
 
 Floats = npt.NDArray[np.float32]
 
-_VERIFY, _NO_ENGINE, _SCALAR = 1, 2, 4
+_VERIFY, _NO_ENGINE, _SCALAR, _COMPILED = 1, 2, 4, 8
 _EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _SELF_TEST_FAILED = 101, 104, 201, 404
+LabelState = Literal["compiled", "added", "retired"]
+_STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")
 # Of an error's sentence; the library cuts what is longer.
 _ERROR_BYTES = 512
 
@@ -54,6 +56,7 @@ class Prediction:
     `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
     order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
     `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
+    `none_fits`: the best logit is one that shortlists without a right label have.
     """
 
     labels: list[LabelAnswer]
@@ -64,6 +67,7 @@ class Prediction:
     query_vector: Floats
     tokens: int
     truncated: bool
+    none_fits: bool
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,36 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class NewLabel:
+    """A label to add: an id that the set does not have, its text, and other texts that find it."""
+
+    id: str
+    text: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelsInfo:
+    """The current label set. Labels that were added have indices from the bundle's number of labels on, below `end`.
+
+    `labels` are in the set; `added` counts retired ones too. `generation` grows with every change, and is 0 before any.
+    `file_bytes` are the label file's.
+    """
+
+    labels: int
+    end: int
+    added: int
+    retired_compiled: int
+    retired_added: int
+    generation: int
+    file_bytes: int
+
+
+@dataclass(frozen=True)
 class BundleInfo:
-    """Sizes of an open bundle. `rows` are labels and aliases, `threshold` is the compiler's choice for set answers."""
+    """Sizes of an open bundle. `rows` are labels and aliases, `threshold` is the compiler's choice for set answers,
+    `presence` the logit below which a best label means that none fits (-inf: never said).
+    """
 
     labels: int
     rows: int
@@ -96,6 +128,7 @@ class BundleInfo:
     format: str
     file_bytes: int
     threshold: float
+    presence: float
     engine: str
     kernel: str
     goldens: int
@@ -108,18 +141,24 @@ def open_bundle(
     engine_library: str | os.PathLike[str] | None = None,
     scalar: bool = False,
     engine: bool = True,
+    labels_path: str | os.PathLike[str] | None = None,
+    compiled_only: bool = False,
 ) -> BundleHandle:
     """Open a bundle file with its engine.
 
     `threads` is the size of the engine's pool; `verify` hashes every section (otherwise the small ones only);
     `engine_library` is the path of libonnxruntime (default: `find_engine_library`), which native bundles do not need;
     `scalar` uses the plain C kernels;
-    without `engine` the bundle can be looked at but not asked. Raises `BadInput` for a file that is no sound bundle,
+    without `engine` the bundle can be looked at but not asked;
+    `labels_path` is the label file that keeps labels added and retired since the compile (default: the bundle's path
+    and ".labels"), which `compiled_only` passes over. Raises `BadInput` for a file that is no sound bundle,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
     library = _library()
     options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
-    options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar
+    options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar | _COMPILED * compiled_only
+    if labels_path is not None:
+        options.labels_path = os.fsencode(labels_path)
     if engine and (found := engine_library or engine_library_if_any()):
         options.engine_library = os.fsencode(found)
     error = ctypes.create_string_buffer(_ERROR_BYTES)
@@ -153,6 +192,7 @@ class BundleHandle:
             format=f"{info.format_major}.{info.format_minor}",
             file_bytes=info.file_bytes,
             threshold=info.threshold,
+            presence=info.presence,
             engine=info.engine.decode(),
             kernel=info.kernel.decode(),
             goldens=info.goldens,
@@ -223,8 +263,7 @@ class BundleHandle:
         index = label if isinstance(label, int) else self.find_label(label)
         explanation = c.Explanation(struct_size=ctypes.sizeof(c.Explanation))
         content = _utf8(text)
-        if not 0 <= index < self.info.labels:
-            raise BadInput(f"There is no label {index}; the bundle has {self.info.labels:,} labels, from 0.")
+        self._check_index(index)
         with self._session() as session:
             status = self._library.exl_explain(session, content, len(content), index, ctypes.byref(explanation))
             self._check_session(status, session)
@@ -285,14 +324,98 @@ class BundleHandle:
         if status != _NO_SUCH_LABEL:
             _check(status)
             return index.value
-        for candidate in range(self.info.labels):
-            if self.label_text(candidate) == label:
-                return candidate
+        found = self.complete(label, limit=1)
+        while found:
+            if self.label_text(found[0]) == label:
+                return found[0]
+            found = self.complete(label, 1, found[0] + 1)
         raise BadInput(f"The bundle has no label with the id or text {label!r}.")
 
+    def complete(self, prefix: str, limit: int = 10, start: int = 0) -> list[int]:
+        """For typing ahead: the first `limit` labels from label `start` on whose text begins with `prefix`, in the
+        label set's order. ASCII letters match in either case. Raises `BadInput` for a limit below 1."""
+        if limit < 1 or start < 0:
+            raise BadInput(f"limit is {limit} and start {start}; they must be at least 1 and 0.")
+        content, count = _utf8(prefix), ctypes.c_uint32()
+        end = self.labels_info().end
+        capacity = min(limit, end)
+        labels = (ctypes.c_uint32 * capacity)()
+        first = min(start, end)
+        arguments = (content, len(content), first, labels, capacity, ctypes.byref(count))
+        _check(self._library.exl_label_prefix(self._open(), *arguments))
+        return labels[: count.value]
+
+    def labels_info(self) -> LabelsInfo:
+        """The current label set's sizes."""
+        info = c.LabelsInfo(struct_size=ctypes.sizeof(c.LabelsInfo))
+        _check(self._library.exl_labels_get_info(self._open(), ctypes.byref(info)))
+        names = (name for name, _ in c.LabelsInfo._fields_ if name != "struct_size")
+        return LabelsInfo(**{name: getattr(info, name) for name in names})
+
+    def label_state(self, index: int) -> LabelState:
+        """Whether a label was compiled, added, or is retired. Raises `BadInput` for an index that there is not."""
+        self._check_index(index)
+        state = ctypes.c_int()
+        _check(self._library.exl_label_get_state(self._open(), index, ctypes.byref(state)))
+        return _STATES[state.value]
+
+    def add_labels(
+        self, labels: Sequence[NewLabel], replace: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Add labels to the label file, all or none of them, and give the first one's index; the others follow.
+
+        Their texts are encoded by the bundle's own screener. With `replace` their ids must be in the set, and those
+        labels are retired. `progress` is told (labels encoded, of how many). Raises `BadInput` for a label that cannot
+        be added, `DeviceError` where the file cannot be written.
+        """
+        items, keep = (c.NewLabel * len(labels))(), []
+        for item, label in zip(items, labels, strict=True):
+            uid, text, aliases = _utf8(label.id), _utf8(label.text), [_utf8(alias) for alias in label.aliases]
+            pointers = (ctypes.c_char_p * len(aliases))(*aliases)
+            lengths = (ctypes.c_size_t * len(aliases))(*map(len, aliases))
+            keep.append((uid, text, aliases, pointers, lengths))
+            item.struct_size = ctypes.sizeof(c.NewLabel)
+            item.id, item.id_bytes, item.text, item.text_bytes = uid, len(uid), text, len(text)
+            item.aliases, item.alias_bytes, item.alias_count = pointers, lengths, len(aliases)
+        options = c.AddOptions(struct_size=ctypes.sizeof(c.AddOptions), replace=replace)
+        if progress is not None:
+            tell = progress
+            options.progress = c.AddProgress(lambda _, done, count: tell(done, count))
+        first = ctypes.c_uint32(self.labels_info().end)
+        with self._session() as session:
+            status = self._library.exl_labels_add(
+                session, items, len(items), ctypes.byref(options), ctypes.byref(first)
+            )
+            self._check_session(status, session)
+        return first.value
+
+    def retire_labels(self, ids: Sequence[str]) -> None:
+        """Take the labels with these ids out of the set, all or none. Raises `BadInput` where one is not in it."""
+        encoded = [_utf8(uid) for uid in ids]
+        texts = (ctypes.c_char_p * len(encoded))(*encoded)
+        lengths = (ctypes.c_size_t * len(encoded))(*map(len, encoded))
+        self._change("exl_labels_retire", texts, lengths, len(encoded))
+
+    def refresh_labels(self) -> None:
+        """Take over what other processes have changed since the bundle was opened. Raises as `open_bundle` does."""
+        self._change("exl_labels_refresh")
+
+    def compact_labels(self) -> None:
+        """Rewrite the label file without labels that were added and retired again; the others get new indices."""
+        self._change("exl_labels_compact")
+
+    def _change(self, function: str, *arguments: Any) -> None:
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        status = getattr(self._library, function)(self._open(), *arguments, error, len(error))
+        _check(status, error.value.decode("utf-8", "replace"))
+
+    def _check_index(self, index: int) -> None:
+        end = self.labels_info().end
+        if not 0 <= index < end:
+            raise BadInput(f"There is no label {index}; the bundle has {end:,} labels, from 0.")
+
     def _label(self, index: int, field: int) -> str:
-        if not 0 <= index < self.info.labels:
-            raise BadInput(f"There is no label {index}; the bundle has {self.info.labels:,} labels, from 0.")
+        self._check_index(index)
         length = ctypes.c_size_t(255)
         while True:
             buffer = ctypes.create_string_buffer(length.value + 1)
@@ -342,6 +465,7 @@ def _prediction(result: c.Result, dims: int) -> Prediction:
         query_vector=np.ctypeslib.as_array(result.query_vector, (dims,)).copy(),
         tokens=result.tokens,
         truncated=bool(result.truncated),
+        none_fits=bool(result.none_fits),
     )
 
 

@@ -17,6 +17,7 @@ class OpenOptions(ctypes.Structure):
         ("allocator", c_void_p),
         ("error", c_void_p),
         ("error_bytes", c_size_t),
+        ("labels_path", c_char_p),
     )
 
 
@@ -39,6 +40,7 @@ class BundleInfo(ctypes.Structure):
         ("manifest", c_void_p),
         ("manifest_bytes", c_size_t),
         ("goldens", c_uint32),
+        ("presence", c_float),
     )
 
 
@@ -89,6 +91,7 @@ class Result(ctypes.Structure):
         ("tokens", c_uint32),
         ("truncated", c_uint32),
         ("ms", StageMs),
+        ("none_fits", c_uint32),
     )
 
 
@@ -118,6 +121,51 @@ class SelfTestReport(ctypes.Structure):
     )
 
 
+class NewLabel(ctypes.Structure):
+    """exl_new_label."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("id", c_char_p),
+        ("id_bytes", c_size_t),
+        ("text", c_char_p),
+        ("text_bytes", c_size_t),
+        ("aliases", POINTER(c_char_p)),
+        ("alias_bytes", POINTER(c_size_t)),
+        ("alias_count", c_size_t),
+    )
+
+
+# exl_add_options.progress
+AddProgress = ctypes.CFUNCTYPE(None, c_void_p, c_size_t, c_size_t)
+
+
+class AddOptions(ctypes.Structure):
+    """exl_add_options."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("replace", c_uint32),
+        ("progress", AddProgress),
+        ("context", c_void_p),
+    )
+
+
+class LabelsInfo(ctypes.Structure):
+    """exl_labels_info."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("labels", c_uint32),
+        ("end", c_uint32),
+        ("added", c_uint32),
+        ("retired_compiled", c_uint32),
+        ("retired_added", c_uint32),
+        ("generation", c_uint64),
+        ("file_bytes", c_uint64),
+    )
+
+
 # Name -> (result, arguments). A text is c_char_p with its length beside it, so that it may hold NUL bytes.
 _FUNCTIONS = {
     "exl_version": (c_char_p, ()),
@@ -127,6 +175,10 @@ _FUNCTIONS = {
     "exl_bundle_get_info": (c_int, (c_void_p, POINTER(BundleInfo))),
     "exl_label": (c_int, (c_void_p, c_uint32, c_int, c_char_p, c_size_t, POINTER(c_size_t))),
     "exl_label_find": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(c_uint32))),
+    "exl_label_prefix": (
+        c_int,
+        (c_void_p, c_char_p, c_size_t, c_uint32, POINTER(c_uint32), c_uint32, POINTER(c_uint32)),
+    ),
     "exl_tokenize": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(c_int32), c_size_t, POINTER(c_size_t))),
     "exl_golden": (c_int, (c_void_p, c_uint32, POINTER(c_void_p), POINTER(c_size_t))),
     "exl_session_open": (c_int, (c_void_p, POINTER(c_void_p))),
@@ -135,6 +187,12 @@ _FUNCTIONS = {
     "exl_predict": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(PredictOptions), POINTER(POINTER(Result)))),
     "exl_explain": (c_int, (c_void_p, c_char_p, c_size_t, c_uint32, POINTER(Explanation))),
     "exl_self_test": (c_int, (c_void_p, POINTER(SelfTestReport))),
+    "exl_labels_add": (c_int, (c_void_p, POINTER(NewLabel), c_size_t, POINTER(AddOptions), POINTER(c_uint32))),
+    "exl_labels_retire": (c_int, (c_void_p, POINTER(c_char_p), POINTER(c_size_t), c_size_t, c_void_p, c_size_t)),
+    "exl_labels_refresh": (c_int, (c_void_p, c_void_p, c_size_t)),
+    "exl_labels_compact": (c_int, (c_void_p, c_void_p, c_size_t)),
+    "exl_labels_get_info": (c_int, (c_void_p, POINTER(LabelsInfo))),
+    "exl_label_get_state": (c_int, (c_void_p, c_uint32, POINTER(c_int))),
 }
 
 

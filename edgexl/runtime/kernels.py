@@ -19,8 +19,9 @@ from edgexl.bundle.cells import Cells
 from edgexl.errors import DeviceError
 
 _SOURCES = (
-    "cpu",
     "cells",
+    "codes",
+    "cpu",
     "rank",
     "scan",
     "scan_x86",
@@ -98,6 +99,13 @@ class Strings:
         status: int = self._library.exl__strings_get(*arguments)
         return status, out.raw[: min(length.value, capacity)], length.value
 
+    def prefix(self, prefix: bytes, capacity: int) -> list[int]:
+        """The first `capacity` strings that begin with `prefix`, ASCII letters in either case."""
+        found, count = (ctypes.c_uint32 * capacity)(), ctypes.c_uint32()
+        view, length = ctypes.byref(self._view), ctypes.c_size_t(len(prefix))
+        self._library.exl__strings_prefix(view, prefix, length, 0, found, capacity, ctypes.byref(count))
+        return found[: count.value]
+
 
 class BatchMemory:
     """Scratch and answers of scans that share a pass. `tables` [queries, M, 16] are looked up in as they are at each
@@ -168,8 +176,8 @@ class Kernels:
         scratch = np.empty(self._c.exl__scan_scratch_bytes(rows, subspaces, keep) + 64, np.uint8)
         aligned = ctypes.c_void_p(scratch.ctypes.data + -scratch.ctypes.data % 64)
         best, scores = np.empty(most, np.uint32), np.empty(most, np.uint16)
-        arguments = (self.isas[isa], _at(codes), rows, subspaces, _at(tables), _at(ranges), len(ranges), keep, aligned)
-        count = self._c.exl__scan_ranges(*arguments, _at(best), _at(scores))
+        arguments = (self.isas[isa], _at(codes), rows, None, subspaces, _at(tables), _at(ranges), len(ranges), keep)
+        count = self._c.exl__scan_ranges(*arguments, aligned, _at(best), _at(scores))
         return best[:count], scores[:count]
 
     def batch_memory(self, tables: Bytes, rows: int, keep: int) -> BatchMemory:
@@ -268,6 +276,24 @@ class Kernels:
             self._c.exl__decompress_row(_at(row), fine_dims, fine_bits, gain_dims, ctypes.c_float(gain), dims, _at(out))
         return vectors
 
+    def encode_row(
+        self,
+        vector: Floats,
+        codebook: Floats,
+        fine_dims: int,
+        fine_bits: int,
+        leading_dims: int = 0,
+        gain: float = 1.0,
+    ) -> tuple[bytes, bytes]:
+        """A row's coarse codes [M / 2] and fine codes; vector: [D]."""
+        subspaces, _, subspace_dims = codebook.shape
+        coarse, fine = np.empty(subspaces // 2, np.uint8), np.empty(2 + fine_dims * fine_bits // 8, np.uint8)
+        scratch = np.empty(5 * fine_dims, np.float32)
+        self._c.exl__encode_coarse(_at(vector), _at(codebook), subspaces, subspace_dims, _at(coarse))
+        sizes = (fine_dims, fine_bits, leading_dims, ctypes.c_float(gain))
+        self._c.exl__encode_fine(_at(vector), *sizes, _at(scratch), _at(fine))
+        return coarse.tobytes(), fine.tobytes()
+
     def open_strings(self, section: bytes, count: int) -> Strings | None:
         """The section of `count` strings; None where it is malformed."""
         view, data = _StringsView(), np.frombuffer(section, np.uint8)
@@ -285,7 +311,7 @@ def build_kernels(directory: Path, flags: Sequence[str] = ()) -> Kernels:
     """Compile into `directory` with `flags` besides the release's. Raises DeviceError where gcc does not do it."""
     library = directory / "libkernels.so"
     sources = (str(path) for path in kernel_sources() if path.suffix == ".c")
-    command = ["gcc", *_FLAGS, *flags, *sources, "-o", str(library)]
+    command = ["gcc", *_FLAGS, *flags, *sources, "-o", str(library), "-lm"]
     run_compiler(command, "the kernels")
     return Kernels(library)
 

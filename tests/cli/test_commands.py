@@ -37,7 +37,7 @@ def test_a_failed_gate_exits_1_and_writes_no_bundle(tiny: Tiny, tmp_path: Path, 
 def test_run_answers_one_text_with_the_promised_keys(tiny: Tiny, edgexl: Edgexl) -> None:
     query = next(iter(read_queries(tiny.student / "evaluation.json.gz")))
     record = edgexl("run", tiny.bundle, query.text, "--json", "-k", "3").json
-    assert list(record) == ["text", "labels", "ms"]
+    assert list(record) == ["text", "labels", "none_fits", "ms"]
     assert record["text"] == query.text
     assert [list(label) for label in record["labels"]] == [["id", "text", "probability"]] * 3
     assert list(record["ms"]) == STAGES
@@ -54,6 +54,21 @@ def test_run_answers_every_line_and_reports_the_unusable_ones(tiny: Tiny, edgexl
     assert said.status == 2
     assert [record["text"] for record in said.lines if "labels" in record] == [first, second]
     assert [line.split(":")[1] for line in said.err.splitlines()] == [" line 2", " line 4"]
+
+
+def test_complete_lists_labels_that_begin_so(tiny: Tiny, edgexl: Edgexl) -> None:
+    labels = LabelSet.load(tiny.student / "labels.json.gz")
+    prefix = labels.texts[7][:2]
+    wanted = [
+        {"id": label, "text": text}
+        for label, text in zip(labels.ids, labels.texts, strict=True)
+        if text.lower().startswith(prefix.lower())
+    ]
+    assert edgexl("complete", tiny.bundle, prefix.upper(), "-n", "1000", "--json").json == {
+        "prefix": prefix.upper(), "labels": wanted
+    }  # fmt: skip
+    assert edgexl("complete", tiny.bundle, prefix, "-n", "1").out == f"{wanted[0]['text']}  ({wanted[0]['id']})\n"
+    assert edgexl("complete", tiny.bundle, "no label begins so").out == ""
 
 
 def test_run_keeps_only_labels_above_the_threshold(tiny: Tiny, edgexl: Edgexl) -> None:

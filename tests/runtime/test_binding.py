@@ -48,6 +48,16 @@ def test_same_answers_as_the_reference(toy: TinyBundle, toy_path: Path, scalar: 
             assert got.tokens == len(expected.tokens)
 
 
+def test_it_says_when_none_fits(toy: TinyBundle, handle: BundleHandle) -> None:
+    said = []
+    for text in some_texts(200):
+        best = toy.reference.answer(text).logits.max()
+        if abs(best - handle.info.presence) > 1e-3:  # closer than that, engines may differ
+            said.append(handle.predict(text).none_fits)
+            assert said[-1] == (best < handle.info.presence)
+    assert set(said) == {False, True}
+
+
 @pytest.mark.parametrize("calibrated", ["logit", "log_softmax_or_none"])
 def test_probabilities_of_every_kind_of_calibration(tmp_path: Path, calibrated: Input) -> None:
     toy = build(calibrated=calibrated)
@@ -140,6 +150,18 @@ def test_labels(toy: TinyBundle, handle: BundleHandle) -> None:
             handle.label_text(wrong)
     with pytest.raises(BadInput, match="no label with the id or text 'nothing'"):
         handle.find_label("nothing")
+
+
+def test_completion(toy: TinyBundle, handle: BundleHandle) -> None:
+    """As brute force finds them, whatever the case, page by page; nothing is where nothing begins so."""
+    for prefix in ("", "r", "RED", "red r", toy.texts[200], toy.texts[200] + " and more"):
+        wanted = [at for at, text in enumerate(toy.texts) if text.lower().startswith(prefix.lower())]
+        assert handle.complete(prefix, 300) == wanted
+        assert handle.complete(prefix, 2) == wanted[:2]
+        assert handle.complete(prefix, 300, start=150) == [at for at in wanted if at >= 150]
+    assert handle.complete("r", 5, start=300) == []
+    with pytest.raises(BadInput, match="limit is 0"):
+        handle.complete("r", 0)
 
 
 def test_tokens(toy: TinyBundle, handle: BundleHandle) -> None:

@@ -40,14 +40,18 @@ typedef enum exl_status {
     EXL_NO_SUCH_LABEL = 104, /* a label index or id that the bundle does not have */
     EXL_BUFFER_TOO_SMALL = 105,
     EXL_NO_ENGINE_LOADED = 106, /* the bundle was opened with EXL_OPEN_NO_ENGINE */
+    EXL_LABEL_EXISTS = 107,     /* a label with that id is in the set */
     EXL_OUT_OF_MEMORY = 200,
     EXL_FILE_UNREADABLE = 201,
+    EXL_FILE_UNWRITABLE = 202,
     EXL_NOT_A_BUNDLE = 300,     /* the magic is not there */
     EXL_VERSION_TOO_NEW = 301,  /* a newer major version */
     EXL_BUNDLE_TRUNCATED = 302, /* the file ends before its sections do, or goes on after them */
     EXL_BUNDLE_MALFORMED = 303, /* a table, size or number that the format forbids */
     EXL_BUNDLE_CORRUPT = 304,   /* a section's hash is not the recorded one */
-    EXL_ENGINE_MISSING = 400,   /* the engine's library cannot be loaded */
+    EXL_LABELS_MALFORMED = 305, /* a label file that breaks the format's rules, or is damaged */
+    EXL_LABELS_OF_ANOTHER_BUNDLE = 306,
+    EXL_ENGINE_MISSING = 400, /* the engine's library cannot be loaded */
     EXL_ENGINE_TOO_OLD = 401,
     EXL_ENGINE_REFUSED = 402,  /* the engine does not take a graph */
     EXL_ENGINE_FAILED = 403,   /* the engine failed at run time, or gave a shape or number out of contract */
@@ -74,7 +78,8 @@ typedef struct exl_allocator {
 enum {
     EXL_OPEN_VERIFY = 1u, /* check the hash of every section (reads the whole file); without it only the small ones */
     EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
-    EXL_OPEN_SCALAR = 4u     /* use the scalar kernels (to compare with the SIMD ones; same answers) */
+    EXL_OPEN_SCALAR = 4u,    /* use the scalar kernels (to compare with the SIMD ones; same answers) */
+    EXL_OPEN_COMPILED = 8u   /* pass the label file over: the labels that were compiled, and no changes to them */
 };
 
 typedef struct exl_open_options {
@@ -86,6 +91,7 @@ typedef struct exl_open_options {
     const exl_allocator *allocator; /* null = malloc; must outlive the bundle */
     char *error;                    /* null, or where to write one sentence when the open fails */
     size_t error_bytes;
+    const char *labels_path; /* of the label file, below; null = the bundle's path and ".labels" */
 } exl_open_options;
 
 /* options may be null. On failure *bundle is null. The file is mapped: it must not be written to while it is open; to
@@ -109,17 +115,23 @@ typedef struct exl_bundle_info {
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;
     uint32_t goldens; /* inputs with recorded answers, see exl_self_test */
+    float presence;   /* the logit that decides none_fits; -infinity: it is never said */
 } exl_bundle_info;
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info);
 
 typedef enum exl_label_field { EXL_LABEL_ID = 0, EXL_LABEL_TEXT = 1 } exl_label_field;
-/* Writes the label's id or text and a closing NUL into buffer; *bytes is the length without it, also when the
- * buffer is too small. */
+/* label: also one that was added, or retired (see below). Writes the label's id or text and a closing NUL into buffer;
+ * *bytes is the length without it, also when the buffer is too small. */
 EXL_API exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
                              size_t buffer_bytes, size_t *bytes);
-/* The label with this id: a scan over all ids, milliseconds. */
+/* The label of the current set with this id: a pass over the ids' compressed form, a few nanoseconds each. */
 EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label);
+/* For typing ahead: the first `capacity` labels from label `from` on whose text begins with the prefix, ascending;
+ * ASCII letters match in either case. *count is how many were found; to go on, call again from the last one plus 1. A
+ * pass over the texts' compressed form: a few nanoseconds a label, and no memory. */
+EXL_API exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
+                                    uint32_t *labels, uint32_t capacity, uint32_t *count);
 /* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). capacity must be max_tokens or
  * more; *count is how many ids were written (or, with EXL_BUFFER_TOO_SMALL, are needed). */
 EXL_API exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids,
@@ -166,6 +178,7 @@ typedef struct exl_result {
     uint32_t tokens;
     uint32_t truncated; /* nonzero: the text had more tokens than max_tokens */
     exl_stage_ms ms;
+    uint32_t none_fits; /* nonzero: the best logit is what shortlists without a right label have */
 } exl_result;
 
 /* options may be null. *result belongs to the session, until the next call on it. */
@@ -196,6 +209,66 @@ typedef struct exl_self_test_report {
 
 /* Runs the goldens in the bundle; EXL_SELF_TEST_FAILED and a sentence on the session when one differs. */
 EXL_API exl_status exl_self_test(exl_session *session, exl_self_test_report *report);
+
+/* ---- live labels ----------------------------------------------------------------------------------------------- */
+
+/* Labels can be added to an open bundle, and any label retired, without a compile. The bundle's file stays as it is:
+ * the changes are kept in a label file next to it. A call changes all that it is asked to or nothing, and so does a
+ * crash at any moment. Several processes may change and use one label file; a change waits for the one before it.
+ *
+ * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
+ * with its label until a compaction. What another process has changed, a bundle learns when it is opened, at
+ * exl_labels_refresh, and with every change that it makes itself: that is its current set. A prediction uses the set
+ * that is current when it begins, whole, and neither waits for a change nor allocates. */
+
+typedef struct exl_new_label {
+    size_t struct_size; /* of one item; in an array, of each */
+    const char *id;     /* 1 to 65535 bytes of UTF-8 without NUL, as text and aliases */
+    size_t id_bytes;
+    const char *text;
+    size_t text_bytes;
+    const char *const *aliases; /* [alias_count]: other texts that find the label */
+    const size_t *alias_bytes;  /* [alias_count] */
+    size_t alias_count;
+} exl_new_label;
+
+typedef struct exl_add_options {
+    size_t struct_size;
+    uint32_t replace; /* nonzero: each id must be in the set, and its label is retired for the new one; zero: none may
+                         be */
+    void (*progress)(void *context, size_t done, size_t count); /* null, or told after each label that was encoded */
+    void *context;
+} exl_add_options;
+
+/* Adds `count` labels: the session's bundle encodes their texts, so they are found as if they had been compiled.
+ * options may be null. *first (may be null) is the number of the first; the others follow. */
+EXL_API exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
+                                  const exl_add_options *options, uint32_t *first);
+/* Takes the labels with these ids ([count], with their lengths) out of the set. error: null, or where to write one
+ * sentence when it fails. */
+EXL_API exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, size_t count,
+                                     char *error, size_t error_bytes);
+/* Makes what the label file holds now the current set. Cheap when nothing has changed. */
+EXL_API exl_status exl_labels_refresh(exl_bundle *bundle, char *error, size_t error_bytes);
+/* Rewrites the label file without labels that were added and retired again. Those that stay are renumbered. */
+EXL_API exl_status exl_labels_compact(exl_bundle *bundle, char *error, size_t error_bytes);
+
+typedef struct exl_labels_info {
+    size_t struct_size;
+    uint32_t labels;           /* in the set */
+    uint32_t end;              /* one more than the largest label number */
+    uint32_t added;            /* labels with a number from exl_bundle_info.labels on, retired ones among them */
+    uint32_t retired_compiled; /* of the bundle's labels */
+    uint32_t retired_added;
+    uint64_t generation; /* grows with every change; 0 = there was none */
+    uint64_t file_bytes; /* of the label file; 0 = there is none */
+} exl_labels_info;
+
+EXL_API exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info);
+
+/* Where a label number, 0 to exl_labels_info.end - 1, stands: to list them all. */
+typedef enum exl_label_state { EXL_LABEL_COMPILED = 0, EXL_LABEL_ADDED = 1, EXL_LABEL_RETIRED = 2 } exl_label_state;
+EXL_API exl_status exl_label_get_state(const exl_bundle *bundle, uint32_t label, exl_label_state *state);
 
 #ifdef __cplusplus
 }

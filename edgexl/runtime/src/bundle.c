@@ -122,7 +122,7 @@ static exl_status open_engine(exl_bundle *bundle, const exl_open_options *option
 static exl_status check_options(const exl_open_options *options, exl__error *error) {
     const exl_allocator *allocator = options->allocator;
 
-    if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR))
+    if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
                          EXL_VERSION_STRING);
     if (options->threads > 1024)
@@ -144,6 +144,8 @@ static exl_status open_bundle(const char *path, const exl_open_options *options,
     status = exl__file_open(path, &bundle->file, error);
     if (status == EXL_OK)
         status = exl__bundle_read(bundle, (options->flags & EXL_OPEN_VERIFY) != 0, error);
+    if (status == EXL_OK && !(options->flags & EXL_OPEN_COMPILED))
+        status = exl__live_open(bundle, path, options->labels_path, error);
     if (status == EXL_OK && !(options->flags & EXL_OPEN_NO_ENGINE))
         status = open_engine(bundle, options, error);
     if (status == EXL_OK)
@@ -185,6 +187,7 @@ void exl_bundle_close(exl_bundle *bundle) {
         bundle->engine->close_graph(bundle->engine_state, bundle->screener);
         bundle->engine->close(bundle->engine_state);
     }
+    exl__live_close(bundle);
     exl__file_close(&bundle->file);
     exl__release(&allocator, bundle, 1, sizeof *bundle);
 }
@@ -207,6 +210,7 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
     known.format_minor = bundle->format_minor;
     known.file_bytes = bundle->file.length;
     known.threshold = bundle->calibration.threshold;
+    known.presence = bundle->calibration.presence;
     known.engine = bundle->parameters.engine == EXL__NATIVE ? exl__engine_native.name : exl__engine_ort.name;
     known.kernel = exl__isa_name(bundle->isa);
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
@@ -215,47 +219,6 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
         known.goldens = goldens.count;
     exl__give_struct(info, info->struct_size, &known, sizeof known);
     return EXL_OK;
-}
-
-exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer, size_t buffer_bytes,
-                     size_t *bytes) {
-    int result;
-
-    if (!bundle || !bytes || (!buffer && buffer_bytes > 0) || (field != EXL_LABEL_ID && field != EXL_LABEL_TEXT))
-        return EXL_BAD_ARGUMENT;
-    *bytes = 0;
-    if (label >= bundle->parameters.labels)
-        return EXL_NO_SUCH_LABEL;
-    result = exl__strings_get(field == EXL_LABEL_ID ? &bundle->ids : &bundle->texts, label, buffer,
-                              buffer_bytes > 0 ? buffer_bytes - 1 : 0, bytes);
-    if (result == EXL__STRINGS_MALFORMED)
-        return EXL_BUNDLE_CORRUPT;
-    if (buffer_bytes > 0)
-        buffer[*bytes < buffer_bytes ? *bytes : buffer_bytes - 1] = '\0';
-    return result == EXL__STRINGS_TOO_SMALL || buffer_bytes == 0 ? EXL_BUFFER_TOO_SMALL : EXL_OK;
-}
-
-exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
-    char buffer[512], *candidate = buffer;
-    exl_status status = EXL_NO_SUCH_LABEL;
-
-    if (!bundle || !label || (!id && id_bytes > 0))
-        return EXL_BAD_ARGUMENT;
-    if (id_bytes > bundle->ids.longest_bytes)
-        return EXL_NO_SUCH_LABEL;
-    if (id_bytes > sizeof buffer && !(candidate = exl__allocate_scratch(&bundle->allocator, id_bytes, 1)))
-        return EXL_OUT_OF_MEMORY;
-    for (uint32_t i = 0; i < bundle->parameters.labels && status == EXL_NO_SUCH_LABEL; i++) {
-        size_t bytes = 0;
-        int result = exl__strings_get(&bundle->ids, i, candidate, id_bytes > 0 ? id_bytes : 1, &bytes);
-        if (result == EXL__STRINGS_MALFORMED)
-            status = EXL_BUNDLE_CORRUPT;
-        else if (result == EXL__STRINGS_OK && bytes == id_bytes && memcmp(candidate, id, id_bytes) == 0)
-            *label = i, status = EXL_OK;
-    }
-    if (candidate != buffer)
-        exl__release(&bundle->allocator, candidate, id_bytes, 1);
-    return status;
 }
 
 exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,

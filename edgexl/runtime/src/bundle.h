@@ -6,6 +6,7 @@
 #include "cells.h"
 #include "edgexl.h"
 #include "engine.h"
+#include "live.h"
 #include "platform.h"
 #include "scan.h"
 #include "status.h"
@@ -89,6 +90,7 @@ typedef struct exl__calibration {
     uint32_t input; /* 1: the logit; 2: less the log of the sum of the shortlist's exponentials; 3: and exp(0) */
     uint32_t knots;
     float threshold;
+    float presence;     /* a logit; a best label below it is most likely wrong */
     const float *x, *p; /* [knots] */
 } exl__calibration;
 
@@ -105,6 +107,7 @@ struct exl_bundle {
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */
     exl__cells cells;
+    exl__live_store *live;      /* labels added and retired since */
     exl__isa isa;
     const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */
     exl__engine_state *engine_state;

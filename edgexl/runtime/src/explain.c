@@ -24,6 +24,20 @@ static uint32_t mark(exl_session *s, uint32_t label) {
     return 1;
 }
 
+/* Of the labels that were added. */
+static uint32_t live_labels_ahead(const exl_session *s, uint32_t label, float score) {
+    uint32_t compiled = s->bundle->parameters.labels, ahead = 0;
+
+    for (uint32_t other = compiled; other < exl__live_end(s->bundle, s->live); other++) {
+        float own, alias;
+        if (exl__live_is_retired(s->bundle, s->live, other))
+            continue;
+        exl__label_scores(s->bundle, s->live, other, s->query_codes, s->query_unit, &own, &alias);
+        ahead += (uint32_t)is_ahead(own > alias ? own : alias, other, score, label);
+    }
+    return ahead;
+}
+
 /* How many labels come before this one, by the fine score of their best row, over the whole index. */
 static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
     const exl_bundle *bundle = s->bundle;
@@ -42,17 +56,18 @@ static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
                           s->query_codes, s->query_unit, scores);
         for (uint32_t i = 0; i < count; i++) {
             if (rows[i] < p->labels) {
-                if (is_ahead(scores[i], rows[i], score, label))
+                if (!exl__live_is_retired(bundle, s->live, rows[i]) && is_ahead(scores[i], rows[i], score, label))
                     ahead += mark(s, rows[i]);
                 continue;
             }
             for (uint32_t a = bundle->alias_start[rows[i] - p->labels];
                  a < bundle->alias_start[rows[i] - p->labels + 1]; a++)
-                if (is_ahead(scores[i], bundle->alias_labels[a], score, label))
+                if (!exl__live_is_retired(bundle, s->live, bundle->alias_labels[a]) &&
+                    is_ahead(scores[i], bundle->alias_labels[a], score, label))
                     ahead += mark(s, bundle->alias_labels[a]);
         }
     }
-    return ahead;
+    return ahead + live_labels_ahead(s, label, score);
 }
 
 exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
@@ -63,13 +78,15 @@ exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes
 
     if (!session || !explanation || explanation->struct_size < sizeof(size_t))
         return EXL_BAD_ARGUMENT;
-    if (label >= session->bundle->parameters.labels)
-        return exl__fail(&session->error, EXL_NO_SUCH_LABEL, "there is no label %u, the bundle has %u", label,
-                         session->bundle->parameters.labels);
     status = exl__run_stages(session, text, text_bytes);
     if (status != EXL_OK)
         return status;
-    exl__label_scores(session->bundle, label, session->query_codes, session->query_unit, &own, &alias);
+    if (label >= exl__live_end(session->bundle, session->live))
+        return exl__fail(&session->error, EXL_NO_SUCH_LABEL, "there is no label %u, they end at %u", label,
+                         exl__live_end(session->bundle, session->live));
+    if (exl__live_is_retired(session->bundle, session->live, label))
+        return exl__fail(&session->error, EXL_NO_SUCH_LABEL, "label %u is retired", label);
+    exl__label_scores(session->bundle, session->live, label, session->query_codes, session->query_unit, &own, &alias);
     known.label = label;
     known.screening_score = own > alias ? own : alias;
     known.screening_rank = labels_ahead(session, label, known.screening_score) + 1;

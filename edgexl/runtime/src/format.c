@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bundle.h"
+#include "bytes.h"
 #include "rescore.h"
 #include "sha256.h"
 
@@ -46,17 +47,6 @@ static const struct {
     [EXL__CELLS] = {"cells", 0, 0},
 };
 
-static uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
-static uint32_t get32(const uint8_t *at) { return get16(at) | (uint32_t)get16(at + 2) << 16; }
-static uint64_t get64(const uint8_t *at) { return get32(at) | (uint64_t)get32(at + 4) << 32; }
-
-static int all_zero(const uint8_t *bytes, uint64_t length) {
-    uint8_t any = 0;
-    for (uint64_t i = 0; i < length; i++)
-        any |= bytes[i];
-    return any == 0;
-}
-
 /* ---- header and table ---------------------------------------------------------------------------------------- */
 
 static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl__error *error) {
@@ -69,8 +59,8 @@ static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_
         return exl__fail(error, EXL_NOT_A_BUNDLE, "the file does not begin as an edgexl bundle does");
     if (length < HEADER_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its header");
-    bundle->format_major = get16(header + 8);
-    bundle->format_minor = get16(header + 10);
+    bundle->format_major = exl__get16(header + 8);
+    bundle->format_minor = exl__get16(header + 10);
     if (bundle->format_major > MAJOR)
         return exl__fail(error, EXL_VERSION_TOO_NEW,
                          "the bundle has format %u.%u, this library reads up to %d.%d: update it", bundle->format_major,
@@ -79,13 +69,13 @@ static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_
         return exl__fail(error, EXL_BUNDLE_MALFORMED,
                          "the bundle has format %u.%u, this library reads %d.%d: compile it again",
                          bundle->format_major, bundle->format_minor, MAJOR, MINOR);
-    *section_count = get32(header + 12);
-    if (*section_count < 1 || *section_count > MOST_SECTIONS || get32(header + 24) != ALIGNMENT_BYTES ||
-        get32(header + 28) != 0)
+    *section_count = exl__get32(header + 12);
+    if (*section_count < 1 || *section_count > MOST_SECTIONS || exl__get32(header + 24) != ALIGNMENT_BYTES ||
+        exl__get32(header + 28) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the header holds a value that the format forbids");
-    if (get64(header + 16) != length)
+    if (exl__get64(header + 16) != length)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file has %llu bytes, its header says %llu: copy it again",
-                         (unsigned long long)length, (unsigned long long)get64(header + 16));
+                         (unsigned long long)length, (unsigned long long)exl__get64(header + 16));
     if (length < HEADER_BYTES + (uint64_t)*section_count * ENTRY_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its section table");
     exl__sha256_init(&hash);
@@ -99,8 +89,8 @@ static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_
 /* One entry, of which `end` is where the bytes before it end; moves `end` on. */
 static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t *kind_before, uint64_t *end,
                               exl__error *error) {
-    uint32_t kind = get32(entry);
-    uint64_t offset = get64(entry + 8), length = get64(entry + 16), file_bytes = bundle->file.length;
+    uint32_t kind = exl__get32(entry);
+    uint64_t offset = exl__get64(entry + 8), length = exl__get64(entry + 16), file_bytes = bundle->file.length;
     uint64_t expected =
         (*end + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; /* *end <= file length < 2^63 */
 
@@ -108,11 +98,11 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u stands after kind %u", kind, *kind_before);
     if (kind >= EXL__SECTION_KINDS && bundle->format_minor <= MINOR)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u is not known", kind);
-    if (get32(entry + 4) != 0 || get64(entry + 56) != 0)
+    if (exl__get32(entry + 4) != 0 || exl__get64(entry + 56) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u sets reserved fields", kind);
     if (offset != expected || length == 0 || offset > file_bytes || length > file_bytes - offset)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u does not lie where it must", kind);
-    if (!all_zero(bundle->file.bytes + *end, offset - *end))
+    if (!exl__all_zero(bundle->file.bytes + *end, offset - *end))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "there are hidden bytes before section kind %u", kind);
     if (kind < EXL__SECTION_KINDS) {
         bundle->sections[kind].bytes = bundle->file.bytes + offset;
@@ -145,8 +135,8 @@ static exl_status check_table(exl_bundle *bundle, uint32_t section_count, exl__e
 
 /* Large sections are read, not mapped in: hashing must not cost the memory of what it looks at. */
 static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl__error *error) {
-    uint64_t offset = get64(entry + 8), left = get64(entry + 16);
-    uint32_t kind = get32(entry);
+    uint64_t offset = exl__get64(entry + 8), left = exl__get64(entry + 16);
+    uint32_t kind = exl__get32(entry);
     uint8_t chunk[16384], digest[32];
     exl__sha256 hash;
 
@@ -169,7 +159,7 @@ static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl
 static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl__error *error) {
     for (uint32_t i = 0; i < section_count; i++) {
         const uint8_t *entry = bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES;
-        uint32_t kind = get32(entry);
+        uint32_t kind = exl__get32(entry);
         exl_status status = EXL_OK;
 
         if (verify || (kind < EXL__SECTION_KINDS && SECTIONS[kind].hashed_at_open))
@@ -216,7 +206,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->probes > p->cells || !p->probes != !p->cells) return "probes";
     if (!(p->cell_margin >= 0.0f && p->cell_margin <= 3.402823466e38f) || (!p->cells && p->cell_margin > 0.0f))
         return "cell_margin"; /* also where it is not a number */
-    if (!all_zero(p->reserved, sizeof p->reserved)) return "reserved";
+    if (!exl__all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }
 // clang-format on
@@ -332,13 +322,15 @@ static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section is too short");
     if (memcmp(at, bundle->parameters.label_set_sha256, 32) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration belongs to another label set");
-    c->input = get32(at + 32);
-    c->knots = get32(at + 36);
+    c->input = exl__get32(at + 32);
+    c->knots = exl__get32(at + 36);
     memcpy(&c->threshold, at + 40, 4);
+    memcpy(&c->presence, at + 44, 4);
     c->x = (const float *)(const void *)(at + 48);
     c->p = c->x + c->knots;
-    if (c->input < 1 || c->input > 3 || c->knots < 2 || c->knots > 4096 || get32(at + 44) != 0 ||
-        section->length != 48 + (uint64_t)c->knots * 8 || !(c->threshold >= 0 && c->threshold <= 1))
+    if (c->input < 1 || c->input > 3 || c->knots < 2 || c->knots > 4096 ||
+        section->length != 48 + (uint64_t)c->knots * 8 || !(c->threshold >= 0 && c->threshold <= 1) ||
+        !(c->presence < INFINITY))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
     for (uint32_t i = 0; i < c->knots; i++)
         if (!isfinite(c->x[i]) || !(c->p[i] >= 0 && c->p[i] <= 1) ||

@@ -40,3 +40,10 @@ void exl__release(const exl_allocator *allocator, void *memory, uint64_t count, 
     if (memory)
         allocator->release(allocator->context, memory, (size_t)(count * item_bytes));
 }
+
+void *exl__carve(exl__carver *from, uint64_t count, uint64_t item_bytes) {
+    void *piece = from->base ? from->base + from->used : NULL;
+
+    from->used += (count * item_bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
+    return piece;
+}

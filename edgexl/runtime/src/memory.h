@@ -17,4 +17,13 @@ void *exl__allocate_scratch(const exl_allocator *allocator, uint64_t count, uint
 /* The same count and item_bytes as at allocation. Null is allowed. */
 void exl__release(const exl_allocator *allocator, void *memory, uint64_t count, uint64_t item_bytes);
 
+/* One allocation for many arrays: a first pass with a null base counts, a second one hands out. */
+typedef struct exl__carver {
+    uint8_t *base;
+    uint64_t used;
+} exl__carver;
+
+/* Room for count items of item_bytes, aligned to 64 bytes; the caller's sizes keep the product far below 2^64. */
+void *exl__carve(exl__carver *from, uint64_t count, uint64_t item_bytes);
+
 #endif

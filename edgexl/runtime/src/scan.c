@@ -223,6 +223,7 @@ typedef struct scan_job {
     exl__scan_kernel *score_block;
     const uint8_t *codes;
     uint32_t rows, code_bytes;
+    const uint64_t *dead; /* null, or rows that are no candidates */
 } scan_job;
 
 /* Asks for a block that is not next to what is read: no prefetching but this would have it coming. */
@@ -245,6 +246,9 @@ static void scan_blocks(const scan_job *job, const uint8_t *tables, uint32_t fro
         if (here < EXL__SCAN_BLOCK) /* the last block's padding is no candidate */
             for (uint32_t word = here / 64; word < EXL__SCAN_BLOCK / 64; word++)
                 above[word] &= word == here / 64 ? ((uint64_t)1 << here % 64) - 1 : 0;
+        if (job->dead)
+            for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64; word++)
+                above[word] &= ~job->dead[first / 64 + word];
         if ((above[0] | above[1] | above[2] | above[3]) != 0)
             selection_push(chosen, (uint32_t)first, above);
     }
@@ -291,10 +295,10 @@ static uint32_t selection_finish(selection *chosen, uint32_t *out_rows, uint16_t
     return chosen->count;
 }
 
-uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
-                          const exl__scan_range *ranges, uint32_t range_count, uint32_t keep, void *scratch,
-                          uint32_t *out_rows, uint16_t *out_scores) {
-    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2};
+uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
+                          const uint8_t *tables, const exl__scan_range *ranges, uint32_t range_count, uint32_t keep,
+                          void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
+    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, dead};
     selection *chosen = scratch;
     uint32_t there = 0;
     for (uint32_t i = 0; i < range_count; i++)
@@ -319,7 +323,7 @@ uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, uin
 
 void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
                      exl__scan_query *queries, uint32_t query_count) {
-    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2};
+    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, NULL};
     exl__scan_range all = {0, rows};
     uint32_t chunk = CHUNK_BYTES / (EXL__SCAN_BLOCK * job.code_bytes) * EXL__SCAN_BLOCK;
     if (chunk == 0)
@@ -348,7 +352,7 @@ void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
                    uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
     exl__scan_range all = {0, rows};
-    return exl__scan_ranges(isa, codes, rows, subspaces, tables, &all, 1, keep, scratch, out_rows, out_scores);
+    return exl__scan_ranges(isa, codes, rows, NULL, subspaces, tables, &all, 1, keep, scratch, out_rows, out_scores);
 }
 
 uint32_t exl__scan_merge(const exl__scan_query *parts, const uint32_t *part_starts, uint32_t part_count, uint32_t keep,

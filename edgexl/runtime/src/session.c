@@ -8,22 +8,9 @@
 #include "options.h"
 #include "rescore.h"
 
-enum { DEFAULT_K = 5, SCRATCH_ALIGNMENT_BYTES = 64 };
+enum { DEFAULT_K = 5 };
 
 /* ---- scratch memory ------------------------------------------------------------------------------------------ */
-
-typedef struct carver {
-    uint8_t *base; /* null in the first pass, which only counts */
-    uint64_t used;
-} carver;
-
-static void *carve(carver *from, uint64_t count, uint64_t item_bytes) {
-    void *piece = from->base ? from->base + from->used : NULL;
-
-    from->used +=
-        (count * item_bytes + SCRATCH_ALIGNMENT_BYTES - 1) / SCRATCH_ALIGNMENT_BYTES * SCRATCH_ALIGNMENT_BYTES;
-    return piece;
-}
 
 /* The graphs run one after the other, in the same memory. */
 static uint64_t engine_scratch_bytes(const exl_bundle *bundle) {
@@ -33,57 +20,59 @@ static uint64_t engine_scratch_bytes(const exl_bundle *bundle) {
     return screener > reasoner ? screener : reasoner;
 }
 
-static void carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, carver *from) {
-    scratch->query = carve(from, cells->count ? cells->dims : 0, sizeof *scratch->query);
-    scratch->scores = carve(from, cells->count, sizeof *scratch->scores);
-    scratch->ranked = carve(from, cells->count, sizeof *scratch->ranked);
-    scratch->probed = carve(from, cells->probes, sizeof *scratch->probed);
-    scratch->ranges = carve(from, cells->probes, sizeof *scratch->ranges);
+static void carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, exl__carver *from) {
+    scratch->query = exl__carve(from, cells->count ? cells->dims : 0, sizeof *scratch->query);
+    scratch->scores = exl__carve(from, cells->count, sizeof *scratch->scores);
+    scratch->ranked = exl__carve(from, cells->count, sizeof *scratch->ranked);
+    scratch->probed = exl__carve(from, cells->probes, sizeof *scratch->probed);
+    scratch->ranges = exl__carve(from, cells->probes, sizeof *scratch->ranges);
 }
 
 /* The parameters' limits keep every product far below 2^64. */
-static void carve_session(exl_session *s, carver *from) {
+static void carve_session(exl_session *s, exl__carver *from) {
     const exl__parameters *p = &s->bundle->parameters;
     exl__shortlist_scratch *list = &s->shortlist_scratch;
     uint64_t N = p->shortlist, T = p->max_tokens;
 
     exl__shortlist_capacity(s->bundle, list);
-    s->tokens = carve(from, T + 1, sizeof *s->tokens);
-    s->input_ids = carve(from, T, sizeof *s->input_ids);
-    s->attention_mask = carve(from, T, sizeof *s->attention_mask);
-    s->query_vector = carve(from, p->dims, sizeof *s->query_vector);
-    s->token_states = carve(from, T * p->state_dims, sizeof *s->token_states);
-    s->tables = carve(from, (uint64_t)p->subspaces * 16, sizeof *s->tables);
+    s->tokens = exl__carve(from, T + 1, sizeof *s->tokens);
+    s->input_ids = exl__carve(from, T, sizeof *s->input_ids);
+    s->attention_mask = exl__carve(from, T, sizeof *s->attention_mask);
+    s->query_vector = exl__carve(from, p->dims, sizeof *s->query_vector);
+    s->token_states = exl__carve(from, T * p->state_dims, sizeof *s->token_states);
+    s->tables = exl__carve(from, (uint64_t)p->subspaces * 16, sizeof *s->tables);
     carve_cells(&s->cells_scratch, &s->bundle->cells, from);
-    s->scan_scratch = carve(from, exl__scan_scratch_bytes(p->rows, p->subspaces, p->overfetch), 1);
-    s->rows = carve(from, p->overfetch, sizeof *s->rows);
-    s->scan_scores = carve(from, p->overfetch, sizeof *s->scan_scores);
-    s->row_scores = carve(from, p->overfetch, sizeof *s->row_scores);
-    s->query_codes = carve(from, p->fine_dims, sizeof *s->query_codes);
-    list->slots = carve(from, list->slot_count, sizeof *list->slots);
-    list->candidates = carve(from, list->capacity, sizeof *list->candidates);
-    list->missing = carve(from, list->capacity, sizeof *list->missing);
-    list->missing_scores = carve(from, list->capacity, sizeof *list->missing_scores);
-    list->ranked = carve(from, list->capacity, sizeof *list->ranked);
-    s->labels = carve(from, N, sizeof *s->labels);
-    s->screening_scores = carve(from, N * 2, sizeof *s->screening_scores);
-    s->best_scores = carve(from, N, sizeof *s->best_scores);
-    s->label_vectors = carve(from, N * p->dims, sizeof *s->label_vectors);
-    s->piece_ids = carve(from, p->label_tokens, sizeof *s->piece_ids);
-    s->label_tokens = carve(from, N * p->label_tokens, sizeof *s->label_tokens);
-    s->texts = carve(from, N * (s->bundle->texts.longest_bytes + 1ull), 1);
-    s->ids = carve(from, N * (s->bundle->ids.longest_bytes + 1ull), 1);
-    s->logits = carve(from, N, sizeof *s->logits);
-    s->order = carve(from, N, sizeof *s->order);
-    s->predictions = carve(from, N, sizeof *s->predictions);
-    s->engine_scratch = carve(from, engine_scratch_bytes(s->bundle), 1);
+    s->scan_scratch = exl__carve(from, exl__scan_scratch_bytes(UINT32_MAX, p->subspaces, p->overfetch), 1);
+    s->rows = exl__carve(from, p->overfetch, sizeof *s->rows);
+    s->scan_scores = exl__carve(from, p->overfetch, sizeof *s->scan_scores);
+    s->live_rows = exl__carve(from, p->overfetch, sizeof *s->live_rows);
+    s->live_scores = exl__carve(from, p->overfetch, sizeof *s->live_scores);
+    s->row_scores = exl__carve(from, p->overfetch, sizeof *s->row_scores);
+    s->query_codes = exl__carve(from, p->fine_dims, sizeof *s->query_codes);
+    list->slots = exl__carve(from, list->slot_count, sizeof *list->slots);
+    list->candidates = exl__carve(from, list->capacity, sizeof *list->candidates);
+    list->missing = exl__carve(from, list->capacity, sizeof *list->missing);
+    list->missing_scores = exl__carve(from, list->capacity, sizeof *list->missing_scores);
+    list->ranked = exl__carve(from, list->capacity, sizeof *list->ranked);
+    s->labels = exl__carve(from, N, sizeof *s->labels);
+    s->screening_scores = exl__carve(from, N * 2, sizeof *s->screening_scores);
+    s->best_scores = exl__carve(from, N, sizeof *s->best_scores);
+    s->label_vectors = exl__carve(from, N * p->dims, sizeof *s->label_vectors);
+    s->piece_ids = exl__carve(from, p->label_tokens, sizeof *s->piece_ids);
+    s->label_tokens = exl__carve(from, N * p->label_tokens, sizeof *s->label_tokens);
+    s->texts = exl__carve(from, N * (s->bundle->texts.longest_bytes + 1ull), 1);
+    s->ids = exl__carve(from, N * (s->bundle->ids.longest_bytes + 1ull), 1);
+    s->logits = exl__carve(from, N, sizeof *s->logits);
+    s->order = exl__carve(from, N, sizeof *s->order);
+    s->predictions = exl__carve(from, N, sizeof *s->predictions);
+    s->engine_scratch = exl__carve(from, engine_scratch_bytes(s->bundle), 1);
     if (s->bundle->alias_start)
-        s->seen = carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
+        s->seen = exl__carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
 }
 
 exl_status exl_session_open(exl_bundle *bundle, exl_session **out) {
     exl_session *session;
-    carver from = {NULL, 0};
+    exl__carver from = {NULL, 0};
 
     if (!bundle || !out)
         return EXL_BAD_ARGUMENT;
@@ -101,7 +90,7 @@ exl_status exl_session_open(exl_bundle *bundle, exl_session **out) {
         exl_session_close(session);
         return EXL_OUT_OF_MEMORY;
     }
-    from = (carver){session->scratch, 0};
+    from = (exl__carver){session->scratch, 0};
     carve_session(session, &from);
     for (uint32_t t = 0; t < bundle->parameters.max_tokens; t++)
         session->attention_mask[t] = 1; /* one text at a time: there is no padding */
@@ -114,12 +103,18 @@ void exl_session_close(exl_session *session) {
 
     if (!session)
         return;
+    exl__live_give(session->bundle, session->live);
     allocator = &session->bundle->allocator;
     exl__release(allocator, session->scratch, session->scratch_bytes, 1);
     exl__release(allocator, session, 1, sizeof *session);
 }
 
 const char *exl_session_error(const exl_session *session) { return session ? session->error.text : ""; }
+
+void exl__session_refresh(exl_session *s) {
+    exl__live_give(s->bundle, s->live);
+    s->live = s->compiled_only ? NULL : exl__live_take(s->bundle);
+}
 
 /* ---- stages -------------------------------------------------------------------------------------------------- */
 
@@ -200,6 +195,27 @@ static exl_status encode(exl_session *s) {
     return status;
 }
 
+exl_status exl__encode_text(exl_session *s, const char *text, size_t text_bytes) {
+    exl_status status = tokenize(s, text, text_bytes);
+    return status == EXL_OK ? encode(s) : status;
+}
+
+/* Live rows behind the bundle's: as one scan over both, for of equal scores the lower row comes first. */
+static void append_live_rows(exl_session *s, uint32_t found) {
+    uint32_t keep = s->bundle->parameters.overfetch, compiled = 0, live = 0;
+
+    while (compiled + live < keep && (compiled < s->row_count || live < found)) {
+        if (live == found || (compiled < s->row_count && s->scan_scores[compiled] >= s->live_scores[live]))
+            compiled++;
+        else
+            live++;
+    }
+    for (uint32_t i = 0; i < live; i++)
+        s->rows[compiled + i] = s->bundle->parameters.rows + s->live_rows[i];
+    s->row_count = compiled + live;
+    s->live_row_count = live;
+}
+
 static exl_status scan(exl_session *s) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
@@ -212,25 +228,32 @@ static exl_status scan(exl_session *s) {
         ranges = s->cells_scratch.ranges;
     }
     exl__scan_tables(s->query_vector, codebook, p->subspaces, p->subspace_dims, s->tables);
-    s->row_count =
-        exl__scan_ranges(bundle->isa, bundle->sections[EXL__COARSE_CODES].bytes, p->rows, p->subspaces, s->tables,
-                         ranges, range_count, p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
+    s->row_count = exl__scan_ranges(bundle->isa, bundle->sections[EXL__COARSE_CODES].bytes, p->rows,
+                                    s->live ? s->live->dead_places : NULL, p->subspaces, s->tables, ranges, range_count,
+                                    p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
     if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
-        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT,
-                         "the cells name a row that is not there: copy the bundle again");
+        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the cells name a row that is not there: copy the bundle again");
+    s->live_row_count = 0;
+    if (s->live && s->live->rows > 0)
+        append_live_rows(s, exl__scan(bundle->isa, s->live->coarse, s->live->rows, p->subspaces, s->tables,
+                                      p->overfetch, s->scan_scratch, s->live_rows, s->live_scores));
     return EXL_OK;
 }
 
 static void rescore(exl_session *s) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
+    uint32_t compiled = s->row_count - s->live_row_count;
 
     s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, p->subspaces * p->subspace_dims, p->fine_gain,
                                         s->query_codes);
-    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, s->row_count, p->fine_dims,
+    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, compiled, p->fine_dims,
                       p->fine_bits, s->query_codes, s->query_unit, s->row_scores);
-    s->shortlist = exl__shortlist(bundle, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count, s->query_codes,
-                                  s->query_unit, s->labels, s->screening_scores);
+    if (s->live_row_count > 0)
+        exl__rescore_rows(bundle->isa, s->live->fine, s->live_rows, s->live_row_count, p->fine_dims, p->fine_bits,
+                          s->query_codes, s->query_unit, s->row_scores + compiled);
+    s->shortlist = exl__shortlist(bundle, s->live, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count,
+                                  s->query_codes, s->query_unit, s->labels, s->screening_scores);
     for (uint32_t n = 0; n < s->shortlist; n++) {
         const float *pair = s->screening_scores + 2 * n;
         s->best_scores[n] = pair[0] > pair[1] ? pair[0] : pair[1];
@@ -246,20 +269,42 @@ static exl_status read_string(exl_session *s, const exl__strings *strings, uint3
     return EXL_OK;
 }
 
-static char *text_place(const exl_session *s, uint32_t n) {
-    return s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1);
+/* The live label of this number; null where it is one of the bundle's. */
+static const exl__live_label *live_label(const exl_session *s, uint32_t label) {
+    uint32_t compiled = s->bundle->parameters.labels;
+    return label < compiled ? NULL : &s->live->labels[label - compiled];
+}
+
+/* The text of a shortlisted label, in the session's memory or in that of the live labels that it holds. */
+static exl_status read_text(exl_session *s, uint32_t n, const char **text, size_t *bytes) {
+    const exl__live_label *live = live_label(s, s->labels[n]);
+    char *place = s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1);
+
+    *text = live ? live->text : place;
+    *bytes = live ? live->text_bytes : 0;
+    return live ? EXL_OK : read_string(s, &s->bundle->texts, s->labels[n], place, bytes);
+}
+
+static exl_status read_id(exl_session *s, uint32_t i, uint32_t label, const char **id) {
+    const exl__live_label *live = live_label(s, label);
+    char *place = s->ids + i * (s->bundle->ids.longest_bytes + (size_t)1);
+    size_t bytes;
+
+    *id = live ? live->id : place;
+    return live ? EXL_OK : read_string(s, &s->bundle->ids, label, place, &bytes);
 }
 
 static exl_status gather_tokens(exl_session *s, uint32_t n) {
     const exl_bundle *bundle = s->bundle;
     uint32_t S = bundle->parameters.label_tokens;
     int64_t *to = s->label_tokens + (size_t)n * S;
-    size_t bytes = 0, count;
-    exl_status status = read_string(s, &bundle->texts, s->labels[n], text_place(s, n), &bytes);
+    const char *text;
+    size_t bytes, count;
+    exl_status status = read_text(s, n, &text, &bytes);
 
     if (status != EXL_OK)
         return status;
-    count = exl__tokenize(&bundle->tokenizer, text_place(s, n), bytes, 0, s->piece_ids, S);
+    count = exl__tokenize(&bundle->tokenizer, text, bytes, 0, s->piece_ids, S);
     for (uint32_t i = 0; i < S; i++)
         to[i] = i < count ? s->piece_ids[i] : 0;
     return EXL_OK;
@@ -268,13 +313,11 @@ static exl_status gather_tokens(exl_session *s, uint32_t n) {
 /* What the reasoner is to see of the shortlist; nothing that it does not take. */
 static exl_status gather(exl_session *s) {
     const exl__parameters *p = &s->bundle->parameters;
-    const uint8_t *codes = s->bundle->sections[EXL__FINE_CODES].bytes;
-    size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
     exl_status status = EXL_OK;
 
     if (p->reasoner_inputs >> EXL__LABEL_VECTORS & 1)
         for (uint32_t n = 0; n < s->shortlist; n++)
-            exl__decompress_row(codes + s->labels[n] * stride, p->fine_dims, p->fine_bits,
+            exl__decompress_row(exl__own_row(s->bundle, s->live, s->labels[n]), p->fine_dims, p->fine_bits,
                                 p->subspaces * p->subspace_dims, p->fine_gain, p->dims,
                                 s->label_vectors + (size_t)n * p->dims);
     for (uint32_t n = 0; n < s->shortlist && p->label_tokens > 0 && status == EXL_OK; n++)
@@ -327,7 +370,7 @@ float exl__probability(const exl_session *s, float logit) {
 }
 
 static void calibrate(exl_session *s) {
-    s->log_normaliser = s->bundle->calibration.input != 1 ? log_normaliser(s) : 0;
+    s->log_normaliser = s->bundle->calibration.input != 1 && s->shortlist > 0 ? log_normaliser(s) : 0;
     for (uint32_t n = 0; n < s->shortlist; n++) {
         s->order[n].key = exl__rank_key(s->logits[n], n);
         s->order[n].index = n;
@@ -344,6 +387,7 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes) 
 
     s->error.text[0] = '\0';
     memset(&s->result, 0, sizeof s->result);
+    exl__session_refresh(s);
     clock[0] = exl__now_ms();
     status = tokenize(s, text, text_bytes);
     clock[1] = exl__now_ms();
@@ -360,7 +404,7 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes) 
     clock[4] = exl__now_ms();
     status = gather(s);
     clock[5] = exl__now_ms();
-    if (status == EXL_OK)
+    if (status == EXL_OK && s->shortlist > 0) /* it is 0 when all labels are retired */
         status = reason(s);
     if (status != EXL_OK)
         return status;
@@ -378,7 +422,7 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes) 
     return EXL_OK;
 }
 
-/* The first k of the order, with ids and texts; texts are there already when the reasoner took tokens. */
+/* The first k of the order, with ids and texts. */
 static exl_status answer(exl_session *s, uint32_t k, float threshold) {
     exl_result *result = &s->result;
     exl_status status = EXL_OK;
@@ -386,19 +430,16 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold) {
     for (uint32_t i = 0; i < k && i < s->shortlist && status == EXL_OK; i++) {
         uint32_t n = s->order[i].index;
         exl_prediction *prediction = &s->predictions[i];
-        char *id = s->ids + i * (s->bundle->ids.longest_bytes + (size_t)1), *text = text_place(s, n);
         size_t bytes;
 
         prediction->label = s->labels[n];
         prediction->logit = s->logits[n];
         prediction->probability = exl__probability(s, s->logits[n]);
-        prediction->id = id;
-        prediction->text = text;
         if (prediction->probability < threshold)
             break; /* the order is by logit, and probability does not fall where the logit rises */
-        status = read_string(s, &s->bundle->ids, prediction->label, id, &bytes);
-        if (status == EXL_OK && s->bundle->parameters.label_tokens == 0)
-            status = read_string(s, &s->bundle->texts, prediction->label, text, &bytes);
+        status = read_id(s, i, prediction->label, &prediction->id);
+        if (status == EXL_OK)
+            status = read_text(s, n, &prediction->text, &bytes);
         result->count = i + 1u;
     }
     result->predictions = s->predictions;
@@ -409,6 +450,7 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold) {
     result->query_vector = s->query_vector;
     result->tokens = s->token_count;
     result->truncated = s->truncated;
+    result->none_fits = s->logits[s->order[0].index] < s->bundle->calibration.presence;
     return status;
 }
 

@@ -10,6 +10,8 @@ struct exl_session {
     void *scratch; /* holds all arrays below */
     uint64_t scratch_bytes;
     void *engine_scratch;
+    const exl__live *live;  /* the labels added and retired when the last prediction began, or null; held */
+    uint32_t compiled_only; /* nonzero: predict as if there were no such labels */
     exl__error error;
 
     /* text */
@@ -25,12 +27,15 @@ struct exl_session {
     uint8_t *tables;     /* [subspaces][16] */
     exl__cells_scratch cells_scratch;
     void *scan_scratch;
-    uint32_t *rows;        /* [overfetch] */
+    uint32_t *rows;        /* [overfetch]: of the bundle, then live ones: the bundle's number of rows + a live row */
     uint16_t *scan_scores; /* [overfetch] */
+    uint32_t *live_rows;   /* [overfetch] */
+    uint16_t *live_scores; /* [overfetch] */
     float *row_scores;     /* [overfetch] */
     int16_t *query_codes;  /* [fine_dims] */
     float query_unit;
     uint32_t row_count;
+    uint32_t live_row_count; /* the last so many of rows are live */
     exl__shortlist_scratch shortlist_scratch;
 
     /* shortlist of N labels */
@@ -49,8 +54,13 @@ struct exl_session {
 
     exl_prediction *predictions; /* [N] */
     exl_result result;
-    uint64_t *seen; /* explain: one bit a label; null without aliases */
+    uint64_t *seen; /* explain: one bit a label of the bundle; null without aliases */
 };
+
+/* Lets go of the set of live labels that the session holds, and takes the bundle's current one. */
+void exl__session_refresh(exl_session *session);
+/* Tokens and query vector of a text. */
+exl_status exl__encode_text(exl_session *session, const char *text, size_t text_bytes);
 
 /* The stages up to and with `calibrate` of a text; session->order and logits hold the answer. */
 exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes);

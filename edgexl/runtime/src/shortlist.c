@@ -6,16 +6,23 @@
 
 /* ---- rows to labels ------------------------------------------------------------------------------------------ */
 
+const uint8_t *exl__own_row(const exl_bundle *bundle, const exl__live *live, uint32_t label) {
+    const exl__parameters *p = &bundle->parameters;
+    size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
+
+    if (label < p->labels)
+        return bundle->sections[EXL__FINE_CODES].bytes + label * stride;
+    return live->fine + live->labels[label - p->labels].first_row * stride;
+}
+
 void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *scratch) {
     const exl__parameters *p = &bundle->parameters;
-    uint64_t rows = p->overfetch < p->rows ? p->overfetch : p->rows;
-    uint64_t most = rows * (bundle->most_alias_labels > 1 ? bundle->most_alias_labels : 1);
+    uint64_t most = (uint64_t)p->overfetch * (bundle->most_alias_labels > 1 ? bundle->most_alias_labels : 1);
+    uint64_t all = (uint64_t)p->labels + p->overfetch; /* a live row stands for one label */
 
-    scratch->capacity = most < p->labels ? (uint32_t)most : p->labels;
-    scratch->slot_count = 0;
-    if (bundle->alias_start)
-        for (scratch->slot_count = 4; scratch->slot_count / 2 < scratch->capacity && scratch->slot_count < 1u << 31;)
-            scratch->slot_count *= 2; /* at 2^31 less than half are free, but labels are fewer: some always are */
+    scratch->capacity = (uint32_t)(most < all ? most : all);
+    for (scratch->slot_count = 4; scratch->slot_count / 2 < scratch->capacity && scratch->slot_count < 1u << 31;)
+        scratch->slot_count *= 2; /* at 2^31 less than half are free, but labels are fewer: some always are */
 }
 
 /* The label's candidate, made when it is the first time that the label comes up. */
@@ -32,37 +39,51 @@ static exl__candidate *candidate_of(exl__shortlist_scratch *scratch, uint32_t *c
     return &scratch->candidates[scratch->slots[slot] - 1];
 }
 
-static uint32_t without_aliases(exl__shortlist_scratch *scratch, const uint32_t *rows, const float *scores,
-                                uint32_t count) {
+/* The label of a row that stands for one: an own row of the bundle, or a live row. */
+static uint32_t label_of(const exl_bundle *bundle, const exl__live *live, uint32_t row) {
+    const exl__parameters *p = &bundle->parameters;
+    return row < p->rows ? row : p->labels + live->row_labels[row - p->rows];
+}
+
+static int is_own(const exl_bundle *bundle, const exl__live *live, uint32_t row) {
+    const exl__parameters *p = &bundle->parameters;
+    if (row < p->rows)
+        return row < p->labels;
+    return live->labels[live->row_labels[row - p->rows]].first_row == row - p->rows;
+}
+
+static uint32_t without_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
+                                const uint32_t *rows, const float *scores, uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
-        scratch->candidates[i] = (exl__candidate){.label = rows[i], .own = scores[i]};
+        scratch->candidates[i] = (exl__candidate){.label = label_of(bundle, live, rows[i]), .own = scores[i]};
     return count;
 }
 
-/* Own rows first, so that what the aliases then bring up anew is exactly what lacks its own score. */
-static uint32_t with_aliases(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows,
-                             const float *scores, uint32_t row_count, const int16_t *Q, float unit) {
-    const exl__parameters *p = &bundle->parameters;
-    uint32_t count = 0, own_count;
+static int see_alias(exl__shortlist_scratch *scratch, uint32_t *count, uint32_t label, float score) {
     int is_new;
+    exl__candidate *candidate = candidate_of(scratch, count, label, &is_new);
 
-    memset(scratch->slots, 0, scratch->slot_count * sizeof *scratch->slots);
-    for (uint32_t i = 0; i < row_count; i++)
-        if (rows[i] < p->labels)
-            candidate_of(scratch, &count, rows[i], &is_new)->own = scores[i];
-    own_count = count;
+    if (!candidate->has_alias || score > candidate->alias)
+        candidate->alias = score;
+    candidate->has_alias = 1;
+    return is_new;
+}
+
+/* Alias rows of the bundle; labels that they bring up anew lack their own scores, which are fetched together. */
+static uint32_t see_compiled_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
+                                     uint32_t count, const uint32_t *rows, const float *scores, uint32_t row_count,
+                                     const int16_t *Q, float unit) {
+    const exl__parameters *p = &bundle->parameters;
+    uint32_t own_count = count;
+
     for (uint32_t i = 0; i < row_count; i++) {
-        if (rows[i] < p->labels)
+        if (rows[i] < p->labels || rows[i] >= p->rows)
             continue;
         for (uint32_t a = bundle->alias_start[rows[i] - p->labels]; a < bundle->alias_start[rows[i] - p->labels + 1];
-             a++) {
-            exl__candidate *candidate = candidate_of(scratch, &count, bundle->alias_labels[a], &is_new);
-            if (is_new)
-                scratch->missing[count - 1 - own_count] = candidate->label;
-            if (!candidate->has_alias || scores[i] > candidate->alias)
-                candidate->alias = scores[i];
-            candidate->has_alias = 1;
-        }
+             a++)
+            if (!exl__live_is_retired(bundle, live, bundle->alias_labels[a]) &&
+                see_alias(scratch, &count, bundle->alias_labels[a], scores[i]))
+                scratch->missing[count - 1 - own_count] = bundle->alias_labels[a];
     }
     exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count,
                       p->fine_dims, p->fine_bits, Q, unit, scratch->missing_scores);
@@ -71,13 +92,46 @@ static uint32_t with_aliases(const exl_bundle *bundle, exl__shortlist_scratch *s
     return count;
 }
 
-uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows,
-                        const float *scores, uint32_t row_count, const int16_t *Q, float unit, uint32_t *labels,
-                        float *pairs) {
+static uint32_t see_live_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
+                                 uint32_t count, const uint32_t *rows, const float *scores, uint32_t row_count,
+                                 const int16_t *Q, float unit) {
+    const exl__parameters *p = &bundle->parameters;
+
+    for (uint32_t i = 0; i < row_count; i++) {
+        uint32_t label;
+        if (rows[i] < p->rows || is_own(bundle, live, rows[i]))
+            continue;
+        label = label_of(bundle, live, rows[i]);
+        if (see_alias(scratch, &count, label, scores[i]))
+            scratch->candidates[count - 1].own =
+                exl__rescore_row(bundle->isa, exl__own_row(bundle, live, label), p->fine_dims, p->fine_bits, Q, unit);
+    }
+    return count;
+}
+
+/* Own rows first, so that what the aliases then bring up anew is exactly what lacks its own score. */
+static uint32_t with_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
+                             const uint32_t *rows, const float *scores, uint32_t row_count, const int16_t *Q,
+                             float unit) {
+    uint32_t count = 0;
+    int is_new;
+
+    memset(scratch->slots, 0, scratch->slot_count * sizeof *scratch->slots);
+    for (uint32_t i = 0; i < row_count; i++)
+        if (is_own(bundle, live, rows[i]))
+            candidate_of(scratch, &count, label_of(bundle, live, rows[i]), &is_new)->own = scores[i];
+    count = see_compiled_aliases(bundle, live, scratch, count, rows, scores, row_count, Q, unit);
+    return see_live_aliases(bundle, live, scratch, count, rows, scores, row_count, Q, unit);
+}
+
+uint32_t exl__shortlist(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
+                        const uint32_t *rows, const float *scores, uint32_t row_count, const int16_t *Q, float unit,
+                        uint32_t *labels, float *pairs) {
     uint32_t count, kept;
 
-    count = bundle->alias_start ? with_aliases(bundle, scratch, rows, scores, row_count, Q, unit)
-                                : without_aliases(scratch, rows, scores, row_count);
+    count = bundle->alias_start || (live && live->has_aliases)
+                ? with_aliases(bundle, live, scratch, rows, scores, row_count, Q, unit)
+                : without_aliases(bundle, live, scratch, rows, scores, row_count);
     for (uint32_t i = 0; i < count; i++) {
         exl__candidate *candidate = &scratch->candidates[i];
         if (!candidate->has_alias)
@@ -96,20 +150,29 @@ uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratc
     return kept;
 }
 
-void exl__label_scores(const exl_bundle *bundle, uint32_t label, const int16_t *Q, float unit, float *own,
-                       float *alias) {
+static void best_alias(float score, int *has_alias, float *alias) {
+    if (!*has_alias || score > *alias)
+        *alias = score;
+    *has_alias = 1;
+}
+
+void exl__label_scores(const exl_bundle *bundle, const exl__live *live, uint32_t label, const int16_t *Q, float unit,
+                       float *own, float *alias) {
     const exl__parameters *p = &bundle->parameters;
-    const uint8_t *codes = bundle->sections[EXL__FINE_CODES].bytes;
+    const uint8_t *codes = bundle->sections[EXL__FINE_CODES].bytes, *first = exl__own_row(bundle, live, label);
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
     int has_alias = 0;
 
-    *own = *alias = exl__rescore_row(bundle->isa, codes + label * stride, p->fine_dims, p->fine_bits, Q, unit);
+    *own = *alias = exl__rescore_row(bundle->isa, first, p->fine_dims, p->fine_bits, Q, unit);
+    if (label >= p->labels) {
+        for (uint32_t i = 1; i < live->labels[label - p->labels].row_count; i++)
+            best_alias(exl__rescore_row(bundle->isa, first + i * stride, p->fine_dims, p->fine_bits, Q, unit),
+                       &has_alias, alias);
+        return;
+    }
     for (uint32_t row = p->labels; row < p->rows; row++)
         for (uint32_t a = bundle->alias_start[row - p->labels]; a < bundle->alias_start[row - p->labels + 1]; a++)
-            if (bundle->alias_labels[a] == label) {
-                float score = exl__rescore_row(bundle->isa, codes + row * stride, p->fine_dims, p->fine_bits, Q, unit);
-                if (!has_alias || score > *alias)
-                    *alias = score;
-                has_alias = 1;
-            }
+            if (bundle->alias_labels[a] == label)
+                best_alias(exl__rescore_row(bundle->isa, codes + row * stride, p->fine_dims, p->fine_bits, Q, unit),
+                           &has_alias, alias);
 }

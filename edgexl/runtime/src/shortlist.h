@@ -16,7 +16,8 @@ typedef struct exl__candidate {
 /* The scratch of one session; sizes from exl__shortlist_capacity. */
 typedef struct exl__shortlist_scratch {
     uint32_t capacity;          /* labels that candidate rows can lead to, at most */
-    uint32_t slot_count;        /* a power of two, 2 x capacity or more up to 2^31; 0 without aliases */
+    uint32_t slot_count;        /* a power of two, 2 x capacity or more up to 2^31; also without aliases: live
+                                   labels may have some */
     uint32_t *slots;            /* [slot_count]: candidate + 1, or 0 */
     exl__candidate *candidates; /* [capacity] */
     uint32_t *missing;          /* [capacity]: labels whose own row was not among the candidate rows */
@@ -26,14 +27,18 @@ typedef struct exl__shortlist_scratch {
 
 void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *scratch);
 
-/* rows, scores: [row_count], rescored candidate rows. Q, unit: the quantised query (rescore.h).
- * labels: [shortlist]; pairs: [shortlist][2], own and alias score. Returns the shortlist's length. */
-uint32_t exl__shortlist(const exl_bundle *bundle, exl__shortlist_scratch *scratch, const uint32_t *rows,
-                        const float *scores, uint32_t row_count, const int16_t *Q, float unit, uint32_t *labels,
-                        float *pairs);
+/* rows, scores: [row_count], rescored candidate rows, live ones behind the bundle's and numbered on from these. Q,
+ * unit: the quantised query (rescore.h). labels: [shortlist]; pairs: [shortlist][2], own and alias score. Returns the
+ * shortlist's length. */
+uint32_t exl__shortlist(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
+                        const uint32_t *rows, const float *scores, uint32_t row_count, const int16_t *Q, float unit,
+                        uint32_t *labels, float *pairs);
+
+/* The fine codes of a label's own text. */
+const uint8_t *exl__own_row(const exl_bundle *bundle, const exl__live *live, uint32_t label);
 
 /* A label's own and alias score over all of its rows, whether candidates or not. */
-void exl__label_scores(const exl_bundle *bundle, uint32_t label, const int16_t *Q, float unit, float *own,
-                       float *alias);
+void exl__label_scores(const exl_bundle *bundle, const exl__live *live, uint32_t label, const int16_t *Q, float unit,
+                       float *own, float *alias);
 
 #endif

@@ -15,13 +15,17 @@ const char *exl_status_text(exl_status status) {
     case EXL_NO_SUCH_LABEL: return "the bundle has no such label";
     case EXL_BUFFER_TOO_SMALL: return "the buffer is too small";
     case EXL_NO_ENGINE_LOADED: return "the bundle was opened without its engine";
+    case EXL_LABEL_EXISTS: return "the label set has a label with that id";
     case EXL_OUT_OF_MEMORY: return "there is not enough memory";
     case EXL_FILE_UNREADABLE: return "the file cannot be read";
+    case EXL_FILE_UNWRITABLE: return "the file cannot be written";
     case EXL_NOT_A_BUNDLE: return "the file is not an edgexl bundle";
     case EXL_VERSION_TOO_NEW: return "the bundle is of a newer format than this library";
     case EXL_BUNDLE_TRUNCATED: return "the bundle's length is not the one that it states";
     case EXL_BUNDLE_MALFORMED: return "the bundle breaks the format's rules";
     case EXL_BUNDLE_CORRUPT: return "the bundle's contents do not match their recorded hash";
+    case EXL_LABELS_MALFORMED: return "the label file breaks the format's rules, or is damaged";
+    case EXL_LABELS_OF_ANOTHER_BUNDLE: return "the label file was made for another bundle";
     case EXL_ENGINE_MISSING: return "the engine's library cannot be loaded";
     case EXL_ENGINE_TOO_OLD: return "the engine's library is too old";
     case EXL_ENGINE_REFUSED: return "the engine does not take one of the bundle's graphs";

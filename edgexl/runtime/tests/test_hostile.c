@@ -76,7 +76,7 @@ static exl_status try_it(size_t length, uint32_t flags) {
     exl_status status;
     char buffer[256];
     int32_t ids[8192];
-    uint32_t label;
+    uint32_t label, count;
     size_t bytes;
 
     write_file(scratch, damaged, length);
@@ -89,6 +89,7 @@ static exl_status try_it(size_t length, uint32_t flags) {
         (void)exl_label(bundle, i * 7, EXL_LABEL_TEXT, buffer, sizeof buffer, &bytes);
     }
     (void)exl_label_find(bundle, "L0299", 5, &label);
+    (void)exl_label_prefix(bundle, "re", 2, 3, &label, 1, &count);
     (void)exl_tokenize(bundle,
                        "R\xc3\xa9"
                        "d rivers\xe2\x80\x94old",

@@ -8,7 +8,7 @@
 
 #include "../src/strings.h"
 
-enum { FIXED = 32 + 256 + 2048, COUNT = 17, LONGEST = 28 };
+enum { FIXED = 32 + 256 + 2048, COUNT = 65, LONGEST = 28 };
 
 static uint32_t state = 1;
 
@@ -22,9 +22,11 @@ static void put_u32(uint8_t *at, uint32_t value) {
         at[i] = (uint8_t)(value >> (8 * i));
 }
 
+#define EIGHT(what) what, what, what, what, what, what, what, what
+// clang-format off: a line says what it stands for
 static const char *const expected[COUNT] = {
-    "", "mark", "markers", "markerX", "marksererererererersssssssss", "marksererererere", "", "", "", "", "", "", "",
-    "", "",     "",        "marker"};
+    "", "mark", "markers", "markerX", "marksererererererersssssssss", "marksererererere", "", "",
+    EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), "marker"};
 
 /* `expected`, written out by hand after FORMAT.md. */
 static uint8_t *example(size_t *length) {
@@ -36,9 +38,10 @@ static uint8_t *example(size_t *length) {
         0x4f, 2,   2,   1, 1, 1, 1, 1, 1, 1, /* 4 shared, 15 + 2 codes: mark + s + 7 x er ... */
         2,    2,   2,   2, 2, 2, 2, 2, 2,    /* ... + 9 x s */
         0xf0, 1,                             /* 15 + 1 shared, no codes */
-        0,    0,   0,   0, 0, 0, 0, 0, 0, 0, /* ten empty strings fill the block */
+        0, 0, EIGHT(0), EIGHT(0), EIGHT(0), EIGHT(0), EIGHT(0), EIGHT(0), EIGHT(0), /* empty strings fill the block */
         0x02, 0,   1                         /* the second block: mark + er */
     };
+    // clang-format on
     uint8_t *bytes;
     *length = FIXED + 12 + sizeof data;
     bytes = calloc(1, *length);
@@ -78,11 +81,58 @@ static int decode_all(const exl__strings *s) {
     return failures;
 }
 
+static char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter; }
+
+static int begins(const char *text, const char *prefix, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++)
+        if (text[i] == 0 || lower(text[i]) != lower(prefix[i]))
+            return 0;
+    return 1;
+}
+
+/* Every beginning of every string, as it is and in the other case, from every string on, at two capacities. */
+static int check_prefixes(const exl__strings *s) {
+    char prefix[LONGEST + 2];
+    uint32_t found[COUNT], count;
+    int failures = 0;
+    for (uint32_t of = 0; of < COUNT; of++)
+        for (size_t bytes = 0; bytes <= strlen(expected[of]) + 1; bytes++)
+            for (int way = 0; way < 2; way++)
+                for (uint32_t from = 0; from < COUNT; from++)
+                    for (uint32_t capacity = 2; capacity <= COUNT; capacity += COUNT - 2) {
+                        uint32_t wanted = 0;
+                        strcpy(prefix, expected[of]);
+                        strcat(prefix, "s");
+                        for (size_t i = 0; way && i < bytes; i++)
+                            prefix[i] =
+                                (char)(prefix[i] == lower(prefix[i]) ? prefix[i] - 'a' + 'A' : lower(prefix[i]));
+                        failures += exl__strings_prefix(s, prefix, bytes, from, found, capacity, &count) != 0;
+                        for (uint32_t i = from; i < COUNT && wanted < capacity; i++)
+                            if (begins(expected[i], prefix, bytes))
+                                failures += wanted >= count || found[wanted++] != i;
+                        failures += wanted != count;
+                    }
+    if (failures)
+        printf("strings: %d prefixes find other strings\n", failures);
+    return failures;
+}
+
+/* Prefixes of damaged strings find what they find, within the array. */
+static void try_prefixes(const exl__strings *s) {
+    uint32_t found[4], count;
+    for (uint32_t from = 0; from < s->count; from += 7)
+        for (size_t bytes = 0; bytes < 7; bytes++)
+            (void)exl__strings_prefix(s, "marker", bytes, from, found, 1 + from % 4, &count);
+}
+
 static int decode_copy(const uint8_t *bytes, size_t length, uint32_t count) {
     exl__strings s;
     uint8_t *copy = malloc(length ? length : 1);
     memcpy(copy, bytes, length);
-    int failures = exl__strings_init(&s, copy, length, count) == EXL__STRINGS_OK ? decode_all(&s) : 0;
+    int is_sound = exl__strings_init(&s, copy, length, count) == EXL__STRINGS_OK;
+    int failures = is_sound ? decode_all(&s) : 0;
+    if (is_sound)
+        try_prefixes(&s);
     free(copy);
     return failures;
 }
@@ -101,6 +151,7 @@ static int check_example(void) {
     }
     if (failures)
         printf("strings: the example does not decode\n");
+    failures += check_prefixes(&s);
     failures += exl__strings_get(&s, COUNT, out, sizeof out, &got) != EXL__STRINGS_MALFORMED;
     failures += exl__strings_init(&s, bytes, length, COUNT + 1) != EXL__STRINGS_MALFORMED;
     for (size_t cut = 0; cut < length; cut++)

@@ -1,0 +1,150 @@
+"""Reads label files: what was added to a bundle's label set, and retired from it, after the compile (FORMAT.md).
+
+Only the runtime writes them, for only it has the screener. This reader needs no bundle: it can tell what a label file
+holds whose bundle was compiled anew or lost, so that its labels can be added again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgexl.errors import BadInput
+
+SUFFIX = ".labels"
+MAGIC = b"\x89ELB\r\n\x1a\n"
+MAJOR = 1
+HEADER = struct.Struct("<8sHHIII8x32s32s32s")
+COMMIT = struct.Struct("<QQ32s16s")
+OPERATION = struct.Struct("<IIIIII")
+COMMITS_AT, OPERATIONS_AT = 128, 256
+ADD, RETIRE = 1, 2
+assert HEADER.size == COMMITS_AT
+assert COMMITS_AT + 2 * COMMIT.size == OPERATIONS_AT
+
+
+@dataclass(frozen=True)
+class AddedLabel:
+    """A label that was added: its index, what it was given, and the codes [1 + aliases] of its rows."""
+
+    index: int
+    id: str
+    text: str
+    aliases: tuple[str, ...]
+    retired: bool
+    coarse: tuple[bytes, ...]
+    fine: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """`labels` is how many the bundle has; `retired_compiled` are those of them that are not in the set any more."""
+
+    labels: int
+    bundle_sha256: bytes
+    label_set_sha256: bytes
+    generation: int
+    added: tuple[AddedLabel, ...]
+    retired_compiled: tuple[int, ...]
+
+
+def label_file_of(bundle: str | os.PathLike[str]) -> Path:
+    """Where a bundle's label file is by default."""
+    return Path(f"{os.fspath(bundle)}{SUFFIX}")
+
+
+def read_label_file(path: str | os.PathLike[str]) -> LabelFile:
+    """Read and check a label file. Raises `BadInput` where it is not there, or not exactly well formed."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"{os.fspath(path)} cannot be read: {error.strerror or error}.") from None
+    try:
+        return _read(data)
+    except BadInput as error:
+        raise BadInput(f"{os.fspath(path)} {error}") from None
+
+
+def _read(data: bytes) -> LabelFile:
+    if data[:8] != MAGIC:
+        raise BadInput("is not a label file.")
+    if len(data) < OPERATIONS_AT:
+        raise BadInput("ends inside its header; copy it again.")
+    _, major, _, labels, code_bytes, fine_bytes, bundle, label_set, check = HEADER.unpack_from(data)
+    if major > MAJOR:
+        raise BadInput(f"is of format version {major}, which this edgexl does not read; use a newer one.")
+    if major != MAJOR or check != hashlib.sha256(data[:96]).digest():
+        raise BadInput("has a damaged header; copy it again.")
+    generation, end = _newest_commit(data)
+    added: list[AddedLabel] = []
+    retired: list[int] = []
+    for kind, index, rows, codes, strings in _operations(data, end, code_bytes + fine_bytes):
+        if kind == RETIRE:
+            _retire(index, labels, added, retired)
+            continue
+        if index != labels + len(added):
+            raise BadInput(f"numbers a label {index} where {labels + len(added)} is due.")
+        uid, text, *aliases = strings
+        coarse = tuple(codes[row * code_bytes : (row + 1) * code_bytes] for row in range(rows))
+        fine_codes = codes[rows * code_bytes :]
+        fine = tuple(fine_codes[row * fine_bytes : (row + 1) * fine_bytes] for row in range(rows))
+        added.append(AddedLabel(index, uid, text, tuple(aliases), False, coarse, fine))
+    return LabelFile(labels, bundle, label_set, generation, tuple(added), tuple(retired))
+
+
+def _newest_commit(data: bytes) -> tuple[int, int]:
+    """(generation, where its operations end) of the newest commit that is whole and whose operations are there."""
+    found = (0, 0)
+    for place in (COMMITS_AT, COMMITS_AT + COMMIT.size):
+        generation, end, digest, check = COMMIT.unpack_from(data, place)
+        whole = hashlib.sha256(data[:COMMITS_AT] + data[place : place + 48]).digest()[:16] == check
+        there = OPERATIONS_AT <= end <= len(data) and end % 8 == 0
+        if whole and there and hashlib.sha256(data[OPERATIONS_AT:end]).digest() == digest:
+            found = max(found, (generation, end))
+    if found == (0, 0):
+        raise BadInput("is damaged: it does not hold what it has committed; copy it again.")
+    return found
+
+
+def _operations(data: bytes, end: int, row_bytes: int) -> Iterator[tuple[int, int, int, bytes, list[str]]]:
+    """(kind, label, rows, their codes, strings) of each operation."""
+    at = OPERATIONS_AT
+    while at < end:
+        if end - at < OPERATION.size:
+            raise BadInput(f"breaks the format's rules at byte {at}.")
+        kind, size, index, rows, string_bytes, reserved = OPERATION.unpack_from(data, at)
+        strings_at = at + OPERATION.size + rows * row_bytes
+        used = strings_at + string_bytes
+        texts = data[strings_at:used].split(b"\0")
+        sound = (
+            size == (used - at + 7) // 8 * 8
+            and at + size <= end
+            and reserved == 0
+            and not any(data[used : at + size])
+            and (kind == ADD and rows > 0 if rows or string_bytes else kind == RETIRE)
+            and (kind == RETIRE or (len(texts) == rows + 2 and not texts[-1]))
+            and all(0 < len(text) <= 65535 for text in texts[:-1])
+        )
+        if not sound:
+            raise BadInput(f"breaks the format's rules at byte {at}.")
+        try:
+            strings = [text.decode("utf-8") for text in texts[:-1]]
+        except UnicodeDecodeError:
+            raise BadInput(f"holds a text at byte {at} that is not UTF-8.") from None
+        yield kind, index, rows, data[at + OPERATION.size : strings_at], strings
+        at += size
+
+
+def _retire(index: int, labels: int, added: list[AddedLabel], retired: list[int]) -> None:
+    place = index - labels
+    if index in retired or place >= len(added) or (place >= 0 and added[place].retired):
+        raise BadInput(f"retires label {index}, which is not in the set.")
+    if place < 0:
+        retired.append(index)
+    else:
+        old = added[place]
+        added[place] = AddedLabel(index, old.id, old.text, old.aliases, True, old.coarse, old.fine)

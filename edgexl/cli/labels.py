@@ -1,0 +1,141 @@
+"""Commands that change a bundle's label set without a compile: labels add, replace, retire, list, compact."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from edgexl.cli.output import json_option, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from edgexl.live_labels import Which
+
+PATH = click.Path(path_type=Path)
+_STATES = ("added", "retired", "compiled", "all")
+_labels_file = click.option("--labels-file", type=PATH, help="The label file. [default: BUNDLE.labels]")
+_file = click.option("--file", type=PATH, help="JSON lines of labels, as lbl.json.gz, or as plain text *.jsonl.")
+
+
+@click.group()
+def labels() -> None:
+    """Add labels to a bundle, retire or replace them, without compiling it again.
+
+    The bundle stays as it is; changes are kept in a file next to it.
+    """
+
+
+@labels.command()
+@click.argument("bundle", type=PATH)
+@click.argument("id", required=False)
+@click.argument("text", required=False)
+@click.option("--alias", "aliases", multiple=True, help="Another text that finds the label; may be given repeatedly.")
+@_file
+@_labels_file
+@json_option
+def add(
+    bundle: Path,
+    id: str | None,
+    text: str | None,
+    aliases: tuple[str, ...],
+    file: Path | None,
+    labels_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Add the label ID with its TEXT to BUNDLE's label set, or all labels of a file."""
+    _add(bundle, id, text, aliases, file, labels_file, as_json, replace=False)
+
+
+@labels.command()
+@click.argument("bundle", type=PATH)
+@click.argument("id", required=False)
+@click.argument("text", required=False)
+@click.option("--alias", "aliases", multiple=True, help="Another text that finds the label; may be given repeatedly.")
+@_file
+@_labels_file
+@json_option
+def replace(
+    bundle: Path,
+    id: str | None,
+    text: str | None,
+    aliases: tuple[str, ...],
+    file: Path | None,
+    labels_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Give the label ID of BUNDLE's label set another TEXT and other aliases, or all labels of a file."""
+    _add(bundle, id, text, aliases, file, labels_file, as_json, replace=True)
+
+
+def _add(
+    bundle: Path,
+    id: str | None,
+    text: str | None,
+    aliases: tuple[str, ...],
+    file: Path | None,
+    labels_file: Path | None,
+    as_json: bool,
+    replace: bool,
+) -> None:
+    from edgexl.live_labels import add_labels, labels_given
+
+    with progress_bar(as_json) as progress:
+        report = add_labels(bundle, labels_given(id, text, aliases, file), replace, labels_file, progress)
+    if as_json:
+        print_json(report)
+        return
+    done = "replaced" if replace else "added"
+    click.echo(f"{report['added']:,} {done} in {report['ms']:.0f} ms; {bundle} has {report['labels']:,} labels now")
+
+
+@labels.command()
+@click.argument("bundle", type=PATH)
+@click.argument("ids", nargs=-1)
+@_file
+@_labels_file
+@json_option
+def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: Path | None, as_json: bool) -> None:
+    """Take the labels IDS, or all of a file, out of BUNDLE's label set."""
+    from edgexl.live_labels import ids_given, retire_labels
+
+    report = retire_labels(bundle, ids_given(ids, file), labels_file)
+    if as_json:
+        print_json(report)
+        return
+    click.echo(f"{report['retired']:,} retired; {bundle} has {report['labels']:,} labels now")
+
+
+@labels.command("list")
+@click.argument("bundle", type=PATH)
+@click.option("--state", type=click.Choice(_STATES), default="added", show_default=True, help="Which labels.")
+@_labels_file
+@json_option
+def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> None:
+    """List the labels that were added to BUNDLE. The JSON lines, in a file *.jsonl, are what `labels add` reads."""
+    from edgexl.live_labels import list_labels
+
+    found = list_labels(bundle, cast("Which", state), labels_file)
+    if as_json:
+        for label in found:
+            record = dataclasses.asdict(label)
+            print_json({"uid": record.pop("id"), "title": record.pop("text")} | record)
+        return
+    rows = ((label.index, label.id, label.text, "; ".join(label.aliases), label.state) for label in found)
+    print_table(("index", "id", "text", "aliases", "state"), rows)
+
+
+@labels.command()
+@click.argument("bundle", type=PATH)
+@_labels_file
+@json_option
+def compact(bundle: Path, labels_file: Path | None, as_json: bool) -> None:
+    """Rewrite BUNDLE's label file without labels that were added and retired again; the others are renumbered."""
+    from edgexl.live_labels import compact_labels
+
+    report = compact_labels(bundle, labels_file)
+    if as_json:
+        print_json(report)
+        return
+    click.echo(f"{report['dropped']:,} dropped; {report['file_bytes_before']:,} bytes became {report['file_bytes']:,}")

@@ -1,0 +1,475 @@
+/* labels.c: changes to the label set of an open bundle. The label file is live.c's to read.
+ *
+ * A change is a list of operations. It is made ready outside of the lock (encoding takes long), then, with the file
+ * locked: read what is there, check, append, commit. The append goes behind what is committed and the commit into the
+ * older of two places, each on the disk before the next thing is written; so at any moment one commit is whole. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "codes.h"
+#include "lookup.h"
+#include "memory.h"
+#include "options.h"
+#include "rescore.h"
+#include "session.h"
+
+enum { RETIRE_BYTES = EXL__OPERATION_BYTES };
+
+/* How much of an id a sentence quotes. */
+static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+/* A new label file, put in the place of what is there. */
+static exl_status write_anew(const exl_bundle *bundle, const uint8_t *operations, uint64_t bytes, uint64_t generation,
+                             exl__error *error) {
+    const exl__live_store *store = bundle->live;
+    uint64_t length = EXL__LIVE_HEADER_BYTES + bytes, partial_bytes = store->path_bytes + 4;
+    uint8_t *file = exl__allocate(&bundle->allocator, length, 1);
+    char *partial = exl__allocate(&bundle->allocator, partial_bytes, 1);
+    exl__sha256 hash;
+    exl_status status = EXL_OUT_OF_MEMORY;
+
+    if (file && partial) {
+        exl__live_header(bundle, file);
+        if (bytes > 0)
+            memcpy(file + EXL__LIVE_HEADER_BYTES, operations, (size_t)bytes);
+        exl__sha256_init(&hash);
+        exl__sha256_update(&hash, file + EXL__LIVE_HEADER_BYTES, (size_t)bytes);
+        exl__live_commit(file, generation, length, hash, file + EXL__COMMIT_AT);
+        memcpy(partial, store->path, store->path_bytes - 1);
+        memcpy(partial + store->path_bytes - 1, ".tmp", 4);
+        status = exl__file_replace(store->path, partial, file, (size_t)length, error);
+    } else
+        exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+    exl__release(&bundle->allocator, partial, partial_bytes, 1);
+    exl__release(&bundle->allocator, file, length, 1);
+    return status;
+}
+
+/* Behind what is committed, then a commit in the place of the other one. */
+static exl_status append(const exl__live *live, int descriptor, const uint8_t *operations, uint64_t bytes,
+                         exl__error *error) {
+    uint8_t commit[EXL__COMMIT_BYTES];
+    uint32_t other = 1 - live->commit;
+    exl__sha256 hash = live->operations;
+    exl_status status = exl__descriptor_write(descriptor, live->committed_bytes, operations, (size_t)bytes, error);
+
+    if (status != EXL_OK)
+        return status;
+    exl__sha256_update(&hash, operations, (size_t)bytes);
+    exl__live_commit(live->file, live->newest_generation + 1, live->committed_bytes + bytes, hash, commit);
+    return exl__descriptor_write(descriptor, EXL__COMMIT_AT + (uint64_t)other * EXL__COMMIT_BYTES, commit,
+                                 sizeof commit, error);
+}
+
+/* Of a bundle opened with EXL_OPEN_COMPILED. */
+static exl_status no_label_file(exl__error *error) {
+    return exl__fail(error, EXL_BAD_ARGUMENT, "the bundle was opened without its label file");
+}
+
+/* The operations of a change, as far as they can be told before it is known what the file holds. */
+typedef struct change {
+    uint8_t *operations;
+    uint64_t bytes, capacity;
+    const exl__text *ids; /* [count]: of the labels that it is about */
+    uint32_t *found;      /* [count]: their labels */
+    uint32_t count;
+    uint32_t first; /* set when it is carried out: the number of the first label that is added */
+    exl_status (*complete)(struct change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error);
+} change;
+
+/* Carries a change out. The set that the bundle then has is the file's. */
+static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error *error) {
+    exl__live *before = NULL, *after = NULL;
+    int descriptor = -1;
+    exl_status status;
+
+    exl__mutex_lock(&bundle->live->changing);
+    status = exl__descriptor_lock(bundle->live->path, &descriptor, error);
+    if (status == EXL_OK)
+        status = exl__live_read(bundle, descriptor, &before, error);
+    if (status == EXL_OK && change->count > 0)
+        status = exl__labels_find(bundle, before, change->ids, change->count, change->found, error);
+    if (status == EXL_OK)
+        status = change->complete(change, bundle, before, error);
+    if (status == EXL_OK && change->bytes > 0)
+        status = before ? append(before, descriptor, change->operations, change->bytes, error)
+                        : write_anew(bundle, change->operations, change->bytes, 1, error);
+    exl__live_release(bundle, before);
+    if (status == EXL_OK)
+        status = exl__live_load(bundle, &after, error);
+    if (status == EXL_OK)
+        exl__live_publish(bundle, after);
+    exl__descriptor_close(descriptor);
+    exl__mutex_unlock(&bundle->live->changing);
+    return status;
+}
+
+static void put_retire(uint8_t *at, uint32_t label) {
+    memset(at, 0, RETIRE_BYTES);
+    exl__put32(at, EXL__RETIRE);
+    exl__put32(at + 4, RETIRE_BYTES);
+    exl__put32(at + 8, label);
+}
+
+/* ---- adding -------------------------------------------------------------------------------------------------- */
+
+static exl_status check_text(const char *what, const char *text, size_t bytes, size_t place, exl__error *error) {
+    if (!text || bytes == 0 || bytes > EXL__LONGEST_STRING || memchr(text, 0, bytes))
+        return exl__fail(error, EXL_BAD_ARGUMENT,
+                         "the %s of new label %zu must have 1 to 65535 bytes, and none of them NUL", what, place);
+    if (!exl__utf8_valid(text, bytes))
+        return exl__fail(error, EXL_INVALID_UTF8, "the %s of new label %zu is not valid UTF-8", what, place);
+    return EXL_OK;
+}
+
+static exl_status check_label(const exl_new_label *label, size_t place, exl__error *error) {
+    exl_status status = check_text("id", label->id, label->id_bytes, place, error);
+
+    if (status == EXL_OK)
+        status = check_text("text", label->text, label->text_bytes, place, error);
+    if (status == EXL_OK && label->alias_count > 0 && (!label->aliases || !label->alias_bytes))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "the aliases of new label %zu are null", place);
+    if (status == EXL_OK && label->alias_count > 0xffff)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "new label %zu has more than 65535 aliases", place);
+    for (size_t i = 0; i < label->alias_count && status == EXL_OK; i++)
+        status = check_text("alias", label->aliases[i], label->alias_bytes[i], place, error);
+    return status;
+}
+
+static uint64_t string_bytes(const exl_new_label *label) {
+    uint64_t bytes = label->id_bytes + label->text_bytes + 2ull;
+    for (size_t i = 0; i < label->alias_count; i++)
+        bytes += label->alias_bytes[i] + 1ull;
+    return bytes; /* below 2^33 */
+}
+
+static uint64_t add_bytes(const exl_bundle *bundle, const exl_new_label *label) {
+    uint64_t rows = label->alias_count + 1ull;
+    return (EXL__OPERATION_BYTES + rows * exl__live_row_bytes(bundle) + string_bytes(label) + 7) / 8 * 8;
+}
+
+static uint8_t *put_string(uint8_t *at, const char *text, size_t bytes) {
+    memcpy(at, text, bytes);
+    at[bytes] = 0;
+    return at + bytes + 1;
+}
+
+/* The codes of one text, as the compiler makes them of its vector. fine_scratch: [5 * fine_dims]. */
+static exl_status encode_row(exl_session *s, const char *text, size_t bytes, float *fine_scratch, uint8_t *coarse,
+                             uint8_t *fine) {
+    const exl__parameters *p = &s->bundle->parameters;
+    const float *codebook = (const float *)(const void *)s->bundle->sections[EXL__CODEBOOK].bytes;
+    exl_status status = exl__encode_text(s, text, bytes);
+
+    if (status != EXL_OK)
+        return status;
+    exl__encode_coarse(s->query_vector, codebook, p->subspaces, p->subspace_dims, coarse);
+    exl__encode_fine(s->query_vector, p->fine_dims, p->fine_bits, p->subspaces * p->subspace_dims, p->fine_gain,
+                     fine_scratch, fine);
+    return EXL_OK;
+}
+
+/* Writes the operation that adds the label, but for its number. */
+static exl_status put_add(exl_session *s, const exl_new_label *label, float *fine_scratch, uint8_t *at) {
+    const exl__parameters *p = &s->bundle->parameters;
+    uint32_t rows = (uint32_t)label->alias_count + 1, code_bytes = p->subspaces / 2;
+    size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
+    uint8_t *coarse = at + EXL__OPERATION_BYTES, *fine = coarse + (size_t)rows * code_bytes;
+    uint8_t *strings = fine + rows * stride;
+    exl_status status = EXL_OK;
+
+    exl__put32(at, EXL__ADD);
+    exl__put32(at + 4, (uint32_t)add_bytes(s->bundle, label));
+    exl__put32(at + 12, rows);
+    exl__put32(at + 16, (uint32_t)string_bytes(label));
+    for (uint32_t row = 0; row < rows && status == EXL_OK; row++)
+        status = encode_row(s, row ? label->aliases[row - 1] : label->text,
+                            row ? label->alias_bytes[row - 1] : label->text_bytes, fine_scratch,
+                            coarse + (size_t)row * code_bytes, fine + row * stride);
+    if (status == EXL_EMPTY_TEXT)
+        exl__fail(&s->error, status, "a text of the label %.*s holds no token", quoted(label->id_bytes), label->id);
+    strings = put_string(strings, label->id, label->id_bytes);
+    strings = put_string(strings, label->text, label->text_bytes);
+    for (size_t i = 0; i < label->alias_count; i++)
+        strings = put_string(strings, label->aliases[i], label->alias_bytes[i]);
+    return status;
+}
+
+/* Numbers the labels that are added; no id may be in the set. */
+static exl_status complete_add(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+    uint32_t next = change->first = exl__live_end(bundle, live);
+
+    if ((uint64_t)next + change->count > INT32_MAX)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
+    for (uint32_t i = 0; i < change->count; i++)
+        if (change->found[i] != EXL__NO_LABEL)
+            return exl__fail(error, EXL_LABEL_EXISTS, "the label set has a label with the id %.*s; replace it",
+                             quoted(change->ids[i].bytes), change->ids[i].text);
+    for (uint64_t at = 0; at < change->bytes; at += exl__get32(change->operations + at + 4))
+        exl__put32(change->operations + at + 8, next++);
+    return EXL_OK;
+}
+
+static exl_status missing(const exl__text *id, exl__error *error) {
+    return exl__fail(error, EXL_NO_SUCH_LABEL, "the label set has no label with the id %.*s", quoted(id->bytes),
+                     id->text);
+}
+
+/* Numbers the labels, and the ones that they replace: each of these is retired right before. */
+static exl_status complete_replace(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+    uint32_t next = change->first = exl__live_end(bundle, live);
+    uint64_t at = 0;
+
+    if ((uint64_t)next + change->count > INT32_MAX)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
+    for (uint32_t i = 0; i < change->count; i++) {
+        if (change->found[i] == EXL__NO_LABEL)
+            return missing(&change->ids[i], error);
+        put_retire(change->operations + at, change->found[i]);
+        at += RETIRE_BYTES;
+        exl__put32(change->operations + at + 8, next++);
+        at += exl__get32(change->operations + at + 4);
+    }
+    return EXL_OK;
+}
+
+/* The caller's labels, whatever version of the header it has, as ours. */
+static exl_status take_label(const exl_new_label *labels, size_t place, exl_new_label *known, exl__error *error) {
+    const uint8_t *at = (const uint8_t *)labels + place * labels->struct_size;
+    exl_status status;
+
+    *known = (exl_new_label){0};
+    status = exl__take_options(known, sizeof *known, at, labels->struct_size, error);
+    return status == EXL_OK ? check_label(known, place, error) : status;
+}
+
+/* Everything that can be known before the file is locked: checks, and all operations. */
+static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const exl_add_options *options,
+                              change *change, exl__text *ids) {
+    const exl_allocator *allocator = &s->bundle->allocator;
+    uint64_t scratch_count = 5ull * s->bundle->parameters.fine_dims, before = options->replace ? RETIRE_BYTES : 0;
+    float *fine_scratch = NULL;
+    exl_new_label label;
+    exl_status status = EXL_OK;
+
+    for (uint32_t i = 0; i < change->count && status == EXL_OK; i++) {
+        status = take_label(labels, i, &label, &s->error);
+        ids[i] = (exl__text){label.id, label.id_bytes};
+        if (status == EXL_OK && add_bytes(s->bundle, &label) > INT32_MAX)
+            status = exl__fail(&s->error, EXL_BAD_ARGUMENT, "the aliases of new label %u are too many", i);
+        if (status == EXL_OK)
+            change->capacity += before + add_bytes(s->bundle, &label);
+    }
+    if (status != EXL_OK)
+        return status;
+    change->operations = exl__allocate(allocator, change->capacity, 1);
+    fine_scratch = exl__allocate(allocator, scratch_count, sizeof *fine_scratch);
+    if (!change->operations || !fine_scratch)
+        status = exl__fail(&s->error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
+    for (uint32_t i = 0; i < change->count && status == EXL_OK; i++) {
+        (void)take_label(labels, i, &label, &s->error);
+        status = put_add(s, &label, fine_scratch, change->operations + change->bytes + before);
+        change->bytes += before + add_bytes(s->bundle, &label);
+        if (options->progress && status == EXL_OK)
+            options->progress(options->context, i + 1u, change->count);
+    }
+    exl__release(allocator, fine_scratch, scratch_count, sizeof *fine_scratch);
+    return status;
+}
+
+exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
+                          const exl_add_options *options, uint32_t *first) {
+    exl_add_options known = {0};
+    change change = {.complete = complete_add};
+    const exl_allocator *allocator;
+    exl__text *ids;
+    exl_status status = EXL_OK;
+
+    if (!session || (!labels && count > 0) || count > INT32_MAX)
+        return EXL_BAD_ARGUMENT;
+    session->error.text[0] = '\0';
+    if (!session->bundle->live)
+        return no_label_file(&session->error);
+    if (options)
+        status = exl__take_options(&known, sizeof known, options, options->struct_size, &session->error);
+    if (status != EXL_OK || count == 0)
+        return status;
+    if (known.replace)
+        change.complete = complete_replace;
+    allocator = &session->bundle->allocator;
+    change.count = (uint32_t)count;
+    change.ids = ids = exl__allocate(allocator, count, sizeof *ids);
+    change.found = exl__allocate(allocator, count, sizeof *change.found);
+    if (!ids || !change.found)
+        status = exl__fail(&session->error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
+    if (status == EXL_OK)
+        status = prepare_add(session, labels, &known, &change, ids);
+    if (status == EXL_OK)
+        status = carry_out(session->bundle, &change, &session->error);
+    if (status == EXL_OK && first)
+        *first = change.first;
+    exl__release(allocator, change.operations, change.capacity, 1);
+    exl__release(allocator, change.found, count, sizeof *change.found);
+    exl__release(allocator, ids, count, sizeof *ids);
+    return status;
+}
+
+/* ---- retiring, compacting, refreshing ------------------------------------------------------------------------ */
+
+static exl_status tell(exl_status status, const exl__error *error, char *to, size_t bytes) {
+    if (to && bytes > 0)
+        snprintf(to, bytes, "%s", error->text);
+    return status;
+}
+
+static exl_status complete_retire(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+    (void)bundle;
+    (void)live;
+    for (uint32_t i = 0; i < change->count; i++) {
+        if (change->found[i] == EXL__NO_LABEL)
+            return missing(&change->ids[i], error);
+        put_retire(change->operations + (size_t)i * RETIRE_BYTES, change->found[i]);
+    }
+    return EXL_OK;
+}
+
+static exl_status retire(const exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, uint32_t count,
+                         exl__error *error) {
+    const exl_allocator *allocator = &bundle->allocator;
+    change change = {.complete = complete_retire, .count = count, .bytes = (uint64_t)count * RETIRE_BYTES};
+    exl__text *texts = exl__allocate(allocator, count, sizeof *texts);
+    exl_status status = EXL_OK;
+
+    change.ids = texts;
+    change.found = exl__allocate(allocator, count, sizeof *change.found);
+    change.operations = exl__allocate(allocator, count, RETIRE_BYTES);
+    if (!texts || !change.found || !change.operations)
+        status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels");
+    for (uint32_t i = 0; i < count && status == EXL_OK; i++) {
+        if (!ids[i])
+            status = exl__fail(error, EXL_BAD_ARGUMENT, "id %u is null", i);
+        texts[i] = (exl__text){ids[i], id_bytes[i]};
+    }
+    if (status == EXL_OK)
+        status = carry_out(bundle, &change, error);
+    exl__release(allocator, change.operations, count, RETIRE_BYTES);
+    exl__release(allocator, change.found, count, sizeof *change.found);
+    exl__release(allocator, texts, count, sizeof *texts);
+    return status;
+}
+
+exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, size_t count,
+                             char *error, size_t error_bytes) {
+    exl__error sentence = {""};
+
+    if (!bundle || ((!ids || !id_bytes) && count > 0) || count > INT32_MAX)
+        return EXL_BAD_ARGUMENT;
+    if (!bundle->live)
+        return tell(no_label_file(&sentence), &sentence, error, error_bytes);
+    return tell(count > 0 ? retire(bundle, ids, id_bytes, (uint32_t)count, &sentence) : EXL_OK, &sentence, error,
+                error_bytes);
+}
+
+/* What remains of a set, as one change of an empty one: first who of the bundle is retired, then who is added. */
+static uint64_t remaining(const exl_bundle *bundle, const exl__live *live, uint8_t *to) {
+    uint32_t compiled = bundle->parameters.labels, number = compiled;
+    uint64_t bytes = 0;
+
+    for (uint32_t label = 0; live->dead && label < compiled; label++)
+        if (exl__live_is_retired(bundle, live, label)) {
+            if (to)
+                put_retire(to + bytes, label);
+            bytes += RETIRE_BYTES;
+        }
+    for (uint32_t i = 0; i < live->added; i++) {
+        const uint8_t *operation = live->labels[i].operation;
+        uint32_t operation_bytes = exl__get32(operation + 4);
+        if (live->labels[i].row_count == 0)
+            continue;
+        if (to) {
+            memcpy(to + bytes, operation, operation_bytes);
+            exl__put32(to + bytes + 8, number++);
+        }
+        bytes += operation_bytes;
+    }
+    return bytes;
+}
+
+static exl_status compact(const exl_bundle *bundle, exl__error *error) {
+    exl__live *before = NULL, *after = NULL;
+    uint8_t *operations = NULL;
+    uint64_t bytes = 0;
+    int descriptor = -1;
+    exl_status status;
+
+    exl__mutex_lock(&bundle->live->changing);
+    status = exl__descriptor_lock(bundle->live->path, &descriptor, error);
+    if (status == EXL_OK)
+        status = exl__live_read(bundle, descriptor, &before, error);
+    if (status == EXL_OK && before) {
+        bytes = remaining(bundle, before, NULL);
+        operations = bytes > 0 ? exl__allocate(&bundle->allocator, bytes, 1) : NULL;
+        if (bytes > 0 && !operations)
+            status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+    }
+    if (status == EXL_OK && before) {
+        (void)remaining(bundle, before, operations);
+        status = write_anew(bundle, operations, bytes, before->newest_generation + 1, error);
+    }
+    exl__live_release(bundle, before);
+    exl__release(&bundle->allocator, operations, bytes, 1);
+    if (status == EXL_OK)
+        status = exl__live_load(bundle, &after, error);
+    if (status == EXL_OK)
+        exl__live_publish(bundle, after);
+    exl__descriptor_close(descriptor);
+    exl__mutex_unlock(&bundle->live->changing);
+    return status;
+}
+
+exl_status exl_labels_compact(exl_bundle *bundle, char *error, size_t error_bytes) {
+    exl__error sentence = {""};
+
+    if (!bundle)
+        return EXL_BAD_ARGUMENT;
+    if (!bundle->live)
+        return tell(no_label_file(&sentence), &sentence, error, error_bytes);
+    return tell(compact(bundle, &sentence), &sentence, error, error_bytes);
+}
+
+/* Whether the file begins as it did when the current set was read: every change writes one of its commits. */
+static int is_current(const exl__live *live, const uint8_t head[EXL__LIVE_HEADER_BYTES], size_t bytes) {
+    if (!live)
+        return bytes == 0;
+    return bytes == EXL__LIVE_HEADER_BYTES && memcmp(live->file, head, bytes) == 0;
+}
+
+static exl_status refresh(const exl_bundle *bundle, exl__error *error) {
+    uint8_t head[EXL__LIVE_HEADER_BYTES];
+    exl__live *live = NULL;
+    size_t bytes = 0;
+    exl_status status;
+
+    exl__mutex_lock(&bundle->live->changing); /* so that nothing newer is published between reading and publishing */
+    status = exl__file_peek(bundle->live->path, head, sizeof head, &bytes, error);
+    if (status == EXL_OK && !is_current(bundle->live->current, head, bytes)) {
+        status = exl__live_load(bundle, &live, error);
+        if (status == EXL_OK)
+            exl__live_publish(bundle, live);
+    }
+    exl__mutex_unlock(&bundle->live->changing);
+    return status;
+}
+
+exl_status exl_labels_refresh(exl_bundle *bundle, char *error, size_t error_bytes) {
+    exl__error sentence = {""};
+
+    if (!bundle)
+        return EXL_BAD_ARGUMENT;
+    if (!bundle->live)
+        return tell(no_label_file(&sentence), &sentence, error, error_bytes);
+    return tell(refresh(bundle, &sentence), &sentence, error, error_bytes);
+}

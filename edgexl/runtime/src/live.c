@@ -1,0 +1,471 @@
+/* live.c: reads label files, as FORMAT.md, "Label file", has them, and keeps an open bundle's sets.
+ *
+ * A label file is read as hostile input: whole, into memory of our own, so that nothing changes behind a check; every
+ * size is held against what remains, in 64 bits. Codes may be any bytes. */
+#include "live.h"
+
+#include <string.h>
+
+#include "bundle.h"
+#include "bytes.h"
+#include "memory.h"
+#include "rescore.h"
+
+enum { MAJOR = 1, MINOR = 0, CHECK_BYTES = 16, COMMIT_CHECK_AT = 48 };
+
+static const uint8_t MAGIC[8] = {0x89, 'E', 'L', 'B', '\r', '\n', 0x1a, '\n'};
+
+uint64_t exl__live_row_bytes(const exl_bundle *bundle) {
+    const exl__parameters *p = &bundle->parameters;
+    return p->subspaces / 2 + (uint64_t)exl__fine_stride(p->fine_dims, p->fine_bits);
+}
+
+uint32_t exl__live_end(const exl_bundle *bundle, const exl__live *live) {
+    return bundle->parameters.labels + (live ? live->added : 0);
+}
+
+static int is_dead(const exl__live *live, uint32_t row) { return live->dead && live->dead[row / 64] >> row % 64 & 1; }
+
+int exl__live_is_retired(const exl_bundle *bundle, const exl__live *live, uint32_t label) {
+    uint32_t labels = bundle->parameters.labels;
+    if (!live)
+        return 0;
+    return label < labels ? is_dead(live, label) : live->labels[label - labels].row_count == 0;
+}
+
+/* ---- header and commits -------------------------------------------------------------------------------------- */
+
+static void sha256(const void *bytes, uint64_t length, uint8_t digest[32]) {
+    exl__sha256 hash;
+    exl__sha256_init(&hash);
+    exl__sha256_update(&hash, bytes, (size_t)length);
+    exl__sha256_final(&hash, digest);
+}
+
+static const uint8_t *identity(const exl_bundle *bundle) {
+    return bundle->file.bytes + 32; /* the hash of the section table, and so of every section */
+}
+
+void exl__live_header(const exl_bundle *bundle, uint8_t header[EXL__COMMIT_AT]) {
+    const exl__parameters *p = &bundle->parameters;
+    memset(header, 0, EXL__COMMIT_AT);
+    memcpy(header, MAGIC, sizeof MAGIC);
+    header[8] = MAJOR;
+    header[10] = MINOR;
+    exl__put32(header + 12, p->labels);
+    exl__put32(header + 16, p->subspaces / 2);
+    exl__put32(header + 20, (uint32_t)exl__fine_stride(p->fine_dims, p->fine_bits));
+    memcpy(header + 32, identity(bundle), 32);
+    memcpy(header + 64, p->label_set_sha256, 32);
+    sha256(header, 96, header + 96);
+}
+
+static void commit_check(const uint8_t *header, const uint8_t *commit, uint8_t digest[32]) {
+    exl__sha256 hash;
+    exl__sha256_init(&hash);
+    exl__sha256_update(&hash, header, EXL__COMMIT_AT);
+    exl__sha256_update(&hash, commit, COMMIT_CHECK_AT);
+    exl__sha256_final(&hash, digest);
+}
+
+void exl__live_commit(const uint8_t header[EXL__COMMIT_AT], uint64_t generation, uint64_t committed_bytes,
+                      exl__sha256 operations, uint8_t commit[EXL__COMMIT_BYTES]) {
+    uint8_t digest[32];
+    exl__put64(commit, generation);
+    exl__put64(commit + 8, committed_bytes);
+    exl__sha256_final(&operations, commit + 16);
+    commit_check(header, commit, digest);
+    memcpy(commit + COMMIT_CHECK_AT, digest, CHECK_BYTES);
+}
+
+static exl_status check_header(const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+    uint8_t expected[EXL__COMMIT_AT], digest[32];
+
+    if (live->file_bytes < sizeof MAGIC || memcmp(live->file, MAGIC, sizeof MAGIC) != 0)
+        return exl__fail(error, EXL_LABELS_MALFORMED, "the label file does not begin as one does");
+    if (live->file_bytes < EXL__LIVE_HEADER_BYTES)
+        return exl__fail(error, EXL_LABELS_MALFORMED, "the label file ends inside its header: copy it again");
+    if (exl__get16(live->file + 8) > MAJOR)
+        return exl__fail(error, EXL_VERSION_TOO_NEW,
+                         "the label file has format %u, this library reads up to %d: update it",
+                         exl__get16(live->file + 8), MAJOR);
+    sha256(live->file, 96, digest);
+    if (memcmp(digest, live->file + 96, sizeof digest) != 0)
+        return exl__fail(error, EXL_LABELS_MALFORMED, "the label file's header is damaged: copy it again");
+    exl__live_header(bundle, expected);
+    expected[10] = live->file[10]; /* a larger minor version keeps all meanings */
+    expected[11] = live->file[11];
+    if (memcmp(expected, live->file, 96) != 0)
+        return exl__fail(
+            error, EXL_LABELS_OF_ANOTHER_BUNDLE,
+            "the label file was made for another bundle, or an earlier compile of this one: list its labels, "
+            "remove it, and add them again");
+    return EXL_OK;
+}
+
+/* Whether a commit is whole, and all that it promises there; then `live` has its numbers. */
+static int take_commit(exl__live *live, uint32_t which) {
+    const uint8_t *commit = live->file + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES;
+    uint64_t generation = exl__get64(commit), end = exl__get64(commit + 8);
+    uint8_t digest[32];
+    exl__sha256 hash, finished;
+
+    commit_check(live->file, commit, digest);
+    if (memcmp(digest, commit + COMMIT_CHECK_AT, CHECK_BYTES) != 0)
+        return 0;
+    if (generation > live->newest_generation)
+        live->newest_generation = generation;
+    if (generation <= live->generation || end < EXL__LIVE_HEADER_BYTES || end > live->file_bytes || end % 8 != 0)
+        return 0;
+    exl__sha256_init(&hash);
+    exl__sha256_update(&hash, live->file + EXL__LIVE_HEADER_BYTES, (size_t)(end - EXL__LIVE_HEADER_BYTES));
+    finished = hash;
+    exl__sha256_final(&finished, digest);
+    if (memcmp(digest, commit + 16, sizeof digest) != 0)
+        return 0;
+    live->commit = which;
+    live->generation = generation;
+    live->committed_bytes = end;
+    live->operations = hash;
+    return 1;
+}
+
+/* The newest commit that holds. An append that was cut off left the one before it. */
+static exl_status choose_commit(exl__live *live, exl__error *error) {
+    int first = take_commit(live, 0), second = take_commit(live, 1);
+    if (first || second)
+        return EXL_OK;
+    return exl__fail(error, EXL_LABELS_MALFORMED,
+                     "the label file is damaged: it does not hold what it has committed. Copy it again");
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------------- */
+
+typedef struct operation {
+    const uint8_t *bytes;
+    uint32_t kind, label, rows;
+    const uint8_t *codes; /* rows x coarse, then rows x fine */
+    const char *id, *text;
+    uint32_t id_bytes, text_bytes;
+} operation;
+
+/* One string of the list at *at, with its NUL. Null where it is empty, too long, or not ended before `end`. */
+static const char *take_string(const char **at, const char *end, uint32_t *bytes) {
+    const char *string = *at, *nul = string < end ? memchr(string, 0, (size_t)(end - string)) : NULL;
+    if (!nul || nul == string || nul - string > EXL__LONGEST_STRING)
+        return NULL;
+    *bytes = (uint32_t)(nul - string);
+    *at = nul + 1;
+    return string;
+}
+
+static int take_strings(operation *op, const char *at, uint32_t string_bytes) {
+    const char *end = at + string_bytes;
+    uint32_t ignored;
+    if (!exl__utf8_valid(at, string_bytes))
+        return 0;
+    op->id = take_string(&at, end, &op->id_bytes);
+    op->text = op->id ? take_string(&at, end, &op->text_bytes) : NULL;
+    if (!op->text)
+        return 0;
+    for (uint32_t alias = 1; alias < op->rows; alias++)
+        if (!take_string(&at, end, &ignored))
+            return 0;
+    return at == end;
+}
+
+/* The operation at *at, which moves on behind it; 0 where the format forbids something in it. */
+static int take_operation(const exl_bundle *bundle, const exl__live *live, uint64_t *at, operation *op) {
+    uint64_t left = live->committed_bytes - *at, used, bytes;
+    uint32_t string_bytes;
+
+    if (left < EXL__OPERATION_BYTES)
+        return 0;
+    op->bytes = live->file + *at;
+    op->kind = exl__get32(op->bytes);
+    bytes = exl__get32(op->bytes + 4);
+    op->label = exl__get32(op->bytes + 8);
+    op->rows = exl__get32(op->bytes + 12);
+    string_bytes = exl__get32(op->bytes + 16);
+    op->codes = op->bytes + EXL__OPERATION_BYTES;
+    used = EXL__OPERATION_BYTES + op->rows * exl__live_row_bytes(bundle) + string_bytes; /* below 2^46 */
+    if (exl__get32(op->bytes + 20) != 0 || bytes > left || bytes != (used + 7) / 8 * 8 ||
+        !exl__all_zero(op->bytes + used, bytes - used))
+        return 0;
+    *at += bytes;
+    if (op->kind == EXL__RETIRE)
+        return op->rows == 0 && string_bytes == 0;
+    return op->kind == EXL__ADD && op->rows > 0 &&
+           take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
+}
+
+static exl_status malformed(uint64_t at, exl__error *error) {
+    return exl__fail(error, EXL_LABELS_MALFORMED, "the label file breaks the format's rules at byte %llu",
+                     (unsigned long long)at);
+}
+
+/* Counts what the arrays must hold; rows of labels that are retired later are counted too. */
+static exl_status count_operations(const exl_bundle *bundle, exl__live *live, exl__error *error) {
+    uint64_t rows = 0;
+    operation op;
+
+    for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
+        uint64_t from = at;
+        if (!take_operation(bundle, live, &at, &op))
+            return malformed(from, error);
+        live->added += op.kind == EXL__ADD;
+        live->retired_compiled += op.kind == EXL__RETIRE && op.label < bundle->parameters.labels;
+        rows += op.rows;
+        if (bundle->parameters.rows + rows > INT32_MAX)
+            return malformed(from, error);
+    }
+    live->rows = (uint32_t)rows;
+    return EXL_OK;
+}
+
+/* ---- arrays -------------------------------------------------------------------------------------------------- */
+
+static uint64_t blocks_of(uint64_t rows) { return (rows + EXL__SCAN_BLOCK - 1) / EXL__SCAN_BLOCK; }
+
+static void carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver *from) {
+    const exl__parameters *p = &bundle->parameters;
+    live->labels = exl__carve(from, live->added, sizeof *live->labels);
+    live->row_labels = exl__carve(from, live->rows, sizeof *live->row_labels);
+    live->coarse = exl__carve(from, blocks_of(live->rows) * EXL__SCAN_BLOCK, p->subspaces / 2);
+    live->fine = exl__carve(from, live->rows, exl__fine_stride(p->fine_dims, p->fine_bits));
+    live->dead = live->retired_compiled > 0
+                     ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead)
+                     : NULL;
+    live->dead_places = live->dead && bundle->cells.count > 0
+                            ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead_places)
+                            : live->dead;
+}
+
+/* Who is added and who retired, in order. A label has its rows' number until it is retired. */
+static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, exl__error *error) {
+    uint32_t compiled = bundle->parameters.labels, added = 0;
+    operation op;
+
+    for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
+        uint64_t from = at;
+        (void)take_operation(bundle, live, &at, &op); /* it was counted, so it is well formed */
+        if (op.kind == EXL__ADD) {
+            if (op.label != compiled + added)
+                return malformed(from, error);
+            live->labels[added++] = (exl__live_label){.operation = op.bytes,
+                                                      .id = op.id,
+                                                      .text = op.text,
+                                                      .id_bytes = op.id_bytes,
+                                                      .text_bytes = op.text_bytes,
+                                                      .row_count = op.rows};
+        } else if (op.label >= compiled + added || exl__live_is_retired(bundle, live, op.label))
+            return malformed(from, error);
+        else if (op.label < compiled)
+            live->dead[op.label / 64] |= (uint64_t)1 << op.label % 64;
+        else {
+            live->labels[op.label - compiled].row_count = 0;
+            live->retired_added++;
+        }
+    }
+    return EXL_OK;
+}
+
+/* The rows of the labels that are left, one behind the other, coarse codes interleaved as in a bundle. */
+static void place_rows(const exl_bundle *bundle, exl__live *live) {
+    uint32_t code_bytes = bundle->parameters.subspaces / 2, row = 0;
+    size_t stride = exl__fine_stride(bundle->parameters.fine_dims, bundle->parameters.fine_bits);
+
+    for (uint32_t label = 0; label < live->added; label++) {
+        exl__live_label *one = &live->labels[label];
+        const uint8_t *coarse = one->operation + EXL__OPERATION_BYTES;
+        const uint8_t *fine = coarse + (size_t)one->row_count * code_bytes;
+
+        one->first_row = row;
+        live->has_aliases |= one->row_count > 1;
+        for (uint32_t i = 0; i < one->row_count; i++, row++) {
+            uint8_t *block = live->coarse + (size_t)(row / EXL__SCAN_BLOCK) * EXL__SCAN_BLOCK * code_bytes;
+            for (uint32_t b = 0; b < code_bytes; b++)
+                block[(size_t)b * EXL__SCAN_BLOCK + row % EXL__SCAN_BLOCK] = coarse[(size_t)i * code_bytes + b];
+            memcpy(live->fine + row * stride, fine + i * stride, stride);
+            live->row_labels[row] = label;
+        }
+    }
+    live->rows = row;
+}
+
+/* An alias row is dead when all of its labels are. */
+static void bury_aliases(const exl_bundle *bundle, exl__live *live) {
+    const exl__parameters *p = &bundle->parameters;
+
+    for (uint32_t row = p->labels; live->dead && row < p->rows; row++) {
+        uint64_t dead = 1;
+        for (uint32_t a = bundle->alias_start[row - p->labels]; a < bundle->alias_start[row - p->labels + 1]; a++)
+            dead &= (uint64_t)is_dead(live, bundle->alias_labels[a]);
+        live->dead[row / 64] |= dead << row % 64;
+    }
+}
+
+/* The coarse codes lie in the order of the cells. A row that is not there is met, and told, by a query. */
+static void bury_places(const exl_bundle *bundle, exl__live *live) {
+    const exl__cells *cells = &bundle->cells;
+    uint32_t rows = bundle->parameters.rows;
+
+    for (uint32_t place = 0; live->dead_places != live->dead && place < rows; place++)
+        if (cells->rows[place] < rows && is_dead(live, cells->rows[place]))
+            live->dead_places[place / 64] |= (uint64_t)1 << place % 64;
+}
+
+static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl__error *error) {
+    exl__carver from = {NULL, 0};
+    exl_status status = check_header(bundle, live, error);
+
+    if (status == EXL_OK)
+        status = choose_commit(live, error);
+    if (status == EXL_OK)
+        status = count_operations(bundle, live, error);
+    if (status != EXL_OK)
+        return status;
+    carve_arrays(bundle, live, &from);
+    live->memory_bytes = from.used;
+    if (from.used > 0 && !(live->memory = exl__allocate(&bundle->allocator, from.used, 1)))
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels of the label file");
+    from = (exl__carver){live->memory, 0};
+    if (live->memory)
+        carve_arrays(bundle, live, &from);
+    status = apply_operations(bundle, live, error);
+    if (status != EXL_OK)
+        return status;
+    place_rows(bundle, live);
+    bury_aliases(bundle, live);
+    bury_places(bundle, live);
+    return EXL_OK;
+}
+
+exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **out, exl__error *error) {
+    exl__live *live = exl__allocate(&bundle->allocator, 1, sizeof *live);
+    exl_status status;
+
+    *out = NULL;
+    if (!live)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+    status = exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, &live->file,
+                                  &live->file_bytes, error);
+    if (status == EXL_OK && live->file_bytes > 0)
+        status = read_set(bundle, live, error);
+    if (status == EXL_OK && live->file_bytes > 0)
+        *out = live;
+    else
+        exl__live_release(bundle, live);
+    return status;
+}
+
+exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl__error *error) {
+    int descriptor = -1;
+    exl_status status = exl__descriptor_open(bundle->live->path, &descriptor, error);
+
+    *live = NULL;
+    if (status == EXL_OK && descriptor >= 0)
+        status = exl__live_read(bundle, descriptor, live, error);
+    exl__descriptor_close(descriptor);
+    return status;
+}
+
+void exl__live_release(const exl_bundle *bundle, exl__live *live) {
+    if (!live)
+        return;
+    exl__release(&bundle->allocator, live->memory, live->memory_bytes, 1);
+    exl__release(&bundle->allocator, live->file, live->file_bytes, 1);
+    exl__release(&bundle->allocator, live, 1, sizeof *live);
+}
+
+/* ---- the store ----------------------------------------------------------------------------------------------- */
+
+exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl__error *error) {
+    static const char SUFFIX[] = ".labels";
+    size_t stem = strlen(labels_path ? labels_path : path), suffix = labels_path ? 0 : sizeof SUFFIX - 1;
+    exl__live_store *store = exl__allocate(&bundle->allocator, 1, sizeof *store);
+    exl__live *live = NULL;
+    exl_status status;
+
+    if (!store)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
+    if (!exl__mutex_init(&store->mutex) || !exl__mutex_init(&store->changing)) {
+        exl__release(&bundle->allocator, store, 1, sizeof *store);
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
+    }
+    bundle->live = store;
+    store->path_bytes = stem + suffix + 1;
+    store->path = exl__allocate(&bundle->allocator, store->path_bytes, 1);
+    if (!store->path)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
+    memcpy(store->path, labels_path ? labels_path : path, stem);
+    memcpy(store->path + stem, SUFFIX, suffix);
+    status = exl__live_load(bundle, &live, error);
+    if (status == EXL_OK)
+        exl__live_publish(bundle, live);
+    return status;
+}
+
+void exl__live_close(exl_bundle *bundle) {
+    exl__live_store *store = bundle->live;
+
+    if (!store)
+        return;
+    for (exl__live *older; store->sets; store->sets = older) {
+        older = store->sets->older;
+        exl__live_release(bundle, store->sets);
+    }
+    exl__mutex_destroy(&store->mutex);
+    exl__mutex_destroy(&store->changing);
+    exl__release(&bundle->allocator, store->path, store->path_bytes, 1);
+    exl__release(&bundle->allocator, store, 1, sizeof *store);
+    bundle->live = NULL;
+}
+
+const exl__live *exl__live_take(const exl_bundle *bundle) {
+    exl__live *live;
+
+    if (!bundle->live)
+        return NULL;
+    exl__mutex_lock(&bundle->live->mutex);
+    live = bundle->live->current;
+    if (live)
+        live->references++;
+    exl__mutex_unlock(&bundle->live->mutex);
+    return live;
+}
+
+void exl__live_give(const exl_bundle *bundle, const exl__live *live) {
+    if (!live)
+        return;
+    exl__mutex_lock(&bundle->live->mutex);
+    ((exl__live *)(uintptr_t)live)->references--;
+    exl__mutex_unlock(&bundle->live->mutex);
+}
+
+void exl__live_publish(const exl_bundle *bundle, exl__live *live) {
+    exl__live_store *store = bundle->live;
+    exl__live *unused = NULL;
+
+    exl__mutex_lock(&store->mutex);
+    store->current = live;
+    if (live) {
+        live->older = store->sets;
+        store->sets = live;
+    }
+    for (exl__live **at = &store->sets; *at;) {
+        exl__live *one = *at;
+        if (one == store->current || one->references > 0) {
+            at = &one->older;
+            continue;
+        }
+        *at = one->older;
+        one->older = unused;
+        unused = one;
+    }
+    exl__mutex_unlock(&store->mutex);
+    for (exl__live *older; unused; unused = older) {
+        older = unused->older;
+        exl__live_release(bundle, unused);
+    }
+}

@@ -1,0 +1,275 @@
+/* lookup.c: labels by their number, their id, or how their text begins: those of the bundle and those that were added.
+ */
+#include "lookup.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "memory.h"
+#include "options.h"
+
+/* ---- finding ids --------------------------------------------------------------------------------------------- */
+
+/* How much of an id a sentence quotes. */
+static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
+
+static uint32_t hash_of(const char *id, size_t bytes) {
+    uint32_t hash = 0x811C9DC5u; /* FNV-1a */
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ (uint8_t)id[i]) * 0x01000193u;
+    return hash;
+}
+
+/* An open-addressing table of the wanted ids: place + 1, or 0. */
+typedef struct id_table {
+    const exl__text *ids;
+    uint32_t *slots;
+    uint32_t slot_count; /* a power of two, more than twice the ids */
+} id_table;
+
+/* The place of the id, or EXL__NO_LABEL; *slot is where it is or would be. */
+static uint32_t look_up(const id_table *table, const char *id, size_t bytes, uint32_t *slot) {
+    uint32_t mask = table->slot_count - 1;
+    for (*slot = hash_of(id, bytes) & mask; table->slots[*slot] != 0; *slot = (*slot + 1) & mask) {
+        const exl__text *one = &table->ids[table->slots[*slot] - 1];
+        if (one->bytes == bytes && memcmp(one->text, id, bytes) == 0)
+            return table->slots[*slot] - 1;
+    }
+    return EXL__NO_LABEL;
+}
+
+static exl_status fill_table(id_table *table, uint32_t count, exl__error *error) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot;
+        if (look_up(table, table->ids[i].text, table->ids[i].bytes, &slot) != EXL__NO_LABEL)
+            return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice", quoted(table->ids[i].bytes),
+                             table->ids[i].text);
+        table->slots[slot] = i + 1;
+    }
+    return EXL_OK;
+}
+
+/* All ids of the bundle once, whatever the number wanted. */
+static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live, const id_table *table, char *buffer,
+                                uint32_t *found, exl__error *error) {
+    for (uint32_t label = 0; label < bundle->parameters.labels; label++) {
+        size_t bytes = 0;
+        uint32_t slot, place;
+        if (exl__strings_get(&bundle->ids, label, buffer, bundle->ids.longest_bytes, &bytes) != EXL__STRINGS_OK)
+            return exl__fail(error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
+                             label);
+        place = look_up(table, buffer, bytes, &slot);
+        if (place != EXL__NO_LABEL && !exl__live_is_retired(bundle, live, label))
+            found[place] = label;
+    }
+    return EXL_OK;
+}
+
+exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
+                            uint32_t *found, exl__error *error) {
+    const exl_allocator *allocator = &bundle->allocator;
+    id_table table = {ids, NULL, 4};
+    uint64_t buffer_bytes = bundle->ids.longest_bytes + 1ull;
+    char *buffer = exl__allocate_scratch(allocator, buffer_bytes, 1);
+    exl_status status = EXL_OK;
+
+    while (table.slot_count / 2 <= count)
+        table.slot_count *= 2;
+    table.slots = exl__allocate(allocator, table.slot_count, sizeof *table.slots);
+    if (!buffer || !table.slots)
+        status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory to look labels up");
+    if (status == EXL_OK)
+        status = fill_table(&table, count, error);
+    for (uint32_t i = 0; i < count; i++)
+        found[i] = EXL__NO_LABEL;
+    if (status == EXL_OK)
+        status = find_compiled(bundle, live, &table, buffer, found, error);
+    for (uint32_t i = 0; status == EXL_OK && live && i < live->added; i++) {
+        uint32_t slot, place = look_up(&table, live->labels[i].id, live->labels[i].id_bytes, &slot);
+        if (place != EXL__NO_LABEL && live->labels[i].row_count > 0)
+            found[place] = bundle->parameters.labels + i;
+    }
+    exl__release(allocator, table.slots, table.slot_count, sizeof *table.slots);
+    exl__release(allocator, buffer, buffer_bytes, 1);
+    return status;
+}
+
+/* ---- by number ------------------------------------------------------------------------------------------------ */
+
+static exl_status give_live_string(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
+                                   size_t buffer_bytes, size_t *bytes) {
+    const exl__live *live = exl__live_take(bundle);
+    exl_status status = EXL_NO_SUCH_LABEL;
+
+    if (label < exl__live_end(bundle, live)) {
+        const exl__live_label *one = &live->labels[label - bundle->parameters.labels];
+        size_t room = buffer_bytes > 0 ? buffer_bytes - 1 : 0, used;
+        *bytes = field == EXL_LABEL_ID ? one->id_bytes : one->text_bytes;
+        used = *bytes < room ? *bytes : room;
+        if (buffer_bytes > 0) {
+            memcpy(buffer, field == EXL_LABEL_ID ? one->id : one->text, used);
+            buffer[used] = '\0';
+        }
+        status = *bytes < buffer_bytes ? EXL_OK : EXL_BUFFER_TOO_SMALL;
+    }
+    exl__live_give(bundle, live);
+    return status;
+}
+
+exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer, size_t buffer_bytes,
+                     size_t *bytes) {
+    int result;
+
+    if (!bundle || !bytes || (!buffer && buffer_bytes > 0) || (field != EXL_LABEL_ID && field != EXL_LABEL_TEXT))
+        return EXL_BAD_ARGUMENT;
+    *bytes = 0;
+    if (label >= bundle->parameters.labels)
+        return give_live_string(bundle, label, field, buffer, buffer_bytes, bytes);
+    result = exl__strings_get(field == EXL_LABEL_ID ? &bundle->ids : &bundle->texts, label, buffer,
+                              buffer_bytes > 0 ? buffer_bytes - 1 : 0, bytes);
+    if (result == EXL__STRINGS_MALFORMED)
+        return EXL_BUNDLE_CORRUPT;
+    if (buffer_bytes > 0)
+        buffer[*bytes < buffer_bytes ? *bytes : buffer_bytes - 1] = '\0';
+    return result == EXL__STRINGS_TOO_SMALL || buffer_bytes == 0 ? EXL_BUFFER_TOO_SMALL : EXL_OK;
+}
+
+exl_status exl_label_get_state(const exl_bundle *bundle, uint32_t label, exl_label_state *state) {
+    const exl__live *live;
+    exl_status status = EXL_OK;
+
+    if (!bundle || !state)
+        return EXL_BAD_ARGUMENT;
+    live = exl__live_take(bundle);
+    if (label >= exl__live_end(bundle, live))
+        status = EXL_NO_SUCH_LABEL;
+    else if (exl__live_is_retired(bundle, live, label))
+        *state = EXL_LABEL_RETIRED;
+    else
+        *state = label < bundle->parameters.labels ? EXL_LABEL_COMPILED : EXL_LABEL_ADDED;
+    exl__live_give(bundle, live);
+    return status;
+}
+
+/* ---- by id ---------------------------------------------------------------------------------------------------- */
+
+/* Among the bundle's own labels. The ids that begin with this one, in turn: few or none but itself. */
+static exl_status find_own(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
+    char buffer[512], *candidate = buffer;
+    exl_status status = EXL_NO_SUCH_LABEL;
+    uint32_t place = 0, count = 1;
+
+    if (id_bytes > bundle->ids.longest_bytes)
+        return EXL_NO_SUCH_LABEL;
+    if (id_bytes > sizeof buffer && !(candidate = exl__allocate_scratch(&bundle->allocator, id_bytes, 1)))
+        return EXL_OUT_OF_MEMORY;
+    for (uint32_t from = 0; status == EXL_NO_SUCH_LABEL; from = place + 1) {
+        size_t bytes = 0;
+        int result = exl__strings_prefix(&bundle->ids, id, id_bytes, from, &place, 1, &count);
+        if (result == EXL__STRINGS_OK && count == 0)
+            break;
+        if (result == EXL__STRINGS_OK)
+            result = exl__strings_get(&bundle->ids, place, candidate, id_bytes > 0 ? id_bytes : 1, &bytes);
+        if (result == EXL__STRINGS_MALFORMED)
+            status = EXL_BUNDLE_CORRUPT;
+        else if (result == EXL__STRINGS_OK && bytes == id_bytes && memcmp(candidate, id, id_bytes) == 0)
+            *label = place, status = EXL_OK;
+    }
+    if (candidate != buffer)
+        exl__release(&bundle->allocator, candidate, id_bytes, 1);
+    return status;
+}
+
+exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
+    const exl__live *live;
+    uint32_t found;
+    exl_status status;
+
+    if (!bundle || !label || (!id && id_bytes > 0))
+        return EXL_BAD_ARGUMENT;
+    live = exl__live_take(bundle);
+    status = find_own(bundle, id, id_bytes, &found);
+    if (status == EXL_OK && exl__live_is_retired(bundle, live, found))
+        status = EXL_NO_SUCH_LABEL;
+    for (uint32_t i = 0; live && i < live->added && status == EXL_NO_SUCH_LABEL; i++) {
+        const exl__live_label *one = &live->labels[i];
+        if (one->row_count > 0 && one->id_bytes == id_bytes && memcmp(one->id, id, id_bytes) == 0)
+            found = bundle->parameters.labels + i, status = EXL_OK;
+    }
+    exl__live_give(bundle, live);
+    if (status == EXL_OK)
+        *label = found;
+    return status;
+}
+
+/* ---- by prefix ------------------------------------------------------------------------------------------------ */
+
+static int begins_with(const exl__live_label *label, const char *prefix, size_t bytes) {
+    if (bytes > label->text_bytes)
+        return 0;
+    for (size_t i = 0; i < bytes; i++)
+        if (exl__folded((uint8_t)label->text[i]) != exl__folded((uint8_t)prefix[i]))
+            return 0;
+    return 1;
+}
+
+/* Of the bundle's own labels, those that are not retired. */
+static exl_status own_prefix(const exl_bundle *bundle, const exl__live *live, const char *prefix, size_t bytes,
+                             uint32_t from, uint32_t *labels, uint32_t capacity, uint32_t *count) {
+    while (from < bundle->parameters.labels && *count < capacity) {
+        uint32_t wanted = capacity - *count, found = 0;
+        if (exl__strings_prefix(&bundle->texts, prefix, bytes, from, labels + *count, wanted, &found) !=
+            EXL__STRINGS_OK)
+            return EXL_BUNDLE_CORRUPT;
+        from = found == wanted ? labels[*count + found - 1] + 1 : bundle->parameters.labels;
+        for (uint32_t i = 0, first = *count; i < found; i++) /* in place: those that stay move forward */
+            if (!exl__live_is_retired(bundle, live, labels[first + i]))
+                labels[(*count)++] = labels[first + i];
+    }
+    return EXL_OK;
+}
+
+exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
+                            uint32_t *labels, uint32_t capacity, uint32_t *count) {
+    const exl__live *live;
+    uint32_t compiled;
+    exl_status status;
+
+    if (!bundle || !count || (!prefix && prefix_bytes > 0) || (!labels && capacity > 0))
+        return EXL_BAD_ARGUMENT;
+    *count = 0;
+    compiled = bundle->parameters.labels;
+    live = exl__live_take(bundle);
+    status = own_prefix(bundle, live, prefix, prefix_bytes, from, labels, capacity, count);
+    for (uint32_t label = from > compiled ? from : compiled;
+         status == EXL_OK && label < exl__live_end(bundle, live) && *count < capacity; label++)
+        if (live->labels[label - compiled].row_count > 0 &&
+            begins_with(&live->labels[label - compiled], prefix, prefix_bytes))
+            labels[(*count)++] = label;
+    exl__live_give(bundle, live);
+    return status;
+}
+
+/* ---- the set -------------------------------------------------------------------------------------------------- */
+
+exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info) {
+    exl_labels_info known = {0};
+    const exl__live *live;
+
+    if (!bundle || !info || info->struct_size < sizeof(size_t))
+        return EXL_BAD_ARGUMENT;
+    live = exl__live_take(bundle);
+    known.end = exl__live_end(bundle, live);
+    known.labels = known.end;
+    if (live) {
+        known.added = live->added;
+        known.retired_compiled = live->retired_compiled;
+        known.retired_added = live->retired_added;
+        known.labels -= live->retired_compiled + live->retired_added;
+        known.generation = live->generation;
+        known.file_bytes = live->file_bytes;
+    }
+    exl__live_give(bundle, live);
+    exl__give_struct(info, info->struct_size, &known, sizeof known);
+    return EXL_OK;
+}

@@ -1,0 +1,19 @@
+/* lookup.h: looking labels up by their ids, those of the bundle and those that were added. */
+#ifndef EXL_LOOKUP_H
+#define EXL_LOOKUP_H
+
+#include "bundle.h"
+
+#define EXL__NO_LABEL UINT32_MAX
+
+typedef struct exl__text {
+    const char *text;
+    size_t bytes;
+} exl__text;
+
+/* found: [count], for each id the number of its label in the set, EXL__NO_LABEL where there is none. One scan over all
+ * ids, however many are looked up. live may be null. */
+exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
+                            uint32_t *found, exl__error *error);
+
+#endif
