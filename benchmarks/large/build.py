@@ -16,6 +16,7 @@ from benchmarks.large.vectors import Floats, VectorFile, generate
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import Parameters
+from edgexl.bundle.strings import BLOCK_STRINGS
 from edgexl.bundle.write import Section, write_bundle
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding import encode_rows
@@ -32,7 +33,6 @@ from edgexl.student.student import load_student
 from edgexl.student.text import encode_texts
 from edgexl.target import load_target
 
-BLOCK_STRINGS = 16
 SAMPLE_ROWS = 65_536
 SEED = 0
 _STRINGS_HEAD = struct.Struct("<IIII16x")
@@ -139,7 +139,7 @@ def _sections(base: Base, index: LabelIndex, coarse: Path, fine: Path) -> dict[K
 
 
 def repeated_strings(section: bytes, count: int) -> bytes:
-    """A string section of `count` strings, a multiple of 16: those of `section` over and over, its last odd ones left
+    """A string section of `count` strings, a multiple of 64: those of `section` over and over, its last odd ones left
     out. Blocks stand alone, so they are copied as they are."""
     known, longest, symbols, _ = _STRINGS_HEAD.unpack_from(section)
     blocks = -(-known // BLOCK_STRINGS)

@@ -52,7 +52,7 @@ def cell_count(wanted: int | str, rows: int) -> int:
         return int(wanted) if int(wanted) > 1 else 0
     if rows < LEAST_ROWS:
         return 0
-    return min(MOST_CELLS, 1 << round(np.log2(2 * np.sqrt(rows))))
+    return min(MOST_CELLS, 1 << round(float(np.log2(2 * np.sqrt(rows)))))
 
 
 def make_cells(

@@ -96,6 +96,18 @@ def test_cells_answer_as_the_reference(tmp_path: Path, aliases: bool) -> None:
     assert elsewhere > 0  # else nothing was probed
 
 
+def test_a_label_behind_cells_is_retired(tmp_path: Path) -> None:
+    """The coarse codes lie in another order than the labels: what is retired is the label that was asked for."""
+    with open_bundle(build(aliases=True, labels=2000, cells=24).write(tmp_path / "toy.exl")) as handle:
+        before = handle.predict("red river", k=SHORTLIST)
+        gone = [label.id for label in before.labels[::2]]
+        handle.retire_labels(gone)
+        after = [label.id for label in handle.predict("red river", k=SHORTLIST).labels]
+        assert not set(gone) & set(after)
+        assert {label.id for label in before.labels[1::2]} <= set(after)
+        assert len(after) == SHORTLIST
+
+
 def test_a_cell_that_names_no_row_is_told(tmp_path: Path) -> None:
     toy = build(labels=2000, cells=24)
     cells = bytearray(toy.sections[Kind.CELLS])

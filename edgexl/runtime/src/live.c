@@ -236,7 +236,7 @@ static void carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver 
     live->dead = live->retired_compiled > 0
                      ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead)
                      : NULL;
-    live->dead_places = live->dead && bundle->cells.count > 0
+    live->dead_places = live->retired_compiled > 0 && bundle->cells.count > 0
                             ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead_places)
                             : live->dead;
 }
