@@ -67,14 +67,19 @@ def ray() -> Iterator[Any]:
         pytest.skip("Ray is not installed: pip install '.[dev]'")
     import ray
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_raylet_start_wait_time_s", "300")  # a busy machine
-        ray.init(
-            address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, log_to_driver=False,
-            logging_level="ERROR",
-        )  # fmt: skip
-        yield ray
-        ray.shutdown()
+    for attempt in range(4):  # Ray gives its processes 30 s to start, which is not enough on a busy machine
+        try:
+            ray.init(
+                address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 << 20,
+                log_to_driver=False, logging_level="ERROR",
+            )  # fmt: skip
+            break
+        except Exception as error:
+            ray.shutdown()
+            if attempt == 3 or "timed out during startup" not in str(error):
+                raise
+    yield ray
+    ray.shutdown()
 
 
 def worker_processes() -> list[int]:
