@@ -54,7 +54,11 @@ def compile_base(student: str, threads: int, progress: Progress) -> Base:
     """The student by the balanced recipe, without aliases, gates and calibration: what they cost is no part of this."""
     loaded = load_student(student)
     asked = loaded.calibration
-    index = IndexRecipe(rotation="pca", coarse="pq", code_bytes=32, fine_bits=4, fine_dims=208, aliases=False, cells=0)
+    dims = loaded.shapes.query_dims
+    index = IndexRecipe(
+        rotation="pca", coarse="pq", code_bytes=min(32, dims // 4), fine_bits=4, fine_dims=dims * 13 // 32 * 2,
+        aliases=False, cells=0,
+    )  # fmt: skip
     recipe = Recipe(
         "large", screener=GraphRecipe("int8-token"), index=index, calibrate=CalibrateRecipe("none"), gates=GateRecipe()
     )

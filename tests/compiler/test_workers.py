@@ -88,7 +88,7 @@ def worker_processes() -> list[int]:
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             title, parent = (place / "cmdline").read_bytes(), parent_of(int(place.name))
-            if title.startswith(b"ray::") and parent_of(parent) == os.getpid():
+            if title.startswith((b"ray::_encode", b"ray::IDLE")) and parent_of(parent) == os.getpid():
                 found.append(int(place.name))
     return sorted(found)
 
