@@ -327,21 +327,37 @@ static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl__error
     return EXL_OK;
 }
 
-exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **out, exl__error *error) {
+exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t file_bytes, exl__live **out,
+                           exl__error *error) {
     exl__live *live = exl__allocate(&bundle->allocator, 1, sizeof *live);
     exl_status status;
 
     *out = NULL;
-    if (!live)
+    if (!live) {
+        exl__release(&bundle->allocator, file, file_bytes, 1);
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
-    status = exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, &live->file,
-                                  &live->file_bytes, error);
-    if (status == EXL_OK && live->file_bytes > 0)
-        status = read_set(bundle, live, error);
-    if (status == EXL_OK && live->file_bytes > 0)
+    }
+    live->file = file;
+    live->file_bytes = file_bytes;
+    status = read_set(bundle, live, error);
+    if (status == EXL_OK)
         *out = live;
     else
         exl__live_release(bundle, live);
+    return status;
+}
+
+exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl__error *error) {
+    uint8_t *file = NULL;
+    uint64_t file_bytes = 0;
+    exl_status status =
+        exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, &file, &file_bytes, error);
+
+    *live = NULL;
+    if (status != EXL_OK)
+        exl__release(&bundle->allocator, file, file_bytes, 1);
+    else if (file_bytes > 0)
+        status = exl__live_parse(bundle, file, file_bytes, live, error);
     return status;
 }
 
