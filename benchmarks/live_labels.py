@@ -48,7 +48,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     student = load_student(options.student)
-    queries = list(open_dataset(options.data).queries("tst")) if options.data else list(student.evaluation)
+    queries = list(student.evaluation)
+    if options.data:
+        data = open_dataset(options.data)
+        if data.labels.ids != student.labels.ids:
+            parser.error(f"{options.data} is not over the student's label set")
+        queries = list(data.queries("tst"))
     recipe = dataclasses.replace(load_recipe(options.recipe), gates=GateRecipe())
     with tempfile.TemporaryDirectory() as scratch:
         report = measure(student, queries, recipe, options.target, options.keep or Path(scratch))
