@@ -27,7 +27,8 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("name", "engine"), [("test_session", "ort"), ("test_hostile", "ort"), ("test_hostile", "native")]
+    ("name", "engine"),
+    [("test_session", "ort"), ("test_hostile", "ort"), ("test_hostile", "native"), ("test_labels", "native")],
 )
 def test_under_sanitizers(name: str, engine: str, objects: list[Path], alias_path: Path, tmp_path: Path) -> None:
     bundle = alias_path if engine == "ort" else build(aliases=True, native=True).write(tmp_path / "native.exl")
