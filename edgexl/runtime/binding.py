@@ -108,15 +108,19 @@ def open_bundle(
     engine_library: str | os.PathLike[str] | None = None,
     scalar: bool = False,
     engine: bool = True,
+    scan_threads: int = 1,
 ) -> BundleHandle:
     """Open a bundle file with its engine.
 
     `threads` is the size of the engine's pool; `verify` hashes every section (otherwise the small ones only);
     `engine_library` is the path of libonnxruntime (default: `find_engine_library`), which native bundles do not need;
     `scalar` uses the plain C kernels;
-    without `engine` the bundle can be looked at but not asked. Raises `BadInput` for a file that is no sound bundle,
+    without `engine` the bundle can be looked at but not asked; `scan_threads` (1 to 64) share the scan of each query,
+    with the same answers. Raises `BadInput` for a file that is no sound bundle,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
+    if not 1 <= scan_threads <= 64:
+        raise BadInput(f"scan_threads is {scan_threads}; it must be from 1 to 64.")
     library = _library()
     options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
     options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar
@@ -128,7 +132,7 @@ def open_bundle(
     status = library.exl_bundle_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(bundle))
     sentence = error.value.decode("utf-8", "replace")
     _check(status, f"{os.fspath(path)}: {sentence}" if sentence else "")
-    return BundleHandle(library, bundle)
+    return BundleHandle(library, bundle, scan_threads)
 
 
 class BundleHandle:
@@ -137,8 +141,9 @@ class BundleHandle:
     Each call borrows a session (its scratch memory); there are as many as there were calls at the same time.
     """
 
-    def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p) -> None:
+    def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p, scan_threads: int = 1) -> None:
         self._library = library
+        self._session_options = c.SessionOptions(ctypes.sizeof(c.SessionOptions), scan_threads)
         self._bundle = bundle
         self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
         info = c.BundleInfo(struct_size=ctypes.sizeof(c.BundleInfo))
@@ -330,7 +335,8 @@ class BundleHandle:
             session = self._idle.get_nowait()
         except Empty:
             session = ctypes.c_void_p()
-            _check(self._library.exl_session_open(bundle, ctypes.byref(session)))
+            options = ctypes.byref(self._session_options)
+            _check(self._library.exl_session_open_with(bundle, options, ctypes.byref(session)))
         try:
             yield session
         finally:

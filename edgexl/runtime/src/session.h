@@ -3,6 +3,7 @@
 #define EXL_SESSION_H
 
 #include "bundle.h"
+#include "scan_crew.h"
 #include "shortlist.h"
 
 struct exl_session {
@@ -24,6 +25,7 @@ struct exl_session {
     float *token_states; /* [T][state_dims] */
     uint8_t *tables;     /* [subspaces][16] */
     void *scan_scratch;
+    exl__scan_crew *crew;  /* null: the caller scans alone */
     uint32_t *rows;        /* [overfetch] */
     uint16_t *scan_scores; /* [overfetch] */
     float *row_scores;     /* [overfetch] */
