@@ -6,7 +6,6 @@ not installed is named as such, not left out.
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
@@ -185,12 +184,16 @@ def sqlite_vec_bits(vectors: Floats, code_bytes: int) -> Built:
     """sqlite-vec: brute force over sign bits, its first 1,024 rescored in float, as its guide shows."""
     import sqlite_vec
 
+    try:  # most builds of Python have an sqlite3 that loads no extensions
+        import pysqlite3 as sqlite3
+    except ImportError:
+        import sqlite3
     began = time.perf_counter()
     directory = tempfile.TemporaryDirectory()
     path = Path(directory.name) / "index.db"
     database = sqlite3.connect(path)
     if not hasattr(database, "enable_load_extension"):
-        raise ImportError("this Python's sqlite3 loads no extensions")
+        raise ImportError("this Python's sqlite3 loads no extensions; pip install pysqlite3-binary")
     database.enable_load_extension(True)
     sqlite_vec.load(database)
     dims = vectors.shape[1]

@@ -1,7 +1,7 @@
 """Compressed strings with random access: the label_texts and label_ids sections.
 
 Strings are coded by a static table of up to 255 symbols of 1 to 8 bytes, after FSST (Boncz, Neumann, Leis: "FSST:
-Fast Random Access String Compression", VLDB 2020), behind front coding in blocks of 16: each string says how many
+Fast Random Access String Compression", VLDB 2020), behind front coding in blocks of 64: each string says how many
 bytes it shares with the one before it in its block, so that sorted label sets gain and unsorted ones lose nothing.
 The bytes are specified in FORMAT.md, "String sections"; edgexl/runtime/src/strings.c reads them.
 """
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgexl.errors import BadInput
 
-BLOCK_STRINGS = 16
+BLOCK_STRINGS = 64
 LONGEST_BYTES = 65535
 ESCAPE = 255
 _HEADER = struct.Struct("<4I16x")
@@ -26,6 +26,7 @@ _GENERATIONS = 8  # of the symbol table; the published method stops at 5, the ga
 _CHUNK_BYTES = 1 << 21  # encoded at a time: bounds the memory at about 100 bytes a byte
 
 _Codes = npt.NDArray[np.uint16]
+_NONE = np.uint16(65535)  # no code
 
 
 def pack_strings(strings: Sequence[str]) -> bytes:
@@ -185,7 +186,7 @@ def _malformed(what: str) -> BadInput:
 
 
 class _Matcher:
-    """Finds the longest symbol at every position of a text at once. Codes from 256 on are escaped bytes."""
+    """Finds at every position of a text at once the symbol to go on with. Codes from 256 on are escaped bytes."""
 
     def __init__(self, symbols: list[bytes]) -> None:
         self.single = np.arange(256, 512, dtype=np.uint16)
@@ -203,24 +204,47 @@ class _Matcher:
             elif len(symbol) == 2:
                 self.pairs[int.from_bytes(symbol, "little")] = code + 1
 
-    def longest(self, text: npt.NDArray[np.uint8], left: npt.NDArray[np.int64]) -> tuple[_Codes, npt.NDArray[np.int64]]:
-        """Code and length of the longest symbol at each byte; `left`: bytes from there to its string's end."""
+    def best(self, text: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64]) -> tuple[_Codes, npt.NDArray[np.int64]]:
+        """Code and length of the symbol at each byte that leaves its string the fewest bytes, of equals the longest.
+
+        text: strings of `sizes` bytes one after the other. The longest symbol is not always the best one: always
+        taking it costs 3 % more.
+        """
+        codes = self._matches(text)
+        ends = np.cumsum(sizes)
+        cost = np.zeros(len(text) + 1, np.int32)  # from a byte to its string's end; a string's end is looked up as 0
+        chosen = np.zeros(len(text), np.uint16)
+        lengths = np.ones(len(text), np.int64)
+        order = np.argsort(-sizes, kind="stable")
+        tails, left = ends[order], -np.sort(-sizes)
+        for distance in range(1, int(sizes.max(initial=0)) + 1):  # all strings from their ends on, a byte at a time
+            tails = tails[: np.searchsorted(-left, -distance, side="right")]
+            at = tails - distance
+            least = np.full(len(at), 1 << 30, np.int32)
+            for length, of_length in enumerate(codes[:distance], 1):
+                code = of_length[at]
+                after = cost[at + length] if length < distance else np.zeros(len(at), np.int32)
+                price = np.where(code == _NONE, 1 << 29, after + 1 + (code >= 256)).astype(np.int32)
+                better = price <= least
+                least = np.where(better, price, least)
+                chosen[at[better]], lengths[at[better]] = code[better], length
+            cost[at] = least
+        return chosen, lengths
+
+    def _matches(self, text: npt.NDArray[np.uint8]) -> list[_Codes]:
+        """For each length from 1 to 8 the code of the symbol of so many bytes that begins at each byte, or _NONE."""
         padded = np.concatenate([text, np.zeros(8, np.uint8)])
         words = np.zeros(len(text), np.uint64)
         for i in range(8):
             words |= padded[i : i + len(text)].astype(np.uint64) << np.uint64(8 * i)
-        codes, lengths = self.single[text], np.ones(len(text), np.int64)
         pair = self.pairs[(words & np.uint64(0xFFFF)).astype(np.int64)]
-        hit = (pair > 0) & (left >= 2)
-        codes[hit], lengths[hit] = pair[hit] - np.uint16(1), 2
-        open_ = np.arange(len(text))
+        found = [self.single[text], np.where(pair > 0, pair - np.uint16(1), _NONE)]
+        found += [np.full(len(text), _NONE, np.uint16) for _ in range(3, 9)]
         for length, keys, key_codes in self.longer:
-            wanted = words[open_] & np.uint64((1 << 8 * length) - 1)
+            wanted = words & np.uint64((1 << 8 * length) - 1)
             slot = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            hit = (keys[slot] == wanted) & (left[open_] >= length)
-            codes[open_[hit]], lengths[open_[hit]] = key_codes[slot[hit]], length
-            open_ = open_[~hit]
-        return codes, lengths
+            found[length - 1] = np.where(keys[slot] == wanted, key_codes[slot], _NONE)
+        return found
 
 
 def _sample(strings: list[bytes]) -> list[bytes]:
@@ -238,7 +262,7 @@ def _train_symbols(sample: list[bytes]) -> list[bytes]:
     symbols: list[bytes] = []
     for _ in range(_GENERATIONS):
         names = [*symbols, *([b""] * (256 - len(symbols))), *(bytes([b]) for b in range(256))]
-        codes, firsts = _greedy(sample, _Matcher(symbols))
+        codes, firsts = _parse(sample, _Matcher(symbols))
         counts = np.bincount(codes, minlength=512)
         inside = np.ones(len(codes), bool)
         inside[firsts[firsts < len(codes)]] = False
@@ -257,13 +281,12 @@ def _train_symbols(sample: list[bytes]) -> list[bytes]:
     return symbols
 
 
-def _greedy(strings: list[bytes], matcher: _Matcher) -> tuple[_Codes, npt.NDArray[np.int64]]:
-    """Codes of all strings one after the other, always the longest symbol next, and where each string's begin."""
+def _parse(strings: list[bytes], matcher: _Matcher) -> tuple[_Codes, npt.NDArray[np.int64]]:
+    """Codes of all strings one after the other, as few bytes as the symbols allow, and where each string's begin."""
     sizes = np.array([len(s) for s in strings], np.int64)
     ends = np.cumsum(sizes)
-    text = np.frombuffer(b"".join(strings), np.uint8)
-    codes, lengths = matcher.longest(text, np.repeat(ends, sizes) - np.arange(len(text)))
-    taken = np.zeros(len(text), bool)
+    codes, lengths = matcher.best(np.frombuffer(b"".join(strings), np.uint8), sizes)
+    taken = np.zeros(len(codes), bool)
     at, stop = ends - sizes, ends
     while len(at):  # all strings take a step together
         going = at < stop
@@ -283,7 +306,7 @@ def _encode(strings: list[bytes], symbols: list[bytes]) -> list[bytes]:
         while end < len(strings) and (end == begin or size + len(strings[end]) <= _CHUNK_BYTES):
             size += len(strings[end])
             end += 1
-        codes, firsts = _greedy(strings[begin:end], matcher)
+        codes, firsts = _parse(strings[begin:end], matcher)
         escaped = codes >= 256
         width = 1 + escaped.astype(np.int64)
         places = np.concatenate([[0], np.cumsum(width)])

@@ -6,7 +6,12 @@
  * In the end even = both - 256 x odd. Sums stay below 2^14, so that signed comparisons serve.
  *
  * VBMI's shuffle takes 6 bits of each index. With the table repeated four times the two upper ones choose among equals,
- * so that nibbles need no masks. */
+ * so that nibbles need no masks.
+ *
+ * Measured and not taken: tables of half the steps, of which eight entries fit a byte, so that widening comes half as
+ * often: 3% (AVX2) and 7% (VBMI) less time on codes in the first cache, none on 11 MB of them, where memory decides. No
+ * prefetching: 7% and 20% more there. AVX2 has no more to give at four instructions a cycle: 16 for 32 rows of two code
+ * bytes, four of them masks that VBMI does without. */
 #include "scan.h"
 
 #if defined(__x86_64__)

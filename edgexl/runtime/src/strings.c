@@ -1,4 +1,5 @@
-/* strings.c: decodes a block of 16 front-coded, symbol-coded strings up to the one asked for.
+/* strings.c: decodes, of a block of 64 front-coded, symbol-coded strings, what the one asked for is made of: it shares
+ * its first bytes with one before it, which shares its own first ones with another; few are touched.
  *
  * Every read is checked against the block's end and every length against longest_bytes, so that any bytes whatever
  * are safe to decode. */
@@ -12,7 +13,7 @@ enum {
     HEADER_BYTES = 32,
     SYMBOLS_BYTES = 256 * 8,
     LENGTHS_BYTES = 256,
-    BLOCK_STRINGS = 16,
+    BLOCK_STRINGS = 64,
     ESCAPE = 255,
     LONGEST = 65535
 };
@@ -80,11 +81,18 @@ static int read_number(const uint8_t **at, const uint8_t *end, uint32_t nibble, 
     return 0;
 }
 
-/* Appends one string's own codes behind the `*length` bytes that it shares with the one before. */
-static int read_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, char *out, size_t capacity,
+/* Where a string's own codes lie, and how much comes before them from the string before it. */
+typedef struct piece {
+    const uint8_t *codes;
+    uint32_t code_bytes, shared;
+} piece;
+
+/* Appends what a string's own codes stand for behind the `*length` bytes that it shares, up to `limit` bytes. */
+static int read_codes(const exl__strings *s, const piece *from, size_t limit, char *out, size_t capacity,
                       size_t *length) {
+    const uint8_t *at = from->codes, *end = at + from->code_bytes;
     size_t used = *length;
-    while (at < end) {
+    while (at < end && used < limit) {
         uint8_t code = *at++;
         const uint8_t *symbol = s->symbols + (size_t)code * 8;
         size_t bytes = s->symbol_bytes[code];
@@ -107,33 +115,51 @@ static int read_codes(const exl__strings *s, const uint8_t *at, const uint8_t *e
     return 1;
 }
 
+/* The pieces of a block's strings up to `last`; the block's end, where `is_whole`, is theirs. */
+static int read_heads(const uint8_t *at, const uint8_t *end, uint32_t last, int is_whole, piece *pieces) {
+    for (uint32_t i = 0; i <= last; i++) {
+        if (at == end)
+            return 0;
+        uint8_t head = *at++;
+        if (!read_number(&at, end, head >> 4, &pieces[i].shared) ||
+            !read_number(&at, end, head & 15, &pieces[i].code_bytes) || pieces[i].code_bytes > (size_t)(end - at))
+            return 0;
+        pieces[i].codes = at;
+        at += pieces[i].code_bytes;
+    }
+    return !is_whole || at == end;
+}
+
 int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, size_t capacity, size_t *bytes) {
+    piece pieces[BLOCK_STRINGS];
+    uint8_t chain[BLOCK_STRINGS];
     *bytes = 0;
     if (index >= strings->count)
         return EXL__STRINGS_MALFORMED;
-    uint32_t block = index / BLOCK_STRINGS, last = index % BLOCK_STRINGS;
+    uint32_t block = index / BLOCK_STRINGS, last = index % BLOCK_STRINGS, links = 0;
     uint32_t begin = read_u32(strings->offsets + (size_t)block * 4),
              stop = read_u32(strings->offsets + (size_t)block * 4 + 4);
-    if (begin > stop || stop > strings->data_bytes)
+    if (begin > stop || stop > strings->data_bytes ||
+        !read_heads(strings->data + begin, strings->data + stop, last,
+                    last == BLOCK_STRINGS - 1 || index == strings->count - 1, pieces))
         return EXL__STRINGS_MALFORMED;
-    const uint8_t *at = strings->data + begin, *end = strings->data + stop;
+    /* from the last string back: one that shares as much as is still missing adds nothing */
+    chain[links++] = (uint8_t)last;
+    for (uint32_t i = last, missing = pieces[last].shared; missing > 0 && i-- > 0;)
+        if (pieces[i].shared < missing) {
+            chain[links++] = (uint8_t)i;
+            missing = pieces[i].shared;
+        }
     size_t length = 0;
-    for (uint32_t i = 0; i <= last; i++) {
-        uint32_t shared, codes;
-        if (at == end)
+    for (; links > 0; links--) {
+        const piece *from = &pieces[chain[links - 1]];
+        size_t limit = links > 1 ? pieces[chain[links - 2]].shared : SIZE_MAX;
+        if (from->shared > length) /* more than there is */
             return EXL__STRINGS_MALFORMED;
-        uint8_t head = *at++;
-        if (!read_number(&at, end, head >> 4, &shared) || !read_number(&at, end, head & 15, &codes))
+        length = from->shared;
+        if (!read_codes(strings, from, limit, out, capacity, &length))
             return EXL__STRINGS_MALFORMED;
-        if (shared > length || codes > (size_t)(end - at))
-            return EXL__STRINGS_MALFORMED;
-        length = shared;
-        if (!read_codes(strings, at, at + codes, out, capacity, &length))
-            return EXL__STRINGS_MALFORMED;
-        at += codes;
     }
-    if ((last == BLOCK_STRINGS - 1 || index == strings->count - 1) && at != end)
-        return EXL__STRINGS_MALFORMED;
     *bytes = length;
     return length <= capacity ? EXL__STRINGS_OK : EXL__STRINGS_TOO_SMALL;
 }
