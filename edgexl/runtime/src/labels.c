@@ -123,7 +123,7 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error
 
 static void put_retire(uint8_t *at, uint32_t label) {
     memset(at, 0, RETIRE_BYTES);
-    exl__put32(at, EXL__RETIRE);
+    exl__put32(at, EXL__RETIRE_LABEL);
     exl__put32(at + 4, RETIRE_BYTES);
     exl__put32(at + 8, label);
 }
@@ -195,7 +195,7 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
     uint8_t *strings = fine + rows * stride;
     exl_status status = EXL_OK;
 
-    exl__put32(at, EXL__ADD);
+    exl__put32(at, EXL__ADD_LABEL);
     exl__put32(at + 4, (uint32_t)add_bytes(s->bundle, label));
     exl__put32(at + 12, rows);
     exl__put32(at + 16, (uint32_t)string_bytes(label));

@@ -193,9 +193,9 @@ static int take_operation(const exl_bundle *bundle, const exl__live *live, uint6
         !exl__all_zero(op->bytes + used, bytes - used))
         return 0;
     *at += bytes;
-    if (op->kind == EXL__RETIRE)
+    if (op->kind == EXL__RETIRE_LABEL)
         return op->rows == 0 && string_bytes == 0;
-    return op->kind == EXL__ADD && op->rows > 0 &&
+    return op->kind == EXL__ADD_LABEL && op->rows > 0 &&
            take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
 }
 
@@ -213,8 +213,8 @@ static exl_status count_operations(const exl_bundle *bundle, exl__live *live, ex
         uint64_t from = at;
         if (!take_operation(bundle, live, &at, &op))
             return malformed(from, error);
-        live->added += op.kind == EXL__ADD;
-        live->retired_compiled += op.kind == EXL__RETIRE && op.label < bundle->parameters.labels;
+        live->added += op.kind == EXL__ADD_LABEL;
+        live->retired_compiled += op.kind == EXL__RETIRE_LABEL && op.label < bundle->parameters.labels;
         rows += op.rows;
         if (bundle->parameters.rows + rows > INT32_MAX)
             return malformed(from, error);
@@ -246,7 +246,7 @@ static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, ex
     for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
         uint64_t from = at;
         (void)take_operation(bundle, live, &at, &op); /* it was counted, so it is well formed */
-        if (op.kind == EXL__ADD) {
+        if (op.kind == EXL__ADD_LABEL) {
             if (op.label != compiled + added)
                 return malformed(from, error);
             live->labels[added++] = (exl__live_label){.operation = op.bytes,

@@ -20,7 +20,7 @@ enum {
 };
 
 /* Kinds of operations. */
-enum { EXL__ADD = 1, EXL__RETIRE = 2 };
+enum { EXL__ADD_LABEL = 1, EXL__RETIRE_LABEL = 2 };
 
 /* A label that was added; its number is the bundle's labels + its place in the set. */
 typedef struct exl__live_label {
