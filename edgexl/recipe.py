@@ -101,12 +101,17 @@ class CalibrateRecipe:
     """Probabilities are fitted on at most `queries` held-out queries, by `method`.
 
     "none" takes a label's share of the shortlist's softmax as it is: for students without held-out queries.
+    An answer says that none of its labels fits where the best logit is one that a share `absence_noticed` of the
+    shortlists without their right labels stays below; with 0 it never says so.
     """
 
     method: Literal["isotonic", "platt", "none"] = "isotonic"
     queries: int = 2000
+    absence_noticed: float = 0.8
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.absence_noticed < 1.0:
+            raise ValueError(f"[calibrate] absence_noticed = {self.absence_noticed} must be a share from 0 to below 1")
         if self.queries < 20:
             raise ValueError(f"[calibrate] queries = {self.queries} must be at least 20; a fit on fewer means nothing")
 

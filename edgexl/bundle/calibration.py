@@ -13,7 +13,7 @@ from edgexl.errors import BadInput
 
 Floats = npt.NDArray[np.float32]
 
-_HEAD = struct.Struct("<32sIIfI")
+_HEAD = struct.Struct("<32sIIff")
 Input = Literal["logit", "log_softmax", "log_softmax_or_none"]
 _INPUTS: tuple[Input, ...] = ("logit", "log_softmax", "log_softmax_or_none")
 MAX_KNOTS = 4096
@@ -25,7 +25,9 @@ class Calibration:
 
     `input` is what x means: the logit; the logit minus the log of the sum of the shortlist's exponentials; or that with
     a further logit of 0 in the sum, which stands for "none of these" where a reasoner was trained to mean it.
-    `threshold` is the probability that maximises micro set F1. Raises `BadInput` when a number breaks these rules.
+    `threshold` is the probability that maximises micro set F1. `presence` is a logit: a shortlist whose best label
+    stays below it most likely holds no right one (-inf: nothing is known of that). Raises `BadInput` when a number
+    breaks these rules.
     """
 
     label_set_sha256: bytes
@@ -33,6 +35,7 @@ class Calibration:
     threshold: float
     x: tuple[float, ...]
     p: tuple[float, ...]
+    presence: float = -np.inf
 
     def __post_init__(self) -> None:
         x, p = np.asarray(self.x, np.float32), np.asarray(self.p, np.float32)
@@ -42,6 +45,8 @@ class Calibration:
             raise BadInput("The calibration's knots must be finite and ascend strictly.")
         if not ((p >= 0) & (p <= 1)).all() or not (np.diff(p) >= 0).all() or not 0 <= self.threshold <= 1:
             raise BadInput("The calibration's probabilities must lie within 0 and 1 and never descend.")
+        if not self.presence < np.inf:
+            raise BadInput("The calibration's presence must be a number or -inf.")
 
     def probabilities(self, logits: npt.ArrayLike) -> Floats:
         """Probabilities of the logits of one shortlist [N] (all of it: their softmax may be the input)."""
@@ -52,7 +57,9 @@ class Calibration:
 
     def pack(self) -> bytes:
         """The section's bytes."""
-        head = _HEAD.pack(self.label_set_sha256, _INPUTS.index(self.input) + 1, len(self.x), self.threshold, 0)
+        head = _HEAD.pack(
+            self.label_set_sha256, _INPUTS.index(self.input) + 1, len(self.x), self.threshold, self.presence
+        )
         return head + np.asarray(self.x, "<f4").tobytes() + np.asarray(self.p, "<f4").tobytes()
 
     @classmethod
@@ -60,11 +67,11 @@ class Calibration:
         """Read a section. Raises `BadInput` when it is not exactly as the format says."""
         if len(section) < _HEAD.size:
             raise BadInput("The bundle's calibration is cut off.")
-        label_set, kind, knots, threshold, reserved = _HEAD.unpack_from(section)
-        if not 1 <= kind <= len(_INPUTS) or reserved or len(section) != _HEAD.size + 8 * knots:
+        label_set, kind, knots, threshold, presence = _HEAD.unpack_from(section)
+        if not 1 <= kind <= len(_INPUTS) or len(section) != _HEAD.size + 8 * knots:
             raise BadInput("The bundle's calibration has an unknown input or a wrong length.")
         x, p = np.frombuffer(section, "<f4", offset=_HEAD.size).reshape(2, knots)
-        return cls(label_set, _INPUTS[kind - 1], threshold, tuple(x.tolist()), tuple(p.tolist()))
+        return cls(label_set, _INPUTS[kind - 1], threshold, tuple(x.tolist()), tuple(p.tolist()), presence)
 
 
 def log_softmax(logits: Floats, or_none: bool = False) -> Floats:

@@ -130,7 +130,8 @@ def _print_bands(bands: dict[str, Any]) -> None:
 def _as_json(answer: Answer) -> dict[str, Any]:
     """The keys that `edgexl run --json` promises, and `explanation` where one was asked for."""
     labels = [{"id": at.id, "text": at.text, "probability": at.probability} for at in answer.prediction.labels]
-    record = {"text": answer.text, "labels": labels, "ms": answer.prediction.ms}
+    prediction = answer.prediction
+    record = {"text": answer.text, "labels": labels, "none_fits": prediction.none_fits, "ms": prediction.ms}
     if answer.explanation is not None:
         record["explanation"] = dict(vars(answer.explanation))
     return record
@@ -144,6 +145,8 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
         click.echo(f"  {label.probability:6.1%}  {label.text}  ({label.id})")
     if not answer.prediction.labels:
         click.echo("  no label is that probable")
+    elif answer.prediction.none_fits:
+        click.echo("  perhaps none of them: the best one scores as low as where no right label is on the shortlist")
     stages = "  ".join(f"{stage} {ms:.2f}" for stage, ms in answer.prediction.ms.items())
     click.echo(f"  ms: {stages}")
     if answer.explanation is not None:

@@ -14,8 +14,8 @@ PATH = click.Path(path_type=Path)
 
 @click.command("compile")
 @click.argument("student")
-@click.option("--recipe", required=True, help="A recipe's name or path (see `edgexl recipes`).")
-@click.option("--target", required=True, help="A target's name or path (see `edgexl targets`).")
+@click.option("--recipe", default="balanced", show_default=True, help="A name or path (see `edgexl recipes`).")
+@click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
 @click.option("-o", "--out", required=True, type=PATH, help="The bundle to write.")
 @json_option
 def compile_student(student: str, recipe: str, target: str, out: Path, as_json: bool) -> None:
@@ -146,7 +146,7 @@ def runtime() -> None:
 
 
 @runtime.command("build")
-@click.option("--target", required=True, help="A target's name or path (see `edgexl targets`).")
+@click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
 @click.option("-o", "--out", required=True, type=PATH, help="The directory to write.")
 @click.option("--with-engine", is_flag=True, help="Put ONNX Runtime's library for the device beside it.")
 @json_option

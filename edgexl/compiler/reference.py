@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -39,6 +39,10 @@ BATCH = 32
 class Screening(Protocol):
     """From a query vector to a shortlist."""
 
+    @property
+    def shortlist(self) -> int:
+        """How many labels a shortlist has at most."""
+
     def search(self, query: Floats) -> Shortlist:
         """The shortlist of a query vector [D], best first."""
 
@@ -47,6 +51,9 @@ class Screening(Protocol):
 
     def decompress(self, labels: Ints) -> Floats:
         """label_vectors [n, D] as the reasoner gets them."""
+
+    def with_shortlist(self, shortlist: int) -> Screening:
+        """The same for shortlists of another length (of all labels, where there are fewer)."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,9 @@ class ExactSearch:
 
     def decompress(self, labels: Ints) -> Floats:
         return self.vectors[labels]
+
+    def with_shortlist(self, shortlist: int) -> ExactSearch:
+        return replace(self, shortlist=shortlist)
 
     @cached_property
     def _alias_rows(self) -> Ragged:
@@ -162,9 +172,17 @@ class ReferencePipeline:
         return Answer(tokens, feeds["query_vector"][0], found.labels, found.scores, logits, order)
 
     def answers(
-        self, texts: Sequence[str], threads: int = 1, progress: Callable[[int, int], None] | None = None
+        self,
+        texts: Sequence[str],
+        threads: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+        without: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[Answer]:
-        """Answers in order, on `threads` threads; each graph runs on its caller's."""
+        """Answers in order, on `threads` threads; each graph runs on its caller's. The labels `without` of each text
+        are taken out of its shortlist, and the next ones move up."""
+        length, screening = self.screening.shortlist, self.screening
+        if without is not None:
+            screening = screening.with_shortlist(length + max(map(len, without), default=0))
         encoded = encode_texts(self.tokenizer, texts, self.max_tokens)
         pool = ThreadPoolExecutor(threads)
         done = 0
@@ -172,7 +190,10 @@ class ReferencePipeline:
             for begin in range(0, len(texts), BATCH):
                 screened = list(pool.map(self._screen, encoded[begin : begin + BATCH]))
                 queries = np.concatenate([feeds["query_vector"] for feeds in screened])
-                found = list(self.screening.search_all(queries, pool))
+                found = list(screening.search_all(queries, pool))
+                if without is not None:
+                    taken = without[begin : begin + BATCH]
+                    found = [_without(one, labels, length) for one, labels in zip(found, taken, strict=True)]
                 for answer in pool.map(self._reason, screened, found):
                     done += 1
                     if progress:
@@ -233,6 +254,12 @@ class ReferencePipeline:
             max_tokens=sizes.max_tokens,
             calibration=calibration,
         )
+
+
+def _without(found: Shortlist, labels: Sequence[int], length: int) -> Shortlist:
+    """The first `length` of a shortlist but some labels."""
+    others = ~np.isin(found.labels, labels)
+    return Shortlist(found.labels[others][:length], found.scores[others][:length])
 
 
 def _session(

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +35,11 @@ class KernelSearch:
     index: LabelIndex
     kernels: Kernels
 
+    @property
+    def shortlist(self) -> int:
+        """How many labels a shortlist has at most."""
+        return self.index.shortlist
+
     def search(self, query: Floats) -> Shortlist:
         """The shortlist of a query vector [D]."""
         index = self.index
@@ -47,6 +52,10 @@ class KernelSearch:
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
         """The shortlists of query vectors [n, D], on the pool's threads."""
         return pool.map(self.search, queries)
+
+    def with_shortlist(self, shortlist: int) -> KernelSearch:
+        """The same for shortlists of another length."""
+        return replace(self, index=self.index.with_shortlist(shortlist))
 
     def decompress(self, labels: Ints) -> npt.NDArray[np.float32]:
         """label_vectors [n, D] of the given labels."""

@@ -142,7 +142,7 @@ class Workbench:
     def lessons(self) -> Lessons:
         """The teacher, asked about this corpus."""
         assert self.teacher is not None
-        return Lessons(self.teacher, self.corpus.labels, self.rows, self.device, self.progress)
+        return Lessons(self.teacher, self.rows, self.device, self.progress)
 
     def tokens(self, queries: tuple[Query, ...]) -> TokenTable:
         """The student's token ids of queries."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edgexl.data import Query
-from edgexl.distill.compute import Ints, TokenTable, bf16
+from edgexl.distill.compute import Ints
 from edgexl.distill.rows import RowTable
 from edgexl.distill.screening import Lists, unit
 from edgexl.distill.search import Found, RowSearch
@@ -25,8 +25,6 @@ from edgexl.distill.teachers.vectors import leading_directions
 from edgexl.distill.training import load_tensors, save_tensors
 from edgexl.fetch import cache_directory
 from edgexl.progress import Progress
-from edgexl.student.labels import LabelSet
-from edgexl.student.text import encode_texts, label_tokens
 
 # Labels that a list keeps of a teacher's final distribution; what lies beyond is a few thousandths.
 LIST_LENGTH = 32
@@ -48,10 +46,8 @@ class Vectors:
 class Lessons:
     """A teacher asked about a corpus; `rows` are those of the student's index."""
 
-    def __init__(
-        self, teacher: Teacher, labels: LabelSet, rows: RowTable, device: torch.device, progress: Progress
-    ) -> None:
-        self.teacher, self.labels, self.rows, self.device, self.progress = teacher, labels, rows, device, progress
+    def __init__(self, teacher: Teacher, rows: RowTable, device: torch.device, progress: Progress) -> None:
+        self.teacher, self.rows, self.device, self.progress = teacher, rows, device, progress
         self._row_vectors: Tensor | None = None
 
     def row_vectors(self) -> Tensor | None:
@@ -125,44 +121,21 @@ class Lessons:
             asked.to(self.device).float(), depth, banned, self.progress, "the teacher's lists"
         )
 
-    @torch.inference_mode()
     def _reason(
         self, texts: Sequence[str], labels: Tensor, alias: Tensor | None = None, banned: Ints | None = None
     ) -> Tensor:
         """Logits [B,N] of a two-stage teacher over labels [B,N], on the CPU, given the best alias scores [B,N] or the
         rows that no score may come from."""
-        teacher = self.teacher
-        assert isinstance(teacher, TwoStageTeacher)
-        assert teacher.tokenizer is not None
-        tokens = TokenTable.of(encode_texts(teacher.tokenizer, texts, teacher.shapes.max_tokens), self.device)
-        ids, mask = tokens.batch(np.arange(len(texts)))
+        assert isinstance(self.teacher, TwoStageTeacher)
+        asked = self.teacher.read(texts)
         labels = labels.to(self.device, torch.int64)
-        with bf16(self.device):
-            vector, states = teacher.screener(ids, mask)
-        vector = vector.float()
         label_vectors = self._search.vectors[labels]
         if alias is None:
             assert banned is not None
-            own, alias = self._search.scores(vector, labels, banned)
+            own, alias = self._search.scores(asked.vector, labels, banned)
         else:
-            own = torch.einsum("nd,nkd->nk", vector, label_vectors)
-        supply = {
-            "input_ids": ids, "attention_mask": mask, "token_states": states.float(), "query_vector": vector,
-            "label_vectors": label_vectors, "screening_scores": torch.stack([own, alias.float()], -1),
-            "label_tokens": self._label_tokens[labels],
-        }  # fmt: skip
-        names: tuple[str, ...] = teacher.reasoner.input_names  # type: ignore[assignment]
-        with bf16(self.device):
-            logits: Tensor = teacher.reasoner(**{name: supply[name] for name in names})
-        return logits.float().cpu()
-
-    @cached_property
-    def _label_tokens(self) -> Tensor:
-        teacher = self.teacher
-        assert isinstance(teacher, TwoStageTeacher)
-        assert teacher.tokenizer is not None
-        pieces = label_tokens(teacher.tokenizer, self.labels.texts, teacher.shapes.label_tokens)
-        return torch.from_numpy(pieces).to(self.device)
+            own = torch.einsum("nd,nkd->nk", asked.vector, label_vectors)
+        return self.teacher.reason(asked, labels, label_vectors, torch.stack([own, alias.float()], -1))
 
     def answers(self, queries: Sequence[Query], depth: int) -> tuple[Tensor, Tensor]:
         """The teacher's own shortlists [n,depth] int32 and its logits over them in fp16, remembered between runs:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -168,6 +168,11 @@ class LabelIndex:
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
         """The shortlists of query vectors [n, D], on the pool's threads."""
         return pool.map(self.search, queries)
+
+    def with_shortlist(self, shortlist: int) -> LabelIndex:
+        """The same for shortlists of another length, for which it rescores at least so many rows."""
+        shortlist = min(shortlist, self.labels)
+        return replace(self, shortlist=shortlist, overfetch=max(self.overfetch, shortlist))
 
     def decompress(self, labels: _Ints) -> Floats:
         """label_vectors [n, D] of the given labels, as the reasoner gets them."""

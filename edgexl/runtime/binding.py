@@ -56,6 +56,7 @@ class Prediction:
     `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
     order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
     `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
+    `none_fits`: the best logit is one that shortlists without a right label have.
     """
 
     labels: list[LabelAnswer]
@@ -66,6 +67,7 @@ class Prediction:
     query_vector: Floats
     tokens: int
     truncated: bool
+    none_fits: bool
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ class LabelsInfo:
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """Sizes of an open bundle. `rows` are labels and aliases, `threshold` is the compiler's choice for set answers."""
+    """Sizes of an open bundle. `rows` are labels and aliases, `threshold` is the compiler's choice for set answers,
+    `presence` the logit below which a best label means that none fits (-inf: never said).
+    """
 
     labels: int
     rows: int
@@ -124,6 +128,7 @@ class BundleInfo:
     format: str
     file_bytes: int
     threshold: float
+    presence: float
     engine: str
     kernel: str
     goldens: int
@@ -192,6 +197,7 @@ class BundleHandle:
             format=f"{info.format_major}.{info.format_minor}",
             file_bytes=info.file_bytes,
             threshold=info.threshold,
+            presence=info.presence,
             engine=info.engine.decode(),
             kernel=info.kernel.decode(),
             goldens=info.goldens,
@@ -465,6 +471,7 @@ def _prediction(result: c.Result, dims: int) -> Prediction:
         query_vector=np.ctypeslib.as_array(result.query_vector, (dims,)).copy(),
         tokens=result.tokens,
         truncated=bool(result.truncated),
+        none_fits=bool(result.none_fits),
     )
 
 

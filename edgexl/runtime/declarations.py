@@ -40,6 +40,7 @@ class BundleInfo(ctypes.Structure):
         ("manifest", c_void_p),
         ("manifest_bytes", c_size_t),
         ("goldens", c_uint32),
+        ("presence", c_float),
     )
 
 
@@ -96,6 +97,7 @@ class Result(ctypes.Structure):
         ("tokens", c_uint32),
         ("truncated", c_uint32),
         ("ms", StageMs),
+        ("none_fits", c_uint32),
     )
 
 

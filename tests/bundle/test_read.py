@@ -35,6 +35,12 @@ def parameters(**changes: int) -> Parameters:
     return Parameters(**(sizes | changes), label_set_sha256=LABEL_SET)
 
 
+def calibration(presence: float) -> bytes:
+    """A section with this presence, allowed or not."""
+    section = Calibration(LABEL_SET, "logit", 0.5, (-1.0, 1.0), (0.25, 0.75)).pack()
+    return section[:44] + np.float32(presence).tobytes() + section[48:]
+
+
 def sections() -> dict[Kind, bytes]:
     """Sections that agree with each other; those that Python does not look into hold a few bytes."""
     return dict.fromkeys(Kind, b"opaque") | {
@@ -44,7 +50,7 @@ def sections() -> dict[Kind, bytes]:
         Kind.COARSE_CODES: bytes(256),
         Kind.FINE_CODES: bytes(5 * 6),
         Kind.ROW_LABELS: pack_row_labels(Ragged.of([(0, 2), (1,)], np.uint32)),
-        Kind.CALIBRATION: Calibration(LABEL_SET, "logit", 0.5, (-1.0, 1.0), (0.25, 0.75)).pack(),
+        Kind.CALIBRATION: calibration(-np.inf),
         Kind.GOLDENS: Goldens(2, 0.01, (Golden("vérité", (1, 2, 3), (2, 0), (0.75, 0.5)),)).pack(),
     }
 
@@ -146,6 +152,8 @@ def test_every_byte_counts(path: Path) -> None:
         (Kind.ROW_LABELS, pack_row_labels(Ragged.of([(0, 3), (1,)], np.uint32)), "a label that is not there"),
         (Kind.ROW_LABELS, np.array([0, 0, 1, 1], "<u4").tobytes(), "do not ascend"),
         (Kind.CALIBRATION, Calibration(bytes(32), "logit", 0.5, (0.0, 1.0), (0.0, 1.0)).pack(), "another label set"),
+        (Kind.CALIBRATION, calibration(np.nan), "presence must be a number"),
+        (Kind.CALIBRATION, calibration(np.inf), "presence must be a number"),
         (Kind.GOLDENS, Goldens(1, 0.1, (Golden("x", (1,), (3,), (0.5,)),)).pack(), "golden with a label"),
         (Kind.GOLDENS, Goldens(1, 0.1, (Golden("x", (1,), (2,), (0.5,)),)).pack() + bytes(4), "goldens are not as"),
     ],

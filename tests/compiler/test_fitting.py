@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgexl.compiler.fitting import best_threshold, fit, isotonic, platt, uncalibrated
+from edgexl.compiler.fitting import best_threshold, fit, fit_presence, isotonic, platt, uncalibrated
 from edgexl.errors import BadInput
 
 SET = bytes(32)
@@ -103,3 +103,18 @@ def test_uncalibrated_is_the_softmax() -> None:
     logits = np.array([3.0, 1.0, 0.0, -2.0], np.float32)
     share = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(uncalibrated(SET).probabilities(logits), share, atol=0.002)
+
+
+def test_presence_lies_above_the_wanted_share_of_absent_shortlists() -> None:
+    draw = np.random.default_rng(5)
+    absent, present = draw.normal(0, 1, 1000).astype(np.float32), draw.normal(2, 1, 1000).astype(np.float32)
+    fitted, doubted = fit_presence(uncalibrated(SET), absent, present, 0.8)
+    assert 0.8 <= (absent < np.float32(fitted.presence)).mean() < 0.803
+    # a logit of 0.84 is the normal distribution's upper fifth, and 12 % of those around 2 lie below it
+    assert doubted == (present < np.float32(fitted.presence)).mean() == pytest.approx(0.123, abs=0.03)
+    assert uncalibrated(SET).presence == -np.inf
+
+
+def test_presence_is_above_equal_logits() -> None:
+    fitted, _ = fit_presence(uncalibrated(SET), np.full(10, 1.5, np.float32), np.full(10, 1.5, np.float32), 0.8)
+    assert np.float32(1.5) < np.float32(fitted.presence) < 1.51

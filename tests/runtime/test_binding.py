@@ -58,6 +58,16 @@ def test_threads_that_share_the_scan_change_nothing(handle: BundleHandle, toy_pa
             open_bundle(toy_path, scan_threads=wrong)
 
 
+def test_it_says_when_none_fits(toy: TinyBundle, handle: BundleHandle) -> None:
+    said = []
+    for text in some_texts(200):
+        best = toy.reference.answer(text).logits.max()
+        if abs(best - handle.info.presence) > 1e-3:  # closer than that, engines may differ
+            said.append(handle.predict(text).none_fits)
+            assert said[-1] == (best < handle.info.presence)
+    assert set(said) == {False, True}
+
+
 @pytest.mark.parametrize("calibrated", ["logit", "log_softmax_or_none"])
 def test_probabilities_of_every_kind_of_calibration(tmp_path: Path, calibrated: Input) -> None:
     toy = build(calibrated=calibrated)

@@ -34,6 +34,7 @@ from edgexl.compiler.lowering import lower_graph
 from edgexl.index import Gain, LabelIndex, encode_coarse, encode_fine, train_codebook
 from edgexl.ragged import Ragged
 
+PRESENCE = 3.5
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
 VOCABULARY = (
     "red green blue dark bright small large old new cold warm river mountain forest city house garden stone iron water "
@@ -208,7 +209,7 @@ def build(
         engine=ENGINE_NATIVE if native else ENGINE_ORT,
         fine_gain=gain.factor,
     )
-    calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95))
+    calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95), PRESENCE)
     sections = {
         Kind.MANIFEST: json.dumps({"engine": "native" if native else "ort", "recipe": {"name": "tiny"}}).encode(),
         Kind.PARAMETERS: parameters.pack(),

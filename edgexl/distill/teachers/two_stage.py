@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +33,16 @@ from edgexl.student.text import encode_texts, label_tokens, pad
 _DECIDE_BATCH = 64
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Texts after the screener: `ids` and `mask` [B,T], `vector` [B,d], `states` [B,T,h], on the teacher's device."""
+
+    ids: Tensor
+    mask: Tensor
+    vector: Tensor
+    states: Tensor
+
+
 class TwoStageTeacher:
     """A `Teacher` (see `protocol`) around an edgexl student, over `labels`, which need not be the student's own."""
 
@@ -41,8 +52,7 @@ class TwoStageTeacher:
         self.device = torch.device(device)
         self.labels = labels
         self.shapes = student.shapes
-        self.tokenizer: Tokenizer | None = student.tokenizer
-        self._tokenizer = student.tokenizer
+        self.tokenizer: Tokenizer = student.tokenizer
         self.provenance: dict[str, Any] = {"source": source, "kind": "two-stage", **student.provenance}
         # copies, so that the caller's student stays where it is
         self.screener = copy.deepcopy(student.screener).to(self.device).eval()
@@ -75,35 +85,44 @@ class TwoStageTeacher:
         """The reasoner's logits; a row's pads are left out of what the reasoner sees."""
         logits = torch.full(shortlists.shape, -torch.inf)
         for batch, labels, places in _unpadded(shortlists, [len(text) for text in texts]):
-            decided = self._reason([texts[index] for index in batch], labels)
+            decided = self._over_rows([texts[index] for index in batch], labels)
             require_finite(decided, self.name, "a logit", [texts[index] for index in batch])
             logits[torch.from_numpy(batch)[:, None], torch.from_numpy(places)] = decided
         return logits
 
-    def _reason(self, texts: Sequence[str], labels: Ints) -> Tensor:
-        """Logits [B,N] on the CPU; no pads in `labels`."""
-        rows = self._rows()
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str]) -> Asked:
+        """What the screener makes of texts."""
         ids, mask = (
             torch.from_numpy(part).to(self.device)
-            for part in pad(encode_texts(self._tokenizer, texts, self.shapes.max_tokens))
+            for part in pad(encode_texts(self.tokenizer, texts, self.shapes.max_tokens))
         )
         with bf16(self.device):
             vector, states = self.screener(ids, mask)
-        vector = vector.float()
-        at = torch.from_numpy(labels)
+        return Asked(ids, mask, vector.float(), states.float())
+
+    @torch.inference_mode()
+    def reason(self, asked: Asked, labels: Tensor, label_vectors: Tensor, screening_scores: Tensor) -> Tensor:
+        """Logits [B,N] on the CPU over `labels` [B,N], int64, given their vectors [B,N,d] and scores [B,N,2]."""
         supply = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "token_states": states.float(),
-            "query_vector": vector,
-            "label_vectors": rows.own[at.to(self.device)].float(),
-            "screening_scores": rows.pairs(vector, labels).to(self.device),
-            "label_tokens": self._label_tokens[at].to(self.device),
+            "input_ids": asked.ids,
+            "attention_mask": asked.mask,
+            "token_states": asked.states,
+            "query_vector": asked.vector,
+            "label_vectors": label_vectors,
+            "screening_scores": screening_scores,
+            "label_tokens": self._label_tokens[labels.cpu()].to(self.device),
         }
         names: tuple[str, ...] = self.reasoner.input_names  # type: ignore[assignment]
         with bf16(self.device):
             logits: Tensor = self.reasoner(**{name: supply[name] for name in names})
         return logits.float().cpu()
+
+    def _over_rows(self, texts: Sequence[str], labels: Ints) -> Tensor:
+        """Logits [B,N] over labels without pads, by the teacher's own rows."""
+        rows, asked, at = self._rows(), self.read(texts), torch.from_numpy(labels).to(self.device)
+        scores = rows.pairs(asked.vector, labels).to(self.device)
+        return self.reason(asked, at, rows.own[at].float(), scores)
 
     def _rows(self, progress: Progress = no_progress) -> LabelRows:
         if self._label_rows is None:
@@ -115,7 +134,7 @@ class TwoStageTeacher:
 
     @cached_property
     def _label_tokens(self) -> Tensor:
-        return torch.from_numpy(label_tokens(self._tokenizer, self.labels.texts, self.shapes.label_tokens))
+        return torch.from_numpy(label_tokens(self.tokenizer, self.labels.texts, self.shapes.label_tokens))
 
 
 def _unpadded(shortlists: Ints, lengths: Sequence[int]) -> Iterator[tuple[Ints, Ints, Ints]]:

@@ -115,6 +115,7 @@ typedef struct exl_bundle_info {
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;
     uint32_t goldens; /* inputs with recorded answers, see exl_self_test */
+    float presence;   /* the logit that decides none_fits; -infinity: it is never said */
 } exl_bundle_info;
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info);
@@ -187,6 +188,7 @@ typedef struct exl_result {
     uint32_t tokens;
     uint32_t truncated; /* nonzero: the text had more tokens than max_tokens */
     exl_stage_ms ms;
+    uint32_t none_fits; /* nonzero: the best logit is what shortlists without a right label have */
 } exl_result;
 
 /* options may be null. *result belongs to the session, until the next call on it. */

@@ -210,6 +210,7 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
     known.format_minor = bundle->format_minor;
     known.file_bytes = bundle->file.length;
     known.threshold = bundle->calibration.threshold;
+    known.presence = bundle->calibration.presence;
     known.engine = bundle->parameters.engine == EXL__NATIVE ? exl__engine_native.name : exl__engine_ort.name;
     known.kernel = exl__isa_name(bundle->isa);
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;

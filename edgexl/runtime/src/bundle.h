@@ -85,6 +85,7 @@ typedef struct exl__calibration {
     uint32_t input; /* 1: the logit; 2: less the log of the sum of the shortlist's exponentials; 3: and exp(0) */
     uint32_t knots;
     float threshold;
+    float presence;     /* a logit; a best label below it is most likely wrong */
     const float *x, *p; /* [knots] */
 } exl__calibration;
 

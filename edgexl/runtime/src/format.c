@@ -293,10 +293,12 @@ static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
     c->input = exl__get32(at + 32);
     c->knots = exl__get32(at + 36);
     memcpy(&c->threshold, at + 40, 4);
+    memcpy(&c->presence, at + 44, 4);
     c->x = (const float *)(const void *)(at + 48);
     c->p = c->x + c->knots;
-    if (c->input < 1 || c->input > 3 || c->knots < 2 || c->knots > 4096 || exl__get32(at + 44) != 0 ||
-        section->length != 48 + (uint64_t)c->knots * 8 || !(c->threshold >= 0 && c->threshold <= 1))
+    if (c->input < 1 || c->input > 3 || c->knots < 2 || c->knots > 4096 ||
+        section->length != 48 + (uint64_t)c->knots * 8 || !(c->threshold >= 0 && c->threshold <= 1) ||
+        !(c->presence < INFINITY))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
     for (uint32_t i = 0; i < c->knots; i++)
         if (!isfinite(c->x[i]) || !(c->p[i] >= 0 && c->p[i] <= 1) ||

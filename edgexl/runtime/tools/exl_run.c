@@ -107,9 +107,10 @@ static void print_answer(const char *text, size_t text_bytes, const exl_result *
         json_string(stdout, label->text, strlen(label->text));
         printf(", \"probability\": %.6g}", (double)label->probability);
     }
-    printf("], \"ms\": {\"tokenize\": %.4f, \"encode\": %.4f, \"scan\": %.4f, \"rescore\": %.4f, \"gather\": %.4f, "
-           "\"reason\": %.4f, \"calibrate\": %.4f, \"total\": %.4f}",
-           ms->tokenize, ms->encode, ms->scan, ms->rescore, ms->gather, ms->reason, ms->calibrate, ms->total);
+    printf("], \"none_fits\": %s, \"ms\": {\"tokenize\": %.4f, \"encode\": %.4f, \"scan\": %.4f, \"rescore\": %.4f, "
+           "\"gather\": %.4f, \"reason\": %.4f, \"calibrate\": %.4f, \"total\": %.4f}",
+           result->none_fits ? "true" : "false", ms->tokenize, ms->encode, ms->scan, ms->rescore, ms->gather,
+           ms->reason, ms->calibrate, ms->total);
 }
 
 static void print_explanation(const command *c, const exl_explanation *way) {
