@@ -4,7 +4,8 @@ search for a prefix."""
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,25 +50,29 @@ def _front_coded_bytes(raw: list[bytes]) -> int:
 
 
 def _prefix_ms(strings: Strings, texts: Sequence[str]) -> float:
-    """The whole set searched for what few strings begin with: the first 9 letters of some, median."""
-    times = []
-    for text in texts[:: max(1, len(texts) // 20)]:
-        prefix = text.encode()[:9]
-        begin = time.perf_counter()
-        strings.prefix(prefix, len(texts))
-        times.append(time.perf_counter() - begin)
+    """The whole set searched for what few strings begin with, the first 9 letters of one: median of the least of 5."""
+    prefixes = [text.encode()[:9] for text in texts[:: max(1, len(texts) // 10)]]
+    times = [min(_seconds(partial(strings.prefix, prefix, len(texts)), 5)) for prefix in prefixes]
     return float(np.median(times)) * 1e3
 
 
 def _lookup_us(strings: Strings, count: int) -> float:
-    """20,000 random places, the call's own cost (a look-up of the first string, which is read at once) taken off."""
-    places = np.random.default_rng(0).integers(0, count, 20000).tolist()
+    """Random places, the least of many short runs; the call's own cost (a look-up of the first string, which is read at
+    once) taken off."""
+    places = np.random.default_rng(0).integers(0, count, 300).tolist()
 
-    def seconds_for(indices: list[int]) -> float:
-        begin = time.perf_counter()
+    def look_up(indices: list[int]) -> None:
         for index in indices:
             strings.get(index, strings.longest_bytes)
-        return time.perf_counter() - begin
 
-    least, own = (min(seconds_for(indices) for _ in range(3)) for indices in (places, [0] * len(places)))
+    least, own = (min(_seconds(partial(look_up, indices), 60)) for indices in (places, [0] * len(places)))
     return (least - own) / len(places) * 1e6
+
+
+def _seconds(run: Callable[[], object], times: int) -> list[float]:
+    found = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - begin)
+    return found

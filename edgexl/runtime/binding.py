@@ -143,6 +143,7 @@ def open_bundle(
     engine: bool = True,
     labels_path: str | os.PathLike[str] | None = None,
     compiled_only: bool = False,
+    scan_threads: int = 1,
 ) -> BundleHandle:
     """Open a bundle file with its engine.
 
@@ -151,9 +152,12 @@ def open_bundle(
     `scalar` uses the plain C kernels;
     without `engine` the bundle can be looked at but not asked;
     `labels_path` is the label file that keeps labels added and retired since the compile (default: the bundle's path
-    and ".labels"), which `compiled_only` passes over. Raises `BadInput` for a file that is no sound bundle,
+    and ".labels"), which `compiled_only` passes over; `scan_threads` (1 to 64) share the scan of each query, with the
+    same answers. Raises `BadInput` for a file that is no sound bundle,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
+    if not 1 <= scan_threads <= 64:
+        raise BadInput(f"scan_threads is {scan_threads}; it must be from 1 to 64.")
     library = _library()
     options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
     options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar | _COMPILED * compiled_only
@@ -167,7 +171,7 @@ def open_bundle(
     status = library.exl_bundle_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(bundle))
     sentence = error.value.decode("utf-8", "replace")
     _check(status, f"{os.fspath(path)}: {sentence}" if sentence else "")
-    return BundleHandle(library, bundle)
+    return BundleHandle(library, bundle, scan_threads)
 
 
 class BundleHandle:
@@ -176,8 +180,9 @@ class BundleHandle:
     Each call borrows a session (its scratch memory); there are as many as there were calls at the same time.
     """
 
-    def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p) -> None:
+    def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p, scan_threads: int = 1) -> None:
         self._library = library
+        self._session_options = c.SessionOptions(ctypes.sizeof(c.SessionOptions), scan_threads)
         self._bundle = bundle
         self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
         info = c.BundleInfo(struct_size=ctypes.sizeof(c.BundleInfo))
@@ -438,7 +443,8 @@ class BundleHandle:
             session = self._idle.get_nowait()
         except Empty:
             session = ctypes.c_void_p()
-            _check(self._library.exl_session_open(bundle, ctypes.byref(session)))
+            options = ctypes.byref(self._session_options)
+            _check(self._library.exl_session_open_with(bundle, options, ctypes.byref(session)))
         try:
             yield session
         finally:

@@ -44,6 +44,12 @@ class BundleInfo(ctypes.Structure):
     )
 
 
+class SessionOptions(ctypes.Structure):
+    """exl_session_options."""
+
+    _fields_ = (("struct_size", c_size_t), ("scan_threads", c_uint32))
+
+
 class PredictOptions(ctypes.Structure):
     """exl_predict_options."""
 
@@ -182,6 +188,7 @@ _FUNCTIONS = {
     "exl_tokenize": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(c_int32), c_size_t, POINTER(c_size_t))),
     "exl_golden": (c_int, (c_void_p, c_uint32, POINTER(c_void_p), POINTER(c_size_t))),
     "exl_session_open": (c_int, (c_void_p, POINTER(c_void_p))),
+    "exl_session_open_with": (c_int, (c_void_p, POINTER(SessionOptions), POINTER(c_void_p))),
     "exl_session_close": (None, (c_void_p,)),
     "exl_session_error": (c_char_p, (c_void_p,)),
     "exl_predict": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(PredictOptions), POINTER(POINTER(Result)))),

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgexl.errors import BadInput
 from edgexl.index import (
@@ -18,6 +20,7 @@ from edgexl.index import (
     train_codebook,
     train_rotation,
 )
+from edgexl.index.coarse import unpack_coarse
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +192,36 @@ def test_encoding_does_not_depend_on_the_chunk(vectors, monkeypatch):
     monkeypatch.setattr("edgexl.index.coarse._CHUNK_ROWS", 256)
     monkeypatch.setattr("edgexl.index.fine._CHUNK_ROWS", 100)
     assert (encode_coarse(vectors, codebook), encode_fine(vectors, 64, 4)) == whole
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    subspaces=st.integers(1, 20).map(lambda pairs: 2 * pairs),
+    subspace_dims=st.integers(1, 8),
+    behind=st.integers(0, 9),
+    fine_bits=st.sampled_from([2, 4, 8]),
+    kind=st.sampled_from(["normal", "whole numbers", "one number", "zero", "tiny", "large"]),
+    factor=st.sampled_from([1.0, 0.25, 1.7, 1024.0]),
+)
+def test_a_device_gives_a_vector_the_same_codes(
+    kernels, seed, subspaces, subspace_dims, behind, fine_bits, kind, factor
+):
+    """Of numbers of every size, and of those that make sums and roundings tie."""
+    rng = np.random.default_rng(seed)
+    coarse_dims = subspaces * subspace_dims
+    dims = max(8, coarse_dims + behind)
+    fine_dims = 4 * int(rng.integers(1, dims // 4 + 1))
+    shape = {"normal": 1.0, "whole numbers": 2.0, "one number": 1.0, "zero": 0.0, "tiny": 1e-9, "large": 1e6}[kind]
+    vectors = (rng.standard_normal((6, dims)) * shape).astype(np.float32)
+    codebook = rng.standard_normal((subspaces, 16, subspace_dims)).astype(np.float32)
+    if kind == "whole numbers":
+        vectors, codebook = np.round(vectors), np.round(codebook)
+    if kind == "one number":
+        vectors[:] = vectors[:, :1]
+    gain = Gain(coarse_dims, float(np.float32(factor)))
+    coarse = unpack_coarse(encode_coarse(vectors, codebook), 6, subspaces).T
+    fine = np.frombuffer(encode_fine(vectors, fine_dims, fine_bits, gain), np.uint8).reshape(6, -1)
+    for vector, code, row in zip(vectors, coarse, fine, strict=True):
+        found = kernels.encode_row(vector, codebook, fine_dims, fine_bits, gain.dims, gain.factor)
+        assert found == (code.tobytes(), row.tobytes())

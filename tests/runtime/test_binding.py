@@ -48,6 +48,17 @@ def test_same_answers_as_the_reference(toy: TinyBundle, toy_path: Path, scalar: 
             assert got.tokens == len(expected.tokens)
 
 
+def test_threads_that_share_the_scan_change_nothing(handle: BundleHandle, toy_path: Path) -> None:
+    with open_bundle(toy_path, scan_threads=3) as shared:
+        for text in some_texts(20):
+            expected, got = handle.predict(text), shared.predict(text)
+            assert got.shortlist_labels.tolist() == expected.shortlist_labels.tolist()
+            assert got.shortlist_scores.tolist() == expected.shortlist_scores.tolist()
+    for wrong in (0, 65):
+        with pytest.raises(BadInput, match="scan_threads"):
+            open_bundle(toy_path, scan_threads=wrong)
+
+
 def test_it_says_when_none_fits(toy: TinyBundle, handle: BundleHandle) -> None:
     said = []
     for text in some_texts(200):

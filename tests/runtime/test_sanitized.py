@@ -26,8 +26,21 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(directory.glob("*.o"))
 
 
+@pytest.mark.parametrize("kind", ["thread", "address,undefined"])
+def test_the_scans_threads(kind: str, tmp_path: Path) -> None:
+    program = tmp_path / "test_scan_crew"
+    names = ("scan_crew", "scan", "scan_x86", "scan_neon", "cpu", "memory")
+    sources = [RUNTIME / "tests" / "test_scan_crew.c", *(RUNTIME / "src" / f"{name}.c" for name in names)]
+    sanitize = [f"-fsanitize={kind}", "-fno-sanitize-recover=all"]
+    command = ["cc", *FLAGS, *sanitize, f"-I{RUNTIME / 'include'}", *map(str, sources), "-lpthread", "-o", str(program)]
+    subprocess.run(command, check=True)
+    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+
+
 @pytest.mark.parametrize(
-    ("name", "engine"), [("test_session", "ort"), ("test_hostile", "ort"), ("test_hostile", "native")]
+    ("name", "engine"),
+    [("test_session", "ort"), ("test_hostile", "ort"), ("test_hostile", "native"), ("test_labels", "native")],
 )
 def test_under_sanitizers(name: str, engine: str, objects: list[Path], alias_path: Path, tmp_path: Path) -> None:
     bundle = alias_path if engine == "ort" else build(aliases=True, native=True, cells=9).write(tmp_path / "native.exl")

@@ -143,6 +143,16 @@ EXL_API exl_status exl_golden(const exl_bundle *bundle, uint32_t golden, const c
 /* ---- session --------------------------------------------------------------------------------------------- */
 
 EXL_API exl_status exl_session_open(exl_bundle *bundle, exl_session **session);
+
+typedef struct exl_session_options {
+    size_t struct_size;
+    uint32_t scan_threads; /* that share the scan of the label index, the caller's among them: 1 to 64, 0 = 1. The
+                              answers are the same. The others start here, sleep between queries, and end when the
+                              session closes; worth it from some 100,000 labels on. A bundle with cells scans alone */
+} exl_session_options;
+
+/* The same with options, which may be null. */
+EXL_API exl_status exl_session_open_with(exl_bundle *bundle, const exl_session_options *options, exl_session **session);
 EXL_API void exl_session_close(exl_session *session);
 /* What went wrong in the last failed call on this session, in one sentence; "" when nothing did. */
 EXL_API const char *exl_session_error(const exl_session *session);

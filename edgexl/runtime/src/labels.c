@@ -21,47 +21,56 @@ static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
 
 /* ---- writing ------------------------------------------------------------------------------------------------- */
 
-/* A new label file, put in the place of what is there. */
-static exl_status write_anew(const exl_bundle *bundle, const uint8_t *operations, uint64_t bytes, uint64_t generation,
-                             exl__error *error) {
-    const exl__live_store *store = bundle->live;
-    uint64_t length = EXL__LIVE_HEADER_BYTES + bytes, partial_bytes = store->path_bytes + 4;
-    uint8_t *file = exl__allocate(&bundle->allocator, length, 1);
-    char *partial = exl__allocate(&bundle->allocator, partial_bytes, 1);
+/* The label file after a change, in memory: what `before` (null: nothing) has committed, the operations, and a commit.
+ * It is read as any file is, so that once a change is on the disk nothing can fail any more. */
+static exl_status image_of(const exl_bundle *bundle, const exl__live *before, uint64_t generation,
+                           const uint8_t *operations, uint64_t bytes, exl__live **after, exl__error *error) {
+    uint64_t from = before ? before->committed_bytes : EXL__LIVE_HEADER_BYTES;
+    uint32_t commit = before ? 1 - before->commit : 0;
+    uint8_t *file = exl__allocate(&bundle->allocator, from + bytes, 1);
     exl__sha256 hash;
-    exl_status status = EXL_OUT_OF_MEMORY;
 
-    if (file && partial) {
-        exl__live_header(bundle, file);
-        if (bytes > 0)
-            memcpy(file + EXL__LIVE_HEADER_BYTES, operations, (size_t)bytes);
-        exl__sha256_init(&hash);
-        exl__sha256_update(&hash, file + EXL__LIVE_HEADER_BYTES, (size_t)bytes);
-        exl__live_commit(file, generation, length, hash, file + EXL__COMMIT_AT);
-        memcpy(partial, store->path, store->path_bytes - 1);
-        memcpy(partial + store->path_bytes - 1, ".tmp", 4);
-        status = exl__file_replace(store->path, partial, file, (size_t)length, error);
+    *after = NULL;
+    if (!file)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+    exl__sha256_init(&hash);
+    if (before) {
+        memcpy(file, before->file, (size_t)from);
+        hash = before->operations;
     } else
-        exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+        exl__live_header(bundle, file);
+    if (bytes > 0)
+        memcpy(file + from, operations, (size_t)bytes);
+    exl__sha256_update(&hash, file + from, (size_t)bytes);
+    exl__live_commit(file, generation, from + bytes, hash, file + EXL__COMMIT_AT + (size_t)commit * EXL__COMMIT_BYTES);
+    return exl__live_parse(bundle, file, from + bytes, after, error);
+}
+
+/* The image as a new file, in the place of what is there. */
+static exl_status write_anew(const exl_bundle *bundle, const exl__live *image, exl__error *error) {
+    const exl__live_store *store = bundle->live;
+    uint64_t partial_bytes = store->path_bytes + 4;
+    char *partial = exl__allocate(&bundle->allocator, partial_bytes, 1);
+    exl_status status;
+
+    if (!partial)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+    memcpy(partial, store->path, store->path_bytes - 1);
+    memcpy(partial + store->path_bytes - 1, ".tmp", 4);
+    status = exl__file_replace(store->path, partial, image->file, (size_t)image->file_bytes, error);
     exl__release(&bundle->allocator, partial, partial_bytes, 1);
-    exl__release(&bundle->allocator, file, length, 1);
     return status;
 }
 
-/* Behind what is committed, then a commit in the place of the other one. */
-static exl_status append(const exl__live *live, int descriptor, const uint8_t *operations, uint64_t bytes,
-                         exl__error *error) {
-    uint8_t commit[EXL__COMMIT_BYTES];
-    uint32_t other = 1 - live->commit;
-    exl__sha256 hash = live->operations;
-    exl_status status = exl__descriptor_write(descriptor, live->committed_bytes, operations, (size_t)bytes, error);
+/* What the image has and the file before it had not: operations behind what is committed, then the other commit. */
+static exl_status append(const exl__live *before, const exl__live *image, int descriptor, exl__error *error) {
+    uint64_t from = before->committed_bytes, commit = EXL__COMMIT_AT + (uint64_t)image->commit * EXL__COMMIT_BYTES;
+    exl_status status =
+        exl__descriptor_write(descriptor, from, image->file + from, (size_t)(image->file_bytes - from), error);
 
-    if (status != EXL_OK)
-        return status;
-    exl__sha256_update(&hash, operations, (size_t)bytes);
-    exl__live_commit(live->file, live->newest_generation + 1, live->committed_bytes + bytes, hash, commit);
-    return exl__descriptor_write(descriptor, EXL__COMMIT_AT + (uint64_t)other * EXL__COMMIT_BYTES, commit,
-                                 sizeof commit, error);
+    if (status == EXL_OK)
+        status = exl__descriptor_write(descriptor, commit, image->file + commit, EXL__COMMIT_BYTES, error);
+    return status;
 }
 
 /* Of a bundle opened with EXL_OPEN_COMPILED. */
@@ -76,13 +85,15 @@ typedef struct change {
     const exl__text *ids; /* [count]: of the labels that it is about */
     uint32_t *found;      /* [count]: their labels */
     uint32_t count;
+    uint32_t anew;  /* nonzero: these operations alone make up the file */
     uint32_t first; /* set when it is carried out: the number of the first label that is added */
     exl_status (*complete)(struct change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error);
 } change;
 
-/* Carries a change out. The set that the bundle then has is the file's. */
+/* Carries a change out, with the file locked. The bundle's current set is then the changed one. */
 static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error *error) {
     exl__live *before = NULL, *after = NULL;
+    uint64_t generation;
     int descriptor = -1;
     exl_status status;
 
@@ -94,14 +105,17 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error
         status = exl__labels_find(bundle, before, change->ids, change->count, change->found, error);
     if (status == EXL_OK)
         status = change->complete(change, bundle, before, error);
-    if (status == EXL_OK && change->bytes > 0)
-        status = before ? append(before, descriptor, change->operations, change->bytes, error)
-                        : write_anew(bundle, change->operations, change->bytes, 1, error);
-    exl__live_release(bundle, before);
+    generation = before ? before->newest_generation + 1 : 1;
     if (status == EXL_OK)
-        status = exl__live_load(bundle, &after, error);
+        status = image_of(bundle, change->anew ? NULL : before, generation, change->operations, change->bytes, &after,
+                          error);
+    if (status == EXL_OK)
+        status = before && !change->anew ? append(before, after, descriptor, error) : write_anew(bundle, after, error);
     if (status == EXL_OK)
         exl__live_publish(bundle, after);
+    else
+        exl__live_release(bundle, after);
+    exl__live_release(bundle, before);
     exl__descriptor_close(descriptor);
     exl__mutex_unlock(&bundle->live->changing);
     return status;
@@ -109,7 +123,7 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error
 
 static void put_retire(uint8_t *at, uint32_t label) {
     memset(at, 0, RETIRE_BYTES);
-    exl__put32(at, EXL__RETIRE);
+    exl__put32(at, EXL__RETIRE_LABEL);
     exl__put32(at + 4, RETIRE_BYTES);
     exl__put32(at + 8, label);
 }
@@ -181,7 +195,7 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
     uint8_t *strings = fine + rows * stride;
     exl_status status = EXL_OK;
 
-    exl__put32(at, EXL__ADD);
+    exl__put32(at, EXL__ADD_LABEL);
     exl__put32(at + 4, (uint32_t)add_bytes(s->bundle, label));
     exl__put32(at + 12, rows);
     exl__put32(at + 16, (uint32_t)string_bytes(label));
@@ -398,35 +412,24 @@ static uint64_t remaining(const exl_bundle *bundle, const exl__live *live, uint8
     return bytes;
 }
 
-static exl_status compact(const exl_bundle *bundle, exl__error *error) {
-    exl__live *before = NULL, *after = NULL;
-    uint8_t *operations = NULL;
-    uint64_t bytes = 0;
-    int descriptor = -1;
-    exl_status status;
+static exl_status complete_compact(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+    if (!live)
+        return EXL_OK;
+    change->bytes = change->capacity = remaining(bundle, live, NULL);
+    if (change->bytes == 0)
+        return EXL_OK;
+    change->operations = exl__allocate(&bundle->allocator, change->capacity, 1);
+    if (!change->operations)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+    (void)remaining(bundle, live, change->operations);
+    return EXL_OK;
+}
 
-    exl__mutex_lock(&bundle->live->changing);
-    status = exl__descriptor_lock(bundle->live->path, &descriptor, error);
-    if (status == EXL_OK)
-        status = exl__live_read(bundle, descriptor, &before, error);
-    if (status == EXL_OK && before) {
-        bytes = remaining(bundle, before, NULL);
-        operations = bytes > 0 ? exl__allocate(&bundle->allocator, bytes, 1) : NULL;
-        if (bytes > 0 && !operations)
-            status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
-    }
-    if (status == EXL_OK && before) {
-        (void)remaining(bundle, before, operations);
-        status = write_anew(bundle, operations, bytes, before->newest_generation + 1, error);
-    }
-    exl__live_release(bundle, before);
-    exl__release(&bundle->allocator, operations, bytes, 1);
-    if (status == EXL_OK)
-        status = exl__live_load(bundle, &after, error);
-    if (status == EXL_OK)
-        exl__live_publish(bundle, after);
-    exl__descriptor_close(descriptor);
-    exl__mutex_unlock(&bundle->live->changing);
+static exl_status compact(const exl_bundle *bundle, exl__error *error) {
+    change change = {.complete = complete_compact, .anew = 1};
+    exl_status status = carry_out(bundle, &change, error);
+
+    exl__release(&bundle->allocator, change.operations, change.capacity, 1);
     return status;
 }
 

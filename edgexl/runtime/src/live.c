@@ -193,9 +193,9 @@ static int take_operation(const exl_bundle *bundle, const exl__live *live, uint6
         !exl__all_zero(op->bytes + used, bytes - used))
         return 0;
     *at += bytes;
-    if (op->kind == EXL__RETIRE)
+    if (op->kind == EXL__RETIRE_LABEL)
         return op->rows == 0 && string_bytes == 0;
-    return op->kind == EXL__ADD && op->rows > 0 &&
+    return op->kind == EXL__ADD_LABEL && op->rows > 0 &&
            take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
 }
 
@@ -213,8 +213,8 @@ static exl_status count_operations(const exl_bundle *bundle, exl__live *live, ex
         uint64_t from = at;
         if (!take_operation(bundle, live, &at, &op))
             return malformed(from, error);
-        live->added += op.kind == EXL__ADD;
-        live->retired_compiled += op.kind == EXL__RETIRE && op.label < bundle->parameters.labels;
+        live->added += op.kind == EXL__ADD_LABEL;
+        live->retired_compiled += op.kind == EXL__RETIRE_LABEL && op.label < bundle->parameters.labels;
         rows += op.rows;
         if (bundle->parameters.rows + rows > INT32_MAX)
             return malformed(from, error);
@@ -249,7 +249,7 @@ static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, ex
     for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
         uint64_t from = at;
         (void)take_operation(bundle, live, &at, &op); /* it was counted, so it is well formed */
-        if (op.kind == EXL__ADD) {
+        if (op.kind == EXL__ADD_LABEL) {
             if (op.label != compiled + added)
                 return malformed(from, error);
             live->labels[added++] = (exl__live_label){.operation = op.bytes,
@@ -341,21 +341,37 @@ static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl__error
     return EXL_OK;
 }
 
-exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **out, exl__error *error) {
+exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t file_bytes, exl__live **out,
+                           exl__error *error) {
     exl__live *live = exl__allocate(&bundle->allocator, 1, sizeof *live);
     exl_status status;
 
     *out = NULL;
-    if (!live)
+    if (!live) {
+        exl__release(&bundle->allocator, file, file_bytes, 1);
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
-    status = exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, &live->file,
-                                  &live->file_bytes, error);
-    if (status == EXL_OK && live->file_bytes > 0)
-        status = read_set(bundle, live, error);
-    if (status == EXL_OK && live->file_bytes > 0)
+    }
+    live->file = file;
+    live->file_bytes = file_bytes;
+    status = read_set(bundle, live, error);
+    if (status == EXL_OK)
         *out = live;
     else
         exl__live_release(bundle, live);
+    return status;
+}
+
+exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl__error *error) {
+    uint8_t *file = NULL;
+    uint64_t file_bytes = 0;
+    exl_status status =
+        exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, &file, &file_bytes, error);
+
+    *live = NULL;
+    if (status != EXL_OK)
+        exl__release(&bundle->allocator, file, file_bytes, 1);
+    else if (file_bytes > 0)
+        status = exl__live_parse(bundle, file, file_bytes, live, error);
     return status;
 }
 

@@ -20,7 +20,7 @@ enum {
 };
 
 /* Kinds of operations. */
-enum { EXL__ADD = 1, EXL__RETIRE = 2 };
+enum { EXL__ADD_LABEL = 1, EXL__RETIRE_LABEL = 2 };
 
 /* A label that was added; its number is the bundle's labels + its place in the set. */
 typedef struct exl__live_label {
@@ -79,6 +79,9 @@ void exl__live_give(const exl_bundle *bundle, const exl__live *live);
 /* Makes a set (or null) the current one, and releases those that nothing holds any more. */
 void exl__live_publish(const exl_bundle *bundle, exl__live *live);
 
+/* The set that a label file's bytes hold; they come from the allocator and belong to the set, or are released. */
+exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t file_bytes, exl__live **live,
+                           exl__error *error);
 /* Reads an open label file as it is now. A file that is empty gives null. */
 exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl__error *error);
 /* Reads the bundle's label file; null where there is none. */

@@ -1,5 +1,8 @@
 /* rescore_neon.c: dot products of a 16-bit query with codes of 2, 4 and 8 bits for AArch64. No load goes beyond the
  * row.
+ *
+ * Dot products (SDOT) take 8-bit numbers only; the query split into two of them would save some 40% of the
+ * instructions here, which is 1% of a query's over 354,000 labels: the scan is all the rest.
  */
 #include "rescore.h"
 

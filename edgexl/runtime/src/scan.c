@@ -307,15 +307,15 @@ uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, con
     if (chosen->keep == 0)
         return 0;
     sample_minimum(&job, tables, ranges, range_count, chosen);
-    for (int again = 0; again < 2; again++) {
+    for (int again = 0;; again++) {
         for (uint32_t i = 0; i < range_count; i++) {
             if (i + 1 < range_count)
                 fetch_block(&job, ranges[i + 1].from);
             scan_blocks(&job, tables, ranges[i].from, ranges[i].to, 1, chosen);
         }
-        if (chosen->count >= chosen->keep)
+        if (again || chosen->count >= chosen->keep)
             break;
-        chosen->minimum = 0; /* the sample promised too much: the best rows lay in its blocks */
+        chosen->minimum = 0; /* the sample promised too much: the best rows lay in its blocks, or many are dead */
         chosen->count = 0;
     }
     return selection_finish(chosen, out_rows, out_scores);

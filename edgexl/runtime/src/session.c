@@ -70,13 +70,21 @@ static void carve_session(exl_session *s, exl__carver *from) {
         s->seen = exl__carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
 }
 
-exl_status exl_session_open(exl_bundle *bundle, exl_session **out) {
+exl_status exl_session_open(exl_bundle *bundle, exl_session **out) { return exl_session_open_with(bundle, NULL, out); }
+
+exl_status exl_session_open_with(exl_bundle *bundle, const exl_session_options *options, exl_session **out) {
+    exl_session_options known = {0};
     exl_session *session;
     exl__carver from = {NULL, 0};
+    exl__error error;
 
     if (!bundle || !out)
         return EXL_BAD_ARGUMENT;
     *out = NULL;
+    if (options && exl__take_options(&known, sizeof known, options, options->struct_size, &error) != EXL_OK)
+        return EXL_BAD_ARGUMENT;
+    if (known.scan_threads > EXL__SCAN_PARTS)
+        return EXL_BAD_ARGUMENT;
     if (!bundle->engine)
         return EXL_NO_ENGINE_LOADED;
     session = exl__allocate(&bundle->allocator, 1, sizeof *session);
@@ -86,7 +94,12 @@ exl_status exl_session_open(exl_bundle *bundle, exl_session **out) {
     carve_session(session, &from);
     session->scratch_bytes = from.used;
     session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
-    if (!session->scratch) {
+    if (bundle->cells.count > 0)
+        known.scan_threads = 1; /* a few cells are scanned sooner than a thread wakes */
+    if (session->scratch && known.scan_threads > 1)
+        session->crew = exl__scan_crew_open(&bundle->allocator, known.scan_threads, bundle->parameters.rows,
+                                            bundle->parameters.subspaces, bundle->parameters.overfetch);
+    if (!session->scratch || (known.scan_threads > 1 && !session->crew)) {
         exl_session_close(session);
         return EXL_OUT_OF_MEMORY;
     }
@@ -105,6 +118,7 @@ void exl_session_close(exl_session *session) {
         return;
     exl__live_give(session->bundle, session->live);
     allocator = &session->bundle->allocator;
+    exl__scan_crew_close(session->crew);
     exl__release(allocator, session->scratch, session->scratch_bytes, 1);
     exl__release(allocator, session, 1, sizeof *session);
 }
@@ -220,6 +234,8 @@ static exl_status scan(exl_session *s) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
+    const uint8_t *codes = bundle->sections[EXL__COARSE_CODES].bytes;
+    const uint64_t *dead = s->live ? s->live->dead_places : NULL;
     const exl__scan_range all = {0, p->rows}, *ranges = &all;
     uint32_t range_count = 1;
 
@@ -228,11 +244,14 @@ static exl_status scan(exl_session *s) {
         ranges = s->cells_scratch.ranges;
     }
     exl__scan_tables(s->query_vector, codebook, p->subspaces, p->subspace_dims, s->tables);
-    s->row_count = exl__scan_ranges(bundle->isa, bundle->sections[EXL__COARSE_CODES].bytes, p->rows,
-                                    s->live ? s->live->dead_places : NULL, p->subspaces, s->tables, ranges, range_count,
-                                    p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
+    if (s->crew)
+        s->row_count = exl__scan_crew_run(s->crew, bundle->isa, codes, dead, s->tables, s->rows, s->scan_scores);
+    else
+        s->row_count = exl__scan_ranges(bundle->isa, codes, p->rows, dead, p->subspaces, s->tables, ranges, range_count,
+                                        p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
     if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
-        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the cells name a row that is not there: copy the bundle again");
+        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT,
+                         "the cells name a row that is not there: copy the bundle again");
     s->live_row_count = 0;
     if (s->live && s->live->rows > 0)
         append_live_rows(s, exl__scan(bundle->isa, s->live->coarse, s->live->rows, p->subspaces, s->tables,

@@ -3,6 +3,7 @@
 #define EXL_SESSION_H
 
 #include "bundle.h"
+#include "scan_crew.h"
 #include "shortlist.h"
 
 struct exl_session {
@@ -27,6 +28,7 @@ struct exl_session {
     uint8_t *tables;     /* [subspaces][16] */
     exl__cells_scratch cells_scratch;
     void *scan_scratch;
+    exl__scan_crew *crew;  /* null: the caller scans alone */
     uint32_t *rows;        /* [overfetch]: of the bundle, then live ones: the bundle's number of rows + a live row */
     uint16_t *scan_scores; /* [overfetch] */
     uint32_t *live_rows;   /* [overfetch] */

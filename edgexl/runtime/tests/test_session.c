@@ -45,13 +45,14 @@ static exl_status live(counting *c) {
     exl_explanation way = {.struct_size = sizeof way};
     exl_self_test_report report = {.struct_size = sizeof report};
     const exl_result *result = NULL;
+    exl_session_options threaded = {.struct_size = sizeof threaded, .scan_threads = 2};
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
     exl_status status = exl_bundle_open(path, &options, &bundle);
     long before;
 
     if (status == EXL_OK)
-        status = exl_session_open(bundle, &session);
+        status = exl_session_open_with(bundle, &threaded, &session);
     before = c->calls;
     for (int i = 0; i < 20 && status == EXL_OK; i++)
         status = exl_predict(session, "The red river, the old king", 27 - (size_t)i % 5, NULL, &result);
@@ -305,6 +306,28 @@ static void test_threads(exl_bundle *bundle) {
         CHECK(memcmp(workers[i].logits, workers[0].logits, sizeof workers[0].logits) == 0);
 }
 
+/* Threads that share the scan change no bit of an answer. */
+static void test_session_options(exl_bundle *bundle, exl_session *alone) {
+    exl_session_options options = {.struct_size = sizeof options, .scan_threads = 64};
+    exl_session *shared = NULL;
+    const exl_result *expected = NULL, *result = NULL;
+
+    CHECK_STATUS(exl_session_open_with(bundle, &options, &shared), EXL_OK);
+    for (int i = 0; i < 20; i++) {
+        CHECK_STATUS(exl_predict(alone, "The red river, the old king", 27 - (size_t)i, NULL, &expected), EXL_OK);
+        CHECK_STATUS(exl_predict(shared, "The red river, the old king", 27 - (size_t)i, NULL, &result), EXL_OK);
+        CHECK(result->shortlist == expected->shortlist && result->count == expected->count);
+        CHECK(memcmp(result->shortlist_labels, expected->shortlist_labels, 4 * expected->shortlist) == 0);
+        CHECK(memcmp(result->shortlist_scores, expected->shortlist_scores, 4 * expected->shortlist) == 0);
+    }
+    exl_session_close(shared);
+    options.scan_threads = 65;
+    CHECK_STATUS(exl_session_open_with(bundle, &options, &shared), EXL_BAD_ARGUMENT);
+    CHECK(shared == NULL);
+    options.struct_size = 4;
+    CHECK_STATUS(exl_session_open_with(bundle, &options, &shared), EXL_BAD_ARGUMENT);
+}
+
 int main(int count, char **arguments) {
     exl_open_options options = {.struct_size = sizeof options, .flags = EXL_OPEN_VERIFY};
     exl_bundle *bundle = NULL;
@@ -324,6 +347,7 @@ int main(int count, char **arguments) {
         test_texts(session);
         test_explain(session);
         test_threads(bundle);
+        test_session_options(bundle, session);
         exl_session_close(session);
         exl_bundle_close(bundle);
     }

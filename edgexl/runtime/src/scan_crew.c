@@ -1,0 +1,155 @@
+/* scan_crew.c: threads that sleep until there is a scan. Nobody spins: between queries a device has better to do, and
+ * waking costs some microseconds, which a part of a scan must be worth. */
+#define _POSIX_C_SOURCE 200809L /* pthread_sigmask */
+
+#include "scan_crew.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+typedef struct member {
+    exl__scan_crew *crew;
+    uint32_t part;
+} member;
+
+struct exl__scan_crew {
+    exl_allocator allocator;
+    uint64_t bytes;
+    uint32_t rows, subspaces, keep, parts;
+    uint32_t part_starts[EXL__SCAN_PARTS + 1];
+
+    pthread_mutex_t lock; /* of all that follows, up to the job */
+    pthread_cond_t begin, done;
+    uint32_t scans, left; /* how many scans there have been; parts of this one that others are still at */
+    int ends;
+
+    exl__isa isa;
+    const uint8_t *codes;
+    const uint64_t *dead;
+    exl__scan_query queries[EXL__SCAN_PARTS]; /* a part is scanned as a query of its own */
+    pthread_t threads[EXL__SCAN_PARTS];
+    uint32_t thread_count;
+    member members[EXL__SCAN_PARTS];
+};
+
+static void scan_part(exl__scan_crew *crew, uint32_t part) {
+    uint32_t from = crew->part_starts[part], rows = crew->part_starts[part + 1] - from;
+    exl__scan_query *query = &crew->queries[part];
+    exl__scan_range all = {0, rows};
+
+    query->count = exl__scan_ranges(crew->isa, crew->codes + (size_t)from * (crew->subspaces / 2), rows,
+                                    crew->dead ? crew->dead + from / 64 : NULL, crew->subspaces, query->tables, &all, 1,
+                                    crew->keep, query->scratch, query->out_rows, query->out_scores);
+}
+
+static void *work(void *of) {
+    const member *self = of;
+    exl__scan_crew *crew = self->crew;
+    uint32_t seen = 0;
+
+    pthread_mutex_lock(&crew->lock);
+    for (;;) {
+        while (!crew->ends && crew->scans == seen)
+            pthread_cond_wait(&crew->begin, &crew->lock);
+        if (crew->ends)
+            break;
+        seen = crew->scans;
+        pthread_mutex_unlock(&crew->lock);
+        scan_part(crew, self->part);
+        pthread_mutex_lock(&crew->lock);
+        if (--crew->left == 0)
+            pthread_cond_signal(&crew->done);
+    }
+    pthread_mutex_unlock(&crew->lock);
+    return NULL;
+}
+
+/* The application's signals are not for these threads. Returns whether all of them run. */
+static int start(exl__scan_crew *crew) {
+    sigset_t all, before;
+    int failed = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (uint32_t part = 1; part < crew->parts && !failed; part++) {
+        crew->members[part] = (member){crew, part};
+        failed = pthread_create(&crew->threads[crew->thread_count], NULL, work, &crew->members[part]) != 0;
+        crew->thread_count += !failed;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return !failed;
+}
+
+static uint64_t align64(uint64_t bytes) { return (bytes + 63) & ~(uint64_t)63; }
+
+exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t threads, uint32_t rows, uint32_t subspaces,
+                                    uint32_t keep) {
+    uint32_t blocks = (uint32_t)(((uint64_t)rows + EXL__SCAN_BLOCK - 1) / EXL__SCAN_BLOCK);
+    uint32_t parts = threads < EXL__SCAN_PARTS ? threads : EXL__SCAN_PARTS, most = keep < rows ? keep : rows;
+    uint64_t head = align64(sizeof(exl__scan_crew)), scratch = align64(exl__scan_scratch_bytes(rows, subspaces, keep));
+    uint64_t each = scratch + align64((uint64_t)most * 4) + align64((uint64_t)most * 2), bytes;
+    exl__scan_crew *crew;
+
+    parts = parts < blocks ? parts : blocks;
+    bytes = head + parts * each;
+    crew = exl__allocate(allocator, bytes, 1);
+    if (!crew)
+        return NULL;
+    crew->allocator = *allocator;
+    crew->bytes = bytes;
+    crew->rows = rows, crew->subspaces = subspaces, crew->keep = keep, crew->parts = parts;
+    for (uint32_t part = 0; part < parts; part++) {
+        uint8_t *own = (uint8_t *)crew + head + part * each;
+        crew->part_starts[part] = (uint32_t)((uint64_t)blocks * part / parts) * EXL__SCAN_BLOCK;
+        crew->queries[part].scratch = own;
+        crew->queries[part].out_rows = (uint32_t *)(void *)(own + scratch);
+        crew->queries[part].out_scores = (uint16_t *)(void *)(own + scratch + align64((uint64_t)most * 4));
+    }
+    crew->part_starts[parts] = rows;
+    pthread_mutex_init(&crew->lock, NULL); /* these three cannot fail without attributes, on any system there is */
+    pthread_cond_init(&crew->begin, NULL);
+    pthread_cond_init(&crew->done, NULL);
+    if (!start(crew)) {
+        exl__scan_crew_close(crew);
+        return NULL;
+    }
+    return crew;
+}
+
+void exl__scan_crew_close(exl__scan_crew *crew) {
+    exl_allocator allocator;
+
+    if (!crew)
+        return;
+    pthread_mutex_lock(&crew->lock);
+    crew->ends = 1;
+    pthread_cond_broadcast(&crew->begin);
+    pthread_mutex_unlock(&crew->lock);
+    for (uint32_t i = 0; i < crew->thread_count; i++)
+        pthread_join(crew->threads[i], NULL);
+    pthread_cond_destroy(&crew->done);
+    pthread_cond_destroy(&crew->begin);
+    pthread_mutex_destroy(&crew->lock);
+    allocator = crew->allocator;
+    exl__release(&allocator, crew, crew->bytes, 1);
+}
+
+uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
+                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores) {
+    pthread_mutex_lock(&crew->lock);
+    crew->isa = isa;
+    crew->codes = codes;
+    crew->dead = dead;
+    for (uint32_t part = 0; part < crew->parts; part++)
+        crew->queries[part].tables = tables;
+    crew->left = crew->parts - 1;
+    crew->scans++;
+    pthread_cond_broadcast(&crew->begin);
+    pthread_mutex_unlock(&crew->lock);
+    scan_part(crew, 0);
+    pthread_mutex_lock(&crew->lock);
+    while (crew->left > 0)
+        pthread_cond_wait(&crew->done, &crew->lock);
+    pthread_mutex_unlock(&crew->lock);
+    return exl__scan_merge(crew->queries, crew->part_starts, crew->parts, crew->keep, out_rows, out_scores);
+}

@@ -1,0 +1,21 @@
+/* scan_crew.h: the coarse scan by several threads, each over a range of the rows of its own, with the result of one. */
+#ifndef EXL_SCAN_CREW_H
+#define EXL_SCAN_CREW_H
+
+#include "memory.h"
+#include "scan.h"
+
+typedef struct exl__scan_crew exl__scan_crew;
+
+/* Starts all threads but the caller's, which does its part. threads: at least 1; no more are started than there are
+ * blocks of rows, nor than EXL__SCAN_PARTS. Null where memory or threads cannot be had. */
+exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t threads, uint32_t rows, uint32_t subspaces,
+                                    uint32_t keep);
+/* Ends the threads. Null is allowed. */
+void exl__scan_crew_close(exl__scan_crew *crew);
+
+/* exl__scan_ranges over all rows that the crew was opened for, with the same result. One call at a time. */
+uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
+                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores);
+
+#endif

@@ -1,0 +1,81 @@
+/* test_scan_crew.c: any number of threads finds what one finds, scan after scan, and all of them end. Also run under
+ * the thread sanitizer. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../src/scan_crew.h"
+
+static uint32_t state = 1;
+
+static uint8_t draw(void) {
+    state = state * 1664525u + 1013904223u;
+    return (uint8_t)(state >> 24);
+}
+
+static int check(uint32_t rows, uint32_t threads, uint32_t keep) {
+    enum { SUBSPACES = 6, SCANS = 5 };
+    size_t code_bytes = (size_t)((rows + 255) / 256) * SUBSPACES / 2 * 256;
+    uint8_t *codes = malloc(code_bytes), tables[SUBSPACES * 16];
+    size_t dead_bytes = (size_t)((rows + 255) / 256) * 32;
+    uint64_t *some_dead = malloc(dead_bytes);
+    uint32_t most = keep < rows ? keep : rows, *wanted = malloc(most * 4), *found = malloc(most * 4);
+    uint16_t *wanted_scores = malloc(most * 2), *scores = malloc(most * 2);
+    size_t scratch_bytes = exl__scan_scratch_bytes(rows, SUBSPACES, keep);
+    void *scratch = aligned_alloc(64, (scratch_bytes + 63) / 64 * 64);
+    exl__scan_crew *crew = exl__scan_crew_open(&exl__default_allocator, threads, rows, SUBSPACES, keep);
+    int failures = crew == NULL;
+    for (size_t i = 0; i < code_bytes; i++)
+        codes[i] = draw();
+    for (size_t i = 0; i < dead_bytes; i++)
+        ((uint8_t *)some_dead)[i] = draw();
+    for (int scan = 0; scan < SCANS && crew; scan++) {
+        for (uint32_t i = 0; i < sizeof tables; i++)
+            tables[i] = (uint8_t)(draw() % (scan % 4 + 1)); /* few levels: ties that only the row's number breaks */
+        const uint64_t *dead = scan % 2 ? some_dead : NULL;
+        exl__scan_range all = {0, rows};
+        uint32_t count = exl__scan_ranges(EXL__SCALAR, codes, rows, dead, SUBSPACES, tables, &all, 1, keep, scratch,
+                                          wanted, wanted_scores);
+        for (uint32_t i = 0; i < count && dead; i++)
+            failures += (int)(dead[wanted[i] / 64] >> wanted[i] % 64 & 1);
+        memset(found, 0xa5, most * 4);
+        failures += exl__scan_crew_run(crew, exl__isa_best(), codes, dead, tables, found, scores) != count ||
+                    memcmp(found, wanted, count * 4) != 0 || memcmp(scores, wanted_scores, count * 2) != 0;
+    }
+    exl__scan_crew_close(crew);
+    free(codes);
+    free(some_dead);
+    free(wanted);
+    free(found);
+    free(wanted_scores);
+    free(scores);
+    free(scratch);
+    if (failures)
+        printf("scan crew: %u rows, %u threads, keep %u: %d scans differ\n", rows, threads, keep, failures);
+    return failures;
+}
+
+static void *no_memory(void *context, size_t bytes) {
+    (void)context;
+    (void)bytes;
+    return NULL;
+}
+
+static void no_release(void *context, void *memory, size_t bytes) {
+    (void)context;
+    (void)memory;
+    (void)bytes;
+}
+
+int main(void) {
+    static const uint32_t rows[] = {1, 256, 257, 1000, 20000}, threads[] = {1, 2, 3, 64, 1000}, keeps[] = {1, 40, 3000};
+    const exl_allocator empty = {NULL, no_memory, no_release};
+    int failures = exl__scan_crew_open(&empty, 4, 1000, 6, 40) != NULL;
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
+            for (size_t k = 0; k < sizeof keeps / sizeof *keeps; k++)
+                failures += check(rows[r], threads[t], keeps[k]);
+    exl__scan_crew_close(NULL);
+    printf("scan crew: %d failures\n", failures);
+    return failures != 0;
+}
