@@ -97,7 +97,7 @@ def build(
     step("train")
     parted = None
     if wanted := cell_count(cells, labels):
-        parted = make_cells(vectors, wanted, known.fine_dims, SEED, _named(progress, "cells"))
+        parted = make_cells(vectors, wanted, known.fine_dims, SEED, threads, _named(progress, "cells"))
     step("cells")
     coarse, fine = folder / "coarse", folder / "fine"
     _write(coarse, coarse_pieces(vectors, codebook, parted, threads, _named(progress, "coarse codes")))

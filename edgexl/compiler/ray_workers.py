@@ -66,7 +66,6 @@ def _ray() -> Any:
 
 def _run(ray: Any, model: bytes, shards: Sequence[Sequence[Batch]]) -> Iterator[tuple[int, list[Floats]]]:
     """Retries without end: a shard fails by its own fault at the first try, and by its worker's at none."""
-    # by value: the workers of an installed edgexl need no more than this module's names
     task = ray.remote(num_cpus=1, max_retries=-1)(_encode)
     there = [ray.put(model)]  # in a list, so that a worker fetches it once and not for each shard
     waiting: dict[Any, int] = {}

@@ -56,16 +56,22 @@ def cell_count(wanted: int | str, rows: int) -> int:
 
 
 def make_cells(
-    vectors: Vectors, count: int, dims: int, seed: int, progress: Callable[[int, int], None] | None = None
+    vectors: Vectors,
+    count: int,
+    dims: int,
+    seed: int,
+    threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Cells:
     """At most `count` cells of the rows, by the leading `dims` dimensions; all of them are probed until `fit_probes`
-    says which. vectors: [rows, D], as the codes are made of them; read once, in slices, and once for a sample.
+    says which. vectors: [rows, D], as the codes are made of them; read once, in slices, and once for a sample. The
+    cells do not depend on the number of threads.
     """
     rows = vectors.shape[0]
     count = min(count, rows)
     centroids = _train(_sample(vectors, count * _SAMPLE_ROWS_A_CELL, dims, seed), count, seed)
     encoded = encode_fine(centroids, dims, CENTROID_BITS)
-    of_row = _assign(vectors, centroids, progress)
+    of_row = _assign(vectors, centroids, threads, progress)
     sizes = np.bincount(of_row, minlength=count)
     there = np.flatnonzero(sizes)
     order = np.argsort(of_row, kind="stable").astype(np.uint32)
@@ -108,7 +114,9 @@ def _train(sample: Floats, count: int, seed: int) -> Floats:
     return centroids
 
 
-def _assign(vectors: Vectors, centroids: Floats, progress: Callable[[int, int], None] | None) -> npt.NDArray[np.int32]:
+def _assign(
+    vectors: Vectors, centroids: Floats, threads: int, progress: Callable[[int, int], None] | None
+) -> npt.NDArray[np.int32]:
     """The cell of each row: the one of highest inner product; where that is full, for those that lose least by it, one
     of the next.
     """
@@ -127,8 +135,8 @@ def _assign(vectors: Vectors, centroids: Floats, progress: Callable[[int, int], 
             closeness[at] = -np.inf
         return end
 
-    # the chunks are big enough for one thread of BLAS each; numpy lets go of the interpreter in all of these
-    with ThreadPoolExecutor(2) as pool:
+    # numpy lets go of the interpreter in all of these
+    with ThreadPoolExecutor(threads) as pool:
         for end in pool.map(one, range(0, rows, _CHUNK_ROWS)):
             if progress:
                 progress(end, rows)

@@ -109,7 +109,7 @@ def test_codes_that_are_measured(student: Student, tmp_path: Path) -> None:
 
 
 def test_cells_are_probed_as_far_as_the_recall_asks(tmp_path: Path) -> None:
-    student = tiny_student(tiny_labels(1500, aliases=True))
+    student = tiny_student(tiny_labels(450, aliases=True))
     index = dataclasses.replace(TINY_RECIPE.index, cells=12, cell_recall=0.95, rotation="pca")
     recipe = dataclasses.replace(TINY_RECIPE, index=index)
     once, again = (compile(student, recipe, "x86-64-v3", tmp_path / name) for name in ("once.exl", "again.exl"))

@@ -17,9 +17,9 @@ from edgexl.compiler.rotate import rotate_output, unrotate_input
 from edgexl.compiler.schemes import SCHEMES, product_names
 from edgexl.data import Query
 from edgexl.errors import BadInput
-from edgexl.index import LabelIndex, cell_count, coarse_code, encode_fine, fit_codes, make_cells
+from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
 from edgexl.index.choice import SAMPLE_QUERIES
-from edgexl.index.stream import coarse_pieces
+from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.ragged import Ragged
 from edgexl.recipe import IndexRecipe, Scheme
 from edgexl.student.text import encode_texts
@@ -66,11 +66,11 @@ class BuildIndex:
         if fitted.rotation is not None:
             graphs = self._rotated(graphs, fitted.rotation, artifact.engine)
         aliases = artifact.rows.alias_labels
-        cells = make_cells(fitted.turned, count, fine_dims, recipe.seed) if count else None
+        cells = make_cells(fitted.turned, count, fine_dims, recipe.seed, self.threads) if count else None
         index = LabelIndex(
             codebook=fitted.codebook,
-            coarse=b"".join(coarse_pieces(fitted.turned, fitted.codebook, cells)),
-            fine=encode_fine(fitted.turned, fine_dims, recipe.fine_bits, fitted.gain),
+            coarse=b"".join(coarse_pieces(fitted.turned, fitted.codebook, cells, self.threads)),
+            fine=b"".join(fine_pieces(fitted.turned, fine_dims, recipe.fine_bits, fitted.gain, self.threads)),
             labels=artifact.rows.labels,
             dims=dims,
             fine_dims=fine_dims,
