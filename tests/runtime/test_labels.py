@@ -208,7 +208,8 @@ def test_retired_labels_take_no_place(handle: BundleHandle) -> None:
         assert not set(found) & set(gone)
     handle.retire_labels([f"L{at:04d}" for at in range(0, 300, 6)])
     assert handle.labels_info().labels == 0
-    assert handle.predict("red river").labels == []
+    nothing = handle.predict("red river")
+    assert (nothing.labels, nothing.none_fits) == ([], True)
     handle.add_labels([NewLabel("L0006", "red")])
     assert ids(handle, "red river") == ["L0006"]
 
