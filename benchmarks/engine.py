@@ -135,7 +135,7 @@ def count_instructions() -> None:
         subprocess.run(
             ["gcc", "-O1", "-shared", "-fPIC", str(plugin_source), "-o", str(place / "count.so")], check=True
         )
-        for cpu, kernels in (("cortex-a76", "neon-dot"), ("cortex-a72", "neon")):
+        for cpu, kernels in (("cortex-a76", "neon-dot"), ("cortex-a72", "neon"), ("max,sme=off", "neon-i8mm")):
             counts = []
             for runs in (1, 3):
                 words = ["plan", "weights", TOKENS, MAX_TOKENS, 384, 384, runs, kernels]
@@ -144,7 +144,9 @@ def count_instructions() -> None:
                     [*command, "./program", *map(str, words)], cwd=place, capture_output=True, text=True, check=True
                 )
                 counts.append(int(done.stderr.split()[-1]))
-            print(f"{cpu} {kernels:9} {(counts[1] - counts[0]) / 2e6:.1f} M instructions a run, {done.stdout.strip()}")
+            print(
+                f"{cpu:11} {kernels:9} {(counts[1] - counts[0]) / 2e6:.1f} M instructions a run, {done.stdout.strip()}"
+            )
 
 
 def main() -> None:

@@ -55,7 +55,8 @@ class IndexRecipe:
     out; with auto and pca at most so many, as many as is best). `aliases` become further rows of their label, but for
     those that say nothing new: whose vector has a cosine of `alias_cosine` or more to the label's own text or to
     another alias of the same labels. `labels_from`: which screener encodes the labels, the float one or the quantised
-    one.
+    one. `cells`: into how many the rows are parted, so that a query scans those near it (0: it scans all; "auto": from
+    3 million rows on); as many are probed as find `cell_recall` of what a scan of all rows ranks first.
     """
 
     rotation: Literal["none", "pca", "random"] = "none"
@@ -68,6 +69,8 @@ class IndexRecipe:
     aliases: bool = True
     alias_cosine: float = 0.99
     labels_from: Literal["float", "quantized"] = "float"
+    cells: int | Literal["auto"] = "auto"
+    cell_recall: float = 0.98
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,6 +84,10 @@ class IndexRecipe:
             raise ValueError(f"[index] overfetch = {self.overfetch} must lie within 1 and 16384")
         if not 0 < self.alias_cosine <= 1:
             raise ValueError(f"[index] alias_cosine = {self.alias_cosine} must be above 0 and at most 1")
+        if self.cells != "auto" and not 0 <= self.cells <= 65536:
+            raise ValueError(f'[index] cells = {self.cells} must lie within 0 and 65536, or be "auto"')
+        if not 0 < self.cell_recall <= 1:
+            raise ValueError(f"[index] cell_recall = {self.cell_recall} must be above 0 and at most 1")
         if self.fine_dims is not None and (self.fine_dims < 2 or self.fine_dims % 2):
             raise ValueError(f"[index] fine_dims = {self.fine_dims} must be even and at least 2")
 

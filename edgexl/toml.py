@@ -6,6 +6,7 @@ error that names the nearest known one, and every value is checked against its f
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import tomllib
@@ -70,7 +71,10 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         inner = [arg for arg in args if arg is not type(None)]
-        return convert(value, inner[0], where)
+        for choice in inner[:-1]:
+            with contextlib.suppress(BadInput):
+                return convert(value, choice, where)
+        return convert(value, inner[-1], where)
     if origin is Literal:
         if value not in args or isinstance(value, bool):
             choices = [str(arg) for arg in args]

@@ -38,10 +38,11 @@ class Kind(enum.IntEnum):
     LABEL_IDS = 13
     CALIBRATION = 14
     GOLDENS = 15
+    CELLS = 16
 
 
-# Only a bundle with aliases has this one; all others must be there.
-OPTIONAL = frozenset({Kind.ROW_LABELS})
+# Only a bundle with aliases, or with cells, has these; all others must be there.
+OPTIONAL = frozenset({Kind.ROW_LABELS, Kind.CELLS})
 # What a version 2.0 reader may meet in a file of a larger minor version, and skips.
 LARGEST_KNOWN = max(Kind)
 

@@ -23,7 +23,10 @@ LARGEST_GAIN = 1024.0
 SCREENER_INPUTS = GRAPH_INPUTS[:2]
 SCREENER_OUTPUTS = ("query_vector", "token_states")
 
-_STRUCT = struct.Struct("<18I32sf52s")
+MOST_CELLS = 65536
+LARGEST_MARGIN = 3.4028234663852886e38  # of an f32
+
+_STRUCT = struct.Struct("<18I32sfIIf40s")
 assert _STRUCT.size == 160
 
 
@@ -60,6 +63,9 @@ class Parameters:
     label_set_sha256: bytes
     engine: int = ENGINE_ORT
     fine_gain: float = 1.0
+    cells: int = 0
+    probes: int = 0
+    cell_margin: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {
@@ -77,6 +83,9 @@ class Parameters:
             "screener_inputs": (1, 3),
             "reasoner_inputs": (1, 2 ** len(GRAPH_INPUTS) - 1),
             "vocabulary": (1, 2**24),
+            "cells": (0, min(self.rows, MOST_CELLS)),
+            "probes": (min(1, self.cells), self.cells),
+            "cell_margin": (0.0, LARGEST_MARGIN if self.cells else 0.0),  # nor is it NaN
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -102,19 +111,21 @@ class Parameters:
 
     def pack(self) -> bytes:
         """The section's 160 bytes."""
-        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:-3]]
-        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, self.label_set_sha256, self.fine_gain, bytes(52))
+        numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:16]]
+        tail = (self.label_set_sha256, self.fine_gain, self.cells, self.probes, self.cell_margin, bytes(40))
+        return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, *tail)
 
     @classmethod
     def unpack(cls, section: bytes) -> Parameters:
         """Read a section (one longer than 160 bytes is of a later minor version). Raises `BadInput`."""
         if len(section) < _STRUCT.size:
             raise BadInput(f"The bundle's parameters have {len(section)} bytes; {_STRUCT.size} are needed.")
-        struct_bytes, engine, *numbers, label_set, fine_gain, reserved = _STRUCT.unpack_from(section)
+        struct_bytes, engine, *numbers, label_set, gain, cells, probes, margin, reserved = _STRUCT.unpack_from(section)
         if struct_bytes < _STRUCT.size or struct_bytes != len(section):
             raise BadInput(f"The bundle's parameters say that they have {struct_bytes} bytes, but have {len(section)}.")
         if engine not in (ENGINE_ORT, ENGINE_NATIVE):
             raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
         if any(reserved):
             raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
-        return cls(**dict(zip(cls.__dataclass_fields__, [*numbers, label_set, engine, fine_gain], strict=True)))
+        values = [*numbers, label_set, engine, gain, cells, probes, margin]
+        return cls(**dict(zip(cls.__dataclass_fields__, values, strict=True)))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import (
     ALIGNMENT,
@@ -96,6 +97,15 @@ class Bundle:
         section = bytes(self.section(Kind.ROW_LABELS))
         return unpack_row_labels(section, self.parameters.rows, self.parameters.labels)
 
+    @cached_property
+    def cells(self) -> Cells | None:
+        """Which rows a query scans; None where it scans all of them."""
+        sizes = self.parameters
+        if not sizes.cells:
+            return None
+        tables = unpack_cells(self.section(Kind.CELLS), sizes.cells, sizes.rows, sizes.fine_dims)
+        return Cells(*tables, dims=sizes.fine_dims, probes=sizes.probes, margin=sizes.cell_margin)
+
 
 def read_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
     """Map the bundle at `path` and check its structure and sizes, and with `verify` every section's hash.
@@ -174,7 +184,9 @@ def _check_sizes(bundle: Bundle) -> None:
         raise BadInput("has a code book with a number that is not finite.")
     if (sizes.rows > sizes.labels) != bool(len(bundle.section(Kind.ROW_LABELS))):
         raise BadInput("has a section row_labels exactly where its parameters say that there are no aliases.")
-    _ = bundle.manifest, bundle.calibration, bundle.goldens, bundle.row_labels
+    if bool(sizes.cells) != bool(len(bundle.section(Kind.CELLS))):
+        raise BadInput("has a section cells exactly where its parameters say that there are none.")
+    _ = bundle.cells, bundle.manifest, bundle.calibration, bundle.goldens, bundle.row_labels
     for golden in bundle.goldens.items:
         if max(golden.labels, default=0) >= sizes.labels:
             raise BadInput("has a golden with a label that is not there.")

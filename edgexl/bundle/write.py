@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, MAGIC, MAJOR, MINOR, OPTIONAL, Kind, aligned
 from edgexl.errors import BadInput, DeviceError
+
+# A section's bytes, or the file that holds them: those of an index of millions of rows need not be in memory.
+Section = bytes | Path
+_PIECE_BYTES = 1 << 20
 
 
 def bundle_bytes(lengths: Mapping[Kind, int]) -> int:
@@ -20,8 +25,9 @@ def bundle_bytes(lengths: Mapping[Kind, int]) -> int:
     return end
 
 
-def write_bundle(path: str | os.PathLike[str], sections: Mapping[Kind, bytes]) -> int:
-    """Write `sections` to `path` and return the file's bytes; the same sections give the same bytes.
+def write_bundle(path: str | os.PathLike[str], sections: Mapping[Kind, Section]) -> int:
+    """Write `sections` to `path` and return the file's bytes; the same sections give the same bytes. A section may be a
+    file, which is copied in pieces.
 
     The file is written under a temporary name beside `path`, synchronised, and renamed: whatever interrupts this,
     `path` holds the old file or the new one, and nothing else stays behind. Raises `BadInput` when the directory is
@@ -29,13 +35,12 @@ def write_bundle(path: str | os.PathLike[str], sections: Mapping[Kind, bytes]) -
     """
     missing = [kind.name.lower() for kind in Kind if kind not in OPTIONAL and kind not in sections]
     assert not missing, f"a bundle without {', '.join(missing)}"
-    assert all(sections.values()), "a bundle with an empty section"
+    assert all(map(section_bytes, sections.values())), "a bundle with an empty section"
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as stream:
-            for piece in _pieces(sections):
-                stream.write(piece)
+            _write(stream, sections)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
@@ -48,17 +53,36 @@ def write_bundle(path: str | os.PathLike[str], sections: Mapping[Kind, bytes]) -
         temporary.unlink(missing_ok=True)
 
 
-def _pieces(sections: Mapping[Kind, bytes]) -> list[bytes]:
-    """The file as a list of byte strings: header, table, then zero bytes and a section in turn."""
+def section_bytes(section: Section) -> int:
+    """A section's length."""
+    return section.stat().st_size if isinstance(section, Path) else len(section)
+
+
+def _write(stream: BinaryIO, sections: Mapping[Kind, Section]) -> None:
+    """The body first, zero bytes and a section in turn; then, in the place left for them, header and table."""
     kinds = sorted(sections)
     end = HEADER.size + ENTRY.size * len(kinds)
-    table, body = [], []
+    stream.write(bytes(end))
+    table = []
     for kind in kinds:
-        content = sections[kind]
-        offset = aligned(end)
-        table.append(ENTRY.pack(kind, 0, offset, len(content), hashlib.sha256(content).digest(), 0))
-        body += [bytes(offset - end), content]
-        end = offset + len(content)
+        offset, digest, length = aligned(end), hashlib.sha256(), 0
+        stream.write(bytes(offset - end))
+        for piece in _pieces(sections[kind]):
+            stream.write(piece)
+            digest.update(piece)
+            length += len(piece)
+        table.append(ENTRY.pack(kind, 0, offset, length, digest.digest(), 0))
+        end = offset + length
     entries = b"".join(table)
-    header = HEADER.pack(MAGIC, MAJOR, MINOR, len(kinds), end, ALIGNMENT, 0, hashlib.sha256(entries).digest())
-    return [header, entries, *body]
+    stream.seek(0)
+    stream.write(HEADER.pack(MAGIC, MAJOR, MINOR, len(kinds), end, ALIGNMENT, 0, hashlib.sha256(entries).digest()))
+    stream.write(entries)
+
+
+def _pieces(section: Section) -> Iterator[bytes]:
+    if not isinstance(section, Path):
+        yield section
+        return
+    with open(section, "rb") as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            yield piece

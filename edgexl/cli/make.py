@@ -17,8 +17,11 @@ PATH = click.Path(path_type=Path)
 @click.option("--recipe", default="balanced", show_default=True, help="A name or path (see `edgexl recipes`).")
 @click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
 @click.option("-o", "--out", required=True, type=PATH, help="The bundle to write.")
+@click.option(
+    "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
+)
 @json_option
-def compile_student(student: str, recipe: str, target: str, out: Path, as_json: bool) -> None:
+def compile_student(student: str, recipe: str, target: str, out: Path, workers: str, as_json: bool) -> None:
     """Compile STUDENT (a directory, or a name such as 'wordnet') into one bundle file."""
     from edgexl import compile, load_student
     from edgexl.recipe import load_recipe
@@ -30,7 +33,7 @@ def compile_student(student: str, recipe: str, target: str, out: Path, as_json: 
         progress("load the student", 0, 1)
         loaded = load_student(student)
         progress("load the student", 1, 1)
-        report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress)
+        report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress, workers=workers)
     ledger = [row.as_json() for row in report.ledger]
     gates = [gate.as_json() for gate in report.gates]
     if as_json:

@@ -19,6 +19,7 @@ PASS_OF = {
     Kind.COARSE_CODES: "build_index",
     Kind.FINE_CODES: "build_index",
     Kind.ROW_LABELS: "build_index",
+    Kind.CELLS: "build_index",
 }
 ADVICE = {
     "quantize": "choose fewer bits for its graphs, or a smaller student",

@@ -32,6 +32,7 @@ from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.rows import Rows
+from edgexl.compiler.workers import Workers, open_workers
 from edgexl.errors import BadInput
 from edgexl.progress import Progress, no_progress
 from edgexl.recipe import GateRecipe, Recipe, load_recipe
@@ -69,26 +70,28 @@ def compile(
     target: Target | str | os.PathLike[str],
     out: str | os.PathLike[str],
     progress: Progress | None = None,
+    workers: str = "local",
 ) -> CompileReport:
     """Compile a student for a target by a recipe, and write the bundle to `out`.
 
     Each of the three may be given as an object, a path, or the name of one that edgexl ships. Raises `BadInput` when
     they do not fit each other, `GateFailed` when a gate judges the product to be below its threshold; `out` is not
     touched then. `progress` is told of each pass by its name, and of what the ledger measures as "measure" and its
-    name.
+    name. `workers` encode the labels: "local" (all cores), a number of threads, "ray", or "ray://HOST:PORT"; the bundle
+    is the same.
     """
     began = time.perf_counter()
     student = student if isinstance(student, Student) else load_student(student)
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
     target = target if isinstance(target, Target) else load_target(Path(target))
-    path = Path(out)
+    path, crew = Path(out), open_workers(workers)
     if not path.parent.is_dir() or path.is_dir():
         raise BadInput(f"{path}: is not a place for a file; give a path in a directory that exists.")
 
     # Sums that several BLAS threads share come out another way for each number of them; and the passes that take long
     # run threads of their own, which more threads inside only hinder.
     with threadpool_limits(1, "blas"):
-        artifact = run_passes(begin(student, recipe, target), os.cpu_count() or 1, progress or no_progress)
+        artifact = run_passes(begin(student, recipe, target), crew, progress or no_progress)
 
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
@@ -96,14 +99,14 @@ def compile(
     return CompileReport(path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds)
 
 
-def run_passes(artifact: Artifact, threads: int, progress: Progress = no_progress) -> Artifact:
+def run_passes(artifact: Artifact, workers: Workers, progress: Progress = no_progress) -> Artifact:
     """All passes in order, the ledger and the accuracy gates with them."""
-    recipe, target = artifact.recipe, artifact.target
+    recipe, target, threads = artifact.recipe, artifact.target, workers.threads
     passes: list[Pass] = [
         Export(),
         Quantize(recipe.screener, recipe.reasoner, target.int8),
-        Encode(recipe.index.labels_from, recipe.index.alias_cosine, threads, partial(progress, "encode")),
-        BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8),
+        Encode(recipe.index.labels_from, recipe.index.alias_cosine, workers, partial(progress, "encode")),
+        BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8, threads),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
         Pack(),
@@ -118,7 +121,7 @@ def run_passes(artifact: Artifact, threads: int, progress: Progress = no_progres
             progress(step.name, 1, 1)
         # What export and quantize cost can be told as soon as there are label vectors to search.
         if artifact.vectors is not None:
-            artifact = measured(artifact, waiting, threads, progress)
+            artifact = measured(artifact, waiting, workers, progress)
             waiting = []
         if step.name == "build_index":
             artifact = dataclasses.replace(artifact, verdicts=artifact.verdicts + accuracy_gates(artifact))
@@ -142,7 +145,7 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
 
 
 def measured(
-    artifact: Artifact, waiting: list[tuple[Pass, float, Artifact]], threads: int, progress: Progress
+    artifact: Artifact, waiting: list[tuple[Pass, float, Artifact]], workers: Workers, progress: Progress
 ) -> Artifact:
     """The artifact with ledger rows for the passes that wait for one.
 
@@ -155,8 +158,9 @@ def measured(
     ledger = list(artifact.ledger)
     vectors = artifact.vectors
     if len(waiting) > 1 and artifact.recipe.index.labels_from != "float":
-        vectors = encode_rows(artifact.graphs.label_encoder, artifact.rows.tokens, True, threads)
-    yardstick = Yardstick(queries, vectors, artifact.rows.alias_labels, threads)
+        encoder, tokens = artifact.graphs.label_encoder, artifact.rows.tokens
+        vectors = encode_rows(encoder, tokens, True, workers.threads, workers=workers)
+    yardstick = Yardstick(queries, vectors, artifact.rows.alias_labels, workers.threads)
     for step, seconds, state in waiting:
         unchanged = isinstance(step, Calibrate | Lower | Pack) or (
             isinstance(step, Encode) and vectors is artifact.vectors

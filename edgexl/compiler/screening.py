@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.compiler.reference import Floats, Ints, Screening
+from edgexl.compiler.reference import Floats, Ints
 from edgexl.errors import DeviceError
 from edgexl.fetch import cache_directory
 from edgexl.index import LabelIndex, Shortlist
@@ -42,12 +42,22 @@ class KernelSearch:
 
     def search(self, query: Floats) -> Shortlist:
         """The shortlist of a query vector [D]."""
+        return self.index.shortlist_of(query, self.candidates(query))
+
+    def candidates(self, query: Floats) -> Ints:
+        """The rows that the scan finds for a query vector [D], best first."""
         index = self.index
         query = np.ascontiguousarray(query, np.float32)
         tables = self.kernels.scan_tables(query, np.ascontiguousarray(index.codebook, np.float32))
         codes = np.frombuffer(index.coarse, np.uint8)
-        rows, _ = self.kernels.scan(self.kernels.best_isa, codes, index.rows, tables, index.overfetch)
-        return index.shortlist_of(query, rows.astype(np.int64))
+        isa, cells = self.kernels.best_isa, index.cells
+        if cells is None:
+            rows, _ = self.kernels.scan(isa, codes, index.rows, tables, index.overfetch)
+        else:
+            ranges = self.kernels.probe(isa, cells, query)
+            places, _ = self.kernels.scan_ranges(isa, codes, index.rows, tables, ranges, index.overfetch)
+            rows = cells.rows[places]
+        return rows.astype(np.int64)
 
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
         """The shortlists of query vectors [n, D], on the pool's threads."""
@@ -62,7 +72,7 @@ class KernelSearch:
         return self.index.decompress(labels)
 
 
-def fastest(index: LabelIndex) -> Screening:
+def fastest(index: LabelIndex) -> LabelIndex | KernelSearch:
     """The index by kernels where it is large and they can be built, else as it is."""
     if index.rows < LEAST_ROWS:
         return index

@@ -5,6 +5,7 @@ fine codes, 2, 4 or 8 bits a dimension, that are read for the scan's best rows o
 All functions take float32 vectors and work in chunks, so that a million rows need little more memory than they hold.
 """
 
+from edgexl.index.cells import ProbeFit, Vectors, cell_count, fit_probes, make_cells
 from edgexl.index.choice import CoarseCode, choose_coarse, coarse_candidates, coarse_code
 from edgexl.index.coarse import BLOCK_ROWS, decode_coarse, encode_coarse
 from edgexl.index.codebook import train_codebook
@@ -20,7 +21,10 @@ __all__ = [
     "Fitted",
     "Gain",
     "LabelIndex",
+    "ProbeFit",
     "Shortlist",
+    "Vectors",
+    "cell_count",
     "choose_coarse",
     "coarse_candidates",
     "coarse_code",
@@ -30,7 +34,9 @@ __all__ = [
     "encode_fine",
     "fine_stride_bytes",
     "fit_codes",
+    "fit_probes",
     "leading_gain",
+    "make_cells",
     "quantize_query",
     "rescore",
     "scan",

@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.index.coarse import unpack_coarse
+from edgexl.bundle.cells import CENTROID_BITS, Cells
+from edgexl.index.coarse import BLOCK_ROWS, unpack_coarse
 from edgexl.index.fine import EVEN, Gain, decode_fine, fine_stride_bytes, fine_values
 from edgexl.index.rotation import Floats
 
@@ -97,6 +98,32 @@ def rescore(
     return dot.astype(np.float32) * scale * unit
 
 
+def cell_scores(cells: Cells, query: Floats) -> Floats:
+    """How near each cell is to a query [D], as the C runtime has it."""
+    quantized, unit = quantize_query(query, cells.dims)
+    return rescore(cells.centroids, np.arange(cells.count), cells.dims, CENTROID_BITS, quantized, unit)
+
+
+def probed_cells(cells: Cells, query: Floats) -> _Ints:
+    """The cells that a query [D] scans, ascending."""
+    scores = cell_scores(cells, query)
+    best = np.argsort(-scores, kind="stable")[: cells.probes]
+    near = scores[best] >= scores[best[0]] - np.float32(cells.margin)
+    return np.sort(best[near])
+
+
+def probed_places(cells: Cells, query: Floats) -> _Ints:
+    """The places of the coarse codes that a query [D] scans, ascending: all of each block that holds a row of a probed
+    cell."""
+    rows, chosen = len(cells.rows), probed_cells(cells, query)
+    first, last = cells.starts[chosen] // BLOCK_ROWS, (cells.starts[chosen + 1] - 1) // BLOCK_ROWS
+    lengths = (last - first).astype(np.int64) + 1
+    ends = np.cumsum(lengths)
+    blocks = np.unique(np.repeat(first - (ends - lengths), lengths) + np.arange(ends[-1]))
+    places = (blocks[:, None] * BLOCK_ROWS + np.arange(BLOCK_ROWS)).reshape(-1)
+    return places[places < rows]
+
+
 @dataclass(frozen=True)
 class Shortlist:
     """What screening hands on, best first: label indices [N], screening_scores f32 [N, 2] (own text, best alias)."""
@@ -111,7 +138,8 @@ class LabelIndex:
 
     codebook: [M, 16, C / M] of the leading C of `dims` dimensions, whose fine codes have the gain `fine_gain`; coarse,
     fine: the sections' bytes; labels: their number; row_starts [rows - labels + 1] and row_labels: the labels of the
-    alias rows, empty when every row is a label's own text.
+    alias rows, empty when every row is a label's own text; cells: in whose order the coarse codes lie, and which of
+    them a query scans.
     """
 
     codebook: Floats
@@ -126,6 +154,7 @@ class LabelIndex:
     row_starts: npt.NDArray[np.uint32]
     row_labels: npt.NDArray[np.uint32]
     fine_gain: float = 1.0
+    cells: Cells | None = None
 
     @property
     def gain(self) -> Gain:
@@ -144,8 +173,16 @@ class LabelIndex:
 
     def search(self, query: Floats) -> Shortlist:
         """The shortlist of a query vector [D] in the index's space."""
-        candidates, _ = scan(self._unpacked, self.rows, scan_tables(query, self.codebook), self.overfetch)
-        return self.shortlist_of(query, candidates)
+        return self.shortlist_of(query, self.candidates(query))
+
+    def candidates(self, query: Floats) -> _Ints:
+        """The rows that the scan finds for a query vector [D], best first."""
+        tables = scan_tables(query, self.codebook)
+        if self.cells is None:
+            return scan(self._unpacked, self.rows, tables, self.overfetch)[0]
+        places = probed_places(self.cells, query)
+        best, _ = scan(self._unpacked[:, places], len(places), tables, self.overfetch)
+        return self.cells.rows[places[best]].astype(np.int64)
 
     def shortlist_of(self, query: Floats, candidates: _Ints) -> Shortlist:
         """The shortlist of a query vector [D] whose scan found the rows `candidates`."""

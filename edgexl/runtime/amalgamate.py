@@ -16,7 +16,7 @@ from edgexl.errors import BadInput
 
 RUNTIME = Path(__file__).parent
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.M)
-_STATIC = re.compile(r"^(?:[A-Z_0-9]+ )?(?:static|INLINE|INLINE_FLOAT)\b[^;{=]*?\b(\w+)\s*(?:\(|\[|=|;)", re.M)
+_STATIC = re.compile(r"^(?:[A-Z_0-9]+ )?(?:static|EXL__INLINE|INLINE_FLOAT)\b[^;{=]*?\b(\w+)\s*(?:\(|\[|=|;)", re.M)
 _TYPE = re.compile(r"^\}\s*(\w+)(?:\[\w*\])?;", re.M)
 _ENUM = re.compile(r"^(?:typedef )?enum\s*\w*\s*\{([^}]*)\}", re.M)
 _MACRO = re.compile(r"^#define (\w+)", re.M)

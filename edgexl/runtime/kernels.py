@@ -15,9 +15,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.bundle.cells import Cells
 from edgexl.errors import DeviceError
 
-_SOURCES = ("codes", "cpu", "scan", "scan_x86", "scan_neon", "rescore", "rescore_x86", "rescore_neon", "strings")
+_SOURCES = (
+    "cells",
+    "codes",
+    "cpu",
+    "rank",
+    "scan",
+    "scan_x86",
+    "scan_neon",
+    "rescore",
+    "rescore_x86",
+    "rescore_neon",
+    "strings",
+)
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 _ISAS = {"scalar": 0, "ssse3": 1, "avx2": 2, "avx512": 3, "avx512vbmi": 4, "neon": 5}
 
@@ -35,6 +48,26 @@ class _ScanQuery(ctypes.Structure):
         ("out_scores", ctypes.c_void_p),
         ("count", ctypes.c_uint32),
     )
+
+
+class _CellsView(ctypes.Structure):
+    """exl__cells."""
+
+    _fields_ = (
+        ("count", ctypes.c_uint32),
+        ("probes", ctypes.c_uint32),
+        ("margin", ctypes.c_float),
+        ("dims", ctypes.c_uint32),
+        ("starts", ctypes.c_void_p),
+        ("rows", ctypes.c_void_p),
+        ("centroids", ctypes.c_void_p),
+    )
+
+
+class _CellsScratch(ctypes.Structure):
+    """exl__cells_scratch."""
+
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("query", "scores", "ranked", "probed", "ranges"))
 
 
 class _StringsView(ctypes.Structure):
@@ -118,6 +151,33 @@ class Kernels:
         best, scores = np.empty(most, np.uint32), np.empty(most, np.uint16)
         arguments = (self.isas[isa], _at(codes), rows, subspaces, _at(tables), keep, aligned)
         count = self._c.exl__scan(*arguments, _at(best), _at(scores))
+        return best[:count], scores[:count]
+
+    def probe(self, isa: str, cells: Cells, query: Floats) -> npt.NDArray[np.uint32]:
+        """The ranges of places that a query [D] scans: [ranges, 2]."""
+        starts, rows = (np.ascontiguousarray(table, np.uint32) for table in (cells.starts, cells.rows))
+        centroids = np.frombuffer(cells.centroids, np.uint8)
+        view = _CellsView(
+            cells.count, cells.probes, cells.margin, cells.dims, starts.ctypes.data, rows.ctypes.data,
+            centroids.ctypes.data,
+        )  # fmt: skip
+        ranges = np.empty((cells.probes, 2), np.uint32)
+        sizes = (2 * cells.dims, 4 * cells.count, 16 * cells.count, 4 * cells.probes)
+        memory = [np.empty(-(-size // 8), np.uint64) for size in sizes]
+        scratch = _CellsScratch(*(piece.ctypes.data for piece in memory), ranges.ctypes.data)
+        arguments = (self.isas[isa], ctypes.byref(view), len(rows), _at(query), ctypes.byref(scratch))
+        return ranges[: self._c.exl__cells_probe(*arguments)]
+
+    def scan_ranges(
+        self, isa: str, codes: Bytes, rows: int, tables: Bytes, ranges: npt.NDArray[np.uint32], keep: int
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+        """`scan`, over some ranges [ranges, 2] of the rows alone."""
+        subspaces, most = len(tables), min(keep, rows)
+        scratch = np.empty(self._c.exl__scan_scratch_bytes(rows, subspaces, keep) + 64, np.uint8)
+        aligned = ctypes.c_void_p(scratch.ctypes.data + -scratch.ctypes.data % 64)
+        best, scores = np.empty(most, np.uint32), np.empty(most, np.uint16)
+        arguments = (self.isas[isa], _at(codes), rows, None, subspaces, _at(tables), _at(ranges), len(ranges), keep)
+        count = self._c.exl__scan_ranges(*arguments, aligned, _at(best), _at(scores))
         return best[:count], scores[:count]
 
     def batch_memory(self, tables: Bytes, rows: int, keep: int) -> BatchMemory:

@@ -19,7 +19,7 @@ from edgexl.bundle.plan import Place, Plan, Type
 from edgexl.bundle.weights import unpack_weights
 from edgexl.runtime.kernels import run_compiler
 
-KERNELS = ("scalar", "avx2", "avx2-vnni", "avx512-vnni", "neon", "neon-dot")
+KERNELS = ("scalar", "avx2", "avx2-vnni", "avx512-vnni", "neon", "neon-dot", "neon-i8mm")
 _SOURCES = ("engine_native", "native_run", "native_walk", "native_scalar", "native_x86", "native_neon", "plan")
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 _DTYPES: dict[Type, type[np.generic]] = {Type.F32: np.float32, Type.I64: np.int64}

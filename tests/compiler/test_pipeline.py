@@ -108,6 +108,25 @@ def test_codes_that_are_measured(student: Student, tmp_path: Path) -> None:
             assert found == pipeline.answer(query.text).labels.tolist()
 
 
+def test_cells_are_probed_as_far_as_the_recall_asks(tmp_path: Path) -> None:
+    student = tiny_student(tiny_labels(450, aliases=True))
+    index = dataclasses.replace(TINY_RECIPE.index, cells=12, cell_recall=0.95, rotation="pca")
+    recipe = dataclasses.replace(TINY_RECIPE, index=index)
+    once, again = (compile(student, recipe, "x86-64-v3", tmp_path / name) for name in ("once.exl", "again.exl"))
+    assert once.path.read_bytes() == again.path.read_bytes()
+    bundle = read_bundle(once.path)
+    told, sizes = bundle.manifest["cells"], bundle.parameters
+    assert told["cells"] == sizes.cells == 12
+    assert told["probes"] == sizes.probes < 12
+    assert told["recall_fitted"] >= 0.95
+    assert told["first_10_kept"] > 0.9
+    pipeline = ReferencePipeline.from_bundle(bundle, student.tokenizer)
+    with edgexl.open_bundle(once.path) as handle:
+        for query in student.evaluation[:50]:
+            found = handle.predict(query.text).shortlist_labels.tolist()
+            assert found == pipeline.answer(query.text).labels.tolist()
+
+
 def test_aliases_are_rows_that_answer(tmp_path: Path) -> None:
     student = tiny_student(tiny_labels(120, aliases=True))
     report = compile(student, TINY_RECIPE, "host", tmp_path / "aliases.exl")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgexl.bundle.calibration import Input
+from edgexl.bundle.layout import Kind
 from edgexl.errors import BadInput, DeviceError, GateFailed
 from edgexl.runtime import binding
 from edgexl.runtime.binding import BundleHandle, open_bundle
@@ -88,6 +89,43 @@ def test_fewer_bits_and_dimensions(tmp_path: Path, fine_bits: int, coarse_dims: 
             expected, got = toy.reference.answer(text), handle.predict(text)
             assert got.shortlist_labels.tolist() == expected.labels.tolist()
             np.testing.assert_allclose(got.shortlist_logits, expected.logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("aliases", [False, True])
+def test_cells_answer_as_the_reference(tmp_path: Path, aliases: bool) -> None:
+    toy = build(aliases=aliases, labels=2000, cells=24)
+    flat = build(aliases=aliases, labels=2000)
+    elsewhere = 0
+    for scalar in (False, True):
+        with open_bundle(toy.write(tmp_path / "toy.exl"), scalar=scalar) as handle:
+            handle.self_test()
+            for text in some_texts(100):
+                expected, got = toy.reference.answer(text), handle.predict(text)
+                assert got.shortlist_labels.tolist() == expected.labels.tolist()
+                np.testing.assert_array_equal(got.shortlist_scores, expected.scores.max(1))
+                elsewhere += got.shortlist_labels.tolist() != flat.reference.answer(text).labels.tolist()
+    assert elsewhere > 0  # else nothing was probed
+
+
+def test_a_label_behind_cells_is_retired(tmp_path: Path) -> None:
+    """The coarse codes lie in another order than the labels: what is retired is the label that was asked for."""
+    with open_bundle(build(aliases=True, labels=2000, cells=24).write(tmp_path / "toy.exl")) as handle:
+        before = handle.predict("red river", k=SHORTLIST)
+        gone = [label.id for label in before.labels[::2]]
+        handle.retire_labels(gone)
+        after = [label.id for label in handle.predict("red river", k=SHORTLIST).labels]
+        assert not set(gone) & set(after)
+        assert {label.id for label in before.labels[1::2]} <= set(after)
+        assert len(after) == SHORTLIST
+
+
+def test_a_cell_that_names_no_row_is_told(tmp_path: Path) -> None:
+    toy = build(labels=2000, cells=24)
+    cells = bytearray(toy.sections[Kind.CELLS])
+    cells[4 * 25 : 4 * (25 + 2000)] = b"\xff" * 8000
+    damaged = replace(toy, sections=toy.sections | {Kind.CELLS: bytes(cells)})
+    with open_bundle(damaged.write(tmp_path / "toy.exl")) as handle, pytest.raises(BadInput, match="cells name a row"):
+        handle.predict("red river")
 
 
 def test_prediction(handle: BundleHandle) -> None:

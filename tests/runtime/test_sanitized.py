@@ -43,7 +43,7 @@ def test_the_scans_threads(kind: str, tmp_path: Path) -> None:
     [("test_session", "ort"), ("test_hostile", "ort"), ("test_hostile", "native"), ("test_labels", "native")],
 )
 def test_under_sanitizers(name: str, engine: str, objects: list[Path], alias_path: Path, tmp_path: Path) -> None:
-    bundle = alias_path if engine == "ort" else build(aliases=True, native=True).write(tmp_path / "native.exl")
+    bundle = alias_path if engine == "ort" else build(aliases=True, native=True, cells=9).write(tmp_path / "native.exl")
     program, source = tmp_path / name, RUNTIME / "tests" / f"{name}.c"
     links = ["-lm", "-ldl", "-lpthread", "-o", str(program)]
     subprocess.run(

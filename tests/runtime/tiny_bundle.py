@@ -9,6 +9,7 @@ vocabulary: enough for the runtime to have something to be right or wrong about.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from edgexl.bundle.calibration import Calibration, Input
+from edgexl.bundle.cells import Cells
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, GRAPH_INPUTS, Parameters, input_bits
@@ -166,8 +168,10 @@ def build(
     calibrated: Input = "log_softmax",
     native: bool = False,
     coarse_dims: int = DIMS,
+    cells: int = 0,
 ) -> TinyBundle:
-    """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs."""
+    """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs; `cells`:
+    in so many, of which a query probes a third."""
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
@@ -182,6 +186,7 @@ def build(
     vectors = _encode(screener_model, tokenizer, texts + alias_texts)
     codebook = train_codebook(vectors[:, :coarse_dims], "sign", coarse_dims // 8, 0)
     gain = Gain(coarse_dims, 1.5 if coarse_dims < DIMS else 1.0)
+    parted = _parted(vectors, cells) if cells else None
     label_set = hashlib.sha256("\n".join(texts).encode()).digest()
     screener_graph, screener_weights = externalise(screener_model)
     reasoner_graph, reasoner_weights = externalise(reasoner_model)
@@ -208,6 +213,9 @@ def build(
         label_set_sha256=label_set,
         engine=ENGINE_NATIVE if native else ENGINE_ORT,
         fine_gain=gain.factor,
+        cells=cells,
+        probes=parted.probes if parted else 0,
+        cell_margin=parted.margin if parted else 0.0,
     )
     calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95), PRESENCE)
     sections = {
@@ -219,7 +227,7 @@ def build(
         Kind.REASONER_GRAPH: reasoner_graph,
         Kind.REASONER_WEIGHTS: reasoner_weights,
         Kind.CODEBOOK: np.asarray(codebook, "<f4").tobytes(),
-        Kind.COARSE_CODES: encode_coarse(vectors, codebook),
+        Kind.COARSE_CODES: encode_coarse(vectors if parted is None else vectors[parted.rows], codebook),
         Kind.FINE_CODES: encode_fine(vectors, 12, fine_bits, gain),
         Kind.LABEL_TEXTS: pack_strings(texts),
         Kind.LABEL_IDS: pack_strings([f"L{place:04d}" for place in range(labels)]),
@@ -227,6 +235,8 @@ def build(
     }
     if aliases:
         sections[Kind.ROW_LABELS] = pack_row_labels(Ragged.of(alias_labels, np.uint32))
+    if parted is not None:
+        sections[Kind.CELLS] = parted.pack()
     index = LabelIndex(
         codebook=codebook,
         coarse=sections[Kind.COARSE_CODES],
@@ -236,6 +246,7 @@ def build(
         fine_dims=12,
         fine_bits=fine_bits,
         fine_gain=gain.factor,
+        cells=parted,
         overfetch=40,
         shortlist=SHORTLIST,
         row_starts=np.cumsum([0, *map(len, alias_labels)]).astype(np.uint32),
@@ -248,6 +259,15 @@ def build(
     )
     sections[Kind.GOLDENS] = _goldens(pipeline)
     return TinyBundle(sections, tuple(texts), pipeline)
+
+
+def _parted(vectors: np.ndarray, count: int) -> Cells:
+    """Cells of unequal sizes along one dimension."""
+    order = np.argsort(vectors[:, 0], kind="stable").astype(np.uint32)
+    starts = np.unique((np.linspace(0, 1, count + 1) ** 1.5 * len(vectors)).astype(np.uint32))
+    parts = [vectors[order[begin:end]] for begin, end in itertools.pairwise(starts)]
+    centroids = np.array([part.mean(axis=0) for part in parts], np.float32)
+    return Cells(starts, order, encode_fine(centroids, 12, 8), 12, probes=-(-count // 3), margin=0.25)
 
 
 def _lowered(model: bytes) -> tuple[bytes, bytes]:

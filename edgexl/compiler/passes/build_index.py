@@ -12,11 +12,14 @@ import numpy.typing as npt
 from edgexl.compiler.artifact import Artifact, Floats, Graphs
 from edgexl.compiler.encoding import encode_rows
 from edgexl.compiler.engines import scheme_for
+from edgexl.compiler.probing import QUERIES, fit_probing
 from edgexl.compiler.rotate import rotate_output, unrotate_input
 from edgexl.compiler.schemes import SCHEMES, product_names
+from edgexl.data import Query
 from edgexl.errors import BadInput
-from edgexl.index import LabelIndex, coarse_code, encode_coarse, encode_fine, fit_codes
+from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
 from edgexl.index.choice import SAMPLE_QUERIES
+from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.ragged import Ragged
 from edgexl.recipe import IndexRecipe, Scheme
 from edgexl.student.text import encode_texts
@@ -32,6 +35,7 @@ class BuildIndex:
     index: IndexRecipe
     scheme: Scheme
     int8: Int8
+    threads: int = 1
     name: str = "build_index"
 
     def run(self, artifact: Artifact) -> Artifact:
@@ -44,7 +48,9 @@ class BuildIndex:
         if fine_dims > dims:
             raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
         vectors, graphs = artifact.vectors, artifact.graphs
-        queries, gold = self._held_out(artifact)
+        count = cell_count(recipe.cells, len(vectors))
+        asked = artifact.student.calibration
+        queries, gold = self._held_out(artifact, asked[:SAMPLE_QUERIES] if recipe.coarse == "auto" else ())
         coarse, tried = coarse_code(
             vectors,
             queries,
@@ -60,10 +66,11 @@ class BuildIndex:
         if fitted.rotation is not None:
             graphs = self._rotated(graphs, fitted.rotation, artifact.engine)
         aliases = artifact.rows.alias_labels
+        cells = make_cells(fitted.turned, count, fine_dims, recipe.seed, self.threads) if count else None
         index = LabelIndex(
             codebook=fitted.codebook,
-            coarse=encode_coarse(fitted.turned, fitted.codebook),
-            fine=encode_fine(fitted.turned, fine_dims, recipe.fine_bits, fitted.gain),
+            coarse=b"".join(coarse_pieces(fitted.turned, fitted.codebook, cells, self.threads)),
+            fine=b"".join(fine_pieces(fitted.turned, fine_dims, recipe.fine_bits, fitted.gain, self.threads)),
             labels=artifact.rows.labels,
             dims=dims,
             fine_dims=fine_dims,
@@ -73,17 +80,23 @@ class BuildIndex:
             row_starts=aliases.starts.astype(np.uint32),
             row_labels=aliases.values.astype(np.uint32),
             fine_gain=fitted.gain.factor,
+            cells=cells,
         )
         facts = artifact.facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
+        if cells is not None:
+            held_out, _ = self._held_out(artifact, asked[:QUERIES])
+            if not len(held_out):  # the labels themselves stand in
+                held_out = vectors[:: max(1, len(vectors) // QUERIES)]
+            turned = held_out if fitted.rotation is None else held_out @ fitted.rotation
+            index, facts["cells"] = fit_probing(index, turned, recipe.cell_recall, self.threads)
         return dataclasses.replace(
             artifact, vectors=fitted.turned, graphs=graphs, rotation=fitted.rotation, index=index, facts=facts
         )
 
-    def _held_out(self, artifact: Artifact) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
-        """Query vectors [Q, D] to choose codes by, and the labels that are right for each; none without `auto`."""
+    def _held_out(self, artifact: Artifact, asked: tuple[Query, ...]) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
+        """The queries' vectors [Q, D], and the labels that are right for each."""
         graphs, student = artifact.graphs, artifact.student
         assert graphs is not None
-        asked = student.calibration[:SAMPLE_QUERIES] if self.index.coarse == "auto" else ()
         if not asked:
             return np.empty((0, artifact.shapes.query_dims), np.float32), []
         ids = encode_texts(student.tokenizer, [query.text for query in asked], artifact.shapes.max_tokens)

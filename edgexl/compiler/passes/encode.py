@@ -10,6 +10,7 @@ from edgexl.compiler.artifact import Artifact, Floats
 from edgexl.compiler.encoding import Progress, encode_rows
 from edgexl.compiler.measure import screening_recall
 from edgexl.compiler.rows import Repetitions, Rows
+from edgexl.compiler.workers import Workers
 
 # Calibration queries that what the aliases left out cost is measured on: a point of R@100 is then ten of them.
 QUERIES = 1000
@@ -22,7 +23,7 @@ class Encode:
 
     labels_from: Literal["float", "quantized"]
     alias_cosine: float
-    threads: int
+    workers: Workers
     progress: Progress | None = None
     name: str = "encode"
 
@@ -32,7 +33,7 @@ class Encode:
         batched = self.labels_from == "float"
         model = artifact.graphs.label_encoder if batched else artifact.graphs.screener
         rows = artifact.rows
-        vectors = encode_rows(model, rows.tokens, batched, self.threads, self.progress)
+        vectors = encode_rows(model, rows.tokens, batched, self.workers.threads, self.progress, self.workers)
         if not len(rows.alias_labels):
             return dataclasses.replace(artifact, vectors=vectors)
         repetitions = rows.repetitions(vectors, self.alias_cosine)
@@ -54,7 +55,8 @@ class Encode:
         if not queries or not repetitions.either.any():
             return facts
         recalls = [
-            screening_recall(artifact, rows, vectors, queries, self.threads) for rows, vectors in (before, after)
+            screening_recall(artifact, rows, vectors, queries, self.workers.threads)
+            for rows, vectors in (before, after)
         ]
         n = artifact.shapes.shortlist
         return facts | {f"R@{n}_with_all": recalls[0], f"R@{n}": recalls[1], "queries": len(queries)}

@@ -133,6 +133,9 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         vocabulary=shapes.vocabulary,
         label_set_sha256=artifact.calibration.label_set_sha256,
         engine=ENGINE_ORT if artifact.plans is None else ENGINE_NATIVE,
+        cells=index.cells.count if index.cells else 0,
+        probes=index.cells.probes if index.cells else 0,
+        cell_margin=index.cells.margin if index.cells else 0.0,
     )
     sections = {
         Kind.PARAMETERS: sizes.pack(),
@@ -150,6 +153,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     }
     if len(artifact.rows.alias_labels):
         sections[Kind.ROW_LABELS] = pack_row_labels(artifact.rows.alias_labels)
+    if index.cells is not None:
+        sections[Kind.CELLS] = index.cells.pack()
     return sections, sizes
 
 

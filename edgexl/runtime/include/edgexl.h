@@ -148,7 +148,7 @@ typedef struct exl_session_options {
     size_t struct_size;
     uint32_t scan_threads; /* that share the scan of the label index, the caller's among them: 1 to 64, 0 = 1. The
                               answers are the same. The others start here, sleep between queries, and end when the
-                              session closes; worth it from some 100,000 labels on */
+                              session closes; worth it from some 100,000 labels on. A bundle with cells scans alone */
 } exl_session_options;
 
 /* The same with options, which may be null. */

@@ -3,6 +3,7 @@
 #ifndef EXL_BUNDLE_H
 #define EXL_BUNDLE_H
 
+#include "cells.h"
 #include "edgexl.h"
 #include "engine.h"
 #include "live.h"
@@ -33,6 +34,7 @@ enum {
     EXL__LABEL_IDS,
     EXL__CALIBRATION,
     EXL__GOLDENS,
+    EXL__CELLS,
     EXL__SECTION_KINDS /* one more than the last */
 };
 
@@ -73,7 +75,10 @@ typedef struct exl__parameters {
     uint32_t vocabulary;
     uint8_t label_set_sha256[32];
     float fine_gain;
-    uint8_t reserved[52];
+    uint32_t cells;
+    uint32_t probes;
+    float cell_margin;
+    uint8_t reserved[40];
 } exl__parameters;
 
 typedef struct exl__section {
@@ -101,6 +106,7 @@ struct exl_bundle {
     const uint32_t *alias_start; /* [rows - labels + 1], into alias_labels; null without aliases */
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */
+    exl__cells cells;
     exl__live_store *live;      /* labels added and retired since */
     exl__isa isa;
     const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */

@@ -18,7 +18,8 @@ enum {
     MOST_SECTIONS = 64,
     MAJOR = 2,
     MINOR = 0,
-    LARGEST_GAIN = 1024
+    LARGEST_GAIN = 1024,
+    MOST_CELLS = 65536
 };
 
 static const uint8_t MAGIC[8] = {0x89, 'E', 'X', 'L', '\r', '\n', 0x1a, '\n'};
@@ -43,6 +44,7 @@ static const struct {
     [EXL__LABEL_IDS] = {"label_ids", 0, 1},
     [EXL__CALIBRATION] = {"calibration", 1, 1},
     [EXL__GOLDENS] = {"goldens", 0, 0},
+    [EXL__CELLS] = {"cells", 0, 0},
 };
 
 /* ---- header and table ---------------------------------------------------------------------------------------- */
@@ -200,6 +202,10 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if ((p->screener_outputs & ~3u) || !(p->screener_outputs & 1u)) return "screener_outputs";
     if (p->state_dims && !(p->screener_outputs & 2u)) return "screener_outputs";
     if (p->vocabulary < 1 || p->vocabulary > 1u << 24) return "vocabulary";
+    if (p->cells > MOST_CELLS || p->cells > p->rows) return "cells";
+    if (p->probes > p->cells || !p->probes != !p->cells) return "probes";
+    if (!(p->cell_margin >= 0.0f && p->cell_margin <= 3.402823466e38f) || (!p->cells && p->cell_margin > 0.0f))
+        return "cell_margin"; /* also where it is not a number */
     if (!exl__all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }
@@ -279,6 +285,32 @@ static exl_status read_row_labels(exl_bundle *bundle, exl__error *error) {
     return EXL_OK;
 }
 
+/* The rows at the places are looked at when a query needs them: all of them would be far too many to check at open. */
+static exl_status read_cells(exl_bundle *bundle, exl__error *error) {
+    const exl__section *section = &bundle->sections[EXL__CELLS];
+    const exl__parameters *p = &bundle->parameters;
+    exl__cells *cells = &bundle->cells;
+    exl_status status;
+
+    if (!p->cells != !section->bytes)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section cells is there exactly when there are cells");
+    if (!p->cells)
+        return EXL_OK;
+    status = check_length(bundle, EXL__CELLS, exl__cells_bytes(p->cells, p->rows, p->fine_dims), error);
+    if (status != EXL_OK)
+        return status;
+    *cells = (exl__cells){.count = p->cells, .probes = p->probes, .margin = p->cell_margin, .dims = p->fine_dims};
+    cells->starts = (const uint32_t *)(const void *)section->bytes;
+    cells->rows = cells->starts + p->cells + 1;
+    cells->centroids = (const uint8_t *)(cells->rows + p->rows);
+    for (uint32_t i = 0; i < p->cells; i++)
+        if (cells->starts[i] >= cells->starts[i + 1])
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "cell %u holds no row", i);
+    if (cells->starts[0] != 0 || cells->starts[p->cells] != p->rows)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the cells do not hold every row");
+    return EXL_OK;
+}
+
 /* ---- calibration --------------------------------------------------------------------------------------------- */
 
 static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
@@ -337,6 +369,7 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error) {
     if (status == EXL_OK) status = read_parameters(bundle, error);
     if (status == EXL_OK) status = check_index(bundle, error);
     if (status == EXL_OK) status = read_row_labels(bundle, error);
+    if (status == EXL_OK) status = read_cells(bundle, error);
     if (status == EXL_OK) status = read_calibration(bundle, error);
     if (status == EXL_OK) status = read_tokenizer(bundle, error);
     if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);

@@ -236,6 +236,9 @@ static void carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver 
     live->dead = live->retired_compiled > 0
                      ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead)
                      : NULL;
+    live->dead_places = live->retired_compiled > 0 && bundle->cells.count > 0
+                            ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead_places)
+                            : live->dead;
 }
 
 /* Who is added and who retired, in order. A label has its rows' number until it is retired. */
@@ -302,6 +305,16 @@ static void bury_aliases(const exl_bundle *bundle, exl__live *live) {
     }
 }
 
+/* The coarse codes lie in the order of the cells. A row that is not there is met, and told, by a query. */
+static void bury_places(const exl_bundle *bundle, exl__live *live) {
+    const exl__cells *cells = &bundle->cells;
+    uint32_t rows = bundle->parameters.rows;
+
+    for (uint32_t place = 0; live->dead_places != live->dead && place < rows; place++)
+        if (cells->rows[place] < rows && is_dead(live, cells->rows[place]))
+            live->dead_places[place / 64] |= (uint64_t)1 << place % 64;
+}
+
 static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl__error *error) {
     exl__carver from = {NULL, 0};
     exl_status status = check_header(bundle, live, error);
@@ -324,6 +337,7 @@ static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl__error
         return status;
     place_rows(bundle, live);
     bury_aliases(bundle, live);
+    bury_places(bundle, live);
     return EXL_OK;
 }
 

@@ -46,6 +46,7 @@ struct exl__live {
     uint8_t *fine;           /* [rows][stride] */
     uint64_t *dead; /* a bit for each row of the bundle that stands for retired labels only, in words of whole blocks;
                        null when there is none */
+    uint64_t *dead_places; /* the same for the places of the coarse codes; without cells these are the rows */
 
     uint8_t *file; /* [file_bytes]: as it was read, 8-byte aligned */
     uint64_t file_bytes;

@@ -17,18 +17,37 @@ enum { EXL__PANEL = 16, EXL__BLOCK = 32, EXL__MOST_TILE_ROWS = 8, EXL__MOST_TILE
 typedef void exl__dot_tile(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
                            size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums);
 
-#define INLINE static inline __attribute__((always_inline))
-/* Cases 1 to most: a tile of that many rows with everything else known to the compiler. */
-#define ROWS_4(call)                                                                                                   \
-    case 4: call(4); break;                                                                                            \
-    case 3: call(3); break;                                                                                            \
-    case 2: call(2); break;                                                                                            \
-    default: call(1); break
+#define EXL__INLINE static inline __attribute__((always_inline))
+/* Cases of a switch over a tile's rows, up to 4, 6 or 8: in each of them the compiler knows their number. */
+#define ROWS_4(tile, codes, stride, ...)                                                                               \
+    case 4: tile(codes, stride, 4, __VA_ARGS__); break;                                                                \
+    case 3: tile(codes, stride, 3, __VA_ARGS__); break;                                                                \
+    case 2: tile(codes, stride, 2, __VA_ARGS__); break;                                                                \
+    default: tile(codes, stride, 1, __VA_ARGS__); break
+#define ROWS_6(tile, codes, stride, ...)                                                                               \
+    case 6: tile(codes, stride, 6, __VA_ARGS__); break;                                                                \
+    case 5:                                                                                                            \
+        tile(codes, stride, 5, __VA_ARGS__);                                                                           \
+        break;                                                                                                         \
+        ROWS_4(tile, codes, stride, __VA_ARGS__)
+#define ROWS_8(tile, codes, stride, ...)                                                                               \
+    case 8: tile(codes, stride, 8, __VA_ARGS__); break;                                                                \
+    case 7:                                                                                                            \
+        tile(codes, stride, 7, __VA_ARGS__);                                                                           \
+        break;                                                                                                         \
+        ROWS_6(tile, codes, stride, __VA_ARGS__)
+/* An exl__dot_tile that hands `tile` one panel at a time. */
+#define DOT_BY_PANEL(name, tile, ROWS)                                                                                 \
+    static void name(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,  \
+                     uint32_t panels, uint32_t steps, int32_t *sums) {                                                 \
+        for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)                              \
+            switch (rows) { ROWS(tile, codes, code_stride, weights, steps, sums, (size_t)panels * EXL__PANEL); }       \
+    }
 
 /* What a product's tile of `rows` x `columns` (1 to 16) still needs to become numbers. Strides are in elements. */
 typedef struct exl__finish {
     uint32_t rows, columns;
-    const void *tile; /* [rows][tile_stride] i32, or f32 where scales is null */
+    void *tile; /* [rows][tile_stride] i32, or f32 where scales is null; any numbers afterwards */
     size_t tile_stride;
     const float *bias;        /* [16] */
     const float *scales;      /* [16] or null */
@@ -89,7 +108,9 @@ extern const exl__kernels exl__kernels_scalar;
 int exl__has_avx_vnni(void);
 extern const exl__kernels exl__kernels_avx2, exl__kernels_avx2_vnni, exl__kernels_avx512_vnni;
 #elif defined(__aarch64__)
-extern const exl__kernels exl__kernels_neon, exl__kernels_neon_dot;
+extern const exl__kernels exl__kernels_neon, exl__kernels_neon_dot, exl__kernels_neon_i8mm;
+#elif defined(__wasm_simd128__)
+extern const exl__kernels exl__kernels_wasm;
 #endif
 
 /* One run of a plan: where each buffer is, how long the text and the shortlist are, and room to work in. */

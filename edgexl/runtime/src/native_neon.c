@@ -1,4 +1,5 @@
-/* native_neon.c: kernels for AArch64, without and with dot product instructions. Codes are signed there: less 128. */
+/* native_neon.c: kernels for AArch64: plain, with dot products, with matrix products (i8mm). Codes are signed there:
+ * less 128. */
 #if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
 #pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
 #pragma GCC optimize("no-schedule-insns") /* which spills what the tiles just hold in registers */
@@ -11,19 +12,21 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+/* Keeps gcc from making one pointer that moves by loads into several that are added up: a tenth of the inner loops. */
+#define STEPPED(pointer) __asm__("" : "+r"(pointer))
+
 #define NATIVE_NAME(x) neon_##x
 #define NATIVE_LANES 4
 #define NATIVE_ROWS 4
 #define NATIVE_LEAST(x, y) ((neon_vector)vminnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
 #define NATIVE_MOST(x, y) ((neon_vector)vmaxnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
 
-static inline void neon_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
-    uint16x8_t low = vcombine_u16(vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel))),
-                                  vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 4))));
-    uint16x8_t high = vcombine_u16(vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 8))),
-                                   vmovn_u32(vreinterpretq_u32_s32(vld1q_s32(panel + 12))));
+typedef int32_t four_integers __attribute__((vector_size(16), aligned(4), may_alias));
 
-    uint8x16_t codes = veorq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vdupq_n_u8((uint8_t)flip));
+EXL__INLINE void neon_narrow(const four_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    uint16x8_t low = vqmovun_high_s32(vqmovun_s32((int32x4_t)panel[0]), (int32x4_t)panel[1]);
+    uint16x8_t high = vqmovun_high_s32(vqmovun_s32((int32x4_t)panel[2]), (int32x4_t)panel[3]);
+    uint8x16_t codes = veorq_u8(vqmovn_high_u16(vqmovn_u16(low), high), vdupq_n_u8((uint8_t)flip));
 
     if (code_bytes == 1) {
         vst1q_u8(to, codes);
@@ -41,8 +44,8 @@ static inline void neon_narrow(const int32_t *panel, uint32_t code_bytes, uint32
  *
  * Two products of bytes fit 16 bits, for |code| <= 128 and |weight| <= 127: two steps, then into 32 bits by pairs.
  * 8 columns at a time; each register of totals holds two columns, two halves each. Steps are even (K is padded). */
-INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights, uint32_t steps,
-                      int32_t *sums, size_t sum_stride) {
+EXL__INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                           uint32_t steps, int32_t *sums, size_t sum_stride) {
     for (int half = 0; half < 2; half++) {
         const int8_t *at = weights + half * 32;
         const int8_t *row[4];
@@ -54,20 +57,17 @@ INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, c
                 totals[r][c] = vdupq_n_s32(0);
         }
         for (uint32_t s = 0; s < steps; s += 2, at += EXL__PANEL * 8) {
-            int8x16_t w0 = vld1q_s8(at), w1 = vld1q_s8(at + 16);
-            int8x16_t w2 = vld1q_s8(at + EXL__PANEL * 4), w3 = vld1q_s8(at + EXL__PANEL * 4 + 16);
+            int8x16x2_t w = vld1q_s8_x2(at), then = vld1q_s8_x2(at + EXL__PANEL * 4);
             for (int r = 0; r < rows; r++) {
-                int8x16_t first = vld1q_s8(row[r]), second = vld1q_s8(row[r] + 16);
-                int16x8_t p;
-                p = vmlal_s8(vmull_s8(vget_low_s8(w0), vget_low_s8(first)), vget_low_s8(w2), vget_low_s8(second));
-                totals[r][0] = vpadalq_s16(totals[r][0], p);
-                p = vmlal_high_s8(vmull_high_s8(w0, first), w2, second);
-                totals[r][1] = vpadalq_s16(totals[r][1], p);
-                p = vmlal_s8(vmull_s8(vget_low_s8(w1), vget_low_s8(first)), vget_low_s8(w3), vget_low_s8(second));
-                totals[r][2] = vpadalq_s16(totals[r][2], p);
-                p = vmlal_high_s8(vmull_high_s8(w1, first), w3, second);
-                totals[r][3] = vpadalq_s16(totals[r][3], p);
+                int8x16x2_t code = vld1q_s8_x2(row[r]);
                 row[r] += 32;
+                for (int c = 0; c < 2; c++) {
+                    int16x8_t p = vmull_s8(vget_low_s8(w.val[c]), vget_low_s8(code.val[0]));
+                    p = vmlal_s8(p, vget_low_s8(then.val[c]), vget_low_s8(code.val[1]));
+                    totals[r][2 * c] = vpadalq_s16(totals[r][2 * c], p);
+                    p = vmlal_high_s8(vmull_high_s8(w.val[c], code.val[0]), then.val[c], code.val[1]);
+                    totals[r][2 * c + 1] = vpadalq_s16(totals[r][2 * c + 1], p);
+                }
             }
         }
         for (int r = 0; r < rows; r++)
@@ -76,14 +76,7 @@ INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, c
     }
 }
 
-static void neon_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,
-                     uint32_t panels, uint32_t steps, int32_t *sums) {
-    for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
-        switch (rows) {
-#define NEON_TILE(n) neon_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
-            ROWS_4(NEON_TILE);
-        }
-}
+DOT_BY_PANEL(neon_dot, neon_tile, ROWS_4)
 
 const exl__kernels exl__kernels_neon = {
     .name = "neon", .dot = neon_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 4, .flip = 128, NATIVE_FLOATS};
@@ -98,22 +91,28 @@ const exl__kernels exl__kernels_neon = {
 #endif
 
 /* 16 bytes of each row serve 4 steps, one lane each. Steps are a multiple of 4. */
-INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
-                          uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                               uint32_t steps, int32_t *sums, size_t sum_stride) {
     int32x4_t totals[4][4];
+    const int8_t *row[4];
 
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
+        row[r] = codes + r * code_stride;
         for (int c = 0; c < 4; c++)
             totals[r][c] = vdupq_n_s32(0);
-    for (uint32_t s = 0; s < steps; s += 4, weights += EXL__PANEL * 16) {
+    }
+    for (uint32_t s = 0; s < steps; s += 4) {
         int8x16_t code[4];
         for (int r = 0; r < rows; r++)
-            code[r] = vld1q_s8(codes + r * code_stride + s * 4);
+            code[r] = vld1q_s8(row[r]), row[r] += 16;
 #define NEON_STEP(lane)                                                                                                \
-    for (int c = 0; c < 4; c++) {                                                                                      \
-        int8x16_t w = vld1q_s8(weights + lane * EXL__PANEL * 4 + c * 16);                                              \
-        for (int r = 0; r < rows; r++)                                                                                 \
-            totals[r][c] = vdotq_laneq_s32(totals[r][c], w, code[r], lane);                                            \
+    {                                                                                                                  \
+        int8x16x4_t w = vld1q_s8_x4(weights);                                                                          \
+        weights += EXL__PANEL * 4;                                                                                     \
+        STEPPED(weights);                                                                                              \
+        for (int c = 0; c < 4; c++)                                                                                    \
+            for (int r = 0; r < rows; r++)                                                                             \
+                totals[r][c] = vdotq_laneq_s32(totals[r][c], w.val[c], code[r], lane);                                 \
     }
         NEON_STEP(0)
         NEON_STEP(1)
@@ -125,14 +124,69 @@ INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const int row
             vst1q_s32(sums + r * sum_stride + c * 4, totals[r][c]);
 }
 
-static void neon_dot_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
-                         size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums) {
-    for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
-        switch (rows) {
-#define NEON_DOT_TILE(n) neon_dot_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
-            ROWS_4(NEON_DOT_TILE);
+DOT_BY_PANEL(neon_dot_dot, neon_dot_tile, ROWS_4)
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+/* ---- with matrix products (i8mm) ------------------------------------------------------------------------------- */
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("i8mm"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("arch=armv8.2-a+i8mm")
+#endif
+
+/* smmla multiplies 8 codes of two rows with 8 weights of two columns. Two steps' lines of the common packing, zipped,
+ * are such pairs of columns. 8 rows x 8 columns at a time; of an odd number of rows the last goes twice. */
+EXL__INLINE void neon_i8mm_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                                uint32_t steps, int32_t *sums, size_t sum_stride) {
+    const int pairs = (rows + 1) / 2;
+    const int8_t *row[8];
+
+    for (int r = 0; r < 2 * pairs; r++)
+        row[r] = codes + (size_t)(r < rows ? r : r - 1) * code_stride;
+    for (int half = 0; half < 2; half++) {
+        const int8_t *at = weights + half * 32;
+        int32x4_t totals[4][4];
+
+        for (int p = 0; p < pairs; p++)
+            for (int c = 0; c < 4; c++)
+                totals[p][c] = vdupq_n_s32(0);
+        for (uint32_t s = 0; s < steps; s += 4) {
+            int8x16_t columns[2][4];
+            for (int k = 0; k < 2; k++, at += EXL__PANEL * 8) {
+                int8x16x2_t first = vld1q_s8_x2(at), second = vld1q_s8_x2(at + EXL__PANEL * 4);
+                for (int c = 0; c < 2; c++) {
+                    int32x4_t x = vreinterpretq_s32_s8(first.val[c]), y = vreinterpretq_s32_s8(second.val[c]);
+                    columns[k][2 * c] = vreinterpretq_s8_s32(vzip1q_s32(x, y));
+                    columns[k][2 * c + 1] = vreinterpretq_s8_s32(vzip2q_s32(x, y));
+                }
+            }
+            for (int p = 0; p < pairs; p++) {
+                int64x2_t x = vreinterpretq_s64_s8(vld1q_s8(row[2 * p] + s * 4));
+                int64x2_t y = vreinterpretq_s64_s8(vld1q_s8(row[2 * p + 1] + s * 4));
+                int8x16_t early = vreinterpretq_s8_s64(vzip1q_s64(x, y)), late = vreinterpretq_s8_s64(vzip2q_s64(x, y));
+                for (int c = 0; c < 4; c++) {
+                    totals[p][c] = vmmlaq_s32(totals[p][c], early, columns[0][c]);
+                    totals[p][c] = vmmlaq_s32(totals[p][c], late, columns[1][c]);
+                }
+            }
         }
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < 4; c += 2) {
+                int64x2_t x = vreinterpretq_s64_s32(totals[r / 2][c]), y = vreinterpretq_s64_s32(totals[r / 2][c + 1]);
+                int64x2_t joined = r % 2 == 0 ? vzip1q_s64(x, y) : vzip2q_s64(x, y);
+                vst1q_s32(sums + r * sum_stride + half * 8 + c * 2, vreinterpretq_s32_s64(joined));
+            }
+    }
 }
+
+DOT_BY_PANEL(neon_i8mm_dot, neon_i8mm_tile, ROWS_8)
 
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -147,4 +201,12 @@ const exl__kernels exl__kernels_neon_dot = {.name = "neon-dot",
                                             .code_bytes = 1,
                                             .flip = 128,
                                             NATIVE_FLOATS};
+
+const exl__kernels exl__kernels_neon_i8mm = {.name = "neon-i8mm",
+                                             .dot = neon_i8mm_dot,
+                                             .tile_rows = 8,
+                                             .tile_panels = 1,
+                                             .code_bytes = 1,
+                                             .flip = 128,
+                                             NATIVE_FLOATS};
 #endif

@@ -14,11 +14,16 @@
 #define NATIVE_LEAST(x, y) NATIVE_CHOICE(((x) < (y)), x, y)
 #define NATIVE_MOST(x, y) NATIVE_CHOICE(((x) > (y)), x, y)
 
-static inline void scalar_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+typedef int32_t four_integers __attribute__((vector_size(16), aligned(4), may_alias));
+
+static inline void scalar_narrow(const four_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
     (void)code_bytes; /* 1 */
     (void)flip;       /* 0 */
-    for (int l = 0; l < EXL__PANEL; l++)
-        to[l] = (uint8_t)panel[l];
+    for (int l = 0; l < EXL__PANEL; l++) {
+        int32_t code = panel[l / 4][l % 4];
+        code = code > 0 ? code : 0;
+        to[l] = (uint8_t)(code < 255 ? code : 255);
+    }
 }
 
 #include "native_float.h"
@@ -51,7 +56,9 @@ const exl__kernels exl__kernels_scalar = {.name = "scalar",
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
-enum { HAS_DOT_PRODUCTS = 1 << 20 }; /* HWCAP_ASIMDDP */
+enum { HAS_DOT_PRODUCTS = 1 << 20, HAS_MATRIX_PRODUCTS = 1 << 13 }; /* HWCAP_ASIMDDP; HWCAP2_I8MM */
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 static int is_available(const exl__kernels *kernels) {
@@ -67,8 +74,16 @@ static int is_available(const exl__kernels *kernels) {
 #elif defined(__aarch64__) && defined(__linux__)
     if (kernels == &exl__kernels_neon_dot)
         return (getauxval(AT_HWCAP) & HAS_DOT_PRODUCTS) != 0;
-#elif defined(__aarch64__) && !defined(__APPLE__) /* every Apple processor has them */
-    if (kernels == &exl__kernels_neon_dot)
+    if (kernels == &exl__kernels_neon_i8mm)
+        return (getauxval(AT_HWCAP2) & HAS_MATRIX_PRODUCTS) != 0;
+#elif defined(__aarch64__) && defined(__APPLE__) /* every Apple processor has dot products */
+    if (kernels == &exl__kernels_neon_i8mm) {
+        int has = 0;
+        size_t bytes = sizeof has;
+        return sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &bytes, NULL, 0) == 0 && has;
+    }
+#elif defined(__aarch64__)
+    if (kernels == &exl__kernels_neon_dot || kernels == &exl__kernels_neon_i8mm)
         return 0;
 #endif
     (void)kernels;
@@ -79,7 +94,9 @@ static const exl__kernels *const FASTEST_FIRST[] = {
 #if defined(__x86_64__)
     &exl__kernels_avx512_vnni, &exl__kernels_avx2_vnni, &exl__kernels_avx2,
 #elif defined(__aarch64__)
-    &exl__kernels_neon_dot, &exl__kernels_neon,
+    &exl__kernels_neon_i8mm, &exl__kernels_neon_dot, &exl__kernels_neon,
+#elif defined(__wasm_simd128__)
+    &exl__kernels_wasm,
 #endif
     &exl__kernels_scalar};
 

@@ -25,19 +25,6 @@ int exl__has_avx_vnni(void) {
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
-#define ROWS_6(call)                                                                                                   \
-    case 6: call(6); break;                                                                                            \
-    case 5:                                                                                                            \
-        call(5);                                                                                                       \
-        break;                                                                                                         \
-        ROWS_4(call)
-#define ROWS_8(call)                                                                                                   \
-    case 8: call(8); break;                                                                                            \
-    case 7:                                                                                                            \
-        call(7);                                                                                                       \
-        break;                                                                                                         \
-        ROWS_6(call)
-
 /* ---- AVX2 ------------------------------------------------------------------------------------------------------ */
 
 TARGET_BEGIN("avx2")
@@ -47,14 +34,17 @@ TARGET_BEGIN("avx2")
 #define NATIVE_LEAST(x, y) ((avx2_vector)_mm256_min_ps((__m256)(x), (__m256)(y)))
 #define NATIVE_MOST(x, y) ((avx2_vector)_mm256_max_ps((__m256)(x), (__m256)(y)))
 
-INLINE void avx2_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
-    __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)panel);
-    __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(panel + 8));
-    __m256i wide = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+typedef int32_t eight_integers __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t sixteen_integers __attribute__((vector_size(64), aligned(4), may_alias));
+
+EXL__INLINE void avx2_narrow(const eight_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+    __m256i wide = _mm256_packs_epi32((__m256i)panel[0], (__m256i)panel[1]);
 
     (void)flip; /* 0 */
+    wide = _mm256_permute4x64_epi64(wide, 0xd8);
     if (code_bytes == 2)
-        _mm256_storeu_si256((__m256i *)(void *)to, wide);
+        _mm256_storeu_si256((__m256i *)(void *)to,
+                            _mm256_min_epi16(_mm256_max_epi16(wide, _mm256_setzero_si256()), _mm256_set1_epi16(255)));
     else
         _mm_storeu_si128((__m128i *)(void *)to,
                          _mm_packus_epi16(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1)));
@@ -63,8 +53,8 @@ INLINE void avx2_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip
 #include "native_float.h"
 
 /* Codes as 16-bit integers: vpmaddwd adds two exact products in 32 bits, where vpmaddubsw would saturate. */
-INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights, uint32_t steps,
-                      int32_t *sums, size_t sum_stride) {
+EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                           uint32_t steps, int32_t *sums, size_t sum_stride) {
     for (int half = 0; half < 2; half++) { /* 8 of the 16 columns */
         const int8_t *at = weights + half * 32;
         __m256i totals[4][2];
@@ -91,14 +81,7 @@ INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const int rows, 
     }
 }
 
-static void avx2_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,
-                     uint32_t panels, uint32_t steps, int32_t *sums) {
-    for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
-        switch (rows) {
-#define AVX2_TILE(n) avx2_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
-            ROWS_4(AVX2_TILE);
-        }
-}
+DOT_BY_PANEL(avx2_dot, avx2_tile, ROWS_4)
 
 const exl__kernels exl__kernels_avx2 = {
     .name = "avx2", .dot = avx2_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 2, .flip = 0, NATIVE_FLOATS};
@@ -107,8 +90,8 @@ TARGET_END
 /* ---- AVX2 with VNNI -------------------------------------------------------------------------------------------- */
 
 TARGET_BEGIN("avx2,avxvnni")
-INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
-                           uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                                uint32_t steps, int32_t *sums, size_t sum_stride) {
     __m256i totals[6][2];
 
     for (int r = 0; r < rows; r++)
@@ -130,14 +113,7 @@ INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const int r
             _mm256_storeu_si256((__m256i *)(void *)(sums + r * sum_stride + half * 8), totals[r][half]);
 }
 
-static void avx2_vnni_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
-                          size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums) {
-    for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)
-        switch (rows) {
-#define AVX2_VNNI_TILE(n) avx2_vnni_tile(codes, code_stride, n, weights, steps, sums, (size_t)panels *EXL__PANEL)
-            ROWS_6(AVX2_VNNI_TILE);
-        }
-}
+DOT_BY_PANEL(avx2_vnni_dot, avx2_vnni_tile, ROWS_6)
 
 const exl__kernels exl__kernels_avx2_vnni = {.name = "avx2-vnni",
                                              .dot = avx2_vnni_dot,
@@ -162,18 +138,19 @@ TARGET_BEGIN("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-w
 #define NATIVE_LEAST(x, y) ((avx512_vector)_mm512_min_ps((__m512)(x), (__m512)(y)))
 #define NATIVE_MOST(x, y) ((avx512_vector)_mm512_max_ps((__m512)(x), (__m512)(y)))
 
-INLINE void avx512_narrow(const int32_t *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+EXL__INLINE void avx512_narrow(const sixteen_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
     (void)code_bytes; /* 1 */
     (void)flip;       /* 0 */
-    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(_mm512_loadu_si512(panel)));
+    _mm_storeu_si128((__m128i *)(void *)to,
+                     _mm512_cvtusepi32_epi8(_mm512_max_epi32((__m512i)*panel, _mm512_setzero_si512())));
 }
 
 #include "native_float.h"
 
 /* While the last rows of a panel are at work, the next panels' lines are asked for: weights come from memory once a
  * text, and without it a third of the time is waiting. */
-INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
-                        size_t panel_bytes, const int panels, uint32_t steps, int32_t *sums) {
+EXL__INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+                             size_t panel_bytes, const int panels, uint32_t steps, int32_t *sums) {
     __m512i totals[8][2];
 
     for (int r = 0; r < rows; r++)
@@ -203,15 +180,9 @@ INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const int rows
 static void avx512_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,
                        uint32_t panels, uint32_t steps, int32_t *sums) {
     if (panels == 2)
-        switch (rows) {
-#define AVX512_TILE_2(n) avx512_tile(codes, code_stride, n, weights, panel_bytes, 2, steps, sums)
-            ROWS_8(AVX512_TILE_2);
-        }
+        switch (rows) { ROWS_8(avx512_tile, codes, code_stride, weights, panel_bytes, 2, steps, sums); }
     else
-        switch (rows) {
-#define AVX512_TILE_1(n) avx512_tile(codes, code_stride, n, weights, panel_bytes, 1, steps, sums)
-            ROWS_8(AVX512_TILE_1);
-        }
+        switch (rows) { ROWS_8(avx512_tile, codes, code_stride, weights, panel_bytes, 1, steps, sums); }
 }
 
 const exl__kernels exl__kernels_avx512_vnni = {.name = "avx512-vnni",

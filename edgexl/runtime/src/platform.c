@@ -1,4 +1,4 @@
-/* platform.c: POSIX (Linux, Android, macOS, iOS, the BSDs). */
+/* platform.c: POSIX (Linux, Android, macOS, iOS, the BSDs), and WASI with its emulated mmap. */
 #define _DEFAULT_SOURCE
 #define _DARWIN_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -75,6 +75,13 @@ exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, 
     return EXL_OK;
 }
 
+#if defined(__wasi__) /* mmap is a copy there (wasi-libc's emulation), and nothing can be given back */
+void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
+    (void)file;
+    (void)offset;
+    (void)bytes;
+}
+#else
 void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
     /* Whole pages only: what lies around may be in use. Sections are aligned, so little is left over. */
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -84,6 +91,7 @@ void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
     if (from < to)
         (void)madvise((void *)(uintptr_t)(file->bytes + from), (size_t)(to - from), MADV_DONTNEED);
 }
+#endif
 
 void exl__file_close(exl__file *file) {
     if (file->bytes)

@@ -259,72 +259,105 @@ static void scan_blocks(const scan_job *job, const uint8_t *tables, uint32_t fro
     }
 }
 
+static uint32_t range_blocks(const exl__scan_range *range) {
+    return (range->to - range->from + EXL__SCAN_BLOCK - 1) / EXL__SCAN_BLOCK;
+}
+
 /* A minimum that a few times `keep` rows reach, judged by 32 evenly spread blocks: far fewer rows are pushed and cut
  * than when the minimum has to rise from 0. More blocks would cost more than they save: each comes from memory on its
  * own. Twelve standard deviations above the share that the sample would hold by chance, because rows that are alike lie
  * together: with four, 3 to 7% of WordNet's queries had to begin again. */
-static void sample_minimum(const scan_job *job, const uint8_t *tables, selection *chosen) {
-    uint32_t step = job->rows / EXL__SCAN_BLOCK / SAMPLE_BLOCKS;
+static void sample_minimum(const scan_job *job, const uint8_t *tables, const exl__scan_range *ranges,
+                           uint32_t range_count, selection *chosen) {
+    uint32_t blocks = 0, next = 0; /* next: the block of the range at hand that is sampled next */
+    for (uint32_t i = 0; i < range_count; i++)
+        blocks += range_blocks(ranges + i);
+    uint32_t step = blocks / SAMPLE_BLOCKS;
     if (step < 2)
         return;
     uint32_t keep = chosen->keep, share = keep / step, deviations = 12;
     while (deviations * deviations < 144 * share)
         deviations++;
     chosen->keep = share + deviations;
-    scan_blocks(job, tables, 0, job->rows, step, chosen);
+    for (uint32_t i = 0; i < range_count; i++) {
+        uint32_t here = range_blocks(ranges + i);
+        if (next < here) {
+            scan_blocks(job, tables, ranges[i].from + next * EXL__SCAN_BLOCK, ranges[i].to, step, chosen);
+            next += (here - next + step - 1) / step * step;
+        }
+        next -= here;
+    }
     selection_cut(chosen);
     chosen->minimum = chosen->count == share + deviations ? (uint16_t)(chosen->minimum - 1) : 0;
     chosen->keep = keep;
     chosen->count = 0;
 }
 
-static void scan_all(const scan_job *job, uint32_t keep, exl__scan_query *queries, uint32_t query_count) {
-    uint32_t rows = job->rows, chunk = CHUNK_BYTES / (EXL__SCAN_BLOCK * job->code_bytes) * EXL__SCAN_BLOCK;
+/* The best rows, in order. */
+static uint32_t selection_finish(selection *chosen, uint32_t *out_rows, uint16_t *out_scores) {
+    selection_cut(chosen);
+    sort_by_score(chosen, out_rows, out_scores);
+    return chosen->count;
+}
+
+uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
+                          const uint8_t *tables, const exl__scan_range *ranges, uint32_t range_count, uint32_t keep,
+                          void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
+    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, dead};
+    selection *chosen = scratch;
+    uint32_t there = 0;
+    for (uint32_t i = 0; i < range_count; i++)
+        there += ranges[i].to - ranges[i].from;
+    (void)selection_place(scratch, keep < there ? keep : there);
+    if (chosen->keep == 0)
+        return 0;
+    sample_minimum(&job, tables, ranges, range_count, chosen);
+    for (int again = 0;; again++) {
+        for (uint32_t i = 0; i < range_count; i++) {
+            if (i + 1 < range_count)
+                fetch_block(&job, ranges[i + 1].from);
+            scan_blocks(&job, tables, ranges[i].from, ranges[i].to, 1, chosen);
+        }
+        if (again || chosen->count >= chosen->keep)
+            break;
+        chosen->minimum = 0; /* the sample promised too much: the best rows lay in its blocks, or many are dead */
+        chosen->count = 0;
+    }
+    return selection_finish(chosen, out_rows, out_scores);
+}
+
+void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
+                     exl__scan_query *queries, uint32_t query_count) {
+    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, NULL};
+    exl__scan_range all = {0, rows};
+    uint32_t chunk = CHUNK_BYTES / (EXL__SCAN_BLOCK * job.code_bytes) * EXL__SCAN_BLOCK;
     if (chunk == 0)
         chunk = EXL__SCAN_BLOCK;
-    if (query_count == 1)
-        chunk = rows;
     for (uint32_t i = 0; i < query_count; i++) {
         (void)selection_place(queries[i].scratch, keep < rows ? keep : rows);
         if (keep > 0)
-            sample_minimum(job, queries[i].tables, queries[i].scratch);
+            sample_minimum(&job, queries[i].tables, &all, 1, queries[i].scratch);
     }
     for (uint32_t from = 0, to; from < rows && keep > 0; from = to) {
         to = rows - from < chunk ? rows : from + chunk;
         for (uint32_t i = 0; i < query_count; i++)
-            scan_blocks(job, queries[i].tables, from, to, 1, queries[i].scratch);
+            scan_blocks(&job, queries[i].tables, from, to, 1, queries[i].scratch);
     }
     for (uint32_t i = 0; i < query_count; i++) {
         selection *chosen = queries[i].scratch;
         if (chosen->count < chosen->keep) { /* the sample promised too much: the best rows lay in its blocks */
             chosen->minimum = 0;
             chosen->count = 0;
-            scan_blocks(job, queries[i].tables, 0, rows, 1, chosen);
+            scan_blocks(&job, queries[i].tables, 0, rows, 1, chosen);
         }
-        selection_cut(chosen);
-        sort_by_score(chosen, queries[i].out_rows, queries[i].out_scores);
-        queries[i].count = chosen->count;
+        queries[i].count = selection_finish(chosen, queries[i].out_rows, queries[i].out_scores);
     }
-}
-
-void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
-                     exl__scan_query *queries, uint32_t query_count) {
-    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, NULL};
-    scan_all(&job, keep, queries, query_count);
-}
-
-uint32_t exl__scan_living(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
-                          const uint8_t *tables, uint32_t keep, void *scratch, uint32_t *out_rows,
-                          uint16_t *out_scores) {
-    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, dead};
-    exl__scan_query query = {tables, scratch, out_rows, out_scores, 0};
-    scan_all(&job, keep, &query, 1);
-    return query.count;
 }
 
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
                    uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
-    return exl__scan_living(isa, codes, rows, NULL, subspaces, tables, keep, scratch, out_rows, out_scores);
+    exl__scan_range all = {0, rows};
+    return exl__scan_ranges(isa, codes, rows, NULL, subspaces, tables, &all, 1, keep, scratch, out_rows, out_scores);
 }
 
 uint32_t exl__scan_merge(const exl__scan_query *parts, const uint32_t *part_starts, uint32_t part_count, uint32_t keep,

@@ -41,10 +41,17 @@ size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep)
 uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
                    uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores);
 
-/* exl__scan over the rows whose bit in `dead` ([ceil(rows / 256)][4] words; null: none) is 0. */
-uint32_t exl__scan_living(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
-                          const uint8_t *tables, uint32_t keep, void *scratch, uint32_t *out_rows,
-                          uint16_t *out_scores);
+/* Rows from the first of a block up to `to`: the end of a block, or of all rows. */
+typedef struct exl__scan_range {
+    uint32_t from, to;
+} exl__scan_range;
+
+/* exl__scan over the rows of some ranges alone, which ascend and do not overlap, and of those the rows whose bit in
+ * `dead` ([ceil(rows / 256)][4] words; null: none) is 0; rows are counted as there. At most min(keep, rows of the
+ * ranges) come out. */
+uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
+                          const uint8_t *tables, const exl__scan_range *ranges, uint32_t range_count, uint32_t keep,
+                          void *scratch, uint32_t *out_rows, uint16_t *out_scores);
 
 /* One of several queries that share a pass over the codes; as in exl__scan. */
 typedef struct exl__scan_query {

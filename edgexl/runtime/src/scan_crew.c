@@ -35,9 +35,10 @@ struct exl__scan_crew {
 static void scan_part(exl__scan_crew *crew, uint32_t part) {
     uint32_t from = crew->part_starts[part], rows = crew->part_starts[part + 1] - from;
     exl__scan_query *query = &crew->queries[part];
+    exl__scan_range all = {0, rows};
 
-    query->count = exl__scan_living(crew->isa, crew->codes + (size_t)from * (crew->subspaces / 2), rows,
-                                    crew->dead ? crew->dead + from / 64 : NULL, crew->subspaces, query->tables,
+    query->count = exl__scan_ranges(crew->isa, crew->codes + (size_t)from * (crew->subspaces / 2), rows,
+                                    crew->dead ? crew->dead + from / 64 : NULL, crew->subspaces, query->tables, &all, 1,
                                     crew->keep, query->scratch, query->out_rows, query->out_scores);
 }
 

@@ -14,7 +14,7 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
 /* Ends the threads. Null is allowed. */
 void exl__scan_crew_close(exl__scan_crew *crew);
 
-/* exl__scan_living over the rows that the crew was opened for, with the same result. One call at a time. */
+/* exl__scan_ranges over all rows that the crew was opened for, with the same result. One call at a time. */
 uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
                             const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores);
 

@@ -20,6 +20,14 @@ static uint64_t engine_scratch_bytes(const exl_bundle *bundle) {
     return screener > reasoner ? screener : reasoner;
 }
 
+static void carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, exl__carver *from) {
+    scratch->query = exl__carve(from, cells->count ? cells->dims : 0, sizeof *scratch->query);
+    scratch->scores = exl__carve(from, cells->count, sizeof *scratch->scores);
+    scratch->ranked = exl__carve(from, cells->count, sizeof *scratch->ranked);
+    scratch->probed = exl__carve(from, cells->probes, sizeof *scratch->probed);
+    scratch->ranges = exl__carve(from, cells->probes, sizeof *scratch->ranges);
+}
+
 /* The parameters' limits keep every product far below 2^64. */
 static void carve_session(exl_session *s, exl__carver *from) {
     const exl__parameters *p = &s->bundle->parameters;
@@ -33,6 +41,7 @@ static void carve_session(exl_session *s, exl__carver *from) {
     s->query_vector = exl__carve(from, p->dims, sizeof *s->query_vector);
     s->token_states = exl__carve(from, T * p->state_dims, sizeof *s->token_states);
     s->tables = exl__carve(from, (uint64_t)p->subspaces * 16, sizeof *s->tables);
+    carve_cells(&s->cells_scratch, &s->bundle->cells, from);
     s->scan_scratch = exl__carve(from, exl__scan_scratch_bytes(UINT32_MAX, p->subspaces, p->overfetch), 1);
     s->rows = exl__carve(from, p->overfetch, sizeof *s->rows);
     s->scan_scores = exl__carve(from, p->overfetch, sizeof *s->scan_scores);
@@ -85,6 +94,8 @@ exl_status exl_session_open_with(exl_bundle *bundle, const exl_session_options *
     carve_session(session, &from);
     session->scratch_bytes = from.used;
     session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
+    if (bundle->cells.count > 0)
+        known.scan_threads = 1; /* a few cells are scanned sooner than a thread wakes */
     if (session->scratch && known.scan_threads > 1)
         session->crew = exl__scan_crew_open(&bundle->allocator, known.scan_threads, bundle->parameters.rows,
                                             bundle->parameters.subspaces, bundle->parameters.overfetch);
@@ -219,23 +230,33 @@ static void append_live_rows(exl_session *s, uint32_t found) {
     s->live_row_count = live;
 }
 
-static void scan(exl_session *s) {
+static exl_status scan(exl_session *s) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
     const uint8_t *codes = bundle->sections[EXL__COARSE_CODES].bytes;
-    const uint64_t *dead = s->live ? s->live->dead : NULL;
+    const uint64_t *dead = s->live ? s->live->dead_places : NULL;
+    const exl__scan_range all = {0, p->rows}, *ranges = &all;
+    uint32_t range_count = 1;
 
+    if (bundle->cells.count > 0) {
+        range_count = exl__cells_probe(bundle->isa, &bundle->cells, p->rows, s->query_vector, &s->cells_scratch);
+        ranges = s->cells_scratch.ranges;
+    }
     exl__scan_tables(s->query_vector, codebook, p->subspaces, p->subspace_dims, s->tables);
     if (s->crew)
         s->row_count = exl__scan_crew_run(s->crew, bundle->isa, codes, dead, s->tables, s->rows, s->scan_scores);
     else
-        s->row_count = exl__scan_living(bundle->isa, codes, p->rows, dead, p->subspaces, s->tables, p->overfetch,
-                                        s->scan_scratch, s->rows, s->scan_scores);
+        s->row_count = exl__scan_ranges(bundle->isa, codes, p->rows, dead, p->subspaces, s->tables, ranges, range_count,
+                                        p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
+    if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
+        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT,
+                         "the cells name a row that is not there: copy the bundle again");
     s->live_row_count = 0;
     if (s->live && s->live->rows > 0)
         append_live_rows(s, exl__scan(bundle->isa, s->live->coarse, s->live->rows, p->subspaces, s->tables,
                                       p->overfetch, s->scan_scratch, s->live_rows, s->live_scores));
+    return EXL_OK;
 }
 
 static void rescore(exl_session *s) {
@@ -394,7 +415,9 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes) 
     if (status != EXL_OK)
         return status;
     clock[2] = exl__now_ms();
-    scan(s);
+    status = scan(s);
+    if (status != EXL_OK)
+        return status;
     clock[3] = exl__now_ms();
     rescore(s);
     clock[4] = exl__now_ms();

@@ -26,6 +26,7 @@ struct exl_session {
     float *query_vector; /* [dims] */
     float *token_states; /* [T][state_dims] */
     uint8_t *tables;     /* [subspaces][16] */
+    exl__cells_scratch cells_scratch;
     void *scan_scratch;
     exl__scan_crew *crew;  /* null: the caller scans alone */
     uint32_t *rows;        /* [overfetch]: of the bundle, then live ones: the bundle's number of rows + a live row */

@@ -1,21 +1,11 @@
-/* shortlist.h: from candidate rows to the shortlist of labels, and the one ordering used everywhere. */
+/* shortlist.h: from candidate rows to the shortlist of labels. */
 #ifndef EXL_SHORTLIST_H
 #define EXL_SHORTLIST_H
 
 #include <stdint.h>
 
 #include "bundle.h"
-
-/* Something to be ordered by score descending, ties by tie ascending: ascending in `key`. */
-typedef struct exl__ranked {
-    uint64_t key;
-    uint32_t index; /* of what it stands for */
-} exl__ranked;
-
-/* score must not be NaN; -0 and 0 are the same. */
-uint64_t exl__rank_key(float score, uint32_t tie);
-/* Puts the `keep` smallest keys in front, in order; returns how many those are. */
-uint32_t exl__rank(exl__ranked *items, uint32_t count, uint32_t keep);
+#include "rank.h"
 
 typedef struct exl__candidate {
     uint32_t label;

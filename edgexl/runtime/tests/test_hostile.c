@@ -13,6 +13,7 @@
 enum { ENTRY_BYTES = 64, HEADER_BYTES = 64 };
 
 static const char *scratch;
+static int has_cells;
 static int is_native; /* plans in the place of graphs */
 static file_bytes sound;
 static uint8_t *damaged; /* [sound.length + 64] */
@@ -244,6 +245,16 @@ static void test_parameters(void) {
         seal(damaged, 2);
         CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
     }
+    for (size_t field = 108; field < 160; field += 4) /* cells, probes, their margin, reserved */
+        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+            restore();
+            put(damaged + get64(entry_of(damaged, 2) + 8) + field, bad[b], 4);
+            seal(damaged, 2);
+            if (get32(sound.bytes + get64(entry_of(damaged, 2) + 8) + field) != bad[b] && (field >= 120 || !has_cells))
+                CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
+            else
+                (void)try_damaged(0);
+        }
     restore();
     put(damaged + get64(entry_of(damaged, 2) + 8) + 4, 3, 4); /* an engine that is not known */
     seal(damaged, 2);
@@ -321,6 +332,37 @@ static void test_weight_of_another_name(void) {
     CHECK_STATUS(try_damaged(0), EXL_ENGINE_REFUSED);
 }
 
+/* Starts that do not ascend or do not reach the rows are refused; rows that are not there are met by queries. */
+static void test_cells(void) {
+    const uint8_t *entry = entry_of(sound.bytes, 16), *parameters = sound.bytes + get64(entry_of(sound.bytes, 2) + 8);
+    uint32_t cells = get32(parameters + 108), rows = get32(parameters + 12);
+    uint64_t section;
+
+    if (!has_cells)
+        return;
+    section = get64(entry + 8);
+    for (uint32_t i = 0; i <= cells; i++) {
+        restore();
+        put(damaged + section + 4 * i, i == 0 ? 1 : i == cells ? rows + 1 : get32(damaged + section + 4 * i + 4), 4);
+        seal(damaged, 16);
+        CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
+    }
+    restore();
+    memset(damaged + section + 4 * (cells + 1), 0xff, 4 * (size_t)rows);
+    seal(damaged, 16);
+    CHECK_STATUS(try_damaged(EXL_OPEN_VERIFY), EXL_BUNDLE_CORRUPT);
+    memset(damaged + section + 4 * (cells + 1), 0, 4 * (size_t)rows); /* one row at every place */
+    seal(damaged, 16);
+    CHECK_STATUS(try_damaged(0), EXL_OK);
+    for (uint32_t fill = 0x7b; fill <= 0xff; fill += 0x84) { /* centroids with the largest scales, or infinite ones */
+        restore();
+        memset(damaged + section + 4 * ((size_t)cells + 1 + rows), (int)fill,
+               (size_t)get64(entry + 16) - 4 * ((size_t)cells + 1 + rows));
+        seal(damaged, 16);
+        CHECK_STATUS(try_damaged(0), EXL_OK);
+    }
+}
+
 /* The screener's state width in the parameters is not the graph's: the shapes do not fit at run time. */
 static void test_wrong_shape(void) {
     restore();
@@ -348,6 +390,7 @@ int main(int count, char **arguments) {
     damaged = malloc(sound.length + 64);
     CHECK(damaged != NULL);
     restore();
+    has_cells = entry_of(damaged, 16) != NULL;
     is_native = get32(sound.bytes + get64(entry_of(damaged, 2) + 8) + 4) == 2;
     CHECK_STATUS(try_damaged(EXL_OPEN_VERIFY), EXL_OK);
     test_cut();
@@ -362,6 +405,7 @@ int main(int count, char **arguments) {
         test_graph_that_opens_files();
         test_weight_of_another_name();
     }
+    test_cells();
     test_wrong_shape();
     test_not_a_number();
     free(damaged);

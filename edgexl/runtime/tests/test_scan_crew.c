@@ -33,8 +33,9 @@ static int check(uint32_t rows, uint32_t threads, uint32_t keep) {
         for (uint32_t i = 0; i < sizeof tables; i++)
             tables[i] = (uint8_t)(draw() % (scan % 4 + 1)); /* few levels: ties that only the row's number breaks */
         const uint64_t *dead = scan % 2 ? some_dead : NULL;
-        uint32_t count =
-            exl__scan_living(EXL__SCALAR, codes, rows, dead, SUBSPACES, tables, keep, scratch, wanted, wanted_scores);
+        exl__scan_range all = {0, rows};
+        uint32_t count = exl__scan_ranges(EXL__SCALAR, codes, rows, dead, SUBSPACES, tables, &all, 1, keep, scratch,
+                                          wanted, wanted_scores);
         for (uint32_t i = 0; i < count && dead; i++)
             failures += (int)(dead[wanted[i] / 64] >> wanted[i] % 64 & 1);
         memset(found, 0xa5, most * 4);

@@ -1,0 +1,80 @@
+/* cells.c: probing. The centroids are scored as rows are rescored, by the same kernels, so that every processor probes
+ * the same cells. What is scanned are whole blocks: a cell's neighbours in its first and last block come for nothing,
+ * and cells need no padding. */
+#include "cells.h"
+
+#include "rescore.h"
+
+enum { CENTROID_BITS = 8, CHUNK_CELLS = 256 };
+
+uint64_t exl__cells_bytes(uint32_t count, uint32_t rows, uint32_t dims) {
+    return 4 * ((uint64_t)count + 1 + rows) + count * (uint64_t)exl__fine_stride(dims, CENTROID_BITS);
+}
+
+static void score_cells(exl__isa isa, const exl__cells *cells, const float *query, exl__cells_scratch *scratch) {
+    float unit = exl__quantize_query(query, cells->dims, 0, 1.0f, scratch->query);
+    uint32_t chunk[CHUNK_CELLS];
+
+    for (uint32_t from = 0; from < cells->count; from += CHUNK_CELLS) {
+        uint32_t here = cells->count - from < CHUNK_CELLS ? cells->count - from : CHUNK_CELLS;
+        for (uint32_t i = 0; i < here; i++)
+            chunk[i] = from + i;
+        exl__rescore_rows(isa, cells->centroids, chunk, here, cells->dims, CENTROID_BITS, scratch->query, unit,
+                          scratch->scores + from);
+    }
+}
+
+static void sort_ascending(uint32_t *numbers, uint32_t count) {
+    for (uint32_t gap = count / 2; gap > 0; gap /= 2) /* Shell's: a few hundred numbers at most, and no memory */
+        for (uint32_t i = gap; i < count; i++) {
+            uint32_t number = numbers[i], at = i;
+            for (; at >= gap && numbers[at - gap] > number; at -= gap)
+                numbers[at] = numbers[at - gap];
+            numbers[at] = number;
+        }
+}
+
+/* The cells to scan, ascending: the best, but for those that fall behind the very best by more than the margin. */
+static uint32_t choose_cells(exl__isa isa, const exl__cells *cells, const float *query, exl__cells_scratch *scratch) {
+    uint32_t most, count = 0;
+    float least;
+
+    score_cells(isa, cells, query, scratch);
+    for (uint32_t i = 0; i < cells->count; i++)
+        scratch->ranked[i] = (exl__ranked){exl__rank_key(scratch->scores[i], i), i};
+    most = exl__rank(scratch->ranked, cells->count, cells->probes);
+    least = scratch->scores[scratch->ranked[0].index] - cells->margin;
+    while (count < most && scratch->scores[scratch->ranked[count].index] >= least) {
+        scratch->probed[count] = scratch->ranked[count].index;
+        count++;
+    }
+    sort_ascending(scratch->probed, count);
+    return count;
+}
+
+uint32_t exl__cells_probe(exl__isa isa, const exl__cells *cells, uint32_t rows, const float *query,
+                          exl__cells_scratch *scratch) {
+    uint32_t probed = choose_cells(isa, cells, query, scratch), ranges = 0;
+
+    for (uint32_t i = 0; i < probed; i++) {
+        uint32_t from = cells->starts[scratch->probed[i]] / EXL__SCAN_BLOCK * EXL__SCAN_BLOCK;
+        uint32_t last = (cells->starts[scratch->probed[i] + 1] - 1) / EXL__SCAN_BLOCK * EXL__SCAN_BLOCK;
+        uint32_t to = rows - last < EXL__SCAN_BLOCK ? rows : last + EXL__SCAN_BLOCK;
+
+        if (ranges > 0 && from <= scratch->ranges[ranges - 1].to)
+            scratch->ranges[ranges - 1].to = to;
+        else
+            scratch->ranges[ranges++] = (exl__scan_range){from, to};
+    }
+    return ranges;
+}
+
+int exl__cells_rows(const exl__cells *cells, uint32_t rows, uint32_t *places, uint32_t count) {
+    uint32_t beyond = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        places[i] = cells->rows[places[i]];
+        beyond |= places[i] >= rows;
+    }
+    return !beyond;
+}

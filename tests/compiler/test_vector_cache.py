@@ -1,0 +1,124 @@
+"""What is remembered comes back whole or not at all, and all of it stays below its bound."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgexl.compiler import encoding
+from edgexl.compiler.encoding import encode_rows
+from edgexl.compiler.passes.export import Export
+from edgexl.compiler.pipeline import begin
+from edgexl.compiler.vector_cache import VectorCache
+from edgexl.errors import BadInput
+from edgexl.student.student import Student
+from edgexl.target import load_target
+from tests.compiler.conftest import TINY_RECIPE
+
+ENTRY_BYTES = 128 + 100 * 8 * 4 + 32  # header, vectors, digest
+
+
+def vectors_of(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((100, 8)).astype(np.float32)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> VectorCache:
+    return VectorCache(tmp_path / "vectors", 1 << 20)
+
+
+def test_vectors_come_back(cache: VectorCache) -> None:
+    assert cache.get("a", 100) is None
+    cache.put("a", vectors_of(1))
+    np.testing.assert_array_equal(cache.get("a", 100), vectors_of(1))
+    assert cache.get("a", 99) is None
+    assert cache.get("b", 100) is None
+    assert [path.name for path in cache.place.iterdir()] == ["a.npy"]
+
+
+@pytest.mark.parametrize("place", [0, 80, 128, 1000, 128 + 3200, -1])
+def test_a_damaged_entry_is_none(cache: VectorCache, place: int) -> None:
+    cache.put("a", vectors_of(1))
+    content = bytearray((cache.place / "a.npy").read_bytes())
+    assert len(content) == ENTRY_BYTES
+    content[place] ^= 1
+    (cache.place / "a.npy").write_bytes(content)
+    assert cache.get("a", 100) is None
+
+
+@pytest.mark.parametrize("kept", [0, 60, 500, ENTRY_BYTES - 1])
+def test_a_cut_entry_is_none(cache: VectorCache, kept: int) -> None:
+    cache.put("a", vectors_of(1))
+    content = (cache.place / "a.npy").read_bytes()
+    (cache.place / "a.npy").write_bytes(content[:kept])
+    assert cache.get("a", 100) is None
+
+
+def test_what_was_used_the_longest_ago_gives_way(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path, 3 * ENTRY_BYTES)
+    for age, name in enumerate("abc"):
+        cache.put(name, vectors_of(age))
+        os.utime(tmp_path / f"{name}.npy", (1000 + age, 1000 + age))
+    assert cache.get("a", 100) is not None  # now the youngest
+    cache.put("d", vectors_of(3))
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["a", "c", "d"]
+    cache.put("d", vectors_of(4))  # in its own place: nobody has to go
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["a", "c", "d"]
+
+
+def test_what_does_not_fit_is_not_kept(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path, 1000)
+    cache.put("a", vectors_of(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_compile_left_goes(cache: VectorCache) -> None:
+    cache.put("a", vectors_of(1))
+    for name, when in (("old.1.tmp", 1000), ("new.2.tmp", None)):
+        (cache.place / name).write_bytes(b"half")
+        if when:
+            os.utime(cache.place / name, (when, when))
+    cache.put("b", vectors_of(2))
+    assert sorted(path.name for path in cache.place.iterdir()) == ["a.npy", "b.npy", "new.2.tmp"]
+
+
+def test_a_place_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    VectorCache(tmp_path / "file" / "vectors", 1 << 20).put("a", vectors_of(1))
+    assert VectorCache(tmp_path / "file" / "vectors", 1 << 20).get("a", 100) is None
+
+
+def test_the_bound_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEXL_VECTOR_CACHE_BYTES", "12345")
+    assert VectorCache.of_user().most_bytes == 12345
+    monkeypatch.setenv("EDGEXL_VECTOR_CACHE_BYTES", "a lot")
+    with pytest.raises(BadInput, match="'a lot'; give it a whole number of bytes"):
+        VectorCache.of_user()
+
+
+def test_a_second_encoding_runs_no_graph_and_a_damaged_entry_is_made_again(
+    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    artifact = Export().run(begin(student, TINY_RECIPE, load_target("host")))
+    assert artifact.graphs is not None
+    runs = []
+    encode = encoding._encode
+    monkeypatch.setattr(encoding, "_encode", lambda *given: runs.append(1) or encode(*given))
+    arguments = (artifact.graphs.label_encoder, artifact.rows.tokens, True, 2)
+    first = encode_rows(*arguments)
+    asked = len(runs)
+    assert asked > 0
+    np.testing.assert_array_equal(encode_rows(*arguments), first)
+    assert len(runs) == asked
+    entry = next((tmp_path / "edgexl" / "vectors").glob("*.npy"))
+    content = bytearray(entry.read_bytes())
+    content[len(content) // 2] ^= 1
+    entry.write_bytes(content)
+    np.testing.assert_array_equal(encode_rows(*arguments), first)
+    assert len(runs) == 2 * asked
+    np.testing.assert_array_equal(encode_rows(*arguments), first)
+    assert len(runs) == 2 * asked
