@@ -58,7 +58,8 @@ def evaluate(
     """Metrics (percentages, 0 to 100) of the bundle, of its screening and, where given, of the float `student`.
 
     `data` is a data set's directory, whose test split is asked, or a file of queries such as a student's
-    evaluation.json.gz, whose targets count the bundle's labels. `limit` keeps the first so many queries. The result has
+    evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled: labels added or
+    retired since do not count. `limit` keeps the first so many queries. The result has
     the keys data, queries, labels, bundle, screening; with a student, student and difference (bundle - student); of a
     data set, bands (see `metrics.evaluate`), a system each.
     Raises `BadInput` where the parts are not of one label set.
@@ -126,7 +127,7 @@ def _positions(labels: LabelSet, bundle: Bundle, data: Path) -> npt.NDArray[np.i
 def _bundle_metrics(path: str | os.PathLike[str], held_out: HeldOut, progress: Progress) -> dict[str, Any]:
     """The keys `bundle` and `screening`."""
     queries = held_out.queries
-    with open_bundle(path) as handle:
+    with open_bundle(path, compiled_only=True) as handle:
         width = max(handle.info.shortlist, max(CUTOFFS))
         screened = np.full((len(queries), width), -1, dtype=np.int64)
         reasoned = screened.copy()

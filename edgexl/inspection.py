@@ -30,6 +30,6 @@ def inspect(path: str | os.PathLike[str], self_test: bool = False) -> dict[str, 
     if self_test:
         from edgexl.runtime.binding import open_bundle
 
-        with open_bundle(path) as handle:
+        with open_bundle(path, compiled_only=True) as handle:
             report["self_test"] = handle.self_test()
     return report

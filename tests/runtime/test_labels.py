@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -208,7 +209,8 @@ def test_retired_labels_take_no_place(handle: BundleHandle) -> None:
         assert not set(found) & set(gone)
     handle.retire_labels([f"L{at:04d}" for at in range(0, 300, 6)])
     assert handle.labels_info().labels == 0
-    assert handle.predict("red river").labels == []
+    nothing = handle.predict("red river")
+    assert (nothing.labels, nothing.none_fits) == ([], True)
     handle.add_labels([NewLabel("L0006", "red")])
     assert ids(handle, "red river") == ["L0006"]
 
@@ -259,10 +261,12 @@ def test_files_of_another_bundle_and_at_another_place(path: Path, handle: Bundle
 # ---- writers that are killed, and two at a time ---------------------------------------------------------------------
 
 
-def add_pairs(path: Path, name: str, count: int, told: int) -> None:
+def add_pairs(path: Path, name: str, count: int, told: int, ready: Barrier | None = None) -> None:
     """In a process of its own: add labels two by two, and tell of each pair that is there."""
     with open_bundle(path, verify=False) as handle:
         for at in range(count):
+            if ready is not None:
+                ready.wait()  # both at the same time, each time
             handle.add_labels([NewLabel(f"{name}{at}a", "red river"), NewLabel(f"{name}{at}b", "old king")])
             os.write(told, b".")
             if at % 7 == 6:
@@ -293,7 +297,8 @@ def test_killed_at_any_moment(native_path: Path) -> None:
 
 def test_two_writers(native_path: Path) -> None:
     reading, writing = os.pipe()
-    children = [fork.Process(target=add_pairs, args=(native_path, name, 15, writing)) for name in "AB"]
+    ready = fork.Barrier(2)
+    children = [fork.Process(target=add_pairs, args=(native_path, name, 15, writing, ready)) for name in "AB"]
     for child in children:
         child.start()
     for child in children:

@@ -107,7 +107,7 @@ struct exl_bundle {
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */
     exl__cells cells;
-    exl__live_store *live;      /* labels added and retired since */
+    exl__live_store *live; /* labels added and retired since */
     exl__isa isa;
     const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */
     exl__engine_state *engine_state;

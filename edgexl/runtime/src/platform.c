@@ -122,8 +122,8 @@ static int64_t length_of(int descriptor) {
 }
 
 exl_status exl__descriptor_open(const char *path, int *descriptor, exl__error *error) {
-    *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe in its place must not make anyone wait */
-    if (*descriptor < 0 && errno != ENOENT)
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* a pipe in its place must not make anyone wait */
+    if (*descriptor < 0 && errno != ENOENT && errno != ENAMETOOLONG) /* a name that no file can have */
         return exl__fail(error, EXL_FILE_UNREADABLE, "the label file %s cannot be read: %s", path, strerror(errno));
     return EXL_OK;
 }

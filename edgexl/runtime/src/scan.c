@@ -55,6 +55,15 @@ static float table_values(const float *q, const float *entries, uint32_t dims, f
     return high - *low;
 }
 
+/* A function of its own, because gcc unrolls it into 30 KB of code where it stands in a loop. */
+__attribute__((noinline)) static void table_levels(const float value[16], float low, float step, uint8_t levels[16]) {
+    for (uint32_t e = 0; e < 16; e++) {
+        float level = (value[e] - low) * step + 0.5f;
+        level = level > 0.0f ? level : 0.0f; /* also where it is not a number */
+        levels[e] = (uint8_t)(int32_t)(level < 255.0f ? level : 255.0f);
+    }
+}
+
 void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces, uint32_t subspace_dims,
                       uint8_t *tables) {
     float values[MOST_SUBSPACES][16], low[MOST_SUBSPACES], range = 0.0f, group = 0.0f;
@@ -68,11 +77,7 @@ void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces,
     if (!(step <= 3.402823466e38f)) /* infinite, or not a number */
         step = 0.0f;
     for (uint32_t m = 0; m < subspaces; m++)
-        for (uint32_t e = 0; e < 16; e++) {
-            float level = (values[m][e] - low[m]) * step + 0.5f;
-            level = level > 0.0f ? level : 0.0f; /* also where it is not a number */
-            tables[m * 16 + e] = (uint8_t)(int32_t)(level < 255.0f ? level : 255.0f);
-        }
+        table_levels(values[m], low[m], step, tables + m * 16);
 }
 
 /* ---- scalar kernel ----------------------------------------------------------------------------------------- */

@@ -469,7 +469,7 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold) {
     result->query_vector = s->query_vector;
     result->tokens = s->token_count;
     result->truncated = s->truncated;
-    result->none_fits = s->logits[s->order[0].index] < s->bundle->calibration.presence;
+    result->none_fits = s->shortlist == 0 || s->logits[s->order[0].index] < s->bundle->calibration.presence;
     return status;
 }
 
