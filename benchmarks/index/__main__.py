@@ -3,7 +3,7 @@
     python -m benchmarks.index --quick --json               under 40 seconds: generated vectors, the scan beside faiss
     python -m benchmarks.index                              the WordNet student's own vectors, all parts
     python -m benchmarks.index --student DIR --plot FILE.svg
-    python -m benchmarks.index --rows 50000 --only rivals   fewer labels: graphs take long to build
+    python -m benchmarks.index --every 7 --only rivals      fewer labels: graphs take long to build
 
 kept      share of the exact float first 10 (label texts' rows) in the shortlist of 128 after rescoring, and R@100 of
           right labels beside exact float search, at 16 to 64 bytes; aliases count where the student has some
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--student", default="wordnet")
     parser.add_argument("--generated", type=int, metavar="ROWS", help="vectors like real ones instead of a student's")
     parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--rows", type=int, help="only the first so many labels, without aliases")
+    parser.add_argument("--every", type=int, default=1, help="of so many labels one, without aliases")
     parser.add_argument("--fine-dims", type=int, default=208, help="at most")
     parser.add_argument("--only", choices=PARTS, nargs="*")
     parser.add_argument("--rival", choices=list(RIVALS), nargs="*", help="only these")
@@ -91,7 +91,7 @@ def full(kernels: Kernels, options: argparse.Namespace) -> dict[str, Any]:
     elif wanted == ["arm"]:  # which takes no vectors
         workload = generated(1, queries=1)
     else:
-        workload = of_student(options.student, options.queries, options.rows, os.cpu_count() or 1)
+        workload = of_student(options.student, options.queries, options.every, os.cpu_count() or 1)
     report: dict[str, Any] = {
         "data": workload.name,
         "labels": workload.labels,

@@ -51,7 +51,16 @@ class Ours:
         began = time.perf_counter()
         vectors = workload.vectors[:rows]
         code, tried = coarse_code(
-            vectors, workload.held_out, workload.held_out_gold, "pca", "auto", None, code_bytes, SHORTLIST, seed=1
+            vectors,
+            workload.held_out,
+            workload.held_out_gold,
+            "pca",
+            "auto",
+            None,
+            code_bytes,
+            fine_dims,
+            SHORTLIST,
+            seed=1,
         )
         fitted = fit_codes(vectors, code, "pca", code_bytes, fine_dims, seed=1)
         coarse = page_aligned(np.frombuffer(encode_coarse(fitted.turned, fitted.codebook), np.uint8))

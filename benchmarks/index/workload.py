@@ -58,8 +58,9 @@ class Workload:
         return float(np.mean([np.isin(near, row).mean() for near, row in zip(self.nearest_rows, found, strict=True)]))
 
 
-def of_student(name: str, queries: int, rows: int | None, threads: int) -> Workload:
-    """The student's own vectors, by its float screener (remembered on disk); only so many labels, where `rows` says."""
+def of_student(name: str, queries: int, every: int, threads: int) -> Workload:
+    """The student's own vectors, by its float screener (remembered on disk); of every so many labels one, without
+    aliases where that leaves some out. Labels are in the order of their texts: the first ones would be too alike."""
     # torch, ONNX and ONNX Runtime, which generated vectors do without
     from edgexl.compiler import pipeline
     from edgexl.compiler.encoding import encode_rows
@@ -75,19 +76,20 @@ def of_student(name: str, queries: int, rows: int | None, threads: int) -> Workl
     encoder, shapes = artifact.graphs.label_encoder, artifact.shapes
     vectors = encode_rows(encoder, artifact.rows.tokens, True, threads)
     count, aliases = artifact.rows.labels, artifact.rows.alias_labels
-    if rows is not None and rows < count:
-        vectors, count, aliases = vectors[:rows], rows, Ragged.of((), np.uint32)
+    if every > 1:
+        vectors = np.ascontiguousarray(vectors[:count:every])
+        count, aliases = len(vectors), Ragged.of((), np.uint32)
 
     def asked(of: tuple) -> tuple[Floats, list[Ints]]:  # type: ignore[type-arg]
-        kept = [query for query in of if min(query.targets) < count][:queries]
+        kept = [query for query in of if any(label % every == 0 for label in query.targets)][:queries]
         tokens = Ragged.of(encode_texts(student.tokenizer, [query.text for query in kept], shapes.max_tokens), np.int32)
-        gold = [np.array([label for label in query.targets if label < count]) for query in kept]
+        gold = [np.array([label // every for label in query.targets if label % every == 0]) for query in kept]
         return encode_rows(encoder, tokens, True, threads), gold
 
     labels = student.labels
     found, held_out = asked(student.evaluation), asked(student.calibration)
     return Workload(
-        name, vectors, count, aliases, *found, *held_out, tuple(labels.texts[:count]), tuple(labels.ids[:count])
+        name, vectors, count, aliases, *found, *held_out, tuple(labels.texts[::every]), tuple(labels.ids[::every])
     )
 
 

@@ -58,16 +58,14 @@ def coarse_code(
     coarse: Coarse,
     coarse_dims: int | None,
     code_bytes: int,
+    fine_dims: int,
     depth: int,
     seed: int,
 ) -> tuple[CoarseCode, list[CoarseCode]]:
     """The coarse code to take, and all that were measured to choose it: none, where there is nothing to choose from.
 
-    With `auto`, of all candidates the one that `choose_coarse` puts first, or one that keeps as much but for what the
-    sample's luck may be, and more dimensions: fine codes are best where energy is spread over all that they keep, which
-    a pca rotation does apart for the coarse codes' dimensions and the rest. Without held-out queries some of the
-    vectors stand in, so that at least the energy of their space is right. Otherwise what is given, of all dimensions by
-    default.
+    With `auto`, what `preferred` takes of all candidates; without held-out queries some of the vectors stand in, so
+    that at least the energy of their space is right. Otherwise what is given, of all dimensions by default.
     """
     if coarse != "auto":
         return CoarseCode(coarse, coarse_dims or vectors.shape[1]), []
@@ -78,8 +76,16 @@ def coarse_code(
         queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
         gold_rows = [np.empty(0, np.int64)] * len(queries)
     tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed)
-    equal = [code for code in tried if code.kept >= tried[0].kept - _LUCK]
-    return max(equal, key=lambda code: (code.dims, code.kept)), tried
+    return preferred(tried, fine_dims), tried
+
+
+def preferred(tried: Sequence[CoarseCode], fine_dims: int) -> CoarseCode:
+    """The code that keeps most, or one that keeps as much but for the sample's luck and more of the `fine_dims`
+    dimensions: a pca rotation spreads energy apart over the coarse codes' dimensions and the rest, and fine codes are
+    best where it is spread over all that they keep."""
+    most = max(code.kept for code in tried)
+    equal = [code for code in tried if code.kept >= most - _LUCK]
+    return max(equal, key=lambda code: (min(code.dims, fine_dims), code.kept))
 
 
 def choose_coarse(

@@ -5,6 +5,7 @@ import pytest
 
 from edgexl.errors import BadInput
 from edgexl.index import CoarseCode, choose_coarse, coarse_candidates, coarse_code
+from edgexl.index.choice import preferred
 
 NO_GOLD = [np.empty(0, np.int64)] * 100
 
@@ -61,23 +62,23 @@ def test_the_same_seed_measures_the_same():
     assert once == again
 
 
-def test_of_equals_the_one_of_more_dimensions_is_taken():
-    """All the energy lies in 8 of 64 dimensions: 16 of them keep what 8 do, up to luck, and 64 do not."""
-    energies = np.full(64, 1e-4)
-    energies[:8] = 1
-    vectors, queries = space(energies)
-    code, tried = coarse_code(vectors, queries, NO_GOLD, "pca", "pq", None, 4, 50, seed=0)
-    assert (code, tried) == (CoarseCode("pq", 64), [])  # what is given is not departed from
-    code, tried = coarse_code(vectors, queries, NO_GOLD, "pca", "auto", None, 4, 50, seed=0)
-    equal = [one.dims for one in tried if one.kept >= tried[0].kept - 0.005]
-    assert code.dims == max(equal)
-    assert code.dims < max(one.dims for one in tried)
-    assert code in tried
+def test_of_equals_the_one_of_more_dimensions_is_preferred():
+    """So far as fine codes keep them."""
+    few, more, most = CoarseCode("pq", 128, 0.952), CoarseCode("pq", 192, 0.949), CoarseCode("pq", 256, 0.945)
+    assert preferred([few, more, most], 208) == more
+    assert preferred([few, more, most], 128) == few
+    assert preferred([more, few], 256) == more
+    assert preferred([most], 64) == most
+
+
+def test_what_is_given_is_not_departed_from():
+    vectors, queries = space(np.ones(16))
+    assert coarse_code(vectors, queries, NO_GOLD, "pca", "pq", None, 4, 16, 50, seed=0) == (CoarseCode("pq", 16), [])
 
 
 def test_without_held_out_queries_vectors_stand_in():
     vectors, queries = space(np.ones(16))
-    code, tried = coarse_code(vectors, queries[:0], [], "random", "auto", None, 8, 50, seed=0)
+    code, tried = coarse_code(vectors, queries[:0], [], "random", "auto", None, 8, 16, 50, seed=0)
     assert code.coarse == "pq"
     assert all(one.gold is None and one.nearest > 0 for one in tried)
 

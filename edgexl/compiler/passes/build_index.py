@@ -59,6 +59,7 @@ class BuildIndex:
             recipe.coarse,
             recipe.coarse_dims,
             recipe.code_bytes,
+            fine_dims,
             artifact.shapes.shortlist,
             recipe.seed,
         )

@@ -116,6 +116,7 @@ def chosen_code(bench: Bench) -> CoarseCode:
         index.coarse,
         index.coarse_dims,
         index.code_bytes,
+        index.fine_dims or original.shapes.query_dims,
         bench.recipe.shortlist.n or original.shapes.shortlist,
         index.seed,
     )
