@@ -53,7 +53,7 @@ class Base:
 def compile_base(student: str, threads: int, progress: Progress) -> Base:
     """The student by the balanced recipe, without aliases, gates and calibration: what they cost is no part of this."""
     loaded = load_student(student)
-    asked = loaded.calibration
+    asked = (*loaded.calibration, *loaded.evaluation)
     dims = loaded.shapes.query_dims
     index = IndexRecipe(
         rotation="pca", coarse="pq", code_bytes=min(32, dims // 4), fine_bits=4, fine_dims=dims * 13 // 32 * 2,

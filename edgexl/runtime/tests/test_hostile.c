@@ -245,7 +245,7 @@ static void test_parameters(void) {
         seal(damaged, 2);
         CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
     }
-    for (size_t field = 108; field < 160; field += 4) /* cells, probes, their margin, reserved */
+    for (size_t field = 108; field < 124; field += 4) /* cells, probes, their margin, reserved */
         for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
             restore();
             put(damaged + get64(entry_of(damaged, 2) + 8) + field, bad[b], 4);
