@@ -36,10 +36,17 @@ static exl__scan_kernel *kernel_for(exl__isa isa) {
     }
 }
 
+/* gcc's vectors would make 32 KB of code of these loops, and gain nothing: a subspace has a few dimensions. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define SHORT __attribute__((optimize("no-tree-vectorize")))
+#else
+#define SHORT
+#endif
+
 /* ---- tables ------------------------------------------------------------------------------------------------ */
 
 /* A subspace's 16 values; each is summed in the order of its dimensions. Returns by how much they differ. */
-static float table_values(const float *q, const float *entries, uint32_t dims, float value[16], float *low) {
+SHORT static float table_values(const float *q, const float *entries, uint32_t dims, float value[16], float *low) {
     float high;
     for (uint32_t e = 0; e < 16; e++) {
         float sum = 0.0f;
@@ -55,8 +62,8 @@ static float table_values(const float *q, const float *entries, uint32_t dims, f
     return high - *low;
 }
 
-void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces, uint32_t subspace_dims,
-                      uint8_t *tables) {
+SHORT void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces, uint32_t subspace_dims,
+                            uint8_t *tables) {
     float values[MOST_SUBSPACES][16], low[MOST_SUBSPACES], range = 0.0f, group = 0.0f;
     for (uint32_t m = 0; m < subspaces; m++) {
         float width = table_values(q + (size_t)m * subspace_dims, codebook + (size_t)m * 16 * subspace_dims,
