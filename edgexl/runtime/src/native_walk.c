@@ -1,7 +1,7 @@
 /* native_walk.c: operations that walk four axes with a stride for each operand: element by element functions,
  * reductions, shifts and running sums. */
 #if defined(__GNUC__) && !defined(__clang__) /* bytes of library are worth more here than time */
-#pragma GCC push_options /* the amalgamation goes on behind this file */
+#pragma GCC push_options                     /* the amalgamation goes on behind this file */
 #pragma GCC optimize("O2", "no-tree-vectorize")
 #endif
 #include <string.h>
