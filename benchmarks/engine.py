@@ -1,8 +1,10 @@
 """The native engine beside ONNX Runtime, interleaved in one process; minima of many short runs, on one thread.
 
-    python -m benchmarks.engine minilm                       MiniLM-L6 at 16 tokens: times, speed, cosine to fp32
+    python -m benchmarks.engine minilm                       MiniLM-L6 at 16 tokens: times, speed, share of the core's
+                                                             measured int8 peak (vpdpbusd), cosine to fp32
     python -m benchmarks.engine bundles NATIVE.exl ORT.exl   whole queries of two bundles, stage by stage
     python -m benchmarks.engine instructions                 MiniLM-L6 on emulated Cortex-A76 and A72 (qemu-user)
+    python -m benchmarks.engine sizes                        the stripped library for x86-64 and AArch64, what it needs
 
 Times of a shared machine say little; their ratios say more. The emulator counts instructions, to a few in a million.
 """
@@ -10,6 +12,7 @@ Times of a shared machine say little; their ratios say more. The emulator counts
 from __future__ import annotations
 
 import argparse
+import ctypes
 import statistics
 import subprocess
 import tempfile
@@ -38,6 +41,24 @@ TEXTS = (
     "a machine that washes dishes", "fear of open spaces", "the study of the stars", "a person who repairs shoes",
 )  # fmt: skip
 RUNTIME = Path(__file__).parents[1] / "edgexl" / "runtime"
+# What a core can do at most: 24 independent sums, nothing read or written.
+PEAK = """
+#include <immintrin.h>
+__attribute__((target("avx512f,avx512vnni"), noinline)) int peak(int rounds) {
+    __m512i sums[24], a = _mm512_set1_epi32(rounds), b = _mm512_set1_epi32(3), all = _mm512_setzero_si512();
+    for (int i = 0; i < 24; i++)
+        sums[i] = _mm512_setzero_si512();
+    for (int r = 0; r < rounds; r++)
+        for (int i = 0; i < 24; i++) {
+            sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
+            __asm__("" : "+v"(sums[i]));
+        }
+    for (int i = 0; i < 24; i++)
+        all = _mm512_add_epi32(all, sums[i]);
+    return _mm512_reduce_add_epi32(all);
+}
+"""
+PEAK_ROUNDS = 20_000
 
 
 def minilm() -> tuple[bytes, list[dict[str, np.ndarray]]]:
@@ -67,6 +88,14 @@ def minima(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     return least
 
 
+def peak_call(folder: Path) -> Callable[[], object]:
+    """PEAK_ROUNDS x 24 instructions of 64 multiplications each; only for a CPU that has them."""
+    (folder / "peak.c").write_text(PEAK)
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "peak.c", "-o", "peak.so"], cwd=folder, check=True)
+    function = ctypes.CDLL(str(folder / "peak.so")).peak
+    return lambda: function(PEAK_ROUNDS)
+
+
 def compare_minilm(rounds: int) -> None:
     model, sentences = minilm()
     plan, _ = lowered(model, "int8-token")
@@ -84,7 +113,13 @@ def compare_minilm(rounds: int) -> None:
             name: (lambda graph=graph, held=bound[name]: graph.call(held[0], held[1])) for name, graph in graphs.items()
         }
         calls |= {name: (lambda session=session: session.run(feeds)) for name, session in sessions.items()}
+        if "avx512-vnni" in graphs:
+            calls["peak"] = peak_call(Path(folder))
         least = minima(calls, rounds)
+    peak = PEAK_ROUNDS * 24 * 64 / least.pop("peak") if "peak" in least else None
+    if peak is not None:
+        share = MULTIPLICATIONS / least["avx512-vnni"] / peak
+        print(f"vpdpbusd's peak {peak / 1e6:.0f} GMAC/s; avx512-vnni reaches {100 * share:.0f} % of it, all told")
     runners = {**graphs, **sessions}
     for name, milliseconds in least.items():
         found = [runners[name].run(sentence)[0] for sentence in sentences]
@@ -149,9 +184,32 @@ def count_instructions() -> None:
             )
 
 
+def print_sizes() -> None:
+    """Of the release's library, stripped, and the libraries that it needs."""
+    for compiler, reader in (("gcc", "readelf"), ("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-readelf")):
+        with tempfile.TemporaryDirectory() as folder:
+            library = Path(folder) / "libedgexl.so"
+            flags = [
+                "-std=c11",
+                "-O3",
+                "-DNDEBUG",
+                "-ffp-contract=off",
+                "-fvisibility=hidden",
+                "-fPIC",
+                "-shared",
+                "-s",
+            ]
+            sources = [str(path) for path in sorted((RUNTIME / "src").glob("*.c"))]
+            command = [compiler, *flags, f"-I{RUNTIME / 'include'}", *sources, "-o", str(library), "-lm", "-ldl"]
+            subprocess.run(command, check=True)
+            facts = subprocess.run([reader, "-d", str(library)], capture_output=True, text=True, check=True).stdout
+            needed = [line.split("[")[1].rstrip("]") for line in facts.splitlines() if "(NEEDED)" in line]
+            print(f"{compiler:22} {library.stat().st_size:,} bytes, needs {', '.join(needed)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["minilm", "bundles", "instructions"])
+    parser.add_argument("what", choices=["minilm", "bundles", "instructions", "sizes"])
     parser.add_argument("bundles", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=300)
     given = parser.parse_args()
@@ -159,6 +217,8 @@ def main() -> None:
         compare_minilm(given.rounds)
     elif given.what == "instructions":
         count_instructions()
+    elif given.what == "sizes":
+        print_sizes()
     elif len(given.bundles) == 2:
         compare_bundles(*given.bundles, given.rounds)
     else:

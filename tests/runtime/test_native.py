@@ -81,16 +81,22 @@ def test_products(
 
 @pytest.mark.parametrize(
     ("operator", "exact", "error"),
-    [("Erf", math.erf, 5e-7), ("Tanh", math.tanh, 5e-7), ("Exp", math.exp, 2e-7), ("Sqrt", math.sqrt, 1e-7)],
+    [
+        ("Erf", math.erf, 5e-7),
+        ("Tanh", math.tanh, 5e-7),
+        ("Exp", math.exp, 2e-7),
+        ("Sqrt", math.sqrt, 1e-7),
+        ("Gelu", lambda x: x * math.erfc(-x / math.sqrt(2)) / 2, 1.5e-6),
+    ],
 )
 def test_functions_keep_their_stated_error(operator: str, exact, error: float, library: NativeLibrary) -> None:
-    """exp and sqrt relatively, erf and tanh absolutely."""
+    """exp and sqrt relatively, erf and tanh absolutely, GELU as a share of x."""
     width = 4000
     low, high = {"Exp": (-86.9, 87.9), "Sqrt": (0, 1e6)}.get(operator, (-9, 9))
     x = np.linspace(low, high, TOKENS * width, dtype=np.float32).reshape(TOKENS, width)
     found, _ = all_kernels(library, model([helper.make_node(operator, ["token_states"], ["y"])], width, width, {}), x)
     wanted = np.vectorize(exact)(x.astype(np.float64))
-    scale = np.abs(wanted).clip(1e-300) if operator in ("Exp", "Sqrt") else 1.0
+    scale = {"Exp": np.abs(wanted), "Sqrt": np.abs(wanted), "Gelu": np.abs(x)}.get(operator, np.ones(1)).clip(1e-30)
     assert (np.abs(found - wanted) / scale).max() <= error + 2**-24
 
 

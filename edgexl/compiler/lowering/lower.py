@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from edgexl.bundle.plan import TYPE_BYTES, Buffer, Operation, Place, Plan
 from edgexl.bundle.weights import Tensor
 from edgexl.compiler.lowering.emit import Emitter
+from edgexl.compiler.lowering.emit_elements import ELEMENTS
+from edgexl.compiler.lowering.emit_products import PRODUCTS
 from edgexl.compiler.lowering.nodes import read
 from edgexl.compiler.lowering.recognise import recognise
 
@@ -34,7 +36,7 @@ def lower_graph(model: bytes, max_tokens: int, max_labels: int, outputs: tuple[s
     graph = read(model)
     graph.outputs = outputs or graph.outputs
     emitter = Emitter(graph, recognise(graph))
-    emitter.run()
+    emitter.run({**ELEMENTS, **PRODUCTS})
     buffers, arena_bytes = arrange(emitter.buffers, emitter.operations, max_tokens, max_labels)
     plan = Plan(max_tokens, max_labels, arena_bytes, len(emitter.weights), tuple(buffers), tuple(emitter.operations))
     return Lowered(plan, emitter.weights, tuple(graph.inputs), graph.outputs)

@@ -61,6 +61,17 @@ typedef struct exl__finish {
     size_t out_stride;
 } exl__finish;
 
+/* out[rows][n] = function of inputs, each of which moves on along n by its step, 0 or 1, and with a row by its stride.
+ * Functions of one operand have a null second one. Numbers only. */
+typedef struct exl__mapping {
+    uint32_t function, rows, n;
+    float *out;
+    size_t out_stride;
+    const float *inputs[2];
+    uint32_t steps[2];
+    size_t strides[2];
+} exl__mapping;
+
 typedef struct exl__kernels {
     const char *name;
     exl__dot_tile *dot;
@@ -83,9 +94,7 @@ typedef struct exl__kernels {
      * n numbers, which 0 follows up to `line`, a multiple of 16. Rows lie `line`, of bias bias_stride apart. */
     void (*softmax)(float *x, uint32_t rows, uint32_t n, uint32_t line, float scale, const float *bias,
                     size_t bias_stride, float *tops);
-    /* out[n] = function of inputs, each of which moves on by its step, 0 or 1. Numbers only. */
-    void (*map)(uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step, const float *b,
-                uint32_t b_step);
+    void (*map)(const exl__mapping *mapping);
     /* The sum in 16 lanes, then lane l + lane l + 8, + 4, + 2, + 1. */
     float (*sum)(const float *x, uint32_t n);
     /* totals[n] += x[n]; totals[n] = max(totals[n], x[n]). */

@@ -422,7 +422,7 @@ EXL__INLINE VECTOR NATIVE_NAME(of)(uint32_t function, VECTOR x, VECTOR y) {
 EXL__INLINE void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step,
                                      const float *b, uint32_t b_step) {
     const VECTOR one = (VECTOR){0} + a[0], other = (VECTOR){0} + b[0];
-    float rooms[2][EXL__PANEL] = {{0}};
+    float rooms[2][EXL__PANEL];
 
     for (uint32_t i = 0; i < n; i += EXL__PANEL) {
         const uint32_t left = n - i;
@@ -430,6 +430,7 @@ EXL__INLINE void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float 
         float *to = out + i;
 
         if (left < EXL__PANEL) {
+            memset(rooms, 0, sizeof rooms);
             for (uint32_t l = 0; l < left; l++) {
                 rooms[0][l] = a_step ? x[l] : 0.0f;
                 rooms[1][l] = b_step ? y[l] : 0.0f;
@@ -450,17 +451,19 @@ EXL__INLINE void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float 
 }
 
 /* Functions of one operand get it twice. */
-static void NATIVE_NAME(map)(uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step, const float *b,
-                             uint32_t b_step) {
-    if (!b) {
-        b = a;
-        b_step = a_step;
+static void NATIVE_NAME(map)(const exl__mapping *m) {
+    const int other = m->inputs[1] != NULL;
+
+    for (uint32_t r = 0; r < m->rows; r++) {
+        float *out = m->out + r * m->out_stride;
+        const float *a = m->inputs[0] + r * m->strides[0], *b = m->inputs[other] + r * m->strides[other];
+
+        if (m->function == EXL__SQRT)
+            for (uint32_t i = 0; i < m->n; i++)
+                out[i] = sqrtf(a[i * m->steps[0]]);
+        else
+            NATIVE_NAME(map_as)(m->function, m->n, out, a, m->steps[0], b, m->steps[other]);
     }
-    if (function == EXL__SQRT)
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = sqrtf(a[i * a_step]);
-    else
-        NATIVE_NAME(map_as)(function, n, out, a, a_step, b, b_step);
 }
 
 static void NATIVE_NAME(add)(float *totals, const float *x, uint32_t n) {
@@ -468,7 +471,9 @@ static void NATIVE_NAME(add)(float *totals, const float *x, uint32_t n) {
 }
 
 static void NATIVE_NAME(keep_larger)(float *totals, const float *x, uint32_t n) {
-    NATIVE_NAME(map)(EXL__MAX, n, totals, x, 1, totals, 1);
+    const exl__mapping m = {EXL__MAX, 1, n, totals, 0, {x, totals}, {1, 1}, {0, 0}};
+
+    NATIVE_NAME(map)(&m);
 }
 
 static void NATIVE_NAME(widen)(const int8_t *codes, float scale, uint32_t n, float *out) {

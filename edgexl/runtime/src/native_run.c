@@ -5,7 +5,7 @@
 #include "native.h"
 
 /* Rows of a panel whose sums wait for being finished, which costs less the more there are: 4 KB stay in any cache. */
-enum { ALIGNMENT_BYTES = 64, FINISHED_ROWS = 32 };
+enum { ALIGNMENT_BYTES = 64, FINISHED_ROWS = 32, AHEAD_ROWS = 8 };
 
 static uint64_t padded(uint64_t value) { return (value + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; }
 static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; }
@@ -342,9 +342,16 @@ static exl_status run_embed(const exl__run_state *run, const exl__operation *o) 
     const int64_t *ids = exl__operand_at(run, o, 1);
     const float *numbers = exl__operand_at(run, o, 2), *scales = exl__operand_at(run, o, 3);
     const int8_t *codes = exl__operand_at(run, o, 2);
+    uint64_t row_bytes = n * exl__type_bytes(table->type);
 
     for (uint64_t r = 0; r < rows; r++, out += stride(run, o, 0, 0)) {
         uint64_t id = (uint64_t)ids[r * id_stride];
+        uint64_t ahead = r + AHEAD_ROWS < rows ? (uint64_t)ids[(r + AHEAD_ROWS) * id_stride] : entries;
+        if (ahead < entries) { /* the table's rows are anywhere, and the processor cannot guess which */
+            __builtin_prefetch((const uint8_t *)(const void *)codes + ahead * row_bytes);
+            if (scales)
+                __builtin_prefetch(scales + ahead);
+        }
         if (id >= entries)
             return exl__fail(run->error, EXL_ENGINE_FAILED, "the %s looks up entry %lld of a table of %llu", run->role,
                              (long long)id, (unsigned long long)entries);

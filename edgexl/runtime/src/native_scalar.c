@@ -1,6 +1,10 @@
 /* native_scalar.c: the kernels in plain C, which every other set equals to the bit; and the choice among the sets. */
 #if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
+#pragma GCC push_options                     /* the amalgamation goes on behind this file */
 #pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
+#if defined(__x86_64__) || defined(__aarch64__) /* faster sets are there; of this one, bytes of library count */
+#pragma GCC optimize("Os")
+#endif
 #endif
 #include <math.h>
 #include <string.h>
@@ -115,3 +119,7 @@ const exl__kernels *exl__kernels_named(const char *name) {
             return is_available(FASTEST_FIRST[i]) ? FASTEST_FIRST[i] : NULL;
     return NULL;
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif

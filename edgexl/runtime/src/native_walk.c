@@ -1,7 +1,8 @@
 /* native_walk.c: operations that walk four axes with a stride for each operand: element by element functions,
  * reductions, shifts and running sums. */
 #if defined(__GNUC__) && !defined(__clang__) /* bytes of library are worth more here than time */
-#pragma GCC optimize("no-tree-vectorize")
+#pragma GCC push_options                     /* the amalgamation goes on behind this file */
+#pragma GCC optimize("O2", "no-tree-vectorize")
 #endif
 #include <string.h>
 
@@ -173,9 +174,11 @@ static void map_row(const exl__kernels *kernels, uint32_t function, uint64_t n, 
                 inputs[i] = chunks[i + 1];
             }
         }
-        if (bytes == 4)
-            kernels->map(function, (uint32_t)length, out, inputs[0], steps[0], inputs[1], steps[1]);
-        else
+        if (bytes == 4) {
+            exl__mapping m = {.function = function, .rows = 1, .n = (uint32_t)length, .out = out};
+            m.inputs[0] = inputs[0], m.inputs[1] = inputs[1], m.steps[0] = steps[0], m.steps[1] = steps[1];
+            kernels->map(&m);
+        } else
             map_integers(function, (uint32_t)length, out, inputs[0], steps[0], inputs[1], steps[1]);
         if (out != (void *)chunks[0])
             continue;
@@ -184,11 +187,33 @@ static void map_row(const exl__kernels *kernels, uint32_t function, uint64_t n, 
     }
 }
 
+/* Numbers without gaps: the kernel takes all rows of the third axis at once. */
+static void map_rows(const exl__run_state *run, const walk *w, uint32_t function) {
+    exl__mapping m = {.function = function, .rows = (uint32_t)w->sizes[2], .n = (uint32_t)w->sizes[3]};
+
+    m.out_stride = w->strides[0][2];
+    for (int i = 0; i < 2; i++) {
+        m.steps[i] = (uint32_t)w->strides[i + 1][3];
+        m.strides[i] = w->strides[i + 1][2];
+    }
+    for (uint64_t a = 0; a < w->sizes[0]; a++)
+        for (uint64_t b = 0; b < w->sizes[1]; b++) {
+            m.out = place(w, 0, a, b, 0);
+            m.inputs[0] = place(w, 1, a, b, 0);
+            m.inputs[1] = place(w, 2, a, b, 0);
+            run->kernels->map(&m);
+        }
+}
+
 void exl__walk_map(const exl__run_state *run, const exl__operation *o) {
     walk w = begin(run, o, 4);
     int mixed = o->function >= EXL__TO_FLOAT || o->function == EXL__WHERE_INT;
     lane lanes[4];
 
+    if (!mixed && w.bytes[0] == 4 && w.strides[0][3] == 1 && w.strides[1][3] <= 1 && w.strides[2][3] <= 1) {
+        map_rows(run, &w, o->function);
+        return;
+    }
     for (uint64_t a = 0; a < w.sizes[0]; a++)
         for (uint64_t b = 0; b < w.sizes[1]; b++)
             for (uint64_t c = 0; c < w.sizes[2]; c++) {
@@ -290,3 +315,7 @@ void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
                 }
             }
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif

@@ -119,15 +119,15 @@ static void check_products(const exl__kernels *k) {
     }
 }
 
-/* Runs `call` with k = the set and k = the scalar one, each on a copy of x[count] in `out`, and compares. */
-#define BOTH(what, count, call)                                                                                        \
+/* Runs the rest with k = the set and k = the scalar one, each on a copy of x[count] in `out`, and compares. */
+#define BOTH(what, count, ...)                                                                                         \
     do {                                                                                                               \
         float *results[2];                                                                                             \
         for (int i = 0; i < 2; i++) {                                                                                  \
             const exl__kernels *k = i ? &exl__kernels_scalar : set;                                                    \
             float *out = results[i] = room(count, sizeof *out);                                                        \
             memcpy(out, x, (count) * sizeof *out);                                                                     \
-            call;                                                                                                      \
+            __VA_ARGS__;                                                                                               \
         }                                                                                                              \
         CHECK(same(what, set->name, results[0], results[1], count));                                                   \
         free(results[0]), free(results[1]);                                                                            \
@@ -138,14 +138,19 @@ static void check_rows(const exl__kernels *set) {
                                         EXL__TANH, EXL__EXP, EXL__RELU, EXL__GELU, EXL__COPY, EXL__SIGMOID};
 
     for (int trial = 0; trial < TRIALS; trial++) {
-        uint32_t n = 1 + draw(MOST_DEPTH), line = up(n), kind = draw(2), step = draw(2);
-        float *x = numbers(line, kind), *y = numbers(line, 0), top[1], sum = 0;
+        uint32_t n = 1 + draw(MOST_DEPTH), line = up(n), kind = draw(2), step = draw(2), rows = 1 + draw(3);
+        float *x = numbers(3 * (size_t)line, kind), *y = numbers(3 * (size_t)line, 0), top[1], sum = 0;
         int8_t codes[MOST_DEPTH];
 
         for (uint32_t i = 0; i < n; i++)
             codes[i] = (int8_t)((int)draw(255) - 127);
         for (size_t f = 0; f < sizeof functions; f++)
-            BOTH("map", n, k->map(functions[f], n, out, x, 1, functions[f] < EXL__SQRT ? y : NULL, step));
+            BOTH("map", rows * n, {
+                exl__mapping m = {.function = functions[f], .rows = rows, .n = n, .out = out, .out_stride = n};
+                m.inputs[0] = x, m.steps[0] = 1, m.strides[0] = n;
+                m.inputs[1] = functions[f] < EXL__SQRT ? y : NULL, m.steps[1] = step, m.strides[1] = step ? n : 1;
+                k->map(&m);
+            });
         BOTH("layer norm", n, k->layer_norm(x, n, 1e-12f, y, y, out));
         BOTH("softmax", line, k->softmax(out, 1, n, line, 0.5f, y, 0, top); out[0] += top[0]);
         BOTH("sum", n, sum = k->sum(x, n); out[0] = sum);
