@@ -41,7 +41,7 @@ typedef void exl__dot_tile(const void *codes, size_t code_stride, uint32_t rows,
     static void name(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,  \
                      uint32_t panels, uint32_t steps, int32_t *sums) {                                                 \
         for (uint32_t p = 0; p < panels; p++, weights += panel_bytes, sums += EXL__PANEL)                              \
-            switch (rows) { ROWS(tile, codes, code_stride, weights, steps, sums, (size_t)panels * EXL__PANEL); }       \
+            switch (rows) { ROWS(tile, codes, code_stride, weights, steps, sums, (size_t)panels *EXL__PANEL); }        \
     }
 
 /* What a product's tile of `rows` x `columns` (1 to 16) still needs to become numbers. Strides are in elements. */
