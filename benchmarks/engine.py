@@ -3,7 +3,8 @@
     python -m benchmarks.engine minilm                       MiniLM-L6 at 16 tokens: times, speed, share of the core's
                                                              measured int8 peak (vpdpbusd), cosine to fp32
     python -m benchmarks.engine bundles NATIVE.exl ORT.exl   whole queries of two bundles, stage by stage
-    python -m benchmarks.engine instructions                 MiniLM-L6 on emulated Cortex-A76 and A72 (qemu-user)
+    python -m benchmarks.engine instructions                 MiniLM-L6 on emulated Cortex-A76 and A72, and beside
+                                                             ONNX Runtime on an x86-64 without VNNI (qemu-user)
     python -m benchmarks.engine sizes                        the stripped library for x86-64 and AArch64, what it needs
 
 Times of a shared machine say little; their ratios say more. The emulator counts instructions, to a few in a million.
@@ -15,6 +16,7 @@ import argparse
 import ctypes
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -151,37 +153,65 @@ def compare_bundles(native: Path, ort: Path, rounds: int) -> None:
     print(f"total: {least['native']['total'] / least['ort']['total']:.2f} of ort")
 
 
+# ONNX Runtime alone, on as many runs as it is told.
+ORT_PROGRAM = """
+import sys, numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = options.inter_op_num_threads = 1
+session = onnxruntime.InferenceSession("ort.onnx", options, providers=["CPUExecutionProvider"])
+ids = numpy.arange(1000, 1000 + int(sys.argv[1]))[None]
+for _ in range(int(sys.argv[2])):
+    session.run(None, {"input_ids": ids, "attention_mask": numpy.ones_like(ids)})
+"""
+EMULATED = (
+    ("aarch64", "cortex-a76", "neon-dot"), ("aarch64", "cortex-a72", "neon"), ("aarch64", "max,sme=off", "neon-i8mm"),
+    ("x86_64", "max", "avx2"),
+)  # fmt: skip
+
+
 def count_instructions() -> None:
-    """By the plugin of the index's benchmark, as the difference of three runs and one."""
-    plugin_source = Path(__file__).parent / "index" / "count_instructions.c"
-    if not plugin_source.is_file():
-        raise SystemExit(f"{plugin_source} is not there; it counts the instructions.")
-    plan, _ = lowered(minilm()[0], "int8-token")
+    """By the plugin of the index's benchmark, On x86-64, qemu's CPU has AVX2
+    but neither VNNI nor AVX-512: there ONNX Runtime's dynamic int8 runs on it as well, with its VNNI off."""
+    model = minilm()[0]
+    plan, _ = lowered(model, "int8-token")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "plan").write_bytes(plan.plan.pack())
         (place / "weights").write_bytes(pack_weights(plan.weights))
-        engine = ("engine_native", "native_run", "native_walk", "native_scalar", "native_neon", "plan")
-        names = (*engine, "memory", "status", "weights")
-        sources = [str(RUNTIME / "src" / f"{name}.c") for name in names]
-        flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
-        program = [str(Path(__file__).with_name("engine_program.c")), *sources, "-o", str(place / "program"), "-lm"]
-        subprocess.run(["aarch64-linux-gnu-gcc", *flags, *program], check=True)
-        subprocess.run(
-            ["gcc", "-O1", "-shared", "-fPIC", str(plugin_source), "-o", str(place / "count.so")], check=True
-        )
-        for cpu, kernels in (("cortex-a76", "neon-dot"), ("cortex-a72", "neon"), ("max,sme=off", "neon-i8mm")):
-            counts = []
-            for runs in (1, 3):
-                words = ["plan", "weights", TOKENS, MAX_TOKENS, 384, 384, runs, kernels]
-                command = ["qemu-aarch64", "-cpu", cpu, "-L", "/usr/aarch64-linux-gnu", "-plugin", "./count.so"]
-                done = subprocess.run(
-                    [*command, "./program", *map(str, words)], cwd=place, capture_output=True, text=True, check=True
-                )
-                counts.append(int(done.stderr.split()[-1]))
-            print(
-                f"{cpu:11} {kernels:9} {(counts[1] - counts[0]) / 2e6:.1f} M instructions a run, {done.stdout.strip()}"
-            )
+        (place / "ort.onnx").write_bytes(lowered(model, "int8")[1])
+        plugin = str(Path(__file__).parent / "index" / "count_instructions.c")
+        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", plugin, "-o", str(place / "count.so")], check=True)
+        for machine, compiler in (("aarch64", "aarch64-linux-gnu-gcc"), ("x86_64", "gcc")):
+            build_program(compiler, place / machine)
+        for machine, cpu, kernels in EMULATED:
+            words = [f"./{machine}", "plan", "weights", str(TOKENS), str(MAX_TOKENS), "384", "384"]
+            count, said = per_run(place, machine, cpu, lambda runs, w=words, k=kernels: [*w, str(runs), k])
+            print(f"{cpu:11} {kernels:9} {count / 1e6:.1f} M instructions a run, {said}")
+        ort = [sys.executable, "-c", ORT_PROGRAM, str(TOKENS)]
+        count, _ = per_run(place, "x86_64", "max", lambda runs: [*ort, str(runs)], most=51)  # Python varies
+        print(f"{'max':11} ort int8  {count / 1e6:.1f} M instructions a run")
+
+
+def build_program(compiler: str, program: Path) -> None:
+    """engine_program.c and the engine."""
+    engine = ("engine_native", "native_run", "native_walk", "native_scalar", "native_neon", "native_x86", "plan")
+    sources = [str(RUNTIME / "src" / f"{name}.c") for name in (*engine, "memory", "status", "weights")]
+    flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
+    source = str(Path(__file__).with_name("engine_program.c"))
+    subprocess.run([compiler, *flags, source, *sources, "-o", str(program), "-lm"], check=True)
+
+
+def per_run(place: Path, machine: str, cpu: str, words: Callable[[int], list[str]], most: int = 3) -> tuple[float, str]:
+    """Instructions of one run of a program, as the difference of `most` runs and one, and what it said."""
+    emulator = [f"qemu-{machine}", "-cpu", cpu, "-plugin", "./count.so"]
+    if machine == "aarch64":
+        emulator += ["-L", "/usr/aarch64-linux-gnu"]
+    counts, said = [], ""
+    for runs in (1, most):
+        done = subprocess.run([*emulator, *words(runs)], cwd=place, capture_output=True, text=True, check=True)
+        counts.append(int(done.stderr.split()[-1]))
+        said = done.stdout.strip()
+    return (counts[1] - counts[0]) / (most - 1), said
 
 
 def print_sizes() -> None:
