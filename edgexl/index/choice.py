@@ -26,6 +26,7 @@ SAMPLE_QUERIES = 500
 # A subspace of more than 8 dimensions has 16 entries for what no 16 entries can tell apart.
 _MOST_SUBSPACE_DIMS = 8
 _LEAST_ENERGY = 0.5  # what the leading dimensions must hold to be worth a trial
+_LUCK = 0.005  # about the standard error of a difference between candidates, over 500 queries
 _BATCH = 64
 
 
@@ -62,8 +63,11 @@ def coarse_code(
 ) -> tuple[CoarseCode, list[CoarseCode]]:
     """The coarse code to take, and all that were measured to choose it: none, where there is nothing to choose from.
 
-    With `auto`, what `choose_coarse` puts first of all candidates; without held-out queries some of the vectors stand
-    in, so that at least the energy of their space is right. Otherwise what is given, of all dimensions by default.
+    With `auto`, of all candidates the one that `choose_coarse` puts first, or one that keeps as much but for what the
+    sample's luck may be, and more dimensions: fine codes are best where energy is spread over all that they keep, which
+    a pca rotation does apart for the coarse codes' dimensions and the rest. Without held-out queries some of the
+    vectors stand in, so that at least the energy of their space is right. Otherwise what is given, of all dimensions by
+    default.
     """
     if coarse != "auto":
         return CoarseCode(coarse, coarse_dims or vectors.shape[1]), []
@@ -74,7 +78,8 @@ def coarse_code(
         queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
         gold_rows = [np.empty(0, np.int64)] * len(queries)
     tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed)
-    return tried[0], tried
+    equal = [code for code in tried if code.kept >= tried[0].kept - _LUCK]
+    return max(equal, key=lambda code: (code.dims, code.kept)), tried
 
 
 def choose_coarse(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgexl.errors import BadInput
-from edgexl.index import CoarseCode, choose_coarse, coarse_candidates
+from edgexl.index import CoarseCode, choose_coarse, coarse_candidates, coarse_code
 
 NO_GOLD = [np.empty(0, np.int64)] * 100
 
@@ -59,6 +59,27 @@ def test_the_same_seed_measures_the_same():
         choose_coarse(vectors, queries, NO_GOLD, "pca", [CoarseCode("sign", 16)], 4, 20, seed=3) for _ in range(2)
     )
     assert once == again
+
+
+def test_of_equals_the_one_of_more_dimensions_is_taken():
+    """All the energy lies in 8 of 64 dimensions: 16 of them keep what 8 do, up to luck, and 64 do not."""
+    energies = np.full(64, 1e-4)
+    energies[:8] = 1
+    vectors, queries = space(energies)
+    code, tried = coarse_code(vectors, queries, NO_GOLD, "pca", "pq", None, 4, 50, seed=0)
+    assert (code, tried) == (CoarseCode("pq", 64), [])  # what is given is not departed from
+    code, tried = coarse_code(vectors, queries, NO_GOLD, "pca", "auto", None, 4, 50, seed=0)
+    equal = [one.dims for one in tried if one.kept >= tried[0].kept - 0.005]
+    assert code.dims == max(equal)
+    assert code.dims < max(one.dims for one in tried)
+    assert code in tried
+
+
+def test_without_held_out_queries_vectors_stand_in():
+    vectors, queries = space(np.ones(16))
+    code, tried = coarse_code(vectors, queries[:0], [], "random", "auto", None, 8, 50, seed=0)
+    assert code.coarse == "pq"
+    assert all(one.gold is None and one.nearest > 0 for one in tried)
 
 
 def test_candidates_keep_to_what_is_given_and_divide():
