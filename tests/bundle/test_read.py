@@ -43,7 +43,7 @@ def calibration(presence: float) -> bytes:
 
 def sections() -> dict[Kind, bytes]:
     """Sections that agree with each other; those that Python does not look into hold a few bytes."""
-    return dict.fromkeys(Kind, b"opaque") | {
+    return dict.fromkeys(set(Kind) - {Kind.CELLS}, b"opaque") | {
         Kind.MANIFEST: b'{"format": "1.0"}\n',
         Kind.PARAMETERS: parameters().pack(),
         Kind.CODEBOOK: np.arange(128, dtype="<f4").tobytes(),

@@ -45,7 +45,8 @@ def assert_the_runtime_agrees(path: Path, texts: list[str]) -> list[int]:
             got = handle.predict(text)
             assert got.shortlist_labels.tolist() == wanted.labels.tolist(), text
             np.testing.assert_allclose(got.shortlist_scores, wanted.scores.max(1), atol=1e-6)
-            np.testing.assert_allclose(got.shortlist_logits, wanted.logits, atol=1e-4)
+            # an approximation's last digit may move an activation by one of its 255 steps
+            np.testing.assert_allclose(got.shortlist_logits, wanted.logits, atol=1e-3)
             lengths.append(len(wanted.labels))
     return lengths
 
