@@ -48,6 +48,8 @@ class VectorCache:
 
     def get(self, key: str, rows: int) -> Floats | None:
         """The vectors [rows, D] under `key`, float32; None where there are none that are whole."""
+        if self.most_bytes == 0:  # turned off: what an earlier run has left does not count either
+            return None
         path = self._path(key)
         try:
             with open(path, "rb") as stream:
