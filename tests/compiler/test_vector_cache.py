@@ -103,7 +103,7 @@ def test_the_bound_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cache_of_no_bytes_is_off(cache: VectorCache) -> None:
     cache.put("kept", vectors_of(1))
     assert cache.get("kept", 100) is not None
-    assert VectorCache(cache.directory, 0).get("kept", 100) is None
+    assert VectorCache(cache.place, 0).get("kept", 100) is None
 
 
 def test_a_second_encoding_runs_no_graph_and_a_damaged_entry_is_made_again(
