@@ -4,6 +4,24 @@
 
 #include "scan_crew.h"
 
+#if defined(__wasm__)
+
+exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t threads, uint32_t rows, uint32_t subspaces,
+                                    uint32_t keep) {
+    (void)allocator, (void)threads, (void)rows, (void)subspaces, (void)keep;
+    return NULL;
+}
+
+void exl__scan_crew_close(exl__scan_crew *crew) { (void)crew; }
+
+uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
+                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores) {
+    (void)crew, (void)isa, (void)codes, (void)dead, (void)tables, (void)out_rows, (void)out_scores;
+    return 0;
+}
+
+#else
+
 #include <pthread.h>
 #include <signal.h>
 
@@ -153,3 +171,5 @@ uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *c
     pthread_mutex_unlock(&crew->lock);
     return exl__scan_merge(crew->queries, crew->part_starts, crew->parts, crew->keep, out_rows, out_scores);
 }
+
+#endif

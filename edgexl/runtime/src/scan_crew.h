@@ -5,6 +5,13 @@
 #include "memory.h"
 #include "scan.h"
 
+/* WebAssembly has threads only where its host gives some: there the caller scans alone. */
+#if defined(__wasm__)
+enum { EXL__HAS_THREADS = 0 };
+#else
+enum { EXL__HAS_THREADS = 1 };
+#endif
+
 typedef struct exl__scan_crew exl__scan_crew;
 
 /* Starts all threads but the caller's, which does its part. threads: at least 1; no more are started than there are

@@ -94,7 +94,7 @@ exl_status exl_session_open_with(exl_bundle *bundle, const exl_session_options *
     carve_session(session, &from);
     session->scratch_bytes = from.used;
     session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
-    if (bundle->cells.count > 0)
+    if (bundle->cells.count > 0 || !EXL__HAS_THREADS)
         known.scan_threads = 1; /* a few cells are scanned sooner than a thread wakes */
     if (session->scratch && known.scan_threads > 1)
         session->crew = exl__scan_crew_open(&bundle->allocator, known.scan_threads, bundle->parameters.rows,
