@@ -250,7 +250,9 @@ static void test_parameters(void) {
             restore();
             put(damaged + get64(entry_of(damaged, 2) + 8) + field, bad[b], 4);
             seal(damaged, 2);
-            if (get32(sound.bytes + get64(entry_of(damaged, 2) + 8) + field) != bad[b] && (field >= 120 || !has_cells))
+            int minus_zero = field == 116 && bad[b] == 1u << 31; /* a margin like any other 0 */
+            if (get32(sound.bytes + get64(entry_of(damaged, 2) + 8) + field) != bad[b] && !minus_zero &&
+                (field >= 120 || !has_cells))
                 CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
             else
                 (void)try_damaged(0);
