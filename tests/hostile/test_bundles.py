@@ -11,7 +11,8 @@ from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import read_bundle
 from tests.command_line import Edgexl, Tiny, exl_run
 
-KINDS = list(Kind)
+# cells are for millions of labels; `test_hostile.c` damages them
+KINDS = [kind for kind in Kind if kind != Kind.CELLS]
 
 
 def refused_by_all(edgexl: Edgexl, bundle: Path, *words: str) -> None:
