@@ -215,26 +215,22 @@ def per_run(place: Path, machine: str, cpu: str, words: Callable[[int], list[str
 
 
 def print_sizes() -> None:
-    """Of the release's library, stripped, and the libraries that it needs."""
-    for compiler, reader in (("gcc", "readelf"), ("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-readelf")):
+    """Of the library as cmake builds a release, stripped, and the libraries that it needs."""
+    for machine, tools in (("x86_64", ""), ("aarch64", "aarch64-linux-gnu-")):
         with tempfile.TemporaryDirectory() as folder:
+            system = ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={machine}"] if tools else []
+            compiler = f"-DCMAKE_C_COMPILER={tools}gcc"
+            subprocess.run(
+                ["cmake", "-S", RUNTIME, "-B", folder, compiler, *system], check=True, stdout=subprocess.DEVNULL
+            )
+            build = ["cmake", "--build", folder, "--target", "edgexl"]
+            subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
             library = Path(folder) / "libedgexl.so"
-            flags = [
-                "-std=c11",
-                "-O3",
-                "-DNDEBUG",
-                "-ffp-contract=off",
-                "-fvisibility=hidden",
-                "-fPIC",
-                "-shared",
-                "-s",
-            ]
-            sources = [str(path) for path in sorted((RUNTIME / "src").glob("*.c"))]
-            command = [compiler, *flags, f"-I{RUNTIME / 'include'}", *sources, "-o", str(library), "-lm", "-ldl"]
-            subprocess.run(command, check=True)
-            facts = subprocess.run([reader, "-d", str(library)], capture_output=True, text=True, check=True).stdout
+            subprocess.run([f"{tools}strip", library], check=True)
+            command = [f"{tools}readelf", "-d", library]
+            facts = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             needed = [line.split("[")[1].rstrip("]") for line in facts.splitlines() if "(NEEDED)" in line]
-            print(f"{compiler:22} {library.stat().st_size:,} bytes, needs {', '.join(needed)}")
+            print(f"{machine:8} {library.stat().st_size:,} bytes, needs {', '.join(needed)}")
 
 
 def main() -> None:
