@@ -24,9 +24,10 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* So many bytes ahead of what is read: codes that come from memory (a million rows and more) arrive a quarter sooner
- * than the processor's own prefetching, which stops at every 4 KiB page, would have them. Beyond the codes' end it does
- * nothing; the address is computed as a number, since no pointer may point there. */
-enum { BYTES_AHEAD = 16384 };
+ * than the processor's own prefetching, which stops at every 4 KiB page, would have them. 16 KiB would be 6% better
+ * there, and cost 7% on the 11 MB of 354,068 rows. Beyond the codes' end it does nothing; the address is computed as a
+ * number, since no pointer may point there. */
+enum { BYTES_AHEAD = 12288 };
 
 static ALWAYS_INLINE void fetch_ahead(const uint8_t *codes) {
     _mm_prefetch((const char *)((uintptr_t)codes + BYTES_AHEAD), _MM_HINT_T0);
