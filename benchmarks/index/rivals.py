@@ -51,6 +51,12 @@ def _faiss(vectors: Floats, make: Callable[[Any], Any], prepare: Callable[[Any],
     return Built(lambda query, k: index.search(query[None], k)[1][0], size, size, seconds, load_ms)
 
 
+def _faiss_named(vectors: Floats, name: str, prepare: Callable[[Any], None] = lambda index: None) -> Built:
+    """What faiss's factory makes of `name`."""
+    dims = vectors.shape[1]
+    return _faiss(vectors, lambda faiss: faiss.index_factory(dims, name, faiss.METRIC_INNER_PRODUCT), prepare)
+
+
 def exact(vectors: Floats, code_bytes: int) -> Built:
     """All inner products in float."""
     return _faiss(vectors, lambda faiss: faiss.IndexFlatIP(vectors.shape[1]))
@@ -66,7 +72,7 @@ def pca_fast_scan(vectors: Floats, code_bytes: int) -> Built:
     """The same over leading principal dimensions, turned at random: two for each of its parts."""
     parts = 2 * code_bytes
     name = f"PCAR{min(2 * parts, vectors.shape[1])},PQ{parts}x4fs"
-    return _faiss(vectors, lambda faiss: faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT))
+    return _faiss_named(vectors, name)
 
 
 def pq_fast_scan_refined(vectors: Floats, code_bytes: int) -> Built:
@@ -76,9 +82,7 @@ def pq_fast_scan_refined(vectors: Floats, code_bytes: int) -> Built:
     def prepare(index: Any) -> None:
         index.k_factor = 8
 
-    return _faiss(
-        vectors, lambda faiss: faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT), prepare
-    )
+    return _faiss_named(vectors, name, prepare)
 
 
 def ivf_fast_scan(vectors: Floats, code_bytes: int) -> Built:
@@ -88,9 +92,7 @@ def ivf_fast_scan(vectors: Floats, code_bytes: int) -> Built:
     def prepare(index: Any) -> None:
         index.nprobe = 32
 
-    return _faiss(
-        vectors, lambda faiss: faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT), prepare
-    )
+    return _faiss_named(vectors, name, prepare)
 
 
 def rabitq_fast_scan(vectors: Floats, code_bytes: int) -> Built:

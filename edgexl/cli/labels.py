@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -27,46 +28,34 @@ def labels() -> None:
     """
 
 
+def _takes_labels(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments of a command that is given labels: one of them, or a file of many."""
+    alias_help = "Another text that finds the label; may be given repeatedly."
+    for parameter in (
+        json_option,
+        _labels_file,
+        _file,
+        click.option("--alias", "aliases", multiple=True, help=alias_help),
+        click.argument("text", required=False),
+        click.argument("id", required=False),
+        click.argument("bundle", type=PATH),
+    ):
+        command = parameter(command)
+    return command
+
+
 @labels.command()
-@click.argument("bundle", type=PATH)
-@click.argument("id", required=False)
-@click.argument("text", required=False)
-@click.option("--alias", "aliases", multiple=True, help="Another text that finds the label; may be given repeatedly.")
-@_file
-@_labels_file
-@json_option
-def add(
-    bundle: Path,
-    id: str | None,
-    text: str | None,
-    aliases: tuple[str, ...],
-    file: Path | None,
-    labels_file: Path | None,
-    as_json: bool,
-) -> None:
+@_takes_labels
+def add(**given: Any) -> None:
     """Add the label ID with its TEXT to BUNDLE's label set, or all labels of a file."""
-    _add(bundle, id, text, aliases, file, labels_file, as_json, replace=False)
+    _add(**given, replace=False)
 
 
 @labels.command()
-@click.argument("bundle", type=PATH)
-@click.argument("id", required=False)
-@click.argument("text", required=False)
-@click.option("--alias", "aliases", multiple=True, help="Another text that finds the label; may be given repeatedly.")
-@_file
-@_labels_file
-@json_option
-def replace(
-    bundle: Path,
-    id: str | None,
-    text: str | None,
-    aliases: tuple[str, ...],
-    file: Path | None,
-    labels_file: Path | None,
-    as_json: bool,
-) -> None:
+@_takes_labels
+def replace(**given: Any) -> None:
     """Give the label ID of BUNDLE's label set another TEXT and other aliases, or all labels of a file."""
-    _add(bundle, id, text, aliases, file, labels_file, as_json, replace=True)
+    _add(**given, replace=True)
 
 
 def _add(

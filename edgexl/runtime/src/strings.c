@@ -87,23 +87,26 @@ typedef struct piece {
     uint32_t code_bytes, shared;
 } piece;
 
+/* What the code at *at, which moves on behind it, stands for; null where the format forbids it. */
+static inline const uint8_t *next_symbol(const exl__strings *s, const uint8_t **at, const uint8_t *end, size_t *bytes) {
+    uint8_t code = *(*at)++;
+    *bytes = s->symbol_bytes[code];
+    if (code != ESCAPE)
+        return *bytes > 0 ? s->symbols + (size_t)code * 8 : NULL;
+    *bytes = 1;
+    return *at < end && **at != 0 ? (*at)++ : NULL;
+}
+
 /* Appends what a string's own codes stand for behind the `*length` bytes that it shares, up to `limit` bytes. */
 static int read_codes(const exl__strings *s, const piece *from, size_t limit, char *out, size_t capacity,
                       size_t *length) {
     const uint8_t *at = from->codes, *end = at + from->code_bytes;
     size_t used = *length;
     while (at < end && used < limit) {
-        uint8_t code = *at++;
-        const uint8_t *symbol = s->symbols + (size_t)code * 8;
-        size_t bytes = s->symbol_bytes[code];
-        if (code == ESCAPE) {
-            if (at == end || *at == 0)
-                return 0;
-            symbol = at++;
-            bytes = 1;
-        } else if (bytes == 0)
-            return 0;
-        if (bytes > s->longest_bytes - used)
+        uint8_t code = *at;
+        size_t bytes;
+        const uint8_t *symbol = next_symbol(s, &at, end, &bytes);
+        if (!symbol || bytes > s->longest_bytes - used)
             return 0;
         if (code != ESCAPE && used + 8 <= capacity)
             memcpy(out + used, symbol, 8);
@@ -171,15 +174,9 @@ int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, siz
 static int match_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, const char *prefix,
                        size_t prefix_bytes, size_t *matched) {
     while (at < end && *matched < prefix_bytes) {
-        uint8_t code = *at++;
-        const uint8_t *symbol = s->symbols + (size_t)code * 8;
-        size_t bytes = s->symbol_bytes[code];
-        if (code == ESCAPE) {
-            if (at == end || *at == 0)
-                return 0;
-            symbol = at++;
-            bytes = 1;
-        } else if (bytes == 0)
+        size_t bytes;
+        const uint8_t *symbol = next_symbol(s, &at, end, &bytes);
+        if (!symbol)
             return 0;
         for (size_t i = 0; i < bytes && *matched < prefix_bytes; i++) {
             if (exl__folded(symbol[i]) != exl__folded((uint8_t)prefix[*matched]))

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../src/live.h"
+#include "counting.h"
 #include "testing.h"
 
 static const char *bundle_path, *labels_path;
@@ -262,28 +263,6 @@ static void test_hostile(void) {
 }
 
 /* ---- memory that runs out ---------------------------------------------------------------------------------------- */
-
-typedef struct counting {
-    long calls, outstanding, fails_at;
-} counting;
-
-static void *count_allocate(void *context, size_t bytes) {
-    counting *c = context;
-    void *memory = NULL;
-
-    if (c->calls++ == c->fails_at || posix_memalign(&memory, 64, bytes) != 0)
-        return NULL;
-    c->outstanding++;
-    return memory;
-}
-
-static void count_release(void *context, void *memory, size_t bytes) {
-    counting *c = context;
-
-    (void)bytes;
-    c->outstanding--;
-    free(memory);
-}
 
 static exl_status live(counting *c) {
     exl_allocator allocator = {c, count_allocate, count_release};

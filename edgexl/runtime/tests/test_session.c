@@ -7,36 +7,10 @@
 #include <math.h>
 #include <pthread.h>
 
+#include "counting.h"
 #include "testing.h"
 
 static const char *path;
-
-/* ---- an allocator that counts, and fails when it is told to --------------------------------------------------- */
-
-typedef struct counting {
-    long calls, outstanding;
-    size_t outstanding_bytes;
-    long fails_at; /* the call with this number, from 0; negative = never */
-} counting;
-
-static void *count_allocate(void *context, size_t bytes) {
-    counting *c = context;
-    void *memory = NULL;
-
-    if (c->calls++ == c->fails_at || posix_memalign(&memory, 64, bytes) != 0)
-        return NULL;
-    c->outstanding++;
-    c->outstanding_bytes += bytes;
-    return memory;
-}
-
-static void count_release(void *context, void *memory, size_t bytes) {
-    counting *c = context;
-
-    c->outstanding--;
-    c->outstanding_bytes -= bytes;
-    free(memory);
-}
 
 /* All of a short life; the first status that is not EXL_OK. */
 static exl_status live(counting *c) {
