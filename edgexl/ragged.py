@@ -54,9 +54,9 @@ class Ragged:
 
     def take(self, places: Places) -> Ragged:
         """The lists at `places`, in that order."""
-        lengths = self.lengths[places]
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        shift = np.repeat(self.starts[:-1][places] - starts[:-1], lengths)
+        begins, ends = self.starts[:-1][places], self.starts[1:][places]
+        starts = np.concatenate([[0], np.cumsum(ends - begins)])
+        shift = np.repeat(begins - starts[:-1], ends - begins)
         return Ragged(self.values[np.arange(len(shift)) + shift], starts)
 
     def tolist(self) -> list[list[Any]]:

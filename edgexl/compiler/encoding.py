@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from edgexl.compiler.vector_cache import VectorCache
+from edgexl.compiler.row_cache import RowCache
 from edgexl.compiler.workers import Batch, LocalWorkers, Workers
 from edgexl.ragged import Places, Ragged
 
@@ -39,9 +39,9 @@ def encode_rows(
     `batched`: the graph takes many texts of one length at once; else it takes one, as on the device, where an 8-bit
     graph's activation scales depend on what else is in the batch.
     """
-    cache, key = VectorCache.of_user(), _key(model, rows, batched)
-    if (known := cache.get(key, len(rows))) is not None:
-        return known
+    cache, key = RowCache.of_user(), _key(model, rows, batched)
+    if known := cache.get(key, 1):
+        return known[0]
     workers = workers or LocalWorkers(threads)
     batches = _batches(rows, BATCH_TOKENS if batched else 0)
     size = workers.shard_batches

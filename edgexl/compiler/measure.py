@@ -13,9 +13,10 @@ import numpy.typing as npt
 from edgexl import metrics
 from edgexl.compiler.artifact import Artifact, Floats
 from edgexl.compiler.encoding import Progress, encode_rows
+from edgexl.compiler.exact_search import ExactSearch
 from edgexl.compiler.graph import Session
 from edgexl.compiler.ledger import Accuracy
-from edgexl.compiler.reference import BATCH, ExactSearch, ReferencePipeline
+from edgexl.compiler.reference import BATCH, ReferencePipeline
 from edgexl.compiler.rows import Rows
 from edgexl.compiler.screening import fastest
 from edgexl.data import Query

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,17 +26,13 @@ from edgexl.bundle.weights import internalise
 from edgexl.compiler.graph import Session
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.index import LabelIndex, Shortlist
-from edgexl.ragged import Ragged
 from edgexl.student.text import encode_texts, label_tokens
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Feeds = dict[str, npt.NDArray[Any]]
-# Queries answered side by side: 64 x 700,000 scores of an exact search are 180 MB. Products of fewer than 32 wait for
-# memory: with 8, each query takes twice as long.
-BATCH = 64
-_PRODUCT_QUERIES = 32
-_SAMPLE_STEP = 64
+# Queries answered side by side.
+BATCH = 256
 
 
 class Screening(Protocol):
@@ -58,85 +53,6 @@ class Screening(Protocol):
 
     def with_shortlist(self, shortlist: int) -> Screening:
         """The same for shortlists of another length (of all labels, where there are fewer)."""
-
-
-@dataclass(frozen=True)
-class ExactSearch:
-    """Screening over float vectors [rows, D], row i < `labels` being label i, with the labels of the alias rows."""
-
-    vectors: Floats
-    labels: int
-    alias_labels: Ragged
-    shortlist: int
-
-    def search(self, query: Floats) -> Shortlist:
-        return self._shortlists(query[None])[0]
-
-    def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
-        """A product with all vectors for each few queries: it reads them once, and never with other neighbours in it,
-        whatever the number of threads, so that its last digits stay the same."""
-        few = [queries[begin : begin + _PRODUCT_QUERIES] for begin in range(0, len(queries), _PRODUCT_QUERIES)]
-        return [found for part in pool.map(self._shortlists, few) for found in part]
-
-    def _shortlists(self, queries: Floats) -> list[Shortlist]:
-        return [self._shortlist(scores) for scores in queries @ self.vectors.T]
-
-    def _shortlist(self, scores: Floats) -> Shortlist:
-        """Of the rows' `scores`, only the best few are looked at: as many as bring enough labels."""
-        count, tried = min(self.shortlist, self.labels), 4 * self.shortlist
-        while True:
-            tried = min(tried, len(scores))
-            rows = _best(scores, tried)
-            aliases = rows[rows >= self.labels]
-            of = self.alias_labels.take(aliases - self.labels)
-            labels = np.concatenate([rows[rows < self.labels], of.values.astype(np.int64)])
-            candidates, place = np.unique(labels, return_inverse=True)
-            if len(candidates) >= count:
-                break
-            tried *= 4
-        best = np.full(len(candidates), -np.inf, np.float32)
-        row_scores = np.concatenate([scores[rows[rows < self.labels]], np.repeat(scores[aliases], of.lengths)])
-        np.maximum.at(best, place, row_scores)
-        chosen = candidates[np.lexsort((candidates, -best))[:count]]
-        own, alias = scores[chosen], scores[chosen].copy()
-        mine = self._alias_rows.take(chosen)
-        some = np.flatnonzero(mine.lengths)
-        if len(some):
-            alias[some] = np.maximum.reduceat(scores[mine.values], mine.starts[:-1][some])
-        return Shortlist(chosen, np.stack([own, alias], 1))
-
-    def decompress(self, labels: Ints) -> Floats:
-        return self.vectors[labels]
-
-    def with_shortlist(self, shortlist: int) -> ExactSearch:
-        return replace(self, shortlist=shortlist)
-
-    @cached_property
-    def _alias_rows(self) -> Ragged:
-        """The alias rows of each label."""
-        order = np.argsort(self.alias_labels.values, kind="stable")
-        starts = np.searchsorted(self.alias_labels.values[order], np.arange(self.labels + 1))
-        return Ragged(self.labels + self.alias_labels.owners[order], starts.astype(np.int64))
-
-
-def _best(scores: Floats, count: int) -> Ints:
-    """Where the `count` highest scores are, ascending, and all that equal the last of them.
-
-    A sample says what is worth a look, for ordering them all would take longer than their product.
-    """
-    sample = scores[::_SAMPLE_STEP]
-    enough = 2 * (count // _SAMPLE_STEP) + 32
-    places = np.arange(len(scores)) if enough >= len(sample) else np.flatnonzero(scores >= _nth(sample, enough))
-    if len(places) < count:
-        places = np.arange(len(scores))
-    some = scores[places]
-    return places[some >= _nth(some, count)]
-
-
-def _nth(scores: Floats, n: int) -> np.float32:
-    """The n-th highest score."""
-    nth: np.float32 = np.partition(scores, len(scores) - n)[len(scores) - n]
-    return nth
 
 
 @dataclass(frozen=True)
@@ -254,8 +170,10 @@ class ReferencePipeline:
         row_starts: npt.NDArray[np.uint32],
         row_labels: npt.NDArray[np.uint32],
         tokenizer: Tokenizer,
+        label_pieces: Ints | None = None,
     ) -> ReferencePipeline:
-        """The pipeline of a bundle's sections, by kind."""
+        """The pipeline of a bundle's sections, by kind. `label_pieces`: the tokens of its label texts, where the caller
+        has them."""
         cells = None
         if sizes.cells:
             tables = unpack_cells(sections[Kind.CELLS], sizes.cells, sizes.rows, sizes.fine_dims)
@@ -275,13 +193,15 @@ class ReferencePipeline:
             row_starts=row_starts,
             row_labels=row_labels,
         )
-        texts = unpack_strings(sections[Kind.LABEL_TEXTS])
+        if label_pieces is None:
+            texts = unpack_strings(sections[Kind.LABEL_TEXTS])
+            label_pieces = label_tokens(tokenizer, texts, sizes.label_tokens)
         return cls(
             tokenizer=tokenizer,
             screener=_session(sections, Kind.SCREENER_GRAPH, sizes, SCREENER_OUTPUTS),
             reasoner=_session(sections, Kind.REASONER_GRAPH, sizes, ("logits",)),
             screening=index,
-            label_pieces=label_tokens(tokenizer, texts, sizes.label_tokens),
+            label_pieces=label_pieces,
             max_tokens=sizes.max_tokens,
             calibration=calibration,
         )

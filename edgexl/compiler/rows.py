@@ -6,13 +6,17 @@ Label sets come with up to millions of aliases (training queries, synonyms), so 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import tokenizers
 from tokenizers import Tokenizer
 
+from edgexl.compiler.row_cache import RowCache
 from edgexl.ragged import Places, Ragged
 from edgexl.student.labels import LabelSet
 from edgexl.student.text import encode_texts
@@ -22,6 +26,8 @@ Flags = npt.NDArray[np.bool_]
 
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
+# Raise it when `Rows.of` makes other rows of the same labels: remembered ones are then no longer taken.
+_FORM = 1
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,18 @@ class Rows:
 
     @classmethod
     def of(cls, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int, aliases: bool) -> Rows:
-        """Rows of a label set. An alias with the tokens of its label's own text is left out, one with the same tokens
-        for several labels is one row of them all."""
+        """Rows of a label set, remembered on disk. An alias with the tokens of its label's own text is left out, one
+        with the same tokens for several labels is one row of them all."""
+        about = [_FORM, tokenizers.__version__, labels.sha256(), tokenizer.to_str(), max_tokens, aliases]
+        cache, key = RowCache.of_user(), hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        if known := cache.get(key, 4):
+            return cls(len(labels), Ragged(*known[:2]), Ragged(*known[2:]))
+        rows = cls._made(labels, tokenizer, max_tokens, aliases)
+        cache.put(key, rows.tokens.values, rows.tokens.starts, rows.alias_labels.values, rows.alias_labels.starts)
+        return rows
+
+    @classmethod
+    def _made(cls, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int, aliases: bool) -> Rows:
         count = len(labels)
         own = _tokens(tokenizer, labels.texts, max_tokens)
         if not aliases or not any(labels.aliases):

@@ -9,6 +9,7 @@ nearest of each query by the float vectors, and the rows of its right labels tha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,7 @@ def coarse_code(
     fine_dims: int,
     depth: int,
     seed: int,
+    threads: int = 1,
 ) -> tuple[CoarseCode, list[CoarseCode]]:
     """The coarse code to take, and all that were measured to choose it: none, where there is nothing to choose from.
 
@@ -75,7 +77,7 @@ def coarse_code(
     if not len(queries):
         queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
         gold_rows = [np.empty(0, np.int64)] * len(queries)
-    tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed)
+    tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed, threads)
     return preferred(tried, fine_dims), tried
 
 
@@ -97,11 +99,13 @@ def choose_coarse(
     code_bytes: int,
     depth: int,
     seed: int,
+    threads: int = 1,
 ) -> list[CoarseCode]:
     """The candidates with what they keep, best first; of equals the one of fewer dimensions.
 
     vectors: [rows, D], not yet rotated; queries: [Q, D], held out; gold_rows: for each query the rows of its right
     labels (all empty where none are known). At most 65,536 rows and 500 queries are looked at.
+    The candidates are tried on so many threads.
     """
     rng = np.random.default_rng(seed)
     queries, gold_rows = queries[:SAMPLE_QUERIES], gold_rows[:SAMPLE_QUERIES]
@@ -112,16 +116,18 @@ def choose_coarse(
     exact = _first(queries, sample, depth)
     nearest = [row[: min(NEAREST, depth)] for row in exact]
     gold = [np.intersect1d(np.searchsorted(chosen, rows), found) for rows, found in zip(gold_rows, exact, strict=True)]
-    measured = []
-    for candidate in candidates:
+
+    def measured(candidate: CoarseCode) -> CoarseCode:
         turn = train_rotation(sample, rotation, seed, candidate.dims)[:, : candidate.dims]
         turned = sample @ turn
         codebook = train_codebook(turned, candidate.coarse, code_bytes, seed)
         decoded = decode_coarse(encode_coarse(turned, codebook), len(turned), codebook)
         found = _first(queries @ turn, decoded, depth)
         share = _share(gold, found) if any(map(len, gold)) else None
-        measured.append(CoarseCode(candidate.coarse, candidate.dims, _share(nearest, found), share, depth))
-    return sorted(measured, key=lambda code: (-code.kept, code.dims))
+        return CoarseCode(candidate.coarse, candidate.dims, _share(nearest, found), share, depth)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sorted(pool.map(measured, candidates), key=lambda code: (-code.kept, code.dims))
 
 
 def coarse_candidates(

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from edgexl.errors import BadInput
@@ -77,6 +78,10 @@ class LabelSet:
 
     def sha256(self) -> str:
         """Hex digest over the canonical JSON lines, independent of how they are compressed."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         digest = hashlib.sha256()
         for record in self._records():
             digest.update(encode_line(record))

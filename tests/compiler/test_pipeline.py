@@ -66,10 +66,10 @@ def test_two_compiles_are_the_same_bytes(
 
 
 def test_vectors_are_remembered(compiled: CompileReport, student: Student, own_cache: Path, tmp_path: Path) -> None:
-    known = sorted((own_cache / "edgexl" / "vectors").glob("*.npy"))
+    known = sorted((own_cache / "edgexl" / "rows").glob("*.npy"))
     recipe = dataclasses.replace(TINY_RECIPE, index=IndexRecipe(code_bytes=4, coarse="sign", overfetch=64))
     compile(student, recipe, "host", tmp_path / "other.exl")
-    assert sorted((own_cache / "edgexl" / "vectors").glob("*.npy")) == known
+    assert sorted((own_cache / "edgexl" / "rows").glob("*.npy")) == known
     assert known
 
 

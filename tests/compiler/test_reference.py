@@ -7,7 +7,8 @@ import pytest
 
 from edgexl.bundle.read import read_bundle
 from edgexl.compiler import CompileReport
-from edgexl.compiler.reference import ExactSearch, ReferencePipeline
+from edgexl.compiler.exact_search import ExactSearch
+from edgexl.compiler.reference import ReferencePipeline
 from edgexl.ragged import Ragged
 from edgexl.student.student import Student
 

@@ -35,7 +35,7 @@ def work(student: Student) -> tuple[bytes, Ragged]:
 
 @pytest.fixture
 def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGEXL_VECTOR_CACHE_BYTES", "0")
+    monkeypatch.setenv("EDGEXL_ROW_CACHE_BYTES", "0")
 
 
 def test_workers_by_name() -> None:
@@ -100,7 +100,7 @@ def parent_of(process: int) -> int:
 def test_a_cluster_that_loses_a_worker_encodes_the_same(
     work: tuple[bytes, Ragged], ray: Any, student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEXL_VECTOR_CACHE_BYTES", "0")
+    monkeypatch.setenv("EDGEXL_ROW_CACHE_BYTES", "0")
     model, tokens = work
     many = Ragged.joined([tokens] * 20)
     lost: list[int] = []

@@ -62,6 +62,7 @@ class BuildIndex:
             fine_dims,
             artifact.shapes.shortlist,
             recipe.seed,
+            self.threads,
         )
         fitted = fit_codes(vectors, coarse, recipe.rotation, recipe.code_bytes, fine_dims, recipe.seed)
         if fitted.rotation is not None:

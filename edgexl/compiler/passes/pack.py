@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from edgexl.bundle.goldens import Golden, Goldens, compare
 from edgexl.bundle.layout import MAJOR, MINOR, Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, SCREENER_INPUTS, Parameters, input_bits
 from edgexl.bundle.row_labels import pack_row_labels
-from edgexl.bundle.strings import pack_strings
+from edgexl.bundle.strings import pack_strings, unpack_strings
 from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise
 from edgexl.bundle.write import bundle_bytes
@@ -137,6 +138,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         probes=index.cells.probes if index.cells else 0,
         cell_margin=index.cells.margin if index.cells else 0.0,
     )
+    with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
+        texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
     sections = {
         Kind.PARAMETERS: sizes.pack(),
         Kind.TOKENIZER: pack_tokenizer(student.tokenizer.to_str()),
@@ -147,8 +150,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
         Kind.COARSE_CODES: bytes(index.coarse),
         Kind.FINE_CODES: bytes(index.fine),
-        Kind.LABEL_TEXTS: pack_strings(student.labels.texts),
-        Kind.LABEL_IDS: pack_strings(student.labels.ids),
+        Kind.LABEL_TEXTS: texts,
+        Kind.LABEL_IDS: ids,
         Kind.CALIBRATION: artifact.calibration.pack(),
     }
     if len(artifact.rows.alias_labels):
@@ -161,9 +164,13 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
 def _pipeline(artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> ReferencePipeline:
     assert artifact.index is not None
     assert artifact.calibration is not None
+    student, pieces = artifact.student, None
+    # tokenising all texts once more takes seconds, and gives what is known where the section has kept them
+    if unpack_strings(sections[Kind.LABEL_TEXTS]) == list(student.labels.texts):
+        pieces = artifact.rows.label_pieces(sizes.label_tokens)
     starts, labels = artifact.index.row_starts, artifact.index.row_labels
     pipeline = ReferencePipeline.from_sections(
-        sections, sizes, artifact.calibration, starts, labels, artifact.student.tokenizer
+        sections, sizes, artifact.calibration, starts, labels, student.tokenizer, pieces
     )
     assert isinstance(pipeline.screening, LabelIndex)
     return dataclasses.replace(pipeline, screening=fastest(pipeline.screening))

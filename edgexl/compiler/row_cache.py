@@ -1,6 +1,7 @@
-"""Encoded rows, remembered on disk between compiles: encoding is the longest step, and other bits do not change it.
+"""What becomes of an index's rows, remembered on disk between compiles: their token ids and their vectors. Encoding is
+the longest step, and other bits do not change it.
 
-A cache and nothing more. An entry is named by a hash of all that its vectors depend on and ends with a hash of its own
+A cache and nothing more. An entry is named by a hash of all that its arrays depend on and ends with a hash of its own
 bytes, so that a damaged one is made again; entries are put in place in one step; and all together stay below a bound,
 those that were used the longest ago giving way. Deleting any of it costs time alone.
 """
@@ -11,8 +12,10 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,64 +23,62 @@ import numpy.typing as npt
 from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory
 
-Floats = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 # MeSH with all its aliases takes 689 MB: this holds a few such students.
 DEFAULT_BYTES = 4 << 30
-BYTES_SETTING = "EDGEXL_VECTOR_CACHE_BYTES"
-_DIGEST_BYTES = 32
+BYTES_SETTING = "EDGEXL_ROW_CACHE_BYTES"
 # No compile takes as long: what is older was left behind by one that was killed while it wrote.
 _STALE_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
-class VectorCache:
-    """Vectors in `place`, by key; together at most `most_bytes`, 0 remembering nothing."""
+class RowCache:
+    """Arrays in `place`, by key; together at most `most_bytes`, 0 remembering nothing."""
 
     place: Path
     most_bytes: int
 
     @classmethod
-    def of_user(cls) -> VectorCache:
-        """The user's own, bounded by EDGEXL_VECTOR_CACHE_BYTES (4 GiB where unset). Raises `BadInput` where that is no
+    def of_user(cls) -> RowCache:
+        """The user's own, bounded by EDGEXL_ROW_CACHE_BYTES (4 GiB where unset). Raises `BadInput` where that is no
         number of bytes."""
         setting = os.environ.get(BYTES_SETTING, "")
         if setting and not setting.isdecimal():
             raise BadInput(f"{BYTES_SETTING} is '{setting}'; give it a whole number of bytes, or 0 to keep nothing.")
-        return cls(cache_directory() / "vectors", int(setting) if setting else DEFAULT_BYTES)
+        return cls(cache_directory() / "rows", int(setting) if setting else DEFAULT_BYTES)
 
-    def get(self, key: str, rows: int) -> Floats | None:
-        """The vectors [rows, D] under `key`, float32; None where there are none that are whole."""
+    def get(self, key: str, count: int) -> list[Array] | None:
+        """The `count` arrays under `key`; None where there are none that are whole."""
         if self.most_bytes == 0:  # turned off: what an earlier run has left does not count either
             return None
         path = self._path(key)
         try:
             with open(path, "rb") as stream:
-                vectors = np.load(stream, allow_pickle=False)
+                arrays = [np.load(stream, allow_pickle=False) for _ in range(count)]
                 digest = stream.read()
-            if vectors.ndim != 2 or len(vectors) != rows or vectors.dtype != np.float32 or digest != _digest(vectors):
+            if digest != _digest(arrays):
                 return None
             os.utime(path)  # used just now
         except (OSError, ValueError, EOFError):
             return None
-        found: Floats = vectors
-        return found
+        return arrays
 
-    def put(self, key: str, vectors: Floats) -> None:
-        """Remember `vectors` [rows, D]. A cache that cannot be written (full disk, no home) costs time, not the
-        compile.
-        """
+    def put(self, key: str, *arrays: Array) -> None:
+        """Remember `arrays`. A cache that cannot be written (full disk, no home) costs time, not the compile."""
         path = self._path(key)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        if vectors.nbytes > self.most_bytes:
+        held_bytes = sum(array.nbytes for array in arrays)
+        if held_bytes > self.most_bytes:
             return
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._make_room(vectors.nbytes, path)
+            self._make_room(held_bytes, path)
             try:
                 with open(temporary, "wb") as stream:
-                    np.save(stream, vectors)
-                    stream.write(_digest(vectors))
+                    for array in arrays:
+                        np.save(stream, array)
+                    stream.write(_digest(arrays))
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -103,5 +104,9 @@ class VectorCache:
         return self.place / f"{key}.npy"
 
 
-def _digest(vectors: Floats) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(vectors).data).digest()
+def _digest(arrays: Sequence[Array]) -> bytes:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()

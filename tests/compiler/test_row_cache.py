@@ -12,7 +12,7 @@ import pytest
 from edgexl.compiler.encoding import encode_rows
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
-from edgexl.compiler.vector_cache import VectorCache
+from edgexl.compiler.row_cache import RowCache
 from edgexl.compiler.workers import LocalWorkers
 from edgexl.errors import BadInput
 from edgexl.student.student import Student
@@ -27,43 +27,50 @@ def vectors_of(seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> VectorCache:
-    return VectorCache(tmp_path / "vectors", 1 << 20)
+def cache(tmp_path: Path) -> RowCache:
+    return RowCache(tmp_path / "rows", 1 << 20)
 
 
-def test_vectors_come_back(cache: VectorCache) -> None:
-    assert cache.get("a", 100) is None
+def held(cache: RowCache, key: str) -> np.ndarray:
+    """The one array under `key`."""
+    found = cache.get(key, 1)
+    assert found is not None
+    return found[0]
+
+
+def test_vectors_come_back(cache: RowCache) -> None:
+    assert cache.get("a", 1) is None
     cache.put("a", vectors_of(1))
-    np.testing.assert_array_equal(cache.get("a", 100), vectors_of(1))
-    assert cache.get("a", 99) is None
-    assert cache.get("b", 100) is None
+    np.testing.assert_array_equal(held(cache, "a"), vectors_of(1))
+    assert cache.get("a", 2) is None  # the digest is no array
+    assert cache.get("b", 1) is None
     assert [path.name for path in cache.place.iterdir()] == ["a.npy"]
 
 
 @pytest.mark.parametrize("place", [0, 80, 128, 1000, 128 + 3200, -1])
-def test_a_damaged_entry_is_none(cache: VectorCache, place: int) -> None:
+def test_a_damaged_entry_is_none(cache: RowCache, place: int) -> None:
     cache.put("a", vectors_of(1))
     content = bytearray((cache.place / "a.npy").read_bytes())
     assert len(content) == ENTRY_BYTES
     content[place] ^= 1
     (cache.place / "a.npy").write_bytes(content)
-    assert cache.get("a", 100) is None
+    assert cache.get("a", 1) is None
 
 
 @pytest.mark.parametrize("kept", [0, 60, 500, ENTRY_BYTES - 1])
-def test_a_cut_entry_is_none(cache: VectorCache, kept: int) -> None:
+def test_a_cut_entry_is_none(cache: RowCache, kept: int) -> None:
     cache.put("a", vectors_of(1))
     content = (cache.place / "a.npy").read_bytes()
     (cache.place / "a.npy").write_bytes(content[:kept])
-    assert cache.get("a", 100) is None
+    assert cache.get("a", 1) is None
 
 
 def test_what_was_used_the_longest_ago_gives_way(tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path, 3 * ENTRY_BYTES)
+    cache = RowCache(tmp_path, 3 * ENTRY_BYTES)
     for age, name in enumerate("abc"):
         cache.put(name, vectors_of(age))
         os.utime(tmp_path / f"{name}.npy", (1000 + age, 1000 + age))
-    assert cache.get("a", 100) is not None  # now the youngest
+    assert cache.get("a", 1) is not None  # now the youngest
     cache.put("d", vectors_of(3))
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["a", "c", "d"]
     cache.put("d", vectors_of(4))  # in its own place: nobody has to go
@@ -71,12 +78,12 @@ def test_what_was_used_the_longest_ago_gives_way(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_not_kept(tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path, 1000)
+    cache = RowCache(tmp_path, 1000)
     cache.put("a", vectors_of(1))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_compile_left_goes(cache: VectorCache) -> None:
+def test_what_a_killed_compile_left_goes(cache: RowCache) -> None:
     cache.put("a", vectors_of(1))
     for name, when in (("old.1.tmp", 1000), ("new.2.tmp", None)):
         (cache.place / name).write_bytes(b"half")
@@ -88,22 +95,22 @@ def test_what_a_killed_compile_left_goes(cache: VectorCache) -> None:
 
 def test_a_place_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    VectorCache(tmp_path / "file" / "vectors", 1 << 20).put("a", vectors_of(1))
-    assert VectorCache(tmp_path / "file" / "vectors", 1 << 20).get("a", 100) is None
+    RowCache(tmp_path / "file" / "rows", 1 << 20).put("a", vectors_of(1))
+    assert RowCache(tmp_path / "file" / "rows", 1 << 20).get("a", 1) is None
 
 
 def test_the_bound_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGEXL_VECTOR_CACHE_BYTES", "12345")
-    assert VectorCache.of_user().most_bytes == 12345
-    monkeypatch.setenv("EDGEXL_VECTOR_CACHE_BYTES", "a lot")
+    monkeypatch.setenv("EDGEXL_ROW_CACHE_BYTES", "12345")
+    assert RowCache.of_user().most_bytes == 12345
+    monkeypatch.setenv("EDGEXL_ROW_CACHE_BYTES", "a lot")
     with pytest.raises(BadInput, match="'a lot'; give it a whole number of bytes"):
-        VectorCache.of_user()
+        RowCache.of_user()
 
 
-def test_a_cache_of_no_bytes_is_off(cache: VectorCache) -> None:
+def test_a_cache_of_no_bytes_is_off(cache: RowCache) -> None:
     cache.put("kept", vectors_of(1))
-    assert cache.get("kept", 100) is not None
-    assert VectorCache(cache.place, 0).get("kept", 100) is None
+    assert cache.get("kept", 1) is not None
+    assert RowCache(cache.place, 0).get("kept", 1) is None
 
 
 def test_a_second_encoding_runs_no_graph_and_a_damaged_entry_is_made_again(
@@ -124,7 +131,7 @@ def test_a_second_encoding_runs_no_graph_and_a_damaged_entry_is_made_again(
     assert len(runs) == 1
     np.testing.assert_array_equal(encode_rows(*arguments), first)
     assert len(runs) == 1
-    entry = next((tmp_path / "edgexl" / "vectors").glob("*.npy"))
+    entry = max((tmp_path / "edgexl" / "rows").glob("*.npy"), key=lambda path: path.stat().st_mtime)
     content = bytearray(entry.read_bytes())
     content[len(content) // 2] ^= 1
     entry.write_bytes(content)
