@@ -21,15 +21,19 @@ from edgexl.device.local import this_machine
 from tests.runtime.tiny_bundle import build
 
 RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
-SOURCES = ("native_scalar", "native_x86", "native_neon", "native_wasm", "status")
+SOURCES = {
+    "test_native": ("native_scalar", "native_x86", "native_neon", "native_wasm", "status"),
+    "test_scan": ("scan", "scan_x86", "scan_neon", "scan_wasm", "cpu"),
+}
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME / 'include'}")
 # what README.md tells users
 WASM = (sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-msimd128", "-D_WASI_EMULATED_MMAN")
 
 
 def compiled(command: tuple[str, ...], program: Path) -> Path:
-    """The C test of the kernels."""
-    sources = [str(RUNTIME / "tests" / "test_native.c"), *(str(RUNTIME / "src" / f"{name}.c") for name in SOURCES)]
+    """A C test of kernels, by the program's name."""
+    test = program.stem
+    sources = [str(RUNTIME / "tests" / f"{test}.c"), *(str(RUNTIME / "src" / f"{name}.c") for name in SOURCES[test])]
     done = subprocess.run(
         [*command, *FLAGS, *sources, "-o", str(program), "-lm"], capture_output=True, text=True, check=False
     )
@@ -91,6 +95,13 @@ def test_wasm_kernels_equal_the_scalar_ones(tmp_path: Path) -> None:
     code, output = run_wasm(compiled(WASM, tmp_path / "test_native.wasm"), tmp_path, "wasm-simd128")
     assert code == 0, output
     assert "wasm-simd128 is the first choice" in output
+
+
+@pytest.mark.usefixtures("wasm")
+def test_the_wasm_scan_equals_the_scalar_one(tmp_path: Path) -> None:
+    code, output = run_wasm(compiled(WASM, tmp_path / "test_scan.wasm"), tmp_path)
+    assert code == 0, output
+    assert "kernels: scalar wasm-simd128; 0 failures" in output
 
 
 @pytest.mark.usefixtures("wasm")

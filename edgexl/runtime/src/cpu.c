@@ -16,13 +16,15 @@ int exl__isa_available(exl__isa isa) {
     case EXL__VBMI: return exl__isa_available(EXL__AVX512) && __builtin_cpu_supports("avx512vbmi");
 #elif defined(__aarch64__)
     case EXL__NEON: /* part of every AArch64 application processor */ return 1;
+#elif defined(__wasm_simd128__)
+    case EXL__WASM: /* else the module would not run at all */ return 1;
 #endif
     default: return 0;
     }
 }
 
 exl__isa exl__isa_best(void) {
-    static const exl__isa fastest_first[] = {EXL__VBMI, EXL__AVX512, EXL__AVX2, EXL__SSSE3, EXL__NEON};
+    static const exl__isa fastest_first[] = {EXL__VBMI, EXL__AVX512, EXL__AVX2, EXL__SSSE3, EXL__NEON, EXL__WASM};
     for (size_t i = 0; i < sizeof fastest_first / sizeof *fastest_first; i++)
         if (exl__isa_available(fastest_first[i]))
             return fastest_first[i];
@@ -36,6 +38,7 @@ const char *exl__isa_name(exl__isa isa) {
     case EXL__AVX512: return "avx512";
     case EXL__VBMI: return "avx512vbmi";
     case EXL__NEON: return "neon";
+    case EXL__WASM: return "wasm-simd128";
     default: return "scalar";
     }
 }

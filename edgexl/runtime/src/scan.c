@@ -31,6 +31,8 @@ static exl__scan_kernel *kernel_for(exl__isa isa) {
     case EXL__VBMI: return exl__scan_block_vbmi;
 #elif defined(__aarch64__)
     case EXL__NEON: return exl__scan_block_neon;
+#elif defined(__wasm_simd128__)
+    case EXL__WASM: return exl__scan_block_wasm;
 #endif
     default: return exl__scan_block_scalar;
     }

@@ -16,6 +16,7 @@ typedef enum exl__isa {
     EXL__AVX512,
     EXL__VBMI,
     EXL__NEON,
+    EXL__WASM,
     EXL__ISAS /* how many */
 } exl__isa;
 
@@ -89,6 +90,8 @@ exl__scan_kernel exl__scan_block_avx512;
 exl__scan_kernel exl__scan_block_vbmi;
 #elif defined(__aarch64__)
 exl__scan_kernel exl__scan_block_neon;
+#elif defined(__wasm_simd128__)
+exl__scan_kernel exl__scan_block_wasm;
 #endif
 
 #endif
