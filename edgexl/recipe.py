@@ -91,6 +91,14 @@ class IndexRecipe:
         if self.fine_dims is not None and (self.fine_dims < 2 or self.fine_dims % 2):
             raise ValueError(f"[index] fine_dims = {self.fine_dims} must be even and at least 2")
 
+    def fine_dims_of(self, dims: int) -> int:
+        """How many leading dimensions the fine codes of a student of `dims` keep; an even number. Raises `BadInput`
+        where the recipe names more than there are."""
+        fine_dims = self.fine_dims or dims - dims % 2
+        if fine_dims > dims:
+            raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
+        return fine_dims
+
 
 @dataclass(frozen=True)
 class ShortlistRecipe:

@@ -192,11 +192,7 @@ class IndexCodes(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.code = code
-        self.fine_dims = recipe.fine_dims or dims - dims % 2
-        if self.fine_dims > dims:
-            raise BadInput(
-                f"[index] fine_dims = {self.fine_dims} is more than the student's {dims} dimensions; lower it."
-            )
+        self.fine_dims = recipe.fine_dims_of(dims)
         subspaces = 2 * recipe.code_bytes
         if code.dims % subspaces:
             raise BadInput(

@@ -16,7 +16,6 @@ from edgexl.compiler.probing import QUERIES, fit_probing
 from edgexl.compiler.rotate import rotate_output, unrotate_input
 from edgexl.compiler.schemes import SCHEMES, product_names
 from edgexl.data import Query
-from edgexl.errors import BadInput
 from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
 from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.index.stream import coarse_pieces, fine_pieces
@@ -44,9 +43,7 @@ class BuildIndex:
         assert artifact.vectors is not None
         assert artifact.graphs is not None
         recipe, dims = self.index, artifact.vectors.shape[1]
-        fine_dims = recipe.fine_dims or dims - dims % 2
-        if fine_dims > dims:
-            raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
+        fine_dims = recipe.fine_dims_of(dims)
         vectors, graphs = artifact.vectors, artifact.graphs
         count = cell_count(recipe.cells, len(vectors))
         asked = artifact.student.calibration
