@@ -94,6 +94,7 @@ class RowSearch:
         self.counts = torch.from_numpy(counts).to(device)
         self.starts = torch.from_numpy(rows.of.starts[:-1].copy()).to(device)
         self.flat = torch.from_numpy(rows.of.labels).to(device)
+        self._scores: Tensor | None = None
 
     def shortlists(
         self, queries: Tensor, shortlist: int, banned: Ints, progress: Progress, name: str = "make shortlists"
@@ -114,7 +115,7 @@ class RowSearch:
     @torch.inference_mode()
     def best_rows(self, queries: Tensor, depth: int, banned: Ints) -> tuple[Tensor, Tensor]:
         """(scores, rows) [n,depth] of the best rows, best first."""
-        scores = queries @ self.vectors.T if self.rough is None else queries.to(torch.bfloat16) @ self.rough.T
+        scores = self._score(queries)
         own = torch.from_numpy(np.ascontiguousarray(banned)).to(scores.device)
         held = torch.nonzero(own >= 0).squeeze(1)
         scores[held, own[held]] = -torch.inf
@@ -125,6 +126,14 @@ class RowSearch:
         exact = exact.masked_fill(values.isinf(), -torch.inf)  # banned ones stay so
         exact, order = exact.sort(dim=1, descending=True)
         return exact, rows.gather(1, order)
+
+    def _score(self, queries: Tensor) -> Tensor:
+        """Scores [n,rows] in a buffer that the next call overwrites: at hundreds of megabytes, fresh memory for each
+        batch takes longer than the product."""
+        rows = self.vectors if self.rough is None else self.rough
+        if self._scores is None or len(self._scores) < len(queries):
+            self._scores = torch.empty(len(queries), len(rows), dtype=rows.dtype, device=rows.device)
+        return torch.mm(queries.to(rows.dtype), rows.T, out=self._scores[: len(queries)])
 
     @torch.inference_mode()
     def scores(self, queries: Tensor, labels: Tensor, banned: Ints) -> tuple[Tensor, Tensor]:
