@@ -117,7 +117,8 @@ class CalibrateRecipe:
 
     "none" takes a label's share of the shortlist's softmax as it is: for students without held-out queries.
     An answer says that none of its labels fits where the best logit is one that a share `absence_noticed` of the
-    shortlists without their right labels stays below; with 0 it never says so.
+    shortlists without their right labels stays below (a few points more where few of them leave it uncertain); with 0
+    it never says so.
     """
 
     method: Literal["isotonic", "platt", "none"] = "isotonic"

@@ -3,6 +3,7 @@ held-out queries better; and the threshold that makes the best label sets."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,6 +25,8 @@ POSITIVES_A_KNOT = 20
 PLATT_KNOTS = 256
 # A probability of exactly 0 or 1 cannot be learnt from a sample, and one wrong answer there costs an infinite loss.
 SMALLEST = 1e-5
+# Standard errors that a share lies from its estimate at most, to one side, in 95 of 100 samples.
+CERTAINTY_95 = 1.645
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,16 @@ def fit_presence(
 ) -> tuple[Calibration, float]:
     """The calibration with the logit that says "none fits", and the share of good answers that it doubts.
 
-    without_right: the best logits [n] of shortlists whose right labels were taken away, of which a share `noticed`
-    shall lie below; with_right: those [m] of queries whose best label is right. The logit itself, not its share of the
-    shortlist: a reasoner that was trained on both kinds puts its scale there, and of 300 MeSH queries it doubts 27 %
-    of the right answers where the probability doubts 34 %.
+    without_right: the best logits [n] of shortlists whose right labels were taken away. So many of them lie below that
+    a share `noticed` of all such shortlists does, with a certainty of 95 % as far as n can tell (the binomial's normal
+    approximation; a quantile at `noticed` itself would fall short for every other student). with_right: those [m] of
+    queries whose best label is right. The logit itself, not its share of the shortlist: a reasoner that was trained on
+    both kinds puts its scale there, and of 300 MeSH queries it doubts 27 % of the right answers where the probability
+    doubts 34 %.
     """
+    level = min(1.0, noticed + CERTAINTY_95 * math.sqrt(noticed * (1 - noticed) / len(without_right)))
     # strictly below: the next number up
-    presence = float(np.nextafter(np.quantile(without_right, noticed, method="higher"), np.float32(np.inf)))
+    presence = float(np.nextafter(np.quantile(without_right, level, method="higher"), np.float32(np.inf)))
     doubted = float(np.mean(with_right < presence)) if len(with_right) else 0.0
     return replace(calibration, presence=presence), doubted
 
