@@ -9,8 +9,10 @@ points: a setting that a recipe names is the recipe's. With shares from 0 to 1,
                                  half of the labels has vectors worth the full weight
     screening.ranking_weight     2 x P@1 of phase one's own order, where its shortlist holds a right label
     screening.hard_negatives     16 x phase one's probability on near misses, rounded: negatives to mine a query
-    reasoning.teacher_weight     (P@1 of the decision, where its shortlist holds a right label) squared: a decision that
-                                 is usually wrong teaches its mistakes, and faster than it teaches its knowledge
+    reasoning.teacher_weight     20 x what the decision adds to P@1 of phase one's own order, where the shortlist holds
+                                 a right label, 2 at most: such a decision teaches a student without attention 3 points
+                                 of P@1 more at 2 than at 0.3, and costs larger students nothing. One that adds little
+                                 gets its P@1 there squared: it teaches its mistakes faster than its knowledge
     reasoning.near_miss_weight   the decision's probability on near misses, there too: what it still confuses
     reasoning.absent_share       0.1, for a student learns 'none of these' from such shortlists alone, and 0.4 x the
                                  share of queries that the teacher answers as surely as its right ones when the right
@@ -94,7 +96,8 @@ def recommend(profile: dict[str, Any], has_vectors: bool) -> Recommendation:
         else "the teacher has no vectors to imitate",
         "screening.ranking_weight": f"where phase one finds a right label, it ranks one first in {screened:.1%}",
         "screening.hard_negatives": f"phase one leaves {before:.1%} of the probability on near misses",
-        "reasoning.teacher_weight": f"where the shortlist holds a right label, the decision is right in {decided:.1%}",
+        "reasoning.teacher_weight": f"where the shortlist holds a right label, the decision is right in {decided:.1%}, "
+        f"phase one's first in {screened:.1%}",
         "reasoning.near_miss_weight": f"the decision leaves {after:.1%} of the probability on near misses",
         "reasoning.absent_share": "the teacher cannot be asked without the right labels"
         if confident is None
@@ -108,7 +111,7 @@ def recommend(profile: dict[str, Any], has_vectors: bool) -> Recommendation:
             hard_negatives=round(16 * before),
         ),
         reasoning=ReasoningAdvice(
-            teacher_weight=round(decided**2, 3),
+            teacher_weight=round(max(decided**2, min(2.0, 20 * (decided - screened))), 3),
             near_miss_weight=round(after, 2),
             absent_share=round(min(0.3, 0.1 + 0.4 * (confident or 0.0)), 2),
         ),

@@ -48,7 +48,11 @@ def test_weights_follow_what_was_measured() -> None:
     assert advice.screening.teacher_weight == 2.0  # 4 x 52 % is more than the most
     assert advice.screening.ranking_weight == pytest.approx(2 * 20 / 80)
     assert advice.screening.hard_negatives == 8
-    assert advice.reasoning.teacher_weight == pytest.approx((40 / 80) ** 2)
+    assert advice.reasoning.teacher_weight == 2.0  # 20 points of 80 more than screening: more than the most
+    for screened, weight in ((36.0, 20 * 4 / 80), (39.9, (40 / 80) ** 2), (44.0, (40 / 80) ** 2)):
+        timid = made_up(GAINS, RECALL)
+        timid["interventions"][1]["P@1"] = screened
+        assert recommend(timid, True).reasoning.teacher_weight == pytest.approx(weight)
     assert advice.reasoning.near_miss_weight == 0.25
     assert advice.reasoning.absent_share == pytest.approx(0.3)
     assert recommend(made_up(GAINS, RECALL, 0.1), True).reasoning.absent_share == pytest.approx(0.14)
