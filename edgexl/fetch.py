@@ -52,12 +52,12 @@ def fetch(package: Package) -> Path:
     Raises `BadInput` where the client is missing, the download fails, or the archive is not the pinned one.
     """
     cached = cache_directory() / package.file_name
-    if cached.is_file() and _sha256(cached) == package.sha256:
+    if cached.is_file() and sha256_file(cached) == package.sha256:
         return cached
     cached.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch.", dir=cached.parent) as scratch:
         archive = _download(package, Path(scratch), cached)
-        found = _sha256(archive)
+        found = sha256_file(archive)
         if found != package.sha256:
             raise BadInput(
                 f"{package} arrived with SHA-256 {found}, not {package.sha256}: it is not the package that "
@@ -108,6 +108,7 @@ def _command(package: Package, by_hand: str) -> list[str]:
     return [*pip, "download", *fixed, *package.options, requirement]
 
 
-def _sha256(path: Path) -> str:
+def sha256_file(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

