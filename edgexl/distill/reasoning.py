@@ -224,11 +224,12 @@ def decide(
     batch: int = 64,
 ) -> Tensor:
     """Logits [n,N] of shortlists, with the last way of compression that `tables` hold."""
+    names: tuple[str, ...] = reasoner.input_names  # type: ignore[assignment]
     found = []
     for start in range(0, len(data), batch):
         rows = np.arange(start, min(start + batch, len(data)))
         columns = torch.arange(min(shortlist, data.labels.shape[1]), device=data.labels.device).expand(len(rows), -1)
         inputs = reasoner_inputs(screener, data, tables, rows, columns, len(tables.vectors) - 1, half)
         with bf16(data.labels.device, half):
-            found.append(reasoner(**inputs).to(torch.float32))
+            found.append(reasoner(**{name: inputs[name] for name in names}).to(torch.float32))
     return torch.cat(found)
