@@ -94,7 +94,7 @@ class RowSearch:
         self.counts = torch.from_numpy(counts).to(device)
         self.starts = torch.from_numpy(rows.of.starts[:-1].copy()).to(device)
         self.flat = torch.from_numpy(rows.of.labels).to(device)
-        self._scores: Tensor | None = None
+        self._buffer: Tensor | None = None
 
     def shortlists(
         self, queries: Tensor, shortlist: int, banned: Ints, progress: Progress, name: str = "make shortlists"
@@ -131,9 +131,9 @@ class RowSearch:
         """Scores [n,rows] in a buffer that the next call overwrites: at hundreds of megabytes, fresh memory for each
         batch takes longer than the product."""
         rows = self.vectors if self.rough is None else self.rough
-        if self._scores is None or len(self._scores) < len(queries):
-            self._scores = torch.empty(len(queries), len(rows), dtype=rows.dtype, device=rows.device)
-        return torch.mm(queries.to(rows.dtype), rows.T, out=self._scores[: len(queries)])
+        if self._buffer is None or len(self._buffer) < len(queries):
+            self._buffer = torch.empty(len(queries), len(rows), dtype=rows.dtype, device=rows.device)
+        return torch.mm(queries.to(rows.dtype), rows.T, out=self._buffer[: len(queries)])
 
     @torch.inference_mode()
     def scores(self, queries: Tensor, labels: Tensor, banned: Ints) -> tuple[Tensor, Tensor]:
