@@ -44,7 +44,7 @@ def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") ->
         queries: list[Query] = list(islice((query for query in dataset.queries("tst") if query.targets), QUERIES))
         trained = [
             (size, method, seed)
-            for size, method in itertools.product(SIZES, METHODS)
+            for size, method in itertools.product(reversed(SIZES), METHODS)  # the quick ones first
             for seed in SEEDS[size]
             if (students / Cell(source, size, method, seed).name / "training.html").is_file()
         ]

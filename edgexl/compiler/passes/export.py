@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,7 @@ def trace(
         axes = {name: {0: "B", **free} for name, free in axes.items()}
     stream = io.BytesIO()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_graph_dump():
             # the tracer warns about every Python number; the comparison at other lengths judges what they did
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -107,6 +108,21 @@ def trace(
         reason = str(error).splitlines()[0]
         raise BadInput(f"A module of the student cannot be exported to ONNX: {reason}") from error
     return plain_products(fold(stream.getvalue()))
+
+
+@contextlib.contextmanager
+def _no_graph_dump() -> Iterator[None]:
+    """Keeps torch from printing the whole graph of a module that it cannot export: its log is on whatever it is told,
+    and reaches standard output as late as the process ends."""
+    log = getattr(torch._C, "_jit_onnx_log", None)
+    if log is None:
+        yield
+        return
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = log
 
 
 def sample_inputs(screener: nn.Module, shapes: Shapes, tokens: int, labels: int) -> dict[str, Tensor]:
