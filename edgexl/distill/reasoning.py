@@ -28,6 +28,7 @@ from edgexl.distill.corpus import Targets
 from edgexl.distill.recipe import ReasoningTable
 from edgexl.distill.screening import Batches, hide_tokens
 from edgexl.distill.training import Losses
+from edgexl.student.contract import ask_reasoner
 from edgexl.student.reasoner import ListwiseReasoner
 
 # Labels kept behind the shortlist, to move up where right ones are taken out.
@@ -224,12 +225,11 @@ def decide(
     batch: int = 64,
 ) -> Tensor:
     """Logits [n,N] of shortlists, with the last way of compression that `tables` hold."""
-    names: tuple[str, ...] = reasoner.input_names  # type: ignore[assignment]
     found = []
     for start in range(0, len(data), batch):
         rows = np.arange(start, min(start + batch, len(data)))
         columns = torch.arange(min(shortlist, data.labels.shape[1]), device=data.labels.device).expand(len(rows), -1)
         inputs = reasoner_inputs(screener, data, tables, rows, columns, len(tables.vectors) - 1, half)
         with bf16(data.labels.device, half):
-            found.append(reasoner(**{name: inputs[name] for name in names}).to(torch.float32))
+            found.append(ask_reasoner(reasoner, inputs).to(torch.float32))
     return torch.cat(found)

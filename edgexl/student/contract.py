@@ -7,6 +7,7 @@ in `input_names`, in any order, and is called with them by name.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +72,13 @@ def check_tokenizer(tokenizer: Tokenizer, shapes: Shapes) -> Tokenizer:
             f"but the word table has {shapes.vocabulary} rows; use the tokenizer that the screener was trained with."
         )
     return copy
+
+
+def ask_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:
+    """The reasoner's logits [B,N], given those of the inputs in `supply` that it takes."""
+    names: tuple[str, ...] = reasoner.input_names  # type: ignore[assignment]  # which check_modules has seen to
+    logits: Tensor = reasoner(**{name: supply[name] for name in names})
+    return logits
 
 
 def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgexl.student.contract import ask_reasoner
 from edgexl.student.encode import encode_vectors
 from edgexl.student.student import Student
 from edgexl.student.text import Ids, encode_texts, label_tokens, pad
@@ -109,9 +110,7 @@ class StudentPredictor:
             "screening_scores": screened.scores,
             "label_tokens": self.tokens[screened.labels],
         }
-        names: tuple[str, ...] = self.student.reasoner.input_names  # type: ignore[assignment]
-        logits: Tensor = self.student.reasoner(**{name: supply[name] for name in names})
-        return logits
+        return ask_reasoner(self.student.reasoner, supply)
 
     def predict(self, text: str, k: int = 5) -> list[tuple[int, float]]:
         """The `k` best labels for one text, with their logits."""

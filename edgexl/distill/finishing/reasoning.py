@@ -17,6 +17,7 @@ from edgexl.distill.screening import Batches
 from edgexl.distill.search import Found, RowSearch, encode_table
 from edgexl.distill.simulate import IndexCodes, simulated
 from edgexl.distill.training import Losses
+from edgexl.student.contract import ask_reasoner
 from edgexl.student.text import label_tokens
 from edgexl.student.weights import round_trip
 
@@ -47,7 +48,6 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
     pieces = label_tokens(bench.original.tokenizer, bench.original.labels.texts, bench.original.shapes.label_tokens)
     tokens = torch.from_numpy(pieces).to(torch.int32)
     batches = Batches(lessons.tokens.lengths, table.reasoning_batch, bench.seed)
-    names: tuple[str, ...] = reasoner.input_names  # type: ignore[assignment]
 
     def losses(step: int) -> Losses:
         asked = batches.at(step)
@@ -64,7 +64,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
                 "query_vector": vector, "token_states": states, "label_vectors": exact[labels].float(),
                 "screening_scores": scores,
             }  # fmt: skip
-            wanted = bench.original.reasoner(**{name: exactly[name] for name in names})
+            wanted = ask_reasoner(bench.original.reasoner, exactly)
             with simulated(screener, bench.recipe.screener, bench.int8):
                 vector, states = screener(ids, mask)
             decoded = coded[labels]
@@ -76,7 +76,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
                 "label_vectors": codes.unturn(decoded, bench.recipe.reasoner.scheme, bench.int8),
             }  # fmt: skip
         with simulated(reasoner, bench.recipe.reasoner, bench.int8):
-            logits = reasoner(**{name: rounded[name] for name in names})
+            logits = ask_reasoner(reasoner, rounded)
         # a further logit of 0 keeps the level, which says whether any of the labels is right
         shares = nn.functional.pad(wanted, (0, 1)).softmax(-1)
         found: Losses = {"decision": divergence(shares, nn.functional.pad(logits, (0, 1)).log_softmax(-1))}

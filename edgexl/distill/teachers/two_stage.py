@@ -25,6 +25,7 @@ from edgexl.distill.teachers.protocol import Floats, Ints
 from edgexl.distill.teachers.rows import LabelRows, row_texts
 from edgexl.distill.teachers.vectors import ScreenerEncoder, TextVectors, require_finite
 from edgexl.progress import Progress, no_progress
+from edgexl.student.contract import ask_reasoner
 from edgexl.student.labels import LabelSet
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts, label_tokens, pad
@@ -113,9 +114,8 @@ class TwoStageTeacher:
             "screening_scores": screening_scores,
             "label_tokens": self._label_tokens[labels.cpu()].to(self.device),
         }
-        names: tuple[str, ...] = self.reasoner.input_names  # type: ignore[assignment]
         with bf16(self.device):
-            logits: Tensor = self.reasoner(**{name: supply[name] for name in names})
+            logits = ask_reasoner(self.reasoner, supply)
         return logits.float().cpu()
 
     def _over_rows(self, texts: Sequence[str], labels: Ints) -> Tensor:
