@@ -42,22 +42,24 @@ def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") ->
         dataset = open_data(target)
         labels = LabelSet(dataset.labels.ids, dataset.labels.texts)  # aliases would be training queries: none here
         queries: list[Query] = list(islice((query for query in dataset.queries("tst") if query.targets), QUERIES))
-        trained = [
-            (size, method, seed)
+        cells = [
+            Cell(source, size, method, seed)
             for size, method in itertools.product(reversed(SIZES), METHODS)  # the quick ones first
             for seed in SEEDS[size]
-            if (students / Cell(source, size, method, seed).name / "training.html").is_file()
         ]
-        for size, method, seed in [*((size, "zero-shot", 0) for size in SIZES), *trained]:
+        trained = [(cell.size, cell.method, cell.seed, students / cell.name) for cell in cells]
+        untrained = [(size, "zero-shot", 0, None) for size in SIZES]
+        for size, method, seed, directory in (*untrained, *trained):
+            if directory and not (directory / "training.html").is_file():
+                continue
             name = f"{source}-to-{target}-{size}-{method}-{seed}"
-            directory = students / f"{source}-{size}-{method}-{seed}"
-            weights = UNTRAINED if method == "zero-shot" else sha256_file(directory / "model.safetensors")
+            weights = sha256_file(directory / "model.safetensors") if directory else UNTRAINED
             if (name, weights) in known:
                 continue
-            if method == "zero-shot":
-                student = zero_shot(source, size, labels, where)
-            else:
+            if directory:
                 student = dataclasses.replace(load_student(directory), labels=labels)
+            else:
+                student = zero_shot(source, size, labels, where)
             yield {
                 "cell": name, "data": f"{source} to {target}", "size": size, "method": method, "seed": seed,
                 "weights": weights, "float": Judge(student, where)(queries),
