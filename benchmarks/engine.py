@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,9 +113,9 @@ def compare_minilm(rounds: int) -> None:
         graphs = {name: NativeGraph(library, *packed, name) for name in library.kernels if name != "scalar"}
         bound = {name: graph.bind(feeds) for name, graph in graphs.items()}
         calls: dict[str, Callable[[], object]] = {
-            name: (lambda graph=graph, held=bound[name]: graph.call(held[0], held[1])) for name, graph in graphs.items()
+            name: partial(graph.call, bound[name][0], bound[name][1]) for name, graph in graphs.items()
         }
-        calls |= {name: (lambda session=session: session.run(feeds)) for name, session in sessions.items()}
+        calls |= {name: partial(session.run, feeds) for name, session in sessions.items()}
         if "avx512-vnni" in graphs:
             calls["peak"] = peak_call(Path(folder))
         least = minima(calls, rounds)
@@ -122,7 +123,7 @@ def compare_minilm(rounds: int) -> None:
     if peak is not None:
         share = MULTIPLICATIONS / least["avx512-vnni"] / peak
         print(f"vpdpbusd's peak {peak / 1e6:.0f} GMAC/s; avx512-vnni reaches {100 * share:.0f} % of it, all told")
-    runners = {**graphs, **sessions}
+    runners: dict[str, NativeGraph | Session] = {**graphs, **sessions}
     for name, milliseconds in least.items():
         found = [runners[name].run(sentence)[0] for sentence in sentences]
         cosines = [
@@ -185,10 +186,10 @@ def count_instructions() -> None:
             build_program(compiler, place / machine)
         for machine, cpu, kernels in EMULATED:
             words = [f"./{machine}", "plan", "weights", str(TOKENS), str(MAX_TOKENS), "384", "384"]
-            count, said = per_run(place, machine, cpu, lambda runs, w=words, k=kernels: [*w, str(runs), k])
+            count, said = per_run(place, machine, cpu, words, [kernels])
             print(f"{cpu:11} {kernels:9} {count / 1e6:.1f} M instructions a run, {said}")
         ort = [sys.executable, "-c", ORT_PROGRAM, str(TOKENS)]
-        count, _ = per_run(place, "x86_64", "max", lambda runs: [*ort, str(runs)], most=51)  # Python varies
+        count, _ = per_run(place, "x86_64", "max", ort, [], most=51)  # Python varies
         print(f"{'max':11} ort int8  {count / 1e6:.1f} M instructions a run")
 
 
@@ -201,14 +202,20 @@ def build_program(compiler: str, program: Path) -> None:
     subprocess.run([compiler, *flags, source, *sources, "-o", str(program), "-lm"], check=True)
 
 
-def per_run(place: Path, machine: str, cpu: str, words: Callable[[int], list[str]], most: int = 3) -> tuple[float, str]:
-    """Instructions of one run of a program, as the difference of `most` runs and one, and what it said."""
+def per_run(
+    place: Path, machine: str, cpu: str, before: list[str], after: list[str], most: int = 3
+) -> tuple[float, str]:
+    """Instructions of one run of a program, as the difference of `most` runs and one, and what it said.
+
+    Its command line is `before`, the number of runs, `after`."""
     emulator = [f"qemu-{machine}", "-cpu", cpu, "-plugin", "./count.so"]
     if machine == "aarch64":
         emulator += ["-L", "/usr/aarch64-linux-gnu"]
     counts, said = [], ""
     for runs in (1, most):
-        done = subprocess.run([*emulator, *words(runs)], cwd=place, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*emulator, *before, str(runs), *after], cwd=place, capture_output=True, text=True, check=True
+        )
         counts.append(int(done.stderr.split()[-1]))
         said = done.stdout.strip()
     return (counts[1] - counts[0]) / (most - 1), said
@@ -221,13 +228,13 @@ def print_sizes() -> None:
             system = ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={machine}"] if tools else []
             compiler = f"-DCMAKE_C_COMPILER={tools}gcc"
             subprocess.run(
-                ["cmake", "-S", RUNTIME, "-B", folder, compiler, *system], check=True, stdout=subprocess.DEVNULL
+                ["cmake", "-S", str(RUNTIME), "-B", folder, compiler, *system], check=True, stdout=subprocess.DEVNULL
             )
             build = ["cmake", "--build", folder, "--target", "edgexl"]
             subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
             library = Path(folder) / "libedgexl.so"
             subprocess.run([f"{tools}strip", library], check=True)
-            command = [f"{tools}readelf", "-d", library]
+            command = [f"{tools}readelf", "-d", str(library)]
             facts = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             needed = [line.split("[")[1].rstrip("]") for line in facts.splitlines() if "(NEEDED)" in line]
             print(f"{machine:8} {library.stat().st_size:,} bytes, needs {', '.join(needed)}")
@@ -246,7 +253,7 @@ def main() -> None:
     elif given.what == "sizes":
         print_sizes()
     elif len(given.bundles) == 2:
-        compare_bundles(*given.bundles, given.rounds)
+        compare_bundles(given.bundles[0], given.bundles[1], given.rounds)
     else:
         parser.error("bundles: name a bundle for the native engine and one for ort")
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def compare(bundle: Path, predictor: StudentPredictor, texts: Sequence[str]) -> 
     measured: dict[str, dict[str, list[float]]] = {"bundle_ms": defaultdict(list), "student_ms": defaultdict(list)}
     with open_bundle(bundle) as handle:
         kernel = handle.info.kernel
-        systems = {
+        systems: dict[str, Callable[[str], dict[str, float]]] = {
             "bundle_ms": lambda text: handle.predict(text).ms,
             "student_ms": lambda text: student_stages_ms(predictor, text),
         }
@@ -103,15 +103,15 @@ def student_stages_ms(predictor: StudentPredictor, text: str) -> dict[str, float
 def first_answer_ms(device: LocalDevice, bundle: Path) -> float:
     """Median of seven processes: from opening the bundle to its first answer."""
     runs = [device.run("exl-bench", [str(bundle), "--runs", "1", "--warmup", "0"]) for _ in range(7)]
-    return statistics.median(json.loads(run.stdout)["first_ms"] for run in runs)
+    return statistics.median(float(json.loads(run.stdout)["first_ms"]) for run in runs)
 
 
 def resident(device: LocalDevice, bundle: Path, texts: Sequence[str]) -> dict[str, float]:
     """Megabytes (10^6) that exl-run holds after answering `texts`: all of it, and what is not mapped from files."""
     environment = {**os.environ, "EDGEXL_ORT_LIBRARY": str(device.engine_library)}
-    command = [device.tools / "exl-run", bundle, "-"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
+    command = [str(device.tools / "exl-run"), str(bundle), "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, text=True, stdin=pipe, stdout=pipe) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for text in texts:

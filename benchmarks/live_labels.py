@@ -110,7 +110,11 @@ def without_queries(student: Student, kept: Sequence[bool]) -> Student:
     ]
     return dataclasses.replace(
         student,
-        labels=LabelSet(*(tuple(field[at] for at in chosen) for field in (labels.ids, labels.texts, labels.aliases))),
+        labels=LabelSet(
+            tuple(labels.ids[at] for at in chosen),
+            tuple(labels.texts[at] for at in chosen),
+            tuple(labels.aliases[at] for at in chosen),
+        ),
         calibration=tuple(query for query in calibration if query.targets),
         evaluation=(),
     )
@@ -120,7 +124,8 @@ def hits(handle: BundleHandle, queries: Sequence[Query], labels: LabelSet) -> tu
     """Whether each right label of each query is among the first 100: of screening, and of the answer."""
     number = {labels_id: index for index, labels_id in enumerate(labels.ids)}
     place = np.array([number[handle.label_id(index)] for index in range(handle.labels_info().end)])
-    screened, reasoned = [], []
+    screened: list[Any] = []
+    reasoned: list[Any] = []
     for query in queries:
         prediction = handle.predict(query.text, k=1)
         order = np.argsort(-prediction.shortlist_logits, kind="stable")

@@ -295,11 +295,17 @@ def _run(bench: Bench, entry: Entry, command: str, more: dict[str, Any] | None =
     environment = {**os.environ, **dict.fromkeys(names, threads), "PYTHONHASHSEED": "0"}
     if rival.environment is not None:
         environment.pop("PYTHONPATH", None)
-    arguments = [PROGRAMS / f"{rival.program}.py", command, bench.work, entry.model, json.dumps(settings)]
+    arguments = [
+        str(PROGRAMS / f"{rival.program}.py"),
+        command,
+        str(bench.work),
+        str(entry.model),
+        json.dumps(settings),
+    ]
     # processor time: how busy its neighbours are must not decide whether a rival comes through
     limit = round(bench.limit_seconds)
     done = subprocess.run(
-        [python, *arguments],
+        [str(python), *arguments],
         env=environment,
         capture_output=True,
         text=True,

@@ -36,7 +36,7 @@ def query_aware(workload: Workload, code_bytes: int, dims: int, queries: int = 2
     lines = []
     for strength in STRENGTHS:
         forth, back = _metric(workload.held_out, strength)
-        seen = vectors @ forth
+        seen: Floats = (vectors @ forth).astype(np.float32)
         turn = train_rotation(seen, "pca", 1, dims)[:, :dims]
         codebook = train_codebook(seen @ turn, "pq", code_bytes, 1)
         decoded = decode_coarse(encode_coarse(seen @ turn, codebook), len(seen), codebook)

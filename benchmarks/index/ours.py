@@ -130,8 +130,8 @@ class Ours:
     def save(self, path: Path) -> None:
         """Both codes in one file, as in a bundle."""
         with open(path, "wb") as stream:
-            stream.write(self.coarse)
-            stream.write(self.fine)
+            self.coarse.tofile(stream)
+            self.fine.tofile(stream)
 
     @property
     def fine_bytes(self) -> int:

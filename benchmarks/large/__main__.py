@@ -20,7 +20,8 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.large.build import BLOCK_STRINGS, Base, build, compile_base
+from benchmarks.large.build import Base, build, compile_base
+from edgexl.bundle.strings import BLOCK_STRINGS
 from edgexl.cli.output import json_option, print_json, print_table, progress_bar
 from edgexl.compiler.screening import fastest
 from edgexl.index import LabelIndex

@@ -23,6 +23,7 @@ from edgexl.compiler.encoding import encode_rows
 from edgexl.compiler.passes.pack import TOLERANCE
 from edgexl.compiler.pipeline import begin, run_passes
 from edgexl.compiler.probing import fit_probing
+from edgexl.compiler.reference import Ints
 from edgexl.compiler.workers import LocalWorkers
 from edgexl.index import LabelIndex, cell_count, leading_gain, make_cells, train_codebook
 from edgexl.index.stream import coarse_pieces, fine_pieces
@@ -127,7 +128,7 @@ def _sections(base: Base, index: LabelIndex, coarse: Path, fine: Path) -> dict[K
     sizes = dataclasses.replace(sizes, labels=labels, rows=labels, fine_gain=index.fine_gain)
     if cells is not None:
         sizes = dataclasses.replace(sizes, cells=cells.count, probes=cells.probes, cell_margin=cells.margin)
-    sections: dict[Kind, Section] = dict(known) | {
+    changed: dict[Kind, Section] = {
         Kind.MANIFEST: json.dumps({"labels": labels, "rows": labels, "note": "generated vectors"}).encode(),
         Kind.PARAMETERS: sizes.pack(),
         Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
@@ -138,8 +139,8 @@ def _sections(base: Base, index: LabelIndex, coarse: Path, fine: Path) -> dict[K
         Kind.GOLDENS: Goldens(1, TOLERANCE, ()).pack(),  # the base's labels are not these
     }
     if cells is not None:
-        sections[Kind.CELLS] = cells.pack()
-    return sections
+        changed[Kind.CELLS] = cells.pack()
+    return {**known, **changed}
 
 
 def repeated_strings(section: bytes, count: int) -> bytes:
@@ -151,12 +152,12 @@ def repeated_strings(section: bytes, count: int) -> bytes:
     data = section[_OFFSETS_AT + 4 * len(starts) :]
     whole, wanted = known // BLOCK_STRINGS, count // BLOCK_STRINGS
     lengths = np.resize(np.diff(starts[: whole + 1]), wanted)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    offsets: Ints = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     assert offsets[-1] < 1 << 32
     times, rest = divmod(wanted, whole)
     body = data[: starts[whole]] * times + data[: starts[rest]]
     head = _STRINGS_HEAD.pack(count, longest, symbols, int(offsets[-1]))
-    return head + section[_STRINGS_HEAD.size : _OFFSETS_AT] + offsets.astype("<u4").tobytes() + body
+    return b"".join([head, section[_STRINGS_HEAD.size : _OFFSETS_AT], offsets.astype("<u4").tobytes(), body])
 
 
 def _sample(vectors: VectorFile) -> Floats:

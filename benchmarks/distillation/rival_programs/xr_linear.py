@@ -36,7 +36,7 @@ def load(model: Path, settings: dict[str, Any]) -> Answer:
     def answer(text: str) -> list[int]:
         row = csr_matrix(features.transform([text]), dtype=np.float32)
         scored = ranker.predict(row, beam_size=settings["beam"], only_topk=RANKS, threads=1)
-        return scored.indices[np.argsort(-scored.data, kind="stable")].tolist()
+        return [int(label) for label in scored.indices[np.argsort(-scored.data, kind="stable")]]
 
     return answer
 
