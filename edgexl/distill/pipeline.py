@@ -36,6 +36,7 @@ from edgexl.distill.compression import compress
 from edgexl.distill.compute import Ints, TokenTable, choose_device
 from edgexl.distill.corpus import Corpus, Targets, names_its_label, read_corpus
 from edgexl.distill.judging import Judge
+from edgexl.distill.naming import naming_queries
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
 from edgexl.distill.rows import RowTable, with_query_aliases
@@ -136,7 +137,23 @@ class Workbench:
     @property
     def learned(self) -> tuple[Query, ...]:
         """The queries that train the screener."""
-        return self.corpus.screening[: self.recipe.split.screening_queries or None]
+        return self.corpus.screening[: self.recipe.split.screening_queries or None] + self._naming[0]
+
+    @property
+    def naming(self) -> tuple[Query, ...]:
+        """Queries made from label texts that train the reasoner."""
+        return self._naming[1]
+
+    @cached_property
+    def _naming(self) -> tuple[tuple[Query, ...], tuple[Query, ...]]:
+        """Those for the screener, and those for the reasoner. Standard distillation knows no right labels, and a
+        teacher's answer to these is worth nothing: it goes without."""
+        split = self.recipe.split
+        if self.recipe.method == "standard":
+            return (), ()
+        made = naming_queries(self.corpus.labels, split.naming_queries)
+        cut = round(len(made) * split.reasoning_share)
+        return made[cut:], made[:cut]
 
     @cached_property
     def lessons(self) -> Lessons:
@@ -250,8 +267,8 @@ def distil_screener(bench: Workbench) -> Screener:
         texts = [rows.texts[row] for row in sample]
         wanted = vectors.rows[torch.from_numpy(sample).to(bench.device)]
         aim_projection(screener, bench.tokenizer, texts, wanted, bench.device)
-    if len(bench.learned) < len(bench.corpus.screening):
-        bench.log(f"{len(bench.learned)} queries train the screener, as the recipe limits them")
+    if len(bench.learned) != len(bench.corpus.screening):
+        bench.log(f"{len(bench.learned)} queries train the screener, as the recipe has it")
     data = screening.ScreeningData(
         queries=bench.tokens(bench.learned),
         targets=Targets.make(bench.learned),
@@ -447,6 +464,7 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
     queries = own + bench.learned[: recipe.reasoning.familiar_queries]
     if len(bench.rows) == bench.rows.labels:
         queries = tuple(query for query in queries if not names_its_label(query, corpus.labels))
+    taught, queries = len(queries), queries + bench.naming
     path, about = bench.work / "shortlists.safetensors", {"identity": bench.identity("reasoning")}
     kept = load_tensors(path, about)
     if kept is None:
@@ -456,7 +474,10 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
         else:
             made = make_shortlists(bench, screener, vectors, queries, shape.shortlist + reasoning.RESERVE)
             if recipe.reasoning.asks_teacher and recipe.teacher:
-                decided = bench.lessons.decide(queries, made.labels.cpu().numpy().astype(np.int64))
+                asked = queries[:taught], made.labels[:taught].cpu().numpy().astype(np.int64)
+                decided = nn.functional.pad(
+                    bench.lessons.decide(*asked).float(), (0, 0, 0, len(queries) - taught), value=-torch.inf
+                )
             else:
                 decided = None
         kept = {"vectors": made.vectors, "labels": made.labels}

@@ -61,10 +61,12 @@ class SplitTable:
     `reasoning_share` of them train the reasoner and are kept from the screener, so that the reasoner meets shortlists
     as bad as the device's. `calibration` queries and `development` queries are kept from both. `screening_queries`
     limits those that train the screener, for comparisons that would take too long otherwise; 0 takes all.
+    `naming_queries` are made from as many label texts, divided in the same way, and train beside them.
     """
 
     reasoning_share: float = 0.2
     screening_queries: int = 0
+    naming_queries: int = 0
     calibration: int = 2000
     development: int = 2000
     evaluation: int = 2000
@@ -72,8 +74,8 @@ class SplitTable:
     def __post_init__(self) -> None:
         if not 0.0 < self.reasoning_share < 1.0:
             raise ValueError("reasoning_share must lie between 0 and 1")
-        if self.screening_queries < 0:
-            raise ValueError("screening_queries must not be negative")
+        if min(self.screening_queries, self.naming_queries) < 0:
+            raise ValueError("screening_queries and naming_queries must not be negative")
         if min(self.calibration, self.development, self.evaluation) < 1:
             raise ValueError("calibration, development and evaluation need at least one query each")
 

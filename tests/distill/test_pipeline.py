@@ -253,3 +253,28 @@ def test_the_shipped_recipe_can_be_read() -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "wordnet.toml")
     assert recipe.data == "wordnet"
     assert recipe.student.shortlist == 128
+
+
+def test_queries_made_of_labels_train_both_stages_unasked_of_the_teacher(tiny_recipe: Path, tmp_path: Path) -> None:
+    changed(
+        tiny_recipe, *SHORT,
+        ("reasoning_share = 0.4", "reasoning_share = 0.4\nnaming_queries = 200"),
+        ("learning_rate = 3e-3", "learning_rate = 3e-3\nteacher_weight = 2.0\nnear_miss_weight = 0.3"),
+    )  # fmt: skip
+    corpus = read_corpus(open_dataset(tmp_path / "data"), read_recipe(tiny_recipe).split)
+    lines: list[str] = []
+    asked: set[int] = set()
+
+    def watch(what: str, done: int, total: int) -> None:
+        if what == "ask the teacher to decide":
+            asked.add(total)
+
+    student = distill(tiny_recipe, tmp_path / "student", watch, lines.append)
+    assert f"{len(corpus.screening) + 120} queries train the screener, as the recipe has it" in lines
+    assert any(f"of {len(corpus.reasoning) + 80} shortlists hold a right label" in line for line in lines)
+    assert asked == {len(corpus.reasoning)}
+    assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
+    standard = changed(tiny_recipe, top='method = "standard"\n')
+    lines.clear()
+    distill(standard, tmp_path / "standard", log=lines.append)
+    assert not any("as the recipe has it" in line for line in lines)

@@ -1,0 +1,44 @@
+"""Queries that nearly name a label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgexl.distill.naming import disturb, misspell, naming_queries
+from edgexl.student.labels import LabelSet
+
+TEXTS = ("free state", "stated", "states", "state", "ox", "mountain bladder fern", "GABA-A Receptor Antagonists")
+LABELS = LabelSet(tuple(f"l{place}" for place in range(len(TEXTS))), TEXTS)
+
+
+def test_each_label_is_named_once_at_most_and_no_query_names_another() -> None:
+    queries = naming_queries(LABELS, 5)
+    assert len({query.targets for query in queries}) == len(queries) == 5
+    assert queries == naming_queries(LABELS, 5)
+    every = naming_queries(LABELS, 100)
+    assert sorted(query.targets for query in every) == [(place,) for place in range(len(TEXTS))]
+    others = {query.uid: {text for place, text in enumerate(TEXTS) if place not in query.targets} for query in every}
+    assert all(query.text not in others[query.uid] for query in every)
+    # "states" loses its s, "state" gets one, unless they would then name one another
+    assert misspelt("states", "state") and misspelt("state", "states")
+
+
+def misspelt(word: str, to: str) -> bool:
+    rng = np.random.default_rng(0)
+    return any(misspell(word, rng) == to for _ in range(100))
+
+
+def test_words_go_missing_change_places_and_are_misspelt_but_some_texts_stay() -> None:
+    rng = np.random.default_rng(1)
+    found = {disturb("mountain bladder fern", rng) for _ in range(500)}
+    assert {"mountain bladder fern", "mountain fern", "bladder fern mountain", "fern mountain bladder"} <= found
+    assert any(set(text.split()) - {"mountain", "bladder", "fern"} for text in found)
+    assert all(1 < len(text.split()) < 4 for text in found)
+    assert {disturb("ox", rng) for _ in range(50)} == {"ox"}
+
+
+def test_a_misspelt_word_differs_by_one_slip() -> None:
+    rng = np.random.default_rng(2)
+    slips = {misspell("fern", rng) for _ in range(2000)}
+    assert {"frn", "fen", "fer", "feern", "fefn", "efrn", "fren", "ferns"} <= slips
+    assert all(abs(len(slip) - 4) < 2 for slip in slips)
