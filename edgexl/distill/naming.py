@@ -13,42 +13,63 @@ import numpy as np
 from edgexl.data import Query
 from edgexl.student.labels import LabelSet
 
-SEED = 20_26
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-# How often a text of several words loses one, and how often its words change places; how often a letter is wrong.
-DROPPED, TURNED, MISSPELT = 0.3, 0.4, 0.5
+# How often a text of several words loses one, how often its words change places (half of the time as catalogues turn
+# them: "state, free"), how often two are joined or a compound is parted, and how often a letter is wrong.
+DROPPED, TURNED, JOINED, MISSPELT = 0.3, 0.5, 0.2, 0.4
 # Words shorter than this are spelt right.
 SPELT_RIGHT = 4
 
 
-def naming_queries(labels: LabelSet, count: int) -> tuple[Query, ...]:
-    """At most `count` queries, each nearly the text of its one right label and of no other; always the same ones."""
-    rng = np.random.default_rng(SEED)
+def naming_queries(labels: LabelSet, count: int, seed: int) -> tuple[Query, ...]:
+    """At most `count` queries, each nearly the text of its one right label and of no other; one a label.
+
+    A label's chance grows with its number of words: one word can only be misspelt.
+    """
+    rng = np.random.default_rng(seed)
     known = {text.lower() for text in labels.texts}
+    words = np.array([max(1, text.count(" ") + 1) for text in labels.texts])
+    chosen = np.argsort(-(rng.random(len(words)) ** (1.0 / words)))[:count]
     queries = []
-    for label in rng.permutation(len(labels))[:count]:
+    for label in chosen.tolist():
         text = labels.texts[label]
         nearly = disturb(text, rng)
         if nearly.lower() in known and nearly.lower() != text.lower():
             nearly = text  # it names another label now
-        queries.append(Query(f"naming-{label}", nearly, (int(label),)))
+        queries.append(Query(f"naming-{label}", nearly, (label,)))
     return tuple(queries)
 
 
 def disturb(text: str, rng: np.random.Generator) -> str:
-    """A text with a word left out, its words in another order, or a letter missing, doubled, wrong or out of place:
-    none, some or all of these."""
+    """A text with a word left out, its words in another order, two of them joined or a compound parted, or a letter
+    missing, doubled, wrong or out of place: none, some or all of these."""
     words = text.split()
     if len(words) > 1 and rng.random() < DROPPED:
         words.pop(int(rng.integers(len(words))))
     if len(words) > 1 and rng.random() < TURNED:
         turn = int(rng.integers(1, len(words)))
-        words = [*words[turn:], *words[:turn]]
+        comma = "," if rng.random() < 0.5 else ""
+        words = [*words[turn:-1], words[-1] + comma, *words[:turn]]
     long = [place for place, word in enumerate(words) if len(word) >= SPELT_RIGHT]
     if long and rng.random() < MISSPELT:
         place = long[int(rng.integers(len(long)))]
         words[place] = misspell(words[place], rng)
-    return " ".join(words) or text
+    if rng.random() < JOINED:
+        words = rejoin(words, rng)
+    return " ".join(words).strip(",") or text
+
+
+def rejoin(words: list[str], rng: np.random.Generator) -> list[str]:
+    """Words with a compound parted at its hyphen where there is one; else with two of them made one, by a hyphen or
+    nothing."""
+    parts = [part for word in words for part in word.split("-")]
+    if all(parts) and len(parts) > len(words):
+        return parts
+    if len(words) < 2:
+        return words
+    at = int(rng.integers(1, len(words)))
+    joint = "-" if rng.random() < 0.5 else ""
+    return [*words[: at - 1], words[at - 1].rstrip(",") + joint + words[at], *words[at + 1 :]]
 
 
 def misspell(word: str, rng: np.random.Generator) -> str:

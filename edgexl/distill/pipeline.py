@@ -134,26 +134,16 @@ class Workbench:
         """The rows of the student's index."""
         return RowTable.make(self.corpus.labels, self.tokenizer, self.recipe.student.max_tokens, self.device)
 
-    @property
+    @cached_property
     def learned(self) -> tuple[Query, ...]:
         """The queries that train the screener."""
-        return self.corpus.screening[: self.recipe.split.screening_queries or None] + self._naming[0]
+        own = self.corpus.screening[: self.recipe.split.screening_queries or None]
+        return own + self.naming(self.recipe.screening.naming_queries, 0)
 
-    @property
-    def naming(self) -> tuple[Query, ...]:
-        """Queries made from label texts that train the reasoner."""
-        return self._naming[1]
-
-    @cached_property
-    def _naming(self) -> tuple[tuple[Query, ...], tuple[Query, ...]]:
-        """Those for the screener, and those for the reasoner. Standard distillation knows no right labels, and a
-        teacher's answer to these is worth nothing: it goes without."""
-        split = self.recipe.split
-        if self.recipe.method == "standard":
-            return (), ()
-        made = naming_queries(self.corpus.labels, split.naming_queries)
-        cut = round(len(made) * split.reasoning_share)
-        return made[cut:], made[:cut]
+    def naming(self, count: int, seed: int) -> tuple[Query, ...]:
+        """Queries made from `count` label texts. Standard distillation, which knows the teacher's answers and no right
+        labels, goes without."""
+        return () if self.recipe.method == "standard" else naming_queries(self.corpus.labels, count, seed)
 
     @cached_property
     def lessons(self) -> Lessons:
@@ -464,7 +454,7 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
     queries = own + bench.learned[: recipe.reasoning.familiar_queries]
     if len(bench.rows) == bench.rows.labels:
         queries = tuple(query for query in queries if not names_its_label(query, corpus.labels))
-    taught, queries = len(queries), queries + bench.naming
+    taught, queries = len(queries), queries + bench.naming(recipe.reasoning.naming_queries, 1)
     path, about = bench.work / "shortlists.safetensors", {"identity": bench.identity("reasoning")}
     kept = load_tensors(path, about)
     if kept is None:

@@ -61,12 +61,10 @@ class SplitTable:
     `reasoning_share` of them train the reasoner and are kept from the screener, so that the reasoner meets shortlists
     as bad as the device's. `calibration` queries and `development` queries are kept from both. `screening_queries`
     limits those that train the screener, for comparisons that would take too long otherwise; 0 takes all.
-    `naming_queries` are made from as many label texts, divided in the same way, and train beside them.
     """
 
     reasoning_share: float = 0.2
     screening_queries: int = 0
-    naming_queries: int = 0
     calibration: int = 2000
     development: int = 2000
     evaluation: int = 2000
@@ -74,8 +72,8 @@ class SplitTable:
     def __post_init__(self) -> None:
         if not 0.0 < self.reasoning_share < 1.0:
             raise ValueError("reasoning_share must lie between 0 and 1")
-        if min(self.screening_queries, self.naming_queries) < 0:
-            raise ValueError("screening_queries and naming_queries must not be negative")
+        if self.screening_queries < 0:
+            raise ValueError("screening_queries must not be negative")
         if min(self.calibration, self.development, self.evaluation) < 1:
             raise ValueError("calibration, development and evaluation need at least one query each")
 
@@ -89,6 +87,7 @@ class ScreeningTable:
     mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step hides
     `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers` above 0
     leaves a transformer's word table and that many of its layers as they were, which also trains faster.
+    `naming_queries` made from as many label texts (`edgexl.distill.naming`) train beside the data set's.
     """
 
     steps: int
@@ -97,6 +96,7 @@ class ScreeningTable:
     hard_labels: int = 0
     mine_at: tuple[float, ...] = (0.4,)
     mine_queries: int = 50_000
+    naming_queries: int = 0
     learning_rate: float = 4e-4
     warmup: float = 0.06
     temperature: float = 0.05
@@ -116,6 +116,8 @@ class ScreeningTable:
             raise ValueError("token_dropout must lie in 0 to 1")
         if self.frozen_layers < 0:
             raise ValueError("frozen_layers must not be negative")
+        if self.naming_queries < 0:
+            raise ValueError("naming_queries must not be negative")
         if self.hard_labels < 0 or not all(0 < share < 1 for share in self.mine_at):
             raise ValueError("hard_labels must be 0 or more, mine_at must lie between 0 and 1")
 
@@ -130,7 +132,8 @@ class ReasoningTable:
     the other half. Each step hides `token_dropout` of a query's tokens, against learning queries by heart.
     `familiar_queries` of the screener's own queries are added to those that are the reasoner's alone: their shortlists
     look a little too good, but there are many of them. `own_queries` limits the latter, where making shortlists of all
-    would take longer than learning from them; 0 takes all.
+    would take longer than learning from them; 0 takes all. `naming_queries` are made from as many label texts, and
+    the teacher is not asked about them.
     """
 
     steps: int
@@ -146,6 +149,7 @@ class ReasoningTable:
     token_dropout: float = 0.1
     familiar_queries: int = 0
     own_queries: int = 0
+    naming_queries: int = 0
     bits: int = 4
     leading_dims: int = 192
 
@@ -155,10 +159,11 @@ class ReasoningTable:
         if not 1 <= self.bits <= 8 or not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
             raise ValueError("bits must lie in 1 to 8, dropout and token_dropout in 0 to 1")
         if (
-            min(self.familiar_queries, self.own_queries, self.near_miss_weight, self.teacher_weight) < 0
+            min(self.familiar_queries, self.own_queries, self.naming_queries) < 0
+            or min(self.near_miss_weight, self.teacher_weight) < 0
             or self.teacher_temperature <= 0
         ):
-            raise ValueError("familiar_queries and weights must be 0 or more, teacher_temperature positive")
+            raise ValueError("numbers of queries and weights must be 0 or more, teacher_temperature positive")
         if not 0.0 <= self.absent_share < 1.0:
             raise ValueError("absent_share must lie in 0 to 1")
 

@@ -258,8 +258,8 @@ def test_the_shipped_recipe_can_be_read() -> None:
 def test_queries_made_of_labels_train_both_stages_unasked_of_the_teacher(tiny_recipe: Path, tmp_path: Path) -> None:
     changed(
         tiny_recipe, *SHORT,
-        ("reasoning_share = 0.4", "reasoning_share = 0.4\nnaming_queries = 200"),
-        ("learning_rate = 3e-3", "learning_rate = 3e-3\nteacher_weight = 2.0\nnear_miss_weight = 0.3"),
+        ("learning_rate = 2e-3", "learning_rate = 2e-3\nnaming_queries = 120"),
+        ("learning_rate = 3e-3", "learning_rate = 3e-3\nnaming_queries = 80\nteacher_weight = 2.0"),
     )  # fmt: skip
     corpus = read_corpus(open_dataset(tmp_path / "data"), read_recipe(tiny_recipe).split)
     lines: list[str] = []
