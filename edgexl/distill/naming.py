@@ -2,7 +2,7 @@
 
 Training queries may describe what they never name; a reverse dictionary's do. From those alone a student learns that
 a word which query and label share speaks against the label, and fails on queries and labels of any other kind. These
-queries cost no data: each label's text is right for itself. What the teacher makes of them does not count, since it
+queries cost no data: each label's text is right for itself. The teacher is not asked to decide about them, since it
 has learned the same.
 """
 

@@ -20,7 +20,8 @@ def test_each_label_is_named_once_at_most_and_no_query_names_another() -> None:
     others = {query.uid: {text for place, text in enumerate(TEXTS) if place not in query.targets} for query in every}
     assert all(query.text not in others[query.uid] for query in every)
     # "states" loses its s, "state" gets one, unless they would then name one another
-    assert misspelt("states", "state") and misspelt("state", "states")
+    assert misspelt("states", "state")
+    assert misspelt("state", "states")
 
 
 def test_labels_of_several_words_come_first() -> None:
