@@ -18,9 +18,9 @@ from pathlib import Path
 from edgexl.cli.output import print_json, print_table, progress_bar
 from edgexl.compiler import compile
 from edgexl.compiler.ledger import Accuracy
+from edgexl.data import open_data
 from edgexl.distill.finishing.finish import finish_student
 from edgexl.distill.finishing.table import FinishingTable
-from edgexl.distill.pipeline import open_data
 from edgexl.progress import Progress
 from edgexl.recipe import Recipe, load_recipe
 from edgexl.target import load_target

@@ -16,10 +16,9 @@ from typing import Any
 import torch
 
 from benchmarks.distillation.cells import DATA_SETS, METHODS, SEEDS, SIZES, Cell
-from edgexl.data import Query
+from edgexl.data import Query, open_data
 from edgexl.distill.compute import choose_device
 from edgexl.distill.judging import Judge
-from edgexl.distill.pipeline import open_data
 from edgexl.distill.start import aim_projection, open_start, prune, start_screener
 from edgexl.distill.teachers import open_teacher
 from edgexl.distill.teachers.vectors import leading_directions

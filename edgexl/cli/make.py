@@ -81,9 +81,9 @@ def finish(
     student: str, source: str, recipe: str, target: str, out: Path, steps: int, seed: int, device: str, as_json: bool
 ) -> None:
     """Train STUDENT a little more so that compiling it by a recipe costs less accuracy. Resumed where interrupted."""
+    from edgexl.data import open_data
     from edgexl.distill.finishing.finish import finish_student
     from edgexl.distill.finishing.table import FinishingTable
-    from edgexl.distill.pipeline import open_data
     from edgexl.recipe import load_recipe
     from edgexl.target import load_target
 

@@ -140,8 +140,8 @@ def profile(
     TEACHER is a student's directory or name, a sentence-transformers model, or a file of traces (*.jsonl); DATA a data
     set's directory, or a built-in one's name (wordnet, mesh).
     """
+    from edgexl.data import open_data
     from edgexl.distill.characterize import characterize
-    from edgexl.distill.pipeline import open_data
 
     with progress_bar(as_json) as progress:
         measured = characterize(

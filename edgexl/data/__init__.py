@@ -10,9 +10,13 @@ from edgexl.data.layout import Dataset, Query, open_dataset, read_queries, write
 from edgexl.data.mesh import build_mesh
 from edgexl.data.wordnet import build_wordnet
 from edgexl.errors import BadInput
+from edgexl.fetch import cache_directory
 from edgexl.progress import Progress, no_progress
 
-__all__ = ["BUILDERS", "Dataset", "Query", "build", "open_dataset", "read_queries", "write_dataset", "write_queries"]
+__all__ = [
+    "BUILDERS", "Dataset", "Query", "build", "open_data", "open_dataset", "read_queries", "write_dataset",
+    "write_queries",
+]  # fmt: skip
 
 BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {"mesh": build_mesh, "wordnet": build_wordnet}
 
@@ -26,3 +30,12 @@ def build(name: str, directory: str | os.PathLike[str], progress: Progress = no_
     if name not in BUILDERS:
         raise BadInput(f"There is no data set {name!r} to build; there are {', '.join(sorted(BUILDERS))}.")
     return BUILDERS[name](Path(directory), progress)
+
+
+def open_data(source: str, progress: Progress = no_progress) -> Dataset:
+    """The data set `source`: a built-in one, built into the cache where it is not there yet, or a directory."""
+    # names come first: a student written to ./wordnet must not be taken for the data on the next run
+    if source in BUILDERS:
+        directory = cache_directory() / "data" / source
+        return open_dataset(directory) if directory.is_dir() else build(source, directory, progress)
+    return open_dataset(source)

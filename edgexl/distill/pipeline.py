@@ -17,50 +17,46 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from edgexl.data import BUILDERS, Dataset, build, open_dataset
-from edgexl.data.layout import Query
 from edgexl.distill import reasoning, screening
 from edgexl.distill.bags import bag_table
-from edgexl.distill.characterize.recommendation import read_recommendation
-from edgexl.distill.compression import compress
-from edgexl.distill.compute import Ints, TokenTable, choose_device
-from edgexl.distill.corpus import Corpus, Targets, names_its_label, read_corpus
+from edgexl.distill.compute import TokenTable
+from edgexl.distill.corpus import Targets
 from edgexl.distill.judging import Judge
-from edgexl.distill.naming import naming_queries
+from edgexl.distill.mining import with_mining
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
-from edgexl.distill.rows import RowTable, with_query_aliases
-from edgexl.distill.search import SEARCH_BATCH, RowSearch, encode_table
+from edgexl.distill.search import encode_table
+from edgexl.distill.shortlists import (
+    GLANCE_QUERIES,
+    compress_in_parts,
+    development_shortlists,
+    row_vectors,
+    training_shortlists,
+)
 from edgexl.distill.start import (
-    Start,
     aim_projection,
-    open_start,
-    prune,
     start_screener,
     start_token_map,
     token_product,
     word_table,
 )
-from edgexl.distill.teachers import Teacher, open_teacher
-from edgexl.distill.teaching import Lessons
-from edgexl.distill.training import Checkpoint, Curves, Observer, Schedule, load_tensors, save_tensors, train_stage
+from edgexl.distill.training import Schedule, train_stage
+from edgexl.distill.workbench import Workbench, prepare
 from edgexl.fetch import cache_directory
 from edgexl.metrics import evaluate
 from edgexl.progress import Progress, no_progress
 from edgexl.recipe import shipped
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.importer import PACKAGED_MODELS
-from edgexl.student.labels import LabelSet
 from edgexl.student.ngrams import NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import TransformerScreener
@@ -70,8 +66,8 @@ from edgexl.student.text import encode_texts, label_tokens
 from edgexl.student.weights import round_trip
 
 Screener = TransformerScreener | NgramScreener
-# Development queries, and rows to find their answers among, that a stage is judged by on its way.
-GLANCE_QUERIES, GLANCE_ROWS = 500, 20_000
+# Rows that a stage finds development queries' answers among, on its way.
+GLANCE_ROWS = 20_000
 
 
 def distill(
@@ -93,7 +89,8 @@ def distill(
     out = Path(out_dir)
     refuse_foreign_directory(out)  # now, not after twenty minutes of training
     recipe = recipe if isinstance(recipe, DistillRecipe) else read_recipe(Path(recipe))
-    bench = prepare(recipe, out.with_name(out.name + ".work"), progress, log, device)
+    find_teacher = partial(made_teacher, progress=progress, log=log, device=device)
+    bench = prepare(recipe, out.with_name(out.name + ".work"), find_teacher, progress, log, device)
     screener = distil_screener(bench)
     reasoner, token_map = distil_reasoner(bench, screener)
     student = assemble(bench, screener, reasoner, token_map)
@@ -106,106 +103,6 @@ def distill(
     shutil.rmtree(bench.work, ignore_errors=True)
     log(f"{out} is written; {clock:.0f} s by the clock, {processor:.0f} s of processor time")
     return load_student(out)
-
-
-@dataclass(frozen=True)
-class Workbench:
-    """What every step of a distillation needs: the recipe, the data, the teacher, and where to tell and keep things.
-
-    `tokenizer` is the student's own, after pruning; `old_ids` and `counts` [V] are its pieces' ids in the model that
-    the student starts from, and how often each stands in the texts.
-    """
-
-    recipe: DistillRecipe
-    corpus: Corpus
-    teacher: Teacher | None
-    start: Start
-    tokenizer: Tokenizer
-    old_ids: Ints
-    counts: Tensor
-    device: torch.device
-    work: Path
-    curves: Curves
-    progress: Progress
-    log: Callable[[str], None]
-
-    @cached_property
-    def rows(self) -> RowTable:
-        """The rows of the student's index."""
-        return RowTable.make(self.corpus.labels, self.tokenizer, self.recipe.student.max_tokens, self.device)
-
-    @cached_property
-    def learned(self) -> tuple[Query, ...]:
-        """The queries that train the screener."""
-        own = self.corpus.screening[: self.recipe.split.screening_queries or None]
-        return own + self.naming(self.recipe.screening.naming_queries, 0)
-
-    def naming(self, count: int, seed: int) -> tuple[Query, ...]:
-        """Queries made from `count` label texts. Standard distillation, which knows the teacher's answers and no right
-        labels, goes without."""
-        return () if self.recipe.method == "standard" else naming_queries(self.corpus.labels, count, seed)
-
-    @cached_property
-    def lessons(self) -> Lessons:
-        """The teacher, asked about this corpus."""
-        assert self.teacher is not None
-        return Lessons(self.teacher, self.rows, self.device, self.progress)
-
-    def tokens(self, queries: tuple[Query, ...]) -> TokenTable:
-        """The student's token ids of queries."""
-        texts = [query.text for query in queries]
-        return TokenTable.of(encode_texts(self.tokenizer, texts, self.recipe.student.max_tokens), self.device)
-
-    def identity(self, stage: str) -> str:
-        """A hash of all that shapes a stage: its part of the recipe, what came before it, the data, the teacher."""
-        tables = asdict(self.recipe)
-        if stage == "screening":
-            tables.pop("reasoning")
-            tables["student"] = {
-                key: value
-                for key, value in tables["student"].items()
-                if not key.startswith(("reasoner", "shortlist", "label_tokens", "token_dims", "cross"))
-            }
-        taught = self.teacher.identity if self.teacher else None
-        text = json.dumps([stage, tables, taught, self.corpus.labels.sha256()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def checkpoint(self, stage: str) -> Checkpoint:
-        """The checkpoint of a stage."""
-        return Checkpoint(self.work / f"{stage}.safetensors", self.identity(stage))
-
-    def observer(self, held_out: Callable[[], dict[str, float]]) -> Observer:
-        """Whom a stage's training tells."""
-        return Observer(self.progress, self.log, self.curves, held_out)
-
-
-def prepare(
-    recipe: DistillRecipe,
-    work: Path,
-    progress: Progress = no_progress,
-    log: Callable[[str], None] = print,
-    device: str = "auto",
-) -> Workbench:
-    """Open the data set, the teacher and the model to start from, as the recipe names them."""
-    chosen = choose_device(device)
-    dataset = open_data(recipe.data, progress)
-    if recipe.profile:
-        read_recommendation(recipe.profile, dataset.labels)
-    corpus = with_aliases(read_corpus(dataset, recipe.split), recipe)
-    log(
-        f"{len(corpus.labels)} labels; queries: {len(corpus.screening)} for screening, {len(corpus.reasoning)} for "
-        f"reasoning, {len(corpus.calibration)} held out for calibration, {len(corpus.development)} for development; "
-        f"on {chosen}"
-    )
-    source = made_teacher(recipe.teacher, progress, log, device) if recipe.teacher else None
-    teacher = open_teacher(source, corpus.labels, chosen, recipe.cross_encoder) if source else None
-    start = open_start(recipe.start or source or "")
-    texts = [*corpus.labels.texts, *(query.text for query in (*corpus.screening, *corpus.reasoning))]
-    if not recipe.student.vocabulary:
-        texts = texts[:: max(1, len(texts) // 50_000)]  # the counts only weigh rows then
-    tokenizer, old_ids, counts = prune(start, texts, recipe.student.vocabulary)
-    curves = Curves(work / "curves.jsonl")
-    return Workbench(recipe, corpus, teacher, start, tokenizer, old_ids, counts, chosen, work, curves, progress, log)
 
 
 def made_teacher(name: str, progress: Progress, log: Callable[[str], None], device: str) -> str:
@@ -222,25 +119,6 @@ def made_teacher(name: str, progress: Progress, log: Callable[[str], None], devi
         directory.parent.mkdir(parents=True, exist_ok=True)
         distill(recipe, directory, progress, log, device)
     return str(directory)
-
-
-def open_data(source: str, progress: Progress = no_progress) -> Dataset:
-    """The data set `source`: a built-in one, built into the cache where it is not there yet, or a directory."""
-    # names come first: a student written to ./wordnet must not be taken for the data on the next run
-    if source in BUILDERS:
-        directory = cache_directory() / "data" / source
-        return open_dataset(directory) if directory.is_dir() else build(source, directory, progress)
-    return open_dataset(source)
-
-
-def with_aliases(corpus: Corpus, recipe: DistillRecipe) -> Corpus:
-    """The corpus with the aliases that the recipe wants; held-out queries never become any."""
-    labels = corpus.labels
-    if recipe.aliases == "none":
-        labels = LabelSet(labels.ids, labels.texts)
-    elif recipe.aliases == "queries":
-        labels = with_query_aliases(labels, (*corpus.screening, *corpus.reasoning))
-    return replace(corpus, labels=labels)
 
 
 def distil_screener(bench: Workbench) -> Screener:
@@ -291,62 +169,6 @@ def distil_screener(bench: Workbench) -> Screener:
     weights = round_trip(screener.state_dict())
     screener.load_state_dict(weights)
     return screener.to(bench.device).requires_grad_(True).eval()
-
-
-def with_mining(
-    bench: Workbench,
-    screener: nn.Module,
-    data: screening.ScreeningData,
-    hard: screening.HardRows,
-    losses: Callable[[int], dict[str, Tensor]],
-) -> Callable[[int], dict[str, Tensor]]:
-    """The losses, with near misses mined from the student's own index whenever it is time."""
-    table = bench.recipe.screening
-    moments = sorted({max(1, int(share * table.steps)) for share in table.mine_at})
-
-    def mined(step: int) -> dict[str, Tensor]:
-        due = [moment for moment in moments if moment <= step]
-        if due and (step == due[-1] or hard.rows is None):
-            hard.rows = _mine(bench, screener, data, due[-1])
-        return losses(step)
-
-    return mined
-
-
-def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, moment: int) -> Ints:
-    """[n,M] rows that the student ranks high though they are wrong; remembered, so that a resumed run has the same."""
-    table, count = bench.recipe.screening, len(data.queries)
-    path, about = bench.work / f"mined_{moment}.safetensors", {"identity": bench.identity("screening")}
-    kept = load_tensors(path, about)
-    if kept is None:
-        screener.eval()
-        rng = np.random.default_rng((bench.recipe.seed, moment))
-        sample = np.sort(rng.permutation(len(data.rows))[:MINED_ROWS])
-        tokens = TokenTable.of(
-            encode_texts(bench.tokenizer, [data.rows.texts[row] for row in sample], bench.recipe.student.max_tokens),
-            bench.device,
-        )
-        # a rough order does, and bf16 is several times as fast on CPUs that know it
-        vectors = encode_table(screener, tokens, "encode labels to mine near misses", bench.progress).to(torch.bfloat16)
-        asked = np.sort(rng.permutation(count)[: table.mine_queries])
-        tokens = bench.tokens(tuple(bench.learned[index] for index in asked))
-        queries = encode_table(screener, tokens, "encode queries to mine near misses", bench.progress)
-        found = np.full((count, MINED), -1, np.int64)
-        for start in range(0, len(asked), 128):
-            part = asked[start : start + 128]
-            scores = queries[start : start + 128].to(vectors.dtype) @ vectors.T
-            nearest = scores.topk(min(4 * MINED, len(sample)), dim=1).indices
-            wrong = screening.wrong_rows(data, part, sample[nearest.cpu().numpy()])[:, :MINED]
-            found[part, : wrong.shape[1]] = wrong
-            bench.progress("mine near misses", start + len(part), len(asked))
-        screener.train()
-        kept = {"rows": torch.from_numpy(found).to(torch.int32)}
-        save_tensors(path, kept, about)
-    return kept["rows"].numpy().astype(np.int64)
-
-
-# Near misses kept a query, and rows that they are looked for in: a sample is as instructive, and bounds the time.
-MINED, MINED_ROWS = 16, 200_000
 
 
 def glance_at_screener(bench: Workbench, screener: nn.Module) -> dict[str, float]:
@@ -429,105 +251,6 @@ def start_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReason
         layer.dropout.p = bench.recipe.reasoning.dropout  # type: ignore[union-attr]
     reasoner.to(bench.device)
     return reasoner, tokens
-
-
-def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
-    """Vectors [rows,d] of the finished screener; remembered, so that a resumed run does not encode again."""
-    path, about = bench.work / "rows.safetensors", {"identity": bench.identity("screening")}
-    kept = load_tensors(path, about)
-    if kept is None:
-        vectors = encode_table(screener, bench.rows.tokens, "encode labels by the screener", bench.progress)
-        kept = {"vectors": vectors.to(torch.float16)}
-        save_tensors(path, kept, about)
-    return kept["vectors"].to(bench.device, torch.float32)
-
-
-def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) -> reasoning.Shortlists:
-    """The shortlists that the reasoner learns from, with the teacher's decision on them.
-
-    They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
-    their labels are left out where there are no aliases, as they are from everything held out: there a shared word
-    speaks for a label more than it does where the text describes what it does not name.
-    """
-    corpus, recipe, shape = bench.corpus, bench.recipe, bench.recipe.student
-    own = corpus.reasoning[: recipe.reasoning.own_queries or None]
-    queries = own + bench.learned[: recipe.reasoning.familiar_queries]
-    if len(bench.rows) == bench.rows.labels:
-        queries = tuple(query for query in queries if not names_its_label(query, corpus.labels))
-    taught, queries = len(queries), queries + bench.naming(recipe.reasoning.naming_queries, 1)
-    path, about = bench.work / "shortlists.safetensors", {"identity": bench.identity("reasoning")}
-    kept = load_tensors(path, about)
-    if kept is None:
-        if recipe.method == "standard":
-            labels, decided = bench.lessons.answers(queries, shape.shortlist)
-            made = score_shortlists(bench, screener, vectors, queries, labels)
-        else:
-            made = make_shortlists(bench, screener, vectors, queries, shape.shortlist + reasoning.RESERVE)
-            if recipe.reasoning.asks_teacher and recipe.teacher:
-                asked = queries[:taught], made.labels[:taught].cpu().numpy().astype(np.int64)
-                decided = nn.functional.pad(
-                    bench.lessons.decide(*asked).float(), (0, 0, 0, len(queries) - taught), value=-torch.inf
-                )
-            else:
-                decided = None
-        kept = {"vectors": made.vectors, "labels": made.labels}
-        if decided is not None:
-            kept["teacher"] = decided.to(torch.float16)
-        if made.aliases is not None:
-            kept["aliases"] = made.aliases
-        save_tensors(path, kept, about)
-    return reasoning.Shortlists(
-        bench.tokens(queries), kept["vectors"], kept["labels"], kept.get("aliases"),
-        reasoning.mark_right(kept["labels"], Targets.make(queries), len(corpus.labels)), kept.get("teacher"),
-    ).to(bench.device)  # fmt: skip
-
-
-def development_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) -> reasoning.Shortlists:
-    """Shortlists of development queries, to judge the reasoner by on its way."""
-    return make_shortlists(
-        bench, screener, vectors, bench.corpus.development[:GLANCE_QUERIES], bench.recipe.student.shortlist
-    ).to(bench.device)
-
-
-def make_shortlists(
-    bench: Workbench, screener: nn.Module, vectors: Tensor, queries: tuple[Query, ...], length: int
-) -> reasoning.Shortlists:
-    """Screen queries by the student's own index of compressed vectors, as the device will."""
-    tokens = bench.tokens(queries)
-    asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
-    coded = compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1])
-    search = RowSearch(bench.rows, coded, rough=True)
-    found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
-    right = reasoning.mark_right(found.labels, Targets.make(queries), len(bench.corpus.labels))
-    return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, right)
-
-
-def score_shortlists(
-    bench: Workbench, screener: nn.Module, vectors: Tensor, queries: tuple[Query, ...], labels: Tensor
-) -> reasoning.Shortlists:
-    """Given labels [n,N] with the scores that the student's screening gives to aliases of theirs."""
-    tokens = bench.tokens(queries)
-    asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
-    right = reasoning.mark_right(labels, Targets.make(queries), len(bench.corpus.labels))
-    if len(bench.rows) == bench.rows.labels:
-        return reasoning.Shortlists(tokens, asked, labels, None, right)
-    search = RowSearch(
-        bench.rows, compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1]), rough=True
-    )
-    banned = bench.rows.rows_of_queries(queries)
-    aliases = []
-    for start in range(0, len(queries), SEARCH_BATCH):
-        part = slice(start, start + SEARCH_BATCH)
-        given = labels[part].to(bench.device, torch.int64)
-        aliases.append(search.scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
-        bench.progress("score the teacher's lists", start + len(given), len(queries))
-    return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), right)
-
-
-def compress_in_parts(vectors: Tensor, bits: int, dims: int) -> Tensor:
-    """`compress`, 65,536 rows at a time: its scratch is six times its input."""
-    parts = (vectors[start : start + 65_536] for start in range(0, len(vectors), 65_536))
-    return torch.cat([compress(part, bits, dims) for part in parts])
 
 
 def assemble(bench: Workbench, screener: Screener, reasoner: ListwiseReasoner, token_map: Tensor) -> Student:

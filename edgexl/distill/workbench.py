@@ -1,0 +1,141 @@
+"""What every step of a distillation works with, opened as the recipe names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from edgexl.data import Query, open_data
+from edgexl.distill.characterize.recommendation import read_recommendation
+from edgexl.distill.compute import Ints, TokenTable, choose_device
+from edgexl.distill.corpus import Corpus, read_corpus
+from edgexl.distill.naming import naming_queries
+from edgexl.distill.recipe import DistillRecipe
+from edgexl.distill.rows import RowTable, with_query_aliases
+from edgexl.distill.start import Start, open_start, prune
+from edgexl.distill.teachers import Teacher, open_teacher
+from edgexl.distill.teaching import Lessons
+from edgexl.distill.training import Checkpoint, Curves, Observer
+from edgexl.progress import Progress, no_progress
+from edgexl.student.labels import LabelSet
+from edgexl.student.text import encode_texts
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What every step of a distillation needs: the recipe, the data, the teacher, and where to tell and keep things.
+
+    `tokenizer` is the student's own, after pruning; `old_ids` and `counts` [V] are its pieces' ids in the model that
+    the student starts from, and how often each stands in the texts.
+    """
+
+    recipe: DistillRecipe
+    corpus: Corpus
+    teacher: Teacher | None
+    start: Start
+    tokenizer: Tokenizer
+    old_ids: Ints
+    counts: Tensor
+    device: torch.device
+    work: Path
+    curves: Curves
+    progress: Progress
+    log: Callable[[str], None]
+
+    @cached_property
+    def rows(self) -> RowTable:
+        """The rows of the student's index."""
+        return RowTable.make(self.corpus.labels, self.tokenizer, self.recipe.student.max_tokens, self.device)
+
+    @cached_property
+    def learned(self) -> tuple[Query, ...]:
+        """The queries that train the screener."""
+        own = self.corpus.screening[: self.recipe.split.screening_queries or None]
+        return own + self.naming(self.recipe.screening.naming_queries, 0)
+
+    def naming(self, count: int, seed: int) -> tuple[Query, ...]:
+        """Queries made from `count` label texts. Standard distillation, which knows the teacher's answers and no right
+        labels, goes without."""
+        return () if self.recipe.method == "standard" else naming_queries(self.corpus.labels, count, seed)
+
+    @cached_property
+    def lessons(self) -> Lessons:
+        """The teacher, asked about this corpus."""
+        assert self.teacher is not None
+        return Lessons(self.teacher, self.rows, self.device, self.progress)
+
+    def tokens(self, queries: tuple[Query, ...]) -> TokenTable:
+        """The student's token ids of queries."""
+        texts = [query.text for query in queries]
+        return TokenTable.of(encode_texts(self.tokenizer, texts, self.recipe.student.max_tokens), self.device)
+
+    def identity(self, stage: str) -> str:
+        """A hash of all that shapes a stage: its part of the recipe, what came before it, the data, the teacher."""
+        tables = asdict(self.recipe)
+        if stage == "screening":
+            tables.pop("reasoning")
+            tables["student"] = {
+                key: value
+                for key, value in tables["student"].items()
+                if not key.startswith(("reasoner", "shortlist", "label_tokens", "token_dims", "cross"))
+            }
+        taught = self.teacher.identity if self.teacher else None
+        text = json.dumps([stage, tables, taught, self.corpus.labels.sha256()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def checkpoint(self, stage: str) -> Checkpoint:
+        """The checkpoint of a stage."""
+        return Checkpoint(self.work / f"{stage}.safetensors", self.identity(stage))
+
+    def observer(self, held_out: Callable[[], dict[str, float]]) -> Observer:
+        """Whom a stage's training tells."""
+        return Observer(self.progress, self.log, self.curves, held_out)
+
+
+def prepare(
+    recipe: DistillRecipe,
+    work: Path,
+    find_teacher: Callable[[str], str],
+    progress: Progress = no_progress,
+    log: Callable[[str], None] = print,
+    device: str = "auto",
+) -> Workbench:
+    """Open the data set, the teacher and the model to start from, as the recipe names them. `find_teacher` makes of
+    the recipe's teacher what `open_teacher` takes."""
+    chosen = choose_device(device)
+    dataset = open_data(recipe.data, progress)
+    if recipe.profile:
+        read_recommendation(recipe.profile, dataset.labels)
+    corpus = with_aliases(read_corpus(dataset, recipe.split), recipe)
+    log(
+        f"{len(corpus.labels)} labels; queries: {len(corpus.screening)} for screening, {len(corpus.reasoning)} for "
+        f"reasoning, {len(corpus.calibration)} held out for calibration, {len(corpus.development)} for development; "
+        f"on {chosen}"
+    )
+    source = find_teacher(recipe.teacher) if recipe.teacher else None
+    teacher = open_teacher(source, corpus.labels, chosen, recipe.cross_encoder) if source else None
+    start = open_start(recipe.start or source or "")
+    texts = [*corpus.labels.texts, *(query.text for query in (*corpus.screening, *corpus.reasoning))]
+    if not recipe.student.vocabulary:
+        texts = texts[:: max(1, len(texts) // 50_000)]  # the counts only weigh rows then
+    tokenizer, old_ids, counts = prune(start, texts, recipe.student.vocabulary)
+    curves = Curves(work / "curves.jsonl")
+    return Workbench(recipe, corpus, teacher, start, tokenizer, old_ids, counts, chosen, work, curves, progress, log)
+
+
+def with_aliases(corpus: Corpus, recipe: DistillRecipe) -> Corpus:
+    """The corpus with the aliases that the recipe wants; held-out queries never become any."""
+    labels = corpus.labels
+    if recipe.aliases == "none":
+        labels = LabelSet(labels.ids, labels.texts)
+    elif recipe.aliases == "queries":
+        labels = with_query_aliases(labels, (*corpus.screening, *corpus.reasoning))
+    return replace(corpus, labels=labels)
