@@ -34,7 +34,8 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
 
     They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
     their labels are left out where there are no aliases, as they are from everything held out: there a shared word
-    speaks for a label more than it does where the text describes what it does not name.
+    speaks for a label more than it does where the text describes what it does not name. The recipe's `naming_queries`
+    stand for such, as many as it wants; the teacher, which has learned from descriptions too, is not asked about them.
     """
     corpus, recipe, shape = bench.corpus, bench.recipe, bench.recipe.student
     own = corpus.reasoning[: recipe.reasoning.own_queries or None]
