@@ -28,7 +28,7 @@ def naming_queries(labels: LabelSet, count: int, seed: int) -> tuple[Query, ...]
     """
     rng = np.random.default_rng(seed)
     known = {text.lower() for text in labels.texts}
-    words = np.array([max(1, text.count(" ") + 1) for text in labels.texts])
+    words = np.array([1 + text.count(" ") for text in labels.texts])
     chosen = np.argsort(-(rng.random(len(words)) ** (1.0 / words)))[:count]
     queries = []
     for label in chosen.tolist():
