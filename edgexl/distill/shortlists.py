@@ -39,7 +39,7 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
     """
     corpus, recipe, shape = bench.corpus, bench.recipe, bench.recipe.student
     own = corpus.reasoning[: recipe.reasoning.own_queries or None]
-    queries = own + bench.learned[: recipe.reasoning.familiar_queries]
+    queries = own + bench.familiar[: recipe.reasoning.familiar_queries]
     if len(bench.rows) == bench.rows.labels:
         queries = tuple(query for query in queries if not names_its_label(query, corpus.labels))
     taught, queries = len(queries), queries + bench.naming(recipe.reasoning.naming_queries, 1)

@@ -55,11 +55,15 @@ class Workbench:
         """The rows of the student's index."""
         return RowTable.make(self.corpus.labels, self.tokenizer, self.recipe.student.max_tokens, self.device)
 
+    @property
+    def familiar(self) -> tuple[Query, ...]:
+        """The data set's queries that train the screener."""
+        return self.corpus.screening[: self.recipe.split.screening_queries or None]
+
     @cached_property
     def learned(self) -> tuple[Query, ...]:
-        """The queries that train the screener."""
-        own = self.corpus.screening[: self.recipe.split.screening_queries or None]
-        return own + self.naming(self.recipe.screening.naming_queries, 0)
+        """All queries that train the screener: behind the data set's those made from label texts."""
+        return self.familiar + self.naming(self.recipe.screening.naming_queries, 0)
 
     def naming(self, count: int, seed: int) -> tuple[Query, ...]:
         """Queries made from `count` label texts. Standard distillation, which knows the teacher's answers and no right

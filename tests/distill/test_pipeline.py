@@ -278,3 +278,16 @@ def test_queries_made_of_labels_train_both_stages_unasked_of_the_teacher(tiny_re
     lines.clear()
     distill(standard, tmp_path / "standard", log=lines.append)
     assert not any("as the recipe has it" in line for line in lines)
+
+
+def test_queries_made_for_the_screener_are_not_familiar_to_the_reasoner(tiny_recipe: Path, tmp_path: Path) -> None:
+    changed(
+        tiny_recipe, *SHORT,
+        ("learning_rate = 2e-3", "learning_rate = 2e-3\nnaming_queries = 120"),
+        ("learning_rate = 3e-3", "learning_rate = 3e-3\nfamiliar_queries = 10_000\nteacher_weight = 2.0"),
+    )  # fmt: skip
+    corpus = read_corpus(open_dataset(tmp_path / "data"), read_recipe(tiny_recipe).split)
+    lines: list[str] = []
+    distill(tiny_recipe, tmp_path / "student", log=lines.append)
+    count = len(corpus.reasoning) + len(corpus.screening)
+    assert any(f"of {count} shortlists hold a right label" in line for line in lines)
