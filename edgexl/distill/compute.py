@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from torch import Tensor
 from edgexl.errors import BadInput
 
 Ints = npt.NDArray[np.int64]
+
+# Tokens that run at once, padding included: on a CPU, on a GPU.
+GROUP_TOKENS = (4096, 65536)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -30,6 +33,22 @@ def choose_device(name: str = "auto") -> torch.device:
 def bf16(device: torch.device, enabled: bool = True) -> torch.autocast:
     """Matrix products in bf16, as both recent CPUs and GPUs do them several times faster than in fp32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def alike(lengths: Ints, device: torch.device) -> Iterator[Ints]:
+    """The places of all `lengths` [n], shortest first, in groups that stay within a count of tokens when padded.
+
+    Groups of like length have little padding, and on CPUs the activations of a few thousand tokens stay in the cache.
+    """
+    order = np.argsort(lengths, kind="stable")
+    budget, start = GROUP_TOKENS[device.type != "cpu"], 0
+    while start < len(order):
+        size = max(1, budget // max(1, int(lengths[order[start]])))
+        # the longest of the group is its last
+        while size > 1 and size * int(lengths[order[min(start + size, len(order)) - 1]]) > budget:
+            size = max(1, size * 3 // 4)
+        yield order[start : start + size]
+        start += size
 
 
 @dataclass(frozen=True)

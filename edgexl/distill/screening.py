@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.distill.bags import encode_bags
-from edgexl.distill.compute import Ints, TokenTable, bf16
+from edgexl.distill.compute import Ints, TokenTable, alike, bf16
 from edgexl.distill.corpus import Targets, epoch_batches, join, right_pairs
 from edgexl.distill.recipe import ScreeningTable
 from edgexl.distill.rows import RowTable
@@ -244,31 +244,36 @@ def encode_pool(
 ) -> tuple[Tensor, Tensor]:
     """Vectors of queries, of whose tokens a share is hidden, and of candidate rows.
 
-    Candidates run in two halves by length, since a few long ones would pad them all; a transformer's word table is
-    looked up once for all, for its backward pass is the dear part on CPUs.
+    A transformer runs both in groups of like length, since a few long texts would pad them all, and looks its word
+    table up once for all, for that backward pass is the dear part on CPUs.
     """
+    device = data.queries.flat.device
     if isinstance(screener, NgramScreener) and data.query_bags is not None and data.row_bags is not None:
-        with bf16(data.queries.flat.device):
+        with bf16(device):
             queries = encode_bags(screener, data.query_bags, asked, token_dropout)
             return queries, encode_bags(screener, data.row_bags, candidates)
-    tokens, cut = data.rows.tokens, data.cut_tokens
-    order = np.argsort(tokens.lengths[candidates], kind="stable")
-    middle = len(order) * 3 // 4
-    parts = [data.queries.batch(asked, data.cut_query_tokens)]
-    if token_dropout:
-        parts = [(parts[0][0], hide_tokens(parts[0][1], token_dropout))]
-    parts += [tokens.batch(candidates[half], cut) for half in (order[:middle], order[middle:]) if len(half)]
-    with bf16(data.queries.flat.device):
+    parts, places = [], []
+    for table, texts, cut, hidden, ahead in (
+        (data.queries, asked, data.cut_query_tokens, token_dropout, 0),
+        (data.rows.tokens, candidates, data.cut_tokens, 0.0, len(asked)),
+    ):
+        for group in alike(np.minimum(table.lengths[texts], cut), device):
+            ids, mask = table.batch(texts[group], cut)
+            parts.append((ids, hide_tokens(mask, hidden) if hidden else mask))
+            places.append(group + ahead)
+    with bf16(device):
         if isinstance(screener, TransformerScreener):
             words = screener.word(torch.cat([ids.flatten() for ids, _ in parts]))
-            sizes = [ids.numel() for ids, _ in parts]
-            looked_up = [w.view(*ids.shape, -1) for w, (ids, _) in zip(words.split(sizes), parts, strict=True)]
-            vectors = [screener.encode_words(w, mask)[0] for w, (_, mask) in zip(looked_up, parts, strict=True)]
+            looked_up = words.split([ids.numel() for ids, _ in parts])
+            vectors = [
+                screener.encode_words(word.view(*ids.shape, -1), mask)[0]
+                for word, (ids, mask) in zip(looked_up, parts, strict=True)
+            ]
         else:
             vectors = [screener(ids, mask)[0] for ids, mask in parts]
-    inverse = torch.empty(len(order), dtype=torch.int64)
-    inverse[torch.from_numpy(order)] = torch.arange(len(order))
-    return vectors[0], torch.cat(vectors[1:])[inverse.to(vectors[0].device)]
+    back = torch.from_numpy(np.argsort(np.concatenate(places)))
+    found = torch.cat(vectors)[back.to(device)]
+    return found[: len(asked)], found[len(asked) :]
 
 
 def _right_mask(data: ScreeningData, asked: Ints, candidates: Ints) -> Tensor:

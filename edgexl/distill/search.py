@@ -5,7 +5,6 @@ Rows become labels as in the runtime: a label's score is the best of its rows, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.distill.bags import bag_table, encode_bags
-from edgexl.distill.compute import Ints, TokenTable, bf16
+from edgexl.distill.compute import Ints, TokenTable, alike, bf16
 from edgexl.distill.rows import RowTable
 from edgexl.progress import Progress
 from edgexl.student.ngrams import NgramScreener
@@ -30,12 +29,10 @@ def encode_table(
     """Query vectors [n,d] fp32 of all texts of a table, in batches of like length; `half`: by products in bf16."""
     if isinstance(screener, NgramScreener):
         return _encode_bags(screener, tokens, name, progress)
-    order = np.argsort(tokens.lengths, kind="stable")
-    budget = 4096 if tokens.flat.device.type == "cpu" else 65536
     out: Tensor | None = None
     done = 0
     with torch.inference_mode(), bf16(tokens.flat.device, half):
-        for batch in _by_length(order, np.minimum(tokens.lengths, cut), budget):
+        for batch in alike(np.minimum(tokens.lengths, cut), tokens.flat.device):
             vectors = screener(*tokens.batch(batch, cut))[0].to(torch.float32)
             if out is None:
                 out = torch.empty(len(tokens), vectors.shape[1], device=vectors.device)
@@ -55,17 +52,6 @@ def _encode_bags(screener: NgramScreener, tokens: TokenTable, name: str, progres
         parts.append(encode_bags(screener, bags, chosen))
         progress(name, int(chosen[-1]) + 1, len(tokens))
     return torch.cat(parts)
-
-
-def _by_length(order: Ints, lengths: Ints, budget_tokens: int) -> Iterator[Ints]:
-    start = 0
-    while start < len(order):
-        size = max(1, budget_tokens // max(1, int(lengths[order[start]])))
-        # the longest of the batch is its last
-        while size > 1 and size * int(lengths[order[min(start + size, len(order)) - 1]]) > budget_tokens:
-            size = max(1, size * 3 // 4)
-        yield order[start : start + size]
-        start += size
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from edgexl.data import Query
+from edgexl.distill import compute
 from edgexl.distill.compute import TokenTable
 from edgexl.distill.corpus import Targets
 from edgexl.distill.reasoning import choose_columns, imitation, mark_right, opinion, reasoning_loss
@@ -19,6 +20,7 @@ from edgexl.distill.screening import (
     Lists,
     RightRows,
     ScreeningData,
+    encode_pool,
     mechanistic_losses,
     standard_losses,
     wrong_rows,
@@ -63,6 +65,28 @@ def test_wrong_rows_leave_out_what_is_right() -> None:
     best = np.array([[right[0], 17, data.own_rows[0], 20], [1, 2, 4, right[1]]])
     found = wrong_rows(data, asked, best)
     assert found.tolist() == [[17, 20, -1, -1], [1, 2, 4, -1]]
+
+
+def test_a_pool_is_encoded_as_each_of_its_texts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "GROUP_TOKENS", (24, 24))  # several groups, some of one text
+    data = screening_data(True)
+    rng = np.random.default_rng(0)
+    asked, candidates = rng.permutation(400)[:40], rng.integers(0, len(data.rows), 60)
+    queries, rows = encode_pool(STUDENT.screener, data, asked, candidates)
+    for found, table, texts in ((queries, data.queries, asked), (rows, data.rows.tokens, candidates)):
+        assert len(found) == len(texts)
+        for vector, text in zip(found, texts, strict=True):
+            alone = STUDENT.screener(*table.batch(np.array([text])))[0][0]
+            assert torch.cosine_similarity(vector, alone, dim=0) > 0.999  # one is by products in bf16
+
+
+def test_groups_of_like_length_take_all_and_stay_within_their_tokens() -> None:
+    lengths = np.random.default_rng(1).integers(1, 90, 700)
+    groups = list(compute.alike(lengths, CPU))
+    assert sorted(np.concatenate(groups).tolist()) == list(range(700))
+    assert all(len(group) * lengths[group].max() <= compute.GROUP_TOKENS[0] for group in groups)
+    assert sum(len(group) * lengths[group].max() for group in groups) < 1.2 * lengths.sum()
+    assert [group.tolist() for group in compute.alike(np.array([9000, 3]), CPU)] == [[1], [0]]
 
 
 def test_near_misses_that_are_mined_enter_the_pool() -> None:
