@@ -28,6 +28,9 @@ SEEDS = {"small": (0,), "tiny": (0, 1, 2), "micro": (0, 1, 2)}
 STANDARD: tuple[tuple[str, str, float], ...] = (("reasoning", "teacher_temperature", 1.0),)
 # Queries that train the screener in a cell; 0 = all of them.
 SCREENING_QUERIES = {"wordnet": 0, "mesh": 120_000}
+# Steps of the screener in a cell, where they are not the recipe's: the sample takes fewer than all queries do, and an
+# encoder with attention is dear to train.
+SCREENING_STEPS = {("mesh", "small"): 600, ("mesh", "tiny"): 600}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ class Cell:
         """The run's recipe."""
         recipe = read_recipe(Path(find_recipe(recipe_name(self.data, self.size))))
         split = dataclasses.replace(recipe.split, screening_queries=SCREENING_QUERIES[self.data])
-        recipe = dataclasses.replace(recipe, seed=self.seed, method=self.method, split=split)
+        steps = SCREENING_STEPS.get((self.data, self.size), recipe.screening.steps)
+        screening = dataclasses.replace(recipe.screening, steps=steps)
+        recipe = dataclasses.replace(recipe, seed=self.seed, method=self.method, split=split, screening=screening)
         if self.method == "standard":
             for table, setting, value in STANDARD:
                 changed = dataclasses.replace(getattr(recipe, table), **{setting: value})
