@@ -17,6 +17,8 @@ from edgexl.student.text import encode_texts
 
 # Near misses kept a query, and rows that they are looked for in: a sample is as instructive, and bounds the time.
 MINED, MINED_ROWS = 16, 200_000
+# Queries at once: their scores are 26 MB, which allocators keep for the next.
+MINED_BATCH = 64
 
 
 def with_mining(
@@ -58,9 +60,9 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
         tokens = bench.tokens(tuple(bench.learned[index] for index in asked))
         queries = encode_table(screener, tokens, "encode queries to mine near misses", bench.progress)
         found = np.full((count, MINED), -1, np.int64)
-        for start in range(0, len(asked), 128):
-            part = asked[start : start + 128]
-            scores = queries[start : start + 128].to(vectors.dtype) @ vectors.T
+        for start in range(0, len(asked), MINED_BATCH):
+            part = asked[start : start + MINED_BATCH]
+            scores = queries[start : start + MINED_BATCH].to(vectors.dtype) @ vectors.T
             nearest = scores.topk(min(4 * MINED, len(sample)), dim=1).indices
             wrong = screening.wrong_rows(data, part, sample[nearest.cpu().numpy()])[:, :MINED]
             found[part, : wrong.shape[1]] = wrong

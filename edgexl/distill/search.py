@@ -21,6 +21,8 @@ from edgexl.student.ngrams import NgramScreener
 SEARCH_BATCH = 128
 # Rows looked at for a shortlist: aliases of one label share them.
 ROWS_A_SHORTLIST = 8
+# Numbers of vectors gathered at once: 16 MB, which allocators keep for the next call.
+GATHERED = 4_194_304
 
 
 def encode_table(
@@ -108,10 +110,17 @@ class RowSearch:
         values, rows = scores.topk(min(depth, scores.shape[1]), dim=1)
         if self.rough is None:
             return values, rows
-        exact = torch.einsum("nd,nkd->nk", queries, self.vectors[rows])
+        exact = self.exact(queries, rows)
         exact = exact.masked_fill(values.isinf(), -torch.inf)  # banned ones stay so
         exact, order = exact.sort(dim=1, descending=True)
         return exact, rows.gather(1, order)
+
+    def exact(self, queries: Tensor, rows: Tensor) -> Tensor:
+        """Scores [n,k] of given rows [n,k], a few queries at a time: fresh memory for all of their vectors takes longer
+        than the products."""
+        few = max(1, GATHERED // (rows.shape[1] * self.vectors.shape[1]))
+        pairs = zip(torch.split(queries, few), torch.split(rows, few), strict=True)
+        return torch.cat([torch.einsum("nd,nkd->nk", asked, self.vectors[chosen]) for asked, chosen in pairs])
 
     def _score(self, queries: Tensor) -> Tensor:
         """Scores [n,rows] in a buffer that the next call overwrites: at hundreds of megabytes, fresh memory for each
@@ -124,7 +133,7 @@ class RowSearch:
     @torch.inference_mode()
     def scores(self, queries: Tensor, labels: Tensor, banned: Ints) -> tuple[Tensor, Tensor]:
         """(own score, best alias score), each [n,N], of given labels; aliases far from the query are not looked for."""
-        own = torch.einsum("nd,nkd->nk", queries, self.vectors[labels])
+        own = self.exact(queries, labels)
         if not self.has_aliases:
             return own, own
         scores, rows = self.best_rows(queries, labels.shape[1] * ROWS_A_SHORTLIST, banned)
@@ -180,5 +189,5 @@ class RowSearch:
         place = torch.searchsorted(ordered.contiguous(), chosen.contiguous()).clamp_max(ordered.shape[1] - 1)
         score = best.gather(1, place)
         found = (ordered.gather(1, place) == chosen) & score.isfinite()  # a banned row's is not
-        own = torch.einsum("nd,nkd->nk", queries, self.vectors[chosen])
+        own = self.exact(queries, chosen)
         return torch.where(found, score, own)

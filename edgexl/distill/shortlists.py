@@ -16,6 +16,8 @@ from edgexl.distill.workbench import Workbench
 
 # Development queries that a stage is judged by on its way.
 GLANCE_QUERIES = 500
+# Rows compressed at once.
+COMPRESSED_ROWS = 8192
 
 
 def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
@@ -113,6 +115,5 @@ def score_shortlists(
 
 
 def compress_in_parts(vectors: Tensor, bits: int, dims: int) -> Tensor:
-    """`compress`, 65,536 rows at a time: its scratch is six times its input."""
-    parts = (vectors[start : start + 65_536] for start in range(0, len(vectors), 65_536))
-    return torch.cat([compress(part, bits, dims) for part in parts])
+    """`compress`, some rows at a time: its scratch is six times its input."""
+    return torch.cat([compress(part, bits, dims) for part in torch.split(vectors, COMPRESSED_ROWS)])

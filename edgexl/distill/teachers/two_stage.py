@@ -32,6 +32,9 @@ from edgexl.student.text import encode_texts, label_tokens, pad
 
 # Queries decided at once: 64 x 128 labels x 256 dimensions of a reasoner are 8 MB an activation.
 _DECIDE_BATCH = 64
+# Queries that a CPU reasons over at once: activations of more are fresh memory each time, which takes longer to get
+# than to fill.
+_REASONED_ON_CPU = 16
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,13 @@ class TwoStageTeacher:
             "screening_scores": screening_scores,
             "label_tokens": self._label_tokens[labels.cpu()].to(self.device),
         }
-        with bf16(self.device):
-            logits = ask_reasoner(self.reasoner, supply)
-        return logits.float().cpu()
+        size = _REASONED_ON_CPU if self.device.type == "cpu" else len(labels)
+        logits = []
+        for start in range(0, len(labels), size):
+            part = {name: value[start : start + size] for name, value in supply.items()}
+            with bf16(self.device):
+                logits.append(ask_reasoner(self.reasoner, part).float().cpu())
+        return torch.cat(logits)
 
     def _over_rows(self, texts: Sequence[str], labels: Ints) -> Tensor:
         """Logits [B,N] over labels without pads, by the teacher's own rows."""
