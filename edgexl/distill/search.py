@@ -138,7 +138,7 @@ class RowSearch:
             return own, own
         scores, rows = self.best_rows(queries, labels.shape[1] * ROWS_A_SHORTLIST, banned)
         places, found = self._expand(rows)
-        return own, self._alias_scores(queries, labels, rows, places, found, scores.gather(1, places))
+        return own, self._alias_scores(own, labels, rows, places, found, scores.gather(1, places))
 
     def _search(self, queries: Tensor, shortlist: int, banned: Ints) -> tuple[Tensor, Tensor | None]:
         if not self.has_aliases:
@@ -162,7 +162,7 @@ class RowSearch:
         # labels that share their best row tie: the lower one comes first, as on the device
         by_score = top.values.gather(1, place).argsort(dim=1, descending=True, stable=True)
         chosen = chosen.gather(1, by_score)
-        return chosen, self._alias_scores(queries, chosen, rows, places, labels, pair_scores)
+        return chosen, self._alias_scores(self.exact(queries, chosen), chosen, rows, places, labels, pair_scores)
 
     def _expand(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The labels of rows [n,R] as pairs: (place of the row in 0..R-1, label or -1), each [n,P]."""
@@ -176,9 +176,9 @@ class RowSearch:
         return places, labels.masked_fill(slot >= ends[:, -1:], -1)
 
     def _alias_scores(
-        self, queries: Tensor, chosen: Tensor, rows: Tensor, places: Tensor, labels: Tensor, pair_scores: Tensor
+        self, own: Tensor, chosen: Tensor, rows: Tensor, places: Tensor, labels: Tensor, pair_scores: Tensor
     ) -> Tensor:
-        """[n,N] the best score among the alias rows found for each chosen label; its own where there are none."""
+        """[n,N] the best score among alias rows found for each chosen label; its `own` [n,N] where there are none."""
         is_alias = rows.gather(1, places) >= self.rows.labels
         aliases = torch.where(is_alias & (labels >= 0), labels, self.rows.labels)  # others go to the end
         by_score = pair_scores.argsort(dim=1, descending=True, stable=True)
@@ -189,5 +189,4 @@ class RowSearch:
         place = torch.searchsorted(ordered.contiguous(), chosen.contiguous()).clamp_max(ordered.shape[1] - 1)
         score = best.gather(1, place)
         found = (ordered.gather(1, place) == chosen) & score.isfinite()  # a banned row's is not
-        own = self.exact(queries, chosen)
         return torch.where(found, score, own)
