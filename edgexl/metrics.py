@@ -108,6 +108,24 @@ def evaluate(
     return result
 
 
+def precisions(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Floats:
+    """P@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
+    return _found(ranked, targets, k)[0] / k
+
+
+def recalls(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Floats:
+    """R@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
+    return _ratios(*_found(ranked, targets, k))
+
+
+def _found(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> tuple[Ints, Ints]:
+    """How many right labels each query's first k ranks hold, and how many it has [queries]."""
+    ranking = np.asarray(ranked, dtype=np.int64)
+    truth = _Truth.of(targets)
+    _check(ranking, truth, (k,))
+    return truth.holds(ranking[:, :k]).sum(axis=1), truth.sizes
+
+
 @dataclass(frozen=True)
 class _Truth:
     """The right (query, label) pairs, flat and sorted: `query` and `label` [pairs]; `sizes` [queries]."""

@@ -137,11 +137,14 @@ class GateRecipe:
     """What a compile must reach.
 
     `p_at_1_kept` and `r_at_100_kept` are percentages of the float student's numbers on the same `queries` evaluation
-    queries at most; `max_bundle_bytes` limits the file.
+    queries at most; `max_bundle_bytes` limits the file. A few thousand queries place a percentage within a point or
+    two only: with a `confidence` above .5 a gate fails where less is kept by more than chance explains in that share of
+    samples; with .5 it judges the figure as it came out.
     """
 
     p_at_1_kept: float = 0.0
     r_at_100_kept: float = 0.0
+    confidence: float = 0.5
     max_bundle_bytes: int | None = None
     queries: int = 2000
 
@@ -149,6 +152,8 @@ class GateRecipe:
         for name in ("p_at_1_kept", "r_at_100_kept"):
             if not 0 <= getattr(self, name) <= 100:
                 raise ValueError(f"[gates] {name} = {getattr(self, name)} must be a percentage, 0 to 100")
+        if not 0.5 <= self.confidence < 1:
+            raise ValueError(f"[gates] confidence = {self.confidence} must be a share from 0.5 to below 1")
         if self.queries < 1 or (self.max_bundle_bytes is not None and self.max_bundle_bytes < 1):
             raise ValueError("[gates] queries and max_bundle_bytes must be positive")
 

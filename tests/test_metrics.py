@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgexl.metrics import PROPENSITY, TrainFrequency, evaluate, inverse_propensity
+from edgexl.metrics import PROPENSITY, TrainFrequency, evaluate, inverse_propensity, precisions, recalls
 
 # three queries over six labels; the second has more right labels than ranks at k = 1, the third none found
 RANKED = [[0, 3, 1], [2, 5, 4], [4, 0, -1]]
@@ -33,6 +33,14 @@ def test_precision_recall_and_ndcg_of_the_worked_example():
     assert got["bands"] is None
     assert got["F1_micro"] is None
     assert got["F1_macro"] is None
+
+
+def test_what_each_query_adds_is_what_the_means_are_of():
+    assert precisions(RANKED, TARGETS, 3) == pytest.approx([2 / 3, 1, 0])
+    assert recalls(RANKED, TARGETS, 1) == pytest.approx([1 / 2, 1 / 4, 0])
+    got = evaluate(RANKED, TARGETS, ks=(3,))
+    assert got["P@3"] == pytest.approx(100 * precisions(RANKED, TARGETS, 3).mean())
+    assert got["R@3"] == pytest.approx(100 * recalls(RANKED, TARGETS, 3).mean())
 
 
 def test_precision_divides_by_k_even_when_fewer_labels_are_right():

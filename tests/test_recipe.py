@@ -45,6 +45,7 @@ def test_an_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
         ("[calibrate]\nqueries = 3", "at least 20"),
         ("[gates]\np_at_1_kept = 985", "percentage"),
         ("[gates]\nqueries = -1", "queries"),
+        ("[gates]\nconfidence = 1.0", "confidence = 1.0 must be a share from 0.5"),
         ("[gates]\nmax_bundle_bytes = '35 MB'", "must be int"),
     ],
 )

@@ -86,5 +86,5 @@ def print_gates(gates: Sequence[dict[str, Any]]) -> None:
     """The gates' judgements; nothing where a recipe has none."""
     if gates:
         click.echo()
-        columns = ("name", "value", "threshold", "passed")
-        print_table(("gate", *columns[1:]), ([gate[column] for column in columns] for gate in gates))
+        columns = ("name", "value", "margin", "threshold", "passed")
+        print_table(("gate", *columns[1:]), ([gate.get(column) for column in columns] for gate in gates))

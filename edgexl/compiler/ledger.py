@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Percentages 0 to 100 on the evaluation queries; R@100 within the shortlist. None where there are no queries."""
+    """Percentages 0 to 100 on the evaluation queries; R@100 within the shortlist. None where there are no queries.
+
+    `shares` holds what each query adds to a percentage, 0 to 1, float64 [queries], for those that gates judge.
+    """
 
     p_at_1: float | None = None
     r_at_100: float | None = None
     ndcg_at_5: float | None = None
+    shares: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -91,5 +91,8 @@ def accuracy(ranked: np.ndarray[tuple[int, ...], np.dtype[np.int64]], queries: S
     """P@1, R@100 and nDCG@5 of rankings [queries, N]; a shortlist under 100 is padded, so R@100 is its recall."""
     short = max(0, 100 - ranked.shape[1])
     ranked = np.pad(ranked, ((0, 0), (0, short)), constant_values=-1)
-    found = metrics.evaluate(ranked, [query.targets for query in queries], ks=(1, 5, 100))
-    return Accuracy(*(round(float(found[key]), 4) for key in ("P@1", "R@100", "nDCG@5")))
+    targets = [query.targets for query in queries]
+    found = metrics.evaluate(ranked, targets, ks=(1, 5, 100))
+    shares = {"p_at_1": metrics.precisions(ranked, targets, 1), "r_at_100": metrics.recalls(ranked, targets, 100)}
+    p_at_1, r_at_100, ndcg_at_5 = (round(float(found[key]), 4) for key in ("P@1", "R@100", "nDCG@5"))
+    return Accuracy(p_at_1, r_at_100, ndcg_at_5, shares)

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding import encode_rows
-from edgexl.compiler.gates import Verdict, judge
+from edgexl.compiler.gates import Verdict, judge, kept_margin
 from edgexl.compiler.ledger import LedgerRow, largest_loss
 from edgexl.compiler.measure import Yardstick
 from edgexl.compiler.passes.build_index import BuildIndex
@@ -200,5 +200,6 @@ def accuracy_gates(artifact: Artifact) -> tuple[Verdict, ...]:
             else "give its codes more bits or overfetch"
         )
         kept = 100.0 * now / base if base else 100.0
-        verdicts.append(Verdict(f"{field}_kept", round(kept, 3), threshold, stage, advice))
+        margin = kept_margin(before.shares[field], after.shares[field], threshold, gates.confidence)
+        verdicts.append(Verdict(f"{field}_kept", round(kept, 3), threshold, stage, advice, margin=round(margin, 3)))
     return judge(tuple(verdicts))

@@ -13,7 +13,7 @@ from tests.command_line import Edgexl, Tiny
 
 STAGES = ["tokenize", "encode", "scan", "rescore", "gather", "reason", "calibrate", "total"]
 LEDGER_KEYS = {"pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5"}
-GATE_KEYS = {"name", "value", "threshold", "passed"}
+GATE_KEYS = {"name", "value", "margin", "threshold", "passed"}
 METRICS = {"P@1", "P@5", "nDCG@5", "R@10", "R@100", "R@1000", "F1_micro"}
 
 

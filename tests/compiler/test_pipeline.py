@@ -153,6 +153,26 @@ def test_a_failed_gate_blames_a_stage_and_writes_nothing(student: Student, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_gate_allows_for_chance_where_the_recipe_says_so(student: Student, tmp_path: Path) -> None:
+    index = IndexRecipe(code_bytes=2, overfetch=64, fine_dims=8)
+    free = compile(student, dataclasses.replace(TINY_RECIPE, index=index), "host", tmp_path / "free.exl").ledger
+    before, after = free[0].accuracy, next(row.accuracy for row in free if row.name == "build_index")
+    kept = 100 * after.r_at_100 / before.r_at_100
+    assert kept < 99  # something is lost, or this shows nothing
+    gates = GateRecipe(r_at_100_kept=round(kept + 0.1, 3))
+    recipe = dataclasses.replace(TINY_RECIPE, index=index, gates=gates)
+    with pytest.raises(GateFailed, match="r_at_100_kept failed"):
+        compile(student, recipe, "host", tmp_path / "out.exl")
+    recipe = dataclasses.replace(recipe, gates=dataclasses.replace(gates, confidence=0.95))
+    (verdict,) = [
+        found for found in compile(student, recipe, "host", tmp_path / "out.exl").gates if "100_kept" in found.name
+    ]
+    assert verdict.value < verdict.threshold < verdict.value + verdict.margin
+    recipe = dataclasses.replace(recipe, gates=GateRecipe(r_at_100_kept=100, confidence=0.95))
+    with pytest.raises(GateFailed, match=r"by more than the [\d.]+ that chance explains"):
+        compile(student, recipe, "host", tmp_path / "none.exl")
+
+
 def test_a_bundle_over_the_limit_is_not_written(student: Student, tmp_path: Path) -> None:
     recipe = dataclasses.replace(TINY_RECIPE, gates=GateRecipe(max_bundle_bytes=100_000))
     with pytest.raises(GateFailed, match=r"max_bundle_bytes failed: .* blame is (quantize|build_index|pack)"):
