@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from edgexl.distill import reasoning, screening
 from edgexl.distill.bags import bag_table
-from edgexl.distill.compute import TokenTable
+from edgexl.distill.compute import TokenTable, release_memory
 from edgexl.distill.corpus import Targets
 from edgexl.distill.judging import Judge
 from edgexl.distill.mining import with_mining
@@ -38,6 +38,7 @@ from edgexl.distill.search import encode_table
 from edgexl.distill.shortlists import (
     GLANCE_QUERIES,
     compress_in_parts,
+    compressed_search,
     development_shortlists,
     row_vectors,
     training_shortlists,
@@ -92,7 +93,9 @@ def distill(
     find_teacher = partial(made_teacher, progress=progress, log=log, device=device)
     bench = prepare(recipe, out.with_name(out.name + ".work"), find_teacher, progress, log, device)
     screener = distil_screener(bench)
+    release_memory()
     reasoner, token_map = distil_reasoner(bench, screener)
+    release_memory()
     student = assemble(bench, screener, reasoner, token_map)
     student.save(out)
     # judged as anyone will meet it: after the rounding that storage brings
@@ -145,6 +148,7 @@ def distil_screener(bench: Workbench) -> Screener:
         query_teacher=vectors.queries if vectors else None,
         row_teacher=vectors.rows if vectors else None,
     )
+    del vectors
     if isinstance(screener, NgramScreener):
         bags = bag_table(screener, data.queries), bag_table(screener, rows.tokens)
         data = replace(data, query_bags=bags[0], row_bags=bags[1])
@@ -152,13 +156,14 @@ def distil_screener(bench: Workbench) -> Screener:
         data = replace(data, query_teacher=None, row_teacher=None, lists=bench.lessons.final_lists(bench.learned))
         losses = screening.standard_losses(screener, data, table, recipe.seed)
     else:
-        if asked and vectors is None:
+        if asked and data.query_teacher is None:
             data = replace(data, lists=bench.lessons.screening_lists(bench.learned))
         hard = screening.HardRows()
         losses = screening.mechanistic_losses(screener, data, table, hard, recipe.seed)
         if table.hard_labels:
             losses = with_mining(bench, screener, data, hard, losses)
     screening.freeze(screener, table.frozen_layers)
+    bench.rest_teacher()
     train_stage(
         "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
         recipe.seed, bench.checkpoint("screening"), bench.observer(partial(glance_at_screener, bench, screener)),
@@ -192,19 +197,18 @@ def distil_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReaso
     recipe, corpus = bench.recipe, bench.corpus
     shape, table = recipe.student, recipe.reasoning
     vectors = row_vectors(bench, screener)
-    exact = vectors[: bench.rows.labels].cpu()
     pieces = torch.from_numpy(label_tokens(bench.tokenizer, corpus.labels.texts, shape.label_tokens))
-    coded = (
-        compress_in_parts(exact, table.bits, dims).to(bench.device) for dims in (shape.query_dims, table.leading_dims)
-    )
-    tables = reasoning.LabelTables(vectors=tuple(coded), tokens=pieces.to(bench.device))
-    lists = training_shortlists(bench, screener, vectors)
-    held_out = development_shortlists(bench, screener, vectors)
+    tables = reasoning.LabelTables(label_vectors(bench, vectors), pieces.to(bench.device))
+    search = compressed_search(bench, vectors)
+    del vectors
+    lists = training_shortlists(bench, screener, search)
+    held_out = development_shortlists(bench, screener, search)
+    del search
+    bench.rest_teacher()
     torch.manual_seed(recipe.seed)
     reasoner, tokens = start_reasoner(bench, screener)
     if recipe.method == "standard":
-        tables_seen = replace(tables, vectors=(exact.to(bench.device), tables.vectors[-1]))
-        losses = reasoning.standard_losses(screener, reasoner, lists, tables_seen, table, shape.shortlist, recipe.seed)
+        losses = reasoning.standard_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
     else:
         losses = reasoning.mechanistic_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
         useful = int(lists.right[:, : shape.shortlist].any(-1).sum())
@@ -223,6 +227,15 @@ def distil_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReaso
     )  # fmt: skip
     reasoner.text.add_module("tokens", tokens.as_embedding())
     return reasoner.eval(), tokens.map.detach()
+
+
+def label_vectors(bench: Workbench, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The labels' vectors, of those of all rows [rows,d], in the two forms that the reasoner meets: all dimensions, and
+    the leading ones, compressed. Standard distillation knows of no compression and takes the former as they are."""
+    table = bench.recipe.reasoning
+    exact = rows[: bench.rows.labels]
+    whole = exact.clone() if bench.recipe.method == "standard" else compress_in_parts(exact, table.bits, rows.shape[1])
+    return whole, compress_in_parts(exact, table.bits, table.leading_dims)
 
 
 def start_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReasoner, reasoning.MappedTokens]:

@@ -69,7 +69,7 @@ class RowSearch:
     """Search over row vectors [rows,d]; `banned` rows of a query are left out of its search.
 
     `rough` finds candidates by products in bf16, five times as fast on CPUs that know it, and scores those exactly: a
-    row at the very end of the candidates may then be another one.
+    row at the very end of the candidates may then be another one. Vectors may then be fp16; scores are fp32.
     """
 
     def __init__(self, rows: RowTable, vectors: Tensor, rough: bool = False) -> None:
@@ -120,7 +120,7 @@ class RowSearch:
         than the products."""
         few = max(1, GATHERED // (rows.shape[1] * self.vectors.shape[1]))
         pairs = zip(torch.split(queries, few), torch.split(rows, few), strict=True)
-        return torch.cat([torch.einsum("nd,nkd->nk", asked, self.vectors[chosen]) for asked, chosen in pairs])
+        return torch.cat([torch.einsum("nd,nkd->nk", asked, self.vectors[chosen].float()) for asked, chosen in pairs])
 
     def _score(self, queries: Tensor) -> Tensor:
         """Scores [n,rows] in a buffer that the next call overwrites: at hundreds of megabytes, fresh memory for each

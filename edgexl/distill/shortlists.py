@@ -31,8 +31,14 @@ def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
     return kept["vectors"].to(bench.device, torch.float32)
 
 
-def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) -> reasoning.Shortlists:
-    """The shortlists that the reasoner learns from, with the teacher's decision on them.
+def compressed_search(bench: Workbench, vectors: Tensor) -> RowSearch:
+    """Search over row vectors [rows,d] as the device will hold them."""
+    return RowSearch(bench.rows, compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1]), rough=True)
+
+
+def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
+    """The shortlists that the reasoner learns from, with the teacher's decision on them; `search` is over the finished
+    screener's compressed rows.
 
     They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
     their labels are left out where there are no aliases, as they are from everything held out: there a shared word
@@ -50,9 +56,9 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
     if kept is None:
         if recipe.method == "standard":
             labels, decided = bench.lessons.answers(queries, shape.shortlist)
-            made = score_shortlists(bench, screener, vectors, queries, labels)
+            made = score_shortlists(bench, screener, search, queries, labels)
         else:
-            made = make_shortlists(bench, screener, vectors, queries, shape.shortlist + reasoning.RESERVE)
+            made = make_shortlists(bench, screener, search, queries, shape.shortlist + reasoning.RESERVE)
             if recipe.reasoning.asks_teacher and recipe.teacher:
                 asked = queries[:taught], made.labels[:taught].cpu().numpy().astype(np.int64)
                 decided = nn.functional.pad(
@@ -72,28 +78,26 @@ def training_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) 
     ).to(bench.device)  # fmt: skip
 
 
-def development_shortlists(bench: Workbench, screener: nn.Module, vectors: Tensor) -> reasoning.Shortlists:
+def development_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
     """Shortlists of development queries, to judge the reasoner by on its way."""
     return make_shortlists(
-        bench, screener, vectors, bench.corpus.development[:GLANCE_QUERIES], bench.recipe.student.shortlist
+        bench, screener, search, bench.corpus.development[:GLANCE_QUERIES], bench.recipe.student.shortlist
     ).to(bench.device)
 
 
 def make_shortlists(
-    bench: Workbench, screener: nn.Module, vectors: Tensor, queries: tuple[Query, ...], length: int
+    bench: Workbench, screener: nn.Module, search: RowSearch, queries: tuple[Query, ...], length: int
 ) -> reasoning.Shortlists:
     """Screen queries by the student's own index of compressed vectors, as the device will."""
     tokens = bench.tokens(queries)
     asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
-    coded = compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1])
-    search = RowSearch(bench.rows, coded, rough=True)
     found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
     right = reasoning.mark_right(found.labels, Targets.make(queries), len(bench.corpus.labels))
     return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, right)
 
 
 def score_shortlists(
-    bench: Workbench, screener: nn.Module, vectors: Tensor, queries: tuple[Query, ...], labels: Tensor
+    bench: Workbench, screener: nn.Module, search: RowSearch, queries: tuple[Query, ...], labels: Tensor
 ) -> reasoning.Shortlists:
     """Given labels [n,N] with the scores that the student's screening gives to aliases of theirs."""
     tokens = bench.tokens(queries)
@@ -101,9 +105,6 @@ def score_shortlists(
     right = reasoning.mark_right(labels, Targets.make(queries), len(bench.corpus.labels))
     if len(bench.rows) == bench.rows.labels:
         return reasoning.Shortlists(tokens, asked, labels, None, right)
-    search = RowSearch(
-        bench.rows, compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1]), rough=True
-    )
     banned = bench.rows.rows_of_queries(queries)
     aliases = []
     for start in range(0, len(queries), SEARCH_BATCH):

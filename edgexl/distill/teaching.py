@@ -49,6 +49,11 @@ class Lessons:
     def __init__(self, teacher: Teacher, rows: RowTable, device: torch.device, progress: Progress) -> None:
         self.teacher, self.rows, self.device, self.progress = teacher, rows, device, progress
         self._row_vectors: Tensor | None = None
+        self._rows_found: RowSearch | None = None
+
+    def forget(self) -> None:
+        """Let go of the teacher's row vectors and the search over them; they are made again when they are asked for."""
+        self._row_vectors = self._rows_found = None
 
     def row_vectors(self) -> Tensor | None:
         """The teacher's own vectors [rows,w] of all rows, None where it has none."""
@@ -100,11 +105,13 @@ class Lessons:
         """Whether the teacher's reasoner hears of aliases: then no query's own may be among them."""
         return isinstance(self.teacher, TwoStageTeacher) and len(self.rows) > self.rows.labels
 
-    @cached_property
+    @property
     def _search(self) -> RowSearch:
-        rows = self.row_vectors()
-        assert rows is not None
-        return RowSearch(self.rows, rows.float(), rough=True)
+        if self._rows_found is None:
+            rows = self.row_vectors()
+            assert rows is not None
+            self._rows_found = RowSearch(self.rows, rows, rough=True)
+        return self._rows_found
 
     def _find(self, queries: Sequence[Query], depth: int) -> Found:
         """The teacher's own shortlists, with the scores of aliases as far as it has vectors."""
@@ -129,7 +136,7 @@ class Lessons:
         assert isinstance(self.teacher, TwoStageTeacher)
         asked = self.teacher.read(texts)
         labels = labels.to(self.device, torch.int64)
-        label_vectors = self._search.vectors[labels]
+        label_vectors = self._search.vectors[labels].float()
         if alias is None:
             assert banned is not None
             own, alias = self._search.scores(asked.vector, labels, banned)

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from edgexl.distill.compute import trim_heap
 from edgexl.errors import BadInput
 from edgexl.progress import Progress
 
@@ -213,6 +214,7 @@ def train_stage(
             observer.curves.add(point)
             said = ", ".join(f"{k} {v:.4g}" for k, v in point.items() if k not in ("stage", "step", "seconds"))
             observer.log(f"{name} step {done}/{schedule.steps}: {said}")
+            trim_heap()
         checkpoint.save(module, optimiser, done, now=last)
     module.eval()
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from edgexl.data import Query, open_data
 from edgexl.distill.characterize.recommendation import read_recommendation
-from edgexl.distill.compute import Ints, TokenTable, choose_device
+from edgexl.distill.compute import Ints, TokenTable, choose_device, release_memory
 from edgexl.distill.corpus import Corpus, read_corpus
 from edgexl.distill.naming import naming_queries
 from edgexl.distill.recipe import DistillRecipe
@@ -75,6 +75,12 @@ class Workbench:
         """The teacher, asked about this corpus."""
         assert self.teacher is not None
         return Lessons(self.teacher, self.rows, self.device, self.progress)
+
+    def rest_teacher(self) -> None:
+        """The teacher has been asked all that a stage wants to know: make room for the training."""
+        if self.teacher is not None:
+            self.lessons.forget()
+        release_memory()
 
     def tokens(self, queries: tuple[Query, ...]) -> TokenTable:
         """The student's token ids of queries."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from edgexl.data import Query
 from edgexl.distill.bags import bag_table, encode_bags
-from edgexl.distill.compute import TokenTable
+from edgexl.distill.compute import TokenTable, release_memory
 from edgexl.distill.rows import RowTable, with_query_aliases
 from edgexl.distill.search import RowSearch, encode_table
 from edgexl.progress import no_progress
@@ -64,6 +67,37 @@ def test_shortlists_hold_each_labels_best_row_but_never_the_query_itself(rough: 
         assert found.labels[place].tolist() == total.argsort(descending=True, stable=True).tolist()
         alias = torch.where(best.isinf(), own, best)[found.labels[place].long()]
         assert torch.allclose(found.aliases[place].float(), alias, atol=1e-3)
+
+
+def test_a_rough_search_scores_fp16_rows_in_fp32() -> None:
+    rows = RowTable.make(aliased_labels(), tiny_tokenizer(), 16, CPU)
+    draw = torch.Generator().manual_seed(4)
+    half = torch.nn.functional.normalize(torch.randn(len(rows), 16, generator=draw), dim=1).half()
+    queries = torch.nn.functional.normalize(torch.randn(5, 16, generator=draw), dim=1)
+    nobody = np.full(5, -1)
+    for search in (RowSearch(rows, half, rough=True), RowSearch(rows, half.float(), rough=True)):
+        scores, found = search.best_rows(queries, 40, nobody)
+        assert scores.dtype == torch.float32
+        assert torch.equal(scores, torch.einsum("nd,nkd->nk", queries, half.float()[found]))
+        assert (scores.diff(dim=1) <= 0).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc and malloc_trim are Linux's")
+def test_released_memory_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.own, self.blocks = self, [torch.ones(1 << 16) for _ in range(800)]  # 200 MB in blocks of 256 KB
+
+    release_memory()
+    before = resident()
+    kept = [Cycle(), torch.ones(1 << 16)]
+    assert resident() - before > 150e6
+    del kept[0]
+    release_memory()
+    assert resident() - before < 50e6
 
 
 def test_a_table_of_tokens_gives_what_padding_would() -> None:
