@@ -51,20 +51,27 @@ def trim_heap() -> None:
         trim(0)
 
 
-def alike(lengths: Ints, device: torch.device) -> Iterator[Ints]:
-    """The places of all `lengths` [n], shortest first, in groups that stay within a count of tokens when padded.
+def alike(lengths: Ints, most: int, device: torch.device) -> Iterator[tuple[Ints, int]]:
+    """The places of all `lengths` [n], shortest first, in groups, each with the width to pad it to, `most` at most.
 
     Groups of like length have little padding, and on CPUs the activations of a few thousand tokens stay in the cache.
+    They come in few shapes, over and over: oneDNN generates code for each that it has not met, which costs time and
+    memory where shapes are as chance has it.
     """
     order = np.argsort(lengths, kind="stable")
+    step = np.where(lengths[order] <= 32, 4, 16)
+    widths = np.minimum(-(-lengths[order] // step) * step, most)
+    known, ends = np.unique(widths, return_index=True)
     budget, start = GROUP_TOKENS[device.type != "cpu"], 0
-    while start < len(order):
-        size = max(1, budget // max(1, int(lengths[order[start]])))
-        # the longest of the group is its last
-        while size > 1 and size * int(lengths[order[min(start + size, len(order)) - 1]]) > budget:
-            size = max(1, size * 3 // 4)
-        yield order[start : start + size]
-        start += size
+    for width, end in zip(known.tolist(), [*ends[1:].tolist(), len(order)][: len(known)], strict=True):
+        # groups are full, half full or a quarter; fewer texts than that wait for the next width, if there is one
+        size = max(1, budget // width)
+        least = 1 if end == len(order) else max(1, size // 4)
+        while end - start >= least:
+            while size > end - start:
+                size = max(least, size // 2)
+            yield order[start : start + size], width
+            start += size
 
 
 @dataclass(frozen=True)
@@ -86,11 +93,11 @@ class TokenTable:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def batch(self, rows: Ints, cut: int | None = None) -> tuple[Tensor, Tensor]:
-        """(ids, mask) [len(rows), longest] int64 of some texts, padded with 0; `cut` keeps at most so many tokens."""
+    def batch(self, rows: Ints, width: int | None = None) -> tuple[Tensor, Tensor]:
+        """(ids, mask) [len(rows), width] int64 of the first tokens of some texts, padded with 0; as wide as the longest
+        where no width is given."""
         device = self.flat.device
-        longest = int(self.lengths[rows].max())
-        longest = min(longest, cut) if cut else longest
+        longest = int(self.lengths[rows].max()) if width is None else width
         chosen = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
         begins, ends = self.starts[chosen], self.starts[chosen + 1]
         places = begins.unsqueeze(1) + torch.arange(longest, device=device)

@@ -257,8 +257,9 @@ def encode_pool(
         (data.queries, asked, data.cut_query_tokens, token_dropout, 0),
         (data.rows.tokens, candidates, data.cut_tokens, 0.0, len(asked)),
     ):
-        for group in alike(np.minimum(table.lengths[texts], cut), device):
-            ids, mask = table.batch(texts[group], cut)
+        most = min(cut, int(table.lengths.max()))
+        for group, width in alike(np.minimum(table.lengths[texts], most), most, device):
+            ids, mask = table.batch(texts[group], width)
             parts.append((ids, hide_tokens(mask, hidden) if hidden else mask))
             places.append(group + ahead)
     with bf16(device):

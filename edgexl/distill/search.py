@@ -34,8 +34,9 @@ def encode_table(
     out: Tensor | None = None
     done = 0
     with torch.inference_mode(), bf16(tokens.flat.device, half):
-        for batch in alike(np.minimum(tokens.lengths, cut), tokens.flat.device):
-            vectors = screener(*tokens.batch(batch, cut))[0].to(torch.float32)
+        most = min(cut, int(tokens.lengths.max(initial=1)))
+        for batch, width in alike(np.minimum(tokens.lengths, most), most, tokens.flat.device):
+            vectors = screener(*tokens.batch(batch, width))[0].to(torch.float32)
             if out is None:
                 out = torch.empty(len(tokens), vectors.shape[1], device=vectors.device)
             out[torch.from_numpy(batch).to(out.device)] = vectors

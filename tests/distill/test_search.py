@@ -107,7 +107,7 @@ def test_a_table_of_tokens_gives_what_padding_would() -> None:
     ids, mask = table.batch(np.array([3, 0, 2]))
     assert [ids[i][mask[i] > 0].tolist() for i in range(3)] == [rows[3], rows[0], rows[2]]
     assert int((ids * (1 - mask)).sum()) == 0
-    assert table.batch(np.array([3]), cut=3)[0].tolist() == [rows[3][:3]]
+    assert table.batch(np.array([3]), width=3)[0].tolist() == [rows[3][:3]]
     flat, offsets = table.bags(np.array([1, 2]))
     assert flat.tolist() == rows[1] + rows[2]
     assert offsets.tolist() == [0, len(rows[1])]

@@ -142,7 +142,8 @@ def _student_vectors(
     with how:
         for part in np.array_split(order, 4):
             if len(part):
-                parts.append(screener(*bench.rows.tokens.batch(part, CUT_TOKENS))[0].float())
+                width = min(int(bench.rows.tokens.lengths[part].max()), CUT_TOKENS)
+                parts.append(screener(*bench.rows.tokens.batch(part, width))[0].float())
     places = torch.from_numpy(np.argsort(order, kind="stable")).to(bench.device)
     return own, torch.cat(parts)[places]
 
