@@ -16,7 +16,7 @@ def test_numbers_stand_right_and_texts_left(capsys: pytest.CaptureFixture[str]) 
 
 def test_small_numbers_are_not_zero(capsys: pytest.CaptureFixture[str]) -> None:
     print_gates([{"name": "difference", "value": 2e-6, "threshold": 0.001, "passed": True}])
-    assert "2e-06      1e-03  yes" in capsys.readouterr().out
+    assert "2e-06       -      1e-03  yes" in capsys.readouterr().out
     print_gates([])
     assert capsys.readouterr().out == ""
 
