@@ -90,11 +90,13 @@ def test_a_finished_student_compiles_to_what_its_float_self_says(
     student: Student, queries: Sequence[Query], tmp_path: Path
 ) -> None:
     compiled = gap(student, student, tmp_path)
-    done = finish(student, RECIPE, queries, queries, TABLE, device="cpu", log=quiet)
+    # after 60 steps the gain hangs on how the CPU rounds and sums
+    longer = replace(TABLE, screening_steps=150, reasoning_steps=150)
+    done = finish(student, RECIPE, queries, queries, longer, device="cpu", log=quiet)
     done.save(tmp_path / "finished")
-    # 96 random words in 16 dimensions leave little to gain: a twelfth to a fifth, as the CPU rounds and sums
+    # 96 random words in 16 dimensions leave little to gain: about a fifth, whatever the seed
     assert compiled > 0.04
-    assert gap(student, load_student(tmp_path / "finished"), tmp_path) < 0.96 * compiled
+    assert gap(student, load_student(tmp_path / "finished"), tmp_path) < 0.9 * compiled
 
 
 def test_the_finished_student_says_so_and_keeps_the_rest(student: Student, queries: Sequence[Query]) -> None:
