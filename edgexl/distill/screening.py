@@ -258,7 +258,7 @@ def encode_pool(
         (data.rows.tokens, candidates, data.cut_tokens, 0.0, len(asked)),
     ):
         most = min(cut, int(table.lengths.max()))
-        for group, width in alike(np.minimum(table.lengths[texts], most), most, device):
+        for group, width in alike(table.lengths[texts], most, device):
             ids, mask = table.batch(texts[group], width)
             parts.append((ids, hide_tokens(mask, hidden) if hidden else mask))
             places.append(group + ahead)

@@ -35,7 +35,7 @@ def encode_table(
     done = 0
     with torch.inference_mode(), bf16(tokens.flat.device, half):
         most = min(cut, int(tokens.lengths.max(initial=1)))
-        for batch, width in alike(np.minimum(tokens.lengths, most), most, tokens.flat.device):
+        for batch, width in alike(tokens.lengths, most, tokens.flat.device):
             vectors = screener(*tokens.batch(batch, width))[0].to(torch.float32)
             if out is None:
                 out = torch.empty(len(tokens), vectors.shape[1], device=vectors.device)
