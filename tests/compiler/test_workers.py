@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,16 @@ def worker_processes() -> list[int]:
     return sorted(found)
 
 
+def another_worker(lost: list[int]) -> int:
+    """A worker that is not among `lost`, which take a moment to be gone; the next may still be starting."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if alive := set(worker_processes()) - set(lost):
+            return max(alive)
+        time.sleep(0.05)
+    raise AssertionError(f"Ray has no worker but those killed: {lost}")
+
+
 def parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -107,7 +118,7 @@ def test_a_cluster_that_loses_a_worker_encodes_the_same(
 
     def lose_one(done: int, total: int) -> None:
         if len(lost) < 2 and done < total / 2:
-            lost.append(worker_processes()[-1])
+            lost.append(another_worker(lost))
             os.kill(lost[-1], signal.SIGKILL)
 
     found = encode_rows(model, many, False, 1, lose_one, RayWorkers(None, shard_batches=250))
