@@ -20,11 +20,11 @@ from tokenizers.models import WordPiece
 from torch import Tensor
 
 from edgexl.distill.compute import bf16
-from edgexl.distill.teachers.protocol import Floats, Ints
-from edgexl.distill.teachers.rows import LabelRows, row_texts
-from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, TextVectors, require_finite
+from edgexl.distill.teachers.protocol import Ints
+from edgexl.distill.teachers.rows import EncoderPhase
+from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, require_finite
 from edgexl.errors import BadInput
-from edgexl.progress import Progress, no_progress
+from edgexl.progress import Progress
 from edgexl.student.importer import (
     PACKAGED_MODELS,
     import_sentence_transformer,
@@ -42,7 +42,7 @@ _PAIR_TOKENS_ACCELERATED = 65_536
 _PAIR_CUT = 256
 
 
-class BiEncoderTeacher:
+class BiEncoderTeacher(EncoderPhase):
     """A `Teacher` (see `protocol`) whose first phase is a bi-encoder's cosine, and whose second is a cross-encoder's
     logit, or the same cosine as a logit where there is no cross-encoder.
 
@@ -53,10 +53,9 @@ class BiEncoderTeacher:
     def __init__(
         self, source: str, labels: LabelSet, device: str | torch.device = "cpu", cross_encoder: str | None = None
     ) -> None:
-        self.device = torch.device(device)
-        self.labels = labels
         self.directory = locate_model(source)
-        self.encoder, self.tokenizer = _open_encoder(source, self.directory, self.device)
+        self.encoder, self.tokenizer = _open_encoder(source, self.directory, torch.device(device))
+        super().__init__(self.encoder, labels, torch.device(device))
         self.judge = CrossEncoder(cross_encoder, self.device) if cross_encoder else None
         self.provenance: dict[str, Any] = {"source": self.encoder.name, "kind": "bi-encoder"}
         if source in PACKAGED_MODELS:
@@ -66,21 +65,6 @@ class BiEncoderTeacher:
             self.provenance |= {"cross_encoder": self.judge.name, "cross_encoder_sha256": self.judge.identity}
         answers_depend_on = [self.encoder.identity, self.judge.identity if self.judge else "", labels.sha256()]
         self.identity = hashlib.sha256("\0".join(answers_depend_on).encode()).hexdigest()
-        self._vectors = TextVectors(self.encoder)
-        self._label_rows: LabelRows | None = None
-
-    def vectors(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor | None:
-        """The encoder's vectors [n,w] in fp16."""
-        return self._vectors(texts, progress)
-
-    def screen(self, texts: Sequence[str], depth: int, progress: Progress = no_progress) -> tuple[Ints, Floats]:
-        """Exact search over the rows of all labels; scores are cosines."""
-        queries = self._vectors(texts, progress)
-        return self._rows(progress).search(queries, depth, progress)
-
-    def score(self, texts: Sequence[str], candidates: Ints) -> Tensor:
-        """The best cosine over each candidate's rows."""
-        return self._rows().pairs(self._vectors(texts), candidates).amax(-1)
 
     def decide(self, texts: Sequence[str], shortlists: Ints) -> Tensor:
         """The cross-encoder's logit of (text, label text); without one, `COSINE_SCALE` times `score`."""
@@ -92,12 +76,6 @@ class BiEncoderTeacher:
         logits = torch.full(shortlists.shape, -torch.inf)
         logits[torch.from_numpy(rows), torch.from_numpy(columns)] = self.judge.logits(pairs)
         return logits
-
-    def _rows(self, progress: Progress = no_progress) -> LabelRows:
-        if self._label_rows is None:
-            vectors = self._vectors(row_texts(self.labels), progress)
-            self._label_rows = LabelRows(self.labels, vectors, self.device)
-        return self._label_rows
 
 
 class CrossEncoder:

@@ -1,15 +1,20 @@
-"""Exact search over a teacher's label vectors: every row is scored, and memory does not grow with queries x labels.
+"""Phase one of teachers that encode: exact search over the vectors of their labels.
+
+Every row is scored, and memory does not grow with queries x labels.
 
 A label has a row for its text and one for each alias; its score is the best of its rows, as on the device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from edgexl.distill.teachers.protocol import Floats, Ints
+from edgexl.distill.teachers.vectors import Encoder, TextVectors
 from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
 
@@ -22,6 +27,36 @@ _GATHERED = 1 << 24
 def row_texts(labels: LabelSet) -> list[str]:
     """The texts of all rows: labels first, then aliases in the order of their labels."""
     return [*labels.texts, *(alias for aliases in labels.aliases for alias in aliases)]
+
+
+class EncoderPhase:
+    """Phase one of a `Teacher` (see `protocol`) by an encoder: cosines to the rows of `labels`, on `device`."""
+
+    def __init__(self, encoder: Encoder, labels: LabelSet, device: torch.device) -> None:
+        self.labels = labels
+        self.device = device
+        self._vectors = TextVectors(encoder)
+        self._label_rows: LabelRows | None = None
+
+    def vectors(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor | None:
+        """The encoder's vectors [n,w] in fp16."""
+        return self._vectors(texts, progress)
+
+    def screen(self, texts: Sequence[str], depth: int, progress: Progress = no_progress) -> tuple[Ints, Floats]:
+        """Exact search over the rows of all labels; scores are cosines."""
+        queries = self._vectors(texts, progress)
+        return self.rows(progress).search(queries, depth, progress)
+
+    def score(self, texts: Sequence[str], candidates: Ints) -> Tensor:
+        """The best cosine over each candidate's rows."""
+        return self.rows().pairs(self._vectors(texts), candidates).amax(-1)
+
+    def rows(self, progress: Progress = no_progress) -> LabelRows:
+        """The rows' vectors, encoded at the first call."""
+        if self._label_rows is None:
+            vectors = self._vectors(row_texts(self.labels), progress)
+            self._label_rows = LabelRows(self.labels, vectors, self.device)
+        return self._label_rows
 
 
 class LabelRows:

@@ -21,10 +21,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgexl.distill.compute import bf16
-from edgexl.distill.teachers.protocol import Floats, Ints
-from edgexl.distill.teachers.rows import LabelRows, row_texts
-from edgexl.distill.teachers.vectors import ScreenerEncoder, TextVectors, require_finite
-from edgexl.progress import Progress, no_progress
+from edgexl.distill.teachers.protocol import Ints
+from edgexl.distill.teachers.rows import EncoderPhase
+from edgexl.distill.teachers.vectors import ScreenerEncoder, require_finite
 from edgexl.student.contract import ask_reasoner
 from edgexl.student.labels import LabelSet
 from edgexl.student.student import Student
@@ -47,42 +46,27 @@ class Asked:
     states: Tensor
 
 
-class TwoStageTeacher:
+class TwoStageTeacher(EncoderPhase):
     """A `Teacher` (see `protocol`) around an edgexl student, over `labels`, which need not be the student's own."""
 
     def __init__(
         self, student: Student, labels: LabelSet, device: str | torch.device = "cpu", source: str = "a student"
     ) -> None:
-        self.device = torch.device(device)
-        self.labels = labels
+        chosen = torch.device(device)
+        # copies, so that the caller's student stays where it is
+        self.screener = copy.deepcopy(student.screener).to(chosen).eval()
+        self.reasoner = copy.deepcopy(student.reasoner).to(chosen).eval()
         self.shapes = student.shapes
         self.tokenizer: Tokenizer = student.tokenizer
-        self.provenance: dict[str, Any] = {"source": source, "kind": "two-stage", **student.provenance}
-        # copies, so that the caller's student stays where it is
-        self.screener = copy.deepcopy(student.screener).to(self.device).eval()
-        self.reasoner = copy.deepcopy(student.reasoner).to(self.device).eval()
         screening = [json.dumps(dataclasses.asdict(student.shapes), sort_keys=True), student.tokenizer.to_str()]
         encoder_identity = _digest(screening, student.screener)
-        self.identity = _digest([encoder_identity, labels.sha256()], student.reasoner)
-        self.name = source
-        self._vectors = TextVectors(
-            ScreenerEncoder(
-                encoder_identity, source, self.screener, student.tokenizer, student.shapes.max_tokens, self.device
-            )
+        encoder = ScreenerEncoder(
+            encoder_identity, source, self.screener, student.tokenizer, student.shapes.max_tokens, chosen
         )
-
-    def vectors(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor | None:
-        """The screener's vectors [n,d] in fp16."""
-        return self._vectors(texts, progress)
-
-    def screen(self, texts: Sequence[str], depth: int, progress: Progress = no_progress) -> tuple[Ints, Floats]:
-        """Exact search over the rows of all labels; scores are cosines."""
-        queries = self._vectors(texts, progress)
-        return self._rows(progress).search(queries, depth, progress)
-
-    def score(self, texts: Sequence[str], candidates: Ints) -> Tensor:
-        """The best cosine over each candidate's rows."""
-        return self._rows().pairs(self._vectors(texts), candidates).amax(-1)
+        super().__init__(encoder, labels, chosen)
+        self.identity = _digest([encoder_identity, labels.sha256()], student.reasoner)
+        self.provenance: dict[str, Any] = {"source": source, "kind": "two-stage", **student.provenance}
+        self.name = source
 
     @torch.inference_mode()
     def decide(self, texts: Sequence[str], shortlists: Ints) -> Tensor:
@@ -127,17 +111,9 @@ class TwoStageTeacher:
 
     def _over_rows(self, texts: Sequence[str], labels: Ints) -> Tensor:
         """Logits [B,N] over labels without pads, by the teacher's own rows."""
-        rows, asked, at = self._rows(), self.read(texts), torch.from_numpy(labels).to(self.device)
+        rows, asked, at = self.rows(), self.read(texts), torch.from_numpy(labels).to(self.device)
         scores = rows.pairs(asked.vector, labels).to(self.device)
         return self.reason(asked, at, rows.own[at].float(), scores)
-
-    def _rows(self, progress: Progress = no_progress) -> LabelRows:
-        if self._label_rows is None:
-            vectors = self._vectors(row_texts(self.labels), progress)
-            self._label_rows = LabelRows(self.labels, vectors, self.device)
-        return self._label_rows
-
-    _label_rows: LabelRows | None = None
 
     @cached_property
     def _label_tokens(self) -> Tensor:
