@@ -7,7 +7,9 @@
 
 A rival learns from all training queries of the data set (with `--label-texts`, from each label's own text as well, as
 one query more), and answers the first 2,000 test queries that have targets. It runs in an environment of its own,
-which is made at first use in ~/.cache/edgexl/rivals, so that edgexl's stays as it is; the two meet in files.
+which is made at first use in ~/.cache/edgexl/rivals, so that edgexl's stays as it is; the two meet in files. edgexl's
+own students stand beside them in the same way: bundles that `python -m benchmarks.distillation` made, or `--bundle`
+names.
 
 Records, in results/rivals.json: metrics in percent, `P@1_unseen` over the queries that have a label without any
 training query among theirs; `bytes` of everything that answering needs; milliseconds from text to 100 labels in one
@@ -37,6 +39,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.distillation.cells import SIZES
 from edgexl import metrics
 from edgexl.data import BUILDERS, Dataset, Query, build, open_dataset
 from edgexl.data.frequency import train_frequency
@@ -71,7 +74,7 @@ class Rival:
     """A method: how it is called in the table, what runs it and with what settings.
 
     `source` names the rival whose trained model this one starts from (the minutes of both are recorded apart);
-    `environment` None is edgexl's own.
+    `environment` None is edgexl's own, and `size` that of an edgexl student.
     """
 
     title: str
@@ -80,6 +83,7 @@ class Rival:
     settings: dict[str, Any] = field(default_factory=dict)
     source: str | None = None
     features: tuple[str, ...] = FEATURES
+    size: str | None = None
 
 
 def _trees(title: str, trees: int, bonsai: bool) -> Rival:
@@ -91,7 +95,13 @@ def _trees(title: str, trees: int, bonsai: bool) -> Rival:
 # epochs), 2.4 for this one, 3.3 for 50 negatives and 50 epochs in five times the time.
 _HYPER = {"loss": "ns", "neg": 20, "dim": 128, "lr": 0.5, "epoch": 25, "bucket": 200_000}
 
+
+def _own(size: str) -> Rival:
+    return Rival(f"**edgexl `{size}`**, `balanced`", "bundle", None, features=("texts",), size=size)
+
+
 RIVALS = {
+    **{f"edgexl-{size}": _own(size) for size in SIZES},
     "parabel": _trees("Parabel, 1 tree (omikuji)", 1, bonsai=False),
     "parabel-3": _trees("Parabel, 3 trees (omikuji)", 3, bonsai=False),
     "bonsai": _trees("Bonsai, 1 tree (omikuji)", 1, bonsai=True),
@@ -116,6 +126,7 @@ def main() -> None:
     parser.add_argument("--rival", choices=[*RIVALS, "all"])
     parser.add_argument("--features", choices=FEATURES, default="words", help="of linear models and fastText")
     parser.add_argument("--label-texts", action="store_true", help="learn from each label's own text as well")
+    parser.add_argument("--bundle", type=Path, help="the bundle of an edgexl student that is not in the cache")
     parser.add_argument("--threads", type=int, default=1, help="of training")
     parser.add_argument("--limit-minutes", type=float, default=25.0, help="processor time of one command of a rival")
     parser.add_argument("--time", action="store_true", help="time every rival with a kept model, in turns")
@@ -129,7 +140,7 @@ def main() -> None:
     if not options.data or not (options.time or options.rival):
         parser.error("give --data with --rival or --time, or --table")
     try:
-        bench = Bench.open(options.data, options.threads, options.limit_minutes * 60)
+        bench = Bench.open(options.data, options.threads, options.limit_minutes * 60, options.bundle)
         if options.time:
             time_in_turns(bench, options.results, options.rounds)
             return
@@ -172,9 +183,10 @@ class Bench:
     work: Path
     threads: int
     limit_seconds: float
+    bundle: Path | None
 
     @classmethod
-    def open(cls, source: str, threads: int, limit_seconds: float) -> Bench:
+    def open(cls, source: str, threads: int, limit_seconds: float, bundle: Path | None = None) -> Bench:
         """Open (or build, into the cache) the data set, and write its files for the programs where they are not yet.
 
         Raises `BadInput` where there is no such data set.
@@ -191,7 +203,16 @@ class Bench:
         if not work.is_dir():
             _write_work(dataset, queries, work)
         unseen = train_frequency(dataset).counts == 0
-        return cls(name, dataset, queries, unseen, work, threads, limit_seconds)
+        return cls(name, dataset, queries, unseen, work, threads, limit_seconds, bundle)
+
+    def bundle_of(self, size: str) -> Path:
+        """Where an edgexl student's bundle is. Raises `Stopped` where there is none."""
+        folder = cache_directory() / "distillation"
+        found = sorted(folder.glob(f"{self.name}-{size}-mechanistic-*.exl")) if self.bundle is None else [self.bundle]
+        if not found or not found[0].is_file():
+            command = f"python -m benchmarks.distillation --data {self.name} --size {size} --method mechanistic"
+            raise Stopped(f"its bundle is not there; {command} makes it")
+        return found[0]
 
     def judge(self, rankings: list[list[int]]) -> dict[str, Any]:
         """Metrics of the test queries' rankings, and P@1 of those with unseen labels."""
@@ -247,6 +268,10 @@ def measure(bench: Bench, entry: Entry) -> dict[str, Any]:
     record |= bench.judge(json.loads(rankings.read_text(encoding="utf-8")))
     record["bytes"] = sum(path.stat().st_size for path in entry.model.rglob("*") if path.is_file())
     record["versions"] = training.pop("versions")
+    if rival.size:
+        minutes = bench.bundle_of(rival.size).with_suffix("") / "minutes.json"
+        known = json.loads(minutes.read_text(encoding="utf-8")) if minutes.is_file() else {}
+        training = {f"{name}_minutes": value for name, value in known.items()}
     record["training"] = {key: round(value, 2) for key, value in training.items()} | {"threads": bench.threads}
     # until --time measures it in turns with the others
     record["single_query"] = _times([answering]) | {"in_turns": False}
@@ -290,6 +315,8 @@ def _run(bench: Bench, entry: Entry, command: str, more: dict[str, Any] | None =
         if not source.is_dir():
             raise Stopped(f"it starts from {rival.source}, which has not been trained")
         settings["source"] = str(source)
+    if rival.size and command == "train":
+        settings["bundle"] = str(bench.bundle_of(rival.size))
     threads = str(bench.threads if command == "train" else 1)
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, threads), "PYTHONHASHSEED": "0"}
@@ -386,7 +413,8 @@ def _row(record: dict[str, Any], columns: int) -> str:
     cells.append(f"{record['bytes'] / 1e6:,.1f}")
     query, training = record["single_query"], record["training"]
     cells.append(f"{query['min_ms']:.2f} ({query['processor_p50_ms']:.2f})")
-    cells.append(f"{training['wall_minutes']:.1f} ({training['processor_minutes']:.1f})")
+    told = "wall_minutes" in training
+    cells.append(f"{training['wall_minutes']:.1f} ({training['processor_minutes']:.1f})" if told else "-")
     return "| " + " | ".join([title, *cells]) + " |"
 
 

@@ -1,2 +1,2 @@
 """What `benchmarks.distillation.rivals` runs inside the rivals' own environments: no module here imports edgexl
-except `minilm`, which is edgexl's."""
+except `minilm` and `bundle`, which are edgexl's."""
