@@ -64,7 +64,7 @@ def compile_base(student: str, threads: int, progress: Progress) -> Base:
         "large", screener=GraphRecipe("int8-token"), index=index, calibrate=CalibrateRecipe("none"), gates=GateRecipe()
     )
     bare = dataclasses.replace(loaded, calibration=(), evaluation=())
-    artifact = run_passes(begin(bare, recipe, load_target("host")), LocalWorkers(threads), progress)
+    artifact = run_passes(begin(bare, recipe, load_target("host")), Path("base.exl"), LocalWorkers(threads), progress)
     assert artifact.graphs is not None
     assert artifact.vectors is not None
     assert artifact.rotation is not None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,6 +53,20 @@ def write_bundle(path: str | os.PathLike[str], sections: Mapping[Kind, Section])
         raise BadInput(f"{target}: cannot be written ({error.strerror}); choose another place for it.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def trial_bundle(out: Path, sections: Mapping[Kind, Section]) -> Iterator[Path]:
+    """The path of a bundle of `sections` in a directory of its own beside `out`, both gone afterwards. Raises as
+    `write_bundle` does."""
+    try:
+        folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be written ({error.strerror}); choose another place for it.") from None
+    with folder:
+        path = Path(folder.name) / out.name
+        write_bundle(path, sections)
+        yield path
 
 
 def section_bytes(section: Section) -> int:

@@ -12,7 +12,7 @@ from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.compiler.gates import Verdict
-from edgexl.compiler.ledger import LedgerRow
+from edgexl.compiler.ledger import Accuracy, LedgerRow
 from edgexl.compiler.rows import Rows
 from edgexl.index import LabelIndex
 from edgexl.recipe import Recipe
@@ -48,7 +48,8 @@ class Artifact:
 
     `rows` are the texts of the index, `vectors` [rows, D] their vectors in the index's space, which is the student's
     space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
-    there. `engine` runs them on the device; for the native one there are `plans`. `facts` are for the manifest.
+    there. `engine` runs them on the device; for the native one there are `plans`. `answered` is what the packed bundle
+    reached when asked. `facts` are for the manifest.
     """
 
     student: Student
@@ -64,6 +65,7 @@ class Artifact:
     index: LabelIndex | None = None
     calibration: Calibration | None = None
     goldens: Goldens | None = None
+    answered: Accuracy | None = None
     sections: dict[Kind, bytes] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     ledger: tuple[LedgerRow, ...] = ()

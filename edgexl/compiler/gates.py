@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.compiler.ledger import LedgerRow, largest_loss
 from edgexl.errors import GateFailed
+from edgexl.recipe import GateRecipe
+
+# What helps where a pass has lost too much accuracy; otherwise it is the index.
+_ADVICE = {
+    "quantize": "give it more bits, or keep_fp32 parts of it",
+    "pack": 'the native engine rounds otherwise than ONNX Runtime, which engine = "ort" chooses',
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,22 @@ def judge(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
                 f"{verdict.threshold:.6g}{chance}. The stage to blame is {verdict.stage}; {verdict.advice}."
             )
     return verdicts
+
+
+def accuracy_gates(gates: GateRecipe, ledger: tuple[LedgerRow, ...]) -> tuple[Verdict, ...]:
+    """What the ledger's last row keeps of the first, the exported float student's accuracy, judged by a recipe."""
+    before, after = ledger[0].accuracy, ledger[-1].accuracy
+    verdicts = []
+    for field, threshold in (("p_at_1", gates.p_at_1_kept), ("r_at_100", gates.r_at_100_kept)):
+        base, now = getattr(before, field), getattr(after, field)
+        if base is None:
+            continue
+        stage = largest_loss(ledger, field)
+        advice = _ADVICE.get(stage, "give its codes more bits or overfetch")
+        kept = 100.0 * now / base if base else 100.0
+        margin = kept_margin(before.shares[field], after.shares[field], threshold, gates.confidence)
+        verdicts.append(Verdict(f"{field}_kept", round(kept, 3), threshold, stage, advice, margin=round(margin, 3)))
+    return judge(tuple(verdicts))
 
 
 def kept_margin(

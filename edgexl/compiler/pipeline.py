@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding import encode_rows
-from edgexl.compiler.gates import Verdict, judge, kept_margin
-from edgexl.compiler.ledger import LedgerRow, largest_loss
+from edgexl.compiler.gates import Verdict, accuracy_gates
+from edgexl.compiler.ledger import LedgerRow
 from edgexl.compiler.measure import Yardstick
 from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.calibrate import Calibrate
@@ -35,7 +35,7 @@ from edgexl.compiler.rows import Rows
 from edgexl.compiler.workers import Workers, open_workers
 from edgexl.errors import BadInput
 from edgexl.progress import Progress, no_progress
-from edgexl.recipe import GateRecipe, Recipe, load_recipe
+from edgexl.recipe import Recipe, load_recipe
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
 
@@ -91,7 +91,7 @@ def compile(
     # Sums that several BLAS threads share come out another way for each number of them; and the passes that take long
     # run threads of their own, which more threads inside only hinder.
     with threadpool_limits(1, "blas"):
-        artifact = run_passes(begin(student, recipe, target), crew, progress or no_progress)
+        artifact = run_passes(begin(student, recipe, target), path, crew, progress or no_progress)
 
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
@@ -99,8 +99,9 @@ def compile(
     return CompileReport(path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds)
 
 
-def run_passes(artifact: Artifact, workers: Workers, progress: Progress = no_progress) -> Artifact:
-    """All passes in order, the ledger and the accuracy gates with them."""
+def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress) -> Artifact:
+    """All passes in order, the ledger and the accuracy gates with them. The bundle is not written to `out`, but lies
+    beside it while it is asked."""
     recipe, target, threads = artifact.recipe, artifact.target, workers.threads
     passes: list[Pass] = [
         Export(),
@@ -109,7 +110,7 @@ def run_passes(artifact: Artifact, workers: Workers, progress: Progress = no_pro
         BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8, threads),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
-        Pack(),
+        Pack(out, progress),
     ]
     waiting: list[tuple[Pass, float, Artifact]] = []
     for step in passes:
@@ -124,7 +125,8 @@ def run_passes(artifact: Artifact, workers: Workers, progress: Progress = no_pro
             artifact = measured(artifact, waiting, workers, progress)
             waiting = []
         if step.name == "build_index":
-            artifact = dataclasses.replace(artifact, verdicts=artifact.verdicts + accuracy_gates(artifact))
+            verdicts = accuracy_gates(recipe.gates, artifact.ledger)
+            artifact = dataclasses.replace(artifact, verdicts=artifact.verdicts + verdicts)
     return artifact
 
 
@@ -149,8 +151,8 @@ def measured(
 ) -> Artifact:
     """The artifact with ledger rows for the passes that wait for one.
 
-    Calibrating, lowering and packing change no order of labels (lowering: but for the last digits), so that they keep
-    the accuracy of the row before.
+    Calibrating changes no order of labels, and keeps the accuracy of the row before; so do lowering and packing,
+    unless the packed bundle has been asked itself.
     """
     assert artifact.vectors is not None
     assert artifact.graphs is not None
@@ -165,9 +167,10 @@ def measured(
         unchanged = isinstance(step, Calibrate | Lower | Pack) or (
             isinstance(step, Encode) and vectors is artifact.vectors
         )
-        accuracy = (
-            ledger[-1].accuracy if unchanged else yardstick.measure(state, partial(progress, f"measure {step.name}"))
-        )
+        if unchanged:
+            accuracy = state.answered or ledger[-1].accuracy
+        else:
+            accuracy = yardstick.measure(state, partial(progress, f"measure {step.name}"))
         ledger.append(LedgerRow(step.name, seconds, product_bytes(state, yardstick), accuracy))
     return dataclasses.replace(artifact, ledger=tuple(ledger))
 
@@ -182,24 +185,3 @@ def product_bytes(artifact: Artifact, yardstick: Yardstick) -> int:
         graphs = sum(len(part) for part in dataclasses.astuple(artifact.plans))
     index = artifact.index
     return graphs + (len(index.coarse) + len(index.fine) + index.codebook.nbytes if index else yardstick.vectors.nbytes)
-
-
-def accuracy_gates(artifact: Artifact) -> tuple[Verdict, ...]:
-    """What the compiled product keeps of the exported float student's accuracy, judged against the recipe's gates."""
-    gates: GateRecipe = artifact.recipe.gates
-    before, after = artifact.ledger[0].accuracy, artifact.ledger[-1].accuracy
-    verdicts = []
-    for field, threshold in (("p_at_1", gates.p_at_1_kept), ("r_at_100", gates.r_at_100_kept)):
-        base, now = getattr(before, field), getattr(after, field)
-        if base is None:
-            continue
-        stage = largest_loss(artifact.ledger, field)
-        advice = (
-            "give it more bits, or keep_fp32 parts of it"
-            if stage == "quantize"
-            else "give its codes more bits or overfetch"
-        )
-        kept = 100.0 * now / base if base else 100.0
-        margin = kept_margin(before.shares[field], after.shares[field], threshold, gates.confidence)
-        verdicts.append(Verdict(f"{field}_kept", round(kept, 3), threshold, stage, advice, margin=round(margin, 3)))
-    return judge(tuple(verdicts))

@@ -8,7 +8,10 @@ import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgexl import __version__
 from edgexl.bundle.goldens import Golden, Goldens, compare
@@ -18,15 +21,19 @@ from edgexl.bundle.row_labels import pack_row_labels
 from edgexl.bundle.strings import pack_strings, unpack_strings
 from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise
-from edgexl.bundle.write import bundle_bytes
+from edgexl.bundle.write import bundle_bytes, trial_bundle
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.budget import budget
-from edgexl.compiler.gates import Verdict, judge
+from edgexl.compiler.gates import Verdict, accuracy_gates, judge
 from edgexl.compiler.graph import Session, fuse
 from edgexl.compiler.ledger import LedgerRow
-from edgexl.compiler.reference import Answer, ReferencePipeline
+from edgexl.compiler.measure import accuracy, padded
+from edgexl.compiler.reference import Answer, Ints, ReferencePipeline
 from edgexl.compiler.screening import fastest
+from edgexl.errors import BadInput
 from edgexl.index import LabelIndex
+from edgexl.progress import Progress, no_progress
+from edgexl.runtime.binding import BundleHandle, open_bundle
 
 GOLDENS = 32
 GOLDEN_LABELS = 5
@@ -40,13 +47,16 @@ MARGIN = 0.1
 
 @dataclass(frozen=True)
 class Pack:
-    """No settings: what goes in is decided."""
+    """What goes in is decided. A native bundle lies beside `out` for a moment, to be asked the evaluation queries."""
 
+    out: Path
+    progress: Progress = no_progress
     name: str = "pack"
 
     def run(self, artifact: Artifact) -> Artifact:
-        """Adds `goldens` and `sections`. Raises `GateFailed` over the budget, or when the sections answer otherwise
-        than the artifact that they were made of."""
+        """Adds `goldens`, `sections` and, of a native bundle, `answered`, by which the accuracy gates are judged again.
+        Raises `GateFailed` when one fails, over the budget, or when the sections answer otherwise than the artifact
+        that they were made of."""
         assert artifact.calibration is not None
         sections, sizes = _sections(artifact)
         pipeline = _pipeline(artifact, sections, sizes)
@@ -57,11 +67,31 @@ class Pack:
         )
         verdict = Verdict("goldens_reproduced", share, 100.0, self.name, "the packed sections answer differently")
         artifact = dataclasses.replace(artifact, goldens=goldens, verdicts=artifact.verdicts + judge((verdict,)))
-        return self._with_manifest(artifact, sections)
+        return self._with_manifest(self._asked(artifact, sections), sections)
+
+    def _asked(self, artifact: Artifact, sections: dict[Kind, bytes]) -> Artifact:
+        """Adds `answered`: the C runtime's native engine gives the same bits here as on every device, and others than
+        ONNX Runtime, by which the passes before were measured."""
+        queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
+        if artifact.engine != "native" or not queries:
+            return artifact
+        ranked = []
+        with (
+            trial_bundle(self.out, {Kind.MANIFEST: b"{}\n", **sections}) as path,
+            open_bundle(path, verify=False, compiled_only=True) as handle,
+        ):
+            for done, query in enumerate(queries, 1):
+                ranked.append(_ranking(handle, query.text))
+                self.progress(f"measure {self.name}", done, len(queries))
+        answered = accuracy(padded(ranked, -1), queries)
+        ledger = (*artifact.ledger, LedgerRow(self.name, 0.0, 0, answered))
+        known = {verdict.name: verdict for verdict in artifact.verdicts}
+        known |= {verdict.name: verdict for verdict in accuracy_gates(artifact.recipe.gates, ledger)}
+        return dataclasses.replace(artifact, answered=answered, verdicts=tuple(known.values()))
 
     def _with_manifest(self, artifact: Artifact, sections: dict[Kind, bytes]) -> Artifact:
         """Add the manifest, which states the file's length, which depends on the manifest's: repeat until it agrees."""
-        last, file_bytes = artifact.ledger[-1].accuracy, 0
+        last, file_bytes = artifact.answered or artifact.ledger[-1].accuracy, 0
         while True:
             lengths = {kind: len(content) for kind, content in sections.items()} | {Kind.MANIFEST: 1}
             verdicts = artifact.verdicts + budget(
@@ -201,6 +231,16 @@ def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
         first = tuple(answer.ranked[:k].tolist())
         items.append(Golden(text, answer.tokens, first, tuple(probabilities.tolist())))
     return Goldens(k, TOLERANCE, tuple(items))
+
+
+def _ranking(handle: BundleHandle, text: str) -> Ints:
+    """The shortlist's labels, best first; none for a text without a token."""
+    try:
+        found = handle.predict(text, k=1)
+    except BadInput:
+        return np.empty(0, np.int64)
+    order = np.argsort(-found.shortlist_logits, kind="stable")
+    return found.shortlist_labels[order].astype(np.int64)
 
 
 def _margin(answer: Answer, k: int) -> float:
