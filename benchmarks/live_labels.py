@@ -128,11 +128,7 @@ def hits(handle: BundleHandle, queries: Sequence[Query], labels: LabelSet) -> tu
     reasoned: list[Any] = []
     for query in queries:
         prediction = handle.predict(query.text, k=1)
-        order = np.argsort(-prediction.shortlist_logits, kind="stable")
-        for ranked, into in (
-            (prediction.shortlist_labels, screened),
-            (prediction.shortlist_labels[order], reasoned),
-        ):
+        for ranked, into in ((prediction.shortlist_labels, screened), (prediction.ranked, reasoned)):
             into.append(np.isin(query.targets, place[ranked[:DEPTH]]))
     return np.concatenate(screened), np.concatenate(reasoned)
 

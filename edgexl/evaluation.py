@@ -137,9 +137,7 @@ def _bundle_metrics(path: str | os.PathLike[str], held_out: HeldOut, progress: P
             prediction = handle.predict(query.text, k=handle.info.shortlist, threshold=-1.0)
             found = len(prediction.shortlist_labels)
             screened[row, :found] = prediction.shortlist_labels
-            # ties in the shortlist's order, as in the runtime
-            order = np.argsort(-prediction.shortlist_logits, kind="stable")
-            reasoned[row, :found] = prediction.shortlist_labels[order]
+            reasoned[row, :found] = prediction.ranked
             accepted[row, : len(prediction.labels)] = True
         progress("ask the bundle", len(queries), len(queries))
     return {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}

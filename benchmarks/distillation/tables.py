@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.distillation.cells import DATA_SETS, METHODS, SIZES
 from edgexl.report import Bar, BarChart, BarGroup
 
+ALL_METHODS = (*METHODS, "zero-shot")
 SHOWN = ("P@1", "P@5", "nDCG@5", "R@100")
 
 
@@ -52,7 +53,7 @@ def _away(rows: Sequence[dict[str, Any]], data: str, size: str) -> str:
     """One row: the methods' means beside each other."""
     cells = []
     for name in SHOWN:
-        found = [[_metric(row, name) for row in _of(rows, data, size, method)] for method in (*METHODS, "zero-shot")]
+        found = [[_metric(row, name) for row in _of(rows, data, size, method)] for method in ALL_METHODS]
         means = " / ".join(f"{np.mean(values):.1f}" if values else "-" for values in found)
         difference = _difference(rows, data, size, name)
         cells.append(f"{means}, {difference}" if difference else means)
@@ -64,7 +65,7 @@ def plot(rows: Sequence[dict[str, Any]]) -> str:
     groups = []
     for data, size in _pairs(rows):
         bars = []
-        for method in (*METHODS, "zero-shot"):
+        for method in ALL_METHODS:
             values = [_metric(row, "P@1") for row in _of(rows, data, size, method)]
             if values:
                 error = 2 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0

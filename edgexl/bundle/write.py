@@ -48,9 +48,7 @@ def write_bundle(path: str | os.PathLike[str], sections: Mapping[Kind, Section])
         os.replace(temporary, target)
         return target.stat().st_size
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DeviceError(f"{target}: the disk is full; free some space and compile again.") from None
-        raise BadInput(f"{target}: cannot be written ({error.strerror}); choose another place for it.") from None
+        raise _refusal(target, error) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,11 +60,18 @@ def trial_bundle(out: Path, sections: Mapping[Kind, Section]) -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
     except OSError as error:
-        raise BadInput(f"{out}: cannot be written ({error.strerror}); choose another place for it.") from None
+        raise _refusal(out, error) from None
     with folder:
         path = Path(folder.name) / out.name
         write_bundle(path, sections)
         yield path
+
+
+def _refusal(target: Path, error: OSError) -> BadInput | DeviceError:
+    """Why there can be no file `target`, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DeviceError(f"{target}: the disk is full; free some space and compile again.")
+    return BadInput(f"{target}: cannot be written ({error.strerror}); choose another place for it.")
 
 
 def section_bytes(section: Section) -> int:

@@ -69,6 +69,12 @@ class Prediction:
     truncated: bool
     none_fits: bool
 
+    @property
+    def ranked(self) -> npt.NDArray[np.int64]:
+        """The shortlist's label indices [N], best logit first; ties in screening's order, as in the runtime."""
+        order = np.argsort(-self.shortlist_logits, kind="stable")
+        return self.shortlist_labels[order].astype(np.int64)
+
 
 @dataclass(frozen=True)
 class Explanation:

@@ -46,6 +46,14 @@ def test_every_pass_has_its_row_and_the_last_is_the_file(compiled: CompileReport
     assert [gate["name"] for gate in manifest["gates"]] == [verdict.name for verdict in compiled.gates]
 
 
+def test_the_last_row_is_what_the_bundle_reaches(compiled: CompileReport, student: Student) -> None:
+    pipeline = ReferencePipeline.from_bundle(compiled.path, student.tokenizer)
+    first = [pipeline.predict(query.text, 1)[0][0] for query in student.evaluation]
+    hits = [label in query.targets for label, query in zip(first, student.evaluation, strict=True)]
+    assert 100 * np.mean(hits) == pytest.approx(compiled.ledger[-1].accuracy.p_at_1)
+    assert np.mean(hits) > 0.7
+
+
 def test_the_last_row_is_what_the_device_reaches(compiled: CompileReport, student: Student) -> None:
     """Asked through the C runtime; and that is what the accuracy gates judge."""
     with edgexl.open_bundle(compiled.path) as handle:

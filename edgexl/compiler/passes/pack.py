@@ -236,11 +236,9 @@ def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
 def _ranking(handle: BundleHandle, text: str) -> Ints:
     """The shortlist's labels, best first; none for a text without a token."""
     try:
-        found = handle.predict(text, k=1)
+        return handle.predict(text, k=1).ranked
     except BadInput:
         return np.empty(0, np.int64)
-    order = np.argsort(-found.shortlist_logits, kind="stable")
-    return found.shortlist_labels[order].astype(np.int64)
 
 
 def _margin(answer: Answer, k: int) -> float:
