@@ -1,5 +1,6 @@
 # make demo   set up .venv, build the runtime, compile the reference student and ask it five questions
 # make test   everything that CI checks: lint, types, C tests under sanitizers, pytest
+# make mutants  put small faults into the code, one at a time, and see which of them no test notices
 # make lib    only the C library and its tools, into edgexl/runtime/lib
 #
 # Set-up happens once: stamps in .venv depend on pyproject.toml, the library's on the C sources.
@@ -11,7 +12,7 @@ LIB := edgexl/runtime/lib/.built
 C_FILES := $(shell find edgexl/runtime -name '*.[ch]' -o -name CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types ctest pytest lib clean
+.PHONY: demo test lint types ctest pytest mutants lib clean
 
 demo: $(VENV)/.ready $(LIB)
 	$(BIN)/edgexl demo
@@ -35,6 +36,11 @@ ctest: $(VENV)/.ready-dev
 
 pytest: $(VENV)/.ready-dev $(LIB)
 	$(BIN)/python -m pytest -q
+
+# A sample of each language; results add up in the user's cache (`--totals`). SEED=3 draws other faults than SEED=2.
+SEED ?= 1
+mutants: $(VENV)/.ready-dev $(LIB)
+	$(BIN)/python -m tests.mutants --language python --count 50 --seed $(SEED)
 
 lib: $(LIB)
 

@@ -1,0 +1,21 @@
+"""Faults that change no answer: what a test cannot see and need not see, each kind with its reason."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+from tests.mutants import Fault
+
+# (path, function, text before, text after, why); path, function and the text after are patterns of `fnmatch`
+_EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = ()
+
+
+def is_equivalent(fault: Fault) -> bool:
+    """Whether the fault is known to change no answer."""
+    return any(
+        fnmatch(fault.path, path)
+        and fnmatch(fault.function, function)
+        and fault.before == before
+        and fnmatch(fault.after, after)
+        for path, function, before, after, _ in _EQUIVALENT
+    )
