@@ -1,5 +1,7 @@
 # make demo   set up .venv, build the runtime, compile the reference student and ask it five questions
-# make test   everything that CI checks: lint, types, C tests under sanitizers, pytest
+# make test   everything that CI checks: lint, types, pytest, and under it the C tests with sanitizers
+# make ctest  only the C tests
+# make cover  the tests' coverage of the C library and its tools, then of the Python packages: a table each, by file
 # make mutants  put small faults into the code, one at a time, and see which of them no test notices
 # make lib    only the C library and its tools, into edgexl/runtime/lib
 #
@@ -12,12 +14,12 @@ LIB := edgexl/runtime/lib/.built
 C_FILES := $(shell find edgexl/runtime -name '*.[ch]' -o -name CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types ctest pytest mutants lib clean
+.PHONY: demo test lint types ctest pytest cover cover-c cover-python mutants lib clean
 
 demo: $(VENV)/.ready $(LIB)
 	$(BIN)/edgexl demo
 
-test: lint types ctest pytest
+test: lint types pytest
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -27,12 +29,24 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
-# The address and undefined-behaviour sanitizers see what a passing test does not show.
+# The address and undefined-behaviour sanitizers see what a passing test does not show. pytest runs these too, from the
+# same directory (tests/runtime/test_sanitized.py).
 ctest: $(VENV)/.ready-dev
-	$(BIN)/cmake -S edgexl/runtime -B build/sanitized -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	    -DCMAKE_BUILD_TYPE=Debug -DEDGEXL_TESTS=ON -DEDGEXL_SANITIZE=ON
-	$(BIN)/cmake --build build/sanitized
-	$(BIN)/ctest --test-dir build/sanitized --output-on-failure
+	$(BIN)/python -m tests.runtime.c_tests build/sanitized -DEDGEXL_SANITIZE=ON
+
+# Of pytest only what reaches the library named here; a coverage build exports more names than the interface.
+cover: cover-c cover-python
+
+cover-c: $(VENV)/.ready-dev
+	mkdir -p build/cover && find build/cover -name '*.gcda' -delete
+	$(BIN)/python -m tests.runtime.c_tests build/cover -DEDGEXL_COVERAGE=ON
+	EDGEXL_LIBRARY=$(abspath build/cover/libedgexl.so) $(BIN)/python -m pytest -q tests/bundle tests/cli tests/hostile \
+	    tests/index tests/runtime -k 'not test_only_the_interface_is_exported' \
+	    $(addprefix --ignore=tests/runtime/test_,amalgamate.py build.py native_isas.py sanitized.py)
+	$(BIN)/python -m tests.runtime.c_coverage build/cover
+
+cover-python: $(VENV)/.ready-dev $(LIB)
+	$(BIN)/python -m pytest -q --cov=edgexl --cov-branch --cov-report=term
 
 pytest: $(VENV)/.ready-dev $(LIB)
 	$(BIN)/python -m pytest -q

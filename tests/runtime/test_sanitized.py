@@ -1,56 +1,42 @@
-"""The C tests of a whole bundle, under AddressSanitizer and UndefinedBehaviorSanitizer (sources: runtime/tests)."""
+"""The C tests (runtime/tests) under sanitizers, and that those of a whole bundle are never left out in silence."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.runtime import c_tests
 
-from edgexl.runtime.binding import find_engine_library
-from tests.runtime.tiny_bundle import build
-
-RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The library's sources, compiled once for both tests."""
-    directory = tmp_path_factory.mktemp("objects")
-    sources = [str(path) for path in sorted((RUNTIME / "src").glob("*.c"))]
-    command = ["cc", *FLAGS, *SANITIZE, f"-I{RUNTIME / 'include'}", "-c", *sources]
-    subprocess.run(command, check=True, cwd=directory)
-    return sorted(directory.glob("*.o"))
-
-
-@pytest.mark.parametrize("kind", ["thread", "address,undefined"])
-def test_the_scans_threads(kind: str, tmp_path: Path) -> None:
+def test_the_scans_threads(tmp_path: Path) -> None:
     program = tmp_path / "test_scan_crew"
     names = ("scan_crew", "scan", "scan_x86", "scan_neon", "cpu", "memory")
-    sources = [RUNTIME / "tests" / "test_scan_crew.c", *(RUNTIME / "src" / f"{name}.c" for name in names)]
-    sanitize = [f"-fsanitize={kind}", "-fno-sanitize-recover=all"]
-    command = ["cc", *FLAGS, *sanitize, f"-I{RUNTIME / 'include'}", *map(str, sources), "-lpthread", "-o", str(program)]
-    subprocess.run(command, check=True)
+    sources = [c_tests.RUNTIME / "tests/test_scan_crew.c", *(c_tests.RUNTIME / f"src/{name}.c" for name in names)]
+    sanitize = ["-fsanitize=thread", "-fno-sanitize-recover=all"]
+    include = f"-I{c_tests.RUNTIME / 'include'}"
+    subprocess.run(["cc", *FLAGS, *sanitize, include, *map(str, sources), "-lpthread", "-o", str(program)], check=True)
     done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
 
 
-@pytest.mark.parametrize(
-    ("name", "engine"),
-    [("test_session", "ort"), ("test_hostile", "ort"), ("test_hostile", "native"), ("test_labels", "native")],
-)
-def test_under_sanitizers(name: str, engine: str, objects: list[Path], alias_path: Path, tmp_path: Path) -> None:
-    bundle = alias_path if engine == "ort" else build(aliases=True, native=True, cells=9).write(tmp_path / "native.exl")
-    program, source = tmp_path / name, RUNTIME / "tests" / f"{name}.c"
-    links = ["-lm", "-ldl", "-lpthread", "-o", str(program)]
-    subprocess.run(
-        ["cc", *FLAGS, *SANITIZE, f"-I{RUNTIME / 'include'}", str(source), *map(str, objects), *links], check=True
-    )
-    environment = {**os.environ, "EDGEXL_ORT_LIBRARY": str(find_engine_library())}
-    command = [str(program), str(bundle), str(tmp_path / "damaged.exl")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert f"{name}: done" in done.stdout
+def test_all_under_address_and_undefined_behaviour() -> None:
+    """In the directory of `make ctest`: what is built there is not built again."""
+    directory = c_tests.ROOT / "build" / "sanitized"
+    c_tests.build(directory, "-DEDGEXL_SANITIZE=ON")
+    done = c_tests.run(directory)
+    assert done.returncode == 0, done.stdout[-6000:]
+    bundle_tests = [f"test_{name}_{kind}" for name in ("hostile", "labels", "session") for kind in ("ort", "native")]
+    assert all(f"{name} ." in done.stdout for name in bundle_tests)
+    assert "100% tests passed" in done.stdout
+    assert "Skipped" not in done.stdout
+
+
+def test_without_bundles_their_tests_are_named_as_skipped(tmp_path: Path) -> None:
+    said = c_tests.configure(tmp_path, "-DEDGEXL_TESTS=ON")
+    assert "EDGEXL_TEST_BUNDLES=DIRECTORY these tests are skipped" in " ".join(said.split())
+    done = c_tests.run(tmp_path, "-R", "_ort$|_native$")
+    for name in ("hostile", "labels", "session"):
+        assert f"test_{name}_ort (Skipped)" in done.stdout
+        assert f"test_{name}_native (Skipped)" in done.stdout
