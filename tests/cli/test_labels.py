@@ -74,7 +74,12 @@ def test_a_label_file_elsewhere(bundle: Path, tmp_path: Path, edgexl: Edgexl) ->
     mine = tmp_path / "mine"
     assert edgexl("labels", "retire", bundle, "L0001", "--labels-file", mine).status == 0
     assert mine.is_file()
-    assert edgexl("labels", "list", bundle, "--json").out == ""
+    listed = edgexl("labels", "list", bundle, "--state", "retired", "--labels-file", mine, "--json")
+    assert [line["uid"] for line in listed.lines] == ["L0001"]
+    assert edgexl("labels", "list", bundle, "--state", "retired", "--json").out == ""
+    assert edgexl("labels", "replace", bundle, "L0002", "red river", "--labels-file", mine).status == 0
+    assert edgexl("labels", "compact", bundle, "--labels-file", mine, "--json").json["labels"] == 299
+    assert not Path(f"{bundle}.labels").exists()
 
 
 def test_what_cannot_be_done(bundle: Path, tmp_path: Path, edgexl: Edgexl) -> None:

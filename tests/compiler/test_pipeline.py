@@ -158,13 +158,32 @@ def test_aliases_are_rows_that_answer(tmp_path: Path) -> None:
     assert without.parameters.rows == without.parameters.labels
 
 
-def test_a_failed_gate_blames_a_stage_and_writes_nothing(student: Student, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["native", "ort"])
+def test_a_failed_gate_blames_a_stage_and_writes_nothing(student: Student, tmp_path: Path, engine: str) -> None:
+    """Of a native bundle the gates judge twice, what was measured and what the device answers; of any other, once."""
     recipe = dataclasses.replace(
-        TINY_RECIPE, index=IndexRecipe(code_bytes=1, overfetch=16, fine_dims=2), gates=GateRecipe(r_at_100_kept=99)
+        TINY_RECIPE,
+        engine=engine,  # type: ignore[arg-type]
+        index=IndexRecipe(code_bytes=1, overfetch=16, fine_dims=2),
+        gates=GateRecipe(r_at_100_kept=99),
     )
     with pytest.raises(GateFailed, match=r"r_at_100_kept failed: .* The stage to blame is build_index"):
         compile(student, recipe, "host", tmp_path / "out.exl")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_gates_that_pass_are_told_whatever_the_engine(student: Student, tmp_path: Path) -> None:
+    gates = GateRecipe(p_at_1_kept=50, r_at_100_kept=60)
+    recipe = dataclasses.replace(TINY_RECIPE, engine="ort", gates=gates)
+    report = compile(student, recipe, "host", tmp_path / "out.exl")
+    before, after = report.ledger[0].accuracy, report.ledger[PASSES.index("build_index")].accuracy
+    told = {verdict.name: (verdict.value, verdict.threshold) for verdict in report.gates}
+    assert before.p_at_1 is not None
+    assert before.r_at_100 is not None
+    assert after.p_at_1 is not None
+    assert after.r_at_100 is not None
+    assert told["p_at_1_kept"] == (pytest.approx(100 * after.p_at_1 / before.p_at_1, abs=1e-3), 50)
+    assert told["r_at_100_kept"] == (pytest.approx(100 * after.r_at_100 / before.r_at_100, abs=1e-3), 60)
 
 
 def test_a_gate_allows_for_chance_where_the_recipe_says_so(student: Student, tmp_path: Path) -> None:
