@@ -8,7 +8,7 @@ import pytest
 
 from edgexl.device.emulated import CPUS
 from edgexl.errors import BadInput
-from edgexl.target import Int8, available_targets, host_isa, load_target
+from edgexl.target import Int8, Target, available_targets, host_isa, load_target
 
 AVX512 = frozenset({"avx2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd"})
 
@@ -66,3 +66,28 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         load_target(path)
     with pytest.raises(BadInput, match="did you mean 'raspberry-pi-5'"):
         load_target("raspberrypi-5")
+
+
+@pytest.mark.parametrize("key", ["cores", "memory_bytes", "disk_bytes", "page_bytes"])
+def test_facts_of_a_device_are_positive(key: str) -> None:
+    facts = {"cores": 1, "memory_bytes": 1, "disk_bytes": 1, "page_bytes": 1}
+    Target("odd", "x86-64-v3", **facts, int8=Int8("avx2", "uint8"))
+    with pytest.raises(ValueError, match=f"{key} = 0 must be positive"):
+        Target("odd", "x86-64-v3", **(facts | {key: 0}), int8=Int8("avx2", "uint8"))
+
+
+def test_pages_are_powers_of_two_up_to_a_bundles_alignment() -> None:
+    for page_bytes, good in ((4096, True), (16384, True), (32768, False), (6144, False), (12288, False)):
+        facts = {"cores": 1, "memory_bytes": 1, "disk_bytes": 1, "page_bytes": page_bytes}
+        if good:
+            Target("odd", "x86-64-v3", **facts, int8=Int8("avx2", "uint8"))
+            continue
+        with pytest.raises(ValueError, match="power of two, at most 16384"):
+            Target("odd", "x86-64-v3", **facts, int8=Int8("avx2", "uint8"))
+
+
+@pytest.mark.parametrize("missing", sorted(AVX512 - {"avx2"}))
+def test_one_missing_feature_is_another_instruction_set(missing: str) -> None:
+    assert host_isa("x86_64", AVX512 - {missing})[0] == "x86-64-v3"
+    assert host_isa("AMD64", AVX512)[0] == "x86-64-v4"
+    assert host_isa("ARM64", frozenset({"asimd"})) == ("armv8-a", Int8("arm64", "int8"))

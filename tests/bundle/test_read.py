@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import math
@@ -18,7 +19,7 @@ from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, Kind
 from edgexl.bundle.parameters import Parameters
 from edgexl.bundle.read import read_bundle
-from edgexl.bundle.row_labels import pack_row_labels
+from edgexl.bundle.row_labels import pack_row_labels, unpack_row_labels
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.errors import BadInput, DeviceError
 from edgexl.ragged import Ragged
@@ -198,6 +199,118 @@ def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
 def test_parameters_out_of_their_limits(changes: dict[str, int]) -> None:
     with pytest.raises(BadInput):
         parameters(**changes)
+
+
+PLAIN = {"reasoner_inputs": 0b0111011, "label_tokens": 0, "state_dims": 0, "screener_outputs": 1}
+MANY = {"labels": 10**6, "rows": 2 * 10**6}
+WIDE = {"dims": 4096, "fine_dims": 8}
+CELLS = {"cells": 4, "probes": 2, "cell_margin": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "inside", "outside"),
+    [
+        ({"shortlist": 1}, "labels", (1, 5), (0, 6)),
+        ({}, "rows", (3, 2**31 - 1), (2, 2**31)),
+        ({"rows": 2**31 - 1}, "labels", (2**31 - 1,), (2**31,)),
+        ({}, "dims", (8, 4096), (7, 4097)),
+        ({"subspaces": 2, "subspace_dims": 1, "fine_dims": 8}, "dims", (8,), (6,)),
+        (WIDE | {"subspace_dims": 16}, "subspaces", (2, 256), (0, 1, 3, 258)),
+        (WIDE, "subspace_dims", (1, 64), (0, 65)),
+        ({}, "subspace_dims", (4,), (5,)),
+        ({"dims": 9}, "subspace_dims", (4,), (5,)),
+        ({}, "fine_dims", (2, 6, 8), (0, 1, 7, 10)),
+        ({"fine_bits": 2}, "fine_dims", (4, 8), (2, 6)),
+        ({}, "fine_bits", (2, 4, 8), (0, 1, 3, 6, 16)),
+        ({}, "overfetch", (2, 16384), (1, 16385)),
+        ({}, "shortlist", (1, 3), (0, 4)),
+        (MANY | {"overfetch": 5000}, "shortlist", (4096,), (4097,)),
+        ({}, "max_tokens", (3, 8192), (2, 8193)),
+        ({}, "label_tokens", (1, 64), (0, 65)),
+        (PLAIN, "label_tokens", (0,), (1,)),
+        ({}, "state_dims", (1, 8192), (0, 8193)),
+        (PLAIN, "state_dims", (0, 8192), (-1,)),
+        ({}, "screener_inputs", (1, 3), (0, 4)),
+        ({}, "reasoner_inputs", (0b1111111,), (0, 128)),
+        ({}, "screener_outputs", (3,), (1, 0, 2, 4)),
+        (PLAIN, "screener_outputs", (1, 3), (0, 2, 4)),
+        ({}, "vocabulary", (1, 2**24), (0, 2**24 + 1)),
+        ({}, "fine_gain", (1 / 1024, 1024.0), (1 / 1025, 1024.5)),
+        (CELLS | {"probes": 1}, "cells", (1, 5), (0, 6)),
+        (MANY | CELLS, "cells", (65536,), (65537,)),
+        (CELLS, "probes", (1, 4), (0, 5)),
+        ({}, "probes", (0,), (1,)),
+        (CELLS, "cell_margin", (0.0, 3.4028234663852886e38), (-0.1, math.inf, math.nan)),
+        ({}, "cell_margin", (0.0,), (0.1,)),
+    ],
+)
+def test_parameters_limits_are_the_formats(
+    given: dict[str, int], name: str, inside: tuple[float, ...], outside: tuple[float, ...]
+) -> None:
+    """Both sides of each limit of FORMAT.md, "Parameters section"; what lies inside comes back."""
+    for value in inside:
+        made = parameters(**(given | {name: value}))  # type: ignore[arg-type]
+        assert getattr(made, name) == value
+        assert Parameters.unpack(made.pack()) == (
+            dataclasses.replace(made, fine_gain=float(np.float32(made.fine_gain)))
+        )
+    for value in outside:
+        with pytest.raises(BadInput):
+            parameters(**(given | {name: value}))  # type: ignore[arg-type]
+
+
+def test_parameters_that_are_cut_or_of_another_engine() -> None:
+    section = parameters().pack()
+    assert len(section) == 160
+    longer = struct.pack("<I", 164) + section[4:] + bytes(4)  # of a later minor version
+    assert Parameters.unpack(longer) == parameters()
+    for place, byte in ((4, b"\x03"), (4, b"\x00"), (120, b"\x01"), (159, b"\x01"), (0, b"\xa4"), (0, b"\x9c")):
+        with pytest.raises(BadInput):
+            Parameters.unpack(section[:place] + byte + section[place + 1 :])
+    for cut in (section[:-1], section + bytes(4), b""):
+        with pytest.raises(BadInput):
+            Parameters.unpack(cut)
+    native = dataclasses.replace(parameters(), engine=2)
+    assert Parameters.unpack(native.pack()).engine == 2
+
+
+@pytest.mark.parametrize(
+    ("starts", "labels", "good"),
+    [
+        ((0, 2, 3), (0, 2, 1), True),
+        ((1, 2, 3), (0, 2, 1), False),
+        ((0, 2, 2), (0, 2), False),
+        ((0, 3, 2), (0, 2), False),
+        ((0, 2, 4), (0, 2, 1), False),
+        ((0, 2, 3), (0, 3, 1), False),
+        ((0, 2, 3), (0, 2, 1, 1), False),
+        ((0, 2), (), False),
+    ],
+)
+def test_row_labels_ascend_and_are_there(starts: tuple[int, ...], labels: tuple[int, ...], good: bool) -> None:
+    """Of two aliases over three labels."""
+    section = np.array([*starts, *labels], "<u4").tobytes()
+    if good:
+        assert [part.tolist() for part in unpack_row_labels(section, 5, 3)] == [list(starts), list(labels)]
+        section += b"\0"
+    with pytest.raises(BadInput, match="row labels"):
+        unpack_row_labels(section, 5, 3)
+
+
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("kind", [Kind.MANIFEST, Kind.GOLDENS])
+def test_no_byte_between_sections_is_anything_but_zero(path: Path, kind: Kind, place: int) -> None:
+    """The first and the last of those before a section, for each of the first and the last one."""
+    data = bytearray(path.read_bytes())
+    entries = list(read_bundle(path).entries)
+    at = [entry.kind for entry in entries].index(kind)
+    end = HEADER.size + ENTRY.size * len(entries) if at == 0 else entries[at - 1].offset + entries[at - 1].length
+    gap = range(end, entries[at].offset)
+    assert len(gap) > 1
+    data[gap[place]] = 1
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=f"before the section {kind.name.lower()}"):
+        read_bundle(path)
 
 
 def test_a_full_disk_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,16 @@ import pytest
 
 from edgexl import toml
 from edgexl.distill.characterize import ReasoningAdvice, Recommendation, ScreeningAdvice
-from edgexl.distill.recipe import MOST_HARD_LABELS, DistillRecipe, advised, read_recipe
+from edgexl.distill.recipe import (
+    MOST_HARD_LABELS,
+    DistillRecipe,
+    ReasoningTable,
+    ScreeningTable,
+    ShapeTable,
+    SplitTable,
+    advised,
+    read_recipe,
+)
 from edgexl.errors import BadInput
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -63,3 +72,100 @@ def test_somebody_must_teach_or_something_be_started_from(tmp_path: Path) -> Non
     path.write_text((RECIPES / "mesh-teacher.toml").read_text().replace("start = ", "# "))
     with pytest.raises(BadInput, match="names no teacher"):
         read_recipe(path)
+
+
+NGRAMS = {"screener": "ngrams", "buckets": 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "given", "key", "inside", "outside"),
+    [
+        (ShapeTable, {}, "teacher_layers", ((0,),), ((),)),
+        (ShapeTable, NGRAMS, "buckets", (1,), (0,)),
+        (ShapeTable, {"teacher_layers": (0,)}, "buckets", (0,), (-1,)),
+        (ShapeTable, {"teacher_layers": (0,)}, "ffn_dims", (0,), (-1,)),
+        (ShapeTable, {"teacher_layers": (0,)}, "vocabulary", (0,), (-1,)),
+        (SplitTable, {}, "reasoning_share", (0.001, 0.999), (0.0, 1.0)),
+        (SplitTable, {}, "screening_queries", (0,), (-1,)),
+        (SplitTable, {}, "calibration", (1,), (0,)),
+        (SplitTable, {}, "development", (1,), (0,)),
+        (SplitTable, {}, "evaluation", (1,), (0,)),
+        (ScreeningTable, {}, "steps", (1,), (0,)),
+        (ScreeningTable, {"steps": 1}, "batch", (1,), (0,)),
+        (ScreeningTable, {"steps": 1}, "random_labels", (1,), (0,)),
+        (ScreeningTable, {"steps": 1}, "temperature", (1e-6,), (0.0, -1.0)),
+        (ScreeningTable, {"steps": 1}, "learning_rate", (1e-9,), (0.0, -1.0)),
+        (ScreeningTable, {"steps": 1}, "ranking_temperature", (1e-6,), (0.0,)),
+        (ScreeningTable, {"steps": 1}, "teacher_weight", (0.0,), (-0.1,)),
+        (ScreeningTable, {"steps": 1}, "ranking_weight", (0.0,), (-0.1,)),
+        (ScreeningTable, {"steps": 1}, "token_dropout", (0.0, 0.999), (-0.1, 1.0)),
+        (ScreeningTable, {"steps": 1}, "frozen_layers", (0,), (-1,)),
+        (ScreeningTable, {"steps": 1}, "naming_queries", (0,), (-1,)),
+        (ScreeningTable, {"steps": 1}, "hard_labels", (0,), (-1,)),
+        (ScreeningTable, {"steps": 1}, "mine_at", ((), (0.001, 0.999)), ((0.0,), (1.0,), (0.5, 1.0))),
+        (ReasoningTable, {}, "steps", (1,), (0,)),
+        (ReasoningTable, {"steps": 1}, "batch", (1,), (0,)),
+        (ReasoningTable, {"steps": 1}, "leading_dims", (1,), (0,)),
+        (ReasoningTable, {"steps": 1}, "learning_rate", (1e-9,), (0.0,)),
+        (ReasoningTable, {"steps": 1}, "bits", (1, 8), (0, 9)),
+        (ReasoningTable, {"steps": 1}, "dropout", (0.0, 0.999), (-0.1, 1.0)),
+        (ReasoningTable, {"steps": 1}, "token_dropout", (0.0, 0.999), (-0.1, 1.0)),
+        (ReasoningTable, {"steps": 1}, "familiar_queries", (0,), (-1,)),
+        (ReasoningTable, {"steps": 1}, "own_queries", (0,), (-1,)),
+        (ReasoningTable, {"steps": 1}, "naming_queries", (0,), (-1,)),
+        (ReasoningTable, {"steps": 1}, "near_miss_weight", (0.0,), (-0.1,)),
+        (ReasoningTable, {"steps": 1}, "teacher_weight", (0.0,), (-0.1,)),
+        (ReasoningTable, {"steps": 1}, "teacher_temperature", (1e-6,), (0.0,)),
+        (ReasoningTable, {"steps": 1}, "absent_share", (0.0, 0.999), (-0.1, 1.0)),
+    ],
+)
+def test_limits_are_where_they_are_said_to_be(
+    table: type, given: dict[str, object], key: str, inside: tuple, outside: tuple
+) -> None:
+    for value in inside:
+        assert getattr(table(**(given | {key: value})), key) == value
+    for value in outside:
+        with pytest.raises(ValueError, match=r"\w"):
+            table(**(given | {key: value}))
+
+
+def test_the_reasoner_cannot_keep_more_dimensions_than_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    text = 'data = "d"\nteacher = "t"\n[student]\nteacher_layers = [0]\nquery_dims = 64\n[screening]\nsteps = 1\n'
+    path.write_text(text + "[reasoning]\nsteps = 1\nleading_dims = 64\n")
+    assert read_recipe(path).reasoning.leading_dims == 64
+    path.write_text(text + "[reasoning]\nsteps = 1\nleading_dims = 65\n")
+    with pytest.raises(BadInput, match=r"leading_dims \(65\) is more than student.query_dims \(64\)"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize(("weights", "asks"), [((0.0, 0.0), False), ((0.1, 0.0), True), ((0.0, 0.1), True)])
+def test_the_teacher_is_asked_where_a_term_needs_it(weights: tuple[float, float], asks: bool) -> None:
+    assert ReasoningTable(1, teacher_weight=weights[0], near_miss_weight=weights[1]).asks_teacher == asks
+
+
+def test_what_a_recipe_leaves_out() -> None:
+    """A file that leaves a key out trains today as it did before."""
+    recipe = toml.build(SILENT, DistillRecipe, "test")
+    assert recipe == DistillRecipe(
+        data="d", teacher="t", start=None, cross_encoder=None, method="mechanistic", aliases="own", profile=None,
+        seed=0,
+        student=ShapeTable(
+            screener="transformer", teacher_layers=(0,), max_tokens=128, query_dims=256, word_dims=192, ffn_dims=0,
+            vocabulary=0, buckets=0, ngrams=(2, 3), words=True, shortlist=128, label_tokens=8, reasoner_dims=192,
+            reasoner_ffn_dims=384, reasoner_heads=6, reasoner_layers=2, cross_layers=1, token_dims=48,
+        ),
+        split=SplitTable(
+            reasoning_share=0.2, screening_queries=0, calibration=2000, development=2000, evaluation=2000
+        ),
+        screening=ScreeningTable(
+            steps=1, batch=512, random_labels=512, hard_labels=0, mine_at=(0.4,), mine_queries=50_000,
+            naming_queries=0, learning_rate=4e-4, warmup=0.06, temperature=0.05, teacher_weight=2.0, ranking_weight=0.0,
+            ranking_temperature=0.05, token_dropout=0.0, frozen_layers=0, weight_decay=0.01,
+        ),
+        reasoning=ReasoningTable(
+            steps=1, batch=64, learning_rate=5e-4, warmup=0.06, teacher_weight=0.05, teacher_temperature=1.0,
+            near_miss_weight=0.0, absent_share=0.0, weight_decay=0.05, dropout=0.1, token_dropout=0.1,
+            familiar_queries=0, own_queries=0, naming_queries=0, bits=4, leading_dims=192,
+        ),
+    )  # fmt: skip
