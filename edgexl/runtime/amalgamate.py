@@ -9,6 +9,7 @@ static functions, types and macros get the source's name in front where another 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgexl import __version__
@@ -16,13 +17,13 @@ from edgexl.errors import BadInput
 
 RUNTIME = Path(__file__).parent
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.M)
-_STATIC = re.compile(r"^(?:[A-Z_0-9]+ )?(?:static|EXL__INLINE|INLINE_FLOAT)\b[^;{=]*?\b(\w+)\s*(?:\(|\[|=|;)", re.M)
+_ATTRIBUTE = re.compile(r"__attribute__\s*(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))\s*")
+_STATIC = re.compile(r"^(?:[A-Z_0-9]+ )?(?:static|EXL__INLINE)\b[^;{=]*?\b(\w+)\s*(?:\(|\[|=|;)", re.M)
 _TYPE = re.compile(r"^\}\s*(\w+)(?:\[\w*\])?;", re.M)
 _ENUM = re.compile(r"^(?:typedef )?enum\s*\w*\s*\{([^}]*)\}", re.M)
 _MACRO = re.compile(r"^#define (\w+)", re.M)
-# What sources ask of the system's headers must stand before the first of these.
-_FEATURES = ("_POSIX_C_SOURCE 200809L", "_DEFAULT_SOURCE", "_DARWIN_C_SOURCE")
-_FEATURE = re.compile(r"^#define (?:_POSIX_C_SOURCE|_DEFAULT_SOURCE|_DARWIN_C_SOURCE)\b.*\n", re.M)
+# What sources ask of compilers and of the system's headers must stand before the first of these.
+_FIRST = "compiler.h"
 
 
 def amalgamate(directory: Path) -> dict[str, int]:
@@ -48,19 +49,15 @@ def amalgamation() -> str:
         body = _expanded(text, headers)
         for word in sorted(clashing[name]):
             body = re.sub(rf"(?<![\w.>#\"]){word}(?![\w\"])", f"{Path(name).stem}_{word}", body)
-        macros = sorted(set(_MACRO.findall(body)))
-        undone = "".join(f"#undef {macro}\n" for macro in macros)
+        undone = _undefined(_MACRO.findall(body))
         bodies.append(f"/* ---- {name} {'-' * (100 - len(name))} */\n\n{body.strip()}\n{undone}")
-    flags = (
-        '#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize("fp-contract=off")\n'
-        "#elif defined(__clang__)\n#pragma clang fp contract(off)\n#endif\n"
-    )
+    first = headers.pop(_FIRST).strip()
     parts = [
-        f"/* edgexl {__version__}: the whole runtime in one file. Compile with -O3 and link with -lm (and -ldl). */\n"
-        + "".join(f"#define {feature}\n" for feature in _FEATURES)
-        + f'{flags}#include "edgexl.h"\n',
+        f"/* edgexl {__version__}: the whole runtime in one file. Compile with -O3 and link with -lm (and -ldl). */\n",
+        f'/* ---- {_FIRST} */\n\n{first}\n\n#include "edgexl.h"\n',
         *(f"/* ---- {name} */\n\n{text.strip()}\n" for name, text in headers.items()),
         *bodies,
+        _undefined(macro for macro in _MACRO.findall("".join(headers.values())) if not macro.startswith("EXL_")),
     ]
     return "\n".join(parts)
 
@@ -82,7 +79,11 @@ def _expanded(text: str, headers: dict[str, str]) -> str:
             headers[name] = body
         return ""
 
-    return _INCLUDE.sub(include, _FEATURE.sub("", text))
+    return _INCLUDE.sub(include, text)
+
+
+def _undefined(macros: Iterable[str]) -> str:
+    return "".join(f"#undef {macro}\n" for macro in sorted(set(macros)))
 
 
 def _clashes(sources: dict[str, str]) -> dict[str, set[str]]:
@@ -101,6 +102,7 @@ def _clashes(sources: dict[str, str]) -> dict[str, set[str]]:
 
 
 def _private(text: str) -> set[str]:
+    text = _ATTRIBUTE.sub("", text)
     names = set(_STATIC.findall(text)) | set(_TYPE.findall(text))
     for body in _ENUM.findall(text):
         names |= set(re.findall(r"\b([A-Z][A-Z_0-9]*)\b(?=\s*[=,}]|\s*$)", body + ","))

@@ -19,6 +19,7 @@ import pytest
 
 from edgexl.device.local import this_machine
 from tests.runtime.tiny_bundle import build
+from tests.runtime.wasm import run_wasm
 
 RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 SOURCES = {
@@ -59,28 +60,6 @@ def test_arm_kernels_equal_the_scalar_ones(cpu: str, kernels: str, arm_program: 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
     assert f"{kernels} is the first choice" in done.stdout
-
-
-def run_wasm(program: Path, folder: Path, *words: str) -> tuple[int, str]:
-    """Exit code and output of a WASI program that sees `folder` as /."""
-    import wasmtime
-
-    engine = wasmtime.Engine()
-    linker, store, config = wasmtime.Linker(engine), wasmtime.Store(engine), wasmtime.WasiConfig()
-    linker.define_wasi()
-    config.argv = [program.name, *words]
-    config.preopen_dir(str(folder), "/")
-    config.stdout_file = config.stderr_file = str(folder / "output")
-    store.set_wasi(config)
-    instance = linker.instantiate(store, wasmtime.Module.from_file(engine, str(program)))
-    start = instance.exports(store)["_start"]
-    assert isinstance(start, wasmtime.Func)
-    code = 0
-    try:
-        start(store)
-    except wasmtime.ExitTrap as ended:
-        code = ended.code
-    return code, (folder / "output").read_text()
 
 
 @pytest.fixture

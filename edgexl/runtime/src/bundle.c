@@ -1,4 +1,6 @@
 /* bundle.c: exl_bundle_open and what can be asked of a bundle without a session. */
+#include "compiler.h"
+
 #include "bundle.h"
 
 #include <stddef.h>

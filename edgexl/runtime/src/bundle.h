@@ -13,10 +13,6 @@
 #include "strings.h"
 #include "tokenizer.h"
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "bundles are little-endian and are used in place"
-#endif
-
 /* Section kinds, FORMAT.md. */
 enum {
     EXL__MANIFEST = 1,

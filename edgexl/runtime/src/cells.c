@@ -1,6 +1,8 @@
 /* cells.c: probing. The centroids are scored as rows are rescored, by the same kernels, so that every processor probes
  * the same cells. What is scanned are whole blocks: a cell's neighbours in its first and last block come for nothing,
  * and cells need no padding. */
+#include "compiler.h"
+
 #include "cells.h"
 
 #include "rescore.h"

@@ -1,5 +1,7 @@
 /* codes.c: encoding one row, in the compiler's order of operations and without fused ones, so that a label added on a
  * device has the bytes that a compile would have given its vector. */
+#include "compiler.h"
+
 #include "codes.h"
 
 #include <math.h>

@@ -1,4 +1,6 @@
 /* cpu.c: which kernels this processor can run. */
+#include "compiler.h"
+
 #include "scan.h"
 
 int exl__isa_available(exl__isa isa) {

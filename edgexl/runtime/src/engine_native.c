@@ -1,5 +1,7 @@
 /* engine_native.c: the engine that runs plans: nothing but libc, weights in place, no state but the caller's scratch.
  */
+#include "compiler.h"
+
 #include <string.h>
 
 #include "engine.h"

@@ -5,6 +5,8 @@
  * in onnxruntime/core/session/onnxruntime_c_api.cc, whose own static assertions fix the last position of each version.
  * The youngest function here came with version 12 of the table (ONNX Runtime 1.12).
  */
+#include "compiler.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,6 @@
 /* explain.c: a label's way through both stages. */
+#include "compiler.h"
+
 #include <string.h>
 
 #include "options.h"

@@ -3,6 +3,8 @@
  * Order: header, section table, hashes, then each section; nothing is used before it is checked, and every size is
  * checked against what remains, in 64 bits, so that no sum can wrap.
  */
+#include "compiler.h"
+
 #include <math.h>
 #include <string.h>
 

@@ -1,3 +1,6 @@
+
+#include "compiler.h"
+
 #include "goldens.h"
 
 #include <string.h>

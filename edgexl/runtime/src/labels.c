@@ -3,6 +3,8 @@
  * A change is a list of operations. It is made ready outside of the lock (encoding takes long), then, with the file
  * locked: read what is there, check, append, commit. The append goes behind what is committed and the commit into the
  * older of two places, each on the disk before the next thing is written; so at any moment one commit is whole. */
+#include "compiler.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -2,6 +2,8 @@
  *
  * A label file is read as hostile input: whole, into memory of our own, so that nothing changes behind a check; every
  * size is held against what remains, in 64 bits. Codes may be any bytes. */
+#include "compiler.h"
+
 #include "live.h"
 
 #include <string.h>

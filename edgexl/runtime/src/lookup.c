@@ -1,5 +1,7 @@
 /* lookup.c: labels by their number, their id, or how their text begins: those of the bundle and those that were added.
  */
+#include "compiler.h"
+
 #include "lookup.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-#define _POSIX_C_SOURCE 200809L
+
+#include "compiler.h"
 
 #include "memory.h"
 

@@ -1,16 +1,25 @@
 /* native_neon.c: kernels for AArch64: plain, with dot products, with matrix products (i8mm). Codes are signed there:
  * less 128. */
-#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
-#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
-#pragma GCC optimize("no-schedule-insns") /* which spills what the tiles just hold in registers */
-#endif
+#include "compiler.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "native.h"
 
 #if defined(__aarch64__)
-#include <arm_neon.h>
+#include "neon.h"
+
+#if defined(__clang__)
+#define DOT_PRODUCTS "dotprod"
+#define MATRIX_PRODUCTS "i8mm"
+#else
+#define DOT_PRODUCTS "arch=armv8.2-a+dotprod"
+#define MATRIX_PRODUCTS "arch=armv8.2-a+i8mm"
+#endif
+
+/* Vectors are written out, and scheduling spills what the tiles just hold in registers. */
+EXL__OPTIMIZE_BEGIN("no-tree-vectorize", "no-schedule-insns")
 
 /* Keeps gcc from making one pointer that moves by loads into several that are added up: a tenth of the inner loops. */
 #define STEPPED(pointer) __asm__("" : "+r"(pointer))
@@ -83,12 +92,7 @@ const exl__kernels exl__kernels_neon = {
 
 /* ---- with dot products ----------------------------------------------------------------------------------------- */
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("arch=armv8.2-a+dotprod")
-#endif
+EXL__TARGET_BEGIN(DOT_PRODUCTS)
 
 /* 16 bytes of each row serve 4 steps, one lane each. Steps are a multiple of 4. */
 EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
@@ -126,20 +130,11 @@ EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const in
 
 DOT_BY_PANEL(neon_dot_dot, neon_dot_tile, ROWS_4)
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+EXL__TARGET_END
 
 /* ---- with matrix products (i8mm) ------------------------------------------------------------------------------- */
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("i8mm"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("arch=armv8.2-a+i8mm")
-#endif
+EXL__TARGET_BEGIN(MATRIX_PRODUCTS)
 
 /* smmla multiplies 8 codes of two rows with 8 weights of two columns. Two steps' lines of the common packing, zipped,
  * are such pairs of columns. 8 rows x 8 columns at a time; of an odd number of rows the last goes twice. */
@@ -188,11 +183,7 @@ EXL__INLINE void neon_i8mm_tile(const int8_t *codes, size_t code_stride, const i
 
 DOT_BY_PANEL(neon_i8mm_dot, neon_i8mm_tile, ROWS_8)
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+EXL__TARGET_END
 
 const exl__kernels exl__kernels_neon_dot = {.name = "neon-dot",
                                             .dot = neon_dot_dot,
@@ -209,4 +200,5 @@ const exl__kernels exl__kernels_neon_i8mm = {.name = "neon-i8mm",
                                              .code_bytes = 1,
                                              .flip = 128,
                                              NATIVE_FLOATS};
+EXL__OPTIMIZE_END
 #endif

@@ -1,5 +1,7 @@
 /* native_run.c: runs a plan, one function an operation. Everything is checked already (plan.c); what is left to find
  * out at run time is ids that no table has. */
+#include "compiler.h"
+
 #include <string.h>
 
 #include "native.h"

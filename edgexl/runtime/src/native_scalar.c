@@ -1,15 +1,16 @@
 /* native_scalar.c: the kernels in plain C, which every other set equals to the bit; and the choice among the sets. */
-#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
-#pragma GCC push_options                     /* the amalgamation goes on behind this file */
-#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
-#if defined(__x86_64__) || defined(__aarch64__) /* faster sets are there; of this one, bytes of library count */
-#pragma GCC optimize("Os")
-#endif
-#endif
+#include "compiler.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "native.h"
+
+#if defined(__x86_64__) || defined(__aarch64__) /* faster sets are there; of this one, bytes of library count */
+EXL__OPTIMIZE_BEGIN("no-tree-vectorize", "Os")
+#else
+EXL__OPTIMIZE_BEGIN("no-tree-vectorize") /* vectors are written out */
+#endif
 
 #define NATIVE_NAME(x) scalar_##x
 #define NATIVE_LANES 4
@@ -120,6 +121,4 @@ const exl__kernels *exl__kernels_named(const char *name) {
     return NULL;
 }
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC pop_options
-#endif
+EXL__OPTIMIZE_END

@@ -1,12 +1,12 @@
 /* native_walk.c: operations that walk four axes with a stride for each operand: element by element functions,
  * reductions, shifts and running sums. */
-#if defined(__GNUC__) && !defined(__clang__) /* bytes of library are worth more here than time */
-#pragma GCC push_options                     /* the amalgamation goes on behind this file */
-#pragma GCC optimize("O2", "no-tree-vectorize")
-#endif
+#include "compiler.h"
+
 #include <string.h>
 
 #include "native.h"
+
+EXL__OPTIMIZE_BEGIN("O2", "no-tree-vectorize") /* bytes of library are worth more here than time */
 
 enum { CHUNK = 256 };
 
@@ -316,6 +316,4 @@ void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
             }
 }
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC pop_options
-#endif
+EXL__OPTIMIZE_END

@@ -1,5 +1,7 @@
 /* native_wasm.c: kernels for WebAssembly with 128-bit vectors (-msimd128). There is nothing to ask the processor: a
  * module with such instructions runs where they are, or not at all. */
+#include "compiler.h"
+
 #include <math.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* native_x86.c: kernels for AVX2, AVX2 with VNNI, and AVX-512 with VNNI. */
-#if defined(__GNUC__) && !defined(__clang__) /* vectors are written out; and whatever the command line says: */
-#pragma GCC optimize("no-tree-vectorize", "fp-contract=off")
-#endif
+#include "compiler.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -11,14 +10,13 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-#if defined(__clang__)
-#define TARGET_BEGIN(name) _Pragma("clang attribute push(__attribute__((target(" #name "))), apply_to = function)")
-#define TARGET_END _Pragma("clang attribute pop")
+#if defined(__clang__) /* takes vectors of 64 bytes as they are written */
+#define AVX512_VNNI "avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"
 #else
-#define PRAGMA(text) _Pragma(#text)
-#define TARGET_BEGIN(name) _Pragma("GCC push_options") PRAGMA(GCC target(name))
-#define TARGET_END _Pragma("GCC pop_options")
+#define AVX512_VNNI "avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-width=512"
 #endif
+
+EXL__OPTIMIZE_BEGIN("no-tree-vectorize") /* vectors are written out */
 
 int exl__has_avx_vnni(void) {
     unsigned a, b, c, d;
@@ -27,7 +25,7 @@ int exl__has_avx_vnni(void) {
 
 /* ---- AVX2 ------------------------------------------------------------------------------------------------------ */
 
-TARGET_BEGIN("avx2")
+EXL__TARGET_BEGIN("avx2")
 #define NATIVE_NAME(x) avx2_##x
 #define NATIVE_LANES 8
 #define NATIVE_ROWS 4
@@ -94,11 +92,11 @@ DOT_BY_PANEL(avx2_dot, avx2_tile, ROWS_4)
 
 const exl__kernels exl__kernels_avx2 = {
     .name = "avx2", .dot = avx2_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 2, .flip = 0, NATIVE_FLOATS};
-TARGET_END
+EXL__TARGET_END
 
 /* ---- AVX2 with VNNI -------------------------------------------------------------------------------------------- */
 
-TARGET_BEGIN("avx2,avxvnni")
+EXL__TARGET_BEGIN("avx2,avxvnni")
 EXL__INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
                                 uint32_t steps, int32_t *sums, size_t sum_stride) {
     __m256i totals[6][2];
@@ -131,7 +129,7 @@ const exl__kernels exl__kernels_avx2_vnni = {.name = "avx2-vnni",
                                              .code_bytes = 1,
                                              .flip = 0,
                                              NATIVE_FLOATS};
-TARGET_END
+EXL__TARGET_END
 #undef NATIVE_NAME
 #undef NATIVE_LANES
 #undef NATIVE_ROWS
@@ -140,7 +138,7 @@ TARGET_END
 
 /* ---- AVX-512 with VNNI ----------------------------------------------------------------------------------------- */
 
-TARGET_BEGIN("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-width=512")
+EXL__TARGET_BEGIN(AVX512_VNNI)
 #define NATIVE_NAME(x) avx512_##x
 #define NATIVE_LANES 16
 #define NATIVE_ROWS 8
@@ -201,5 +199,6 @@ const exl__kernels exl__kernels_avx512_vnni = {.name = "avx512-vnni",
                                                .code_bytes = 1,
                                                .flip = 0,
                                                NATIVE_FLOATS};
-TARGET_END
+EXL__TARGET_END
+EXL__OPTIMIZE_END
 #endif

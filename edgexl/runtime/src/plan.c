@@ -2,6 +2,8 @@
  *
  * Sizes only grow with T and N, so what holds at the largest text and shortlist holds at all smaller ones; everything
  * is checked there, in numbers that cannot wrap. */
+#include "compiler.h"
+
 #include "plan.h"
 
 #include <string.h>

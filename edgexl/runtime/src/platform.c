@@ -1,8 +1,5 @@
 /* platform.c: POSIX (Linux, Android, macOS, iOS, the BSDs), and WASI with its emulated mmap. */
-#define _DEFAULT_SOURCE
-#define _DARWIN_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-#define _FILE_OFFSET_BITS 64 /* so that 32-bit systems open large files, if only to refuse them */
+#include "compiler.h"
 
 #include "platform.h"
 

@@ -1,3 +1,6 @@
+
+#include "compiler.h"
+
 #include "rank.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* rescore.c: query quantisation, the scalar kernels, and decompression of fine codes. */
+#include "compiler.h"
+
 #include "rescore.h"
 
 #include <string.h>

@@ -4,10 +4,12 @@
  * Dot products (SDOT) take 8-bit numbers only; the query split into two of them would save some 40% of the
  * instructions here, which is 1% of a query's over 354,000 labels: the scan is all the rest.
  */
+#include "compiler.h"
+
 #include "rescore.h"
 
 #if defined(__aarch64__)
-#include <arm_neon.h>
+#include "neon.h"
 
 static inline int32x4_t add_dot16(int32x4_t sum, int8x16_t values, const int16_t *Q) {
     int16x8_t first = vmovl_s8(vget_low_s8(values)), second = vmovl_high_s8(values);

@@ -1,5 +1,7 @@
 /* rescore_x86.c: dot products of a 16-bit query with codes of 2, 4 and 8 bits for AVX2. No load goes beyond the row:
  * whole registers first, the rest by the scalar kernel. */
+#include "compiler.h"
+
 #include "rescore.h"
 
 #if defined(__x86_64__)

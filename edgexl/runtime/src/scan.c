@@ -7,6 +7,8 @@
  * gives a first minimum; where it was too high, the scan begins again without one.
  *
  * Several queries take turns over chunks of the codes that fit a core's own cache. */
+#include "compiler.h"
+
 #include "scan.h"
 
 #include <string.h>

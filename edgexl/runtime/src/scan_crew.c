@@ -1,6 +1,6 @@
 /* scan_crew.c: threads that sleep until there is a scan. Nobody spins: between queries a device has better to do, and
  * waking costs some microseconds, which a part of a scan must be worth. */
-#define _POSIX_C_SOURCE 200809L /* pthread_sigmask */
+#include "compiler.h"
 
 #include "scan_crew.h"
 

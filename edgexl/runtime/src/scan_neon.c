@@ -2,10 +2,12 @@
  *
  * Processors with dot products get the same kernel. UDOT adds up four neighbouring bytes, which are four rows here: to
  * make them four sums of one row takes 8 ZIPs for the 16 rows of 8 code bytes, and then 4 UDOTs, where 8 UADDWs do. */
+#include "compiler.h"
+
 #include "scan.h"
 
 #if defined(__aarch64__)
-#include <arm_neon.h>
+#include "neon.h"
 
 /* The two look-ups of a code byte for 16 rows. */
 static inline __attribute__((always_inline)) uint8x16_t pair16(const uint8_t *codes, uint8x16_t low_table,

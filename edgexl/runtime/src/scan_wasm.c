@@ -1,4 +1,6 @@
 /* scan_wasm.c: the scan kernel for WebAssembly with 128-bit vectors (-msimd128), 64 rows at a time as on AArch64. */
+#include "compiler.h"
+
 #include "scan.h"
 
 #if defined(__wasm_simd128__)

@@ -12,6 +12,8 @@
  * often: 3% (AVX2) and 7% (VBMI) less time on codes in the first cache, none on 11 MB of them, where memory decides. No
  * prefetching: 7% and 20% more there. AVX2 has no more to give at four instructions a cycle: 16 for 32 rows of two code
  * bytes, four of them masks that VBMI does without. */
+#include "compiler.h"
+
 #include "scan.h"
 
 #if defined(__x86_64__)

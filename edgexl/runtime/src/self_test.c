@@ -1,4 +1,6 @@
 /* self_test.c: runs the goldens (goldens.h) and holds the answers against the recorded ones. */
+#include "compiler.h"
+
 #include <math.h>
 #include <string.h>
 

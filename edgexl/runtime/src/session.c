@@ -1,4 +1,6 @@
 /* session.c: the pipeline, one function a stage. exl__run_stages is its table of contents. */
+#include "compiler.h"
+
 #include "session.h"
 
 #include <math.h>

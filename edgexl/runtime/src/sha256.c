@@ -1,4 +1,6 @@
 /* sha256.c: SHA-256 (FIPS 180-4): portable, with the processor's own instructions for it where it has them. */
+#include "compiler.h"
+
 #include "sha256.h"
 
 #include <string.h>
@@ -8,7 +10,7 @@
 #include <immintrin.h>
 #elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
 #define EXL__SHA_ARM 1
-#include <arm_neon.h>
+#include "neon.h"
 #if defined(__linux__)
 #include <sys/auxv.h>
 #endif

@@ -1,3 +1,6 @@
+
+#include "compiler.h"
+
 #include "shortlist.h"
 
 #include <string.h>

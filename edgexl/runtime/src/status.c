@@ -1,3 +1,6 @@
+
+#include "compiler.h"
+
 #include "status.h"
 
 #include <stdarg.h>

@@ -3,6 +3,8 @@
  *
  * Every read is checked against the block's end and every length against longest_bytes, so that any bytes whatever
  * are safe to decode. */
+#include "compiler.h"
+
 #include "strings.h"
 
 #include <string.h>

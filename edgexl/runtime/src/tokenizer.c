@@ -6,6 +6,8 @@
  * so that cleaning, CJK isolation, canonical decomposition, accent stripping, lower-casing and splitting are one
  * look-up. Two things depend on neighbours and are done here: the canonical order of marks that survive stripping
  * (append_mark), and the arithmetic of Hangul. */
+#include "compiler.h"
+
 #include "tokenizer.h"
 
 #include <string.h>

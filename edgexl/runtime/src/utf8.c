@@ -1,3 +1,6 @@
+
+#include "compiler.h"
+
 #include "bundle.h"
 
 int exl__utf8_valid(const char *text, size_t text_bytes) {

@@ -1,6 +1,7 @@
 /* weights.c: a weights section (FORMAT.md) as a list of tensors that point into the mapped bundle, and the check that a
  * graph has no others outside of itself. */
-#define _POSIX_C_SOURCE 200809L /* strnlen */
+#include "compiler.h"
+
 #include <string.h>
 
 #include "bundle.h"
