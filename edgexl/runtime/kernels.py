@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgexl.bundle.cells import Cells
 from edgexl.errors import DeviceError
 
-_SOURCES = (
+SOURCES = (
     "cells",
     "codes",
     "cpu",
@@ -304,7 +304,7 @@ class Kernels:
 def kernel_sources() -> list[Path]:
     """The files that the kernels are compiled from, and the headers beside them."""
     source = Path(__file__).parent / "src"
-    return [*(source / f"{name}.c" for name in _SOURCES), *sorted(source.glob("*.h"))]
+    return [*(source / f"{name}.c" for name in SOURCES), *sorted(source.glob("*.h"))]
 
 
 def build_kernels(directory: Path, flags: Sequence[str] = ()) -> Kernels:

@@ -35,13 +35,14 @@ def main() -> None:
     root = Path.cwd()
     language = importlib.import_module(f"tests.mutants.{said.language}_faults")
     possible = [fault for fault in language.find_faults(root) if said.only in fault.path]
-    faults = unseen(said.language, possible) if said.again else choose_faults(possible, said.count, said.seed)
+    reserve = said.count + int(said.count * getattr(language, "SPARE", 0))
+    faults = unseen(said.language, possible) if said.again else choose_faults(possible, reserve, said.seed)
     print(f"{len(faults)} of {len(possible)} faults, {said.language}, seed {said.seed}", flush=True)
     if said.list:
         for fault in faults:
             print(describe(fault))
         return
-    outcomes = []
+    outcomes: list[Outcome] = []
     for outcome in language.try_faults(root, faults, not said.as_recorded):
         keep(said.language, said.seed, outcome)
         outcomes.append(outcome)
@@ -54,6 +55,8 @@ def main() -> None:
         print(
             f"{mark:8}  {describe(outcome.fault)}  ({outcome.tests} tests, {outcome.seconds:.0f} s, {by})", flush=True
         )
+        if len(outcomes) == said.count and not said.again:
+            break
     seen = sum(outcome.seen for outcome in outcomes)
     print(f"seen: {seen} of {len(outcomes)}" + (f" ({100 * seen / len(outcomes):.0f}%)" if outcomes else ""))
 

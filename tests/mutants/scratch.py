@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.mutants.inside import ROOT
 
-_COPIED = ("edgexl", "tests", "recipes", "targets", "benchmarks", "README.md", "pyproject.toml", ".ci")
-_SITE = "from tests.mutants.inside import enter\n\nenter()\n"
+COPIED = ("edgexl", "tests", "recipes", "targets", "benchmarks", "README.md", "pyproject.toml", ".ci")
+SITE = "from tests.mutants.inside import enter\n\nenter()\n"
 # What compiling leaves in the cache depends on the code: a fault must not find it, nor leave it to the next one.
 _MADE = ("rows", "students", "teacher", "demo", "data", "mutants")
 
@@ -50,7 +50,7 @@ def scratch_copy(root: Path) -> Iterator[Scratch]:
     with tempfile.TemporaryDirectory(prefix="edgexl-mutants.") as directory:
         copy = Path(directory) / "copy"
         copy.mkdir()
-        for name in _COPIED:
+        for name in COPIED:
             source = root / name
             if source.is_dir():
                 leave = shutil.ignore_patterns("__pycache__", "lib") if name == "edgexl" else None
@@ -58,5 +58,5 @@ def scratch_copy(root: Path) -> Iterator[Scratch]:
             elif source.exists():
                 shutil.copy2(source, copy / name)
         (copy / "edgexl" / "runtime" / "lib").symlink_to(root / "edgexl" / "runtime" / "lib")
-        (copy / "sitecustomize.py").write_text(_SITE)
+        (copy / "sitecustomize.py").write_text(SITE)
         yield Scratch(copy)

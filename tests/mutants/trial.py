@@ -1,7 +1,7 @@
 """Running tests of the scratch copy: a server that has imported what is heavy and forks for each trial.
 
-`python -m tests.mutants.trial`, in the copy, reads one JSON object a line, {"tests": [...], "budget": seconds}, and
-answers each with one: {"seen", "by", "tests", "note"}.
+`python -m tests.mutants.trial`, in the copy, reads one JSON object a line, {"tests": [...], "budget": seconds, "hung":
+seconds}, and answers each with one: {"seen", "by", "tests", "note"}.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _run_tests(tests: list[str], budget: float, said: Path) -> None:
         pytest.main(arguments, plugins=[InOrder(tests, budget, out)])
 
 
-def _trial(tests: list[str], budget: float, scratch: Path) -> dict[str, Any]:
+def _trial(tests: list[str], budget: float, patience: float, scratch: Path) -> dict[str, Any]:
     said = scratch / "said"
     said.write_text("")
     child = os.fork()
@@ -90,7 +90,7 @@ def _trial(tests: list[str], budget: float, scratch: Path) -> dict[str, Any]:
             _run_tests(tests, budget, said)
         finally:
             os._exit(0)
-    hung = not _wait(child, said)
+    hung = not _wait(child, said, patience)
     if hung:
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -106,7 +106,7 @@ def _trial(tests: list[str], budget: float, scratch: Path) -> dict[str, Any]:
     return {"seen": False, "by": None, "tests": len(begun), "note": "the budget is spent" if spent else ""}
 
 
-def _wait(child: int, said: Path) -> bool:
+def _wait(child: int, said: Path, patience: float) -> bool:
     """Whether the child ended before one of its tests hung. Its own children may outlive it: they are ended too."""
     heard, since = 0, time.monotonic()
     while True:
@@ -117,7 +117,7 @@ def _wait(child: int, said: Path) -> bool:
         size = said.stat().st_size
         if size != heard:
             heard, since = size, time.monotonic()
-        if time.monotonic() - since > _HUNG_SECONDS:
+        if time.monotonic() - since > patience:
             return False
         time.sleep(0.05)
 
@@ -132,7 +132,8 @@ def serve() -> None:
     with tempfile.TemporaryDirectory(prefix="edgexl-trial.") as scratch:
         for line in sys.stdin:
             asked = json.loads(line)
-            print(json.dumps(_trial(asked["tests"], asked["budget"], Path(scratch))), flush=True)
+            answer = _trial(asked["tests"], asked["budget"], asked["hung"], Path(scratch))
+            print(json.dumps(answer), flush=True)
 
 
 class Trials:
@@ -144,11 +145,11 @@ class Trials:
             command, cwd=scratch.root, env=scratch.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, tests: list[str], budget: float) -> dict[str, Any]:
-        """Run the tests in order; what became of them."""
+    def run(self, tests: list[str], budget: float, hung: float = _HUNG_SECONDS) -> dict[str, Any]:
+        """Run the tests in order; what became of them. One that takes `hung` seconds of a clock hangs."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps({"tests": tests, "budget": budget}) + "\n")
+        self.process.stdin.write(json.dumps({"tests": tests, "budget": budget, "hung": hung}) + "\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         return answer
