@@ -175,8 +175,10 @@ class CRecord:
         return found
 
     def stale(self) -> list[str]:
-        """The tests that are new or changed."""
-        known = {entry["test"]: entry["hash"] for entry in self._entries}
+        """The tests that are new or changed, or failed with other sources."""
+        now = self._keep_sources()
+        sound = [entry for entry in self._entries if not entry["failed"] or entry["sources"] == now]
+        known = {entry["test"]: entry["hash"] for entry in sound}
         return [test for test, path in self.test_files().items() if known.get(test) != hash_of(path)]
 
     def record(self, tests: list[str]) -> None:
@@ -191,7 +193,7 @@ class CRecord:
                 counts.unlink()
             durations: dict[str, float] = {}
             if test in commands:
-                ran = run_c_test(commands[test], environment, 5 * _SECONDS)
+                ran = run_c_test(commands[test], environment, _SECONDS)
                 seconds, failed = ran.seconds, ran.failed
             else:
                 begun = time.perf_counter()
@@ -223,6 +225,8 @@ class CRecord:
         """Of each source the lines that have run since the counts were removed."""
         found: dict[str, set[int]] = {}
         objects = [str(path) for path in self.scratch.build("cover").rglob("*.gcda")]
+        if not objects:
+            return {}
         done = subprocess.run(
             ["gcov", "--json-format", "--stdout", *objects], cwd=self.scratch.build("cover"), check=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

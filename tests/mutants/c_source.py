@@ -250,10 +250,8 @@ def _condition_begin(body: _Body, place: int, first: int) -> int:
     at = place - 1
     while at >= first:
         token = body.tokens[at]
-        if (
-            token.text in ("(", "[", "{", ",", "=", "return", "?", ":", ";")
-            or token.text.endswith("=")
-            and (token.text not in ("==", "!=", "<=", ">="))
+        if token.text in ("(", "[", "{", ",", "=", "return", "?", ":", ";") or (
+            token.text.endswith("=") and (token.text not in ("==", "!=", "<=", ">="))
         ):
             return body.tokens[at + 1].begin
         at = body.opening.get(at, at) - 1

@@ -7,10 +7,7 @@
  */
 #include <math.h>
 
-#include "../src/sha256.h"
-#include "testing.h"
-
-enum { ENTRY_BYTES = 64, HEADER_BYTES = 64 };
+#include "damage.h"
 
 static const char *scratch;
 static int has_cells;
@@ -23,44 +20,6 @@ static uint32_t state = 1;
 static uint32_t draw(uint32_t below) {
     state = state * 1664525u + 1013904223u;
     return (uint32_t)(((uint64_t)(state >> 8) * below) >> 24);
-}
-
-static uint64_t get64(const uint8_t *at) {
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
-
-static uint32_t get32(const uint8_t *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
-
-static void put(uint8_t *at, uint64_t value, size_t bytes) { memcpy(at, &value, bytes); }
-
-static void hash(const uint8_t *bytes, size_t length, uint8_t digest[32]) {
-    exl__sha256 state_of;
-
-    exl__sha256_init(&state_of);
-    exl__sha256_update(&state_of, bytes, length);
-    exl__sha256_final(&state_of, digest);
-}
-
-static uint8_t *entry_of(uint8_t *file, uint32_t kind) {
-    for (uint32_t i = 0; i < get32(file + 12); i++)
-        if (get32(file + HEADER_BYTES + i * ENTRY_BYTES) == kind)
-            return file + HEADER_BYTES + i * ENTRY_BYTES;
-    return NULL;
-}
-
-static void seal_table(uint8_t *file) { hash(file + HEADER_BYTES, get32(file + 12) * ENTRY_BYTES, file + 32); }
-
-static void seal(uint8_t *file, uint32_t kind) {
-    uint8_t *entry = entry_of(file, kind);
-
-    hash(file + get64(entry + 8), (size_t)get64(entry + 16), entry + 24);
-    seal_table(file);
 }
 
 static void restore(void) { memcpy(damaged, sound.bytes, sound.length); }
