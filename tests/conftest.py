@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,3 +51,30 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     said = edgexl_process("compile", student, "--recipe", recipe, "--target", TARGET, "-o", bundle, "--json")
     assert said.status == 0, said.err
     return Tiny(student, recipe, bundle, said.json)
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., None]]:
+    """Call `mount(8)`, undone after the test; the test is skipped where this user may not."""
+    mounted: list[str] = []
+
+    def call(*arguments: str) -> None:
+        if shutil.which("mount") is None:
+            pytest.skip("this system has no mount(8)")
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+        mounted.append(arguments[-1])
+
+    yield call
+    for place in reversed(mounted):
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture
+def small_disk(mount: Callable[..., None], tmp_path: Path) -> Path:
+    """A file system of its own with room for 1 MiB."""
+    place = tmp_path / "small-disk"
+    place.mkdir()
+    mount("-t", "tmpfs", "-o", "size=1m", "none", str(place))
+    return place
