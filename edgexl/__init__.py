@@ -13,6 +13,7 @@ never loads torch:
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,11 @@ _HOMES = {
     "open_bundle": "edgexl.runtime.binding",
     "profile": "edgexl.device.profile",
 }
+
+
+# ONNX Runtime writes a device id and a database of events into the user's cache as soon as it is imported, and sends
+# them, unless this is set by then; who has set it has chosen.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> Any:

@@ -44,12 +44,13 @@ _PATIENCE_SECONDS = 10.0
 
 
 @contextmanager
-def write_directory(path: PathLike, own: Collection[str]) -> Iterator[Path]:
+def write_directory(path: PathLike, own: Collection[str] | None = None) -> Iterator[Path]:
     """An empty directory to fill, which becomes `path` when the block ends without an error, and is gone otherwise.
 
     `own` are the names that such a directory's parts can have: those of an older one go; files by any other name are
-    not this writer's and stay. A symlink to a directory is followed and stays. Mode and owner are kept. Raises
-    `BadInput` where `path` is a file or cannot be written, `DeviceError` where the disk is full or fails.
+    not this writer's and stay. Without it, all of the older one goes. A symlink to a directory is followed and stays.
+    Mode and owner are kept. Raises `BadInput` where `path` is a file or cannot be written, `DeviceError` where the disk
+    is full or fails.
     """
     target = real_target(path)
     staging: Path | None = None
@@ -79,7 +80,7 @@ def write_directory(path: PathLike, own: Collection[str]) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def settle_directory(path: PathLike, own: Collection[str]) -> Path:
+def settle_directory(path: PathLike, own: Collection[str] | None = None) -> Path:
     """Finish or discard what a writer of `path` left that was stopped; returns the directory to read from.
 
     That is `path`, but where this user may not write there: then it is the place that holds the content whole.
@@ -165,7 +166,7 @@ def _create(name: Callable[[], Path]) -> tuple[Path, int]:
         os.close(descriptor)
 
 
-def _put_in_place(staging: Path, target: Path, own: Collection[str]) -> None:
+def _put_in_place(staging: Path, target: Path, own: Collection[str] | None) -> None:
     if staging.parent == target:
         _arrive(staging, target, own)
         return
@@ -174,7 +175,8 @@ def _put_in_place(staging: Path, target: Path, own: Collection[str]) -> None:
         os.rename(staging, target)
         sync_directory(target.parent)
         return
-    _carry_over(target, staging, own)
+    if own is not None:
+        _carry_over(target, staging, own)
     _keep(target, staging)
     _sync_tree(staging)
     try:
@@ -259,7 +261,7 @@ def _undo_renames(target: Path) -> Path | None:
     return None
 
 
-def _arrive(incoming: Path, target: Path, own: Collection[str]) -> None:
+def _arrive(incoming: Path, target: Path, own: Collection[str] | None) -> None:
     """Declare `incoming`, inside the target, to be its content, and put it in place."""
     _sync_tree(incoming)
     arriving = target / incoming.name.replace(_INCOMING, _ARRIVING)
@@ -268,22 +270,33 @@ def _arrive(incoming: Path, target: Path, own: Collection[str]) -> None:
     _finish_arrival(arriving, target, own)
 
 
-def _finish_arrival(arriving: Path, target: Path, own: Collection[str]) -> None:
+def _finish_arrival(arriving: Path, target: Path, own: Collection[str] | None) -> None:
     """Link every file into place, so that `arriving` is whole until all are, then drop it. May be done again."""
-    for folder, _, files in os.walk(arriving):
+    for folder, folders, files in os.walk(arriving):
         place = target / Path(folder).relative_to(arriving)
-        place.mkdir(exist_ok=True)
-        for name in files:
+        if place.is_symlink() or not place.is_dir():
+            _remove(place)
+            place.mkdir()
+        # a link to a directory is listed among the folders, and is put in place as a file is
+        for name in [*files, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
+            if (place / name).is_dir():
+                _remove(place / name)
             temporary = place / f"{_INCOMING}{secrets.token_hex(4)}"
             _link_or_copy(Path(folder) / name, temporary)
             os.replace(temporary, place / name)
-    for name in set(own) - set(os.listdir(arriving)):
-        with contextlib.suppress(FileNotFoundError):
-            (target / name).unlink()
+    for name in (entries(target) if own is None else set(own)) - set(os.listdir(arriving)):
+        _remove(target / name)
     sync_directory(target)
     spent = target / arriving.name.replace(_ARRIVING, _INCOMING)
     os.rename(arriving, spent)
     shutil.rmtree(spent, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync_tree(directory: Path) -> None:
@@ -310,8 +323,6 @@ def _sweep(target: Path) -> None:
             continue  # its writer may be between its two renames
         descriptor = lock_if_free(path)
         if descriptor is not None:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                _remove(path)
             os.close(descriptor)

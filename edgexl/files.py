@@ -17,6 +17,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +32,7 @@ _LONGEST_STEM_BYTES = 200
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 
 
-def open_input(path: PathLike) -> BinaryIO:
+def open_input(path: PathLike) -> BufferedReader:
     """Open a file to read its bytes, without ever waiting for one who writes to it.
 
     Raises `BadInput` where there is none, it may not be read, or it is a directory, a FIFO, a socket or a device.
@@ -39,11 +40,11 @@ def open_input(path: PathLike) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:
-        raise BadInput(f"{os.fspath(path)} does not exist.") from None
+        raise BadInput(f"{os.fspath(path)} cannot be read: it does not exist.") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise BadInput(f"{os.fspath(path)} cannot be read: {_reason(error)}.") from None
     try:
-        _require_regular(os.fstat(descriptor).st_mode, path)
+        _require_regular(os.fstat(descriptor).st_mode, path, "read")
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -198,7 +199,7 @@ def _stem(target: Path) -> str:
     name = os.fsencode(target.name)
     if len(name) <= _LONGEST_STEM_BYTES:
         return target.name
-    return f"{os.fsdecode(name[:_LONGEST_STEM_BYTES - 17])}-{hashlib.sha256(name).hexdigest()[:16]}"
+    return f"{os.fsdecode(name[: _LONGEST_STEM_BYTES - 17])}-{hashlib.sha256(name).hexdigest()[:16]}"
 
 
 def _old_file(path: PathLike, target: Path) -> os.stat_result | None:
@@ -210,7 +211,7 @@ def _old_file(path: PathLike, target: Path) -> os.stat_result | None:
         return None
     except OSError as error:
         raise refuse_writing(path, error) from None
-    _require_regular(old.st_mode, path)
+    _require_regular(old.st_mode, path, "written")
     # /dev/stdout of a deleted or an unnamed file leads to a name that is not its
     if real is None or not os.path.samestat(old, real):
         raise BadInput(f"{os.fspath(path)} is not the name of a file; give the file's own path.")
@@ -226,6 +227,9 @@ def _create_beside(target: Path) -> tuple[Path, int]:
             descriptor = os.open(path, flags, 0o666)
         except FileExistsError:
             continue
+        except OSError as error:
+            error.filename = str(target)  # whoever reads it knows no temporary names
+            raise
         try:
             with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -249,13 +253,13 @@ def _sweep(target: Path) -> None:
             os.close(descriptor)
 
 
-def _require_regular(mode: int, path: PathLike) -> None:
+def _require_regular(mode: int, path: PathLike, verb: str) -> None:
     if stat.S_ISDIR(mode):
-        raise BadInput(f"{os.fspath(path)} is a directory; give the path of a file.")
+        raise BadInput(f"{os.fspath(path)} cannot be {verb}: Is a directory; give the path of a file.")
     if not stat.S_ISREG(mode):
         kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
         kind = kinds.get(stat.S_IFMT(mode), "no regular file")
-        raise BadInput(f"{os.fspath(path)} is {kind}; give the path of a regular file.")
+        raise BadInput(f"{os.fspath(path)} cannot be {verb}: it is {kind}; give the path of a regular file.")
 
 
 def _reason(error: Exception) -> str:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import math
 import tomllib
 import types
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from edgexl.errors import BadInput
+from edgexl.errors import BadInput, shorten
+from edgexl.files import read_input
 
 T = TypeVar("T")
+# A hundred times the largest recipe: what is larger is another file, and would take its time to parse.
+_MOST_BYTES = 1 << 20
 
 
 def load(path: Path, cls: type[T]) -> T:
@@ -30,12 +34,15 @@ def load(path: Path, cls: type[T]) -> T:
 
 def parse(path: Path) -> dict[str, Any]:
     """The tables of the TOML file `path`, unchecked. Raises `BadInput` when the file is missing or is not TOML."""
+    content = read_input(path, _MOST_BYTES)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: is not valid TOML: {error}") from None
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: is not valid TOML: it is not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise BadInput(f"{path}: is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # tomllib's own, and Python's for numbers of thousands of digits
+        raise BadInput(f"{path}: is not valid TOML: {shorten(str(error), 200)}") from None
 
 
 def build(table: dict[str, Any], cls: type[T], where: str) -> T:
@@ -45,7 +52,7 @@ def build(table: dict[str, Any], cls: type[T], where: str) -> T:
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in table:
         if key not in fields:
-            raise BadInput(f"{where}: unknown key '{key}'{nearest(key, list(fields))}")
+            raise BadInput(f"{where}: unknown key '{shorten(key)}'{nearest(shorten(key), list(fields))}")
     values = {}
     for name, field in fields.items():
         if name in table:
@@ -66,6 +73,10 @@ def nearest(key: str, known: list[str]) -> str:
 
 def convert(value: Any, hint: Any, where: str) -> Any:
     """Check `value` against the annotation `hint` and return it as that type, or raise `BadInput`."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise BadInput(f"{where} is a number beyond 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"{where} = {value} must be a finite number")
     if hint is Any:
         return value
     origin, args = get_origin(hint), get_args(hint)
@@ -78,22 +89,29 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     if origin is Literal:
         if value not in args or isinstance(value, bool):
             choices = [str(arg) for arg in args]
-            raise BadInput(f"{where} = {value!r} is not known{nearest(str(value), choices)}")
+            raise BadInput(f"{where} = {_quote(value)} is not known{nearest(shorten(str(value)), choices)}")
         return value
     if origin is tuple:
         if not isinstance(value, list):
-            raise BadInput(f"{where} must be a list, not {value!r}")
+            raise BadInput(f"{where} must be a list, not {_quote(value)}")
         return tuple(convert(item, args[0], f"{where}[{index}]") for index, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, dict):
-            raise BadInput(f"{where} must be a table, not {value!r}")
+            raise BadInput(f"{where} must be a table, not {_quote(value)}")
         return {key: convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, dict):
-            raise BadInput(f"{where} must be a table, not {value!r}")
+            raise BadInput(f"{where} must be a table, not {_quote(value)}")
         return build(value, hint, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise BadInput(f"{where} must be {hint.__name__}, not {value!r}")
+        raise BadInput(f"{where} must be {hint.__name__}, not {_quote(value)}")
     return value
+
+
+def _quote(value: Any) -> str:
+    try:
+        return shorten(repr(value))
+    except (ValueError, RecursionError):  # numbers of thousands of digits; lists of a thousand levels
+        return f"such a {type(value).__name__}"

@@ -32,7 +32,8 @@ os.chdir(sys.argv[4])
 left, on = at, False
 def watch(event, _arguments):
     global left
-    if on and event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "shutil.rmtree"):
+    asks = event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "shutil.rmtree")
+    if on and asks:
         left -= 1
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -121,11 +122,16 @@ def test_a_symlink_is_followed_and_stays(there: bool, tmp_path: Path) -> None:
 def test_an_error_in_the_middle_leaves_the_old_directory(tmp_path: Path) -> None:
     target = tmp_path / "d"
     fill(target)
-    with pytest.raises(ZeroDivisionError), write_directory(target, OWN) as staging:
-        (staging / "one").write_bytes(b"half")
-        raise ZeroDivisionError
-    with pytest.raises(BadInput, match="^the file .*/d/x is odd$"), write_directory(target, OWN) as staging:
-        raise BadInput(f"the file {staging}/x is odd")
+
+    def write_then(error: Callable[[Path], Exception]) -> None:
+        with write_directory(target, OWN) as staging:
+            (staging / "one").write_bytes(b"half")
+            raise error(staging)
+
+    with pytest.raises(ZeroDivisionError):
+        write_then(lambda _staging: ZeroDivisionError())
+    with pytest.raises(BadInput, match=f"^the file {target}/x is odd$"):
+        write_then(lambda staging: BadInput(f"the file {staging}/x is odd"))
     assert content(target) == OLD
     assert os.listdir(tmp_path) == ["d"]
 

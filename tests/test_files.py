@@ -78,14 +78,13 @@ def test_an_error_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a"
     target.write_bytes(b"old")
 
-    class Odd(Exception):
-        pass
+    def write_from(source: Path) -> None:
+        with write_file(target) as stream:
+            stream.write(b"half")
+            stream.write(source.read_bytes())
 
-    with pytest.raises(Odd), write_file(target) as stream:
-        stream.write(b"half")
-        raise Odd
-    with pytest.raises(FileNotFoundError), write_file(target) as stream:
-        (tmp_path / "another").read_bytes()  # an error about another file stays what it is
+    with pytest.raises(FileNotFoundError):  # an error about another file stays what it is
+        write_from(tmp_path / "another")
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 
@@ -107,7 +106,8 @@ def test_a_limit_to_a_file_leaves_the_old_file(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); write_bytes(sys.argv[1], bytes(5000))"
     )
     done = subprocess.run([sys.executable, "-c", program, target], capture_output=True, text=True, check=False)
-    assert "DeviceError" in done.stderr and "File too large" in done.stderr
+    assert "DeviceError" in done.stderr
+    assert "File too large" in done.stderr
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 
@@ -155,15 +155,16 @@ def test_what_is_no_file_is_neither_read_nor_replaced(kind: str, tmp_path: Path)
     timer.start()
     with pytest.raises(BadInput) as read:
         open_input(path)
-    with pytest.raises(EdgexlError, match="directory" if kind == "directory" else "regular|No such device") as written:
+    with pytest.raises(EdgexlError, match=r"directory|regular|No such device") as written:
         write_bytes(path, b"x")
     timer.cancel()
-    assert str(path) in str(read.value) and str(path) in str(written.value)
+    assert str(path) in str(read.value)
+    assert str(path) in str(written.value)
     assert os.path.samestat(before, os.lstat(path))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="none does not exist"):
+    with pytest.raises(BadInput, match="none cannot be read: it does not exist"):
         open_input(tmp_path / "none")
     with pytest.raises(BadInput, match="cannot be read: embedded null"):
         open_input("a\0b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -67,6 +68,47 @@ def test_refuses_with_one_sentence(tmp_path: Path, text: str, says: str) -> None
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "a.toml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'name = "x"\nlimit = 1' + b"0" * 400, "limit is a number beyond 64 bits"),
+        (b'name = "x"\nlimit = 9223372036854775808', "limit is a number beyond 64 bits"),
+        (b'name = "x"\nlimit = 0x' + b"f" * 10_000, "limit is a number beyond 64 bits"),
+        (b'name = "x"\nlimit = 1' + b"0" * 5000, "not valid TOML"),
+        (b"name = 1" + b"0" * 400, "name is a number beyond 64 bits"),
+        (b'name = "x"\n[inner]\nscale = 1' + b"0" * 400, "scale is a number beyond 64 bits"),
+        (b'name = "x"\n[inner]\nscale = inf', "scale = inf must be a finite number"),
+        (b'name = "x"\n[inner]\nscale = nan', "scale = nan must be a finite number"),
+        (b'name = "x"\n[inner]\nscale = 1e999', "scale = inf must be a finite number"),
+        (b"name = " + b"[" * 3000 + b"]" * 3000, "nested too deeply|name must be str"),
+        (b"name = " + b"[" * 3000, "not valid TOML"),
+        (b"name = " + b"{a=" * 3000 + b"1" + b"}" * 3000, "nested too deeply|name must be str"),
+        (b"name = " + b"[" * 300 + b"]" * 300, "name must be str"),
+        (b'name = "x"\nname = "y"', "not valid TOML"),
+        (b'name = "x\0"', "not valid TOML"),
+        ('name = "é"'.encode("latin-1"), "not UTF-8 at byte 8"),
+        ('name = "x"'.encode("utf-16"), "not UTF-8 at byte 0"),
+        (b'name = "' + b"x" * 2_000_000 + b'"', "larger than 1,048,576 bytes"),
+        (b'name = "x"\n"' + b"k" * 10_000 + b'" = 1', "unknown key 'kkk"),
+    ],
+)
+def test_odd_files_are_refused_in_a_short_sentence_in_a_second(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    began = time.monotonic()
+    with pytest.raises(BadInput, match=says) as caught:
+        toml.load(path, Outer)
+    assert time.monotonic() - began < 1
+    assert str(caught.value).startswith(str(path))
+    assert len(str(caught.value)) < len(str(path)) + 300
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b'\xef\xbb\xbfname = "x"\r\n')
+    assert toml.load(path, Outer).name == "x"
 
 
 def test_refuses_a_missing_file(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 import os
 from dataclasses import dataclass
@@ -34,6 +33,8 @@ from edgexl.bundle.layout import (
 from edgexl.bundle.parameters import Parameters
 from edgexl.bundle.row_labels import unpack_row_labels
 from edgexl.errors import BadInput
+from edgexl.files import open_input
+from edgexl.strict_json import parse_object
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,9 @@ class Bundle:
     def manifest(self) -> dict[str, Any]:
         """The JSON for people and hosts: recipe, target, provenance, shapes, ledger, gates."""
         try:
-            manifest = json.loads(bytes(self.section(Kind.MANIFEST)))
-        except (ValueError, RecursionError):
-            raise BadInput(f"{self.path}: the manifest is not JSON; compile the bundle again.") from None
-        if not isinstance(manifest, dict):
-            raise BadInput(f"{self.path}: the manifest is not a JSON object; compile the bundle again.")
-        return manifest
+            return parse_object(bytes(self.section(Kind.MANIFEST)))
+        except ValueError as error:
+            raise BadInput(f"the manifest is not JSON ({error}); compile the bundle again.") from None
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -113,12 +111,12 @@ def read_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
     Raises `BadInput` with one sentence for the first thing that FORMAT.md forbids.
     """
     place = Path(path)
-    try:
-        with open(place, "rb") as stream:
-            length = os.fstat(stream.fileno()).st_size
+    with open_input(place) as stream:
+        length = os.fstat(stream.fileno()).st_size
+        try:
             data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if length else b"")
-    except OSError as error:
-        raise BadInput(f"{place}: cannot be read ({error.strerror}); give the path of a bundle.") from None
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{place} cannot be read: {error}.") from None
     try:
         major, minor, entries = _entries(data)
         if verify:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, MAGIC, MAJOR, MINOR, OPTIONAL, Kind, aligned
-from edgexl.errors import BadInput, DeviceError
+from edgexl.files import refuse_writing, write_file
 
 # A section's bytes, or the file that holds them: those of an index of millions of rows need not be in memory.
 Section = bytes | Path
@@ -38,19 +37,9 @@ def write_bundle(path: str | os.PathLike[str], sections: Mapping[Kind, Section])
     missing = [kind.name.lower() for kind in Kind if kind not in OPTIONAL and kind not in sections]
     assert not missing, f"a bundle without {', '.join(missing)}"
     assert all(map(section_bytes, sections.values())), "a bundle with an empty section"
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            _write(stream, sections)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-        return target.stat().st_size
-    except OSError as error:
-        raise _refusal(target, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_file(path) as stream:
+        _write(stream, sections)
+    return bundle_bytes({kind: section_bytes(section) for kind, section in sections.items()})
 
 
 @contextmanager
@@ -60,18 +49,11 @@ def trial_bundle(out: Path, sections: Mapping[Kind, Section]) -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
     except OSError as error:
-        raise _refusal(out, error) from None
+        raise refuse_writing(out, error) from None
     with folder:
         path = Path(folder.name) / out.name
         write_bundle(path, sections)
         yield path
-
-
-def _refusal(target: Path, error: OSError) -> BadInput | DeviceError:
-    """Why there can be no file `target`, and what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DeviceError(f"{target}: the disk is full; free some space and compile again.")
-    return BadInput(f"{target}: cannot be written ({error.strerror}); choose another place for it.")
 
 
 def section_bytes(section: Section) -> int:

@@ -1,18 +1,16 @@
 """What becomes of an index's rows, remembered on disk between compiles: their token ids and their vectors. Encoding is
 the longest step, and other bits do not change it.
 
-A cache and nothing more. An entry is named by a hash of all that its arrays depend on and ends with a hash of its own
-bytes, so that a damaged one is made again; entries are put in place in one step; and all together stay below a bound,
+A cache and nothing more. An entry is named by a hash of all that its arrays depend on and is sealed, so that a damaged
+one is made again; entries are put in place in one step; and all together stay below a bound,
 those that were used the longest ago giving way. Deleting any of it costs time alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.errors import BadInput, EdgexlError
 from edgexl.fetch import cache_directory
+from edgexl.sealed import SEAL_BYTES, is_sealed, write_sealed
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +45,11 @@ class RowCache:
         setting = os.environ.get(BYTES_SETTING, "")
         if setting and not setting.isdecimal():
             raise BadInput(f"{BYTES_SETTING} is '{setting}'; give it a whole number of bytes, or 0 to keep nothing.")
-        return cls(cache_directory() / "rows", int(setting) if setting else DEFAULT_BYTES)
+        try:
+            place = cache_directory() / "rows"
+        except BadInput:  # no home: nothing is remembered
+            return cls(Path(os.devnull), 0)
+        return cls(place, int(setting) if setting else DEFAULT_BYTES)
 
     def get(self, key: str, count: int) -> list[Array] | None:
         """The `count` arrays under `key`; None where there are none that are whole."""
@@ -54,11 +57,12 @@ class RowCache:
             return None
         path = self._path(key)
         try:
+            if not is_sealed(path):
+                return None
             with open(path, "rb") as stream:
                 arrays = [np.load(stream, allow_pickle=False) for _ in range(count)]
-                digest = stream.read()
-            if digest != _digest(arrays):
-                return None
+                if stream.tell() != path.stat().st_size - SEAL_BYTES:
+                    return None
             os.utime(path)  # used just now
         except (OSError, ValueError, EOFError):
             return None
@@ -67,21 +71,15 @@ class RowCache:
     def put(self, key: str, *arrays: Array) -> None:
         """Remember `arrays`. A cache that cannot be written (full disk, no home) costs time, not the compile."""
         path = self._path(key)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         held_bytes = sum(array.nbytes for array in arrays)
         if held_bytes > self.most_bytes:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, EdgexlError):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._make_room(held_bytes, path)
-            try:
-                with open(temporary, "wb") as stream:
-                    for array in arrays:
-                        np.save(stream, array)
-                    stream.write(_digest(arrays))
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with write_sealed(path) as stream:
+                for array in arrays:
+                    np.save(stream, array)
 
     def _make_room(self, wanted_bytes: int, for_path: Path) -> None:
         """Delete what was used the longest ago until `wanted_bytes` more fit, and what killed compiles left."""
@@ -102,11 +100,3 @@ class RowCache:
 
     def _path(self, key: str) -> Path:
         return self.place / f"{key}.npy"
-
-
-def _digest(arrays: Sequence[Array]) -> bytes:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.digest()

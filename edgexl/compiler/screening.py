@@ -7,22 +7,21 @@ of a core, one by the kernels less than 1 ms, and both find the same rows to the
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edgexl.compiler.reference import Floats, Ints
-from edgexl.errors import DeviceError
+from edgexl.directories import write_directory
+from edgexl.errors import EdgexlError
 from edgexl.fetch import cache_directory
 from edgexl.index import LabelIndex, Shortlist
 from edgexl.runtime.kernels import Kernels, build_kernels, kernel_sources
+from edgexl.sealed import is_sealed_directory, seal_directory
 
 # Below this numpy needs less time for all queries than gcc for the kernels.
 LEAST_ROWS = 50_000
@@ -84,16 +83,12 @@ def fastest(index: LabelIndex) -> LabelIndex | KernelSearch:
 def _kernels() -> Kernels | None:
     """This machine's kernels, built once for each state of their sources; None where there is no C compiler."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in kernel_sources())).hexdigest()
-    place = cache_directory() / "kernels" / digest[:32]
-    library = place / "libkernels.so"
     try:
-        if library.is_file():
-            return Kernels(library)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
-            built = build_kernels(Path(scratch))
-            place.mkdir(exist_ok=True)
-            os.replace(Path(scratch) / library.name, library)
-            return built
-    except (DeviceError, OSError):
+        place = cache_directory() / "kernels" / digest[:32]
+        if not is_sealed_directory(place):
+            with write_directory(place) as staging:
+                build_kernels(staging)
+                seal_directory(staging)
+        return Kernels(place / "libkernels.so")
+    except (EdgexlError, OSError):
         return None

@@ -12,6 +12,7 @@ from edgexl.data.wordnet import build_wordnet
 from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory
 from edgexl.progress import Progress, no_progress
+from edgexl.sealed import is_sealed_directory, seal_directory
 
 __all__ = [
     "BUILDERS", "Dataset", "Query", "build", "open_data", "open_dataset", "read_queries", "write_dataset",
@@ -37,5 +38,9 @@ def open_data(source: str, progress: Progress = no_progress) -> Dataset:
     # names come first: a student written to ./wordnet must not be taken for the data on the next run
     if source in BUILDERS:
         directory = cache_directory() / "data" / source
-        return open_dataset(directory) if directory.is_dir() else build(source, directory, progress)
+        if is_sealed_directory(directory):
+            return open_dataset(directory)
+        dataset = build(source, directory, progress)
+        seal_directory(directory)
+        return dataset
     return open_dataset(source)

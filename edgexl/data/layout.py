@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,14 +28,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.directories import entries, settle_directory, write_directory
 from edgexl.errors import BadInput
+from edgexl.files import write_text
 from edgexl.gzlines import is_unicode, read_lines, write_lines
 from edgexl.progress import Progress, no_progress, tracked
+from edgexl.sealed import SEAL_FILE
 from edgexl.student.labels import LabelSet
 
 Split = Literal["trn", "tst"]
 _EXCLUDED_FILES: dict[Split, str] = {"trn": "filter_labels_train.txt", "tst": "filter_labels_test.txt"}
 LABELS_FILE, QUERY_FILES, ABOUT_FILE = "lbl.json.gz", ("trn.json.gz", "tst.json.gz"), "ABOUT.txt"
+# All that `write_dataset` writes, and the seal of a data set in the cache.
+_FILES = (LABELS_FILE, *QUERY_FILES, ABOUT_FILE, SEAL_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def open_dataset(directory: str | os.PathLike[str], content: bool = False) -> Da
 
     Raises `BadInput` where the directory or one of its three files is missing. Lines are checked as they are read.
     """
-    path = Path(directory)
+    path = settle_directory(directory, _FILES)
     missing = [name for name in (LABELS_FILE, *QUERY_FILES) if not (path / name).is_file()]
     if missing:
         raise BadInput(
@@ -132,19 +135,11 @@ def write_dataset(
     """
     target = Path(directory)
     _refuse_foreign_files(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        staging.chmod(0o755)
+    with write_directory(target, _FILES) as staging:
         labels.save(staging / LABELS_FILE)
         for name, queries in zip(QUERY_FILES, (trn, tst), strict=True):
             write_queries(staging / name, tracked(queries, f"write {name}", progress))
-        (staging / ABOUT_FILE).write_text(about, encoding="utf-8")
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        write_text(staging / ABOUT_FILE, about)
     return open_dataset(target)
 
 
@@ -153,7 +148,7 @@ def _refuse_foreign_files(target: Path) -> None:
         return
     if not target.is_dir():
         raise BadInput(f"{target} is a file; give a directory for the data set.")
-    foreign = sorted({entry.name for entry in target.iterdir()} - {LABELS_FILE, *QUERY_FILES, ABOUT_FILE})
+    foreign = sorted(entries(target) - set(_FILES))
     if foreign:
         raise BadInput(f"{target} holds files that are not a data set's ({foreign[0]}); give a new or empty directory.")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgexl.device.device import DeviceFacts, Outcome
 from edgexl.device.process import run_process
+from edgexl.directories import write_directory
 from edgexl.errors import DeviceError
 from edgexl.fetch import cache_directory
 
@@ -100,25 +100,11 @@ def emulator_root(cpu: str) -> Path:
     """The directory that programs on the emulated `cpu` take for `/`: libraries and proc/cpuinfo. Made once, cached."""
     root = cache_directory() / "emulated" / cpu
     if not _is_current(root, cpu):
-        root.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{cpu}.", dir=root.parent))
-        (staging / "proc").mkdir()
-        (staging / "proc" / "cpuinfo").write_text(_cpuinfo(cpu), encoding="ascii")
-        (staging / "lib").symlink_to(_sysroot() / "lib")
-        _put_in_place(staging, root)
+        with write_directory(root, ("proc", "lib")) as staging:
+            (staging / "proc").mkdir()
+            (staging / "proc" / "cpuinfo").write_text(_cpuinfo(cpu), encoding="ascii")
+            (staging / "lib").symlink_to(_sysroot() / "lib")
     return root
-
-
-def _put_in_place(staging: Path, root: Path) -> None:
-    """Rename `staging` to `root`. Another process that did the same first made the same directory: keep that one."""
-    if root.exists():
-        shutil.rmtree(root)
-    try:
-        os.rename(staging, root)
-    except OSError:
-        shutil.rmtree(staging)
-        if not root.is_dir():
-            raise
 
 
 def _is_current(root: Path, cpu: str) -> bool:

@@ -52,10 +52,12 @@ from edgexl.distill.start import (
 )
 from edgexl.distill.training import Schedule, train_stage
 from edgexl.distill.workbench import Workbench, prepare
+from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory
 from edgexl.metrics import evaluate
 from edgexl.progress import Progress, no_progress
 from edgexl.recipe import shipped
+from edgexl.sealed import SEAL_FILE, is_sealed_directory, seal_directory
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.importer import PACKAGED_MODELS
 from edgexl.student.ngrams import NgramScreener
@@ -117,11 +119,21 @@ def made_teacher(name: str, progress: Progress, log: Callable[[str], None], devi
     recipe = read_recipe(recipes[name])
     identity = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()
     directory = cache_directory() / "students" / f"{name}-{identity[:16]}"
-    if not (directory / "student.json").is_file():
+    # one without a seal is by an edgexl before seals
+    if not is_sealed_directory(directory) and ((directory / SEAL_FILE).exists() or not _is_finished(directory)):
         log(f"the teacher {name} is trained first, into {directory}")
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)  # what is left of a damaged one
         distill(recipe, directory, progress, log, device)
+        seal_directory(directory)
     return str(directory)
+
+
+def _is_finished(directory: Path) -> bool:
+    """Whether a distillation has come to its end in the directory, and what it wrote can be read."""
+    try:
+        return bool(load_student(directory).metrics)
+    except BadInput:
+        return False
 
 
 def distil_screener(bench: Workbench) -> Screener:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from edgexl.distill.compute import trim_heap
 from edgexl.errors import BadInput
+from edgexl.files import write_text
 from edgexl.progress import Progress
+from edgexl.sealed import read_sealed, write_sealed
 
 # Losing less than a minute to a kill is bearable; writing 100 MB every 45 seconds is not noticed.
 CHECKPOINT_SECONDS = 45.0
@@ -79,9 +80,7 @@ class Curves:
                     break  # torn by a kill
         self.points = [point for point in known if point["stage"] != stage or point["step"] <= step]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        temporary.write_text("".join(json.dumps(point) + "\n" for point in self.points), encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_text(self.path, "".join(json.dumps(point) + "\n" for point in self.points))
 
     def add(self, point: dict[str, Any]) -> None:
         """Append a point, here and in the file."""
@@ -103,12 +102,10 @@ class Checkpoint:
         another recipe, which going on would overwrite."""
         if not self.path.is_file():
             return 0
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                about = file.metadata() or {}
-                tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError):
-            return 0  # torn by a kill: start this stage again
+        found = _read_tensors(self.path)
+        if found is None:
+            return 0  # damaged: start this stage again
+        tensors, about = found
         if about.get("identity") != self.identity:
             raise BadInput(
                 f"{self.path.parent} holds an unfinished run of another recipe, teacher or data set than this one; "
@@ -135,25 +132,28 @@ class Checkpoint:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
-    """Write tensors as one step."""
+    """Write tensors as one step, sealed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, temporary, metadata=about)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_sealed(path, durable=True) as stream:
+        stream.write(save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata=about))
 
 
 def load_tensors(path: Path, about: dict[str, str]) -> dict[str, Tensor] | None:
-    """What `save_tensors` wrote with the same `about`; None where there is no such file, or a torn or another one."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            if file.metadata() != about:
-                return None
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError):
+    """What `save_tensors` wrote with the same `about`; None where there is none, a damaged or another one."""
+    found = _read_tensors(path)
+    return found[0] if found and found[1] == about else None
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """What `save_tensors` wrote, tensors and `about`; None where that is not there, or not as it was written."""
+    content = read_sealed(path)
+    if content is None:
         return None
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return load(content), header.get("__metadata__", {})
+    except (SafetensorError, ValueError, AttributeError):
+        return None  # sealed by another program
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgexl import __version__
 from edgexl.errors import BadInput
+from edgexl.files import write_text
 
 RUNTIME = Path(__file__).parent
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.M)
@@ -33,9 +34,7 @@ def amalgamate(directory: Path) -> dict[str, int]:
     header = (RUNTIME / "include" / "edgexl.h").read_text(encoding="utf-8")
     files = {"edgexl.h": header, "edgexl.c": amalgamation()}
     for name, text in files.items():
-        partial = directory / f".{name}.tmp"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(directory / name)
+        write_text(directory / name, text)
     return {name: len(text.encode()) for name, text in files.items()}
 
 

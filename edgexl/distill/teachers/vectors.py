@@ -7,7 +7,6 @@ study or distillation on the same data skips the encoding; nothing depends on th
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from edgexl.distill.compute import bf16
 from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory
 from edgexl.progress import Progress, no_progress
+from edgexl.sealed import is_sealed, write_sealed
 from edgexl.student.encode import length_batches
 from edgexl.student.text import encode_texts, pad
 
@@ -107,19 +107,16 @@ def kept_vectors(encoder: Encoder, texts: Sequence[str], progress: Progress = no
         return kept
     vectors = _encode(encoder, texts, progress)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, vectors.numpy(), allow_pickle=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_sealed(path) as file:
+        np.save(file, vectors.numpy(), allow_pickle=False)
     mapped = _map(path)
     return vectors if mapped is None else mapped
 
 
 def _map(path: Path) -> Tensor | None:
     """The vectors in a file of the cache; None where it is missing or damaged."""
+    if not is_sealed(path):
+        return None
     try:
         # copy on write, for tensors over read-only memory are none
         kept = np.load(path, mmap_mode="c", allow_pickle=False)

@@ -40,6 +40,7 @@ typedef struct OrtApiBase {
 #define ORT_FUNCTIONS(X)                                                                                               \
     X(2, GetErrorMessage, const char *, (const OrtStatus *))                                                           \
     X(3, CreateEnv, OrtStatus *, (int log_level, const char *log_id, OrtEnv **))                                       \
+    X(6, DisableTelemetryEvents, OrtStatus *, (const OrtEnv *))                                                        \
     X(8, CreateSessionFromArray, OrtStatus *,                                                                          \
       (const OrtEnv *, const void *model, size_t model_bytes, const OrtSessionOptions *, OrtSession **))               \
     X(9, Run, OrtStatus *,                                                                                             \
@@ -178,6 +179,18 @@ static exl_status bind_functions(void *library, ort_api *api, exl__error *error)
     return EXL_OK;
 }
 
+/* ONNX Runtime keeps a device id and a database of events in the user's cache, and sends them. A newer one must be told
+ * not to before its environment is made, which only a variable of the process can; an older one, after. Who has set the
+ * variable has chosen. */
+static const char *forbid_telemetry(void) {
+    static const char variable[] = "ORT_DISABLE_TELEMETRY";
+    const char *chosen = getenv(variable);
+
+    if (!chosen)
+        exl__set_variable(variable, "1");
+    return chosen ? chosen : "1";
+}
+
 /* One thread needs no pool. More: one pool for both graphs, without spinning, which ONNX Runtime can only give to the
  * whole process; the first bundle that asks for threads sets their number for as long as it is open. */
 static OrtStatus *create_env(const ort_api *api, uint32_t threads, OrtEnv **env) {
@@ -212,6 +225,7 @@ static exl_status ort_open(const exl_allocator *allocator, const char *library_p
                            exl__engine_state **out, exl__error *error) {
     exl_status status = EXL_OK;
     exl__engine_state *state;
+    const char *telemetry;
     OrtStatus *failed;
     void *library = NULL;
 
@@ -227,7 +241,10 @@ static exl_status ort_open(const exl_allocator *allocator, const char *library_p
         status = bind_functions(library, &state->api, error);
     if (status != EXL_OK)
         goto done;
+    telemetry = forbid_telemetry();
     failed = create_env(&state->api, threads, &state->env);
+    if (!failed && strcmp(telemetry, "0") != 0)
+        failed = state->api.DisableTelemetryEvents(state->env);
     if (!failed)
         failed = state->api.CreateCpuMemoryInfo(ORT_DEVICE_ALLOCATOR, ORT_MEM_DEFAULT, &state->memory_info);
     if (!failed)

@@ -272,6 +272,8 @@ void *exl__library_symbol(void *library, const char *name) { return dlsym(librar
 
 void exl__library_close(void *library) { dlclose(library); }
 
+void exl__set_variable(const char *name, const char *value) { setenv(name, value, 0); }
+
 int exl__mutex_init(exl__mutex *mutex) { return pthread_mutex_init(mutex, NULL) == 0; }
 void exl__mutex_destroy(exl__mutex *mutex) { pthread_mutex_destroy(mutex); }
 void exl__mutex_lock(exl__mutex *mutex) { pthread_mutex_lock(mutex); }

@@ -48,6 +48,9 @@ void *exl__library_open(const char *path, char *why, size_t why_bytes);
 void *exl__library_symbol(void *library, const char *name);
 void exl__library_close(void *library);
 
+/* Sets a variable of the process's environment, unless it is set. */
+void exl__set_variable(const char *name, const char *value);
+
 /* Held for a few instructions. exl__mutex_init gives 0 when the system has no more of them. */
 typedef pthread_mutex_t exl__mutex;
 int exl__mutex_init(exl__mutex *mutex);
