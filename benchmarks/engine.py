@@ -195,7 +195,16 @@ def count_instructions() -> None:
 
 def build_program(compiler: str, program: Path) -> None:
     """engine_program.c and the engine."""
-    engine = ("engine_native", "native_run", "native_walk", "native_scalar", "native_neon", "native_x86", "plan")
+    engine = (
+        "engine_native",
+        "native_run",
+        "native_walk",
+        "native_scalar",
+        "native_neon",
+        "native_x86",
+        "plan",
+        "plan_rules",
+    )
     sources = [str(RUNTIME / "src" / f"{name}.c") for name in (*engine, "memory", "status", "weights")]
     flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
     source = str(Path(__file__).with_name("engine_program.c"))

@@ -20,7 +20,8 @@ from edgexl.bundle.weights import unpack_weights
 from edgexl.runtime.kernels import run_compiler
 
 KERNELS = ("scalar", "avx2", "avx2-vnni", "avx512-vnni", "neon", "neon-dot", "neon-i8mm")
-_SOURCES = ("engine_native", "native_run", "native_walk", "native_scalar", "native_x86", "native_neon", "plan")
+_SOURCES = ("engine_native", "native_run", "native_walk", "native_scalar", "native_x86", "native_neon", "plan",
+            "plan_rules")  # fmt: skip
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 _DTYPES: dict[Type, type[np.generic]] = {Type.F32: np.float32, Type.I64: np.int64}
 Array = npt.NDArray[Any]
@@ -86,8 +87,13 @@ class NativeLibrary:
         self._c = ctypes.CDLL(str(path))
         self.engine = _Engine.in_dll(self._c, "exl__engine_native")
         self._c.exl__kernels_named.restype = ctypes.c_void_p
+        self._c.exl__native_cleared_bytes.restype = ctypes.c_uint64
         self.kernels = tuple(name for name in KERNELS if self._c.exl__kernels_named(name.encode()))
         self.allocator = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.in_dll(self._c, "exl__default_allocator")))
+
+    def cleared_bytes(self, graph: ctypes.c_void_p) -> int:
+        """0 where an opened plan reads and gives nothing that the same run has not written."""
+        return int(self._c.exl__native_cleared_bytes(graph))
 
     def choose(self, state: ctypes.c_void_p, kernels: str) -> bool:
         """Have an engine use a set of kernels; False where this CPU cannot."""
@@ -117,6 +123,7 @@ class NativeGraph:
         if self._engine.open_graph(self._state, ctypes.byref(source), ctypes.byref(self._graph), self._error):
             self._engine.close(self._state)
             raise ValueError(self._error.value.decode())
+        self.cleared_bytes = library.cleared_bytes(self._graph)
         self._scratch = _aligned(np.zeros(self._engine.scratch_bytes(self._graph) + 64, np.uint8))
 
     def _source(self, plan: Plan) -> _Source:

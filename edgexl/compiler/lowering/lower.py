@@ -10,7 +10,8 @@ from edgexl.bundle.weights import Tensor
 from edgexl.compiler.lowering.emit import Emitter
 from edgexl.compiler.lowering.emit_elements import ELEMENTS
 from edgexl.compiler.lowering.emit_products import PRODUCTS
-from edgexl.compiler.lowering.nodes import read
+from edgexl.compiler.lowering.limits import exceeded
+from edgexl.compiler.lowering.nodes import NotCovered, read
 from edgexl.compiler.lowering.recognise import recognise
 
 # Cache lines, and the widest vector load.
@@ -31,7 +32,8 @@ def lower_graph(model: bytes, max_tokens: int, max_labels: int, outputs: tuple[s
     """The plan of a serialised ONNX model for texts of `max_tokens` and shortlists of `max_labels` at most, with those
     of its `outputs` (all of them).
 
-    Raises `NotCovered` naming the operators that the native engine does not cover.
+    Raises `NotCovered` naming the operators that the native engine does not cover, and the limits of plans that the
+    graph breaks.
     """
     graph = read(model)
     graph.outputs = outputs or graph.outputs
@@ -39,6 +41,8 @@ def lower_graph(model: bytes, max_tokens: int, max_labels: int, outputs: tuple[s
     emitter.run({**ELEMENTS, **PRODUCTS})
     buffers, arena_bytes = arrange(emitter.buffers, emitter.operations, max_tokens, max_labels)
     plan = Plan(max_tokens, max_labels, arena_bytes, len(emitter.weights), tuple(buffers), tuple(emitter.operations))
+    if limits := exceeded(plan):
+        raise NotCovered(limits)
     return Lowered(plan, emitter.weights, tuple(graph.inputs), graph.outputs)
 
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "checked.h"
 #include "engine.h"
 #include "memory.h"
 #include "native.h"
@@ -27,7 +28,11 @@ static const native_graph *graph_of(const exl__graph *graph) { return (const nat
 
 /* Scratch of a run: where each buffer is, the arena, the operations' work. */
 static uint64_t pointer_bytes(const exl__plan *plan) {
-    return ((uint64_t)plan->buffer_count * sizeof(void *) + 63) / 64 * 64;
+    return exl__round_up(plan->buffer_count * (uint64_t)sizeof(void *), EXL__WORK_ALIGNMENT_BYTES);
+}
+
+static uint64_t arena_bytes(const exl__plan *plan) {
+    return exl__round_up(plan->arena_bytes, EXL__WORK_ALIGNMENT_BYTES);
 }
 
 static exl_status native_open(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
@@ -53,6 +58,11 @@ int exl__native_choose(exl__engine_state *state, const char *kernels) {
     if (chosen)
         state_of(state)->kernels = chosen;
     return chosen != NULL;
+}
+
+uint64_t exl__native_cleared_bytes(const exl__graph *graph) {
+    const exl__plan *plan = &graph_of(graph)->plan;
+    return plan->cleared_bytes + plan->cleared_outputs;
 }
 
 static void native_close(exl__engine_state *state) {
@@ -86,7 +96,7 @@ static exl_status native_open_graph(exl__engine_state *state, const exl__graph_s
             status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the %s graph's weights", source->role);
     }
     if (status == EXL_OK)
-        status = exl__plan_read(source, &graph->plan, error);
+        status = exl__plan_read(allocator, source, &graph->plan, error);
     for (size_t i = 0; i < source->weight_count && status == EXL_OK; i++)
         graph->weights[i] = source->weights[i].data;
     if (status == EXL_OK)
@@ -98,7 +108,7 @@ static exl_status native_open_graph(exl__engine_state *state, const exl__graph_s
 
 static uint64_t native_scratch_bytes(const exl__graph *graph) {
     const exl__plan *plan = &graph_of(graph)->plan;
-    return pointer_bytes(plan) + plan->arena_bytes + exl__plan_work_bytes(plan);
+    return exl__plus(exl__plus(pointer_bytes(plan), arena_bytes(plan)), plan->work_bytes);
 }
 
 static const exl__tensor *named(const exl__tensor *tensors, size_t count, uint32_t number) {
@@ -152,6 +162,15 @@ static exl_status bind(exl__run_state *run, const native_graph *graph, const exl
     return EXL_OK;
 }
 
+/* What nothing has written reads as 0: neither an earlier text nor the heap shows in an answer. */
+static void clear(const exl__plan *plan, const exl__tensor *outputs, size_t output_count, uint8_t *arena) {
+    if (plan->cleared_bytes > 0)
+        memset(arena + plan->cleared_offset, 0, (size_t)plan->cleared_bytes);
+    for (size_t i = 0; i < output_count; i++)
+        if (plan->cleared_outputs >> i & 1)
+            memset((void *)(uintptr_t)outputs[i].data, 0, (size_t)outputs[i].data_bytes);
+}
+
 static exl_status native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
                              const exl__tensor *outputs, size_t output_count, void *scratch, exl__error *error) {
     const native_graph *graph = graph_of(opened);
@@ -161,9 +180,12 @@ static exl_status native_run(const exl__graph *opened, const exl__tensor *inputs
 
     run.at = lengths_of(&graph->plan, inputs, input_count);
     run.buffers = scratch;
-    run.work = arena + graph->plan.arena_bytes;
+    run.work = arena + arena_bytes(&graph->plan);
     status = bind(&run, graph, inputs, input_count, outputs, output_count, arena);
-    return status == EXL_OK ? exl__plan_run(&run) : status;
+    if (status != EXL_OK)
+        return status;
+    clear(&graph->plan, outputs, output_count, arena);
+    return exl__plan_run(&run);
 }
 
 static const char *native_kernels(const exl__engine_state *state) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checked.h"
+
 enum { ALIGNMENT_BYTES = 64 }; /* a cache line, and the widest vector load */
 
 static void *default_allocate(void *context, size_t bytes) {
@@ -24,9 +26,11 @@ static void default_release(void *context, void *memory, size_t bytes) {
 const exl_allocator exl__default_allocator = {NULL, default_allocate, default_release};
 
 void *exl__allocate_scratch(const exl_allocator *allocator, uint64_t count, uint64_t item_bytes) {
-    if (count == 0 || item_bytes == 0 || count > (uint64_t)(SIZE_MAX / 2) / item_bytes)
+    uint64_t bytes = exl__times(count, item_bytes);
+
+    if (bytes == 0 || bytes > SIZE_MAX / 2)
         return NULL;
-    return allocator->allocate(allocator->context, (size_t)(count * item_bytes));
+    return allocator->allocate(allocator->context, (size_t)bytes);
 }
 
 void *exl__allocate(const exl_allocator *allocator, uint64_t count, uint64_t item_bytes) {
@@ -45,6 +49,6 @@ void exl__release(const exl_allocator *allocator, void *memory, uint64_t count, 
 void *exl__carve(exl__carver *from, uint64_t count, uint64_t item_bytes) {
     void *piece = from->base ? from->base + from->used : NULL;
 
-    from->used += (count * item_bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
+    from->used = exl__round_up(exl__plus(from->used, exl__times(count, item_bytes)), ALIGNMENT_BYTES);
     return piece;
 }

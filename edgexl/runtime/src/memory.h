@@ -23,7 +23,8 @@ typedef struct exl__carver {
     uint64_t used;
 } exl__carver;
 
-/* Room for count items of item_bytes, aligned to 64 bytes; the caller's sizes keep the product far below 2^64. */
+/* Room for count items of item_bytes, aligned to 64 bytes. What does not fit 64 bits leaves `used` at more than any
+ * allocation gives, so that the pass that counts is the last one. */
 void *exl__carve(exl__carver *from, uint64_t count, uint64_t item_bytes);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "plan.h"
 
-enum { EXL__PANEL = 16, EXL__BLOCK = 32, EXL__MOST_TILE_ROWS = 8, EXL__MOST_TILE_PANELS = 2 };
+enum { EXL__PANEL = EXL__FILL, EXL__BLOCK = 32, EXL__MOST_TILE_ROWS = 8, EXL__MOST_TILE_PANELS = 2 };
 
 /* sums[rows][panels * 16] of the codes' products with `panels` neighbouring panels of packed weights, `steps` groups of
  * 4 rows of the matrix. codes: `rows` rows that lie code_stride bytes apart, in the form that the kernels ask for. */
@@ -110,6 +110,8 @@ const exl__kernels *exl__kernels_best(int scalar);
 const exl__kernels *exl__kernels_named(const char *name);
 /* Has an engine use that set; 0 when it cannot. For tests and benchmarks. */
 int exl__native_choose(exl__engine_state *state, const char *kernels);
+/* 0: the graph's operations read and hand out nothing that they have not written in the same run. For tests. */
+uint64_t exl__native_cleared_bytes(const exl__graph *graph);
 
 exl__dot_tile exl__dot_scalar;
 extern const exl__kernels exl__kernels_scalar;
@@ -128,13 +130,12 @@ typedef struct exl__run_state {
     const exl__kernels *kernels;
     exl__lengths at;
     void **buffers; /* [buffer_count]; null for an output that is not wanted */
-    uint8_t *work;
+    uint8_t *work;  /* plan->work_bytes */
     const char *role;
     exl__error *error;
 } exl__run_state;
 
-/* native_run.c. Room that the operations need besides the arena, in bytes, at the largest lengths. */
-uint64_t exl__plan_work_bytes(const exl__plan *plan);
+/* native_run.c */
 exl_status exl__plan_run(const exl__run_state *run);
 
 /* native_walk.c: operations over four strided axes. */

@@ -11,11 +11,14 @@
 
 typedef float NATIVE_NAME(vector) __attribute__((vector_size(NATIVE_LANES * 4), aligned(4), may_alias));
 typedef int32_t NATIVE_NAME(integers) __attribute__((vector_size(NATIVE_LANES * 4), aligned(4), may_alias));
+/* For sums with a column's code sum, which comes out of a file and may be any number: they wrap. */
+typedef uint32_t NATIVE_NAME(words) __attribute__((vector_size(NATIVE_LANES * 4), aligned(4), may_alias));
 enum { NATIVE_NAME(vectors) = EXL__PANEL / NATIVE_LANES };
 
 #ifndef VECTOR /* the same text for every set */
 #define VECTOR NATIVE_NAME(vector)
 #define INTEGERS NATIVE_NAME(integers)
+#define WORDS NATIVE_NAME(words)
 /* Vector v of the panel at p. */
 #define VECTOR_AT(p, v) (*(const VECTOR *)(const void *)((p) + (v) * NATIVE_LANES))
 #define PUT_VECTOR(p, v, value) (*(VECTOR *)(void *)((p) + (v) * NATIVE_LANES) = (value))
@@ -226,7 +229,7 @@ EXL__INLINE void NATIVE_NAME(put_row)(const VECTOR *numbers, uint32_t columns, c
  * activation has a loop of its own, for its constants fill the registers. */
 EXL__INLINE void NATIVE_NAME(finish_as)(const exl__finish f, const int is_integer, const uint32_t activation) {
     VECTOR scales[NATIVE_NAME(vectors)], biases[NATIVE_NAME(vectors)], numbers[NATIVE_NAME(vectors)];
-    INTEGERS code_sums[NATIVE_NAME(vectors)];
+    WORDS code_sums[NATIVE_NAME(vectors)];
     const float *residual = f.residual;
     float *tile = f.tile, *out = f.out;
 
@@ -235,16 +238,16 @@ EXL__INLINE void NATIVE_NAME(finish_as)(const exl__finish f, const int is_intege
         if (!is_integer)
             continue;
         scales[v] = VECTOR_AT(f.scales, v);
-        code_sums[v] = *(const INTEGERS *)(const void *)(f.code_sums + v * NATIVE_LANES);
+        code_sums[v] = *(const WORDS *)(const void *)(f.code_sums + v * NATIVE_LANES);
     }
     for (uint32_t r = 0; r < f.rows; r++, tile += f.tile_stride) {
         const float scale = f.row_scales[r];
-        const int32_t zero = is_integer ? f.row_zeros[r] : 0;
+        const uint32_t zero = is_integer ? (uint32_t)f.row_zeros[r] : 0;
 
         EACH_VECTOR(v) {
             if (is_integer) {
-                INTEGERS sum = *(const INTEGERS *)(const void *)(tile + v * NATIVE_LANES) - zero * code_sums[v];
-                numbers[v] = __builtin_convertvector(sum, VECTOR) * (scales[v] * scale);
+                WORDS sum = *(const WORDS *)(const void *)(tile + v * NATIVE_LANES) - zero * code_sums[v];
+                numbers[v] = __builtin_convertvector((INTEGERS)sum, VECTOR) * (scales[v] * scale);
             } else {
                 numbers[v] = VECTOR_AT(tile, v) * scale;
             }
@@ -284,9 +287,10 @@ static void NATIVE_NAME(finish)(const exl__finish *f) {
 static void NATIVE_NAME(add_block)(const int32_t *sums, int32_t zero, const float *scales, const int32_t *code_sums,
                                    float *totals) {
     EACH_VECTOR(v) {
-        INTEGERS sum = *(const INTEGERS *)(const void *)(sums + v * NATIVE_LANES);
-        sum -= zero * *(const INTEGERS *)(const void *)(code_sums + v * NATIVE_LANES);
-        PUT_VECTOR(totals, v, VECTOR_AT(totals, v) + __builtin_convertvector(sum, VECTOR) * VECTOR_AT(scales, v));
+        WORDS sum = *(const WORDS *)(const void *)(sums + v * NATIVE_LANES);
+        sum -= (uint32_t)zero * *(const WORDS *)(const void *)(code_sums + v * NATIVE_LANES);
+        PUT_VECTOR(totals, v,
+                   VECTOR_AT(totals, v) + __builtin_convertvector((INTEGERS)sum, VECTOR) * VECTOR_AT(scales, v));
     }
 }
 

@@ -1,5 +1,5 @@
 /* native_run.c: runs a plan, one function an operation. Everything is checked already (plan.c); what is left to find
- * out at run time is ids that no table has. */
+ * out at run time is ids that no table has. What an operation works in lies as plan_rules.c has it. */
 #include "compiler.h"
 
 #include <string.h>
@@ -7,10 +7,9 @@
 #include "native.h"
 
 /* Rows of a panel whose sums wait for being finished, which costs less the more there are: 4 KB stay in any cache. */
-enum { ALIGNMENT_BYTES = 64, FINISHED_ROWS = 32, AHEAD_ROWS = 8 };
+enum { FINISHED_ROWS = 32, AHEAD_ROWS = 8 };
 
-static uint64_t padded(uint64_t value) { return (value + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; }
-static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; }
+static uint64_t padded(uint64_t size) { return (size + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; } /* <= 2^30 */
 
 static uint64_t at(const exl__run_state *run, exl__size size) { return exl__size_at(size, &run->at); }
 
@@ -28,6 +27,17 @@ static uint64_t stride(const exl__run_state *run, const exl__operation *o, int p
     return at(run, o->operands[place].strides[axis]);
 }
 
+/* The pieces of the memory to work in. */
+static void take_work(const exl__run_state *run, const exl__operation *o, uint8_t *pieces[EXL__PIECES]) {
+    uint64_t sizes[EXL__PLAN_RANK], offsets[EXL__PIECES];
+
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+        sizes[axis] = at(run, o->sizes[axis]);
+    (void)exl__lay_out_work(exl__rule_of(o), sizes, offsets);
+    for (int i = 0; i < EXL__PIECES; i++)
+        pieces[i] = run->work + offsets[i];
+}
+
 /* Splits rows evenly: 9 rows in tiles of at most 8 are 5 + 4, for a tile of 1 costs nearly what a tile of 4 does. */
 static uint32_t tile_rows(uint64_t left, uint32_t most) {
     uint64_t tiles = (left + most - 1) / most;
@@ -35,13 +45,6 @@ static uint32_t tile_rows(uint64_t left, uint32_t most) {
 }
 
 /* ---- products with constant weights ----------------------------------------------------------------------------- */
-
-/* Work of a product: codes [rows][padded K] of up to 4 bytes, scales and zeros [rows], totals [rows][16] of blocks, a
- * block unpacked. */
-static uint64_t linear_work(uint64_t rows, uint64_t depth) {
-    return aligned(rows * padded(depth) * 4) + aligned(rows * 8) + aligned(rows * EXL__PANEL * 4) +
-           EXL__BLOCK * EXL__PANEL;
-}
 
 typedef struct linear {
     uint64_t rows, depth, columns, line; /* line: padded columns */
@@ -88,8 +91,9 @@ static void finish(const exl__run_state *run, const linear *l, exl__finish *f, u
 
 static linear begin_linear(const exl__run_state *run, const exl__operation *o) {
     linear l = {.rows = at(run, o->sizes[0]), .depth = at(run, o->sizes[1]), .columns = at(run, o->sizes[2])};
-    uint8_t *work = run->work;
+    uint8_t *pieces[EXL__PIECES];
 
+    take_work(run, o, pieces);
     l.line = padded(l.columns);
     l.out = exl__operand_at(run, o, 0);
     l.out_stride = stride(run, o, 0, 0);
@@ -97,14 +101,12 @@ static linear begin_linear(const exl__run_state *run, const exl__operation *o) {
     l.table = exl__operand_at(run, o, 3);
     l.residual = exl__operand_at(run, o, 4);
     l.residual_stride = l.residual ? stride(run, o, 4, 0) : 0;
-    l.row_codes = work;
     l.code_stride = padded(l.depth) * run->kernels->code_bytes;
-    work += aligned(l.rows * padded(l.depth) * 4);
-    l.row_scales = (float *)(void *)work;
-    l.row_zeros = (int32_t *)(void *)(work + l.rows * 4);
-    work += aligned(l.rows * 8);
-    l.totals = (float *)(void *)work;
-    l.unpacked = (int8_t *)(work + aligned(l.rows * EXL__PANEL * 4));
+    l.row_codes = pieces[0];
+    l.row_scales = (float *)(void *)pieces[1];
+    l.row_zeros = (int32_t *)(void *)pieces[2];
+    l.totals = (float *)(void *)pieces[3];
+    l.unpacked = (int8_t *)pieces[4];
     return l;
 }
 
@@ -234,11 +236,6 @@ static void product(const exl__run_state *run, const float *a, uint64_t a_stride
         }
 }
 
-/* Keys [width][padded keys], values [keys][padded width], and of a tile's rows scores and bias [8][padded keys]. */
-static uint64_t attention_work(uint64_t keys, uint64_t width) {
-    return (width * padded(keys) + keys * padded(width) + 2 * EXL__MOST_TILE_ROWS * padded(keys)) * sizeof(float);
-}
-
 typedef struct attention {
     uint64_t queries, keys, width, line;
     const float *q, *k, *v, *bias; /* of one head */
@@ -273,37 +270,37 @@ static void attend(const exl__run_state *run, const exl__operation *o, const att
 static void run_attention(const exl__run_state *run, const exl__operation *o) {
     attention a = {.queries = at(run, o->sizes[1]), .keys = at(run, o->sizes[2]), .width = at(run, o->sizes[3])};
     uint64_t heads = at(run, o->sizes[0]);
+    float *out = exl__operand_at(run, o, 0), *best = exl__operand_at(run, o, 5);
+    const float *q = exl__operand_at(run, o, 1), *k = exl__operand_at(run, o, 2), *v = exl__operand_at(run, o, 3),
+                *bias = exl__operand_at(run, o, 4);
+    uint8_t *pieces[EXL__PIECES];
 
+    take_work(run, o, pieces);
     a.line = padded(a.keys);
-    a.packed_keys = (float *)(void *)run->work;
-    a.packed_values = a.packed_keys + a.width * a.line;
-    a.scores = a.packed_values + a.keys * padded(a.width);
-    a.packed_bias = a.scores + EXL__MOST_TILE_ROWS * a.line;
-    a.out = exl__operand_at(run, o, 0);
-    a.q = exl__operand_at(run, o, 1);
-    a.k = exl__operand_at(run, o, 2);
-    a.v = exl__operand_at(run, o, 3);
-    a.bias = exl__operand_at(run, o, 4);
-    a.best = exl__operand_at(run, o, 5);
+    a.packed_keys = (float *)(void *)pieces[0];
+    a.packed_values = (float *)(void *)pieces[1];
+    a.scores = (float *)(void *)pieces[2];
+    a.packed_bias = (float *)(void *)pieces[3];
     for (uint64_t h = 0; h < heads; h++) {
+        a.out = out + h * stride(run, o, 0, 0);
+        a.q = q + h * stride(run, o, 1, 0);
+        a.k = k + h * stride(run, o, 2, 0);
+        a.v = v + h * stride(run, o, 3, 0);
+        a.bias = bias ? bias + h * stride(run, o, 4, 0) : NULL;
+        a.best = best ? best + h * stride(run, o, 5, 0) : NULL;
         attend(run, o, &a);
-        a.out += stride(run, o, 0, 0);
-        a.q += stride(run, o, 1, 0);
-        a.k += stride(run, o, 2, 0);
-        a.v += stride(run, o, 3, 0);
-        a.bias = a.bias ? a.bias + stride(run, o, 4, 0) : NULL;
-        a.best = a.best ? a.best + stride(run, o, 5, 0) : NULL;
     }
 }
-
-static uint64_t matmul_work(uint64_t depth, uint64_t columns) { return depth * padded(columns) * sizeof(float); }
 
 static void run_matmul(const exl__run_state *run, const exl__operation *o) {
     uint64_t batch = at(run, o->sizes[0]), rows = at(run, o->sizes[1]), depth = at(run, o->sizes[2]);
     uint64_t columns = at(run, o->sizes[3]);
-    float *out = exl__operand_at(run, o, 0), *packed = (float *)(void *)run->work;
+    uint8_t *pieces[EXL__PIECES];
+    float *out = exl__operand_at(run, o, 0), *packed;
     const float *a = exl__operand_at(run, o, 1), *b = exl__operand_at(run, o, 2);
 
+    take_work(run, o, pieces);
+    packed = (float *)(void *)pieces[0];
     for (uint64_t i = 0; i < batch; i++) {
         pack(b + i * stride(run, o, 2, 0), stride(run, o, 2, 2), stride(run, o, 2, 3), depth, columns, packed);
         product(run, a + i * stride(run, o, 1, 0), stride(run, o, 1, 1), rows, packed, depth, columns,
@@ -326,13 +323,17 @@ static void run_layer_norm(const exl__run_state *run, const exl__operation *o) {
 
 static void run_softmax(const exl__run_state *run, const exl__operation *o) {
     uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
-    float *out = exl__operand_at(run, o, 0), *row = (float *)(void *)run->work, top;
+    uint64_t out_stride = stride(run, o, 0, 0), x_stride = stride(run, o, 1, 0);
+    uint8_t *pieces[EXL__PIECES];
+    float *out = exl__operand_at(run, o, 0), *row, top;
     const float *x = exl__operand_at(run, o, 1);
 
-    for (uint64_t r = 0; r < rows; r++, out += stride(run, o, 0, 0), x += stride(run, o, 1, 0)) {
-        memcpy(row, x, n * sizeof *row);
+    take_work(run, o, pieces);
+    row = (float *)(void *)pieces[0];
+    for (uint64_t r = 0; r < rows; r++) {
+        memcpy(row, x + r * x_stride, n * sizeof *row);
         run->kernels->softmax(row, 1, (uint32_t)n, (uint32_t)padded(n), 1, NULL, 0, &top);
-        memcpy(out, row, n * sizeof *row);
+        memcpy(out + r * out_stride, row, n * sizeof *row);
     }
 }
 
@@ -344,9 +345,9 @@ static exl_status run_embed(const exl__run_state *run, const exl__operation *o) 
     const int64_t *ids = exl__operand_at(run, o, 1);
     const float *numbers = exl__operand_at(run, o, 2), *scales = exl__operand_at(run, o, 3);
     const int8_t *codes = exl__operand_at(run, o, 2);
-    uint64_t row_bytes = n * exl__type_bytes(table->type);
+    uint64_t row_bytes = n * exl__type_bytes(table->type), out_stride = stride(run, o, 0, 0);
 
-    for (uint64_t r = 0; r < rows; r++, out += stride(run, o, 0, 0)) {
+    for (uint64_t r = 0; r < rows; r++) {
         uint64_t id = (uint64_t)ids[r * id_stride];
         uint64_t ahead = r + AHEAD_ROWS < rows ? (uint64_t)ids[(r + AHEAD_ROWS) * id_stride] : entries;
         if (ahead < entries) { /* the table's rows are anywhere, and the processor cannot guess which */
@@ -358,37 +359,14 @@ static exl_status run_embed(const exl__run_state *run, const exl__operation *o) 
             return exl__fail(run->error, EXL_ENGINE_FAILED, "the %s looks up entry %lld of a table of %llu", run->role,
                              (long long)id, (unsigned long long)entries);
         if (table->type == EXL__F32)
-            memcpy(out, numbers + id * n, n * sizeof *out);
+            memcpy(out + r * out_stride, numbers + id * n, n * sizeof *out);
         else
-            run->kernels->widen(codes + id * n, scales ? scales[id] : 1.0f, (uint32_t)n, out);
+            run->kernels->widen(codes + id * n, scales ? scales[id] : 1.0f, (uint32_t)n, out + r * out_stride);
     }
     return EXL_OK;
 }
 
 /* ---- the plan --------------------------------------------------------------------------------------------------- */
-
-uint64_t exl__plan_work_bytes(const exl__plan *plan) {
-    exl__lengths most = exl__lengths_of(plan->max_tokens, plan->max_labels);
-    uint64_t bytes = 0;
-
-    for (uint32_t i = 0; i < plan->operation_count; i++) {
-        const exl__operation *o = &plan->operations[i];
-        uint64_t n[EXL__PLAN_RANK], wanted = 0;
-
-        for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
-            n[axis] = exl__size_at(o->sizes[axis], &most);
-        if (o->code == EXL__LINEAR_INT8 || o->code == EXL__LINEAR_F32 || o->code == EXL__LINEAR_BLOCKS)
-            wanted = linear_work(n[0], n[1]);
-        else if (o->code == EXL__ATTENTION)
-            wanted = attention_work(n[2], n[3]);
-        else if (o->code == EXL__MATMUL)
-            wanted = matmul_work(n[2], n[3]);
-        else if (o->code == EXL__SOFTMAX)
-            wanted = padded(n[1]) * sizeof(float);
-        bytes = wanted > bytes ? wanted : bytes;
-    }
-    return aligned(bytes);
-}
 
 static exl_status run_operation(const exl__run_state *run, const exl__operation *o) {
     switch ((exl__code)o->code) {

@@ -240,8 +240,10 @@ static void reduce_row(const exl__kernels *kernels, uint32_t function, uint64_t 
     } else if (out_stride == 0 && stride == 1 && function != EXL__LARGEST) {
         *out += kernels->sum(x, (uint32_t)n);
     } else {
-        for (uint64_t i = 0; i < n; i++, out += out_stride, x += stride)
-            *out = function != EXL__LARGEST ? *out + *x : *x > *out ? *x : *out;
+        for (uint64_t i = 0; i < n; i++) {
+            float *total = out + i * out_stride, number = x[i * stride];
+            *total = function != EXL__LARGEST ? *total + number : number > *total ? number : *total;
+        }
     }
 }
 
@@ -304,14 +306,15 @@ void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
                 int64_t *out = place(&w, 0, a, b, c);
                 const int64_t *x = place(&w, 1, a, b, c);
                 uint64_t total = 0;
-                for (uint64_t d = 0; d < n; d++, out += w.strides[0][3]) {
+                for (uint64_t d = 0; d < n; d++) {
+                    int64_t *to = out + d * w.strides[0][3];
                     total += (uint64_t)x[d * step];
                     if (o->code == EXL__RUNNING_SUM)
-                        *out = (int64_t)total;
+                        *to = (int64_t)total;
                     else if (o->function == 1)
-                        *out = d > 0 ? x[(d - 1) * step] : 0;
+                        *to = d > 0 ? x[(d - 1) * step] : 0;
                     else
-                        *out = d + 1 < n ? x[(d + 1) * step] : 0;
+                        *to = d + 1 < n ? x[(d + 1) * step] : 0;
                 }
             }
 }

@@ -1,12 +1,15 @@
 /* plan.c: reads a plan as FORMAT.md has it, and refuses every one that is not exactly so.
  *
- * Sizes only grow with T and N, so what holds at the largest text and shortlist holds at all smaller ones; everything
- * is checked there, in numbers that cannot wrap. */
+ * What a file can make large is computed by checked.h. Inputs, outputs and arena buffers shrink with T and N while a
+ * plan's constants stay, so that operands are compared with their buffers as polynomials in T and N, at every length at
+ * once; what has a limit of its own only grows with T and N, and is computed at the largest. */
 #include "compiler.h"
 
-#include "plan.h"
-
 #include <string.h>
+
+#include "checked.h"
+#include "memory.h"
+#include "plan.h"
 
 enum {
     HEAD_BYTES = 64,
@@ -14,20 +17,39 @@ enum {
     VERSION = 1,
     ALIGNMENT_BYTES = 64,
     MOST_TOKENS = 8192,
-    MOST_LABELS = 4096
+    MOST_LABELS = 4096,
+    POWERS = 7 /* of T, and of N, in the product of two sizes: 0 to 6 */
 };
 
-/* Elements and bytes beyond this are refused: 2^40 x 2^12 still fits 64 bits, and no device has the memory. */
-#define MOST ((uint64_t)1 << 40)
+#define MOST_ELEMENTS ((uint64_t)1 << 40) /* of a buffer: no device has the memory */
 #define MOST_ARENA_BYTES ((uint64_t)1 << 31)
+#define MOST_WORK_BYTES ((uint64_t)1 << 31)
+#define MOST_SIZE ((uint64_t)1 << 30) /* kernels count in 32 bits, up to a multiple of 16 */
+/* Multiply-adds. BERT-base takes 2^35.5 at 512 tokens; this is a second of one core with vectors. */
+#define MOST_WORK ((uint64_t)1 << 36)
 
 _Static_assert(sizeof(exl__plan_buffer) == 32, "FORMAT.md");
 _Static_assert(sizeof(exl__operation) == 176, "FORMAT.md");
 
+/* A size taken apart: of x T^t x N^n. */
+typedef struct term {
+    uint64_t of;
+    uint32_t t, n;
+} term;
+
+/* Which of a buffer's elements have surely been written: the first `done` of each `period` of them. */
+typedef struct cover {
+    term period, done;
+} cover;
+
 typedef struct checker {
-    const exl__plan *plan;
     const exl__graph_source *source;
+    exl__plan *plan;
+    cover *covers; /* [buffers] */
     const exl__operation *operation;
+    const exl__rule *rule;
+    uint64_t sizes[EXL__PLAN_RANK]; /* of the operation, at the largest lengths */
+    uint64_t work;                  /* of the operations so far */
 } checker;
 
 /* ---- sizes --------------------------------------------------------------------------------------------------- */
@@ -53,27 +75,28 @@ uint32_t exl__type_bytes(uint32_t type) {
     }
 }
 
-/* a x b, or MOST where it is more. */
-static uint64_t times(uint64_t a, uint64_t b) {
-    if (a == 0 || b == 0)
-        return 0;
-    return a > MOST / b ? MOST : a * b;
+static term term_of(exl__size size) {
+    term result = {size & 0xFFFFFFF, size >> 28 & 3, size >> 30};
+    return result;
 }
 
-static uint64_t plus(uint64_t a, uint64_t b) { return a + b > MOST ? MOST : a + b; }
+static term product(term a, term b) {
+    term result = {exl__times(a.of, b.of), a.t + b.t, a.n + b.n};
+    return result;
+}
 
-/* The size at the plan's largest text and shortlist; MOST where it is that or more. */
+static int same(term a, term b) { return a.of == b.of && (a.of == 0 || (a.t == b.t && a.n == b.n)); }
+
+/* At the plan's largest text and shortlist. */
 static uint64_t largest(const exl__plan *plan, exl__size size) {
-    uint64_t value = size & 0xFFFFFFF;
+    term of = term_of(size);
 
-    for (uint32_t i = 0; i < (size >> 28 & 3); i++)
-        value = times(value, plan->max_tokens);
-    for (uint32_t i = 0; i < size >> 30; i++)
-        value = times(value, plan->max_labels);
-    return value;
+    for (; of.t > 0; of.t--)
+        of.of = exl__times(of.of, plan->max_tokens);
+    for (; of.n > 0; of.n--)
+        of.of = exl__times(of.of, plan->max_labels);
+    return of.of;
 }
-
-static uint64_t padded(uint64_t value) { return (value + 15) / 16 * 16; }
 
 /* ---- buffers ------------------------------------------------------------------------------------------------- */
 
@@ -82,15 +105,15 @@ static int buffer_is_sound(const checker *c, const exl__plan_buffer *buffer) {
     uint64_t elements = largest(c->plan, buffer->elements), bytes = exl__type_bytes(buffer->type);
     const exl__graph_source *source = c->source;
 
-    if (bytes == 0 || elements == 0 || elements >= MOST || buffer->reserved != 0)
+    if (bytes == 0 || elements == 0 || elements > MOST_ELEMENTS || buffer->reserved != 0)
         return 0;
-    bytes = times(bytes, elements);
+    bytes = exl__times(bytes, elements);
     if (buffer->place != EXL__ARENA && buffer->offset_bytes != 0)
         return 0;
     switch (buffer->place) {
     case EXL__ARENA:
         return buffer->index == 0 && buffer->offset_bytes % ALIGNMENT_BYTES == 0 &&
-               buffer->offset_bytes <= c->plan->arena_bytes && bytes <= c->plan->arena_bytes - buffer->offset_bytes;
+               exl__lies_within(buffer->offset_bytes, bytes, c->plan->arena_bytes);
     case EXL__FROM_INPUT:
         for (size_t i = 0; i < source->input_count; i++)
             if (source->inputs[i].number == buffer->index)
@@ -107,7 +130,7 @@ static int buffer_is_sound(const checker *c, const exl__plan_buffer *buffer) {
     }
 }
 
-/* Every input is a buffer once, every output is one once and is written. */
+/* Every input is a buffer, every output is one once and is written. */
 static int ports_are_bound(const checker *c) {
     size_t inputs = 0, outputs = 0;
     uint32_t seen_inputs = 0, seen_outputs = 0, written = 0;
@@ -132,7 +155,7 @@ static int ports_are_bound(const checker *c) {
     return inputs == c->source->input_count && outputs == c->source->output_count && written == seen_outputs;
 }
 
-/* ---- operations ---------------------------------------------------------------------------------------------- */
+/* ---- where operands lie -------------------------------------------------------------------------------------- */
 
 static const exl__plan_buffer *buffer_of(const checker *c, int place) {
     uint32_t number = c->operation->operands[place].buffer;
@@ -141,206 +164,282 @@ static const exl__plan_buffer *buffer_of(const checker *c, int place) {
 
 static int absent(const checker *c, int place) { return c->operation->operands[place].buffer == EXL__NO_BUFFER; }
 
-static int has_type(const checker *c, int place, uint32_t type) {
-    const exl__plan_buffer *buffer = buffer_of(c, place);
-    return buffer && buffer->type == type;
+static int walks(const checker *c, int place, int axis) { return c->rule->operands[place].axes >> axis & 1; }
+
+/* Elements that lie side by side at each place of the walked axes. */
+static term run_of(const checker *c, int place) {
+    static const term one = {1, 0, 0};
+    uint32_t axis = c->rule->operands[place].run;
+    return axis == EXL__NO_RUN ? one : term_of(c->operation->sizes[axis]);
 }
 
-/* Whether an operand that walks `sizes` with its strides, and then reads `run` elements in a row, stays inside. */
-static int stays_inside(const checker *c, int place, const int walks[EXL__PLAN_RANK], uint64_t run) {
+/* offset + run + the sum of (size - 1) x stride: one more than the last element, at the largest lengths. */
+static uint64_t largest_end(const checker *c, int place) {
     const exl__operand *operand = &c->operation->operands[place];
-    const exl__plan_buffer *buffer = buffer_of(c, place);
-    uint64_t last;
+    uint32_t run = c->rule->operands[place].run;
+    uint64_t end = exl__plus(largest(c->plan, operand->offset), run == EXL__NO_RUN ? 1 : c->sizes[run]);
 
-    if (!buffer)
-        return 0;
-    last = plus(largest(c->plan, operand->offset), run);
-    for (int i = 0; i < EXL__PLAN_RANK; i++)
-        if (walks[i])
-            last =
-                plus(last, times(largest(c->plan, c->operation->sizes[i]) - 1, largest(c->plan, operand->strides[i])));
-    return last <= largest(c->plan, buffer->elements);
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+        if (walks(c, place, axis))
+            end = exl__plus(end, exl__times(c->sizes[axis] - 1, largest(c->plan, operand->strides[axis])));
+    return end;
 }
 
-static const int ROWS[EXL__PLAN_RANK] = {1, 0, 0, 0}, ALL[EXL__PLAN_RANK] = {1, 1, 1, 1}, NONE[EXL__PLAN_RANK] = {0};
+/* Whether the same is at most the buffer's elements at every T and N from 1 on. Multiplied out it is a sum of terms, in
+ * which equal powers cancel each other (rows that end where the next begins do). What remains is negative, and may be
+ * left out, or grows no faster than the buffer, and then all of that together must not be more than it. */
+static int ends_within(const checker *c, int place, exl__size elements) {
+    const exl__operand *operand = &c->operation->operands[place];
+    int64_t sums[POWERS][POWERS] = {{0}}; /* of at most 10 terms below 2^56 */
+    term buffer = term_of(elements), one = term_of(operand->offset);
+    uint64_t left = buffer.of;
 
-static int whole_weight(const checker *c, int place, uint32_t type, uint64_t elements) {
-    const exl__plan_buffer *buffer = buffer_of(c, place);
-    return buffer && buffer->place == EXL__FROM_WEIGHT && buffer->type == type &&
-           c->operation->operands[place].offset == 0 && largest(c->plan, buffer->elements) == elements;
-}
-
-static int linear_is_sound(const checker *c, const uint64_t n[EXL__PLAN_RANK]) {
-    uint64_t depth = n[1], columns = padded(n[2]), bits = n[3], lines, codes;
-    uint32_t type = EXL__I8;
-
-    if (depth > 1u << 20 || columns > 1u << 20 || c->operation->function >= EXL__ACTIVATIONS ||
-        (c->operation->sizes[1] | c->operation->sizes[2] | c->operation->sizes[3]) >> 28 != 0)
-        return 0;
-    lines = 3;
-    codes = padded(depth) * columns;
-    if (c->operation->code == EXL__LINEAR_F32) {
-        lines = 1;
-        codes = depth * columns;
-        type = EXL__F32;
-    } else if (c->operation->code == EXL__LINEAR_BLOCKS) {
-        if (depth % 32 != 0 || (bits != 4 && bits != 8))
-            return 0;
-        lines = 1 + 2 * (depth / 32);
-        codes = codes * bits / 8;
-    }
-    if (!whole_weight(c, 2, type, codes) || !whole_weight(c, 3, EXL__I32, lines * columns))
-        return 0;
-    if (!has_type(c, 0, EXL__F32) || !has_type(c, 1, EXL__F32) || !stays_inside(c, 0, ROWS, n[2]) ||
-        !stays_inside(c, 1, ROWS, depth))
-        return 0;
-    return absent(c, 4) || (has_type(c, 4, EXL__F32) && stays_inside(c, 4, ROWS, n[2]));
-}
-
-static int layer_norm_is_sound(const checker *c, const uint64_t n[EXL__PLAN_RANK]) {
-    for (int place = 0; place < 2; place++)
-        if (!has_type(c, place, EXL__F32) || !stays_inside(c, place, ROWS, n[1]))
-            return 0;
-    for (int place = 2; place < 4; place++)
-        if (!absent(c, place) && (!has_type(c, place, EXL__F32) || !stays_inside(c, place, NONE, n[1])))
-            return 0;
-    return c->operation->function == 0;
-}
-
-static int attention_is_sound(const checker *c) {
-    for (int place = 0; place < 6; place++) {
-        if (place >= 4 && absent(c, place))
+    sums[one.t][one.n] += (int64_t)one.of;
+    one = run_of(c, place);
+    sums[one.t][one.n] += (int64_t)one.of;
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++) {
+        if (!walks(c, place, axis))
             continue;
-        if (!has_type(c, place, EXL__F32) || !stays_inside(c, place, ALL, 1))
-            return 0;
+        one = term_of(operand->strides[axis]);
+        sums[one.t][one.n] -= (int64_t)one.of;
+        one = product(one, term_of(c->operation->sizes[axis]));
+        sums[one.t][one.n] += (int64_t)one.of;
     }
-    return c->operation->function == 0 && c->operation->operands[0].strides[3] == 1 &&
-           c->operation->operands[1].strides[3] == 1;
-}
-
-static int embed_is_sound(const checker *c, const uint64_t n[EXL__PLAN_RANK]) {
-    const exl__plan_buffer *table = buffer_of(c, 2);
-    uint64_t rows = table && n[1] > 0 ? largest(c->plan, table->elements) / n[1] : 0;
-
-    return c->operation->function == 0 && rows > 0 && c->operation->sizes[1] >> 28 == 0 &&
-           (whole_weight(c, 2, EXL__F32, rows * n[1]) || whole_weight(c, 2, EXL__I8, rows * n[1])) &&
-           (absent(c, 3) || whole_weight(c, 3, EXL__F32, rows)) && has_type(c, 0, EXL__F32) &&
-           has_type(c, 1, EXL__I64) && stays_inside(c, 0, ROWS, n[1]) && stays_inside(c, 1, ROWS, 1);
-}
-
-/* Operands that a function takes, and their types; 0 operands: no such function. */
-static int function_types(uint32_t function, uint32_t types[4]) {
-    uint32_t plain = function < 32 ? EXL__F32 : EXL__I64;
-    int inputs = 2;
-
-    types[0] = types[1] = types[2] = types[3] = plain;
-    switch (function) {
-    case EXL__COPY:
-    case EXL__SQRT:
-    case EXL__ERF:
-    case EXL__TANH:
-    case EXL__EXP:
-    case EXL__RELU:
-    case EXL__GELU:
-    case EXL__SIGMOID:
-    case EXL__COPY_INT:
-    case EXL__NOT: inputs = 1; break;
-    case EXL__WHERE_INT: inputs = 3; break;
-    case EXL__TO_FLOAT: inputs = 1, types[0] = EXL__F32; break;
-    case EXL__TO_INT: inputs = 1, types[1] = EXL__F32; break;
-    case EXL__WHERE: inputs = 3, types[0] = types[2] = types[3] = EXL__F32; break;
-    default:
-        if (function < EXL__COPY || function >= EXL__FUNCTIONS ||
-            (function > EXL__SIGMOID && function < EXL__COPY_INT) ||
-            (function > EXL__WHERE_INT && function < EXL__TO_FLOAT))
-            inputs = 0;
-    }
-    return inputs;
-}
-
-static int map_is_sound(const checker *c) {
-    uint32_t types[4];
-    int inputs = function_types(c->operation->function, types);
-
-    for (int place = 0; place <= inputs; place++)
-        if (!has_type(c, place, types[place]) || !stays_inside(c, place, ALL, 1))
-            return 0;
-    return inputs > 0;
-}
-
-/* Operations of one operand, of one type, over all four sizes. */
-static int plain_is_sound(const checker *c, uint32_t type) {
-    for (int place = 0; place < 2; place++)
-        if (!has_type(c, place, type) || !stays_inside(c, place, ALL, 1))
-            return 0;
+    for (uint32_t t = 0; t < POWERS; t++)
+        for (uint32_t n = 0; n < POWERS; n++) {
+            if (sums[t][n] <= 0)
+                continue;
+            if (t > buffer.t || n > buffer.n || (uint64_t)sums[t][n] > left)
+                return 0;
+            left -= (uint64_t)sums[t][n];
+        }
     return 1;
 }
 
-static int reduce_is_sound(const checker *c) {
-    uint32_t function = c->operation->function;
-
-    if (function == EXL__SUM_INT)
-        return plain_is_sound(c, EXL__I64);
-    return function >= EXL__SUM && function <= EXL__MEAN && plain_is_sound(c, EXL__F32);
+/* Whether an operand stays in its buffer at every length: by its end at the largest, where the buffer is as large at
+ * the shortest (a weight), or as polynomials. */
+static int stays_inside(const checker *c, int place) {
+    const exl__plan_buffer *buffer = buffer_of(c, place);
+    return largest_end(c, place) <= (buffer->elements & 0xFFFFFFF) || ends_within(c, place, buffer->elements);
 }
 
-static int softmax_is_sound(const checker *c, const uint64_t n[EXL__PLAN_RANK]) {
-    for (int place = 0; place < 2; place++)
-        if (!has_type(c, place, EXL__F32) || !stays_inside(c, place, ROWS, n[1]))
-            return 0;
-    return c->operation->function == 0;
+/* ---- what is written ----------------------------------------------------------------------------------------- */
+
+/* A written operand's elements: `run` side by side, `count` times, `apart` from each other. */
+typedef struct span {
+    term run, count, apart;
+} span;
+
+/* Takes the axis whose stride is `apart` out of those left, a bit each: gives its size, or 0. */
+static term take_axis(const checker *c, int place, uint32_t *left, term apart) {
+    static const term none = {0, 0, 0};
+
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+        if (*left >> axis & 1 && same(term_of(c->operation->operands[place].strides[axis]), apart)) {
+            *left &= ~(1u << axis);
+            return term_of(c->operation->sizes[axis]);
+        }
+    return none;
 }
 
-static int matmul_is_sound(const checker *c) {
-    for (int place = 0; place < 3; place++)
-        if (!has_type(c, place, EXL__F32) || !stays_inside(c, place, ALL, 1))
-            return 0;
-    return c->operation->function == 0 && c->operation->operands[0].strides[3] == 1 &&
-           c->operation->operands[1].strides[2] == 1;
-}
+/* Finds an operand's span; 0 where it has none, or one element is written twice. Totals of a reduction are written
+ * along the other axes. */
+static int find_span(const checker *c, int place, span *found) {
+    const exl__operand *operand = &c->operation->operands[place];
+    static const term one = {1, 0, 0};
+    uint32_t left = 0;
+    term size;
 
-static int operation_is_sound(const checker *c) {
-    const exl__operation *o = c->operation;
-    const exl__plan_buffer *out = buffer_of(c, 0);
-    uint64_t n[EXL__PLAN_RANK];
-
-    for (int i = 0; i < EXL__PLAN_RANK; i++) {
-        n[i] = largest(c->plan, o->sizes[i]);
-        if (n[i] == 0 || n[i] >= MOST)
-            return 0;
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+        if (walks(c, place, axis) && !same(term_of(c->operation->sizes[axis]), one) &&
+            (c->operation->code != EXL__REDUCE || (operand->strides[axis] & 0xFFFFFFF) != 0))
+            left |= 1u << axis;
+    found->run = run_of(c, place);
+    while ((size = take_axis(c, place, &left, found->run)).of != 0)
+        found->run = product(found->run, size);
+    found->count = one;
+    found->apart = found->run;
+    for (int first = 0; left != 0 && first < EXL__PLAN_RANK; first++) { /* the axis that moves by least is not known */
+        uint32_t rest = left & ~(1u << first);
+        if (rest == left)
+            continue;
+        found->apart = term_of(operand->strides[first]);
+        found->count = term_of(c->operation->sizes[first]);
+        while ((size = take_axis(c, place, &rest, product(found->apart, found->count))).of != 0)
+            found->count = product(found->count, size);
+        if (rest == 0)
+            return found->run.of <= found->apart.of && found->run.t <= found->apart.t && found->run.n <= found->apart.n;
     }
-    if (o->reserved != 0 || !out || (out->place != EXL__ARENA && out->place != EXL__TO_OUTPUT))
-        return 0;
+    return left == 0;
+}
+
+/* Notes what an operation has written of a buffer: whole rows of it, or the next columns of all rows. */
+static void note_written(const checker *c, int place, const span *made) {
+    uint32_t number = c->operation->operands[place].buffer;
+    term elements = term_of(c->plan->buffers[number].elements), offset = term_of(c->operation->operands[place].offset);
+    term period = same(made->count, (term){1, 0, 0}) ? elements : made->apart;
+    cover *so_far = &c->covers[number];
+
+    if (same(so_far->done, so_far->period) && so_far->done.of != 0)
+        return; /* all of it */
+    if (offset.of == 0 && same(made->run, elements)) {
+        so_far->done = so_far->period = elements;
+        return;
+    }
+    if (!same(period, elements) && !same(product(made->apart, made->count), elements))
+        return;
+    if (offset.of == 0) {
+        so_far->done = made->run;
+        so_far->period = period;
+    } else if (same(period, so_far->period) && same(offset, so_far->done) && made->run.t == offset.t &&
+               made->run.n == offset.n) {
+        so_far->done.of += made->run.of;
+    }
+}
+
+static int is_written(const checker *c, uint32_t number) {
+    return c->covers[number].done.of != 0 && same(c->covers[number].done, c->covers[number].period);
+}
+
+/* Has a run begin by clearing an arena buffer that is read before all of it is written. */
+static void clear(exl__plan *plan, const exl__plan_buffer *buffer) {
+    uint64_t from = buffer->offset_bytes, to = from + largest(plan, buffer->elements) * exl__type_bytes(buffer->type);
+    uint64_t end = plan->cleared_offset + plan->cleared_bytes;
+
+    if (plan->cleared_bytes == 0)
+        plan->cleared_offset = end = from;
+    plan->cleared_offset = from < plan->cleared_offset ? from : plan->cleared_offset;
+    plan->cleared_bytes = (to > end ? to : end) - plan->cleared_offset;
+}
+
+static void note_reads(const checker *c) {
     for (int place = 1; place < EXL__PLAN_OPERANDS; place++) {
         const exl__plan_buffer *buffer = buffer_of(c, place);
-        if (!buffer && !absent(c, place))
-            return 0;
-        if (buffer && buffer->place == EXL__TO_OUTPUT) /* may not be there */
-            return 0;
-        if (buffer && o->code == EXL__ATTENTION && place == 5 && buffer->place != EXL__ARENA)
-            return 0; /* the one further operand that is written */
+        if (buffer && buffer->place == EXL__ARENA && c->rule->operands[place].use & EXL__READ &&
+            !is_written(c, c->operation->operands[place].buffer))
+            clear(c->plan, buffer);
     }
-    switch (o->code) {
-    case EXL__LINEAR_INT8:
-    case EXL__LINEAR_F32:
-    case EXL__LINEAR_BLOCKS: return linear_is_sound(c, n);
-    case EXL__LAYER_NORM: return layer_norm_is_sound(c, n);
-    case EXL__ATTENTION: return attention_is_sound(c);
-    case EXL__EMBED: return embed_is_sound(c, n);
-    case EXL__MAP: return map_is_sound(c);
-    case EXL__REDUCE: return reduce_is_sound(c);
-    case EXL__SOFTMAX: return softmax_is_sound(c, n);
-    case EXL__MATMUL: return matmul_is_sound(c);
-    case EXL__SHIFT: return (o->function == 1 || o->function == 2) && plain_is_sound(c, EXL__I64);
-    case EXL__RUNNING_SUM: return o->function == 0 && plain_is_sound(c, EXL__I64);
-    default: return 0;
+}
+
+/* Whether the written operand shares no byte of the arena with what the operation reads or writes besides. */
+static int is_apart(const checker *c, int place) {
+    const exl__plan_buffer *mine = buffer_of(c, place);
+    uint64_t begin = mine->offset_bytes, end = begin + largest(c->plan, mine->elements) * exl__type_bytes(mine->type);
+
+    for (int other = 0; other < EXL__PLAN_OPERANDS && mine->place == EXL__ARENA; other++) {
+        const exl__plan_buffer *theirs = buffer_of(c, other);
+        if (other == place || !theirs || theirs->place != EXL__ARENA)
+            continue;
+        if (theirs->offset_bytes < end &&
+            begin < theirs->offset_bytes + largest(c->plan, theirs->elements) * exl__type_bytes(theirs->type))
+            return 0;
     }
+    return 1;
+}
+
+/* A written operand. Outputs may be left out of a run, with the operation that makes them: nothing else of it may be
+ * relied on then. */
+static int result_is_sound(const checker *c, int place) {
+    const exl__plan_buffer *buffer = buffer_of(c, place);
+    span made;
+
+    if (buffer->place != EXL__ARENA && (place != 0 || buffer->place != EXL__TO_OUTPUT))
+        return 0;
+    if (!is_apart(c, place) || !find_span(c, place, &made))
+        return 0;
+    if (place == 0 || buffer_of(c, 0)->place == EXL__ARENA)
+        note_written(c, place, &made);
+    return 1;
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------------- */
+
+static int constant_is_sound(const checker *c, int place) {
+    const exl__plan_buffer *buffer = buffer_of(c, place), *table = buffer_of(c, 2);
+    uint64_t rows = table ? table->elements / c->sizes[1] : 0;
+
+    return buffer->place == EXL__FROM_WEIGHT && c->operation->operands[place].offset == 0 && rows > 0 &&
+           buffer->elements == exl__constant_elements(c->operation, place, c->sizes, rows);
+}
+
+static int operand_is_sound(const checker *c, int place) {
+    const exl__operand_rule *rule = &c->rule->operands[place];
+    const exl__plan_buffer *buffer = buffer_of(c, place);
+
+    if (absent(c, place))
+        return rule->use == 0 || rule->use & EXL__OPTIONAL;
+    if (!buffer || !(rule->types >> buffer->type & 1))
+        return 0;
+    if (rule->use & EXL__CONSTANT)
+        return constant_is_sound(c, place);
+    if (rule->use & EXL__READ && buffer->place == EXL__TO_OUTPUT) /* may not be there */
+        return 0;
+    if (rule->use & EXL__SIDE_BY_SIDE && c->operation->operands[place].strides[rule->run] != 1)
+        return 0;
+    return stays_inside(c, place);
+}
+
+static int sizes_are_sound(checker *c) {
+    const exl__operation *o = c->operation;
+
+    for (int axis = 0; axis < EXL__PLAN_RANK; axis++) {
+        c->sizes[axis] = largest(c->plan, o->sizes[axis]);
+        if (c->sizes[axis] == 0 || c->sizes[axis] > MOST_SIZE)
+            return 0;
+        if (c->rule->constant_sizes >> axis & 1 && o->sizes[axis] >> 28 != 0)
+            return 0;
+    }
+    if (c->rule->most_depth != 0 && c->sizes[1] > c->rule->most_depth)
+        return 0;
+    return o->code != EXL__LINEAR_BLOCKS || (c->sizes[1] % 32 == 0 && (c->sizes[3] == 4 || c->sizes[3] == 8));
+}
+
+static int operation_is_sound(checker *c) {
+    uint64_t offsets[EXL__PIECES], bytes;
+
+    c->rule = exl__rule_of(c->operation);
+    if (!c->rule || c->operation->reserved != 0 || !sizes_are_sound(c))
+        return 0;
+    for (int place = 0; place < EXL__PLAN_OPERANDS; place++)
+        if (!operand_is_sound(c, place))
+            return 0;
+    note_reads(c);
+    for (int place = 0; place < EXL__PLAN_OPERANDS; place++)
+        if (!absent(c, place) && c->rule->operands[place].use & EXL__WRITTEN && !result_is_sound(c, place))
+            return 0;
+    bytes = exl__lay_out_work(c->rule, c->sizes, offsets);
+    c->plan->work_bytes = bytes > c->plan->work_bytes ? bytes : c->plan->work_bytes;
+    c->work = exl__plus(c->work, exl__amount_at(c->rule->work, c->sizes));
+    return 1;
+}
+
+static exl_status check_operations(checker *c, exl__error *error) {
+    const char *role = c->source->role;
+
+    for (uint32_t i = 0; i < c->plan->operation_count; i++) {
+        c->operation = &c->plan->operations[i];
+        if (!operation_is_sound(c))
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "operation %u of the %s's plan is not well formed", i, role);
+        if (c->work > MOST_WORK)
+            return exl__fail(error, EXL_BUNDLE_MALFORMED,
+                             "the %s's plan may take more than 2^36 multiply-adds, which the format forbids", role);
+        if (c->plan->work_bytes > MOST_WORK_BYTES)
+            return exl__fail(error, EXL_BUNDLE_MALFORMED,
+                             "operation %u of the %s's plan needs more than 2^31 bytes to work in", i, role);
+    }
+    if (!ports_are_bound(c))
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the %s's plan does not take and give what the bundle declares",
+                         role);
+    for (uint32_t i = 0; i < c->plan->buffer_count; i++)
+        if (c->plan->buffers[i].place == EXL__TO_OUTPUT && !is_written(c, i))
+            c->plan->cleared_outputs |= 1u << c->plan->buffers[i].index;
+    return EXL_OK;
 }
 
 /* ---- all ----------------------------------------------------------------------------------------------------- */
 
-exl_status exl__plan_read(const exl__graph_source *source, exl__plan *plan, exl__error *error) {
-    checker c = {plan, source, NULL};
+/* The head of a plan, and where its records lie. */
+static exl_status read_head(const exl__graph_source *source, exl__plan *plan, exl__error *error) {
     uint32_t head[8];
 
     memset(plan, 0, sizeof *plan);
@@ -369,18 +468,24 @@ exl_status exl__plan_read(const exl__graph_source *source, exl__plan *plan, exl_
                          source->role);
     plan->buffers = (const exl__plan_buffer *)(const void *)(source->bytes + HEAD_BYTES);
     plan->operations = (const exl__operation *)(const void *)(plan->buffers + plan->buffer_count);
-    for (uint32_t i = 0; i < plan->buffer_count; i++)
-        if (!buffer_is_sound(&c, &plan->buffers[i]))
-            return exl__fail(error, EXL_BUNDLE_MALFORMED, "buffer %u of the %s's plan is not well formed", i,
-                             source->role);
-    for (uint32_t i = 0; i < plan->operation_count; i++) {
-        c.operation = &plan->operations[i];
-        if (!operation_is_sound(&c))
-            return exl__fail(error, EXL_BUNDLE_MALFORMED, "operation %u of the %s's plan is not well formed", i,
-                             source->role);
-    }
-    if (!ports_are_bound(&c))
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the %s's plan does not take and give what the bundle declares",
-                         source->role);
     return EXL_OK;
+}
+
+exl_status exl__plan_read(const exl_allocator *allocator, const exl__graph_source *source, exl__plan *plan,
+                          exl__error *error) {
+    checker c = {.source = source, .plan = plan};
+    exl_status status = read_head(source, plan, error);
+
+    for (uint32_t i = 0; i < plan->buffer_count && status == EXL_OK; i++)
+        if (!buffer_is_sound(&c, &plan->buffers[i]))
+            status = exl__fail(error, EXL_BUNDLE_MALFORMED, "buffer %u of the %s's plan is not well formed", i,
+                               source->role);
+    if (status != EXL_OK)
+        return status;
+    c.covers = exl__allocate(allocator, plan->buffer_count + 1ull, sizeof *c.covers);
+    if (!c.covers)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory to check the %s's plan", source->role);
+    status = check_operations(&c, error);
+    exl__release(allocator, c.covers, plan->buffer_count + 1ull, sizeof *c.covers);
+    return status;
 }

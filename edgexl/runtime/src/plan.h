@@ -1,5 +1,8 @@
 /* plan.h: a plan section (FORMAT.md): what the native engine runs in the place of a graph. Records are used where they
- * lie in the mapped bundle, and only after exl__plan_read has checked all of them. */
+ * lie in the mapped bundle, and only after exl__plan_read has checked all of them.
+ *
+ * What an operation takes, touches, works in and costs stands in one table (plan_rules.c). The reader checks by it and
+ * the engine lays out its memory by it, so that they cannot disagree. */
 #ifndef EXL_PLAN_H
 #define EXL_PLAN_H
 
@@ -103,6 +106,11 @@ typedef struct exl__plan {
     const exl__plan_buffer *buffers;
     const exl__operation *operations;
     uint32_t buffer_count, operation_count;
+    uint64_t work_bytes; /* what the operations need besides the arena, at the largest lengths */
+    /* What may be read, or handed out, before an operation has written it, and so is set to 0 before a run: bytes of
+     * the arena, and outputs, a bit each. Plans that edgexl lowers have none. */
+    uint64_t cleared_offset, cleared_bytes;
+    uint32_t cleared_outputs;
 } exl__plan;
 
 /* T and N of one run. */
@@ -119,8 +127,57 @@ static inline uint64_t exl__size_at(exl__size size, const exl__lengths *at) {
 /* Bytes of an element; 0 for types that no plan has. */
 uint32_t exl__type_bytes(uint32_t type);
 
-/* Checks all of the section against the weights and the ports that the bundle declares; after that no operation can
- * leave its buffers at any text length up to max_tokens and any shortlist up to max_labels. */
-exl_status exl__plan_read(const exl__graph_source *source, exl__plan *plan, exl__error *error);
+/* ---- plan_rules.c ---- */
+
+enum { EXL__FILL = 16, EXL__PIECES = 5, EXL__NO_RUN = EXL__PLAN_RANK, EXL__WORK_ALIGNMENT_BYTES = 64 };
+
+/* How an operation uses an operand. */
+enum {
+    EXL__READ = 1,
+    EXL__WRITTEN = 2,
+    EXL__OPTIONAL = 4,
+    EXL__SIDE_BY_SIDE = 8, /* the stride along `run` must say so, too */
+    EXL__CONSTANT = 16     /* a whole weight, of as many elements as exl__constant_elements says */
+};
+
+typedef struct exl__operand_rule {
+    uint8_t use;   /* 0: there is no such operand */
+    uint8_t types; /* a bit for each type's number */
+    uint8_t axes;  /* a bit for each axis along which it moves by its stride */
+    uint8_t run;   /* the axis of which all elements lie side by side at each of those places; EXL__NO_RUN: one does */
+} exl__operand_rule;
+
+/* `of` x the sizes of some axes as they are x those of others, filled up to multiples of 16. */
+typedef struct exl__amount {
+    uint16_t of;
+    uint8_t plain, filled; /* a bit for each axis */
+} exl__amount;
+
+typedef struct exl__rule {
+    uint8_t code, first_function, last_function;
+    uint8_t constant_sizes; /* axes whose sizes may not depend on T or N */
+    uint32_t most_depth;    /* of axis 1; 0: no limit of its own */
+    exl__operand_rule operands[EXL__PLAN_OPERANDS];
+    exl__amount pieces[EXL__PIECES]; /* bytes to work in; each piece begins at a multiple of 64 */
+    exl__amount work;                /* multiply-adds, or what takes as long */
+} exl__rule;
+
+/* The table's row for an operation; null: there is no such operation. */
+const exl__rule *exl__rule_of(const exl__operation *operation);
+/* An amount at these sizes; EXL__TOO_MUCH (checked.h) where it is that or more. */
+uint64_t exl__amount_at(exl__amount amount, const uint64_t sizes[EXL__PLAN_RANK]);
+/* Where each piece begins, and the bytes of all. */
+uint64_t exl__lay_out_work(const exl__rule *rule, const uint64_t sizes[EXL__PLAN_RANK], uint64_t offsets[EXL__PIECES]);
+/* Elements that a constant operand must have, of a table of so many rows where it is a look-up's. */
+uint64_t exl__constant_elements(const exl__operation *operation, int place, const uint64_t sizes[EXL__PLAN_RANK],
+                                uint64_t table_rows);
+
+/* ---- plan.c ---- */
+
+/* Checks all of the section against the weights and the ports that the bundle declares. After that no operation leaves
+ * its buffers, at any text length up to max_tokens and any shortlist up to max_labels, where each buffer has exactly
+ * its elements. The allocator's memory is returned before it ends. */
+exl_status exl__plan_read(const exl_allocator *allocator, const exl__graph_source *source, exl__plan *plan,
+                          exl__error *error);
 
 #endif

@@ -69,6 +69,7 @@ def check(
     plan, weights = lowered.plan.pack(), pack_weights(lowered.weights)
     interpreter, reference = PlanSession(plan, weights, lowered.output_names), Session(quantised)
     graphs = [NativeGraph(library, plan, weights, kernels) for kernels in library.kernels]
+    assert not graphs[0].cleared_bytes  # every value is written before it is read: a run clears nothing
     for tokens, labels in ((1, 1), (TOKENS, LABELS), (7, 3), (17, 16)):
         given = feeds(tokens, labels, seed=tokens)
         exact, slow = reference.run(given), interpreter.run(given)
