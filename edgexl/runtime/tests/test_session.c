@@ -118,6 +118,124 @@ static void test_info(void) {
     exl_bundle_close(bundle);
 }
 
+static void test_statuses(void) {
+    static const exl_status all[] = {EXL_OK,
+                                     EXL_BAD_ARGUMENT,
+                                     EXL_EMPTY_TEXT,
+                                     EXL_INVALID_UTF8,
+                                     EXL_BAD_K,
+                                     EXL_NO_SUCH_LABEL,
+                                     EXL_BUFFER_TOO_SMALL,
+                                     EXL_NO_ENGINE_LOADED,
+                                     EXL_LABEL_EXISTS,
+                                     EXL_OUT_OF_MEMORY,
+                                     EXL_FILE_UNREADABLE,
+                                     EXL_FILE_UNWRITABLE,
+                                     EXL_NOT_A_BUNDLE,
+                                     EXL_VERSION_TOO_NEW,
+                                     EXL_BUNDLE_TRUNCATED,
+                                     EXL_BUNDLE_MALFORMED,
+                                     EXL_BUNDLE_CORRUPT,
+                                     EXL_LABELS_MALFORMED,
+                                     EXL_LABELS_OF_ANOTHER_BUNDLE,
+                                     EXL_ENGINE_MISSING,
+                                     EXL_ENGINE_TOO_OLD,
+                                     EXL_ENGINE_REFUSED,
+                                     EXL_ENGINE_FAILED,
+                                     EXL_SELF_TEST_FAILED};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        CHECK(strlen(exl_status_text(all[i])) >= 4 && strcmp(exl_status_text(all[i]), "unknown status") != 0);
+        for (size_t j = 0; j < i; j++)
+            CHECK(strcmp(exl_status_text(all[i]), exl_status_text(all[j])) != 0);
+    }
+    CHECK(strcmp(exl_status_text((exl_status)12345), "unknown status") == 0);
+    CHECK(strcmp(exl_status_text(EXL_LABEL_EXISTS), "the label set has a label with that id") == 0);
+    CHECK(strcmp(exl_version(), EXL_VERSION_STRING) == 0);
+}
+
+/* What is null, or a struct without its size, is refused, and nothing is written. */
+static void test_null_arguments(exl_bundle *bundle, exl_session *session) {
+    exl_bundle_info info = {.struct_size = sizeof info};
+    exl_labels_info labels = {.struct_size = sizeof labels};
+    exl_self_test_report report = {.struct_size = sizeof report};
+    exl_explanation way = {.struct_size = sizeof way};
+    exl_label_state state = EXL_LABEL_RETIRED;
+    exl_session *none = NULL;
+    const char *golden;
+    char buffer[8] = "kept";
+    int32_t ids[16];
+    uint32_t label = 77, count = 77;
+    size_t bytes = 77;
+
+    CHECK_STATUS(exl_bundle_get_info(NULL, &info), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_bundle_get_info(bundle, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label(NULL, 0, EXL_LABEL_ID, buffer, sizeof buffer, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label(bundle, 0, EXL_LABEL_ID, buffer, sizeof buffer, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_find(NULL, "L0001", 5, &label), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_find(bundle, "L0001", 5, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_prefix(NULL, "r", 1, 0, &label, 1, &count), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_prefix(bundle, NULL, 1, 0, &label, 1, &count), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_prefix(bundle, "r", 1, 0, NULL, 1, &count), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_prefix(bundle, "r", 1, 0, &label, 1, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_get_state(NULL, 0, &state), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_label_get_state(bundle, 0, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_get_info(NULL, &labels), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_get_info(bundle, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_tokenize(NULL, "red", 3, ids, 16, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_tokenize(bundle, NULL, 3, ids, 16, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_tokenize(bundle, "red", 3, NULL, 16, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_tokenize(bundle, "red", 3, ids, 16, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_golden(NULL, 0, &golden, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_golden(bundle, 0, NULL, &bytes), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_golden(bundle, 0, &golden, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_session_open(NULL, &none), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_session_open(bundle, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_self_test(NULL, &report), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_self_test(session, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_explain(NULL, "red", 3, 0, &way), EXL_BAD_ARGUMENT);
+    info.struct_size = labels.struct_size = report.struct_size = way.struct_size = sizeof(size_t) - 1;
+    CHECK_STATUS(exl_bundle_get_info(bundle, &info), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_get_info(bundle, &labels), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_self_test(session, &report), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_explain(session, "red", 3, 0, &way), EXL_BAD_ARGUMENT);
+    CHECK(!none && label == 77 && count == 77 && bytes == 77 && state == EXL_LABEL_RETIRED);
+    CHECK(strcmp(buffer, "kept") == 0 && info.labels == 0 && labels.labels == 0 && report.goldens == 0);
+    info.struct_size = labels.struct_size = sizeof(size_t); /* room for nothing else */
+    CHECK_STATUS(exl_bundle_get_info(bundle, &info), EXL_OK);
+    CHECK_STATUS(exl_labels_get_info(bundle, &labels), EXL_OK);
+    CHECK(info.labels == 0 && labels.labels == 0);
+    CHECK(strcmp(exl_session_error(NULL), "") == 0);
+}
+
+/* The sentence goes where there is room for it, cut to the room. */
+static void test_error_rooms(void) {
+    char error[16] = "before";
+    exl_open_options options = {.struct_size = sizeof options, .error = error, .error_bytes = 0};
+    exl_bundle *bundle = NULL;
+    exl_allocator halves[2] = {{NULL, count_allocate, NULL}, {NULL, NULL, count_release}};
+
+    CHECK_STATUS(exl_bundle_open("no/such/file.exl", &options, &bundle), EXL_FILE_UNREADABLE);
+    CHECK(strcmp(error, "before") == 0);
+    options.error_bytes = 5;
+    CHECK_STATUS(exl_bundle_open("no/such/file.exl", &options, &bundle), EXL_FILE_UNREADABLE);
+    CHECK(strcmp(error, "the ") == 0);
+    options.error = NULL, options.error_bytes = 16;
+    CHECK_STATUS(exl_bundle_open("no/such/file.exl", &options, &bundle), EXL_FILE_UNREADABLE);
+    for (int i = 0; i < 2; i++) {
+        options.allocator = &halves[i];
+        CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
+    }
+    options.allocator = NULL, options.struct_size = 4097;
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_bundle_open("no/such/file.exl", NULL, &bundle), EXL_FILE_UNREADABLE);
+    options.struct_size = sizeof options, options.threads = 2;
+    if (is_native) {
+        CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_BAD_ARGUMENT);
+        CHECK(bundle == NULL);
+    }
+}
+
 /* A caller compiled with a larger or a smaller struct than this library has. */
 static void test_struct_sizes(void) {
     struct {
@@ -330,6 +448,8 @@ int main(int count, char **arguments) {
     path = arguments[1];
     test_info();
     test_opening();
+    test_statuses();
+    test_error_rooms();
     test_struct_sizes();
     test_memory_runs_out();
     for (int way = 0; way < 3 - is_native; way++) { /* plain, scalar kernels, two threads in ONNX Runtime */
@@ -338,6 +458,7 @@ int main(int count, char **arguments) {
         CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_OK);
         CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
         test_labels(bundle);
+        test_null_arguments(bundle, session);
         test_texts(session);
         test_explain(session);
         test_threads(bundle);
@@ -347,7 +468,6 @@ int main(int count, char **arguments) {
     }
     exl_session_close(NULL);
     exl_bundle_close(NULL);
-    CHECK(exl_status_text((exl_status)12345) != NULL && strcmp(exl_version(), EXL_VERSION_STRING) == 0);
     puts("test_session: done");
     return 0;
 }
