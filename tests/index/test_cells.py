@@ -17,8 +17,8 @@ from edgexl.index import (
     scan_tables,
     train_codebook,
 )
-from edgexl.index.cells import _assign, _balanced, cell_count
-from edgexl.index.search import probed_cells, probed_places
+from edgexl.index.cells import _assign, _balanced, _sample, cell_count
+from edgexl.index.search import cell_scores, probed_cells, probed_places
 
 ROWS, DIMS = 6000, 32
 
@@ -179,3 +179,75 @@ def test_more_cells_than_rows(clustered):
     few = make_cells(clustered[0][:5], 32, 8, seed=0)
     assert np.diff(few.starts).sum() == 5
     assert sorted(few.rows.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_numbers_of_cells_by_themselves():
+    """From three million rows on, twice the root of their number, to the nearest power of two."""
+    assert [cell_count("auto", rows) for rows in (2_999_999, 3_000_000, 10_000_000)] == [0, 4096, 8192]
+    assert [cell_count("auto", rows) for rows in (33_000_000, 34_000_000)] == [8192, 16384]  # 11,489 and 11,662
+    assert cell_count(2, 10) == 2
+
+
+@pytest.mark.parametrize("goal", [0.6, 0.9, 1.0])
+def test_no_other_probes_and_margin_scan_less(goal):
+    """All of them, tried one by one, over eight cells of unequal size."""
+    rng = np.random.default_rng(11)
+    vectors = rng.standard_normal((900, 8)) + 1.5 * rng.standard_normal((8, 8))[rng.integers(0, 8, 900) // 2]
+    cells = make_cells(vectors.astype(np.float32), 8, 8, seed=0)
+    queries = (vectors[rng.integers(0, 900, 40)] + rng.standard_normal((40, 8))).astype(np.float32)
+    wanted = [np.argsort(-(vectors @ query))[: 3 + place % 5] for place, query in enumerate(queries)]
+    wanted[7] = np.empty(0, np.int64)  # nothing to find: it is scanned for all the same
+    cell_of = np.empty(900, int)
+    for cell in range(8):
+        cell_of[cells.rows[cells.starts[cell] : cells.starts[cell + 1]]] = cell
+    sizes = np.diff(cells.starts)
+    scores = np.stack([cell_scores(cells, query) for query in queries])
+    lag = scores.max(axis=1, keepdims=True) - scores
+    order = np.argsort(-scores, axis=1, kind="stable")
+    cheapest = (np.inf, 0.0)
+    for probes in range(1, 9):
+        for margin in np.unique(lag):
+            recalls, costs = [], []
+            for place, rows in enumerate(wanted):
+                probed = {cell for cell in order[place, :probes] if lag[place, cell] <= margin}
+                costs.append(sum(sizes[cell] for cell in probed) / 900)
+                if len(rows):
+                    recalls.append(np.mean([cell_of[row] in probed for row in rows]))
+            if np.mean(recalls) >= goal - 1e-9:
+                cheapest = min(cheapest, (np.mean(costs), -np.mean(recalls)))
+    fitted = fit_probes(cells, queries, wanted, goal)
+    assert fitted.scanned == pytest.approx(cheapest[0])
+    assert fitted.recall == pytest.approx(-cheapest[1])
+    again = [probed_cells(fitted.cells, query) for query in queries]
+    assert np.mean([sizes[probed].sum() / 900 for probed in again]) == pytest.approx(fitted.scanned)
+
+
+def test_the_sample_is_of_every_slice_alike():
+    rows = np.arange(20_000, dtype=np.float32)
+    vectors = np.stack([rows, -rows, np.zeros_like(rows)], axis=1)
+    some = _sample(vectors, 2_000, 2, seed=3)
+    assert some.shape == (2000 + 0, 2)
+    assert [int(((some[:, 0] >= at) & (some[:, 0] < at + 8192)).sum()) for at in (0, 8192, 16384)] == [819, 819, 362]
+    assert (np.diff(some[:, 0]) > 0).all()
+    np.testing.assert_array_equal(some[:, 1], -some[:, 0])
+    np.testing.assert_array_equal(_sample(vectors, 40_000, 3, seed=3), vectors)
+
+
+def test_new_cells_are_all_probed(clustered, cells):
+    assert (cells.probes, cells.margin) == (cells.count, np.finfo(np.float32).max)
+    assert probed_cells(cells, clustered[1][0]).tolist() == list(range(cells.count))
+
+
+def test_equal_losses_leave_in_the_order_of_their_rows():
+    cells = np.array([[0, 1], [0, 1], [0, 1], [2, 0]], np.int32)
+    even = np.zeros((4, 2), np.float32)
+    assert _balanced(cells, even, 2, 3).tolist() == [1, 0, 0, 2]
+    assert _balanced(cells, even, 1, 3).tolist() == [1, 0, 0, 2]  # the next cell takes one; then it is full
+
+
+def test_a_third_choice_is_taken_where_the_second_is_full():
+    cells = np.array([[0, 1, 2], [0, 1, 2], [1, 0, 2], [2, 1, 0]], np.int32)
+    losses = np.array([[0, 1, 5], [0, 2, 3], [0, 9, 9], [0, 9, 9]], np.float32)
+    assert _balanced(cells, losses, 1, 3).tolist() == [0, 0, 1, 2]
+    assert _balanced(cells[:3], losses[:3], 1, 3).tolist() in ([2, 0, 1], [0, 2, 1])
+    assert _balanced(cells[:3], losses[:3], 1, 3).tolist() == [0, 2, 1]  # of both, the one that loses 3

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from edgexl.errors import BadInput
-from edgexl.index import CoarseCode, choose_coarse, coarse_candidates, coarse_code
+from edgexl.index import (
+    CoarseCode,
+    choose_coarse,
+    coarse_candidates,
+    coarse_code,
+    decode_coarse,
+    encode_coarse,
+    train_codebook,
+    train_rotation,
+)
 from edgexl.index.choice import preferred
 
 NO_GOLD = [np.empty(0, np.int64)] * 100
@@ -94,3 +103,73 @@ def test_candidates_keep_to_what_is_given_and_divide():
             assert code.dims <= 256
     with pytest.raises(BadInput, match=r'do not divide into them.*rotation = "pca"'):
         coarse_candidates(vectors, "random", "auto", None, 5)
+
+
+def first(scores, depth):
+    return sorted(range(len(scores)), key=lambda row: (-scores[row], row))[:depth]
+
+
+@pytest.mark.parametrize("rotation", ["random", "pca"])
+def test_what_is_measured_by_plain_loops(rotation):
+    vectors, queries = space(np.linspace(2, 0.2, 24), rows=700, seed=4)
+    queries, depth = queries[:70], 25
+    rng = np.random.default_rng(5)
+    near = [first(vectors @ query, 60) for query in queries]
+    # of each query two right rows, of which some are beyond the first 25; of every fifth none
+    gold = [
+        np.array(rng.choice(rows, 2, replace=False) if place % 5 else [], np.int64) for place, rows in enumerate(near)
+    ]
+    candidate = CoarseCode("pq", 16)
+    (measured,) = choose_coarse(vectors, queries, gold, rotation, [candidate], 4, depth, seed=6)
+
+    turn = train_rotation(vectors, rotation, 6, 16)[:, :16]
+    codebook = train_codebook(vectors @ turn, "pq", 4, 6)
+    decoded = decode_coarse(encode_coarse(vectors @ turn, codebook), 700, codebook)
+    nearest, golden, there = [], 0, 0
+    for query, rows, right in zip(queries, near, gold, strict=True):
+        found = set(first(decoded @ (query @ turn), depth))
+        nearest.append(len(found & set(rows[:10])) / 10)
+        reachable = set(right.tolist()) & set(rows[:depth])
+        golden, there = golden + len(found & reachable), there + len(reachable)
+    assert 0 < golden < there < 2 * len(queries)  # or this shows nothing
+    assert measured == CoarseCode("pq", 16, pytest.approx(np.mean(nearest)), pytest.approx(golden / there), depth)
+
+
+def test_stand_ins_are_spread_over_all_rows_and_no_more_than_500():
+    vectors, queries = space(np.ones(16), rows=1100)
+    _, tried = coarse_code(vectors, queries[:0], [], "random", "auto", None, 8, 16, 50, seed=0)
+    stand_ins = vectors[::2][:500]
+    candidates = coarse_candidates(vectors, "random", "auto", None, 8)
+    none = [np.empty(0, np.int64)] * 500
+    assert tried == choose_coarse(vectors, stand_ins, none, "random", candidates, 8, 50, seed=0)
+    more = [np.empty(0, np.int64)] * 550
+    assert tried == choose_coarse(vectors, vectors[::2], more, "random", candidates, 8, 50, seed=0)
+
+
+def test_depths_and_nearest_of_few_rows():
+    vectors, queries = (some[:6] for some in space(np.ones(16), rows=100))
+    (measured,) = choose_coarse(vectors, queries[:4], NO_GOLD[:4], "random", [CoarseCode("pq", 16)], 8, 50, seed=0)
+    assert (measured.depth, measured.nearest) == (6, 1.0)
+
+
+def test_candidates_of_flat_energy_are_those_that_hold_half_of_it():
+    wide = np.eye(256, dtype=np.float32)
+    assert coarse_candidates(wide, "pca", "auto", None, 4) == [CoarseCode("pq", 64)]  # 8 dimensions a subspace at most
+    sizes = [128, 160, 192, 224, 256]
+    found = coarse_candidates(wide, "pca", "auto", None, 16)
+    assert sorted((code.coarse, code.dims) for code in found) == [*(("pq", size) for size in sizes), ("sign", 128)]
+    assert coarse_candidates(wide, "pca", "sign", None, 16) == [CoarseCode("sign", size) for size in sizes]
+    assert coarse_candidates(wide, "random", "pq", None, 16) == [CoarseCode("pq", 256)]
+    assert coarse_candidates(wide[:, :32], "random", "auto", None, 16) == [CoarseCode("pq", 32), CoarseCode("sign", 32)]
+    with pytest.raises(BadInput, match="256 dimensions do not divide"):
+        coarse_candidates(wide, "random", "pq", None, 12)
+    with pytest.raises(BadInput, match="512 dimensions do not divide"):
+        coarse_candidates(wide, "pca", "pq", 512, 16)
+
+
+def test_of_equals_the_one_of_fewer_dimensions_comes_first():
+    vectors = np.eye(64, dtype=np.float32)  # whatever is kept, each query finds itself
+    candidates = [CoarseCode("pq", 64), CoarseCode("pq", 64), CoarseCode("sign", 32)]
+    tried = choose_coarse(vectors, vectors[:8], NO_GOLD[:8], "none", candidates, 8, 64, seed=0)
+    assert [code.kept for code in tried] == [1.0, 1.0, 1.0]
+    assert [code.dims for code in tried] == [32, 64, 64]

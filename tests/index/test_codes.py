@@ -21,6 +21,7 @@ from edgexl.index import (
     train_rotation,
 )
 from edgexl.index.coarse import unpack_coarse
+from edgexl.index.codebook import nearest_entry
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +227,95 @@ def test_a_device_gives_a_vector_the_same_codes(
     for vector, code, row in zip(vectors, coarse, fine, strict=True):
         found = kernels.encode_row(vector, codebook, fine_dims, fine_bits, gain.dims, gain.factor)
         assert found == (code.tobytes(), row.tobytes())
+
+
+def test_sign_levels_are_the_means_below_and_above_the_mean(vectors):
+    flat = train_codebook(vectors, "sign", 16, seed=0).transpose(1, 0, 2).reshape(16, 64)
+    for dim, values in enumerate(vectors.T.astype(np.float64)):
+        above = values > values.mean()
+        assert flat[0, dim] == pytest.approx(values[~above].mean(), rel=1e-5)
+        assert flat[15, dim] == pytest.approx(values[above].mean(), rel=1e-5)
+    level = np.full((50, 64), 0.5, np.float32)  # nothing lies above: one level for both
+    assert (train_codebook(level, "sign", 16, seed=0) == 0.5).all()
+
+
+@pytest.mark.parametrize("subspace_dims", [2, 8])
+def test_pq_is_lloyds_iterations_from_the_signs(vectors, subspace_dims):
+    """Up to four dimensions a subspace are told apart by signs; the others begin in the middle of both levels."""
+    code_bytes = 32 // subspace_dims
+    subspaces = 2 * code_bytes
+    codebook = train_codebook(vectors, "pq", code_bytes, seed=0)
+    values = vectors.astype(np.float64)
+    above = values > values.mean(axis=0)
+    low = np.array([column[~up].mean() for column, up in zip(values.T, above.T, strict=True)])
+    high = np.array([column[up].mean() for column, up in zip(values.T, above.T, strict=True)])
+    for m in range(0, subspaces, 3):
+        part = slice(m * subspace_dims, (m + 1) * subspace_dims)
+        entries = np.tile((low[part] + high[part]) / 2, (16, 1))
+        for entry in range(16):
+            for dim in range(min(subspace_dims, 4)):
+                entries[entry, dim] = (high if entry >> dim & 1 else low)[part][dim]
+        points = values[:, part]
+        for _ in range(20):
+            nearest = ((points[:, None] - entries) ** 2).sum(axis=2).argmin(axis=1)
+            entries = np.stack(
+                [points[nearest == e].mean(axis=0) if (nearest == e).any() else entries[e] for e in range(16)]
+            )
+        np.testing.assert_allclose(codebook[m], entries, atol=2e-3)
+
+
+def test_entries_that_no_row_is_near_stay_where_they_are():
+    two = np.repeat(np.array([[0.25, 1.0, -1.0, 0.5], [0.75, 3.0, 1.0, 2.5]], np.float32), 20, axis=0)
+    assert train_codebook(two, "pq", 1, 0).tobytes() == train_codebook(two, "sign", 1, 0).tobytes()
+
+
+def test_ties_go_to_the_lower_entry():
+    entries = np.zeros((16, 2), np.float32)
+    entries[3], entries[9], entries[12] = (1, 0), (1, 0), (0, 1)
+    points = np.array([[1, 0], [0.9, 0.1], [0, 2], [-1, -1], [0.5, 0.5]], np.float32)
+    assert nearest_entry(points, entries).tolist() == [3, 3, 12, 0, 0]
+
+
+def test_a_sample_of_many_rows_is_the_seeds():
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((17_000, 8)).astype(np.float32)
+    chosen = np.sort(np.random.default_rng(5).choice(17_000, 16_384, replace=False))
+    assert train_codebook(rows, "sign", 1, 5).tobytes() == train_codebook(rows[chosen], "sign", 1, 9).tobytes()
+    few = rows[:16_384]
+    assert train_codebook(few, "sign", 1, 5).tobytes() == train_codebook(few, "sign", 1, 9).tobytes()
+
+
+def test_code_books_have_128_bytes_a_row_at_most():
+    wide = np.random.default_rng(1).standard_normal((40, 512)).astype(np.float32)
+    assert train_codebook(wide, "pq", 128, 0).shape == (256, 16, 2)
+    for code_bytes in (0, 129, 256):
+        with pytest.raises(BadInput, match="do not divide into them"):
+            train_codebook(wide, "pq", code_bytes, 0)
+    assert train_codebook(wide, "sign", 64, 0).shape == (128, 16, 4)
+    with pytest.raises(BadInput, match="512 dimensions take 64 bytes a row, not 32"):
+        train_codebook(wide, "sign", 32, 0)
+
+
+@pytest.mark.parametrize("fine_bits", [2, 4, 8])
+def test_fine_codes_are_the_best_of_the_clips(vectors, fine_bits):
+    """For each row the levels of smallest angle, by plain loops, and a scale that keeps its own inner product."""
+    clips = {2: np.linspace(0.2, 1.0, 17), 4: np.linspace(0.5, 1.0, 16), 8: [1.0]}[fine_bits]
+    gain = Gain(24, 1.5)
+    decoded = decode_fine(encode_fine(vectors[:60], 48, fine_bits, gain), 60, 48, fine_bits, 64, gain)
+    weight = np.repeat([1.5, 1.0], 24)
+    for row, found in zip(vectors[:60, :48].astype(np.float64), decoded[:, :48].astype(np.float64), strict=True):
+        even = row / weight
+        peak = np.abs(even).max()
+        best = -1.0
+        for clip in clips:
+            if fine_bits == 8:
+                values = np.rint(even * 127 / (clip * peak))
+            else:
+                half = 2 ** (fine_bits - 1)
+                steps = np.floor(even * (2 * half - 1) / (2 * clip * peak))
+                values = 2 * np.clip(steps, -half, half - 1) + 1
+            stands = values * weight
+            best = max(best, float(stands @ row / np.linalg.norm(stands) / np.linalg.norm(row)))
+        cosine = float(found @ row / np.linalg.norm(found) / np.linalg.norm(row))
+        assert cosine == pytest.approx(best, abs=1e-6)
+        assert found @ row == pytest.approx(row @ row, rel=1e-3)
