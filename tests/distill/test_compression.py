@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from edgexl.distill.compression import compress
@@ -25,3 +26,18 @@ def test_dimensions_beyond_the_leading_ones_are_zero() -> None:
     assert coded.shape == (5, 32)
     assert bool((coded[:, 20:] == 0).all())
     assert bool((coded[:, :20] != 0).all())
+
+
+def test_each_row_has_the_best_of_the_reaches() -> None:
+    """By plain loops over rows: levels in even steps about zero, the outermost at a share of the largest number."""
+    vectors = torch.randn(20, 12, generator=torch.Generator().manual_seed(1))
+    vectors[3] *= 1e-9
+    coded = compress(vectors, 3, 10).double()
+    for row, found in zip(vectors[:, :10].double(), coded[:, :10], strict=True):
+        best = torch.inf
+        for reach in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
+            scale = float((row.abs().max().float() * (reach / 3.5)).half().float().clamp_min(1e-7))
+            levels = (torch.arange(8) - 3.5).double() * scale
+            nearest = levels[(row[:, None] - levels).abs().argmin(1)]
+            best = min(best, float((nearest - row).square().sum()))
+        assert float((found - row).square().sum()) == pytest.approx(best, rel=1e-4)

@@ -183,3 +183,41 @@ def test_right_labels_are_marked() -> None:
     targets = Targets.make([Query("a", "a", (3, 5)), Query("b", "b", (0,))])
     marked = mark_right(torch.tensor([[5, 1, 3], [3, 5, 0]]), targets, 10)
     assert marked.tolist() == [[True, False, True], [False, False, True]]
+
+
+def test_the_reasoning_loss_is_its_formula() -> None:
+    """By plain loops: right labels' shares against a crowd in which what confuses the teacher counts more."""
+    draw = np.random.default_rng(0)
+    logits, theirs = draw.standard_normal((6, 5)), draw.standard_normal((6, 5)) * 2
+    theirs[2, 3] = -np.inf  # it has not seen that label
+    theirs[4] = -np.inf  # nor any of these
+    right = draw.random((6, 5)) < 0.3
+    right[0], right[1, :2] = False, True
+    assert right[2:].any()
+    table = ReasoningTable(1, teacher_weight=0.3, teacher_temperature=1.5, near_miss_weight=0.7)
+    tasks, lessons = [], []
+    for z, t, r in zip(logits, theirs, right, strict=True):
+        known = np.isfinite(t)
+        wanted = np.where(known, np.exp(np.where(known, t, 0) / 1.5), 0.0)
+        wanted = wanted / wanted.sum() if known.any() else wanted
+        crowd = np.where(r, 1.0, 1 + 0.7 * 5 * wanted)
+        total = (crowd * np.exp(z)).sum() + 1  # and "none of these"
+        tasks.append(np.mean([-np.log(np.exp(z[i]) / total) for i in np.flatnonzero(r)]) if r.any() else np.log(total))
+        own = np.exp(z) / np.exp(z).sum()
+        lessons.append(sum(w * np.log(w / o) for w, o in zip(wanted, own, strict=True) if w > 0))
+    found = reasoning_loss(torch.tensor(logits), torch.tensor(right), torch.tensor(theirs), table)
+    assert float(found["task"]) == pytest.approx(np.mean(tasks), rel=1e-5)
+    assert float(found["imitation"]) == pytest.approx(np.mean(lessons), rel=1e-5)
+    assert float(found["loss"]) == pytest.approx(np.mean(tasks) + 0.3 * np.mean(lessons), rel=1e-5)
+    alone = reasoning_loss(torch.tensor(logits), torch.tensor(right), None, table)
+    assert set(alone) == {"loss"}
+    plain = reasoning_loss(
+        torch.tensor(logits), torch.tensor(right), torch.tensor(theirs), replace(table, near_miss_weight=0.0)
+    )
+    assert float(alone["loss"]) == pytest.approx(float(plain["task"]), rel=1e-6)
+
+
+def test_columns_are_as_many_as_there_are() -> None:
+    right = torch.tensor([[True, False, True]])
+    assert choose_columns(right, 5, torch.tensor([False])).tolist() == [[0, 1, 2]]
+    assert choose_columns(right, 2, torch.tensor([True])).tolist() == [[1, 0]]
