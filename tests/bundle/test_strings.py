@@ -2,6 +2,7 @@
 
 import struct
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,20 @@ def test_decoder_under_the_address_sanitizer(tmp_path):
     subprocess.run(["gcc", *flags, *map(str, sources), "-o", str(program)], check=True)
     done = subprocess.run([program, tmp_path / "section"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_sections_are_the_bytes_that_they_always_were(monkeypatch):
+    """The choice of symbols changes no string, only bytes: whoever changes it on purpose changes these hashes."""
+    rng = np.random.default_rng(7)
+    parts = ["hydro", "thermo", "graph", "ology", "itis", " of the ", "-", " ", "Ä", "日本", "er", "s", "mark", "et"]
+    some = ["".join(parts[part] for part in rng.integers(0, 14, rng.integers(0, 9))) for _ in range(700)]
+
+    def digest(strings):
+        return sha256(pack_strings(strings)).hexdigest()[:32]
+
+    assert digest(some) == "b03190130665b49fe4638dab9b8f8616"
+    assert digest(sorted(some)) == "4a7998114426a5435e45fb6d4ca6fce7"
+    monkeypatch.setattr("edgexl.bundle.strings._CHUNK_BYTES", 500)  # encoded in many pieces: the same
+    assert digest(some) == "b03190130665b49fe4638dab9b8f8616"
+    monkeypatch.setattr("edgexl.bundle.strings._SAMPLE_BYTES", 3000)  # symbols chosen from a part of the strings
+    assert digest(some) == "b37af7fbb5bbb54e056876622cead904"
