@@ -81,7 +81,7 @@ class _Run:
                 rows = self.tokens if buffer.elements.t else self.labels if buffer.elements.n else 1
                 shape = (1, rows, -1) if buffer.elements.coefficient > 1 and rows != 1 else (1, -1)
                 if buffer.elements.t:
-                    shape = (1, rows, buffer.elements.coefficient)
+                    shape = (1, rows, -1)
                 found[buffer.index] = array.reshape(shape)
         return [found[place] for place in sorted(found)]
 
