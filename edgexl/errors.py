@@ -32,3 +32,12 @@ class DeviceError(EdgexlError):
     """The device, its engine library or its emulator could not do what was asked."""
 
     exit_code = 3
+
+
+class NotDurable(DeviceError):
+    """A change is in force, for every process, but the system did not confirm that it is on the disk.
+
+    `first` is the index of the first label that was added, where any were.
+    """
+
+    first: int | None = None

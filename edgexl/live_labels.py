@@ -1,21 +1,22 @@
 """Adding labels to a compiled bundle and retiring them: what `edgexl labels` does, and where its labels come from.
 
 The bundle stays as it is. Changes are kept in a label file next to it, which the runtime writes and reads; all that
-a call is asked for is done, or nothing. See FORMAT.md, "Label file".
+a call is asked for is done, or nothing. See FORMAT.md, "Label file". The report of a change that is in force, but that
+the system did not confirm to be on the disk, also has `durable`: False, and the sentence for that, `warning`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from edgexl.bundle.label_file import label_file_of, read_label_file
-from edgexl.errors import BadInput
+from edgexl.errors import BadInput, NotDurable
 from edgexl.gzlines import read_lines
 from edgexl.progress import Progress, no_progress
 from edgexl.runtime.binding import BundleHandle, LabelState, NewLabel, open_bundle
@@ -78,17 +79,17 @@ def add_labels(
     """
     with open_bundle(bundle, labels_path=labels_file) as handle:
         began = time.perf_counter()
-        first = handle.add_labels(labels, replace, partial(progress, "encode"))
+        first, warning = _change(lambda: handle.add_labels(labels, replace, partial(progress, "encode")))
         ms = 1000 * (time.perf_counter() - began)
         changed = {"added": len(labels), "retired": len(labels) if replace else 0, "first_index": first, "ms": ms}
-        return _report(bundle, labels_file, handle) | changed
+        return _report(bundle, labels_file, handle, warning) | changed
 
 
 def retire_labels(bundle: Path, ids: Sequence[str], labels_file: Path | None = None) -> dict[str, Any]:
     """Take labels out of the set; gives the keys of `labels retire --json`. Raises `BadInput` where one is missing."""
     with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
-        handle.retire_labels(ids)
-        return _report(bundle, labels_file, handle) | {"retired": len(ids)}
+        _, warning = _change(lambda: handle.retire_labels(ids))
+        return _report(bundle, labels_file, handle, warning) | {"retired": len(ids)}
 
 
 def compact_labels(bundle: Path, labels_file: Path | None = None) -> dict[str, Any]:
@@ -96,8 +97,8 @@ def compact_labels(bundle: Path, labels_file: Path | None = None) -> dict[str, A
     --json`. The other added labels get new indices."""
     with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
         before = handle.labels_info()
-        handle.compact_labels()
-        return _report(bundle, labels_file, handle) | {
+        _, warning = _change(handle.compact_labels)
+        return _report(bundle, labels_file, handle, warning) | {
             "dropped": before.retired_added,
             "file_bytes_before": before.file_bytes,
         }
@@ -123,9 +124,18 @@ def list_labels(bundle: Path, which: Which = "added", labels_file: Path | None =
             yield ListedLabel(label.index, label.id, label.text, label.aliases, state)
 
 
-def _report(bundle: Path, labels_file: Path | None, handle: BundleHandle) -> dict[str, Any]:
+def _change(change: Callable[[], int | None]) -> tuple[int | None, str | None]:
+    """What a change gives, and a sentence where it is in force but may not last."""
+    try:
+        return change(), None
+    except NotDurable as error:
+        return error.first, str(error)
+
+
+def _report(bundle: Path, labels_file: Path | None, handle: BundleHandle, warning: str | None) -> dict[str, Any]:
     info = handle.labels_info()
-    return {
+    doubt = {} if warning is None else {"durable": False, "warning": warning}
+    return doubt | {
         "bundle": os.fspath(bundle),
         "labels_file": os.fspath(labels_file or label_file_of(bundle)),
         "labels": info.labels,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from edgexl.cli.output import json_option, print_json, print_table, progress_bar
+from edgexl.errors import NotDurable
 
 if TYPE_CHECKING:
     from edgexl.live_labels import Which
@@ -72,11 +73,9 @@ def _add(
 
     with progress_bar(as_json) as progress:
         report = add_labels(bundle, labels_given(id, text, aliases, file), replace, labels_file, progress)
-    if as_json:
-        print_json(report)
-        return
     done = "replaced" if replace else "added"
-    click.echo(f"{report['added']:,} {done} in {report['ms']:.0f} ms; {bundle} has {report['labels']:,} labels now")
+    line = f"{report['added']:,} {done} in {report['ms']:.0f} ms; {bundle} has {report['labels']:,} labels now"
+    _tell(report, as_json, line)
 
 
 @labels.command()
@@ -90,10 +89,7 @@ def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: P
     from edgexl.live_labels import ids_given, retire_labels
 
     report = retire_labels(bundle, ids_given(ids, file), labels_file)
-    if as_json:
-        print_json(report)
-        return
-    click.echo(f"{report['retired']:,} retired; {bundle} has {report['labels']:,} labels now")
+    _tell(report, as_json, f"{report['retired']:,} retired; {bundle} has {report['labels']:,} labels now")
 
 
 @labels.command("list")
@@ -124,7 +120,15 @@ def compact(bundle: Path, labels_file: Path | None, as_json: bool) -> None:
     from edgexl.live_labels import compact_labels
 
     report = compact_labels(bundle, labels_file)
+    line = f"{report['dropped']:,} dropped; {report['file_bytes_before']:,} bytes became {report['file_bytes']:,}"
+    _tell(report, as_json, line)
+
+
+def _tell(report: dict[str, Any], as_json: bool, line: str) -> None:
+    """Say what was done. Raises `NotDurable` after that where it may not last, for the exit status."""
     if as_json:
         print_json(report)
-        return
-    click.echo(f"{report['dropped']:,} dropped; {report['file_bytes_before']:,} bytes became {report['file_bytes']:,}")
+    else:
+        click.echo(line)
+    if "warning" in report:
+        raise NotDurable(report["warning"])

@@ -2,7 +2,8 @@
 
 This is no second implementation: everything here calls `libedgexl`. Needs numpy alone. A status of the C library
 becomes an exception: its 1xx and 3xx are the caller's and the file's fault (`BadInput`), a file that cannot be read
-among them; 2xx and 4xx are the device's (`DeviceError`), and a failed self-test is a failed gate (`GateFailed`).
+among them; 2xx and 4xx are the device's (`DeviceError`; `NotDurable` where a change was made, but may not outlive a
+power cut), and a failed self-test is a failed gate (`GateFailed`).
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput, DeviceError, GateFailed
+from edgexl.errors import BadInput, DeviceError, GateFailed, NotDurable
 from edgexl.runtime import declarations as c
 
 Floats = npt.NDArray[np.float32]
 
-_VERIFY, _NO_ENGINE, _SCALAR, _COMPILED = 1, 2, 4, 8
-_EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _SELF_TEST_FAILED = 101, 104, 201, 404
+_VERIFY, _NO_ENGINE, _SCALAR, _COMPILED, _COPY = 1, 2, 4, 8, 16
+_EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _NOT_DURABLE, _SELF_TEST_FAILED = 101, 104, 201, 203, 404
 LabelState = Literal["compiled", "added", "retired"]
 _STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")
 # Of an error's sentence; the library cuts what is longer.
@@ -123,7 +124,8 @@ class LabelsInfo:
 @dataclass(frozen=True)
 class BundleInfo:
     """Sizes of an open bundle. `rows` are labels and aliases, `threshold` is the compiler's choice for set answers,
-    `presence` the logit below which a best label means that none fits (-inf: never said).
+    `presence` the logit below which a best label means that none fits (-inf: never said). `copied`: the bundle lies
+    in memory and not in a mapped file.
     """
 
     labels: int
@@ -138,6 +140,7 @@ class BundleInfo:
     engine: str
     kernel: str
     goldens: int
+    copied: bool
 
 
 def open_bundle(
@@ -150,6 +153,7 @@ def open_bundle(
     labels_path: str | os.PathLike[str] | None = None,
     compiled_only: bool = False,
     scan_threads: int = 1,
+    copy: bool = False,
 ) -> BundleHandle:
     """Open a bundle file with its engine.
 
@@ -159,7 +163,8 @@ def open_bundle(
     without `engine` the bundle can be looked at but not asked;
     `labels_path` is the label file that keeps labels added and retired since the compile (default: the bundle's path
     and ".labels"), which `compiled_only` passes over; `scan_threads` (1 to 64) share the scan of each query, with the
-    same answers. Raises `BadInput` for a file that is no sound bundle,
+    same answers; with `copy` the whole file is read into memory, for a file that someone may cut or write to while it
+    is open (which ends a process that has it mapped). Raises `BadInput` for a file that is no sound bundle,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
     if not 1 <= scan_threads <= 64:
@@ -167,6 +172,7 @@ def open_bundle(
     library = _library()
     options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
     options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar | _COMPILED * compiled_only
+    options.flags |= _COPY * copy
     if labels_path is not None:
         options.labels_path = os.fsencode(labels_path)
     if engine and (found := engine_library or engine_library_if_any()):
@@ -183,7 +189,8 @@ def open_bundle(
 class BundleHandle:
     """An open bundle; a context manager. All methods may be called from any thread, and threads run in parallel.
 
-    Each call borrows a session (its scratch memory); there are as many as there were calls at the same time.
+    Each call borrows a session (its scratch memory); there are as many as there were calls at the same time. A child
+    made by fork may use the handle as well, and each process closes its own; sessions of before the fork scan alone.
     """
 
     def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p, scan_threads: int = 1) -> None:
@@ -207,6 +214,7 @@ class BundleHandle:
             engine=info.engine.decode(),
             kernel=info.kernel.decode(),
             goldens=info.goldens,
+            copied=bool(info.copied),
         )
 
     def __enter__(self) -> BundleHandle:
@@ -377,7 +385,7 @@ class BundleHandle:
 
         Their texts are encoded by the bundle's own screener. With `replace` their ids must be in the set, and those
         labels are retired. `progress` is told (labels encoded, of how many). Raises `BadInput` for a label that cannot
-        be added, `DeviceError` where the file cannot be written.
+        be added, `DeviceError` where the file cannot be written, `NotDurable` where it was and may not last.
         """
         items, keep = (c.NewLabel * len(labels))(), []
         for item, label in zip(items, labels, strict=True):
@@ -397,7 +405,11 @@ class BundleHandle:
             status = self._library.exl_labels_add(
                 session, items, len(items), ctypes.byref(options), ctypes.byref(first)
             )
-            self._check_session(status, session)
+            try:
+                self._check_session(status, session)
+            except NotDurable as error:
+                error.first = first.value
+                raise
         return first.value
 
     def retire_labels(self, ids: Sequence[str]) -> None:
@@ -494,6 +506,8 @@ def _check(status: int, sentence: str = "") -> None:
     message += "" if message.endswith(".") else "."
     if status == _SELF_TEST_FAILED:
         raise GateFailed(message)
+    if status == _NOT_DURABLE:
+        raise NotDurable(message)
     raise (BadInput if status // 100 in (1, 3) or status == _FILE_UNREADABLE else DeviceError)(message)
 
 

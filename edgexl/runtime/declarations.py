@@ -41,6 +41,7 @@ class BundleInfo(ctypes.Structure):
         ("manifest_bytes", c_size_t),
         ("goldens", c_uint32),
         ("presence", c_float),
+        ("copied", c_uint32),
     )
 
 

@@ -9,6 +9,11 @@
  * A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8, NUL bytes allowed, need not end in
  * NUL).
  *
+ * Fork. A child has the bundles and sessions of its parent, and may use those that no other thread was using; it scans
+ * alone on them, whatever their scan_threads, and both processes close what they have. What the child opens itself has
+ * threads again. ONNX Runtime has locks of its own: no other thread may be in it while one forks, and a bundle with
+ * more than one thread of it refuses to predict in a child (EXL_ENGINE_FAILED): open it there.
+ *
  * Growth. Structs that the caller fills, or that are filled for the caller, begin with struct_size; set it with
  * sizeof. They grow only at the end, and a library reads and writes no more than struct_size says.
  */
@@ -43,7 +48,8 @@ typedef enum exl_status {
     EXL_LABEL_EXISTS = 107,     /* a label with that id is in the set */
     EXL_OUT_OF_MEMORY = 200,
     EXL_FILE_UNREADABLE = 201,
-    EXL_FILE_UNWRITABLE = 202,
+    EXL_FILE_UNWRITABLE = 202,  /* nothing was changed */
+    EXL_NOT_DURABLE = 203,      /* the change is in force, but the system did not confirm that it is on the disk */
     EXL_NOT_A_BUNDLE = 300,     /* the magic is not there */
     EXL_VERSION_TOO_NEW = 301,  /* a newer major version */
     EXL_BUNDLE_TRUNCATED = 302, /* the file ends before its sections do, or goes on after them */
@@ -79,7 +85,9 @@ enum {
     EXL_OPEN_VERIFY = 1u, /* check the hash of every section (reads the whole file); without it only the small ones */
     EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
     EXL_OPEN_SCALAR = 4u,    /* use the scalar kernels (to compare with the SIMD ones; same answers) */
-    EXL_OPEN_COMPILED = 8u   /* pass the label file over: the labels that were compiled, and no changes to them */
+    EXL_OPEN_COMPILED = 8u,  /* pass the label file over: the labels that were compiled, and no changes to them */
+    EXL_OPEN_COPY = 16u      /* read the whole file into memory from the allocator, instead of mapping it: for files
+                                that someone may write to or cut while they are open */
 };
 
 typedef struct exl_open_options {
@@ -94,7 +102,8 @@ typedef struct exl_open_options {
     const char *labels_path; /* of the label file, below; null = the bundle's path and ".labels" */
 } exl_open_options;
 
-/* options may be null. On failure *bundle is null. The file is mapped: it must not be written to while it is open; to
+/* options may be null. On failure *bundle is null. Only a regular file is opened. It is mapped, unless EXL_OPEN_COPY is
+ * set: then it must not be written to while it is open (where it is cut, the system ends the process with SIGBUS); to
  * replace it, rename another file over it. */
 EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle);
 /* Null is allowed. All sessions of the bundle must be closed. */
@@ -116,6 +125,7 @@ typedef struct exl_bundle_info {
     size_t manifest_bytes;
     uint32_t goldens; /* inputs with recorded answers, see exl_self_test */
     float presence;   /* the logit that decides none_fits; -infinity: it is never said */
+    uint32_t copied;  /* nonzero: opened with EXL_OPEN_COPY */
 } exl_bundle_info;
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info);
@@ -225,6 +235,11 @@ EXL_API exl_status exl_self_test(exl_session *session, exl_self_test_report *rep
 /* Labels can be added to an open bundle, and any label retired, without a compile. The bundle's file stays as it is:
  * the changes are kept in a label file next to it. A call changes all that it is asked to or nothing, and so does a
  * crash at any moment. Several processes may change and use one label file; a change waits for the one before it.
+ *
+ * What a status says of a change holds for all who read the file: it is in force with EXL_OK, when it is on the disk,
+ * and with EXL_NOT_DURABLE, when the system did not confirm that (exl_labels_compact writes everything again); with any
+ * other status nothing has changed. A label file keeps its mode, its owner and, where its path is a symbolic link, its
+ * place.
  *
  * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
  * with its label until a compaction. What another process has changed, a bundle learns when it is opened, at

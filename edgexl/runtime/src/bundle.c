@@ -124,7 +124,8 @@ static exl_status open_engine(exl_bundle *bundle, const exl_open_options *option
 static exl_status check_options(const exl_open_options *options, exl__error *error) {
     const exl_allocator *allocator = options->allocator;
 
-    if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED))
+    if (options->flags &
+        ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED | EXL_OPEN_COPY))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
                          EXL_VERSION_STRING);
     if (options->threads > 1024)
@@ -143,7 +144,7 @@ static exl_status open_bundle(const char *path, const exl_open_options *options,
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
     bundle->allocator = *allocator;
     bundle->isa = options->flags & EXL_OPEN_SCALAR ? EXL__SCALAR : exl__isa_best();
-    status = exl__file_open(path, &bundle->file, error);
+    status = exl__file_open(path, options->flags & EXL_OPEN_COPY ? &bundle->allocator : NULL, &bundle->file, error);
     if (status == EXL_OK)
         status = exl__bundle_read(bundle, (options->flags & EXL_OPEN_VERIFY) != 0, error);
     if (status == EXL_OK && !(options->flags & EXL_OPEN_COMPILED))
@@ -215,6 +216,7 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
     known.presence = bundle->calibration.presence;
     known.engine = bundle->parameters.engine == EXL__NATIVE ? exl__engine_native.name : exl__engine_ort.name;
     known.kernel = exl__isa_name(bundle->isa);
+    known.copied = bundle->file.copied != NULL;
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
     known.manifest_bytes = (size_t)bundle->sections[EXL__MANIFEST].length;
     if (exl__goldens_begin(bundle, &goldens, &ignored) == EXL_OK)

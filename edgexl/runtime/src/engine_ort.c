@@ -7,6 +7,7 @@
  */
 #include "compiler.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,8 @@ struct exl__engine_state {
     OrtMemoryInfo *memory_info;
     OrtAllocator *ort_allocator;
     uint32_t threads;
+    long process;    /* in which they are */
+    int own_threads; /* nonzero: each graph has its own, there is no shared pool */
 };
 
 struct exl__graph {
@@ -193,11 +196,11 @@ static const char *forbid_telemetry(void) {
 
 /* One thread needs no pool. More: one pool for both graphs, without spinning, which ONNX Runtime can only give to the
  * whole process; the first bundle that asks for threads sets their number for as long as it is open. */
-static OrtStatus *create_env(const ort_api *api, uint32_t threads, OrtEnv **env) {
+static OrtStatus *create_env(const ort_api *api, uint32_t threads, int own_threads, OrtEnv **env) {
     OrtThreadingOptions *options = NULL;
     OrtStatus *failed;
 
-    if (threads == 1)
+    if (own_threads)
         return api->CreateEnv(ORT_LOG_FATAL, "edgexl", env);
     failed = api->CreateThreadingOptions(&options);
     if (!failed)
@@ -211,12 +214,22 @@ static OrtStatus *create_env(const ort_api *api, uint32_t threads, OrtEnv **env)
     return failed;
 }
 
+/* The process that started the shared pool; 0 = none has. A child made by fork has the pool and not its threads. */
+static _Atomic long pool_process;
+
+static int pool_is_lost(void) { return pool_process != 0 && pool_process != exl__process(); }
+
+/* A run would wait for such threads for ever, and so would their end. */
+static int threads_are_lost(const exl__engine_state *state) {
+    return state->threads > 1 && state->process != exl__process();
+}
+
 static void ort_close(exl__engine_state *state) {
     if (!state)
         return;
     if (state->memory_info)
         state->api.ReleaseMemoryInfo(state->memory_info);
-    if (state->env)
+    if (state->env && !threads_are_lost(state))
         state->api.ReleaseEnv(state->env);
     exl__release(state->allocator, state, 1, sizeof *state);
 }
@@ -235,6 +248,8 @@ static exl_status ort_open(const exl_allocator *allocator, const char *library_p
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the engine");
     state->allocator = allocator;
     state->threads = threads;
+    state->process = exl__process();
+    state->own_threads = threads == 1 || pool_is_lost();
     /* Never unloaded: ONNX Runtime leaves thread-local and static state behind that must not outlive its code. */
     status = load_library(library_path, &library, error);
     if (status == EXL_OK)
@@ -242,7 +257,9 @@ static exl_status ort_open(const exl_allocator *allocator, const char *library_p
     if (status != EXL_OK)
         goto done;
     telemetry = forbid_telemetry();
-    failed = create_env(&state->api, threads, &state->env);
+    failed = create_env(&state->api, threads, state->own_threads, &state->env);
+    if (!failed && !state->own_threads)
+        pool_process = state->process;
     if (!failed && strcmp(telemetry, "0") != 0)
         failed = state->api.DisableTelemetryEvents(state->env);
     if (!failed)
@@ -394,7 +411,7 @@ static exl_status check_ports(const exl__graph *graph, const exl__graph_source *
 static void ort_close_graph(exl__engine_state *state, exl__graph *graph) {
     if (!graph)
         return;
-    if (graph->session)
+    if (graph->session && !threads_are_lost(state))
         state->api.ReleaseSession(graph->session);
     for (size_t i = 0; graph->weights && i < graph->weight_count; i++)
         if (graph->weights[i])
@@ -424,8 +441,8 @@ static exl_status ort_open_graph(exl__engine_state *state, const exl__graph_sour
             goto done;
         }
     }
-    failed = create_session(graph, source, names, state->threads == 1);
-    if (failed && state->threads > 1) {
+    failed = create_session(graph, source, names, state->own_threads);
+    if (failed && !state->own_threads) {
         /* Someone in this process started ONNX Runtime without a shared pool: then each graph has its own. */
         state->api.ReleaseStatus(failed);
         failed = create_session(graph, source, names, 1);
@@ -463,6 +480,9 @@ static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, si
     char what[64];
 
     (void)scratch;
+    if (threads_are_lost(graph->state))
+        return exl__fail(error, EXL_ENGINE_FAILED,
+                         "ONNX Runtime's threads do not outlive a fork: open the bundle again in this process");
     for (size_t i = 0; i < input_count && !failed; i++) {
         input_names[i] = inputs[i].name;
         failed = make_value(graph->state, &inputs[i], &input_values[i]);

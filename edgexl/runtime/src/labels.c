@@ -15,6 +15,7 @@
 #include "options.h"
 #include "rescore.h"
 #include "session.h"
+#include "storage.h"
 
 enum { RETIRE_BYTES = EXL__OPERATION_BYTES };
 
@@ -48,22 +49,6 @@ static exl_status image_of(const exl_bundle *bundle, const exl__live *before, ui
     return exl__live_parse(bundle, file, from + bytes, after, error);
 }
 
-/* The image as a new file, in the place of what is there. */
-static exl_status write_anew(const exl_bundle *bundle, const exl__live *image, exl__error *error) {
-    const exl__live_store *store = bundle->live;
-    uint64_t partial_bytes = store->path_bytes + 4;
-    char *partial = exl__allocate(&bundle->allocator, partial_bytes, 1);
-    exl_status status;
-
-    if (!partial)
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
-    memcpy(partial, store->path, store->path_bytes - 1);
-    memcpy(partial + store->path_bytes - 1, ".tmp", 4);
-    status = exl__file_replace(store->path, partial, image->file, (size_t)image->file_bytes, error);
-    exl__release(&bundle->allocator, partial, partial_bytes, 1);
-    return status;
-}
-
 /* What the image has and the file before it had not: operations behind what is committed, then the other commit. */
 static exl_status append(const exl__live *before, const exl__live *image, int descriptor, exl__error *error) {
     uint64_t from = before->committed_bytes, commit = EXL__COMMIT_AT + (uint64_t)image->commit * EXL__COMMIT_BYTES;
@@ -71,7 +56,7 @@ static exl_status append(const exl__live *before, const exl__live *image, int de
         exl__descriptor_write(descriptor, from, image->file + from, (size_t)(image->file_bytes - from), error);
 
     if (status == EXL_OK)
-        status = exl__descriptor_write(descriptor, commit, image->file + commit, EXL__COMMIT_BYTES, error);
+        status = exl__descriptor_commit(descriptor, commit, image->file + commit, EXL__COMMIT_BYTES, error);
     return status;
 }
 
@@ -92,34 +77,64 @@ typedef struct change {
     exl_status (*complete)(struct change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error);
 } change;
 
-/* Carries a change out, with the file locked. The bundle's current set is then the changed one. */
+/* Whether the change is in force, for everybody who reads the file. */
+static int is_in_force(exl_status status) { return status == EXL_OK || status == EXL_NOT_DURABLE; }
+
+/* Puts the set after the change on the disk. */
+static exl_status put(const exl_bundle *bundle, const change *change, const exl__live *before, exl__live **after,
+                      exl__error *error) {
+    const exl__live_store *store = bundle->live;
+    uint64_t generation = before ? before->newest_generation + 1 : 1;
+    exl_status status =
+        image_of(bundle, change->anew ? NULL : before, generation, change->operations, change->bytes, after, error);
+
+    if (status == EXL_OK && before && !change->anew)
+        status = append(before, *after, store->locked, error);
+    else if (status == EXL_OK)
+        status = exl__file_replace(store->path, store->locked, (*after)->file, (size_t)(*after)->file_bytes, error);
+    if (!is_in_force(status)) {
+        exl__live_release(bundle, *after);
+        *after = NULL;
+    }
+    return status;
+}
+
+/* A label file in whose place no other can be put: it is a mount point, or its directory may not be written. While it
+ * is empty it can begin with a set of no changes, in one write, and grow as any other. */
+static exl_status begin_in_place(const exl_bundle *bundle, exl__live **empty, exl__error *error) {
+    exl_status status = image_of(bundle, NULL, 1, NULL, 0, empty, error);
+
+    if (status == EXL_OK)
+        status = exl__descriptor_write(bundle->live->locked, 0, (*empty)->file, (size_t)(*empty)->file_bytes, error);
+    return status;
+}
+
+/* Carries a change out, with the file locked. The bundle's current set is then the changed one, where it is in force.
+ */
 static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error *error) {
+    exl__live_store *store = bundle->live;
     exl__live *before = NULL, *after = NULL;
-    uint64_t generation;
-    int descriptor = -1;
     exl_status status;
 
-    exl__mutex_lock(&bundle->live->changing);
-    status = exl__descriptor_lock(bundle->live->path, &descriptor, error);
+    exl__mutex_lock(&store->changing);
+    status = exl__descriptor_lock(store->path, &store->locked, error);
     if (status == EXL_OK)
-        status = exl__live_read(bundle, descriptor, &before, error);
+        status = exl__live_read(bundle, store->locked, &before, error);
     if (status == EXL_OK && change->count > 0)
         status = exl__labels_find(bundle, before, change->ids, change->count, change->found, error);
     if (status == EXL_OK)
         status = change->complete(change, bundle, before, error);
-    generation = before ? before->newest_generation + 1 : 1;
     if (status == EXL_OK)
-        status = image_of(bundle, change->anew ? NULL : before, generation, change->operations, change->bytes, &after,
-                          error);
-    if (status == EXL_OK)
-        status = before && !change->anew ? append(before, after, descriptor, error) : write_anew(bundle, after, error);
-    if (status == EXL_OK)
+        status = put(bundle, change, before, &after, error);
+    if (status == EXL_FILE_UNWRITABLE && store->locked >= 0 && !before &&
+        begin_in_place(bundle, &before, error) == EXL_OK)
+        status = put(bundle, change, before, &after, error);
+    if (is_in_force(status))
         exl__live_publish(bundle, after);
-    else
-        exl__live_release(bundle, after);
     exl__live_release(bundle, before);
-    exl__descriptor_close(descriptor);
-    exl__mutex_unlock(&bundle->live->changing);
+    exl__descriptor_unlock(store->locked);
+    store->locked = -1;
+    exl__mutex_unlock(&store->changing);
     return status;
 }
 
@@ -325,7 +340,7 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
         status = prepare_add(session, labels, &known, &change, ids);
     if (status == EXL_OK)
         status = carry_out(session->bundle, &change, &session->error);
-    if (status == EXL_OK && first)
+    if (is_in_force(status) && first)
         *first = change.first;
     exl__release(allocator, change.operations, change.capacity, 1);
     exl__release(allocator, change.found, count, sizeof *change.found);

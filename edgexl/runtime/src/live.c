@@ -1,4 +1,4 @@
-/* live.c: reads label files, as FORMAT.md, "Label file", has them, and keeps an open bundle's sets.
+/* live.c: reads label files, as FORMAT.md, "Label file", has them.
  *
  * A label file is read as hostile input: whole, into memory of our own, so that nothing changes behind a check; every
  * size is held against what remains, in 64 bits. Codes may be any bytes. */
@@ -12,6 +12,7 @@
 #include "bytes.h"
 #include "memory.h"
 #include "rescore.h"
+#include "storage.h"
 
 enum { MAJOR = 1, MINOR = 0, CHECK_BYTES = 16, COMMIT_CHECK_AT = 48 };
 
@@ -394,96 +395,4 @@ void exl__live_release(const exl_bundle *bundle, exl__live *live) {
     exl__release(&bundle->allocator, live->memory, live->memory_bytes, 1);
     exl__release(&bundle->allocator, live->file, live->file_bytes, 1);
     exl__release(&bundle->allocator, live, 1, sizeof *live);
-}
-
-/* ---- the store ----------------------------------------------------------------------------------------------- */
-
-exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl__error *error) {
-    static const char SUFFIX[] = ".labels";
-    size_t stem = strlen(labels_path ? labels_path : path), suffix = labels_path ? 0 : sizeof SUFFIX - 1;
-    exl__live_store *store = exl__allocate(&bundle->allocator, 1, sizeof *store);
-    exl__live *live = NULL;
-    exl_status status;
-
-    if (!store)
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
-    if (!exl__mutex_init(&store->mutex) || !exl__mutex_init(&store->changing)) {
-        exl__release(&bundle->allocator, store, 1, sizeof *store);
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
-    }
-    bundle->live = store;
-    store->path_bytes = stem + suffix + 1;
-    store->path = exl__allocate(&bundle->allocator, store->path_bytes, 1);
-    if (!store->path)
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
-    memcpy(store->path, labels_path ? labels_path : path, stem);
-    memcpy(store->path + stem, SUFFIX, suffix);
-    status = exl__live_load(bundle, &live, error);
-    if (status == EXL_OK)
-        exl__live_publish(bundle, live);
-    return status;
-}
-
-void exl__live_close(exl_bundle *bundle) {
-    exl__live_store *store = bundle->live;
-
-    if (!store)
-        return;
-    for (exl__live *older; store->sets; store->sets = older) {
-        older = store->sets->older;
-        exl__live_release(bundle, store->sets);
-    }
-    exl__mutex_destroy(&store->mutex);
-    exl__mutex_destroy(&store->changing);
-    exl__release(&bundle->allocator, store->path, store->path_bytes, 1);
-    exl__release(&bundle->allocator, store, 1, sizeof *store);
-    bundle->live = NULL;
-}
-
-const exl__live *exl__live_take(const exl_bundle *bundle) {
-    exl__live *live;
-
-    if (!bundle->live)
-        return NULL;
-    exl__mutex_lock(&bundle->live->mutex);
-    live = bundle->live->current;
-    if (live)
-        live->references++;
-    exl__mutex_unlock(&bundle->live->mutex);
-    return live;
-}
-
-void exl__live_give(const exl_bundle *bundle, const exl__live *live) {
-    if (!live)
-        return;
-    exl__mutex_lock(&bundle->live->mutex);
-    ((exl__live *)(uintptr_t)live)->references--;
-    exl__mutex_unlock(&bundle->live->mutex);
-}
-
-void exl__live_publish(const exl_bundle *bundle, exl__live *live) {
-    exl__live_store *store = bundle->live;
-    exl__live *unused = NULL;
-
-    exl__mutex_lock(&store->mutex);
-    store->current = live;
-    if (live) {
-        live->older = store->sets;
-        store->sets = live;
-    }
-    for (exl__live **at = &store->sets; *at;) {
-        exl__live *one = *at;
-        if (one == store->current || one->references > 0) {
-            at = &one->older;
-            continue;
-        }
-        *at = one->older;
-        one->older = unused;
-        unused = one;
-    }
-    exl__mutex_unlock(&store->mutex);
-    for (exl__live *older; unused; unused = older) {
-        older = unused->older;
-        exl__live_release(bundle, unused);
-    }
 }

@@ -59,17 +59,20 @@ struct exl__live {
 };
 
 /* The sets of an open bundle. */
-typedef struct exl__live_store {
-    exl__mutex changing; /* held by whoever makes another set the current one, from reading the file on */
-    exl__mutex mutex;    /* guards what follows, and all reference counts */
+typedef struct exl__live_store exl__live_store;
+struct exl__live_store {
+    exl__live_store *next; /* of another open bundle */
+    exl__mutex changing;   /* held by whoever makes another set the current one, from reading the file on */
+    exl__mutex mutex;      /* guards what follows, and all reference counts */
     exl__live *current;
     exl__live *sets; /* all of them, current or still held */
     char *path;
     uint64_t path_bytes; /* with the closing NUL */
-} exl__live_store;
+    int locked;          /* the label file's descriptor while it is changed, otherwise negative */
+};
 
-/* Makes the bundle's store, for the label file at `labels_path` (null: the bundle's path and ".labels"), and reads the
- * file where it is there. */
+/* live_store.c: makes the bundle's store, for the label file at `labels_path` (null: the bundle's path and ".labels"),
+ * and reads the file where it is there. */
 exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl__error *error);
 void exl__live_close(exl_bundle *bundle);
 
@@ -79,7 +82,8 @@ void exl__live_give(const exl_bundle *bundle, const exl__live *live);
 /* Makes a set (or null) the current one, and releases those that nothing holds any more. */
 void exl__live_publish(const exl_bundle *bundle, exl__live *live);
 
-/* The set that a label file's bytes hold; they come from the allocator and belong to the set, or are released. */
+/* live.c: the set that a label file's bytes hold; they come from the allocator and belong to the set, or are released.
+ */
 exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t file_bytes, exl__live **live,
                            exl__error *error);
 /* Reads an open label file as it is now. A file that is empty gives null. */

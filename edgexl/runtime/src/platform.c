@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -17,39 +16,111 @@
 
 #include "memory.h"
 
-/* ---- a mapped file ------------------------------------------------------------------------------------------- */
+_Static_assert(sizeof(off_t) == 8, "without large files no bundle opens where inodes have 64 bits");
 
-exl_status exl__file_open(const char *path, exl__file *file, exl__error *error) {
-    exl_status status = EXL_OK;
+/* ---- opening -------------------------------------------------------------------------------------------------- */
+
+static const char *why_not_regular(mode_t mode) {
+    if (S_ISREG(mode))
+        return NULL;
+    if (S_ISDIR(mode))
+        return "it is a directory, not a regular file";
+    if (S_ISCHR(mode) || S_ISBLK(mode))
+        return "it is a device, not a regular file";
+    return "it is a pipe or a socket, not a regular file";
+}
+
+const char *exl__not_regular(const char *path, int descriptor) {
     struct stat facts;
-    void *mapping;
+
+    if ((descriptor >= 0 ? fstat(descriptor, &facts) : stat(path, &facts)) != 0)
+        return NULL; /* opening it says why */
+    return why_not_regular(facts.st_mode);
+}
+
+/* Whoever closed its standard streams must not find its output in a label file, nor a bundle in its input. */
+static int above_standard_streams(int descriptor) {
+#if defined(F_DUPFD_CLOEXEC)
+    if (descriptor >= 0 && descriptor <= 2) {
+        int above = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+        close(descriptor);
+        return above;
+    }
+#endif
+    return descriptor;
+}
+
+int exl__regular_open(const char *path, int for_change, uint64_t *length, const char **why) {
+    int flags = for_change ? O_RDWR | O_CREAT : O_RDONLY, descriptor, reason = EINVAL;
+    struct stat facts;
+
+    *length = 0;
+    *why = exl__not_regular(path, -1); /* even to open a device may do something */
+    if (*why) {
+        errno = EINVAL;
+        return -1;
+    }
+    descriptor = above_standard_streams(open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666));
+    if (descriptor < 0 || fstat(descriptor, &facts) != 0) {
+        reason = errno;
+        *why = strerror(reason);
+    } else
+        *why = why_not_regular(facts.st_mode);
+    if (*why) {
+        if (descriptor >= 0)
+            close(descriptor);
+        errno = reason;
+        return -1;
+    }
+    (void)fcntl(descriptor, F_SETFL, 0); /* from here on it may wait for its disk */
+    *length = (uint64_t)facts.st_size;
+    return descriptor;
+}
+
+/* ---- a file to be read ----------------------------------------------------------------------------------------- */
+
+static exl_status map(exl__file *file, exl__error *error) {
+    void *mapping = mmap(NULL, (size_t)file->length, PROT_READ, MAP_PRIVATE, file->descriptor, 0);
+
+    if (mapping == MAP_FAILED)
+        return exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be mapped: %s", strerror(errno));
+    file->bytes = mapping;
+    return EXL_OK;
+}
+
+static exl_status copy(const exl_allocator *allocator, exl__file *file, exl__error *error) {
+    const exl__file open = {.descriptor = file->descriptor};
+    uint8_t *bytes = exl__allocate_scratch(allocator, file->length, 1), more;
+    exl_status status;
+
+    if (!bytes)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for a copy of the file: map it instead");
+    file->bytes = bytes;
+    file->copied = allocator;
+    status = exl__file_read(&open, 0, bytes, (size_t)file->length, error);
+    if (status == EXL_OK && pread(file->descriptor, &more, 1, (off_t)file->length) > 0)
+        status = exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file became longer while it was read");
+    close(file->descriptor);
+    file->descriptor = -1;
+    return status;
+}
+
+exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl__file *file, exl__error *error) {
+    exl_status status = EXL_OK;
+    const char *why;
 
     memset(file, 0, sizeof *file);
-    file->descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->descriptor < 0 || fstat(file->descriptor, &facts) != 0) {
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", strerror(errno));
-        goto done;
-    }
-    if (!S_ISREG(facts.st_mode)) {
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "this is not a regular file");
-        goto done;
-    }
-    if (facts.st_size == 0) {
+    file->descriptor = exl__regular_open(path, 0, &file->length, &why);
+    if (file->descriptor < 0)
+        status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", why);
+    else if (file->length == 0)
         status = exl__fail(error, EXL_NOT_A_BUNDLE, "the file is empty");
-        goto done;
-    }
-    if ((uint64_t)facts.st_size > (uint64_t)(SIZE_MAX / 2)) {
-        status = exl__fail(error, EXL_OUT_OF_MEMORY, "the file does not fit into this device's address space");
-        goto done;
-    }
-    mapping = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, file->descriptor, 0);
-    if (mapping == MAP_FAILED) {
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be mapped: %s", strerror(errno));
-        goto done;
-    }
-    file->bytes = mapping;
-    file->length = (uint64_t)facts.st_size;
-done:
+    else if (file->length > (uint64_t)(SIZE_MAX / 2))
+        status = exl__fail(error, EXL_OUT_OF_MEMORY,
+                           "the file has %llu bytes, which do not fit into this device's %u-bit address space",
+                           (unsigned long long)file->length, (unsigned)(8 * sizeof(size_t)));
+    else
+        status = copy_from ? copy(copy_from, file, error) : map(file, error);
     if (status != EXL_OK)
         exl__file_close(file);
     return status;
@@ -58,7 +129,9 @@ done:
 exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl__error *error) {
     uint8_t *to = buffer;
 
-    while (bytes > 0) {
+    if (file->copied && bytes > 0)
+        memcpy(buffer, file->bytes + offset, bytes);
+    while (!file->copied && bytes > 0) {
         ssize_t got = pread(file->descriptor, to, bytes, (off_t)offset);
         if (got < 0 && errno == EINTR)
             continue;
@@ -86,13 +159,15 @@ void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
     uint64_t from = (offset + page - 1) / page * page;
     uint64_t to = (offset + bytes) / page * page;
 
-    if (from < to)
+    if (from < to && !file->copied)
         (void)madvise((void *)(uintptr_t)(file->bytes + from), (size_t)(to - from), MADV_DONTNEED);
 }
 #endif
 
 void exl__file_close(exl__file *file) {
-    if (file->bytes)
+    if (file->copied)
+        exl__release(file->copied, (void *)(uintptr_t)file->bytes, file->length, 1);
+    else if (file->bytes)
         munmap((void *)(uintptr_t)file->bytes, (size_t)file->length);
     if (file->descriptor >= 0)
         close(file->descriptor);
@@ -100,170 +175,14 @@ void exl__file_close(exl__file *file) {
     file->descriptor = -1;
 }
 
-/* ---- a file that is written ---------------------------------------------------------------------------------- */
-
-void exl__descriptor_close(int descriptor) {
-    if (descriptor >= 0)
-        close(descriptor);
-}
-
-/* A regular file's length; negative, with errno, where it is none. */
-static int64_t length_of(int descriptor) {
-    struct stat facts;
-
-    if (fstat(descriptor, &facts) != 0)
-        return -1;
-    if (S_ISREG(facts.st_mode))
-        return (int64_t)facts.st_size;
-    errno = EINVAL;
-    return -1;
-}
-
-exl_status exl__descriptor_open(const char *path, int *descriptor, exl__error *error) {
-    *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* a pipe in its place must not make anyone wait */
-    if (*descriptor < 0 && errno != ENOENT && errno != ENAMETOOLONG) /* a name that no file can have */
-        return exl__fail(error, EXL_FILE_UNREADABLE, "the label file %s cannot be read: %s", path, strerror(errno));
-    return EXL_OK;
-}
-
-exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes, uint8_t **bytes,
-                                uint64_t *length, exl__error *error) {
-    const exl__file file = {NULL, 0, descriptor};
-    uint8_t head[512];
-    int64_t before = length_of(descriptor), all;
-    size_t here = before < (int64_t)head_bytes ? (size_t)(before > 0 ? before : 0) : head_bytes;
-    exl_status status = EXL_OK;
-
-    *bytes = NULL;
-    *length = 0;
-    if (here > sizeof head)
-        here = sizeof head;
-    if (before > 0)
-        status = exl__file_read(&file, 0, head, here, error);
-    all = length_of(descriptor);
-    if (before < 0 || all < (int64_t)here)
-        return exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", strerror(errno));
-    if (status != EXL_OK || before == 0)
-        return status;
-    *bytes = exl__allocate_scratch(allocator, (uint64_t)all, 1);
-    if (!*bytes)
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
-    *length = (uint64_t)all;
-    memcpy(*bytes, head, here);
-    return exl__file_read(&file, here, *bytes + here, (size_t)all - here, error);
-}
-
-exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_t *bytes, exl__error *error) {
-    exl__file file = {NULL, 0, -1};
-    exl_status status = exl__descriptor_open(path, &file.descriptor, error);
-    int64_t length;
-
-    *bytes = 0;
-    if (status != EXL_OK || file.descriptor < 0)
-        return status;
-    length = length_of(file.descriptor);
-    if (length < 0)
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", strerror(errno));
-    else
-        *bytes = length < (int64_t)capacity ? (size_t)length : capacity;
-    if (status == EXL_OK)
-        status = exl__file_read(&file, 0, buffer, *bytes, error);
-    exl__descriptor_close(file.descriptor);
-    return status;
-}
-
-exl_status exl__descriptor_lock(const char *path, int *descriptor, exl__error *error) {
-    struct stat ours, named;
-
-    for (;;) {
-        *descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (*descriptor < 0)
-            break;
-        while (flock(*descriptor, LOCK_EX) != 0)
-            if (errno != EINTR)
-                goto failed;
-        if (fstat(*descriptor, &ours) != 0)
-            break;
-        if (stat(path, &named) == 0 && ours.st_dev == named.st_dev && ours.st_ino == named.st_ino)
-            return EXL_OK;
-        close(*descriptor); /* while we waited another file took its place */
-    }
-failed:
-    exl__descriptor_close(*descriptor);
-    *descriptor = -1;
-    return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file %s cannot be written: %s", path, strerror(errno));
-}
-
-/* To the disk itself, where the system tells the two apart. */
-static int flush(int descriptor) {
-#if defined(F_FULLFSYNC)
-    if (fcntl(descriptor, F_FULLFSYNC) == 0)
-        return 0;
-#endif
-    return fsync(descriptor);
-}
-
-exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl__error *error) {
-    const uint8_t *from = bytes;
-
-    while (length > 0) {
-        ssize_t put = pwrite(descriptor, from, length, (off_t)offset);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file cannot be written: %s", strerror(errno));
-        from += put;
-        offset += (uint64_t)put;
-        length -= (size_t)put;
-    }
-    if (flush(descriptor) != 0)
-        return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file cannot be written: %s", strerror(errno));
-    return EXL_OK;
-}
-
-/* Makes a new name in a directory last. Some file systems cannot, and then it lasts without. */
-static void flush_directory_of(const char *path) {
-    char directory[4096];
-    const char *slash = strrchr(path, '/');
-    size_t bytes = slash ? (size_t)(slash - path) + 1 : 0;
-    int descriptor;
-
-    if (bytes >= sizeof directory)
-        return;
-    memcpy(directory, slash ? path : ".", slash ? bytes : 1);
-    directory[slash ? bytes : 1] = '\0';
-    descriptor = open(directory, O_RDONLY | O_CLOEXEC);
-    if (descriptor >= 0)
-        (void)fsync(descriptor);
-    exl__descriptor_close(descriptor);
-}
-
-exl_status exl__file_replace(const char *path, const char *partial, const void *bytes, size_t length,
-                             exl__error *error) {
-    int descriptor = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    exl_status status;
-
-    if (descriptor < 0)
-        return exl__fail(error, EXL_FILE_UNWRITABLE, "%s cannot be written: %s", partial, strerror(errno));
-    status = exl__descriptor_write(descriptor, 0, bytes, length, error);
-    if (close(descriptor) != 0 && status == EXL_OK)
-        status = exl__fail(error, EXL_FILE_UNWRITABLE, "%s cannot be written: %s", partial, strerror(errno));
-    if (status == EXL_OK && rename(partial, path) != 0)
-        status = exl__fail(error, EXL_FILE_UNWRITABLE, "%s cannot be written: %s", path, strerror(errno));
-    if (status == EXL_OK)
-        flush_directory_of(path);
-    else
-        (void)unlink(partial);
-    return status;
-}
-
-/* ---- libraries, locks, the clock ----------------------------------------------------------------------------- */
+/* ---- libraries, locks, forks, the clock ---------------------------------------------------------------------- */
 
 void *exl__library_open(const char *path, char *why, size_t why_bytes) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const char *words = strchr(path, '/') ? exl__not_regular(path, -1) : NULL; /* the loader would wait for a pipe */
+    void *library = words ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
 
     if (!library) {
-        const char *words = dlerror();
+        words = words ? words : dlerror();
         snprintf(why, why_bytes, "%s", words ? words : "unknown reason");
     }
     return library;
@@ -279,6 +198,21 @@ int exl__mutex_init(exl__mutex *mutex) { return pthread_mutex_init(mutex, NULL) 
 void exl__mutex_destroy(exl__mutex *mutex) { pthread_mutex_destroy(mutex); }
 void exl__mutex_lock(exl__mutex *mutex) { pthread_mutex_lock(mutex); }
 void exl__mutex_unlock(exl__mutex *mutex) { pthread_mutex_unlock(mutex); }
+
+#if defined(__wasm__) /* there is one process, and it does not fork */
+long exl__process(void) { return 1; }
+
+int exl__at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void)) {
+    (void)before, (void)in_parent, (void)in_child;
+    return 1;
+}
+#else
+long exl__process(void) { return (long)getpid(); }
+
+int exl__at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void)) {
+    return pthread_atfork(before, in_parent, in_child) == 0;
+}
+#endif
 
 double exl__now_ms(void) {
     struct timespec now;

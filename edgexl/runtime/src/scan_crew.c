@@ -25,6 +25,8 @@ uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *c
 #include <pthread.h>
 #include <signal.h>
 
+#include "platform.h"
+
 typedef struct member {
     exl__scan_crew *crew;
     uint32_t part;
@@ -33,6 +35,7 @@ typedef struct member {
 struct exl__scan_crew {
     exl_allocator allocator;
     uint64_t bytes;
+    long process; /* in which the threads are */
     uint32_t rows, subspaces, keep, parts;
     uint32_t part_starts[EXL__SCAN_PARTS + 1];
 
@@ -115,6 +118,7 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
         return NULL;
     crew->allocator = *allocator;
     crew->bytes = bytes;
+    crew->process = exl__process();
     crew->rows = rows, crew->subspaces = subspaces, crew->keep = keep, crew->parts = parts;
     for (uint32_t part = 0; part < parts; part++) {
         uint8_t *own = (uint8_t *)crew + head + part * each;
@@ -134,11 +138,10 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
     return crew;
 }
 
-void exl__scan_crew_close(exl__scan_crew *crew) {
-    exl_allocator allocator;
+/* A child made by fork has the memory and not the threads: it must not wait for them, nor for their lock. */
+static int has_its_threads(const exl__scan_crew *crew) { return crew->process == exl__process(); }
 
-    if (!crew)
-        return;
+static void end(exl__scan_crew *crew) {
     pthread_mutex_lock(&crew->lock);
     crew->ends = 1;
     pthread_cond_broadcast(&crew->begin);
@@ -148,18 +151,22 @@ void exl__scan_crew_close(exl__scan_crew *crew) {
     pthread_cond_destroy(&crew->done);
     pthread_cond_destroy(&crew->begin);
     pthread_mutex_destroy(&crew->lock);
+}
+
+void exl__scan_crew_close(exl__scan_crew *crew) {
+    exl_allocator allocator;
+
+    if (!crew)
+        return;
+    if (has_its_threads(crew))
+        end(crew);
     allocator = crew->allocator;
     exl__release(&allocator, crew, crew->bytes, 1);
 }
 
-uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
-                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores) {
+/* Part 0 is the caller's, the others' are scanned at the same time. */
+static void scan_together(exl__scan_crew *crew) {
     pthread_mutex_lock(&crew->lock);
-    crew->isa = isa;
-    crew->codes = codes;
-    crew->dead = dead;
-    for (uint32_t part = 0; part < crew->parts; part++)
-        crew->queries[part].tables = tables;
     crew->left = crew->parts - 1;
     crew->scans++;
     pthread_cond_broadcast(&crew->begin);
@@ -169,6 +176,20 @@ uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *c
     while (crew->left > 0)
         pthread_cond_wait(&crew->done, &crew->lock);
     pthread_mutex_unlock(&crew->lock);
+}
+
+uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
+                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores) {
+    crew->isa = isa; /* the others sleep, and see it once they have the lock */
+    crew->codes = codes;
+    crew->dead = dead;
+    for (uint32_t part = 0; part < crew->parts; part++)
+        crew->queries[part].tables = tables;
+    if (has_its_threads(crew))
+        scan_together(crew);
+    else
+        for (uint32_t part = 0; part < crew->parts; part++)
+            scan_part(crew, part);
     return exl__scan_merge(crew->queries, crew->part_starts, crew->parts, crew->keep, out_rows, out_scores);
 }
 

@@ -22,6 +22,7 @@ const char *exl_status_text(exl_status status) {
     case EXL_OUT_OF_MEMORY: return "there is not enough memory";
     case EXL_FILE_UNREADABLE: return "the file cannot be read";
     case EXL_FILE_UNWRITABLE: return "the file cannot be written";
+    case EXL_NOT_DURABLE: return "the change is in force, but the system did not confirm that it is on the disk";
     case EXL_NOT_A_BUNDLE: return "the file is not an edgexl bundle";
     case EXL_VERSION_TOO_NEW: return "the bundle is of a newer format than this library";
     case EXL_BUNDLE_TRUNCATED: return "the bundle's length is not the one that it states";

@@ -1,11 +1,16 @@
 /* test_labels.c: labels added and retired: memory that runs out, files cut or damaged at every byte, hostile ones, and
  * predictions while another thread changes the set.
  *
+ * Also processes that are forked meanwhile.
+ *
  *     test_labels BUNDLE SCRATCH        the bundle of tests/runtime/tiny_bundle.py; files are made at SCRATCH
  */
+#define _DEFAULT_SOURCE /* usleep */
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../src/live.h"
@@ -371,6 +376,59 @@ static void test_old_or_new(void) {
     exl_bundle_close(bundle);
 }
 
+/* A child that is forked at any moment of a change predicts, changes the set itself, and lets others do so. */
+static void test_fork_while_it_changes(void) {
+    enum { CHILDREN = 24 };
+    exl_bundle_info info = {.struct_size = sizeof info};
+    exl_bundle *bundle;
+    exl_session *session;
+    pthread_t thread;
+    pid_t children[CHILDREN];
+
+    unlink(labels_path);
+    bundle = open_with(NULL, 0, EXL_OK);
+    CHECK_STATUS(exl_bundle_get_info(bundle, &info), EXL_OK);
+    if (strcmp(info.engine, "native") != 0) { /* a fork while a thread is in ONNX Runtime is not allowed */
+        exl_bundle_close(bundle);
+        return;
+    }
+    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+    CHECK(pthread_create(&thread, NULL, change_set, bundle) == 0);
+    for (int i = 0; i < CHILDREN; i++) {
+        const exl_result *result = NULL;
+        char id[16];
+        exl_new_label label = LABEL(id, "winter bread");
+
+        snprintf(id, sizeof id, "C%d", i);
+        label.id_bytes = strlen(id);
+        children[i] = fork();
+        CHECK(children[i] >= 0);
+        if (children[i] == 0) {
+            alarm(60);
+            CHECK_STATUS(exl_predict(session, "silver horse", 12, NULL, &result), EXL_OK);
+            CHECK_STATUS(exl_labels_add(session, &label, 1, NULL, NULL), EXL_OK);
+            CHECK(has(bundle, id));
+            CHECK_STATUS(exl_predict(session, "winter bread", 12, NULL, &result), EXL_OK);
+            exl_session_close(session);
+            exl_bundle_close(bundle);
+            if (i % 2)
+                pause(); /* it lives on, and must not keep a lock: the alarm ends it */
+            _exit(0);
+        }
+        usleep(3000);
+    }
+    CHECK(pthread_join(thread, NULL) == 0);
+    for (int i = 0; i < CHILDREN; i += 2) {
+        int state;
+        CHECK(waitpid(children[i], &state, 0) == children[i] && WIFEXITED(state) && WEXITSTATUS(state) == 0);
+    }
+    for (int i = 1; i < CHILDREN; i += 2)
+        CHECK(waitpid(children[i], NULL, WNOHANG) == 0 && kill(children[i], SIGKILL) == 0 &&
+              waitpid(children[i], NULL, 0) == children[i]);
+    exl_session_close(session);
+    exl_bundle_close(bundle);
+}
+
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 static void test_arguments(void) {
@@ -426,6 +484,7 @@ int main(int count, char **arguments) {
     test_hostile();
     test_memory_runs_out();
     test_old_or_new();
+    test_fork_while_it_changes();
     unlink(labels_path);
     puts("test_labels: done");
     return 0;

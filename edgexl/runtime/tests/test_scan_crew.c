@@ -1,8 +1,12 @@
-/* test_scan_crew.c: any number of threads finds what one finds, scan after scan, and all of them end. Also run under
- * the thread sanitizer. */
+/* test_scan_crew.c: any number of threads finds what one finds, scan after scan, and all of them end; in a child made
+ * by fork, where they are not, the same is found. Also run under the thread sanitizer. */
+#define _POSIX_C_SOURCE 200809L
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../src/scan_crew.h"
 
@@ -55,6 +59,51 @@ static int check(uint32_t rows, uint32_t threads, uint32_t keep) {
     return failures;
 }
 
+/* A child scans with the crew of its parent and closes it; so does its child. */
+static int scan_in_a_child(exl__scan_crew *crew, const uint8_t *codes, const uint8_t *tables, uint32_t count,
+                           const uint32_t *wanted, int generation) {
+    enum { KEEP = 40 };
+    uint32_t found[KEEP];
+    uint16_t scores[KEEP];
+    int state = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        int failures;
+        alarm(20); /* a child that waits for threads that it has not would do so for ever */
+        failures = exl__scan_crew_run(crew, EXL__SCALAR, codes, NULL, tables, found, scores) != count ||
+                   memcmp(found, wanted, count * sizeof *found) != 0;
+        if (generation > 0)
+            failures += scan_in_a_child(crew, codes, tables, count, wanted, generation - 1);
+        exl__scan_crew_close(crew);
+        _exit(failures);
+    }
+    return child < 0 || waitpid(child, &state, 0) != child || !WIFEXITED(state) || WEXITSTATUS(state) != 0;
+}
+
+static int check_forks(void) {
+    enum { ROWS = 1000, KEEP = 40, SUBSPACES = 6 };
+    static uint8_t codes[4 * SUBSPACES / 2 * 256], tables[SUBSPACES * 16];
+    uint32_t wanted[KEEP], count;
+    uint16_t scores[KEEP];
+    exl__scan_crew *crew = exl__scan_crew_open(&exl__default_allocator, 4, ROWS, SUBSPACES, KEEP);
+    int failures = crew == NULL;
+
+    for (size_t i = 0; i < sizeof codes; i++)
+        codes[i] = draw();
+    for (size_t i = 0; i < sizeof tables; i++)
+        tables[i] = draw() % 16;
+    failures += scan_in_a_child(crew, codes, tables, 0, wanted, -1) == 0; /* a wrong answer is seen */
+    count = exl__scan_crew_run(crew, EXL__SCALAR, codes, NULL, tables, wanted, scores);
+    failures += count != KEEP;
+    failures += scan_in_a_child(crew, codes, tables, count, wanted, 1);
+    failures += exl__scan_crew_run(crew, EXL__SCALAR, codes, NULL, tables, wanted, scores) != count;
+    exl__scan_crew_close(crew);
+    if (failures)
+        printf("scan crew: forks go wrong\n");
+    return failures;
+}
+
 static void *no_memory(void *context, size_t bytes) {
     (void)context;
     (void)bytes;
@@ -75,6 +124,7 @@ int main(void) {
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
             for (size_t k = 0; k < sizeof keeps / sizeof *keeps; k++)
                 failures += check(rows[r], threads[t], keeps[k]);
+    failures += check_forks();
     exl__scan_crew_close(NULL);
     printf("scan crew: %d failures\n", failures);
     return failures != 0;

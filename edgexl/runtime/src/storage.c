@@ -1,0 +1,339 @@
+/* storage.c: POSIX, and WASI as far as it has these things. */
+#include "compiler.h"
+
+#include "storage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "platform.h"
+
+enum { PATH_BYTES = 4096, MOST_LINKS = 40 }; /* as the systems have them */
+
+static exl_status unreadable(const char *why, exl__error *error) {
+    return exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", why);
+}
+
+static exl_status unwritable(const char *why, exl__error *error) {
+    return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file cannot be written: %s", why);
+}
+
+static exl_status not_durable(int reason, exl__error *error) {
+    return exl__fail(error, EXL_NOT_DURABLE,
+                     "the change is in force, but the system did not confirm that it is on the disk (%s): compact the "
+                     "labels, which writes all of them again",
+                     strerror(reason));
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+exl_status exl__descriptor_open(const char *path, int *descriptor, exl__error *error) {
+    const char *why;
+    uint64_t length;
+
+    *descriptor = exl__regular_open(path, 0, &length, &why);
+    if (*descriptor < 0 && errno != ENOENT && errno != ENAMETOOLONG) /* a name that no file can have */
+        return exl__fail(error, EXL_FILE_UNREADABLE, "the label file %s cannot be read: %s", path, why);
+    return EXL_OK;
+}
+
+void exl__descriptor_close(int descriptor) {
+    if (descriptor >= 0)
+        close(descriptor);
+}
+
+/* Negative, with errno, where it cannot be told. */
+static int64_t length_of(int descriptor) {
+    struct stat facts;
+
+    return fstat(descriptor, &facts) == 0 ? (int64_t)facts.st_size : -1;
+}
+
+exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes, uint8_t **bytes,
+                                uint64_t *length, exl__error *error) {
+    const exl__file file = {.descriptor = descriptor};
+    uint8_t head[512];
+    int64_t before = length_of(descriptor), all;
+    size_t here = before < (int64_t)head_bytes ? (size_t)(before > 0 ? before : 0) : head_bytes;
+    exl_status status = EXL_OK;
+
+    *bytes = NULL;
+    *length = 0;
+    if (here > sizeof head)
+        here = sizeof head;
+    if (before > 0)
+        status = exl__file_read(&file, 0, head, here, error);
+    if (status != EXL_OK || before == 0)
+        return status;
+    all = length_of(descriptor);
+    if (before < 0 || all < 0)
+        return unreadable(strerror(errno), error);
+    if (all < (int64_t)here)
+        return unreadable("it became shorter meanwhile", error);
+    *bytes = exl__allocate_scratch(allocator, (uint64_t)all, 1);
+    if (!*bytes)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
+    *length = (uint64_t)all;
+    memcpy(*bytes, head, here);
+    return exl__file_read(&file, here, *bytes + here, (size_t)all - here, error);
+}
+
+exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_t *bytes, exl__error *error) {
+    exl__file file = {.descriptor = -1};
+    exl_status status = exl__descriptor_open(path, &file.descriptor, error);
+    int64_t length;
+
+    *bytes = 0;
+    if (status != EXL_OK || file.descriptor < 0)
+        return status;
+    length = length_of(file.descriptor);
+    if (length < 0)
+        status = unreadable(strerror(errno), error);
+    else
+        *bytes = length < (int64_t)capacity ? (size_t)length : capacity;
+    if (status == EXL_OK)
+        status = exl__file_read(&file, 0, buffer, *bytes, error);
+    exl__descriptor_close(file.descriptor);
+    return status;
+}
+
+/* ---- one writer at a time -------------------------------------------------------------------------------------- */
+
+static int same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+exl_status exl__descriptor_lock(const char *path, int *descriptor, exl__error *error) {
+    struct stat ours, named;
+    const char *why = NULL;
+    uint64_t length;
+
+    for (;;) {
+        *descriptor = exl__regular_open(path, 1, &length, &why);
+        if (*descriptor < 0)
+            break;
+        while (flock(*descriptor, LOCK_EX) != 0)
+            if (errno != EINTR)
+                goto failed;
+        if (fstat(*descriptor, &ours) != 0)
+            break;
+        if (stat(path, &named) == 0 && same_file(&ours, &named))
+            return EXL_OK;
+        exl__descriptor_unlock(*descriptor); /* while we waited another file took its place */
+        *descriptor = -1;
+    }
+failed:
+    if (!why)
+        why = strerror(errno);
+    exl__descriptor_unlock(*descriptor);
+    *descriptor = -1;
+    return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file %s cannot be written: %s", path, why);
+}
+
+void exl__descriptor_unlock(int descriptor) {
+    if (descriptor < 0)
+        return;
+    (void)flock(descriptor, LOCK_UN);
+    close(descriptor);
+}
+
+/* ---- writing in place ------------------------------------------------------------------------------------------ */
+
+/* To the disk itself, where the system tells the two apart. 0, or errno. */
+static int flush(int descriptor) {
+#if defined(F_FULLFSYNC)
+    if (fcntl(descriptor, F_FULLFSYNC) == 0)
+        return 0;
+#endif
+    return fsync(descriptor) == 0 ? 0 : errno;
+}
+
+/* 0, or errno. */
+static int write_all(int descriptor, uint64_t offset, const void *bytes, size_t length) {
+    const uint8_t *from = bytes;
+
+    while (length > 0) {
+        ssize_t put = pwrite(descriptor, from, length, (off_t)offset);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return put < 0 ? errno : EIO;
+        from += put;
+        offset += (uint64_t)put;
+        length -= (size_t)put;
+    }
+    return 0;
+}
+
+exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl__error *error) {
+    int reason = write_all(descriptor, offset, bytes, length);
+
+    if (reason == 0)
+        reason = flush(descriptor);
+    return reason ? unwritable(strerror(reason), error) : EXL_OK;
+}
+
+/* Whether the file has these bytes there, whatever the call that wrote them said. */
+static int is_there(int descriptor, uint64_t offset, const void *bytes, size_t length) {
+    const exl__file file = {.descriptor = descriptor};
+    uint8_t found[256];
+    exl__error ignored;
+
+    return length <= sizeof found && exl__file_read(&file, offset, found, length, &ignored) == EXL_OK &&
+           memcmp(found, bytes, length) == 0;
+}
+
+exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length,
+                                  exl__error *error) {
+    int reason = write_all(descriptor, offset, bytes, length);
+
+    if (reason && !is_there(descriptor, offset, bytes, length))
+        return unwritable(strerror(reason), error);
+    if (reason == 0)
+        reason = flush(descriptor);
+    return reason ? not_durable(reason, error) : EXL_OK;
+}
+
+/* ---- a new file in the place of an old one ----------------------------------------------------------------------- */
+
+/* The part of the path that names the directory, with its slash. */
+static size_t directory_bytes(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* Where a path leads: the links that it ends in are followed, as the system does. 0, or errno. */
+static int follow_links(const char *path, char target[PATH_BYTES]) {
+    char next[PATH_BYTES];
+
+    if (strlen(path) >= PATH_BYTES)
+        return ENAMETOOLONG;
+    memcpy(target, path, strlen(path) + 1);
+    for (int links = 0; links < MOST_LINKS; links++) {
+        ssize_t bytes = readlink(target, next, sizeof next);
+        size_t at;
+
+        if (bytes < 0)
+            return errno == EINVAL ? 0 : errno; /* EINVAL: it is no link */
+        at = next[0] == '/' ? 0 : directory_bytes(target);
+        if (at + (size_t)bytes >= PATH_BYTES)
+            return ENAMETOOLONG;
+        memcpy(target + at, next, (size_t)bytes);
+        target[at + (size_t)bytes] = '\0';
+    }
+    return ELOOP;
+}
+
+/* A new file in the directory of `target`, open for writing by its owner alone; whatever has its name already is
+ * neither opened nor followed. Negative, with errno. */
+static int make_partial(const char *target, char partial[PATH_BYTES]) {
+    size_t at = directory_bytes(target);
+    int descriptor = -1;
+
+    if (at + 64 > PATH_BYTES) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(partial, target, at);
+    for (unsigned attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
+        unsigned long long mark = (unsigned long long)(exl__now_ms() * 1e6) ^ (unsigned long long)exl__process() << 40;
+        snprintf(partial + at, PATH_BYTES - at, ".edgexl-%llx-%u.tmp", mark, attempt);
+        descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (descriptor < 0 && errno != EEXIST)
+            break;
+    }
+    return descriptor;
+}
+
+#if defined(__wasi__) /* it has neither owners nor modes */
+static int take_owner_and_mode(int descriptor, const struct stat *old) {
+    (void)descriptor, (void)old;
+    return 0;
+}
+#else
+/* Who may not give a file away keeps it; if its group changes with that, the others and the new group get what both had
+ * before. 0, or errno. */
+static int take_owner_and_mode(int descriptor, const struct stat *old) {
+    mode_t mode = old->st_mode & 07777, both = mode & (mode >> 3) & 7;
+    struct stat now;
+
+    if (fstat(descriptor, &now) != 0)
+        return errno;
+    if ((now.st_uid != old->st_uid || now.st_gid != old->st_gid) && fchown(descriptor, old->st_uid, old->st_gid) != 0) {
+        mode &= 0777;
+        if (now.st_gid != old->st_gid && fchown(descriptor, (uid_t)-1, old->st_gid) != 0)
+            mode = (mode & 0700) | both << 3 | both;
+    }
+    if ((now.st_mode & 07777) != mode && fchmod(descriptor, mode) != 0)
+        return errno;
+    return 0;
+}
+#endif
+
+/* Makes a new name in a directory last. 0, or errno; a file system that cannot be asked does as it does. */
+static int flush_directory_of(const char *path) {
+    char directory[PATH_BYTES];
+    size_t bytes = directory_bytes(path);
+    int descriptor, reason;
+
+    memcpy(directory, bytes ? path : ".", bytes ? bytes : 1);
+    directory[bytes ? bytes : 1] = '\0';
+    descriptor = open(directory, O_RDONLY | O_CLOEXEC);
+    reason = descriptor < 0 || fsync(descriptor) != 0 ? errno : 0;
+    exl__descriptor_close(descriptor);
+    return reason == EINVAL || reason == ENOTSUP || reason == ENOSYS || reason == EBADF ? 0 : reason;
+}
+
+/* The new file, whole and on the disk, under the name `partial`. 0, or errno. */
+static int fill_partial(int descriptor, const struct stat *old, const void *bytes, size_t length) {
+    int reason = take_owner_and_mode(descriptor, old);
+
+    if (reason == 0)
+        reason = write_all(descriptor, 0, bytes, length);
+    return reason ? reason : flush(descriptor);
+}
+
+/* 0, or errno. Some systems rename and then say that they did not. */
+static int put_in_place(int descriptor, const char *partial, const char *target) {
+    struct stat ours, there;
+    int reason = rename(partial, target) == 0 ? 0 : errno;
+
+    if (reason && fstat(descriptor, &ours) == 0 && lstat(target, &there) == 0 && same_file(&ours, &there))
+        return 0;
+    return reason;
+}
+
+exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl__error *error) {
+    char target[PATH_BYTES], partial[PATH_BYTES];
+    struct stat old, there;
+    int descriptor, reason = follow_links(path, target);
+
+    if (reason == 0 && (fstat(locked, &old) != 0 || lstat(target, &there) != 0))
+        reason = errno;
+    if (reason)
+        return unwritable(strerror(reason), error);
+    if (!same_file(&old, &there))
+        return unwritable("another file took its place meanwhile", error);
+    if (old.st_nlink > 1)
+        return unwritable("it has a second name (a hard link), which would keep the old labels; remove that", error);
+    descriptor = make_partial(target, partial);
+    if (descriptor < 0)
+        return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file's directory cannot be written: %s",
+                         strerror(errno));
+    reason = fill_partial(descriptor, &old, bytes, length);
+    if (reason == 0)
+        reason = put_in_place(descriptor, partial, target);
+    close(descriptor); /* it is on the disk, or of no use */
+    if (reason) {
+        (void)unlink(partial);
+        return unwritable(strerror(reason), error);
+    }
+    reason = flush_directory_of(target);
+    return reason ? not_durable(reason, error) : EXL_OK;
+}
