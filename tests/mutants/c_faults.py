@@ -1,8 +1,8 @@
 """Small faults in the C library: where they can be put, and how they are tried.
 
 Only lines that tests run on this machine get one: what is compiled for other processors is not drawn, nor what no test
-reaches, which `make cover` shows. Each is compiled in a copy, the C tests that run its line are tried with sanitizers,
-then pytest's.
+reaches, which `make cover` shows. Each is compiled in a copy; the C tests that run its line are tried first, with
+sanitizers, then pytest's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgexl.fetch import cache_directory
 from tests.mutants import BUDGET_SECONDS, Fault, Outcome
-from tests.mutants.c_record import RUNTIME, CRecord, CScratch, kept_copy, run_c_test
+from tests.mutants.c_record import RUNTIME, CRecord, CScratch, kept_copy, pytest_tests, run_c_test
 from tests.mutants.c_source import find_changes
 from tests.mutants.equivalent import is_equivalent
 from tests.mutants.trial import Trials
@@ -25,7 +25,7 @@ SPARE = 0.5
 MODULES = (
     *("scan", "scan_x86", "rescore", "rescore_x86", "shortlist", "cells", "codes", "rank", "tokenizer", "strings"),
     *("lookup", "live", "labels", "explain", "self_test", "goldens", "session", "format", "native_run", "native_walk"),
-    *("native_x86", "native_scalar", "plan", "weights", "utf8", "engine_native", "bundle"),
+    *("native_x86", "native_scalar", "plan", "plan_rules", "weights", "utf8", "engine_native", "bundle"),
 )
 _HEADERS = ("native_float", "plan", "bytes")
 # A test that used to take no time gets this much of a CPU before it is taken to hang.
@@ -85,13 +85,11 @@ def _try(scratch: CScratch, record: CRecord, trials: Trials, fault: Fault, sourc
     begun, spent, tried = time.perf_counter(), 0.0, 0
     covering = record.covering(fault.path, _statement(source.decode(), fault))
     commands = scratch.c_tests("sanitized")
-    in_c = [(test, seconds) for test, seconds in covering if test in commands]
-    in_pytest = [test for test, _ in covering if test not in commands]
 
     def outcome(seen: bool, by: str | None, note: str) -> Outcome:
         return Outcome(fault, seen, by, tried, len(covering), time.perf_counter() - begun, note)
 
-    for test, seconds in in_c:
+    for test, seconds in covering:
         if spent + seconds > BUDGET_SECONDS:
             continue
         if not scratch.make("sanitized", Path(commands[test][0]).name):
@@ -100,12 +98,10 @@ def _try(scratch: CScratch, record: CRecord, trials: Trials, fault: Fault, sourc
         spent, tried = spent + ran.seconds, tried + 1
         if ran.failed:
             return outcome(True, test, "hung" if ran.hung else " ".join(ran.said.split()))
-    if in_pytest and spent < BUDGET_SECONDS:
+    if spent < BUDGET_SECONDS:
         scratch.make("plain", "edgexl", "exl-run", "exl-bench")
-        tests = {test: seconds for file in in_pytest for test, seconds in record.tests_of(file).items()}
-        ordered = sorted(tests, key=lambda test: (tests[test], test))
         scratch.forget()
-        said = trials.run(ordered, BUDGET_SECONDS - spent, hung=2 * BUDGET_SECONDS)
+        said = trials.run(pytest_tests(scratch, fault.path), BUDGET_SECONDS - spent, hung=2 * BUDGET_SECONDS)
         tried += said["tests"]
         return outcome(said["seen"], said["by"], said["note"])
     return outcome(False, None, "the budget is spent" if spent > BUDGET_SECONDS else "")

@@ -1,7 +1,8 @@
-"""A kept copy of the repository in which C faults are tried, its three builds, and which lines each test runs in it.
+"""A kept copy of the repository in which C faults are tried, its three builds, and which lines each C test runs in it.
 
-The builds: `cover` counts lines, `sanitized` is what the C tests run in, `plain` is the library that pytest opens. A
-pytest file is recorded as a whole. Lines are kept with the sources they were seen in, as in `record.py`.
+The builds: `cover` counts lines, `sanitized` is what the C tests run in, `plain` is the library that pytest opens. What
+pytest's files run is not recorded: those nearest to a source by their subject are tried first. Lines are kept with the
+sources they were seen in, as in `record.py`.
 """
 
 from __future__ import annotations
@@ -10,29 +11,42 @@ import difflib
 import fcntl
 import gzip
 import json
-import os
 import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.mutants.record import hash_of
 from tests.mutants.scratch import COPIED, SITE, Scratch
 
 RUNTIME = "edgexl/runtime"
-DURATIONS = "EDGEXL_MUTANTS_DURATIONS"
-# The tests that open the library, and those among them that compile or emulate it instead.
+# The tests that open the library, without those that compile or emulate it instead.
 _PYTEST = ("tests/bundle", "tests/hostile", "tests/index", "tests/runtime")
-_NOT = ("test_amalgamate", "test_build", "test_neon", "test_native_isas", "test_sanitized", "test_sources")
-_TOO_SLOW = "not test_long_strings"  # which test_strings.c has too
+_NOT = (
+    "test_amalgamate", "test_build", "test_compilers", "test_neon", "test_native_isas", "test_sanitized", "test_sources"
+)  # fmt: skip
+# By the words of their names, the tests whose subject a source is.
+_SUBJECTS = {
+    "bundle": ("test_read", "test_bundles", "test_binding"),
+    "cells codes rank rescore scan shortlist": (
+        "test_search",
+        "test_codes",
+        "test_cells",
+        "test_stream",
+        "test_binding",
+    ),
+    "explain goldens self_test session": ("test_binding", "test_goldens", "test_tool_arguments"),
+    "labels live lookup storage": ("test_labels", "test_label_file", "test_binding"),
+    "native plan engine weights": ("test_native", "test_plan", "test_weights", "test_binding"),
+    "strings utf8": ("test_strings", "test_binding"),
+    "tokenizer": ("test_tokenizer", "test_texts", "test_binding"),
+}
 _SECONDS = 60
 _BUILDS = {
     "cover": ("-DEDGEXL_COVERAGE=ON",),
@@ -149,7 +163,7 @@ def run_c_test(command: list[str], environment: dict[str, str], seconds: float) 
 
 @dataclass
 class CRecord:
-    """What each test runs, at `place`; C tests are named as ctest does, pytest's files by their path."""
+    """What each C test runs, at `place`; they are named as ctest names them."""
 
     place: Path
     scratch: CScratch
@@ -164,16 +178,9 @@ class CRecord:
                 self._entries.append(entry)
 
     def test_files(self) -> dict[str, Path]:
-        """The file of each test."""
-        root = self.scratch.root
-        found = {}
-        for name, command in self.scratch.c_tests("cover").items():
-            found[name] = root / RUNTIME / "tests" / f"{Path(command[0]).name}.c"
-        for directory in _PYTEST:
-            for path in sorted((root / directory).glob("test_*.py")):
-                if path.stem not in _NOT:
-                    found[str(path.relative_to(root))] = path
-        return found
+        """The file of each C test."""
+        sources = self.scratch.root / RUNTIME / "tests"
+        return {name: sources / f"{Path(words[0]).name}.c" for name, words in self.scratch.c_tests("cover").items()}
 
     def stale(self) -> list[str]:
         """The tests that are new or changed, or failed with other sources."""
@@ -186,24 +193,14 @@ class CRecord:
         """Run the tests in the coverage build, one at a time, and keep what they cover."""
         sources = self._keep_sources()
         commands, files = self.scratch.c_tests("cover"), self.test_files()
-        environment = self.scratch.environment | {
-            "EDGEXL_LIBRARY": str(self.scratch.build("cover") / "libedgexl.so")
-        }  # fmt: skip
         for test in tests:
             for counts in self.scratch.build("cover").rglob("*.gcda"):
                 counts.unlink()
-            durations: dict[str, float] = {}
-            if test in commands:
-                ran = run_c_test(commands[test], environment, _SECONDS)
-                seconds, failed = ran.seconds, ran.failed
-            else:
-                begun = time.perf_counter()
-                durations = _run_pytest(self.scratch, environment, test)
-                seconds, failed = time.perf_counter() - begun, not durations
-            print(f"recorded {test}: {seconds:.1f} s{', which FAILED' if failed else ''}", flush=True)
+            ran = run_c_test(commands[test], self.scratch.environment, _SECONDS)
+            print(f"recorded {test}: {ran.seconds:.1f} s{', which FAILED' if ran.failed else ''}", flush=True)
             entry = {
-                "test": test, "hash": hash_of(files[test]), "sources": sources, "seconds": seconds,
-                "tests": durations, "failed": failed, "lines": self._lines(), "kernels": _uses_kernels(files[test]),
+                "test": test, "hash": hash_of(files[test]), "sources": sources, "seconds": ran.seconds,
+                "failed": ran.failed, "lines": self._lines(),
             }  # fmt: skip
             self.place.mkdir(parents=True, exist_ok=True)
             kept = self.place / (test.replace("/", "+") + ".json.gz")
@@ -241,27 +238,14 @@ class CRecord:
         return {name: sorted(lines) for name, lines in found.items()}
 
     def covering(self, path: str, lines: range) -> list[tuple[str, float]]:
-        """The tests, with their seconds, that run one of the lines of a source as it is now: C tests first, quickest
-        first."""
+        """The C tests, with their seconds, that run one of the lines of a source as it is now, quickest first."""
         name, found = Path(path).name, []
-        kernel = name.split(".")[0] in _kernel_sources() and self._runs(path, lines, self._entries)
         for entry in self._entries:
-            if not entry["failed"] and (self._runs(path, lines, [entry]) or (kernel and entry["kernels"])):
-                found.append((entry["test"], entry["seconds"]))
-        return sorted(found, key=lambda one: (one[0].endswith(".py"), one[1]))
-
-    def tests_of(self, test: str) -> dict[str, float]:
-        """The seconds of a pytest file's tests."""
-        return next((entry["tests"] for entry in self._entries if entry["test"] == test), {})
-
-    def _runs(self, path: str, lines: range, entries: list[dict[str, Any]]) -> bool:
-        name = Path(path).name
-        for entry in entries:
             now = self._now(entry["sources"], path)
             old = {now.get(line, 0) for line in lines} - {0}
-            if old and not old.isdisjoint(entry["lines"].get(name, ())):
-                return True
-        return False
+            if not entry["failed"] and not old.isdisjoint(entry["lines"].get(name, ())):
+                found.append((entry["test"], entry["seconds"]))
+        return sorted(found, key=lambda one: one[1])
 
     def _now(self, sources: str, path: str) -> dict[int, int]:
         key = (sources, path)
@@ -274,30 +258,22 @@ class CRecord:
         return self._maps[key]
 
 
-def _kernel_sources() -> tuple[str, ...]:
-    from edgexl.runtime.kernels import SOURCES
-
-    return SOURCES
-
-
-def _uses_kernels(path: Path) -> bool:
-    """Whether a test calls the private functions of a library of their own, which nothing counts."""
-    return path.suffix == ".py" and "kernels" in path.read_text()
-
-
-def _run_pytest(scratch: CScratch, environment: dict[str, str], test: str) -> dict[str, float]:
-    place = scratch.root / "durations"
-    place.write_text("")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutants.c_record", "-p", "no:cacheprovider", test]
-    command += ["-k", _TOO_SLOW]
-    subprocess.run(
-        command, cwd=scratch.root, env=environment | {DURATIONS: str(place)}, check=False, stdout=subprocess.DEVNULL
-    )
-    return dict(json.loads(line) for line in place.read_text().splitlines())
+def pytest_tests(scratch: CScratch, path: str) -> list[str]:
+    """pytest's tests of the library, those whose subject is the source at `path` first."""
+    words = next((tests for names, tests in _SUBJECTS.items() if Path(path).stem.split("_")[0] in names.split()), ())
+    near: list[str] = []
+    far: list[str] = []
+    for test in _collect(scratch):
+        stem = Path(test.split("::")[0]).stem
+        (near if stem in words else far).append(test)
+    order = {word: place for place, word in enumerate(words)}
+    return sorted(near, key=lambda test: order[Path(test.split("::")[0]).stem]) + far
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """As a plugin of a recording run: notes the tests that pass."""
-    if DURATIONS in os.environ and report.when == "call" and report.passed:
-        with Path(os.environ[DURATIONS]).open("a") as file:
-            file.write(json.dumps([report.nodeid, report.duration]) + "\n")
+@cache
+def _collect(scratch: CScratch) -> list[str]:
+    files = [path for name in _PYTEST for path in sorted((scratch.root / name).glob("test_*.py"))]
+    names = [str(path.relative_to(scratch.root)) for path in files if path.stem not in _NOT]
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", *names]
+    done = subprocess.run(command, cwd=scratch.root, env=scratch.environment, stdout=subprocess.PIPE, text=True)
+    return [line for line in done.stdout.splitlines() if "::" in line]
