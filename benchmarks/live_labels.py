@@ -108,16 +108,12 @@ def without_queries(student: Student, kept: Sequence[bool]) -> Student:
         dataclasses.replace(query, targets=tuple(int(place[target]) for target in query.targets if kept[target]))
         for query in student.calibration[:CALIBRATION_QUERIES]
     ]
-    return dataclasses.replace(
-        student,
-        labels=LabelSet(
-            tuple(labels.ids[at] for at in chosen),
-            tuple(labels.texts[at] for at in chosen),
-            tuple(labels.aliases[at] for at in chosen),
-        ),
-        calibration=tuple(query for query in calibration if query.targets),
-        evaluation=(),
+    kept_labels = LabelSet(
+        tuple(labels.ids[at] for at in chosen),
+        tuple(labels.texts[at] for at in chosen),
+        tuple(labels.aliases[at] for at in chosen),
     )
+    return student.with_labels(kept_labels, calibration=[query for query in calibration if query.targets])
 
 
 def hits(handle: BundleHandle, queries: Sequence[Query], labels: LabelSet) -> tuple[Any, Any]:

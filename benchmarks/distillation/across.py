@@ -56,7 +56,7 @@ def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") ->
             if (name, weights) in known:
                 continue
             if directory:
-                student = dataclasses.replace(load_student(directory), labels=labels)
+                student = load_student(directory).with_labels(labels)
             else:
                 student = zero_shot(source, size, labels, where)
             yield {

@@ -20,6 +20,10 @@ GRAPH_INPUTS = (
 )
 # Far beyond what vectors ask for; decompressed numbers cannot overflow.
 LARGEST_GAIN = 1024.0
+# The most of each size that a bundle and a student share.
+LARGEST_SIZES = {
+    "max_tokens": 8192, "dims": 4096, "state_dims": 8192, "shortlist": 4096, "label_tokens": 64, "vocabulary": 1 << 24,
+}  # fmt: skip
 SCREENER_INPUTS = GRAPH_INPUTS[:2]
 SCREENER_OUTPUTS = ("query_vector", "token_states")
 
@@ -71,18 +75,18 @@ class Parameters:
         limits = {
             "labels": (1, 2**31 - 1),
             "rows": (self.labels, 2**31 - 1),
-            "dims": (8, 4096),
+            "dims": (8, LARGEST_SIZES["dims"]),
             "subspaces": (2, 256),
             "subspace_dims": (1, 64),
             "fine_dims": (2, self.dims),
             "overfetch": (self.shortlist, 16384),
-            "shortlist": (1, min(4096, self.labels)),
-            "max_tokens": (3, 8192),
-            "label_tokens": (0, 64),
-            "state_dims": (0, 8192),
+            "shortlist": (1, min(LARGEST_SIZES["shortlist"], self.labels)),
+            "max_tokens": (3, LARGEST_SIZES["max_tokens"]),
+            "label_tokens": (0, LARGEST_SIZES["label_tokens"]),
+            "state_dims": (0, LARGEST_SIZES["state_dims"]),
             "screener_inputs": (1, 3),
             "reasoner_inputs": (1, 2 ** len(GRAPH_INPUTS) - 1),
-            "vocabulary": (1, 2**24),
+            "vocabulary": (1, LARGEST_SIZES["vocabulary"]),
             "cells": (0, min(self.rows, MOST_CELLS)),
             "probes": (min(1, self.cells), self.cells),
             "cell_margin": (0.0, LARGEST_MARGIN if self.cells else 0.0),  # nor is it NaN

@@ -29,21 +29,36 @@ _Codes = npt.NDArray[np.uint16]
 _NONE = np.uint16(65535)  # no code
 
 
+def find_fault(text: str) -> str | None:
+    """Why a bundle or label file cannot hold `text`, as the end of a sentence about it, or None where it can.
+
+    Ids, texts and aliases of labels are held to the same limits, which are those of `exl_new_label` in edgexl.h.
+    """
+    length = len(text)
+    if not text.isascii():
+        try:
+            length = len(text.encode())
+        except UnicodeEncodeError:
+            return "holds half of a surrogate pair; correct it"
+    if not length:
+        return "is empty"
+    if length > LONGEST_BYTES:
+        return f"has {length:,} bytes of UTF-8, and at most {LONGEST_BYTES:,} fit; shorten it"
+    return "holds a NUL character; remove it" if "\0" in text else None
+
+
 def pack_strings(strings: Sequence[str]) -> bytes:
     """The section that holds `strings` in their order; the same strings give the same bytes.
 
-    Raises BadInput for no strings, a string with a NUL, or one of more than 65,535 bytes of UTF-8.
+    Raises BadInput for no strings, and for one that has a fault (see `find_fault`).
     """
-    raw = [text.encode() for text in strings]
-    if not raw:
+    if not strings:
         raise BadInput("a string section needs at least one string.")
+    for i, text in enumerate(strings):
+        if text and (fault := find_fault(text)):
+            raise BadInput(f"string {i} {fault}.")
+    raw = [text.encode() for text in strings]
     longest = max(map(len, raw))
-    if longest > LONGEST_BYTES:
-        worst = max(range(len(raw)), key=lambda i: len(raw[i]))
-        raise BadInput(f"string {worst} has {longest} bytes; at most {LONGEST_BYTES} fit. Shorten it.")
-    for i, text in enumerate(raw):
-        if b"\0" in text:
-            raise BadInput(f"string {i} holds a NUL character. Remove it.")
     shared = _shared_bytes(raw)
     suffixes = [text[skip:] for text, skip in zip(raw, shared, strict=True)]
     symbols = _train_symbols(_sample(suffixes))

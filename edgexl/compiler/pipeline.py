@@ -25,7 +25,7 @@ from edgexl.compiler.gates import Verdict, accuracy_gates
 from edgexl.compiler.ledger import LedgerRow
 from edgexl.compiler.measure import Yardstick
 from edgexl.compiler.passes.build_index import BuildIndex
-from edgexl.compiler.passes.calibrate import Calibrate
+from edgexl.compiler.passes.calibrate import Calibrate, calibration_queries
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.lower import Lower
@@ -140,6 +140,7 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
             "The recipe has gates on accuracy, but the student no evaluation queries; give it some, "
             "or set [gates] to 0."
         )
+    calibration_queries(student, recipe.calibrate)  # not after encoding all labels
     shortlist = min(recipe.shortlist.n or student.shapes.shortlist, len(student.labels))
     shapes = dataclasses.replace(student.shapes, shortlist=shortlist)
     rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, recipe.index.aliases)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,8 @@ from edgexl.student.labels import LabelSet
 
 Split = Literal["trn", "tst"]
 _EXCLUDED_FILES: dict[Split, str] = {"trn": "filter_labels_train.txt", "tst": "filter_labels_test.txt"}
+# What the runtime counts labels in.
+_MOST_LABELS = 1 << 32
 LABELS_FILE, QUERY_FILES, ABOUT_FILE = "lbl.json.gz", ("trn.json.gz", "tst.json.gz"), "ABOUT.txt"
 # All that `write_dataset` writes, and the seal of a data set in the cache.
 _FILES = (LABELS_FILE, *QUERY_FILES, ABOUT_FILE, SEAL_FILE)
@@ -45,11 +47,26 @@ _FILES = (LABELS_FILE, *QUERY_FILES, ABOUT_FILE, SEAL_FILE)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A text and the labels that are right for it, as indices into a label set."""
+    """A text and the labels that are right for it, as indices into a label set. `line`: where a file holds it, from 1.
+
+    Published data sets hold queries without text. They are read as they are, and whoever uses them says what becomes
+    of them; `has_text` finds them.
+    """
 
     uid: str
     text: str
     targets: tuple[int, ...]
+    line: int = field(default=0, compare=False)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is more than white space in it."""
+        return bool(self.text.strip())
+
+    def name(self, path: str | os.PathLike[str] = "") -> str:
+        """How an error sentence names the query: its uid, and the line of the file `path` that it was read from."""
+        uid = repr(self.uid) if len(self.uid) <= 60 else f"{self.uid[:60]!r}..."
+        return f"{os.fspath(path)}, line {self.line}: the query {uid}" if path and self.line else f"the query {uid}"
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,7 @@ def read_queries(
     `label_count`, where given, is what every target must stay below. Raises `BadInput` naming file and line.
     """
     for number, record in read_lines(path):
-        yield _query(record, f"{path}, line {number}", label_count, content)
+        yield _query(record, number, f"{path}, line {number}", label_count, content)
 
 
 def write_queries(path: str | os.PathLike[str], queries: Iterable[Query]) -> None:
@@ -163,7 +180,7 @@ def _record(query: Query) -> dict[str, Any]:
     }
 
 
-def _query(record: dict[str, Any], where: str, label_count: int | None, content: bool) -> Query:
+def _query(record: dict[str, Any], line: int, where: str, label_count: int | None, content: bool) -> Query:
     for key in ("uid", "title", "target_ind"):
         if key not in record:
             raise BadInput(f"{where}: the key '{key}' is missing; a query needs uid, title and target_ind.")
@@ -180,7 +197,12 @@ def _query(record: dict[str, Any], where: str, label_count: int | None, content:
     if relevances is not None and (not isinstance(relevances, list) or len(relevances) != len(targets)):
         raise BadInput(f"{where}: target_rel must be a list as long as target_ind ({len(targets)}).")
     for target in targets:
-        if target < 0 or (label_count is not None and target >= label_count):
+        if target < 0 or target >= (_MOST_LABELS if label_count is None else label_count):
             limit = "" if label_count is None else f"; the data set has {label_count} labels, numbered from 0"
-            raise BadInput(f"{where}: target {target} is out of range{limit}.")
-    return Query(uid, f"{title} {more}".strip() if more else title, tuple(targets))
+            raise BadInput(f"{where}: target {_short(target)} is out of range{limit}.")
+    return Query(uid, f"{title} {more}".strip() if more else title, tuple(targets), line)
+
+
+def _short(number: int) -> str:
+    """A number's digits, or how large it is where nobody would read them."""
+    return str(number) if abs(number) < 1 << 64 else f"of {number.bit_length()} bits"

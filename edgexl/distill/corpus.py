@@ -38,9 +38,10 @@ class Corpus:
 
 
 def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
-    """Divide a data set. Raises `BadInput` where it has too few queries for the split."""
+    """Divide a data set; queries without a text or a right label teach and measure nothing, and are passed over. Raises
+    `BadInput` where it has too few queries for the split."""
     labels = dataset.labels
-    ordered = sorted((query for query in dataset.queries("trn") if query.targets), key=_digest)
+    ordered = sorted((query for query in dataset.queries("trn") if query.targets and query.has_text), key=_digest)
     wanted = split.calibration + split.development
     held: list[Query] = []
     rest: list[Query] = []
@@ -55,7 +56,8 @@ def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
             f"The data set's {len(ordered)} training queries are too few for [split]; "
             "lower calibration and development."
         )
-    evaluation = tuple(islice((query for query in dataset.queries("tst") if query.targets), split.evaluation))
+    usable = (query for query in dataset.queries("tst") if query.targets and query.has_text)
+    evaluation = tuple(islice(usable, split.evaluation))
     about = dataset.directory / ABOUT_FILE
     return Corpus(
         labels=labels,

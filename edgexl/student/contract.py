@@ -7,13 +7,17 @@ in `input_names`, in any order, and is called with them by name.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgexl.bundle.parameters import LARGEST_SIZES
+from edgexl.bundle.tokenizer import check_tokenizer_json
 from edgexl.errors import BadInput
 
 # B = 1 on the device; T tokens of the text, N labels in the shortlist, S tokens a label, d and h as in `Shapes`.
@@ -45,16 +49,26 @@ class Shapes:
     vocabulary: int
 
     def __post_init__(self) -> None:
+        most = LARGEST_SIZES | {"query_dims": LARGEST_SIZES["dims"]}
         for name, value in dataclasses.asdict(self).items():
-            if value < (3 if name == "max_tokens" else 1):
-                raise BadInput(f"A student's shape '{name}' is {value}; it must be a positive number of sensible size.")
+            try:
+                number = operator.index(value)
+            except TypeError:
+                number = 0
+            least = 3 if name == "max_tokens" else 1
+            if isinstance(value, bool) or not least <= number <= most[name]:
+                limits = f"from {least} to {most[name]}"
+                raise BadInput(f"A student's shape '{name}' is {value!r:.40}; it must be a whole number {limits}.")
+            object.__setattr__(self, name, number)
 
 
 def check_tokenizer(tokenizer: Tokenizer, shapes: Shapes) -> Tokenizer:
     """A copy of `tokenizer` without truncation and padding (edgexl does both itself), after checking it.
 
-    Raises `BadInput` where it gives ids beyond the word table or lacks the special tokens, [PAD] as id 0 among them.
+    Raises `BadInput` where it gives ids beyond the word table, lacks the special tokens, [PAD] as id 0 among them, or
+    could not be packed into a bundle.
     """
+    refuse_unpackable(tokenizer)
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()
@@ -74,6 +88,18 @@ def check_tokenizer(tokenizer: Tokenizer, shapes: Shapes) -> Tokenizer:
     return copy
 
 
+def refuse_unpackable(tokenizer: Tokenizer) -> None:
+    """Raise `BadInput` for a tokenizer that no bundle can hold, or that does not put [CLS] and [SEP] around texts."""
+    try:
+        around = check_tokenizer_json(tokenizer.to_str())
+    except BadInput as error:
+        raise BadInput(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+    expected = tuple(map(tokenizer.token_to_id, ("[CLS]", "[SEP]")))
+    if around != expected and None not in expected:
+        names = " A ".join(str(tokenizer.id_to_token(place)) for place in around)
+        raise BadInput(f"The tokenizer makes '{names}' of a text A, but a student's makes '[CLS] A [SEP]'.")
+
+
 def ask_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:
     """The reasoner's logits [B,N], given those of the inputs in `supply` that it takes."""
     names: tuple[str, ...] = reasoner.input_names  # type: ignore[assignment]  # which check_modules has seen to
@@ -84,7 +110,7 @@ def ask_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:
 def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> None:
     """Run both modules once on small random inputs; raises `BadInput` naming the first breach of the contract."""
     names = getattr(reasoner, "input_names", None)
-    if not isinstance(names, tuple) or not names:
+    if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
         raise BadInput("The reasoner has no tuple 'input_names'; name the inputs that it takes.")
     unknown = [name for name in names if name not in REASONER_INPUTS]
     if unknown:
@@ -140,27 +166,32 @@ def _check_reasoner(reasoner: nn.Module, inputs: dict[str, Tensor]) -> None:
         )
     count = inputs[per_label[0]].shape[1]
     logits = _call("reasoner", reasoner, inputs)
-    if not isinstance(logits, Tensor):
-        raise BadInput(f"The reasoner must return one tensor of logits, not {type(logits).__name__}.")
     _expect_shape("reasoner's logits", logits, (1, count))
     reverse = {name: value.flip(1) if name in per_label else value for name, value in inputs.items()}
-    again = _call("reasoner", reasoner, reverse).flip(1)
+    turned = _call("reasoner", reasoner, reverse)
+    _expect_shape("reasoner's logits", turned, (1, count))
+    again = turned.flip(1)
     if not torch.allclose(logits, again, rtol=1e-3, atol=1e-3):
         raise BadInput(
             "The reasoner's logits depend on the order of the shortlist; it must be permutation equivariant."
         )
 
 
-def _call(role: str, module: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+def _call(role: str, module: nn.Module, inputs: dict[str, Tensor]) -> Any:
     """Call a user's module; whatever it raises becomes one sentence that keeps the cause."""
     try:
-        return module(**inputs)  # type: ignore[no-any-return]
-    except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        return module(**inputs)
+    except Exception as error:  # it is the user's code: anything can come out of it
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
-        raise BadInput(f"The {role} failed on {shapes}: {str(error).splitlines()[0]}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"The {role} failed on {shapes}: {reason}") from error
 
 
-def _expect_shape(what: str, value: Tensor, shape: tuple[int, ...]) -> None:
+def _expect_shape(what: str, value: Any, shape: tuple[int, ...]) -> None:
+    if not isinstance(value, Tensor):
+        raise BadInput(f"The {what} is of the type {type(value).__name__}; it must be a tensor.")
+    if value.dtype != torch.float32:
+        raise BadInput(f"The {what} is in {value.dtype}; it must be in torch.float32.")
     if tuple(value.shape) != shape:
         raise BadInput(f"The {what} is {list(value.shape)} where the student's shapes make it {list(shape)}.")
     if not bool(torch.isfinite(value).all()):

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from edgexl.bundle.strings import find_fault
 from edgexl.errors import BadInput
-from edgexl.gzlines import encode_line, is_unicode, read_lines, write_lines
+from edgexl.gzlines import encode_line, read_lines, write_lines
+
+MOST_ALIASES = 65_535
+# Characters of a text that an error shows: enough to find it by.
+_SHOWN = 60
 
 
 @dataclass(frozen=True)
 class LabelSet:
     """Labels in order: `ids[i]` (unique), `texts[i]` (not empty) and `aliases[i]` (empty where there are none).
 
-    Raises `BadInput` naming the first label that is wrong. `aliases` may be left out altogether.
+    Each id, text and alias is 1 to 65,535 bytes of UTF-8 without NUL, and a label has at most 65,535 aliases: what the
+    runtime takes in `exl_new_label`. Raises `BadInput` naming the first label that is wrong. `aliases` may be left out
+    altogether.
     """
 
     ids: tuple[str, ...]
@@ -29,6 +36,8 @@ class LabelSet:
     aliases: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("ids", "texts", "aliases"):
+            object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
         if not self.aliases:
             object.__setattr__(self, "aliases", ((),) * len(self.ids))
         if not len(self.ids) == len(self.texts) == len(self.aliases):
@@ -38,18 +47,13 @@ class LabelSet:
             )
         if not self.ids:
             raise BadInput("The label set is empty; a student needs at least one label.")
+        if not all(type(aliases) is tuple for aliases in self.aliases):
+            object.__setattr__(self, "aliases", tuple(_as_tuple("aliases", some) for some in self.aliases))
         seen: dict[str, int] = {}
         for index, (uid, text, aliases) in enumerate(zip(self.ids, self.texts, self.aliases, strict=True)):
-            if not uid:
-                raise BadInput(f"Label {index} ({text!r}) has an empty id; give each label a stable, unique id.")
+            _check_label(index, uid, text, aliases)
             if (first := seen.setdefault(uid, index)) != index:
-                raise BadInput(f"Labels {first} and {index} share the id {uid!r}; ids must be unique.")
-            if not text.strip():
-                raise BadInput(f"Label {index} (id {uid!r}) has an empty text; give it one or remove it.")
-            if not all(alias.strip() for alias in aliases):
-                raise BadInput(f"Label {index} (id {uid!r}) has an empty alias; remove it.")
-            if not all(map(is_unicode, (uid, text, *aliases))):
-                raise BadInput(f"Label {index} (id {uid!r}) holds half of a surrogate pair; correct its text.")
+                raise BadInput(f"Labels {first} and {index} share the id {_shown(uid)}; ids must be unique.")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -93,3 +97,40 @@ class LabelSet:
             if aliases:
                 record["aliases"] = list(aliases)
             yield record
+
+
+def _check_label(index: int, uid: str, text: str, aliases: tuple[str, ...]) -> None:
+    for what, value in (("id", uid), ("text", text), *(("alias", alias) for alias in aliases)):
+        if not isinstance(value, str):
+            raise BadInput(
+                f"Label {index} (id {uid!r:.60}) has the {what} {value!r:.60}, which is no string; give strings."
+            )
+    if not uid:
+        raise BadInput(f"Label {index} ({_shown(text)}) has an empty id; give each label a stable, unique id.")
+    if fault := find_fault(uid):
+        raise BadInput(f"Label {index}: its id {_shown(uid)} {fault}.")
+    if not text.strip():
+        raise BadInput(f"Label {index} (id {_shown(uid)}) has an empty text; give it one or remove it.")
+    if fault := find_fault(text):
+        raise BadInput(f"Label {index} (id {_shown(uid)}): its text {_shown(text)} {fault}.")
+    if len(aliases) > MOST_ALIASES:
+        raise BadInput(f"Label {index} (id {_shown(uid)}) has {len(aliases):,} aliases; at most {MOST_ALIASES:,} fit.")
+    for alias in aliases:
+        if not alias.strip():
+            raise BadInput(f"Label {index} (id {_shown(uid)}) has an empty alias; remove it.")
+        if fault := find_fault(alias):
+            raise BadInput(f"Label {index} (id {_shown(uid)}): its alias {_shown(alias)} {fault}.")
+
+
+def _shown(text: str) -> str:
+    """A text as an error sentence shows it: escaped, and cut where it is long."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
+
+
+def _as_tuple(name: str, values: Any) -> tuple[Any, ...]:
+    """A list, an array or another iterable of strings as a tuple; one string is none, though it can be iterated."""
+    if isinstance(values, tuple):
+        return values
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise BadInput(f"A label set's {name} are given as {type(values).__name__}; give a list or tuple of strings.")
+    return tuple(values)

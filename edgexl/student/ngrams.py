@@ -55,6 +55,8 @@ class NgramConfig:
             raise ValueError(f"vocabulary and buckets are more than {PRIME} rows together")
         if list(self.orders) != sorted(set(self.orders)) or (self.orders and self.orders[0] < 2):
             raise ValueError(f"orders ({list(self.orders)}) must ascend, and begin with 2 at least")
+        if self.orders and self.orders[-1] > self.max_tokens:
+            raise ValueError(f"orders end with {self.orders[-1]}, which is longer than max_tokens ({self.max_tokens})")
 
 
 def continuation_pieces(tokenizer: Tokenizer, vocabulary: int) -> Tensor:

@@ -38,6 +38,8 @@ class ScreenerConfig:
         sizes = (self.vocabulary, self.word_dims, self.state_dims, self.ffn_dims, self.heads, self.query_dims or 1)
         if min(sizes) < 1 or self.layers < 0 or self.max_tokens < 3:
             raise ValueError("a screener's sizes must be positive, and max_tokens at least 3")
+        if not 0 < self.eps < 1:  # nor is it NaN
+            raise ValueError(f"eps is {self.eps}; it must be a small positive number")
         if self.state_dims % self.heads:
             raise ValueError(f"state_dims ({self.state_dims}) must be a multiple of heads ({self.heads})")
 

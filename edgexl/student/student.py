@@ -18,71 +18,47 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from edgexl import toml
 from edgexl.data import Query, read_queries, write_queries
 from edgexl.directories import entries, settle_directory, write_directory
 from edgexl.errors import BadInput
 from edgexl.files import write_text
 from edgexl.sealed import SEAL_FILE
+from edgexl.student.arguments import (
+    as_facts,
+    as_labels,
+    as_module,
+    as_queries,
+    as_tokenizer,
+    check_targets,
+)
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.labels import LabelSet
-from edgexl.student.ngrams import NgramConfig, NgramScreener
-from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
-from edgexl.student.screener import ScreenerConfig, TransformerScreener
 from edgexl.student.shipped import available_students
-from edgexl.student.weights import Product, read_weights, write_weights
+from edgexl.student.student_file import (
+    FORMAT_VERSION,
+    REASONERS,
+    SCREENERS,
+    StudentFile,
+    build_module,
+    describe_module,
+    plan_module,
+    read_student_file,
+)
+from edgexl.student.text import read_tokenizer
+from edgexl.student.weights import Product, read_shapes, read_weights, write_weights
 
-FORMAT_VERSION = 1
 # All that edgexl writes into a student's directory: also a distillation's page of curves and a cached student's seal.
 _FILES = (
     "student.json", "model.safetensors", "tokenizer.json", "labels.json.gz", "calibration.json.gz",
     "evaluation.json.gz", "training.html", SEAL_FILE,
 )  # fmt: skip
-SCREENERS: dict[str, tuple[type[nn.Module], type[Any]]] = {
-    "TransformerScreener": (TransformerScreener, ScreenerConfig),
-    "NgramScreener": (NgramScreener, NgramConfig),
-}
-
-
-@dataclass(frozen=True)
-class EmptyConfig:
-    """The configuration of a module that has no sizes."""
-
-
-REASONERS: dict[str, tuple[type[nn.Module], type[Any]]] = {
-    "ListwiseReasoner": (ListwiseReasoner, ReasonerConfig),
-    "ScreeningReasoner": (ScreeningReasoner, EmptyConfig),
-}
-
-
-@dataclass(frozen=True)
-class ModuleEntry:
-    """student.json: a built-in class and its sizes."""
-
-    type: str
-    config: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class StudentFile:
-    """student.json, as the strict reader takes it."""
-
-    format: str
-    version: int
-    shapes: Shapes
-    screener: ModuleEntry
-    reasoner: ModuleEntry
-    labels_sha256: str
-    products: tuple[Product, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +67,7 @@ class Student:
 
     `calibration` and `evaluation` are held-out queries whose targets index `labels`; either may be empty.
     `maps` are the small matrices that derive tables of the reasoner from tables of the screener (see `Product`).
+    Queries and metrics belong to one label set, whose hash is `measured_over`: `with_labels` changes the labels.
     """
 
     screener: nn.Module
@@ -103,6 +80,21 @@ class Student:
     calibration: tuple[Query, ...] = ()
     evaluation: tuple[Query, ...] = ()
     maps: dict[Product, Tensor] = field(default_factory=dict)
+    measured_over: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        labels = self.labels.sha256()
+        if self.measured_over not in ("", labels):
+            if self.calibration or self.evaluation:
+                raise BadInput(
+                    "The student's labels were replaced, but its queries and metrics are the old labels'; "
+                    "use student.with_labels(labels, calibration, evaluation)."
+                )
+            object.__setattr__(self, "provenance", _relabelled(self.provenance, self.measured_over))
+            object.__setattr__(self, "metrics", {})
+        object.__setattr__(self, "measured_over", labels)
+        for split in ("calibration", "evaluation"):
+            check_targets(split, getattr(self, split), len(self.labels))
 
     @classmethod
     def from_modules(
@@ -110,37 +102,61 @@ class Student:
         *,
         screener: nn.Module,
         reasoner: nn.Module,
-        tokenizer: Tokenizer,
+        tokenizer: Any,
         labels: LabelSet,
         shapes: Shapes,
-        calibration: Sequence[Query] = (),
-        evaluation: Sequence[Query] = (),
+        calibration: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+        evaluation: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
         provenance: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
         maps: dict[Product, Tensor] | None = None,
     ) -> Student:
         """Make a student of any modules that meet the graph contract, after running them once to see that they do.
 
+        Modules come out in evaluation mode, on the CPU and in fp32. `tokenizer` may be a fast one of transformers, and
+        queries may be tuples.
+
         `screener(input_ids [B,T], attention_mask [B,T])` returns the unit query vector [B,d] and token states [B,T,h];
         `reasoner` has `input_names` out of the contract's vocabulary and, called with those by name, returns logits
         [B,N]. Raises `BadInput` in one sentence for the first thing that does not fit.
         """
-        tokenizer = check_tokenizer(tokenizer, shapes)
-        for split, queries in (("calibration", calibration), ("evaluation", evaluation)):
-            _check_targets(split, queries, len(labels))
+        if not isinstance(shapes, Shapes):
+            raise BadInput(f"The shapes are of the type {type(shapes).__name__}; give Shapes(max_tokens=..., ...).")
+        labels = as_labels(labels)
+        tokenizer = check_tokenizer(as_tokenizer(tokenizer), shapes)
+        fitted = as_queries("calibration", calibration, len(labels), tokenizer)
+        judged = as_queries("evaluation", evaluation, len(labels), tokenizer)
+        screener, reasoner = as_module("screener", screener), as_module("reasoner", reasoner)
         check_modules(screener, reasoner, shapes)
         return cls(
-            screener=screener.eval(),
-            reasoner=reasoner.eval(),
+            screener=screener,
+            reasoner=reasoner,
             tokenizer=tokenizer,
             labels=labels,
             shapes=shapes,
-            provenance=dict(provenance or {}),
-            metrics=dict(metrics or {}),
-            calibration=tuple(calibration),
-            evaluation=tuple(evaluation),
+            provenance=as_facts("provenance", provenance),
+            metrics=as_facts("metrics", metrics),
+            calibration=fitted,
+            evaluation=judged,
             maps=dict(maps or {}),
         )
+
+    def with_labels(
+        self,
+        labels: LabelSet,
+        calibration: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+        evaluation: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+    ) -> Student:
+        """The student over other labels, with the queries given, whose targets index the new labels.
+
+        What was measured over the old labels is dropped, and the provenance says that the modules were trained over
+        others. Raises `BadInput` for queries that do not fit the labels.
+        """
+        labels = as_labels(labels)
+        fitted = as_queries("calibration", calibration, len(labels), self.tokenizer)
+        judged = as_queries("evaluation", evaluation, len(labels), self.tokenizer)
+        bare = replace(self, labels=labels, calibration=(), evaluation=())
+        return replace(bare, calibration=fitted, evaluation=judged)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the student's directory as one step, replacing an older student there. Other files there stay.
@@ -152,8 +168,8 @@ class Student:
             format="edgexl student",
             version=FORMAT_VERSION,
             shapes=self.shapes,
-            screener=_entry(self.screener, SCREENERS, "screener"),
-            reasoner=_entry(self.reasoner, REASONERS, "reasoner"),
+            screener=describe_module(self.screener, SCREENERS, "screener"),
+            reasoner=describe_module(self.reasoner, REASONERS, "reasoner"),
             labels_sha256=self.labels.sha256(),
             products=tuple(self.maps),
             provenance=self.provenance,
@@ -180,21 +196,25 @@ def load_student(source: str | os.PathLike[str]) -> Student:
     another part, or is not what student.json says.
     """
     directory = _locate(source)
-    about = _read_about(directory / "student.json")
+    about = read_student_file(directory / "student.json")
+    shapes = read_shapes(directory / "model.safetensors")
+    strays = [name for name in shapes if not name.startswith(("screener.", "reasoner."))]
+    if strays:
+        raise BadInput(f"{directory}/model.safetensors holds the unknown tensor '{strays[0]}'.")
+    plans = {
+        role: plan_module(entry, known, role, shapes, about.products, directory)
+        for role, entry, known in (("screener", about.screener, SCREENERS), ("reasoner", about.reasoner, REASONERS))
+    }
     labels = LabelSet.load(directory / "labels.json.gz")
     if labels.sha256() != about.labels_sha256:
         raise BadInput(f"{directory}: labels.json.gz is not the label set that student.json was written with.")
     weights, maps = read_weights(directory / "model.safetensors", about.products)
-    screener = _module(about.screener, SCREENERS, "screener", weights, directory)
-    reasoner = _module(about.reasoner, REASONERS, "reasoner", weights, directory)
-    strays = [name for name in weights if not name.startswith(("screener.", "reasoner."))]
-    if strays:
-        raise BadInput(f"{directory}/model.safetensors holds the unknown tensor '{strays[0]}'.")
+    screener, reasoner = (build_module(plan, role, weights, directory) for role, plan in plans.items())
     try:
         return Student.from_modules(
             screener=screener,
             reasoner=reasoner,
-            tokenizer=_read_tokenizer(directory / "tokenizer.json"),
+            tokenizer=read_tokenizer(directory / "tokenizer.json"),
             labels=labels,
             shapes=about.shapes,
             calibration=tuple(read_queries(directory / "calibration.json.gz", len(labels))),
@@ -226,77 +246,6 @@ def _locate(source: str | os.PathLike[str]) -> Path:
     raise BadInput(f"There is no student '{source}': neither a directory, nor one of the shipped ones ({names}).")
 
 
-def _read_about(path: Path) -> StudentFile:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not readable JSON ({error}); save the student again.") from None
-    if not isinstance(table, dict) or table.get("format") != "edgexl student":
-        raise BadInput(f"{path} is not a student's: it lacks the entry format = 'edgexl student'.")
-    if table.get("version") != FORMAT_VERSION:
-        raise BadInput(
-            f"{path} is format version {table.get('version')!r}; this edgexl reads version {FORMAT_VERSION}."
-        )
-    try:
-        return toml.build(table, StudentFile, str(path))
-    except BadInput as error:
-        # sizes are checked by `Shapes` itself, which knows of no file
-        raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}).") from None
-    except Exception as error:  # the tokenizers library raises bare Exception for every parse error
-        raise BadInput(f"{path} is not a Hugging Face tokenizer: {error}.") from None
-
-
-def _entry(module: nn.Module, known: dict[str, tuple[type[nn.Module], type[Any]]], role: str) -> ModuleEntry:
-    for name, (cls, _) in known.items():
-        if type(module) is cls:
-            config = getattr(module, "config", EmptyConfig())
-            return ModuleEntry(name, {k: v for k, v in dataclasses.asdict(config).items() if v is not None})
-    raise BadInput(
-        f"This student cannot be saved, because its {role} is the class {type(module).__qualname__} and only edgexl's "
-        f"own ({', '.join(known)}) can be loaded again without running foreign code; compile it directly instead."
-    )
-
-
-def _module(
-    entry: ModuleEntry,
-    known: dict[str, tuple[type[nn.Module], type[Any]]],
-    role: str,
-    weights: dict[str, Tensor],
-    directory: Path,
-) -> nn.Module:
-    """Build the class that `entry` names and load its share of `weights`."""
-    where = f"{directory}/student.json: {role}"
-    if entry.type not in known:
-        raise BadInput(f"{where}: unknown type '{entry.type}'{toml.nearest(entry.type, list(known))}")
-    cls, config_cls = known[entry.type]
-    config = toml.build(entry.config, config_cls, where)
-    module = cls() if config_cls is EmptyConfig else cls(config)
-    own = {k.removeprefix(f"{role}."): v for k, v in weights.items() if k.startswith(f"{role}.")}
-    expected = module.state_dict()
-    for name in sorted(expected.keys() | own.keys()):
-        if name not in own:
-            raise BadInput(f"{directory}/model.safetensors lacks the tensor '{role}.{name}'.")
-        if name not in expected:
-            raise BadInput(f"{directory}/model.safetensors holds the unknown tensor '{role}.{name}'.")
-        if own[name].shape != expected[name].shape:
-            raise BadInput(
-                f"{directory}/model.safetensors: '{role}.{name}' is {list(own[name].shape)}, "
-                f"but student.json's sizes make it {list(expected[name].shape)}."
-            )
-    module.load_state_dict(own)
-    return module
-
-
-def _check_targets(split: str, queries: Sequence[Query], label_count: int) -> None:
-    for query in queries:
-        if not query.targets or not all(0 <= target < label_count for target in query.targets):
-            raise BadInput(
-                f"The {split} query {query.uid!r} has no target or one outside the {label_count} labels; correct it."
-            )
+def _relabelled(provenance: dict[str, Any], labels_sha256: str) -> dict[str, Any]:
+    """The provenance of modules that were trained over the labels of this hash and serve others now."""
+    return provenance if "trained_over" in provenance else {"trained_over": labels_sha256, "training": provenance}

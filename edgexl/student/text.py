@@ -7,12 +7,31 @@ without special tokens, padded with 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from edgexl.errors import BadInput
+from edgexl.files import read_input
+
 Ids = npt.NDArray[np.int64]
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a tokenizer.json. Raises `BadInput` where the file is missing, cut or something else."""
+    try:
+        text = read_input(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not a Hugging Face tokenizer: it is not UTF-8.") from None
+    try:
+        return Tokenizer.from_str(text)
+    except BaseException as error:  # the library raises bare Exception for every parse error, and can panic
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise BadInput(f"{path} is not a Hugging Face tokenizer: {reason}.") from None
 
 
 def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:

@@ -7,8 +7,13 @@ student: everything is evaluated on the reloaded weights, so rounding is never l
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +24,7 @@ from edgexl.errors import BadInput
 from edgexl.files import check_input, write_bytes
 
 SCALE = ".scale"
+LARGEST_WEIGHT = 65504.0
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,28 @@ def unpack(stored: dict[str, Tensor]) -> dict[str, Tensor]:
             weights[name] = value.to(torch.float32)
         else:
             raise ValueError(f"the tensor '{name}' is {value.dtype}; weights are int8 with scales, or floats")
-        if not bool(torch.isfinite(weights[name]).all()):
-            raise ValueError(f"the tensor '{name}' holds numbers that are not finite")
+        if fault := find_weight_fault(name, weights[name]):
+            raise ValueError(fault)
     return weights
+
+
+def find_weight_fault(name: str, weights: Tensor) -> str | None:
+    """What keeps the tensor `name` from being weights, as a sentence without its end, or None where nothing does.
+
+    A number beyond half precision's largest is refused as one that is not finite is: sums of its squares overflow, and
+    the answers that come of it are not numbers.
+    """
+    if not weights.numel():
+        return None
+    least, most = weights.aminmax()
+    if float(least) >= -LARGEST_WEIGHT and float(most) <= LARGEST_WEIGHT:  # where one is NaN, both are
+        return None
+    place = (~(weights.abs() <= LARGEST_WEIGHT)).nonzero()[0].tolist()
+    value = float(weights[tuple(place)])
+    row = f", row {place[0]}," if weights.ndim > 1 else ""
+    if math.isfinite(value):
+        return f"the tensor '{name}'{row} holds {value:.3g}, and no weight may be beyond {LARGEST_WEIGHT:,.0f}"
+    return f"the tensor '{name}'{row} holds numbers that are not finite ({value})"
 
 
 def write_weights(path: Path, weights: dict[str, Tensor], maps: dict[Product, Tensor]) -> None:
@@ -86,14 +111,10 @@ def write_weights(path: Path, weights: dict[str, Tensor], maps: dict[Product, Te
 
 def read_weights(path: Path, products: tuple[Product, ...]) -> tuple[dict[str, Tensor], dict[Product, Tensor]]:
     """Read what `write_weights` wrote: (all weights as fp32, the maps that derived some). Raises `BadInput`."""
-    check_input(path)
+    stored = read_safetensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iteration offered
         weights = unpack(stored)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror or error}).") from None
-    except (SafetensorError, ValueError) as error:
+    except ValueError as error:
         raise BadInput(f"{path} is not a sound weight file: {error}.") from None
     maps: dict[Product, Tensor] = {}
     for product in products:
@@ -110,3 +131,46 @@ def read_weights(path: Path, products: tuple[Product, ...]) -> tuple[dict[str, T
 
 def _fits(table: Tensor, small: Tensor, rows: int) -> bool:
     return table.ndim == 2 and small.ndim == 2 and table.shape[1] == small.shape[0] and 0 <= rows <= table.shape[0]
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a safetensors file, out of its header alone. Raises `BadInput`."""
+    with _open_safetensors(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name. Raises `BadInput` where it is cut, not one, or cannot be read."""
+    with _open_safetensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iteration offered
+
+
+@contextmanager
+def _open_safetensors(path: Path) -> Iterator[Any]:
+    check_input(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            if twice := _twice_named(path):
+                raise ValueError(f"it holds two tensors '{twice}'")
+            yield file
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror or error}).") from None
+    except (SafetensorError, RuntimeError, ValueError, OverflowError, KeyError) as error:
+        raise BadInput(f"{path} is not a sound weight file: {str(error).splitlines()[0].rstrip('.')}.") from None
+
+
+def _twice_named(path: Path) -> str:
+    """A name that a sound header gives to two tensors ("": none), of which the library takes the last in silence."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice.append(next(name for name in entries if names.count(name) > 1))
+        return entries
+
+    twice: list[str] = []
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        json.loads(file.read(size), object_pairs_hook=unique)
+    return twice[0] if twice else ""

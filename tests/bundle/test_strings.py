@@ -62,7 +62,7 @@ def test_sorted_phrases_shrink_to_less_than_half():
 
 @pytest.mark.parametrize(
     ("strings", "message"),
-    [([], "at least one"), (["a", "b\0"], "string 1 holds a NUL"), (["a" * 65536], "65536 bytes")],
+    [([], "at least one"), (["a", "b\0"], "string 1 holds a NUL"), (["a" * 65536], "65,536 bytes")],
 )
 def test_packing_refuses(strings, message):
     with pytest.raises(BadInput, match=message):

@@ -36,6 +36,16 @@ def test_published_files_are_read_by_title(published):
     assert list(dataset.queries("tst")) == [Query("B04", "Kettle", (1, 0)), Query("B05", "", ())]
 
 
+def test_queries_without_text_are_kept_and_can_be_named(published):
+    record = {"uid": "B06", "title": " \t", "target_ind": [1], "target_rel": [1.0]}
+    _gz(published / "tst.json.gz", record | {"title": "tea"}, record, record | {"title": ""})
+    queries = list(open_dataset(published).queries("tst"))
+    assert [query.has_text for query in queries] == [True, False, False]
+    assert queries[1].name(published / "tst.json.gz") == f"{published / 'tst.json.gz'}, line 2: the query 'B06'"
+    assert Query("q", "t", ()).name(published) == "the query 'q'"
+    assert [query.has_text for query in open_dataset(published, content=True).queries("tst")] == [True, False, False]
+
+
 def test_published_files_are_read_with_their_content(published):
     dataset = open_dataset(published, content=True)
     assert [query.text for query in dataset.queries("trn")] == ["Kettle Boils water."]
@@ -91,7 +101,7 @@ _GOOD = {"uid": "q", "title": "t", "target_ind": [0], "target_rel": [1.0]}
         ({"target_ind": [True]}, "list of whole numbers"),
         ({"target_ind": [3]}, "target 3 is out of range; the data set has 3 labels"),
         ({"target_ind": [-1]}, "target -1 is out of range"),
-        ({"target_ind": [10**30]}, "out of range"),
+        ({"target_ind": [10**30]}, "target of 100 bits is out of range"),
         ({"target_rel": [1.0, 1.0]}, "target_rel must be a list as long as target_ind"),
     ],
 )
@@ -100,6 +110,15 @@ def test_wrong_queries_are_refused_by_file_and_line(tmp_path, change, complaint)
     with pytest.raises(BadInput, match=complaint) as caught:
         list(read_queries(tmp_path / "tst.json.gz", label_count=3))
     assert "tst.json.gz, line 2" in str(caught.value)
+
+
+def test_targets_that_no_label_set_reaches_are_refused_without_one(tmp_path):
+    _gz(tmp_path / "q.json.gz", _GOOD | {"target_ind": [2**32 - 1]}, _GOOD | {"target_ind": [10**4000]})
+    queries = read_queries(tmp_path / "q.json.gz")
+    assert next(queries).targets == (2**32 - 1,)
+    with pytest.raises(BadInput, match="line 2: target of 13288 bits is out of range") as caught:
+        next(queries)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("key", ["uid", "title", "target_ind"])

@@ -70,6 +70,53 @@ def test_wrong_label_files_are_refused_by_name(tmp_path, line, complaint):
     assert "lbl.json.gz" in str(caught.value)
 
 
+LONGEST = "é" * 32_767 + "e"  # 65,535 bytes of UTF-8
+
+
+@pytest.mark.parametrize("what", ["id", "text", "alias"])
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("x" * 70_000, "has 70,000 bytes of UTF-8, and at most 65,535 fit"),
+        (LONGEST + "e", "has 65,536 bytes of UTF-8"),
+        ("a\0b", "holds a NUL character"),
+        ("a\ud800b", "surrogate"),
+        ("", "empty"),
+        (None, "no string"),
+        (b"abc", "no string"),
+        (5, "no string"),
+    ],
+)
+def test_ids_texts_and_aliases_have_the_same_limits(what, value, complaint):
+    def make(value):
+        labels = {"id": ("a", "b"), "text": ("x", "y"), "alias": ("z", "w")}
+        ids, texts, aliases = (
+            (good[0], value if what == name else good[1]) for name, good in labels.items()
+        )  # fmt: skip
+        return LabelSet(ids, texts, ((aliases[0],), (aliases[1],)))
+
+    with pytest.raises(BadInput, match=complaint) as caught:
+        make(value)
+    assert what in str(caught.value)
+    assert "Label 1" in str(caught.value)
+    assert "'b'" in str(caught.value) or what == "id"
+    assert len(str(caught.value)) < 300
+    assert len(make(LONGEST)) == 2
+
+
+def test_too_many_aliases_are_refused_by_the_labels_id():
+    assert len(LabelSet(("a",), ("x",), (("y",) * 65_535,)).aliases[0]) == 65_535
+    with pytest.raises(BadInput, match=r"Label 0 \(id 'a'\) has 65,536 aliases"):
+        LabelSet(("a",), ("x",), (("y",) * 65_536,))
+
+
+def test_lists_make_a_label_set_and_one_string_does_not():
+    assert LabelSet(["d1", "d2"], ["ice cream", "Zürich"], [["gelato", "ice-cream"], []]) == LABELS
+    for arguments in (("ab", ("x", "y")), (("a", "b"), "xy"), (("a", "b"), ("x", "y"), ("vw", "z")), (None, ())):
+        with pytest.raises(BadInput, match="give a list or tuple of strings"):
+            LabelSet(*arguments)
+
+
 def test_importing_labels_and_data_brings_no_torch():
     code = "import sys, edgexl.student.labels, edgexl.data, edgexl.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from edgexl import metrics
@@ -48,7 +46,7 @@ def test_it_finds_labels_as_well_as_it_says(wordnet: Student) -> None:
     labels = LabelSet(
         tuple(wordnet.labels.ids[label] for label in kept), tuple(wordnet.labels.texts[label] for label in kept)
     )
-    student = dataclasses.replace(wordnet, labels=labels, calibration=(), evaluation=())
+    student = wordnet.with_labels(labels)
     vectors = encode_vectors(student.screener, student.tokenizer, labels.texts, bfloat16=True)
     screened, reasoned = StudentPredictor(student, vectors).rank_by_stage([query.text for query in queries])
     targets = [tuple(place[target] for target in query.targets) for query in queries]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -109,6 +111,56 @@ def poison(tensors: dict[str, Tensor]) -> None:
     tensors["screener.word.weight.scale"][3] = torch.inf
 
 
+def config(role: str, **sizes: Any) -> Callable[[Path], None]:
+    return edit_json(role, lambda entry: {**entry, "config": {**entry["config"], **sizes}})
+
+
+def edit_text(old: str, new: str) -> Callable[[Path], None]:
+    def apply(directory: Path) -> None:
+        text = (directory / "student.json").read_text()
+        assert old in text
+        (directory / "student.json").write_text(text.replace(old, new))
+
+    return apply
+
+
+def write_header(entries: bytes) -> Callable[[Path], None]:
+    """A weight file of this header and a few bytes."""
+
+    def apply(directory: Path) -> None:
+        (directory / "model.safetensors").write_bytes(len(entries).to_bytes(8, "little") + entries + bytes(8))
+
+    return apply
+
+
+def empty_text(split: str) -> Callable[[Path], None]:
+    def apply(directory: Path) -> None:
+        path = directory / f"{split}.json.gz"
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        lines[2] = json.dumps(json.loads(lines[2]) | {"title": "\u200b\t"})
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+    return apply
+
+
+def edit_tokenizer(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def apply(directory: Path) -> None:
+        spec = json.loads((directory / "tokenizer.json").read_text())
+        change(spec)
+        (directory / "tokenizer.json").write_text(json.dumps(spec))
+
+    return apply
+
+
+def enlarge(tensors: dict[str, Tensor]) -> None:
+    tensors["screener.word.weight"] = tensors.pop("screener.word.weight").float()
+    del tensors["screener.word.weight.scale"]
+    tensors["screener.word.weight"][7, 5] = 3e38
+
+
+TWICE = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+HUGE = b'{"a":{"dtype":"F32","shape":[%d],"data_offsets":[0,8]}}'
+
 REFUSALS: list[tuple[Callable[[Path], None], str]] = [
     (edit_json("version", lambda _: 7), "version 7"),
     (edit_json("format", lambda _: "other"), "format"),
@@ -133,6 +185,38 @@ REFUSALS: list[tuple[Callable[[Path], None], str]] = [
     (lambda directory: (directory / "tokenizer.json").write_text("{}"), "not a Hugging Face tokenizer"),
     (lambda directory: (directory / "student.json").write_text("[1"), "not readable JSON"),
     (lambda directory: (directory / "calibration.json.gz").unlink(), "does not exist"),
+    (edit_weights(enlarge), "'screener.word.weight', row 7, holds 3e.38"),
+    (config("screener", vocabulary=2**62), "vocabulary is beyond"),
+    (config("screener", vocabulary=2**31 - 1), r"it \[2147483647, 32\]"),
+    (config("screener", vocabulary=2**31 - 1, word_dims=2**31 - 1), "student.json's sizes|larger than any memory"),
+    (config("screener", layers=10**9), "layers is 1000000000, but .* holds"),
+    (config("reasoner", layers=10**9), "layers is 1000000000, but .* holds"),
+    (config("screener", layers="two"), "layers must be int"),
+    (config("screener", layers=10**400), "layers is beyond"),
+    (config("screener", max_tokens=-1), "sizes must be positive"),
+    (config("reasoner", ffn_dims=None), "ffn_dims must be int"),
+    (config("screener", eps=float("inf")), "eps is inf"),
+    (config("screener", eps=float("nan")), "eps is nan"),
+    (config("screener", eps=10**400), "beyond"),
+    (edit_json("shapes", lambda shapes: {**shapes, "max_tokens": 10**400}), "'max_tokens' is 1000"),
+    (edit_json("shapes", lambda shapes: {**shapes, "max_tokens": 2**31}), "from 3 to 8192"),
+    (edit_json("shapes", lambda shapes: {**shapes, "label_tokens": 65}), "from 1 to 64"),
+    (edit_json("version", lambda _: 10**400), "version 1000"),
+    (edit_json("products", lambda _: [{"name": "a", "table": "b", "map": "c", "rows": 10**400}]), "do not fit"),
+    (edit_text('"query_dims": 32', f'"query_dims": {"[" * 3000}{"]" * 3000}'), "not readable JSON"),
+    (edit_text('"query_dims": 32', '"query_dims": 1' + "0" * 5000), "not readable JSON"),
+    (write_header(b"[" * 3000), "not a sound weight file"),
+    (write_header(HUGE % 2**62), "not a sound weight file"),
+    (write_header(HUGE % 10**400), "not a sound weight file"),
+    (write_header(TWICE), "holds two tensors 'a'"),
+    (empty_text("calibration"), r"calibration query 'q2' \(line 3\) has a text without a token"),
+    (empty_text("evaluation"), r"evaluation query 'q2' \(line 3\) has a text without a token"),
+    (edit_tokenizer(lambda spec: spec["added_tokens"][2].update(normalized=True)), "normalized=true"),
+    (edit_tokenizer(lambda spec: spec.update(normalizer={"type": "Sequence", "normalizers": []})), "is Sequence"),
+    (edit_tokenizer(lambda spec: spec.update(post_processor=None)), "post-processor is none"),
+    (edit_tokenizer(lambda spec: spec["model"].update(type="BPE", merges=[])), "tokenizer"),
+    (lambda directory: (directory / "tokenizer.json").write_bytes(b"\xff\xfe"), "not UTF-8"),
+    (lambda directory: (directory / "tokenizer.json").write_text("[" * 3000), "not a Hugging Face tokenizer"),
 ]  # fmt: skip
 
 
@@ -141,10 +225,13 @@ def test_damaged_students_are_refused_in_one_sentence(
     copy: Path, damage: Callable[[Path], None], sentence: str
 ) -> None:
     damage(copy)
+    began = time.process_time()
     with pytest.raises(BadInput, match=sentence) as caught:
         load_student(copy)
+    assert time.process_time() - began < 1, "something large was built first"
     assert "\n" not in str(caught.value)
     assert str(copy) in str(caught.value)
+    assert len(str(caught.value)) < 600
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -258,6 +345,132 @@ def test_queries_and_tokenizers_that_do_not_fit_are_refused() -> None:
         own_student(shapes=shapes)
     with pytest.raises(BadInput, match="'max_tokens' is 2"):
         dataclasses.replace(shapes, max_tokens=2)
+
+
+OTHERS = LabelSet(("x", "y", "z"), ("ba be", "bi bo", "bu bar"))
+
+
+def test_other_labels_bring_their_own_queries_and_leave_what_was_measured_behind() -> None:
+    student = dataclasses.replace(tiny_student(), metrics={"evaluation": {"P@1": 90.0}})
+    assert student.metrics
+    moved = student.with_labels(OTHERS, evaluation=[("q", "be", [0, 2])])
+    assert moved.labels == OTHERS
+    assert (moved.calibration, moved.evaluation) == ((), (Query("q", "be", (0, 2)),))
+    assert moved.metrics == {}
+    assert moved.provenance == {"trained_over": student.labels.sha256(), "training": {"note": "random weights"}}
+    assert StudentPredictor(moved).predict("bi bo")[0][0] == 1
+    again = moved.with_labels(tiny_labels(20))
+    assert again.provenance == moved.provenance
+    assert not again.evaluation
+    with pytest.raises(BadInput, match="evaluation query 'q' has no target or one outside the 3 labels"):
+        student.with_labels(OTHERS, evaluation=[("q", "be", [3])])
+    with pytest.raises(BadInput, match="calibration query 'q' has a text without a token"):
+        student.with_labels(OTHERS, calibration=[("q", " ", [0])])
+    with pytest.raises(BadInput, match="give a LabelSet"):
+        student.with_labels(["a", "b"])  # type: ignore[arg-type]
+
+
+def test_replacing_fields_cannot_make_a_student_that_contradicts_itself() -> None:
+    student = dataclasses.replace(tiny_student(), metrics={"evaluation": {"P@1": 90.0}})
+    for labels in (OTHERS, tiny_labels(299), LabelSet(student.labels.ids, student.labels.texts[::-1])):
+        with pytest.raises(BadInput, match=r"use student\.with_labels"):
+            dataclasses.replace(student, labels=labels)
+        bare = dataclasses.replace(student, labels=labels, calibration=(), evaluation=())
+        assert bare.metrics == {}
+        assert bare.provenance["trained_over"] == student.labels.sha256()
+    with pytest.raises(BadInput, match="outside the 300 labels"):
+        dataclasses.replace(student, evaluation=(Query("q", "be", (300,)),))
+    assert dataclasses.replace(student, evaluation=()).metrics == student.metrics
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_modules_of_another_precision_and_mode_are_converted_and_the_given_ones_kept(dtype: torch.dtype) -> None:
+    screener, reasoner = HashScreener().to(dtype).train(), OwnReasoner().train()
+    student = own_student(screener=screener, reasoner=reasoner)
+    assert {value.dtype for value in student.screener.state_dict().values()} == {torch.float32}
+    assert screener.table.weight.dtype == dtype
+    assert not student.screener.training
+    assert not student.reasoner.training
+    assert StudentPredictor(student).predict(student.labels.texts[5])[0][0] == 5
+
+
+def test_a_tokenizer_of_transformers_is_taken_as_the_one_inside_it() -> None:
+    from transformers import BertTokenizerFast, PreTrainedTokenizerFast
+
+    names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+    texts = ["ba de", "fi"]
+    for kind in (PreTrainedTokenizerFast, BertTokenizerFast):
+        wrapped = kind(tokenizer_object=tiny_tokenizer(), **names)
+        student = own_student(tokenizer=wrapped)
+        assert [found.ids for found in student.tokenizer.encode_batch(texts)] == wrapped(texts)["input_ids"]
+
+
+def test_queries_may_be_tuples() -> None:
+    given: list[Any] = [("q0", "ba", (3,)), ["q1", "be", np.array([1, 2])], Query("q2", "bi", [4])]  # type: ignore[arg-type]
+    student = own_student(evaluation=given)
+    assert student.evaluation == (Query("q0", "ba", (3,)), Query("q1", "be", (1, 2)), Query("q2", "bi", (4,)))
+
+
+class Doubtful(HashScreener):
+    """A screener whose outputs are not what they should be."""
+
+    def __init__(self, change: Callable[[Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        return self.change(*super().forward(input_ids, attention_mask))
+
+
+def spoiled(row: int, value: float) -> HashScreener:
+    screener = HashScreener()
+    with torch.no_grad():
+        screener.table.weight[row, 3] = value
+    return screener
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tokenizer": None}, "The tokenizer is None; give a tokenizers.Tokenizer"),
+        ({"tokenizer": "tokenizer.json"}, "The tokenizer is of the type str"),
+        ({"labels": ["a", "b"]}, "The labels are of the type list; give a LabelSet"),
+        ({"shapes": {"max_tokens": 16}}, "The shapes are of the type dict"),
+        ({"screener": None}, "The screener is None"),
+        ({"reasoner": lambda **_: None}, "The reasoner is of the type function"),
+        ({"reasoner": nn.Identity()}, "no tuple 'input_names'"),
+        ({"screener": nn.Module()}, "The screener failed on"),
+        ({"screener": HashScreener().to("meta")}, "has no weights"),
+        ({"screener": spoiled(9, torch.nan)}, "'screener.table.weight', row 9, holds numbers that are not finite"),
+        ({"screener": spoiled(9, -torch.inf)}, "'screener.table.weight', row 9, holds numbers that are not finite"),
+        ({"screener": spoiled(9, 3e38)}, "'screener.table.weight', row 9, holds 3e.38"),
+        ({"screener": Doubtful(lambda vector, states: (vector.double(), states))}, "query_vector is in torch.float64"),
+        ({"screener": Doubtful(lambda vector, states: (vector, states.half()))}, "token_states is in torch.float16"),
+        ({"screener": Doubtful(lambda vector, states: (vector, None))}, "token_states is of the type NoneType"),
+        ({"screener": Doubtful(lambda vector, states: 1 / 0)}, "failed on .* division by zero"),
+        ({"evaluation": "text"}, "The evaluation queries are of the type str"),
+        ({"evaluation": None}, "The evaluation queries are None"),
+        ({"calibration": ["text"]}, "calibration query 0 is of the type str"),
+        ({"calibration": [("q", "be", (1,)), ("q", None, (1,))]}, "calibration query 1 has a uid or text that is no"),
+        ({"calibration": [("q", "be", 1)]}, "has no list of targets"),
+        ({"calibration": [("q", "be", (1.5,))]}, "a target that is no whole number"),
+        ({"calibration": [("q", "be", (True,))]}, "a target that is no whole number"),
+        ({"calibration": [("q", "", (1,))]}, "has a text without a token"),
+        ({"provenance": {"a": object()}}, "provenance cannot be written as JSON"),
+        ({"metrics": {"a": {1, 2}}}, "metrics cannot be written as JSON"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_at_once(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        own_student(**changes)
+
+
+@pytest.mark.parametrize("value", [16.0, "16", None, True, 2**31, -1, 10**400])
+def test_shapes_are_whole_numbers_within_a_bundles_limits(value: Any) -> None:
+    for name in ("max_tokens", "query_dims", "state_dims", "shortlist", "label_tokens", "vocabulary"):
+        with pytest.raises(BadInput, match=f"shape '{name}' is .* whole number from"):
+            dataclasses.replace(SHAPES, **{name: value})
+    assert dataclasses.replace(SHAPES, max_tokens=np.int64(20)) == dataclasses.replace(SHAPES, max_tokens=20)
 
 
 def test_a_student_without_a_reasoner_keeps_screenings_order(tmp_path: Path) -> None:

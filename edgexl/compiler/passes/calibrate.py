@@ -18,9 +18,20 @@ from edgexl.compiler.reference import Answer, ReferencePipeline
 from edgexl.data import Query
 from edgexl.errors import BadInput
 from edgexl.recipe import CalibrateRecipe
+from edgexl.student.student import Student
 
 # Shortlists without their right labels that the presence is fitted on: 80 % of them are known within 3 points.
 PRESENCE_QUERIES = 1000
+
+
+def calibration_queries(student: Student, recipe: CalibrateRecipe) -> tuple[Query, ...]:
+    """The queries that a recipe's fit takes. Raises `BadInput` where it needs some and the student has none."""
+    if recipe.method != "none" and not student.calibration:
+        raise BadInput(
+            "The student has no calibration queries; give it some that no training saw, "
+            'or set [calibrate] method = "none".'
+        )
+    return student.calibration[: recipe.queries]
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,7 @@ class Calibrate:
             return dataclasses.replace(
                 artifact, calibration=uncalibrated(label_set), facts=artifact.facts | {"calibration": facts}
             )
-        queries = artifact.student.calibration[: self.calibrate.queries]
-        if not queries:
-            raise BadInput(
-                "The student has no calibration queries; give it some that no training saw, "
-                'or set [calibrate] method = "none".'
-            )
+        queries = calibration_queries(artifact.student, self.calibrate)
         assert artifact.vectors is not None
         pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows.alias_labels)
         texts = [query.text for query in queries]

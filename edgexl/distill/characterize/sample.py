@@ -91,5 +91,5 @@ def _held_out(dataset: Dataset) -> tuple[list[Query], str]:
     split = SplitTable()
     training = sum(1 for query in dataset.queries("trn") if query.targets)
     if training < 4 * (split.calibration + split.development):
-        return [query for query in dataset.queries("tst") if query.targets], "test"
+        return [query for query in dataset.queries("tst") if query.targets and query.has_text], "test"
     return list(read_corpus(dataset, split).development), "development"

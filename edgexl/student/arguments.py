@@ -1,0 +1,128 @@
+"""What `Student.from_modules` is given, made into what a student holds: converted where there is one meaning, otherwise
+refused at once with a sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from edgexl.data import Query
+from edgexl.errors import BadInput
+from edgexl.student.labels import LabelSet
+from edgexl.student.text import encode_texts
+from edgexl.student.weights import find_weight_fault
+
+
+def as_tokenizer(value: Any) -> Tokenizer:
+    """A `tokenizers.Tokenizer`, or the one inside a fast tokenizer of transformers."""
+    if isinstance(value, Tokenizer):
+        return value
+    inner = getattr(value, "backend_tokenizer", None)
+    if isinstance(inner, Tokenizer):
+        return inner
+    raise BadInput(
+        f"The tokenizer is {_kind(value)}; give a tokenizers.Tokenizer, or a fast tokenizer of transformers "
+        "(AutoTokenizer.from_pretrained(..., use_fast=True))."
+    )
+
+
+def as_module(role: str, value: Any) -> nn.Module:
+    """A module in evaluation mode, on the CPU, its numbers in fp32; a copy where anything but the mode had to change.
+
+    Raises `BadInput` for what is no module, and for weights that are not finite.
+    """
+    if not isinstance(value, nn.Module):
+        raise BadInput(f"The {role} is {_kind(value)}; give a torch.nn.Module.")
+    tensors = [*value.parameters(), *value.buffers()]
+    if any(tensor.is_meta for tensor in tensors):
+        raise BadInput(f"The {role} has no weights (its tensors are on the device 'meta'); load them first.")
+    module = value
+    if any(not tensor.is_cpu or (tensor.is_floating_point() and tensor.dtype != torch.float32) for tensor in tensors):
+        try:
+            module = copy.deepcopy(value).to("cpu", torch.float32)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise BadInput(f"The {role} cannot be moved to the CPU in fp32 ({error}); do so before.") from None
+    for name, parameter in module.named_parameters():
+        if parameter.is_floating_point() and (fault := find_weight_fault(f"{role}.{name}", parameter.detach())):
+            raise BadInput(f"The {role} cannot be used: {fault}.")
+    return module.eval()
+
+
+def as_labels(value: Any) -> LabelSet:
+    """A label set."""
+    if isinstance(value, LabelSet):
+        return value
+    raise BadInput(f"The labels are {_kind(value)}; give a LabelSet(ids, texts), or LabelSet.load(file).")
+
+
+def as_queries(split: str, values: Any, label_count: int, tokenizer: Tokenizer) -> tuple[Query, ...]:
+    """Queries, or tuples of (uid, text, targets) that can be some.
+
+    Raises `BadInput` for a query without a right label among `label_count`, and for one without a token: a device
+    refuses to answer that.
+    """
+    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
+        raise BadInput(f"The {split} queries are {_kind(values)}; give a sequence of Query(uid, text, targets).")
+    queries = tuple(_as_query(f"{split} query {place}", value) for place, value in enumerate(values))
+    check_targets(split, queries, label_count)
+    for query, ids in zip(queries, encode_texts(tokenizer, [query.text for query in queries], 3), strict=True):
+        if len(ids) < 3:
+            raise BadInput(f"{_named(split, query)} has a text without a token ({query.text!r:.60}); remove the query.")
+    return queries
+
+
+def _as_query(what: str, value: Any) -> Query:
+    line = 0
+    if isinstance(value, Query):
+        uid, text, targets, line = value.uid, value.text, value.targets, value.line
+    elif isinstance(value, tuple | list) and len(value) == 3:
+        uid, text, targets = value
+    else:
+        raise BadInput(f"The {what} is {_kind(value)}; give Query(uid, text, targets) or such a tuple.")
+    if not isinstance(uid, str) or not isinstance(text, str):
+        raise BadInput(f"The {what} has a uid or text that is no string; give Query(uid, text, targets).")
+    if isinstance(targets, str | bytes) or not isinstance(targets, Iterable):
+        raise BadInput(f"The {what} ({uid!r:.60}) has no list of targets; give the numbers of its labels.")
+    try:
+        return Query(uid, text, tuple(_as_index(target) for target in targets), line)
+    except TypeError:
+        raise BadInput(f"The {what} ({uid!r:.60}) has a target that is no whole number.") from None
+
+
+def _as_index(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
+
+
+def as_facts(what: str, value: Any) -> dict[str, Any]:
+    """A table that student.json and a bundle's manifest can hold."""
+    try:
+        facts = dict(value or {})
+        json.dumps(facts)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"The student's {what} cannot be written as JSON ({error}).") from None
+    return facts
+
+
+def check_targets(split: str, queries: Sequence[Query], label_count: int) -> None:
+    """Raise `BadInput` for a query without a right label, or with one that is not among `label_count`."""
+    for query in queries:
+        if not query.targets or not all(0 <= target < label_count for target in query.targets):
+            raise BadInput(f"{_named(split, query)} has no target or one outside the {label_count} labels; correct it.")
+
+
+def _named(split: str, query: Query) -> str:
+    line = f" (line {query.line})" if query.line else ""
+    return f"The {split} query {query.uid!r:.60}{line}"
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"of the type {type(value).__name__}"

@@ -1,0 +1,172 @@
+"""student.json and the modules that it describes: read strictly, and held against the weights before they are built."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgexl import toml
+from edgexl.errors import BadInput
+from edgexl.files import read_input
+from edgexl.student.contract import Shapes
+from edgexl.student.ngrams import NgramConfig, NgramScreener
+from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
+from edgexl.student.screener import ScreenerConfig, TransformerScreener
+from edgexl.student.weights import SCALE, Product
+
+FORMAT_VERSION = 1
+Known = dict[str, tuple[type[nn.Module], type[Any]]]
+# What a tensor's dimension can be at all; products of two of them stay below 2^62.
+LARGEST_SIZE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class EmptyConfig:
+    """The configuration of a module that has no sizes."""
+
+
+SCREENERS: Known = {
+    "TransformerScreener": (TransformerScreener, ScreenerConfig),
+    "NgramScreener": (NgramScreener, NgramConfig),
+}
+REASONERS: Known = {
+    "ListwiseReasoner": (ListwiseReasoner, ReasonerConfig),
+    "ScreeningReasoner": (ScreeningReasoner, EmptyConfig),
+}
+
+
+@dataclass(frozen=True)
+class ModuleEntry:
+    """student.json: a built-in class and its sizes."""
+
+    type: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudentFile:
+    """student.json, as the strict reader takes it."""
+
+    format: str
+    version: int
+    shapes: Shapes
+    screener: ModuleEntry
+    reasoner: ModuleEntry
+    labels_sha256: str
+    products: tuple[Product, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A built-in class and the checked configuration to make it of."""
+
+    cls: type[nn.Module]
+    config: Any
+
+    def build(self) -> nn.Module:
+        """The module, its weights as its class draws them."""
+        return self.cls() if isinstance(self.config, EmptyConfig) else self.cls(self.config)
+
+
+def read_student_file(path: Path) -> StudentFile:
+    """Read and check student.json. Raises `BadInput`."""
+    try:
+        table = json.loads(read_input(path).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not readable JSON ({error}); save the student again.") from None
+    if not isinstance(table, dict) or table.get("format") != "edgexl student":
+        raise BadInput(f"{path} is not a student's: it lacks the entry format = 'edgexl student'.")
+    if table.get("version") != FORMAT_VERSION:
+        raise BadInput(
+            f"{path} is format version {table.get('version')!s:.20}; this edgexl reads version {FORMAT_VERSION}."
+        )
+    try:
+        return toml.build(table, StudentFile, str(path))
+    except OverflowError:
+        raise BadInput(f"{path} holds a number beyond what a float holds; save the student again.") from None
+    except BadInput as error:
+        # sizes are checked by `Shapes` itself, which knows of no file
+        raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def describe_module(module: nn.Module, known: Known, role: str) -> ModuleEntry:
+    """What student.json says of a module. Raises `BadInput` for a class that is not edgexl's own."""
+    for name, (cls, _) in known.items():
+        if type(module) is cls:
+            config = getattr(module, "config", EmptyConfig())
+            return ModuleEntry(name, {k: v for k, v in dataclasses.asdict(config).items() if v is not None})
+    raise BadInput(
+        f"This student cannot be saved, because its {role} is the class {type(module).__qualname__} and only edgexl's "
+        f"own ({', '.join(known)}) can be loaded again without running foreign code; compile it directly instead."
+    )
+
+
+def plan_module(
+    entry: ModuleEntry,
+    known: Known,
+    role: str,
+    shapes: dict[str, tuple[int, ...]],
+    products: tuple[Product, ...],
+    directory: Path,
+) -> Plan:
+    """The class and sizes that `entry` names, after seeing that the weights' `shapes`, by name, are what these sizes
+    make: nothing is allocated on the word of student.json alone. Raises `BadInput`."""
+    where = f"{directory}/student.json: {role}"
+    if entry.type not in known:
+        raise BadInput(f"{where}: unknown type '{entry.type}'{toml.nearest(entry.type, list(known))}")
+    for key, value in entry.config.items():
+        if isinstance(value, int) and abs(value) > LARGEST_SIZE:
+            raise BadInput(f"{where}: {key} is beyond {LARGEST_SIZE:,}, which no size of a module can be.")
+    cls, config_cls = known[entry.type]
+    try:
+        plan = Plan(cls, toml.build(entry.config, config_cls, where))
+    except OverflowError:
+        raise BadInput(f"{where}: a number is beyond what a float holds.") from None
+    weights = f"{directory}/model.safetensors"
+    layers = getattr(plan.config, "layers", 0)
+    if layers > len(shapes):
+        raise BadInput(f"{where}: layers is {layers}, but {weights} holds {len(shapes)} tensors in all.")
+    expected = _expected_shapes(plan, where)
+    own = {name.removeprefix(f"{role}."): shape for name, shape in shapes.items() if name.startswith(f"{role}.")}
+    derived = {product.name.removeprefix(f"{role}.") for product in products if product.name.startswith(f"{role}.")}
+    maps = {product.map.removeprefix(f"{role}.") for product in products}
+    for name in sorted(expected.keys() | own.keys()):
+        if name not in own and name not in derived:
+            raise BadInput(f"{weights} lacks the tensor '{role}.{name}'.")
+        if name not in expected and name not in maps and not (name.endswith(SCALE) and name.removesuffix(SCALE) in own):
+            raise BadInput(f"{weights} holds the unknown tensor '{role}.{name}'.")
+        if name in own and name in expected:
+            _compare(weights, f"{role}.{name}", own[name], expected[name])
+    return plan
+
+
+def build_module(plan: Plan, role: str, weights: dict[str, Tensor], directory: Path) -> nn.Module:
+    """The module of a plan with its share of `weights`. Raises `BadInput` where a derived one does not fit."""
+    module = plan.build()
+    own = {k.removeprefix(f"{role}."): v for k, v in weights.items() if k.startswith(f"{role}.")}
+    for name, value in module.state_dict().items():
+        _compare(f"{directory}/model.safetensors", f"{role}.{name}", tuple(own[name].shape), tuple(value.shape))
+    module.load_state_dict(own)
+    return module
+
+
+def _expected_shapes(plan: Plan, where: str) -> dict[str, tuple[int, ...]]:
+    """The shapes of a module's tensors, without their memory."""
+    try:
+        with torch.device("meta"):
+            return {name: tuple(value.shape) for name, value in plan.build().state_dict().items()}
+    except (RuntimeError, OverflowError):
+        raise BadInput(f"{where}: its sizes make tensors larger than any memory; save the student again.") from None
+
+
+def _compare(weights: str, name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise BadInput(f"{weights}: '{name}' is {list(found)}, but student.json's sizes make it {list(expected)}.")
