@@ -192,17 +192,18 @@ REFUSALS: list[tuple[Callable[[Path], None], str]] = [
     (config("screener", layers=10**9), "layers is 1000000000, but .* holds"),
     (config("reasoner", layers=10**9), "layers is 1000000000, but .* holds"),
     (config("screener", layers="two"), "layers must be int"),
-    (config("screener", layers=10**400), "layers is beyond"),
+    (config("screener", layers=10**400), "layers is a number beyond"),
     (config("screener", max_tokens=-1), "sizes must be positive"),
     (config("reasoner", ffn_dims=None), "ffn_dims must be int"),
-    (config("screener", eps=float("inf")), "eps is inf"),
-    (config("screener", eps=float("nan")), "eps is nan"),
+    (config("screener", eps=float("inf")), "eps = inf must be"),
+    (config("screener", eps=float("nan")), "eps = nan must be"),
     (config("screener", eps=10**400), "beyond"),
-    (edit_json("shapes", lambda shapes: {**shapes, "max_tokens": 10**400}), "'max_tokens' is 1000"),
+    (edit_json("shapes", lambda shapes: {**shapes, "max_tokens": 10**400}), "max_tokens is a number beyond"),
     (edit_json("shapes", lambda shapes: {**shapes, "max_tokens": 2**31}), "from 3 to 8192"),
     (edit_json("shapes", lambda shapes: {**shapes, "label_tokens": 65}), "from 1 to 64"),
     (edit_json("version", lambda _: 10**400), "version 1000"),
-    (edit_json("products", lambda _: [{"name": "a", "table": "b", "map": "c", "rows": 10**400}]), "do not fit"),
+    (edit_json("products", lambda _: [{"name": "a", "table": "b", "map": "c", "rows": 10**400}]), "rows is a number beyond"),
+    (edit_json("products", lambda _: [{"name": "a", "table": "b", "map": "c"}]), "missing or do not fit"),
     (edit_text('"query_dims": 32', f'"query_dims": {"[" * 3000}{"]" * 3000}'), "not readable JSON"),
     (edit_text('"query_dims": 32', '"query_dims": 1' + "0" * 5000), "not readable JSON"),
     (write_header(b"[" * 3000), "not a sound weight file"),
@@ -228,7 +229,7 @@ def test_damaged_students_are_refused_in_one_sentence(
     began = time.process_time()
     with pytest.raises(BadInput, match=sentence) as caught:
         load_student(copy)
-    assert time.process_time() - began < 1, "something large was built first"
+    assert time.process_time() - began < 3, "something large was built first"
     assert "\n" not in str(caught.value)
     assert str(copy) in str(caught.value)
     assert len(str(caught.value)) < 600
