@@ -45,3 +45,47 @@ def test_a_misspelt_word_differs_by_one_slip() -> None:
     assert {"frn", "fen", "fer", "feern", "fefn", "efrn", "fren", "ferns"} <= slips
     assert all(abs(len(slip) - 4) < 2 for slip in slips)
     assert "state" in {misspell("states", rng) for _ in range(100)}
+
+
+def share(found: list[bool]) -> float:
+    return sum(found) / len(found)
+
+
+def test_slips_come_as_often_as_they_should() -> None:
+    """Over 4,000 draws a share is known within about two points."""
+    rng = np.random.default_rng(3)
+    drawn = [disturb("ab cd ef", rng) for _ in range(4000)]  # words too short to be misspelt
+    letters = [text.replace(" ", "").replace(",", "").replace("-", "") for text in drawn]
+    assert abs(share([len(text) == 4 for text in letters]) - 0.3) < 0.03
+    whole = [(text, bare) for text, bare in zip(drawn, letters, strict=True) if len(bare) == 6]
+    assert abs(share([not bare.startswith("ab") for _, bare in whole]) - 0.5) < 0.03
+    assert {bare for _, bare in whole} == {"abcdef", "cdefab", "efabcd"}
+    assert abs(share([text.count(" ") == 1 for text, _ in whole]) - 0.2) < 0.03
+    joined = [text for text, _ in whole if text.count(" ") == 1]
+    assert abs(share(["-" in text for text in joined]) - 0.5) < 0.07
+    turned = [text for text, bare in whole if text.count(" ") == 2 and not bare.startswith("ab")]
+    assert abs(share(["," in text for text in turned]) - 0.5) < 0.05
+    assert {text for text in turned if "," in text} == {"cd ef, ab", "ef, ab cd"}
+    words = [disturb("mountain", rng) for _ in range(4000)]
+    assert abs(share([word != "mountain" for word in words]) - 0.4) < 0.03
+    short = [disturb("fern", rng) != "fern" for _ in range(2000)]
+    assert abs(share(short) - 0.4) < 0.04  # of four letters, and those of three never
+    assert {disturb("oak", rng) for _ in range(100)} == {"oak"}
+
+
+def test_each_slip_is_as_likely_as_the_others() -> None:
+    rng = np.random.default_rng(4)
+    slips = [misspell("fern", rng) for _ in range(6000)]
+    lengths = [len(slip) for slip in slips]
+    assert abs(lengths.count(3) / 6000 - 0.2) < 0.02
+    assert abs(lengths.count(5) / 6000 - 0.4) < 0.02
+    assert abs(slips.count("ferns") / 6000 - 0.2) < 0.02
+    for doubled in ("feern", "ferrn", "fernn"):
+        assert abs(slips.count(doubled) / 6000 - 0.2 / 3) < 0.015
+    assert "ffern" not in slips
+    for missing in ("frn", "fen", "fer"):
+        assert abs(slips.count(missing) / 6000 - 0.2 / 3) < 0.015
+    for swapped in ("efrn", "fren", "fenr"):
+        assert 0.2 / 3 - 0.015 < slips.count(swapped) / 6000 < 0.2 / 3 + 0.02
+    replaced = {slip[1] for slip in slips if len(slip) == 4 and slip[0] == "f" and slip[2:] == "rn"}
+    assert {"a", "z"} <= replaced
