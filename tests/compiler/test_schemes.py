@@ -130,3 +130,108 @@ def test_the_same_model_gives_the_same_bytes(student: Student, scheme: str) -> N
     assert graphs is not None
     recipe = GraphRecipe(scheme=scheme)  # type: ignore[arg-type]
     assert quantize_graph(graphs.reasoner, recipe, VNNI) == quantize_graph(graphs.reasoner, recipe, VNNI)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_block_by_hand(bits: int) -> None:
+    """The number of largest magnitude gets the outermost code, on the negative side; all others the nearest one."""
+    matrix = np.random.default_rng(5).standard_normal((64, 3)).astype(np.float32)
+    matrix[:, 1] = np.linspace(-1, 2, 64)
+    matrix[32:, 2] = 0
+    codes, scales = pack_blocks(matrix, bits)
+    assert (codes.dtype, scales.shape) == (np.uint8, (6,))
+    flat = np.stack([codes & 15, codes >> 4], -1).reshape(3, 2, 32) if bits == 4 else codes.reshape(3, 2, 32)
+    half = 2 ** (bits - 1)
+    for column in range(3):
+        for block in range(2):
+            values = matrix[32 * block : 32 * block + 32, column].astype(np.float64)
+            largest = values[np.abs(values).argmax()]
+            assert scales[2 * column + block] == pytest.approx(-largest / half)
+            if largest == 0:
+                assert (flat[column, block] == half).all()
+                continue
+            wanted = np.clip(np.rint(values / (-largest / half)) + half, 0, 2 * half - 1)
+            assert np.abs(flat[column, block] - wanted).max() <= 1  # a half may round either way in f32
+            assert (flat[column, block] == wanted).mean() > 0.95
+
+
+def constants(model: bytes) -> dict[str, np.ndarray]:
+    return {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(model).graph.initializer}
+
+
+@pytest.mark.parametrize("int8", [VNNI, AVX2, Int8("avx2", "int8", reduce_range=True)])
+def test_codes_by_row_by_hand(int8: Int8) -> None:
+    matrix = np.random.default_rng(6).standard_normal((64, 48)).astype(np.float32)
+    matrix[:, 7] = 0
+    found = constants(quantize_graph(product(matrix), GraphRecipe(scheme="int8-token"), int8))
+    top, zero = 63 if int8.reduce_range else 127, 128 if int8.weights == "uint8" else 0
+    scale = np.maximum(np.abs(matrix).max(0), 1e-12) / top
+    np.testing.assert_allclose(found["matrix/scale"], scale, rtol=1e-6)
+    codes = found["matrix/int8"].astype(int) - zero
+    assert found["matrix/int8"].dtype == (np.uint8 if zero else np.int8)
+    np.testing.assert_array_equal(codes, np.rint(matrix / scale.astype(np.float32)))
+    assert np.abs(codes).max() == top
+    x = np.random.default_rng(7).standard_normal((1, 5, 64)).astype(np.float32)
+    steps = np.abs(x).max(-1, keepdims=True) / 127
+    by_hand = np.rint(x / steps) * steps @ (codes * scale)
+    model = quantize_graph(product(matrix), GraphRecipe(scheme="int8-token"), int8)
+    np.testing.assert_allclose(Session(model).run({"x": x})[0], by_hand, atol=2e-2)
+    assert error(model, x, by_hand) < 1e-3
+
+
+def looked_up(rows: int, axis: int = 0, output: bool = False) -> bytes:
+    table = np.random.default_rng(8).standard_normal((rows, 6)).astype(np.float32)
+    table[3] = 0
+    out = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["y"], axis=axis)]
+    if output:  # something else reads it, too
+        nodes.append(helper.make_node("ReduceMax", ["table"], ["z"], axes=[0]))
+        out.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    ids = [helper.make_tensor_value_info("ids", TensorProto.INT64, [1, "T"])]
+    graph = helper.make_graph(nodes, "look up", ids, out, [numpy_helper.from_array(table, "table")])
+    return serialise(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+def test_tables_by_hand() -> None:
+    table = constants(looked_up(1024))["table"]
+    small = quantize_graph(looked_up(1024), GraphRecipe(scheme="fp32"), VNNI)
+    found = constants(small)
+    scale = np.maximum(np.abs(table).max(1, keepdims=True), 1e-12) / 127
+    np.testing.assert_allclose(found["table/scale"], scale, rtol=1e-6)
+    np.testing.assert_array_equal(found["table/int8"], np.rint(table / scale.astype(np.float32)))
+    assert set(found) == {"table/int8", "table/scale"}
+    ids = np.array([[3, 0, 1023, 5]])
+    np.testing.assert_allclose(Session(small).run({"ids": ids})[0], table[ids], atol=0.6 * scale.max())
+    assert not Session(small).run({"ids": ids})[0][0, 0].any()
+
+
+@pytest.mark.parametrize("model", [looked_up(1023), looked_up(1024, axis=1), looked_up(1024, output=True)])
+def test_tables_that_stay_as_they_are(model: bytes) -> None:
+    """Too few rows, columns that are looked up, or another reader."""
+    assert quantize_graph(model, GraphRecipe(scheme="fp32"), VNNI) == model
+    assert quantize_graph(looked_up(1024), GraphRecipe(scheme="fp32", embeddings="fp32"), VNNI) == looked_up(1024)
+
+
+def test_products_that_share_their_rows_quantise_them_once() -> None:
+    matrix, other = (np.random.default_rng(seed).standard_normal((64, 48)).astype(np.float32) for seed in (1, 2))
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", name], [f"y{name}"], name=name) for name in ("a", "b", "c")],
+        "products",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "T", 64])],
+        [helper.make_tensor_value_info(f"y{name}", TensorProto.FLOAT, [1, "T", 48]) for name in ("a", "b", "c")],
+        [numpy_helper.from_array(m, name) for name, m in (("a", matrix), ("b", other), ("c", matrix))],
+    )
+    model = serialise(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    x = np.random.default_rng(3).standard_normal((1, 5, 64)).astype(np.float32)
+    wanted = Session(model).run({"x": x})
+    for scheme, once in (("int8-token", "QuantizeLinear"), ("int8-weights", ""), ("int4-weights", "")):
+        for kept in ((), ("b",)):
+            recipe = GraphRecipe(scheme=scheme, keep_fp32=kept)  # type: ignore[arg-type]
+            made = quantize_graph(model, recipe, VNNI)
+            kinds = [node.op_type for node in onnx.load_from_string(made).graph.node]
+            assert kinds.count("MatMul") == len(kept)
+            if once:
+                assert kinds.count(once) == 1
+                assert kinds.count("MatMulInteger") == 3 - len(kept)
+            for found, exact in zip(Session(made).run({"x": x}), wanted, strict=True):
+                assert np.linalg.norm(found - exact) < 0.15 * np.linalg.norm(exact)

@@ -90,20 +90,23 @@ def _trial(tests: list[str], budget: float, patience: float, scratch: Path) -> d
             _run_tests(tests, budget, said)
         finally:
             os._exit(0)
+    began = cpu_seconds()
     hung = not _wait(child, said, patience)
     if hung:
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
+    cpu = cpu_seconds() - began
     lines = [json.loads(line) for line in said.read_text().splitlines()]
     begun = [line["begins"] for line in lines if "begins" in line]
     failed = [line for line in lines if "failed" in line]
     spent = any("spent" in line for line in lines)
     if failed:
-        return {"seen": True, "by": failed[0]["failed"], "tests": len(begun), "note": failed[0]["why"]}
+        return {"seen": True, "by": failed[0]["failed"], "tests": len(begun), "note": failed[0]["why"], "cpu": cpu}
     if hung or (len(begun) < len(tests) and not spent):
         how = "hung" if hung else "the process ended" if begun else "nothing was collected"
-        return {"seen": True, "by": begun[-1] if begun else None, "tests": len(begun), "note": how}
-    return {"seen": False, "by": None, "tests": len(begun), "note": "the budget is spent" if spent else ""}
+        return {"seen": True, "by": begun[-1] if begun else None, "tests": len(begun), "note": how, "cpu": cpu}
+    note = "the budget is spent" if spent else ""
+    return {"seen": False, "by": None, "tests": len(begun), "note": note, "cpu": cpu}
 
 
 def _wait(child: int, said: Path, patience: float) -> bool:
