@@ -163,18 +163,15 @@ class Matrix:
         program = self.compile(cell, extra)
         try:
             for name, said in self._runs(cell, program):
-                assert said == f"{self.expected}scalar\n{self.expected}", (
-                    f"{cell} {name}: {_first_difference(said, self.expected)}"
-                )
+                assert said == self.expected, f"{cell} {name}: {_first_difference(said, self.expected)}"
         finally:
             program.unlink()
 
     def compile(self, cell: Cell, extra: tuple[str, ...] = ()) -> Path:
         """The cell's program. Raises AssertionError with the compiler's words."""
         libraries = ("-lwasi-emulated-mman",) if cell.architecture == "wasm" else ()
-        return self._compile(
-            (*cell.command, *extra), cell.form, self.directory / f"{cell}".replace(" ", "_"), libraries
-        )
+        program = self.directory / str(cell).replace(" ", "_")
+        return self._compile((*cell.command, *extra), cell.form, program, libraries)
 
     def _compile(self, command: tuple[str, ...], form: str, program: Path, libraries: tuple[str, ...]) -> Path:
         if form == "one":
