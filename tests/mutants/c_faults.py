@@ -24,7 +24,20 @@ SPARE = 0.5
 # The files that decide answers.
 MODULES = (
     *("scan", "scan_x86", "rescore", "rescore_x86", "shortlist", "cells", "codes", "rank", "tokenizer", "strings"),
-    *("lookup", "live", "labels", "explain", "self_test", "goldens", "session", "format", "native_run", "native_walk"),
+    *(
+        "lookup",
+        "live",
+        "live_store",
+        "labels",
+        "storage",
+        "explain",
+        "self_test",
+        "goldens",
+        "session",
+        "format",
+        "native_run",
+        "native_walk",
+    ),
     *("native_x86", "native_scalar", "plan", "plan_rules", "weights", "utf8", "engine_native", "bundle"),
 )
 _HEADERS = ("native_float", "plan", "bytes")

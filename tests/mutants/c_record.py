@@ -29,7 +29,8 @@ RUNTIME = "edgexl/runtime"
 # The tests that open the library, without those that compile or emulate it instead.
 _PYTEST = ("tests/bundle", "tests/hostile", "tests/index", "tests/runtime")
 _NOT = (
-    "test_amalgamate", "test_build", "test_compile_matrix", "test_neon", "test_native_isas", "test_sanitized", "test_sources"
+    "test_amalgamate", "test_build", "test_compile_matrix", "test_neon", "test_native_isas", "test_sanitized",
+    "test_sources",
 )  # fmt: skip
 # By the words of their names, the tests whose subject a source is.
 _SUBJECTS = {
