@@ -1,0 +1,251 @@
+/* test_lookup.c: labels by number, by id and by how their text begins, while some are added and some retired: all held
+ * against a plain list of what the set should be. Also the ranks that exl_explain counts over both kinds.
+ *
+ *     test_lookup BUNDLE SCRATCH        with $EDGEXL_ORT_LIBRARY set; the label file is made at SCRATCH
+ */
+#include <unistd.h>
+
+#include "testing.h"
+
+enum { COMPILED = 300, MOST = 340, ROOM = 128 };
+
+typedef struct entry {
+    char id[ROOM], text[ROOM];
+    int retired;
+} entry;
+
+static entry all[MOST];
+static uint32_t end = COMPILED;
+static exl_bundle *bundle;
+static exl_session *session;
+static uint32_t state = 1;
+
+static uint32_t draw(uint32_t below) {
+    state = state * 1664525u + 1013904223u;
+    return (uint32_t)(((uint64_t)(state >> 8) * below) >> 24);
+}
+
+static void open_set(const char *path, const char *labels) {
+    exl_open_options options = {.struct_size = sizeof options, .labels_path = labels};
+
+    CHECK_STATUS(exl_bundle_open(path, &options, &bundle), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+}
+
+static void close_set(void) {
+    exl_session_close(session);
+    exl_bundle_close(bundle);
+}
+
+/* ---- changes --------------------------------------------------------------------------------------------------- */
+
+static exl_status add(const char *id, const char *text, const char *alias, uint32_t replace) {
+    size_t alias_bytes = alias ? strlen(alias) : 0;
+    exl_new_label label = {.struct_size = sizeof label, .id = id, .text = text, .aliases = &alias};
+    exl_add_options options = {.struct_size = sizeof options, .replace = replace};
+    uint32_t first = 0;
+    exl_status status;
+
+    label.id_bytes = strlen(id), label.text_bytes = strlen(text);
+    label.alias_bytes = &alias_bytes, label.alias_count = alias != NULL;
+    status = exl_labels_add(session, &label, 1, &options, &first);
+    if (status != EXL_OK)
+        return status;
+    CHECK(first == end);
+    for (uint32_t i = 0; i < end; i++)
+        if (strcmp(all[i].id, id) == 0 && !all[i].retired) {
+            CHECK(replace);
+            all[i].retired = 1;
+        }
+    snprintf(all[end].id, ROOM, "%s", id);
+    snprintf(all[end++].text, ROOM, "%s", text);
+    return EXL_OK;
+}
+
+static exl_status retire(const char *id) {
+    size_t bytes = strlen(id);
+    exl_status status = exl_labels_retire(bundle, &id, &bytes, 1, NULL, 0);
+
+    for (uint32_t i = 0; i < end && status == EXL_OK; i++)
+        if (strcmp(all[i].id, id) == 0)
+            all[i].retired = 1;
+    return status;
+}
+
+/* ---- what must be found ------------------------------------------------------------------------------------------ */
+
+static void check_field(uint32_t label, exl_label_field field, const char *expected) {
+    size_t whole = strlen(expected), bytes = 0;
+    char buffer[ROOM + 1];
+
+    for (size_t room = 0; room <= whole + 2; room++) {
+        exl_status status;
+
+        memset(buffer, '#', sizeof buffer);
+        status = exl_label(bundle, label, field, buffer, room, &bytes);
+        CHECK_STATUS(status, room > whole ? EXL_OK : EXL_BUFFER_TOO_SMALL);
+        CHECK(bytes == whole && buffer[room] == '#');
+        if (room > 0) {
+            size_t shown = room > whole ? whole : room - 1;
+            CHECK(memcmp(buffer, expected, shown) == 0 && buffer[shown] == '\0');
+        }
+    }
+}
+
+static void check_numbers(void) {
+    exl_labels_info info = {.struct_size = sizeof info};
+    uint32_t retired[2] = {0, 0}, label;
+    exl_label_state where;
+
+    for (uint32_t i = 0; i < end; i++) {
+        CHECK_STATUS(exl_label_get_state(bundle, i, &where), EXL_OK);
+        CHECK(where == (all[i].retired ? EXL_LABEL_RETIRED : i < COMPILED ? EXL_LABEL_COMPILED : EXL_LABEL_ADDED));
+        retired[i >= COMPILED] += (uint32_t)all[i].retired;
+        if (all[i].retired) { /* unless another one with its id is there */
+            uint32_t other = end;
+            for (uint32_t j = 0; j < end; j++)
+                if (!all[j].retired && strcmp(all[j].id, all[i].id) == 0)
+                    other = j;
+            CHECK_STATUS(exl_label_find(bundle, all[i].id, strlen(all[i].id), &label),
+                         other < end ? EXL_OK : EXL_NO_SUCH_LABEL);
+            CHECK(other == end || label == other);
+        } else {
+            CHECK_STATUS(exl_label_find(bundle, all[i].id, strlen(all[i].id), &label), EXL_OK);
+            CHECK(label == i);
+        }
+    }
+    for (uint32_t i = end - 9; i < end; i++) {
+        check_field(i, EXL_LABEL_ID, all[i].id);
+        check_field(i, EXL_LABEL_TEXT, all[i].text);
+    }
+    CHECK_STATUS(exl_label_get_state(bundle, end, &where), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(exl_label_get_state(bundle, UINT32_MAX, &where), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(exl_labels_get_info(bundle, &info), EXL_OK);
+    CHECK(info.end == end && info.added == end - COMPILED && info.labels == end - retired[0] - retired[1]);
+    CHECK(info.retired_compiled == retired[0] && info.retired_added == retired[1]);
+}
+
+static int begins(const char *text, const char *prefix, size_t bytes) {
+    if (strlen(text) < bytes)
+        return 0;
+    for (size_t i = 0; i < bytes; i++) {
+        int a = text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 32 : text[i];
+        int b = prefix[i] >= 'A' && prefix[i] <= 'Z' ? prefix[i] + 32 : prefix[i];
+        if (a != b)
+            return 0;
+    }
+    return 1;
+}
+
+static void check_prefix(const char *prefix, uint32_t from, uint32_t capacity) {
+    uint32_t found[MOST + 1], expected[MOST + 1], count = 99, wanted = 0;
+
+    for (uint32_t i = from; i < end && wanted < capacity; i++)
+        if (!all[i].retired && begins(all[i].text, prefix, strlen(prefix)))
+            expected[wanted++] = i;
+    found[capacity] = 0xABCD;
+    CHECK_STATUS(exl_label_prefix(bundle, prefix, strlen(prefix), from, found, capacity, &count), EXL_OK);
+    CHECK(count == wanted && memcmp(found, expected, wanted * sizeof *found) == 0 && found[capacity] == 0xABCD);
+}
+
+static void check_prefixes(void) {
+    static const char *const prefixes[] = {"",     "r",  "RED",         "red ",
+                                           "Snow", "zz", "new label 1", "a longer text than any"};
+
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        for (uint32_t from = 0; from <= end + 1; from += from < COMPILED - 40 ? 37 : 1)
+            for (uint32_t capacity = 0; capacity <= MOST; capacity += capacity < 4 ? 1 : 84)
+                check_prefix(prefixes[i], from, capacity);
+}
+
+/* ---- screening's ranks ---------------------------------------------------------------------------------------------
+ */
+
+/* A retired label is ahead of none, and the ranks of those in the set are 1, 2, 3, ... in the order of their scores. */
+static void check_ranks(const char *text) {
+    static exl_explanation ways[MOST];
+    uint32_t count = 0;
+
+    for (uint32_t label = 0; label < end; label++) {
+        exl_explanation *way = &ways[count];
+
+        way->struct_size = sizeof *way;
+        if (all[label].retired) {
+            CHECK_STATUS(exl_explain(session, text, strlen(text), label, way), EXL_NO_SUCH_LABEL);
+            continue;
+        }
+        CHECK_STATUS(exl_explain(session, text, strlen(text), label, way), EXL_OK);
+        CHECK(way->label == label);
+        count++;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t ahead = 0;
+        for (uint32_t j = 0; j < count; j++)
+            ahead += ways[j].screening_score > ways[i].screening_score ||
+                     (ways[j].screening_score == ways[i].screening_score && ways[j].label < ways[i].label);
+        CHECK(ways[i].screening_rank == ahead + 1);
+    }
+}
+
+static void check_all(void) {
+    check_numbers();
+    check_prefixes();
+    check_ranks("red river stone");
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------------------
+ */
+
+static void read_compiled(void) {
+    size_t bytes;
+
+    for (uint32_t i = 0; i < COMPILED; i++) {
+        CHECK_STATUS(exl_label(bundle, i, EXL_LABEL_ID, all[i].id, ROOM, &bytes), EXL_OK);
+        CHECK_STATUS(exl_label(bundle, i, EXL_LABEL_TEXT, all[i].text, ROOM, &bytes), EXL_OK);
+    }
+}
+
+int main(int count, char **arguments) {
+    char labels[4096], id[ROOM];
+
+    CHECK(count == 3);
+    snprintf(labels, sizeof labels, "%s.labels", arguments[2]);
+    unlink(labels);
+    open_set(arguments[1], labels);
+    read_compiled();
+    check_all();
+    for (uint32_t i = 0; i < 12; i++) {
+        snprintf(id, sizeof id, "N%u", i);
+        CHECK_STATUS(add(id, i % 3 ? "red river snow" : "New Label 1", i % 2 ? "silver song" : NULL, 0), EXL_OK);
+    }
+    CHECK_STATUS(add("N3", "snow", NULL, 0), EXL_LABEL_EXISTS);
+    CHECK_STATUS(add("L0003", "snow", NULL, 0), EXL_LABEL_EXISTS);
+    CHECK_STATUS(add("none", "snow", NULL, 1), EXL_NO_SUCH_LABEL);
+    check_all();
+    CHECK_STATUS(retire("N3"), EXL_OK);
+    CHECK_STATUS(retire("N3"), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(retire("N11"), EXL_OK);
+    CHECK_STATUS(retire("L0000"), EXL_OK);
+    CHECK_STATUS(retire("L0299"), EXL_OK);
+    CHECK_STATUS(retire("L0063"), EXL_OK);
+    CHECK_STATUS(retire("L0064"), EXL_OK);
+    check_all();
+    CHECK_STATUS(add("N3", "red river again", NULL, 0), EXL_OK); /* an id of a retired label is free */
+    CHECK_STATUS(add("L0064", "snow and fire", "red river", 0), EXL_OK);
+    CHECK_STATUS(add("N4", "new label 12", NULL, 1), EXL_OK);
+    CHECK_STATUS(add("L0100", "winter bread", NULL, 1), EXL_OK);
+    check_all();
+    for (int change = 0; change < 12; change++) {
+        uint32_t label = draw(3) ? COMPILED + draw(end - COMPILED) : draw(COMPILED);
+        if (!all[label].retired)
+            CHECK_STATUS(draw(2) ? retire(all[label].id) : add(all[label].id, "red ship", NULL, 1), EXL_OK);
+    }
+    check_all();
+    close_set();
+    open_set(arguments[1], labels); /* what the file says is what was in force */
+    check_all();
+    close_set();
+    unlink(labels);
+    puts("test_lookup: done");
+    return 0;
+}
