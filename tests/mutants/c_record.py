@@ -52,7 +52,7 @@ _SECONDS = 60
 _BUILDS = {
     "cover": ("-DEDGEXL_COVERAGE=ON",),
     "sanitized": ("-DEDGEXL_SANITIZE=ON", "-DEDGEXL_WERROR=OFF", "-DCMAKE_C_FLAGS=-O1"),
-    "plain": ("-DEDGEXL_WERROR=OFF", "-DCMAKE_C_FLAGS=-O1"),
+    "plain": ("-DEDGEXL_TESTS=OFF", "-DEDGEXL_WERROR=OFF", "-DCMAKE_C_FLAGS=-O1"),
 }  # fmt: skip
 
 
