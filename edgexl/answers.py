@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from edgexl.errors import BadInput
 from edgexl.runtime.binding import Explanation, Prediction, open_bundle
@@ -49,6 +51,13 @@ def one_text(argument: str) -> list[Asked]:
     return [Asked(os.fsencode(argument))]
 
 
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises `BadInput` where it is closed."""
+    if sys.stdin is None:
+        raise BadInput("Standard input is closed; give the text as an argument, or send texts in.")
+    return sys.stdin.buffer
+
+
 def lines(stream: Iterable[bytes]) -> Iterator[Asked]:
     """A text a line, without its line end."""
     for number, line in enumerate(stream, start=1):
@@ -77,13 +86,15 @@ def answer(
     threshold: float | None = None,
     explain: str | None = None,
     threads: int = 1,
+    labels_file: Path | None = None,
 ) -> Iterator[Answer | Refusal]:
     """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
 
-    `threshold` as `parse_threshold` gives it; `explain` is a label's id or text. Raises `BadInput` where the bundle,
-    `k` or the label is wrong for every text, `DeviceError` where the engine is missing or fails.
+    `threshold` as `parse_threshold` gives it; `explain` is a label's id or text; `labels_file` keeps labels added and
+    retired (default: the bundle's path and ".labels"). Raises `BadInput` where the bundle, `k` or the label is wrong
+    for every text, `DeviceError` where the engine is missing or fails.
     """
-    with open_bundle(bundle, threads=threads) as handle:
+    with open_bundle(bundle, threads=threads, labels_path=labels_file) as handle:
         if k > handle.info.shortlist:
             raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")
         label = None if explain is None else handle.find_label(explain)

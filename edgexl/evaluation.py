@@ -7,11 +7,12 @@ R@1000 of a bundle with N = 128 is its R@128; the float student ranks with the N
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,20 @@ class HeldOut:
     queries: list[Query]
     train: TrainFrequency | None = None
     excluded: npt.NDArray[np.int64] | None = None
+    file: Path = Path()
+
+    def without(self, rows: Collection[int]) -> HeldOut:
+        """The same but for the queries of these rows."""
+        kept = np.array([row for row in range(len(self.queries)) if row not in rows], dtype=np.int64)
+        excluded = self.excluded
+        if excluded is not None:
+            places = np.full(len(self.queries), -1, dtype=np.int64)
+            places[kept] = np.arange(len(kept))
+            rows_in = excluded[:, 0] < len(places)  # of all queries, also where only the first ones are measured
+            pairs = excluded[rows_in]
+            pairs[:, 0] = places[pairs[:, 0]]
+            excluded = pairs[pairs[:, 0] >= 0]
+        return replace(self, queries=[self.queries[row] for row in kept], excluded=excluded)
 
 
 def evaluate(
@@ -54,26 +69,37 @@ def evaluate(
     student: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     progress: Progress = no_progress,
+    empty: Literal["miss", "skip"] = "miss",
+    labels_file: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Metrics (percentages, 0 to 100) of the bundle, of its screening and, where given, of the float `student`.
 
     `data` is a data set's directory, whose test split is asked, or a file of queries such as a student's
-    evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled: labels added or
-    retired since do not count. `limit` keeps the first so many queries. The result has
-    the keys data, queries, labels, bundle, screening; with a student, student and difference (bundle - student); of a
-    data set, bands (see `metrics.evaluate`), a system each.
+    evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled, or with what
+    `labels_file` adds and retires. `limit` keeps the first so many queries. A query without a token has no answer: it
+    is a "miss", or is left out ("skip"). The result has the keys data, queries, labels, empty_queries (file, line and
+    uid of each), bundle, screening; with a student, student and difference (bundle - student); of a data set, bands
+    (see `metrics.evaluate`), a system each.
     Raises `BadInput` where the parts are not of one label set.
     """
     opened = read_bundle(bundle)
-    held_out = read_held_out(Path(data), opened, limit)
+    labels = _current_labels(opened, labels_file)
+    held_out = read_held_out(Path(data), opened, limit, labels)
+    empty_rows = _find_empty(bundle, held_out.queries)
+    named = [held_out.queries[row] for row in empty_rows]
+    if empty == "skip":
+        held_out, empty_rows = held_out.without(set(empty_rows)), []
+        if not held_out.queries:
+            raise BadInput(f"{data} holds no query with a token; there is nothing to measure.")
     report: dict[str, Any] = {
         "data": os.fspath(data),
         "queries": len(held_out.queries),
-        "labels": opened.parameters.labels,
+        "labels": len(labels.number),
+        "empty_queries": [{"file": str(held_out.file), "line": one.line, "uid": one.uid} for one in named],
     }
-    judged = _bundle_metrics(bundle, held_out, progress)
+    judged = _bundle_metrics(bundle, held_out, set(empty_rows), labels_file, progress)
     if student is not None:
-        judged["student"] = _student_metrics(student, opened, held_out, progress)
+        judged["student"] = _student_metrics(student, opened, held_out, set(empty_rows), progress)
     report |= {system: {name: values[name] for name in _REPORTED} for system, values in judged.items()}
     if held_out.train is not None:
         report["bands"] = {system: values["bands"] for system, values in judged.items()}
@@ -85,21 +111,48 @@ def evaluate(
     return report
 
 
-def read_held_out(data: Path, bundle: Bundle, limit: int | None) -> HeldOut:
+@dataclass(frozen=True)
+class _Labels:
+    """The label set that answers: each label's number by its id, all below `end`."""
+
+    number: dict[str, int]
+    end: int
+
+
+def _current_labels(bundle: Bundle, labels_file: str | os.PathLike[str] | None) -> _Labels:
+    if labels_file is None:
+        ids = unpack_strings(bytes(bundle.section(Kind.LABEL_IDS)))
+        return _Labels({label_id: index for index, label_id in enumerate(ids)}, len(ids))
+    with open_bundle(bundle.path, engine=False, labels_path=labels_file) as handle:
+        end = handle.labels_info().end
+        there = (index for index in range(end) if handle.label_state(index) != "retired")
+        return _Labels({handle.label_id(index): index for index in there}, end)
+
+
+def _find_empty(bundle: str | os.PathLike[str], queries: list[Query]) -> list[int]:
+    """The rows of the queries without a token between [CLS] and [SEP]."""
+    with open_bundle(bundle, engine=False, compiled_only=True) as handle:
+        return [row for row, query in enumerate(queries) if len(handle.tokenize(query.text)) <= 2]
+
+
+def read_held_out(data: Path, bundle: Bundle, limit: int | None, labels: _Labels | None = None) -> HeldOut:
     """The queries of `data`, with their targets turned into the bundle's label numbers.
 
     Raises `BadInput` for a label set other than the bundle's, and where there is no query.
     """
     train = excluded = None
+    labels = labels or _current_labels(bundle, None)
+    file = data
     if data.is_dir():
         dataset = open_dataset(data)
-        position = _positions(dataset.labels, bundle, data)
+        file = dataset.directory / "tst.json.gz"
+        position = _positions(dataset.labels, labels, data)
         queries = [
-            Query(query.uid, query.text, tuple(position[target] for target in query.targets))
+            Query(query.uid, query.text, tuple(position[target] for target in query.targets), query.line)
             for query in islice(dataset.queries("tst"), limit)
         ]
         seen = train_frequency(dataset)
-        counts = np.zeros_like(seen.counts)
+        counts = np.zeros(labels.end, dtype=seen.counts.dtype)
         counts[position] = seen.counts
         train = TrainFrequency(counts, seen.queries)
         excluded = dataset.excluded("tst")
@@ -110,31 +163,42 @@ def read_held_out(data: Path, bundle: Bundle, limit: int | None) -> HeldOut:
         raise BadInput(f"{data} is not there; give a data set's directory, or a student's evaluation.json.gz.")
     if not queries:
         raise BadInput(f"{data} holds no query; there is nothing to measure.")
-    return HeldOut(queries, train, excluded)
+    return HeldOut(queries, train, excluded, file)
 
 
-def _positions(labels: LabelSet, bundle: Bundle, data: Path) -> npt.NDArray[np.int64]:
+def _positions(labels: LabelSet, current: _Labels, data: Path) -> npt.NDArray[np.int64]:
     """For each label of the data set, its number in the bundle."""
-    ids = unpack_strings(bytes(bundle.section(Kind.LABEL_IDS)))
-    number = {label_id: index for index, label_id in enumerate(ids)}
+    number = current.number
     missing = next((label_id for label_id in labels.ids if label_id not in number), None)
-    if missing is not None or len(labels) != len(ids):
-        what = f"'{missing}' is only in the data" if missing is not None else f"{len(labels)} labels against {len(ids)}"
+    if missing is not None or len(labels) != len(number):
+        counts = f"{len(labels)} labels against {len(number)}"
+        what = f"'{missing}' is only in the data" if missing is not None else counts
         raise BadInput(f"{data} is not over the bundle's label set ({what}); evaluate with the data it was made for.")
     return np.array([number[label_id] for label_id in labels.ids], dtype=np.int64)
 
 
-def _bundle_metrics(path: str | os.PathLike[str], held_out: HeldOut, progress: Progress) -> dict[str, Any]:
-    """The keys `bundle` and `screening`."""
+def _bundle_metrics(
+    path: str | os.PathLike[str],
+    held_out: HeldOut,
+    empty: Collection[int],
+    labels_file: str | os.PathLike[str] | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The keys `bundle` and `screening`; the rows `empty` are not answered."""
     queries = held_out.queries
-    with open_bundle(path, compiled_only=True) as handle:
+    with open_bundle(path, compiled_only=labels_file is None, labels_path=labels_file) as handle:
         width = max(handle.info.shortlist, max(CUTOFFS))
         screened = np.full((len(queries), width), -1, dtype=np.int64)
         reasoned = screened.copy()
         accepted = np.zeros((len(queries), width), dtype=np.bool_)
         for row, query in enumerate(queries):
             progress("ask the bundle", row, len(queries))
-            prediction = handle.predict(query.text, k=handle.info.shortlist, threshold=-1.0)
+            if row in empty:
+                continue
+            try:
+                prediction = handle.predict(query.text, k=handle.info.shortlist, threshold=-1.0)
+            except BadInput as error:
+                raise BadInput(f"{held_out.file}, line {query.line}, query {query.uid!r}: {error}") from None
             found = len(prediction.shortlist_labels)
             screened[row, :found] = prediction.shortlist_labels
             reasoned[row, :found] = prediction.ranked
@@ -144,7 +208,7 @@ def _bundle_metrics(path: str | os.PathLike[str], held_out: HeldOut, progress: P
 
 
 def _student_metrics(
-    source: str | os.PathLike[str], bundle: Bundle, held_out: HeldOut, progress: Progress
+    source: str | os.PathLike[str], bundle: Bundle, held_out: HeldOut, empty: Collection[int], progress: Progress
 ) -> dict[str, Any]:
     from edgexl.student.predict import StudentPredictor
     from edgexl.student.student import load_student
@@ -153,8 +217,11 @@ def _student_metrics(
     if bytes.fromhex(student.labels.sha256()) != bundle.parameters.label_set_sha256:
         raise BadInput(f"{source} is not over the bundle's label set; compare with the student it was compiled from.")
     predictor = StudentPredictor(student, progress=partial(progress, "encode the labels"))
-    texts = [query.text for query in held_out.queries]
-    ranked = predictor.rank(texts, progress=partial(progress, "ask the student"))
+    asked = [row for row in range(len(held_out.queries)) if row not in empty]
+    texts = [held_out.queries[row].text for row in asked]
+    answers = predictor.rank(texts, progress=partial(progress, "ask the student"))
+    ranked = np.full((len(held_out.queries), answers.shape[1]), -1, dtype=np.int64)
+    ranked[asked] = answers
     return _judge(_padded(ranked), held_out)
 
 

@@ -15,7 +15,9 @@ from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, profile, recipes, targets
 from edgexl.cli.make import compile_student, data, distill, finish, runtime
+from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
+from edgexl.errors import DeviceError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,4 +39,9 @@ for _command in _COMMANDS:
 
 def main() -> None:
     """The console script."""
-    sys.exit(exit_status(edgexl))
+    shown = prepare_streams()
+    status = exit_status(edgexl)
+    if status == 0 and not shown:
+        print_line("edgexl: standard output is closed: the command is done, and what it printed is lost", err=True)
+        status = DeviceError.exit_code
+    sys.exit(status)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgexl.cli.output import json_option, print_json, print_ledger, print_table, progress_bar
+from edgexl.cli.output import json_option, labels_file_option, print_json, print_ledger, print_table, progress_bar
+from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
     from edgexl.answers import Answer
@@ -33,10 +33,11 @@ def demo(out: Path | None, as_json: bool) -> None:
         return
     for answer in shown.answers:
         _print_answer(answer, with_text=True)
-        click.echo()
-    click.echo("Where accuracy, bytes and seconds went, a row a pass:")
+        print_line()
+    print_line("Where accuracy, bytes and seconds went, a row a pass:")
     print_ledger(shown.ledger)
-    click.echo(f"\nThe bundle is {shown.bundle}; ask it more with `edgexl run {shown.bundle} TEXT`.")
+    print_line()
+    print_line(f"The bundle is {shown.bundle}; ask it more with `edgexl run {shown.bundle} TEXT`.")
 
 
 @click.command()
@@ -46,21 +47,29 @@ def demo(out: Path | None, as_json: bool) -> None:
 @click.option("--threshold", help="Only labels at least this probable: 0 to 1, or 'own' for the bundle's own.")
 @click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
+@labels_file_option
 @json_option
 def run(
-    bundle: Path, text: str, k: int, threshold: str | None, explain: str | None, threads: int, as_json: bool
+    bundle: Path,
+    text: str,
+    k: int,
+    threshold: str | None,
+    explain: str | None,
+    threads: int,
+    labels_file: Path | None,
+    as_json: bool,
 ) -> int:
     """Answer TEXT with BUNDLE; for the TEXT '-', every line of standard input.
 
     A line that cannot be answered is reported, the others are answered, and the exit status is 2.
     """
-    from edgexl.answers import Refusal, answer, lines, one_text, parse_threshold
+    from edgexl.answers import Refusal, answer, lines, one_text, parse_threshold, standard_input
 
-    asked = lines(sys.stdin.buffer) if text == "-" else one_text(text)
+    asked = lines(standard_input()) if text == "-" else one_text(text)
     status = 0
-    for answered in answer(bundle, asked, k, parse_threshold(threshold), explain, threads):
+    for answered in answer(bundle, asked, k, parse_threshold(threshold), explain, threads, labels_file):
         if isinstance(answered, Refusal):
-            click.echo(f"edgexl: {answered.message}", err=True)
+            print_line(f"edgexl: {answered.message}", err=True)
             status = answered.exit_code
             if as_json and text == "-":
                 # a line for a line, so that whoever reads both does not lose count
@@ -76,13 +85,14 @@ def run(
 @click.argument("bundle", type=PATH)
 @click.argument("prefix")
 @click.option("-n", "limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many at most.")
+@labels_file_option
 @json_option
-def complete(bundle: Path, prefix: str, limit: int, as_json: bool) -> None:
+def complete(bundle: Path, prefix: str, limit: int, labels_file: Path | None, as_json: bool) -> None:
     """List the labels of BUNDLE whose text begins with PREFIX, in the label set's order, as an app does while its user
     types. ASCII letters match in either case."""
     from edgexl.runtime.binding import open_bundle
 
-    with open_bundle(bundle, engine=False) as opened:
+    with open_bundle(bundle, engine=False, labels_path=labels_file) as opened:
         labels = [
             {"id": opened.label_id(label), "text": opened.label_text(label)} for label in opened.complete(prefix, limit)
         ]
@@ -90,7 +100,7 @@ def complete(bundle: Path, prefix: str, limit: int, as_json: bool) -> None:
         print_json({"prefix": prefix, "labels": labels})
         return
     for label in labels:
-        click.echo(f"{label['text']}  ({label['id']})")
+        print_line(f"{label['text']}  ({label['id']})")
 
 
 @click.command("eval")
@@ -98,22 +108,59 @@ def complete(bundle: Path, prefix: str, limit: int, as_json: bool) -> None:
 @click.argument("data", type=PATH)
 @click.option("--student", metavar="STUDENT", help="Compare with this float student: a directory or a name.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many queries.")
+@click.option(
+    "--empty",
+    type=click.Choice(["miss", "skip"]),
+    default="miss",
+    show_default=True,
+    help="What a query without a word in it is: a wrong answer, or no query.",
+)
+@click.option(
+    "--labels-file", type=PATH, help="Measure with what this label file adds and retires. [default: as compiled]"
+)
 @json_option
-def evaluate(bundle: Path, data: Path, student: str | None, limit: int | None, as_json: bool) -> None:
+def evaluate(
+    bundle: Path,
+    data: Path,
+    student: str | None,
+    limit: int | None,
+    empty: str,
+    labels_file: Path | None,
+    as_json: bool,
+) -> None:
     """Measure BUNDLE on DATA: a data set's directory (its test queries), or a student's evaluation.json.gz."""
     from edgexl.evaluation import evaluate
 
     with progress_bar(as_json) as progress:
-        report = evaluate(bundle, data, student=student, limit=limit, progress=progress)
+        report = evaluate(
+            bundle,
+            data,
+            student=student,
+            limit=limit,
+            progress=progress,
+            empty="skip" if empty == "skip" else "miss",
+            labels_file=labels_file,
+        )
     if as_json:
         print_json(report)
         return
     systems = [name for name in ("screening", "bundle", "student", "difference") if name in report]
-    click.echo(f"{report['queries']:,} queries of {report['data']} over {report['labels']:,} labels")
+    print_line(f"{report['queries']:,} queries of {report['data']} over {report['labels']:,} labels")
+    _print_empty(report["empty_queries"], empty)
     known = [metric for metric, value in report["bundle"].items() if value is not None]
     print_table(["", *systems], ([metric, *(report[name][metric] for name in systems)] for metric in known))
     if "bands" in report:
         _print_bands(report["bands"])
+
+
+def _print_empty(queries: list[dict[str, Any]], how: str) -> None:
+    """Which queries hold no word, the first of them by name."""
+    if queries:
+        first = queries[0]
+        done = "are left out" if how == "skip" else "count as misses"
+        what = f"{len(queries):,} queries hold no token and {done}" if len(queries) > 1 else "1 query holds no token"
+        where = f"{first['file']}, line {first['line']}, {first['uid']}"
+        print_line(f"{what}: {where}" if len(queries) == 1 else f"{what}, first {where}")
 
 
 def _print_bands(bands: dict[str, Any]) -> None:
@@ -123,7 +170,8 @@ def _print_bands(bands: dict[str, Any]) -> None:
         for system, of_system in bands.items()
         for name, band in of_system.items()
     ]
-    click.echo("\nby training frequency:")
+    print_line()
+    print_line("by training frequency:")
     print_table(["", "band", "labels", "positives", "part of P@5", "found in 100 (%)"], rows)
 
 
@@ -140,15 +188,15 @@ def _as_json(answer: Answer) -> dict[str, Any]:
 def _print_answer(answer: Answer, with_text: bool) -> None:
     """Labels with probabilities, then where the time went, in milliseconds."""
     if with_text:
-        click.echo(answer.text)
+        print_line(answer.text)
     for label in answer.prediction.labels:
-        click.echo(f"  {label.probability:6.1%}  {label.text}  ({label.id})")
+        print_line(f"  {label.probability:6.1%}  {label.text}  ({label.id})")
     if not answer.prediction.labels:
-        click.echo("  no label is that probable")
+        print_line("  no label is that probable")
     elif answer.prediction.none_fits:
-        click.echo("  perhaps none of them: the best one scores as low as where no right label is on the shortlist")
+        print_line("  perhaps none of them: the best one scores as low as where no right label is on the shortlist")
     stages = "  ".join(f"{stage} {ms:.2f}" for stage, ms in answer.prediction.ms.items())
-    click.echo(f"  ms: {stages}")
+    print_line(f"  ms: {stages}")
     if answer.explanation is not None:
         _print_explanation(answer)
 
@@ -156,10 +204,10 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
 def _print_explanation(answer: Answer) -> None:
     way = answer.explanation
     assert way is not None
-    click.echo(
+    print_line(
         f"  {way.text} ({way.id}): screening put it at rank {way.screening_rank:,} (score {way.screening_score:.4f})"
     )
     if way.shortlisted:
-        click.echo(f"  reasoning put it at rank {way.reasoner_rank} (probability {way.probability:.1%})")
+        print_line(f"  reasoning put it at rank {way.reasoner_rank} (probability {way.probability:.1%})")
     else:
-        click.echo("  it was lost there: it is not on the shortlist, so the reasoner never saw it")
+        print_line("  it was lost there: it is not on the shortlist, so the reasoner never saw it")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from edgexl.cli.output import json_option, print_json, print_table, progress_bar
+from edgexl.cli.output import json_option, labels_file_option, print_json, print_table, progress_bar
+from edgexl.cli.streams import print_line
 from edgexl.errors import NotDurable
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 _STATES = ("added", "retired", "compiled", "all")
-_labels_file = click.option("--labels-file", type=PATH, help="The label file. [default: BUNDLE.labels]")
 _file = click.option("--file", type=PATH, help="JSON lines of labels, as lbl.json.gz, or as plain text *.jsonl.")
 
 
@@ -34,7 +34,7 @@ def _takes_labels(command: Callable[..., None]) -> Callable[..., None]:
     alias_help = "Another text that finds the label; may be given repeatedly."
     for parameter in (
         json_option,
-        _labels_file,
+        labels_file_option,
         _file,
         click.option("--alias", "aliases", multiple=True, help=alias_help),
         click.argument("text", required=False),
@@ -82,7 +82,7 @@ def _add(
 @click.argument("bundle", type=PATH)
 @click.argument("ids", nargs=-1)
 @_file
-@_labels_file
+@labels_file_option
 @json_option
 def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: Path | None, as_json: bool) -> None:
     """Take the labels IDS, or all of a file, out of BUNDLE's label set."""
@@ -95,7 +95,7 @@ def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: P
 @labels.command("list")
 @click.argument("bundle", type=PATH)
 @click.option("--state", type=click.Choice(_STATES), default="added", show_default=True, help="Which labels.")
-@_labels_file
+@labels_file_option
 @json_option
 def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> None:
     """List the labels that were added to BUNDLE. The JSON lines, in a file *.jsonl, are what `labels add` reads."""
@@ -113,7 +113,7 @@ def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> 
 
 @labels.command()
 @click.argument("bundle", type=PATH)
-@_labels_file
+@labels_file_option
 @json_option
 def compact(bundle: Path, labels_file: Path | None, as_json: bool) -> None:
     """Rewrite BUNDLE's label file without labels that were added and retired again; the others are renumbered."""
@@ -129,6 +129,6 @@ def _tell(report: dict[str, Any], as_json: bool, line: str) -> None:
     if as_json:
         print_json(report)
     else:
-        click.echo(line)
+        print_line(line)
     if "warning" in report:
         raise NotDurable(report["warning"])

@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from edgexl.cli.output import json_option, print_gates, print_json, print_ledger, print_table, progress_bar
+from edgexl.cli.output import (
+    json_option,
+    labels_file_option,
+    print_gates,
+    print_json,
+    print_ledger,
+    print_table,
+    progress_bar,
+)
+from edgexl.cli.streams import print_line
 
 PATH = click.Path(path_type=Path)
 
@@ -17,25 +26,34 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option("--self-test", is_flag=True, help="Also run the bundle's goldens on this machine.")
+@labels_file_option
 @json_option
-def inspect(bundle: Path, self_test: bool, as_json: bool) -> None:
+def inspect(bundle: Path, self_test: bool, labels_file: Path | None, as_json: bool) -> None:
     """Show what is in BUNDLE, after checking every byte of it."""
     from edgexl.inspection import inspect
 
-    report = inspect(bundle, self_test)
+    report = inspect(bundle, self_test, labels_file)
     if as_json:
         print_json(report)
         return
-    click.echo(f"{bundle}: format {report['format']}, engine {report['engine']}, {report['labels']:,} labels")
-    click.echo(f"recipe {report['recipe']['name']}, target {report['target']['name']}\n")
+    print_line(f"{bundle}: format {report['format']}, engine {report['engine']}, {report['labels']:,} labels")
+    print_line(f"recipe {report['recipe']['name']}, target {report['target']['name']}")
+    print_line()
     print_table(("section", "bytes"), report["bytes"].items())
-    click.echo()
+    print_line()
     print_table(("shape", ""), report["shapes"].items())
-    click.echo()
+    print_line()
     print_ledger(report["ledger"])
     print_gates(report["gates"])
+    if "labels_file" in report:
+        told = report["labels_file"]
+        print_line()
+        print_line(
+            f"{told['path']}: {told['added']:,} labels added, {told['retired']:,} retired, {told['labels']:,} now"
+        )
     if self_test:
-        click.echo("\nself-test: {goldens} goldens reproduced here".format(**report["self_test"]))
+        print_line()
+        print_line("self-test: {goldens} goldens reproduced here".format(**report["self_test"]))
 
 
 @click.command()
@@ -44,26 +62,39 @@ def inspect(bundle: Path, self_test: bool, as_json: bool) -> None:
 @click.option("--engine", type=click.Choice(["native", "ort"]), help="Refuse a bundle made for another one.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
+@labels_file_option
 @json_option
-def profile(bundle: Path, queries: Path | None, engine: str | None, threads: int, runs: int, as_json: bool) -> None:
+def profile(
+    bundle: Path,
+    queries: Path | None,
+    engine: str | None,
+    threads: int,
+    runs: int,
+    labels_file: Path | None,
+    as_json: bool,
+) -> None:
     """Time BUNDLE on this machine, stage by stage, with QUERIES (a text a line) or the bundle's own goldens."""
     from edgexl.device.profile import profile
 
     with progress_bar(as_json) as progress:
-        report = profile(bundle, queries, engine=engine, threads=threads, runs=runs, progress=progress)
+        report = profile(
+            bundle, queries, engine=engine, threads=threads, runs=runs, progress=progress, labels_file=labels_file
+        )
     if as_json:
         print_json(report)
         return
-    click.echo(
-        f"{report['device']}: {report['runs']} queries, {report['threads']} thread(s), engine {report['engine']}\n"
+    print_line(
+        f"{report['device']}: {report['runs']} queries, {report['threads']} thread(s), engine {report['engine']}"
     )
+    print_line()
     columns = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
     stages = {**report["stages"], "total": report["total"]}
     rows = ([stage, *(f"{times[column]:.3f}" for column in columns)] for stage, times in stages.items())
     print_table(("stage", *columns), rows)
-    click.echo(f"\nopen {report['load_ms']:.1f} ms; open and first answer {report['first_ms']:.1f} ms")
+    print_line()
+    print_line(f"open {report['load_ms']:.1f} ms; open and first answer {report['first_ms']:.1f} ms")
     mib = 1 << 20
-    click.echo(
+    print_line(
         f"peak resident {report['peak_resident_bytes'] / mib:.1f} MiB, mapped {report['mapped_bytes'] / mib:.1f} MiB"
     )
 
@@ -108,11 +139,11 @@ def _show(configuration: Any, as_json: bool) -> None:
         return
     for name, value in values.items():
         if isinstance(value, dict):
-            click.echo(f"{name}:")
+            print_line(f"{name}:")
             for key, inner in value.items():
-                click.echo(f"  {key:18}{_plain(inner)}")
+                print_line(f"  {key:18}{_plain(inner)}")
         else:
-            click.echo(f"{name:20}{_plain(value)}")
+            print_line(f"{name:20}{_plain(value)}")
 
 
 def _plain(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgexl.cli.output import json_option, print_gates, print_json, print_ledger, print_table, progress_bar
+from edgexl.cli.streams import print_line
 
 PATH = click.Path(path_type=Path)
 
@@ -42,7 +43,8 @@ def compile_student(student: str, recipe: str, target: str, out: Path, workers: 
         return
     print_ledger(ledger)
     print_gates(gates)
-    click.echo(f"\n{out}: {report.bytes:,} bytes, in {report.seconds:.0f} s")
+    print_line()
+    print_line(f"{out}: {report.bytes:,} bytes, in {report.seconds:.0f} s")
 
 
 @click.command()
@@ -58,11 +60,11 @@ def distill(recipe: str, out: Path | None, device: str, as_json: bool) -> None:
     path = find_recipe(recipe)
     directory = out or Path(path.stem)
     with progress_bar(as_json) as progress:
-        student = distill(path, directory, progress, log=lambda line: click.echo(line, err=True), device=device)
+        student = distill(path, directory, progress, log=lambda line: print_line(line, err=True), device=device)
     if as_json:
         print_json({"student": str(directory), "labels": len(student.labels), "metrics": student.metrics})
         return
-    click.echo(f"{directory}: a student for {len(student.labels):,} labels; `edgexl compile {directory}` comes next")
+    print_line(f"{directory}: a student for {len(student.labels):,} labels; `edgexl compile {directory}` comes next")
 
 
 @click.command()
@@ -92,12 +94,12 @@ def finish(
     with progress_bar(as_json) as progress:
         finished = finish_student(
             student, out, chosen, open_data(source, progress), table,
-            int8=int8, seed=seed, device=device, progress=progress, log=lambda line: click.echo(line, err=True),
+            int8=int8, seed=seed, device=device, progress=progress, log=lambda line: print_line(line, err=True),
         )  # fmt: skip
     if as_json:
         print_json({"student": str(out), "labels": len(finished.labels), "metrics": finished.metrics})
         return
-    click.echo(f"{out}: finished for the recipe {chosen.name}; `edgexl compile {out} --recipe {recipe}` comes next")
+    print_line(f"{out}: finished for the recipe {chosen.name}; `edgexl compile {out} --recipe {recipe}` comes next")
 
 
 @click.group()
@@ -136,11 +138,14 @@ def _print_data(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    click.echo(f"{summary['data']}: {summary['labels']:,} labels, {summary['aliases']:,} aliases\n")
+    print_line(f"{summary['data']}: {summary['labels']:,} labels, {summary['aliases']:,} aliases")
+    print_line()
     columns = ("queries", "labels_per_query", "without_labels")
     print_table(("split", *columns), ([split, *(summary[split][c] for c in columns)] for split in ("trn", "tst")))
     for sample in summary.get("samples", []):
-        click.echo(f"\n{sample['text']}\n  -> {', '.join(sample['labels'])}")
+        print_line()
+        print_line(sample["text"])
+        print_line(f"  -> {', '.join(sample['labels'])}")
 
 
 @click.group()
@@ -164,7 +169,8 @@ def build_runtime(target: str, out: Path, with_engine: bool, as_json: bool) -> N
         print_json(built.as_json())
         return
     print_table(("file", "bytes"), built.files.items())
-    click.echo(f"\nfor {built.target}, compiled by {built.compiler}, in {built.directory}")
+    print_line()
+    print_line(f"for {built.target}, compiled by {built.compiler}, in {built.directory}")
 
 
 @runtime.command("amalgamate")
@@ -179,7 +185,8 @@ def amalgamate_runtime(out: Path, as_json: bool) -> None:
         print_json({"directory": str(out), "files_bytes": files})
         return
     print_table(("file", "bytes"), files.items())
-    click.echo(f"\ncc -O3 -c {out / 'edgexl.c'}; link with -lm, and with -ldl where that is a library")
+    print_line()
+    print_line(f"cc -O3 -c {out / 'edgexl.c'}; link with -lm, and with -ldl where that is a library")
 
 
 @runtime.command("path")
@@ -193,4 +200,4 @@ def runtime_path(as_json: bool) -> None:
         print_json(paths)
         return
     for name, path in paths.items():
-        click.echo(f"{name:16}{path}")
+        print_line(f"{name:16}{path}")

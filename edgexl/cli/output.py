@@ -6,19 +6,24 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
+from edgexl.cli.streams import print_line, printable, printable_json, takes_unicode, write_line
 from edgexl.progress import Progress, no_progress
 
 LEDGER_COLUMNS = ("pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5")
+labels_file_option = click.option(
+    "--labels-file", type=click.Path(path_type=Path), help="The label file. [default: BUNDLE.labels]"
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 
 
 def print_json(value: Any) -> None:
     """Print one line of JSON. Refuses NaN and infinities, which are not JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    write_line(printable_json(json.dumps(value, ensure_ascii=not takes_unicode(sys.stdout), allow_nan=False)))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -29,7 +34,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     right = [all(_is_number(row[column]) for row in body) for column in range(len(columns))]
     for line in cells:
         padded = (text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True))
-        click.echo("  ".join(padded).rstrip())
+        print_line("  ".join(padded).rstrip())
 
 
 def _is_number(value: Any) -> bool:
@@ -48,13 +53,13 @@ def _cell(value: Any) -> str:
         if 0 < abs(value) < 0.005:
             return f"{value:.0e}"
         return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
 @contextmanager
 def progress_bar(as_json: bool) -> Iterator[Progress]:
     """A `Progress` that draws a bar a step on standard error; draws nothing for JSON or when that is no terminal."""
-    if as_json or not sys.stderr.isatty():
+    if as_json or sys.stderr is None or not sys.stderr.isatty():
         yield no_progress
         return
     # rich takes longer to import than many commands to run
@@ -62,13 +67,13 @@ def progress_bar(as_json: bool) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def show(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = bars.add_task(name)
+                tasks[name] = bars.add_task(printable(name))
             bars.update(tasks[name], completed=done, total=total)
 
         yield show
@@ -85,6 +90,6 @@ def print_ledger(rows: Sequence[dict[str, Any]]) -> None:
 def print_gates(gates: Sequence[dict[str, Any]]) -> None:
     """The gates' judgements; nothing where a recipe has none."""
     if gates:
-        click.echo()
+        print_line()
         columns = ("name", "value", "margin", "threshold", "passed")
         print_table(("gate", *columns[1:]), ([gate.get(column) for column in columns] for gate in gates))

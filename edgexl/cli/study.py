@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgexl.cli.output import json_option, print_json, print_table, progress_bar
+from edgexl.cli.streams import print_line
 
 PATH = click.Path(path_type=Path)
 
@@ -103,13 +104,14 @@ def collect(
             device=device,
             endpoint=EndpointOptions(model, base_url, requests_per_minute, concurrency),
             progress=progress,
-            log=lambda line: click.echo(line, err=True),
+            log=lambda line: print_line(line, err=True),
         )
     if as_json:
         print_json({"traces_file": str(out), **report.as_json(prices)})
         return
-    click.echo(report.describe(prices))
-    click.echo(f"{out}: {report.traces:,} traces; `edgexl characterize {out} {data} -o DIR` comes next")
+    for line in report.describe(prices).splitlines():
+        print_line(line)
+    print_line(f"{out}: {report.traces:,} traces; `edgexl characterize {out} {data} -o DIR` comes next")
 
 
 @characterize.command("profile")
@@ -157,8 +159,10 @@ def profile(
     settings = {"shortlist": advice["shortlist"]}
     for table in ("screening", "reasoning"):
         settings |= {f"{table}.{key}": value for key, value in advice[table].items()}
-    click.echo("\nRecommended to a recipe:")
+    print_line()
+    print_line("Recommended to a recipe:")
     print_table(
         ("setting", "value", "because"), ([key, value, advice["reasons"][key]] for key, value in settings.items())
     )
-    click.echo(f'\n{out / "index.html"} shows it all; `profile = "{out / "profile.json"}"` in a recipe takes it over.')
+    print_line()
+    print_line(f'{out / "index.html"} shows it all; `profile = "{out / "profile.json"}"` in a recipe takes it over.')

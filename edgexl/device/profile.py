@@ -11,6 +11,7 @@ from edgexl.bundle.read import read_bundle
 from edgexl.device.device import Device
 from edgexl.device.local import this_machine
 from edgexl.errors import BadInput, DeviceError, EdgexlError, GateFailed
+from edgexl.files import read_input
 from edgexl.progress import Progress, no_progress
 
 _ERRORS: dict[int, type[EdgexlError]] = {1: GateFailed, 2: BadInput, 3: DeviceError}
@@ -25,11 +26,12 @@ def profile(
     runs: int = 200,
     device: Device | None = None,
     progress: Progress = no_progress,
+    labels_file: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Answer `runs` queries on `device` (this machine) and return the stages' times in ms and the memory in bytes.
 
     `engine`: the one that the bundle must be made for. `queries` is a file with a text a line, taken in turn; without
-    it the bundle's goldens are asked. Keys: device,
+    it the bundle's goldens are asked. `labels_file` keeps labels added and retired since the compile. Keys: device,
     engine, threads, runs, stages, total, load_ms, first_ms, peak_resident_bytes, mapped_bytes. Raises `BadInput` for
     an unusable bundle or file, `DeviceError` where the tools or the engine are missing.
     """
@@ -40,6 +42,8 @@ def profile(
     arguments = [where.push(Path(bundle)), "--runs", str(runs), "--threads", str(threads)]
     if queries is not None:
         arguments += ["--queries", where.push(_checked_queries(Path(queries)))]
+    if labels_file is not None:
+        arguments += ["--labels-file", where.push(Path(labels_file))]
     progress("profile", 0, 1)
     done = where.run("exl-bench", arguments)
     progress("profile", 1, 1)
@@ -50,9 +54,6 @@ def profile(
 
 
 def _checked_queries(path: Path) -> Path:
-    try:
-        if not path.read_bytes().strip():
-            raise BadInput(f"{path} holds no query; give a file with a text a line.")
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); give a file with a text a line.") from None
+    if not read_input(path).strip():
+        raise BadInput(f"{path} holds no query; give a file with a text a line.")
     return path

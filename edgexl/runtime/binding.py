@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +25,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput, DeviceError, GateFailed, NotDurable
+from edgexl.errors import BadInput, DeviceError, GateFailed, NotDurable, shorten
 from edgexl.runtime import declarations as c
+from edgexl.strict_json import parse_object
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,6 +37,10 @@ LabelState = Literal["compiled", "added", "retired"]
 _STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")
 # Of an error's sentence; the library cuts what is longer.
 _ERROR_BYTES = 512
+
+
+class EmptyText(BadInput):
+    """A text without a token: empty, or nothing but blanks and control characters."""
 
 
 @dataclass(frozen=True)
@@ -241,12 +245,9 @@ class BundleHandle:
     def manifest(self) -> dict[str, Any]:
         """The manifest: recipe, target, provenance, ledger, gates. Raises `BadInput` where it is not JSON."""
         try:
-            manifest = json.loads(self._manifest)
+            return parse_object(self._manifest)
         except ValueError as error:
             raise BadInput(f"The bundle's manifest is not JSON ({error}); compile it again.") from None
-        if not isinstance(manifest, dict):
-            raise BadInput("The bundle's manifest is not a JSON object; compile it again.")
-        return manifest
 
     def predict(self, text: str | bytes, k: int = 5, threshold: float | None = None) -> Prediction:
         """Answer one text with at most `k` labels, best first; `k` 0 = 5 labels, or all with a threshold.
@@ -271,11 +272,19 @@ class BundleHandle:
     def predict_batch(
         self, texts: Sequence[str | bytes], k: int = 5, threads: int = 1, threshold: float | None = None
     ) -> list[Prediction]:
-        """Answer many texts, on `threads` threads at a time; in order. Raises as `predict` does, for the first one."""
+        """Answer many texts, on `threads` threads at a time; in order. Raises as `predict` does, for the first one
+        that it cannot answer, which the error names by its place from 0."""
+
+        def predict(place: int) -> Prediction:
+            try:
+                return self.predict(texts[place], k, threshold)
+            except BadInput as error:
+                raise type(error)(f"Text {place} of the batch ({shorten(repr(texts[place]))}): {error}") from None
+
         if threads == 1:
-            return [self.predict(text, k, threshold) for text in texts]
+            return [predict(place) for place in range(len(texts))]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda text: self.predict(text, k, threshold), texts))
+            return list(pool.map(predict, range(len(texts))))
 
     def explain(self, text: str | bytes, label: int | str) -> Explanation:
         """A label's way through both stages; `label` is an index, an id or a text. Raises `BadInput` as `predict`."""
@@ -325,7 +334,7 @@ class BundleHandle:
         texts, text, length = [], ctypes.c_void_p(), ctypes.c_size_t()
         for golden in range(self.info.goldens):
             _check(self._library.exl_golden(self._open(), golden, ctypes.byref(text), ctypes.byref(length)))
-            texts.append(ctypes.string_at(text.value or 0, length.value).decode("utf-8"))
+            texts.append(_text(ctypes.string_at(text.value or 0, length.value)))
         return texts
 
     def label_id(self, index: int) -> str:
@@ -446,7 +455,7 @@ class BundleHandle:
             if length.value < len(buffer):
                 break
         _check(status)
-        return buffer.raw[: length.value].decode("utf-8")
+        return _text(buffer.raw[: length.value])
 
     def _open(self) -> ctypes.c_void_p:
         if not self._bundle:
@@ -476,7 +485,7 @@ class BundleHandle:
 def _prediction(result: c.Result, dims: int) -> Prediction:
     """A copy of what belongs to the session."""
     labels = [
-        LabelAnswer(at.id.decode("utf-8"), at.text.decode("utf-8"), at.probability, at.logit, at.label)
+        LabelAnswer(_text(at.id), _text(at.text), at.probability, at.logit, at.label)
         for at in result.predictions[: result.count]
     ]
     count = result.shortlist
@@ -491,6 +500,16 @@ def _prediction(result: c.Result, dims: int) -> Prediction:
         truncated=bool(result.truncated),
         none_fits=bool(result.none_fits),
     )
+
+
+def _text(content: bytes) -> str:
+    """A string of a bundle. Raises `BadInput` where it is not UTF-8."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(
+            f"The bundle holds a string that is not UTF-8 ({shorten(repr(content))}); fetch or compile it again."
+        ) from None
 
 
 def _utf8(text: str | bytes) -> bytes:
@@ -508,6 +527,8 @@ def _check(status: int, sentence: str = "") -> None:
         raise GateFailed(message)
     if status == _NOT_DURABLE:
         raise NotDurable(message)
+    if status == _EMPTY_TEXT:
+        raise EmptyText(message)
     raise (BadInput if status // 100 in (1, 3) or status == _FILE_UNREADABLE else DeviceError)(message)
 
 

@@ -29,13 +29,16 @@ from tests.command_line import heed_interrupts
         (click.ClickException("odd"), 2),
         (OSError(28, "No space left on device", "out.exl"), 3),
         (FileNotFoundError(2, "No such file or directory", "no/where"), 2),
+        (MemoryError(), 3),
+        (RecursionError("maximum recursion depth exceeded"), 3),
+        (ModuleNotFoundError("No module named 'edgexl.none'", name="edgexl.none"), 3),
+        (UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"), 3),
+        (IndexError("list index out of range"), 3),
     ],
 )
 def test_each_error_has_its_status_and_one_line(
-    error: BaseException, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: BaseException, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("edgexl.cli.exits._silence_stdout", lambda: None)
-
     @click.command()
     def fails() -> None:
         raise error
