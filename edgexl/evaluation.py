@@ -77,9 +77,9 @@ def evaluate(
     `data` is a data set's directory, whose test split is asked, or a file of queries such as a student's
     evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled, or with what
     `labels_file` adds and retires. `limit` keeps the first so many queries. A query without a token has no answer: it
-    is a "miss", or is left out ("skip"). The result has the keys data, queries, labels, empty_queries (file, line and
-    uid of each), bundle, screening; with a student, student and difference (bundle - student); of a data set, bands
-    (see `metrics.evaluate`), a system each.
+    is a "miss", or is left out ("skip"). The result has the keys data, queries, labels, bundle, screening; where
+    there are such, empty_queries (file, line and uid of each); with a student, student and difference (bundle -
+    student); of a data set, bands (see `metrics.evaluate`), a system each.
     Raises `BadInput` where the parts are not of one label set.
     """
     opened = read_bundle(bundle)
@@ -95,8 +95,10 @@ def evaluate(
         "data": os.fspath(data),
         "queries": len(held_out.queries),
         "labels": len(labels.number),
-        "empty_queries": [{"file": str(held_out.file), "line": one.line, "uid": one.uid} for one in named],
     }
+    if named:
+        file = str(held_out.file)
+        report["empty_queries"] = [{"file": file, "line": one.line, "uid": one.uid} for one in named]
     judged = _bundle_metrics(bundle, held_out, set(empty_rows), labels_file, progress)
     if student is not None:
         judged["student"] = _student_metrics(student, opened, held_out, set(empty_rows), progress)

@@ -146,7 +146,7 @@ def evaluate(
         return
     systems = [name for name in ("screening", "bundle", "student", "difference") if name in report]
     print_line(f"{report['queries']:,} queries of {report['data']} over {report['labels']:,} labels")
-    _print_empty(report["empty_queries"], empty)
+    _print_empty(report.get("empty_queries", []), empty)
     known = [metric for metric, value in report["bundle"].items() if value is not None]
     print_table(["", *systems], ([metric, *(report[name][metric] for name in systems)] for metric in known))
     if "bands" in report:
