@@ -200,7 +200,7 @@ def _bundle_metrics(
             try:
                 prediction = handle.predict(query.text, k=handle.info.shortlist, threshold=-1.0)
             except BadInput as error:
-                raise BadInput(f"{held_out.file}, line {query.line}, query {query.uid!r}: {error}") from None
+                raise BadInput(f"{query.name(held_out.file)}: {error}") from None
             found = len(prediction.shortlist_labels)
             screened[row, :found] = prediction.shortlist_labels
             reasoned[row, :found] = prediction.ranked
