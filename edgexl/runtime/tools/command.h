@@ -1,13 +1,16 @@
-/* command.h: what both tools share: exit codes as the Python command line's, and reading of options. */
+/* command.h: what both tools share: exit codes as the Python command line's, what they say, and reading of options. */
 #ifndef EXL_TOOLS_COMMAND_H
 #define EXL_TOOLS_COMMAND_H
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "edgexl.h"
+#include "json.h"
 
 enum { EXIT_DONE = 0, EXIT_GATE_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_DEVICE = 3 };
 
@@ -22,11 +25,48 @@ static int exit_code_of(exl_status status) {
     return status / 100 == 1 || status / 100 == 3 ? EXIT_BAD_INPUT : EXIT_DEVICE;
 }
 
+/* Says a sentence on standard error, as one line: paths, ids and texts in it may hold anything. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+static void
+say(const char *format, ...) {
+    char text[8192];
+    va_list arguments;
+    size_t bytes;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    bytes = strlen(text);
+    for (size_t i = 0; i < bytes;) {
+        unsigned long c = 0;
+        size_t length = utf8_bytes((const unsigned char *)text + i, bytes - i, &c);
+
+        if (length == 0)
+            fprintf(stderr, "\\x%02x", (unsigned)(unsigned char)text[i]);
+        else if (is_command(c))
+            fprintf(stderr, c < 0x80 ? "\\x%02lx" : "\\u%04lx", c);
+        else
+            fwrite(text + i, 1, length, stderr);
+        i += length > 0 ? length : 1;
+    }
+    fputc('\n', stderr);
+}
+
+/* The exit code in the end: whatever was done, it is of no use where nobody got it. */
+static int finish(int code) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    say("the output cannot be written: %s", strerror(errno));
+    return EXIT_DEVICE;
+}
+
 /* Takes the value of the option at arguments[*at], and moves on; null with a message when there is none. */
 static const char *option_value(int count, char **arguments, int *at) {
     if (*at + 1 < count)
         return arguments[++*at];
-    fprintf(stderr, "the option %s needs a value\n", arguments[*at]);
+    say("the option %s needs a value", arguments[*at]);
     return NULL;
 }
 
@@ -41,20 +81,21 @@ static int option_number(int count, char **arguments, int *at, unsigned long low
         return 0;
     parsed = strtoul(value, &end, 10);
     if (*value < '0' || *value > '9' || *end || parsed < low || parsed > high) {
-        fprintf(stderr, "the option %s takes a whole number from %lu to %lu, not '%s'\n", name, low, high, value);
+        say("the option %s takes a whole number from %lu to %lu, not '%s'", name, low, high, value);
         return 0;
     }
     *number = (uint32_t)parsed;
     return 1;
 }
 
-/* A text a line, without its end; grows to the longest line. 1 = a line, 0 = the end, -1 = no memory. */
+/* A text a line, without its end; grows to the longest line. */
 typedef struct line_reader {
     FILE *from;
     char *text;
     size_t bytes, capacity;
 } line_reader;
 
+/* 1 = a line, 0 = the end, negative = none, with errno. */
 static int read_line(line_reader *reader) {
     int c;
 
@@ -63,18 +104,30 @@ static int read_line(line_reader *reader) {
         if (reader->bytes == reader->capacity) {
             size_t larger = reader->capacity ? reader->capacity * 2 : 4096;
             char *moved = realloc(reader->text, larger);
-            if (!moved)
+            if (!moved) {
+                errno = ENOMEM;
                 return -1;
+            }
             reader->text = moved;
             reader->capacity = larger;
         }
         reader->text[reader->bytes++] = (char)c;
     }
+    if (c == EOF && ferror(reader->from))
+        return -1;
     if (c == EOF && reader->bytes == 0)
         return 0;
     if (reader->bytes > 0 && reader->text[reader->bytes - 1] == '\r')
         reader->bytes--;
     return 1;
+}
+
+/* Says why there is no further line, and gives the exit code. */
+static int no_line(const char *name) {
+    int code = errno == ENOMEM ? EXIT_DEVICE : EXIT_BAD_INPUT;
+
+    say("%s cannot be read: %s", name, strerror(errno));
+    return code;
 }
 
 #endif

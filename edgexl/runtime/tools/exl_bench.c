@@ -1,6 +1,7 @@
 /* exl-bench: how long a bundle takes on this device, stage by stage, and how much memory, as one JSON object.
  *
- *     exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]
+ *     exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH] [--labels-file PATH]
+ *               [--copy]
  *
  * FILE holds a text a line, taken in turn; without it the bundle's own goldens are asked. Lines that cannot be answered
  * end the run: a time of something else would be of no use. The bundle is opened without EXL_OPEN_VERIFY, as an app
@@ -13,18 +14,18 @@
 #include <time.h>
 
 #include "command.h"
-#include "json.h"
 
 static const char USAGE[] =
-    "usage: exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]\n";
+    "usage: exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]\n"
+    "                 [--labels-file PATH] [--copy]\n";
 
 enum { STAGES = 8 }; /* with the total */
 static const char *const STAGE_NAMES[STAGES] = {"tokenize", "encode", "scan",      "rescore",
                                                 "gather",   "reason", "calibrate", "total"};
 
 typedef struct command {
-    const char *bundle, *queries, *engine;
-    uint32_t runs, warmup, threads;
+    const char *bundle, *queries, *engine, *labels_file;
+    uint32_t runs, warmup, threads, copy;
 } command;
 
 typedef struct texts {
@@ -49,6 +50,11 @@ static int parse(command *c, int count, char **arguments) {
         } else if (strcmp(argument, "--engine") == 0) {
             if (!(c->engine = option_value(count, arguments, &at)))
                 return 0;
+        } else if (strcmp(argument, "--labels-file") == 0) {
+            if (!(c->labels_file = option_value(count, arguments, &at)))
+                return 0;
+        } else if (strcmp(argument, "--copy") == 0) {
+            c->copy = 1;
         } else if (strcmp(argument, "--runs") == 0) {
             if (!option_number(count, arguments, &at, 1, 10000000, &c->runs))
                 return 0;
@@ -61,7 +67,8 @@ static int parse(command *c, int count, char **arguments) {
         } else if (argument[0] != '-' && !c->bundle) {
             c->bundle = argument;
         } else {
-            fprintf(stderr, "%s is not expected here\n%s", argument, USAGE);
+            say("%s is not expected here", argument);
+            fputs(USAGE, stderr);
             return 0;
         }
     }
@@ -98,23 +105,23 @@ static int add_text(texts *all, const char *text, size_t text_bytes) {
 
 static int read_file(texts *all, const char *path) {
     line_reader reader = {.from = fopen(path, "rb")};
-    int more = 1, room = 1;
+    int more = 1, code = EXIT_DONE;
 
-    if (!reader.from) {
-        fprintf(stderr, "%s cannot be read\n", path);
-        return EXIT_BAD_INPUT;
-    }
-    while (room && (more = read_line(&reader)) > 0)
-        if (reader.bytes > 0)
-            room = add_text(all, reader.text, reader.bytes);
+    if (!reader.from)
+        return no_line(path);
+    while (more > 0 && (more = read_line(&reader)) > 0)
+        if (reader.bytes > 0 && !add_text(all, reader.text, reader.bytes)) {
+            errno = ENOMEM;
+            more = -1;
+        }
+    if (more < 0)
+        code = no_line(path);
     free(reader.text);
     fclose(reader.from);
-    if (!room || more < 0) {
-        fputs("there is not enough memory for the queries\n", stderr);
-        return EXIT_DEVICE;
-    }
+    if (code != EXIT_DONE)
+        return code;
     if (all->count == 0) {
-        fprintf(stderr, "%s holds no query: give a file with a text a line\n", path);
+        say("%s holds no query: give a file with a text a line", path);
         return EXIT_BAD_INPUT;
     }
     return EXIT_DONE;
@@ -131,12 +138,12 @@ static int read_goldens(texts *all, const exl_bundle *bundle) {
         if (status == EXL_OK && !add_text(all, text, bytes))
             status = EXL_OUT_OF_MEMORY;
         if (status != EXL_OK) {
-            fprintf(stderr, "%s\n", exl_status_text(status));
+            say("%s", exl_status_text(status));
             return exit_code_of(status);
         }
     }
     if (all->count == 0) {
-        fputs("the bundle holds no goldens: give a file of queries\n", stderr);
+        say("the bundle holds no goldens: give a file of queries");
         return EXIT_BAD_INPUT;
     }
     return EXIT_DONE;
@@ -185,7 +192,7 @@ static exl_status measure(exl_session *session, const command *c, const texts *a
         if (run == 0)
             *first_done_ms = now_ms();
         if (status != EXL_OK) {
-            fprintf(stderr, "query %zu: %s\n", query + 1, exl_session_error(session));
+            say("query %zu: %s", query + 1, exl_session_error(session));
             return status;
         }
         memcpy(stages, &result->ms, sizeof stages);
@@ -212,7 +219,7 @@ static void print_report(const command *c, const exl_bundle *bundle, double *tim
         fputs(stage == STAGES - 2 ? "}, " : stage < STAGES - 1 ? ", " : "", stdout);
     }
     printf(", \"load_ms\": %.3f, \"first_ms\": %.3f, \"peak_resident_bytes\": %llu, \"mapped_bytes\": %llu}\n", load_ms,
-           first_ms, peak_resident_bytes(), (unsigned long long)info.file_bytes);
+           first_ms, peak_resident_bytes(), (unsigned long long)(info.copied ? 0 : info.file_bytes));
 }
 
 int main(int count, char **arguments) {
@@ -228,6 +235,8 @@ int main(int count, char **arguments) {
 
     if (!parse(&c, count, arguments))
         return EXIT_BAD_INPUT;
+    options.flags = c.copy ? EXL_OPEN_COPY : 0;
+    options.labels_path = c.labels_file;
     options.threads = c.threads;
     options.engine_library = c.engine;
     options.error = error;
@@ -239,7 +248,7 @@ int main(int count, char **arguments) {
     loaded = now_ms();
     code = exit_code_of(status);
     if (status != EXL_OK) {
-        fprintf(stderr, "%s: %s\n", c.bundle, error[0] ? error : exl_status_text(status));
+        say("%s: %s", c.bundle, error[0] ? error : exl_status_text(status));
         goto done;
     }
     code = c.queries ? read_file(&all, c.queries) : read_goldens(&all, bundle);
@@ -247,7 +256,7 @@ int main(int count, char **arguments) {
         goto done;
     times = malloc((size_t)c.runs * STAGES * sizeof *times);
     if (!times) {
-        fputs("there is not enough memory for the times\n", stderr);
+        say("there is not enough memory for the times");
         code = EXIT_DEVICE;
         goto done;
     }
@@ -263,5 +272,5 @@ done:
     free(times);
     exl_session_close(session);
     exl_bundle_close(bundle);
-    return code;
+    return finish(code);
 }

@@ -5,7 +5,6 @@
  * A text that cannot be answered gives a line with "text" and "error", the others go on; the exit code is then 2.
  */
 #include "command.h"
-#include "json.h"
 
 static const char USAGE[] =
     "usage: exl-run BUNDLE [TEXT...] [options]\n"
@@ -14,18 +13,20 @@ static const char USAGE[] =
     "  --threshold P     only labels at least this probable (0 to 1)\n"
     "  --above           only labels above the bundle's own threshold\n"
     "  --explain ID      add the way of the label with this id through both stages\n"
+    "  --labels-file PATH  labels added and retired since the compile (default: BUNDLE.labels)\n"
     "  --engine PATH     ONNX Runtime's library (default: $EDGEXL_ORT_LIBRARY, then the system's)\n"
     "  --threads N       threads of the engine (default 1)\n"
+    "  --copy            read the bundle into memory, for a file that may be cut or written to meanwhile\n"
     "  --trust           do not hash the large sections, which saves reading the whole file\n"
     "  --self-test       answer the bundle's recorded questions and compare; no TEXT\n"
     "  --version         print the version\n"
     "  --                what follows is TEXT\n";
 
 typedef struct command {
-    const char *bundle, *engine, *explain;
+    const char *bundle, *engine, *explain, *labels_file;
     char **texts;
     int text_count;
-    uint32_t threads, trust, self_test;
+    uint32_t threads, trust, copy, self_test;
     uint32_t explain_label;
     char explain_text[65536]; /* no label is longer, FORMAT.md */
     exl_predict_options predict;
@@ -59,7 +60,7 @@ static int parse(command *c, int count, char **arguments) {
             c->predict.use_threshold = 1;
             c->predict.threshold = strtof(value, &end);
             if (end == value || *end || !(c->predict.threshold >= 0 && c->predict.threshold <= 1)) {
-                fprintf(stderr, "the threshold '%s' is not a probability from 0 to 1\n", value);
+                say("the threshold '%s' is not a probability from 0 to 1", value);
                 return 0;
             }
         } else if (strcmp(argument, "--above") == 0) {
@@ -71,12 +72,18 @@ static int parse(command *c, int count, char **arguments) {
         } else if (strcmp(argument, "--engine") == 0) {
             if (!(c->engine = option_value(count, arguments, &at)))
                 return 0;
+        } else if (strcmp(argument, "--labels-file") == 0) {
+            if (!(c->labels_file = option_value(count, arguments, &at)))
+                return 0;
+        } else if (strcmp(argument, "--copy") == 0) {
+            c->copy = 1;
         } else if (strcmp(argument, "--trust") == 0) {
             c->trust = 1;
         } else if (strcmp(argument, "--self-test") == 0) {
             c->self_test = 1;
         } else {
-            fprintf(stderr, "unknown option %s\n%s", argument, USAGE);
+            say("unknown option %s", argument);
+            fputs(USAGE, stderr);
             return 0;
         }
     }
@@ -153,14 +160,15 @@ static int answer_lines(exl_session *session, const command *c) {
 
     while ((more = read_line(&reader)) > 0) {
         int code = exit_code_of(answer(session, c, reader.text, reader.bytes));
-        fflush(stdout); /* whoever writes the lines may wait for the answers */
+        worst = code > worst ? code : worst;
+        if (fflush(stdout) != 0) /* whoever writes the lines may wait for the answers */
+            break;
+    }
+    if (more < 0) {
+        int code = no_line("standard input");
         worst = code > worst ? code : worst;
     }
     free(reader.text);
-    if (more < 0) {
-        fputs("there is not enough memory for this line\n", stderr);
-        return EXIT_DEVICE;
-    }
     return worst;
 }
 
@@ -185,7 +193,7 @@ static int self_test(exl_session *session) {
     printf("{\"goldens\": %u, \"failed\": %u, \"largest_probability_difference\": %.6g}\n", report.goldens,
            report.failed, (double)report.largest_probability_difference);
     if (status != EXL_OK)
-        fprintf(stderr, "%s\n", exl_session_error(session));
+        say("%s", exl_session_error(session));
     return exit_code_of(status);
 }
 
@@ -196,7 +204,7 @@ static exl_status check(const exl_bundle *bundle, command *c) {
     size_t bytes;
 
     if (status == EXL_OK && c->predict.k > info.shortlist) {
-        fprintf(stderr, "k is %u, the bundle's shortlist is %u\n", c->predict.k, info.shortlist);
+        say("k is %u, the bundle's shortlist is %u", c->predict.k, info.shortlist);
         return EXL_BAD_K;
     }
     if (status == EXL_OK && c->explain) {
@@ -205,7 +213,7 @@ static exl_status check(const exl_bundle *bundle, command *c) {
             status =
                 exl_label(bundle, c->explain_label, EXL_LABEL_TEXT, c->explain_text, sizeof c->explain_text, &bytes);
         if (status != EXL_OK)
-            fprintf(stderr, "%s: %s\n", c->explain, exl_status_text(status));
+            say("%s: %s", c->explain, exl_status_text(status));
     }
     return status;
 }
@@ -221,18 +229,19 @@ int main(int count, char **arguments) {
 
     if (count == 2 && strcmp(arguments[1], "--version") == 0) {
         puts(exl_version());
-        return EXIT_DONE;
+        return finish(EXIT_DONE);
     }
     if (!parse(&c, count, arguments))
         return EXIT_BAD_INPUT;
-    options.flags = c.trust ? 0 : EXL_OPEN_VERIFY;
+    options.flags = (c.trust ? 0 : EXL_OPEN_VERIFY) | (c.copy ? EXL_OPEN_COPY : 0);
+    options.labels_path = c.labels_file;
     options.threads = c.threads;
     options.engine_library = c.engine;
     options.error = error;
     options.error_bytes = sizeof error;
     status = exl_bundle_open(c.bundle, &options, &bundle);
     if (status != EXL_OK) {
-        fprintf(stderr, "%s: %s\n", c.bundle, error);
+        say("%s: %s", c.bundle, error);
         return exit_code_of(status);
     }
     status = check(bundle, &c);
@@ -243,9 +252,5 @@ int main(int count, char **arguments) {
         code = c.self_test ? self_test(session) : answer_all(session, &c);
     exl_session_close(session);
     exl_bundle_close(bundle);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("the output cannot be written\n", stderr);
-        code = EXIT_DEVICE;
-    }
-    return code;
+    return finish(code);
 }

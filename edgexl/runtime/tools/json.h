@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* How many bytes of a UTF-8 character stand at `at`, 0 when they are not one. */
-static size_t json_utf8_bytes(const unsigned char *at, size_t left) {
+/* How many bytes of a UTF-8 character stand at `at`, and which one it is; 0 when they are none. */
+static size_t utf8_bytes(const unsigned char *at, size_t left, unsigned long *character) {
     size_t bytes = at[0] < 0x80 ? 1 : at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
     unsigned long c = bytes == 1 ? at[0] : at[0] & (0x7Fu >> bytes);
 
@@ -21,7 +21,14 @@ static size_t json_utf8_bytes(const unsigned char *at, size_t left) {
     }
     if ((bytes == 3 && (c < 0x800 || (c >= 0xD800 && c < 0xE000))) || (bytes == 4 && (c < 0x10000 || c > 0x10FFFF)))
         return 0;
+    *character = c;
     return bytes;
+}
+
+/* Whether a terminal takes the character for a command, or a reader of lines for the end of one: controls, the
+ * separators of lines and paragraphs, and what turns the direction of the text around. None is above U+FFFF. */
+static int is_command(unsigned long c) {
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
 /* A JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD each, so that the line stays JSON. */
@@ -30,14 +37,15 @@ static void json_string(FILE *to, const char *text, size_t text_bytes) {
 
     fputc('"', to);
     for (size_t i = 0; i < text_bytes;) {
-        size_t bytes = json_utf8_bytes(at + i, text_bytes - i);
+        unsigned long c = 0;
+        size_t bytes = utf8_bytes(at + i, text_bytes - i, &c);
 
         if (bytes == 0)
             fputs("\xEF\xBF\xBD", to);
-        else if (at[i] == '"' || at[i] == '\\')
+        else if (c == '"' || c == '\\')
             fprintf(to, "\\%c", at[i]);
-        else if (at[i] < 0x20 || at[i] == 0x7F)
-            fprintf(to, "\\u%04x", at[i]);
+        else if (is_command(c))
+            fprintf(to, "\\u%04lx", c);
         else
             fwrite(at + i, 1, bytes, to);
         i += bytes > 0 ? bytes : 1;
