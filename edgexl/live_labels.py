@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from edgexl.bundle.label_file import label_file_of, read_label_file
+from edgexl.bundle.label_file import label_file_of, read_label_file_if_any
 from edgexl.errors import BadInput, NotDurable
 from edgexl.gzlines import read_lines
 from edgexl.progress import Progress, no_progress
@@ -110,8 +110,7 @@ def list_labels(bundle: Path, which: Which = "added", labels_file: Path | None =
     Those that were added are told from the label file alone, so also when the bundle was compiled anew since.
     Raises `BadInput` where a file is not sound.
     """
-    path = labels_file or label_file_of(bundle)
-    found = read_label_file(path) if path.exists() else None
+    found = read_label_file_if_any(labels_file or label_file_of(bundle))
     if which != "added":
         with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
             for index in range(handle.info.labels):

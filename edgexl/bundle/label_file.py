@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgexl.errors import BadInput
+from edgexl.files import read_input
 
 SUFFIX = ".labels"
 MAGIC = b"\x89ELB\r\n\x1a\n"
@@ -59,10 +60,17 @@ def label_file_of(bundle: str | os.PathLike[str]) -> Path:
 
 def read_label_file(path: str | os.PathLike[str]) -> LabelFile:
     """Read and check a label file. Raises `BadInput` where it is not there, or not exactly well formed."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise BadInput(f"{os.fspath(path)} cannot be read: {error.strerror or error}.") from None
+    return _read_from(read_input(path), path)
+
+
+def read_label_file_if_any(path: str | os.PathLike[str]) -> LabelFile | None:
+    """The same, or None where there is none yet: nothing by that name, or an empty file, as a first change that is
+    refused leaves behind."""
+    data = read_input(path) if os.path.lexists(path) else b""
+    return _read_from(data, path) if data else None
+
+
+def _read_from(data: bytes, path: str | os.PathLike[str]) -> LabelFile:
     try:
         return _read(data)
     except BadInput as error:

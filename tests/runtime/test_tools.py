@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from edgexl.runtime.binding import find_engine_library, find_library, open_bundle
+from edgexl.bundle.label_file import label_file_of, read_label_file
+from edgexl.runtime.binding import NewLabel, find_engine_library, find_library, open_bundle
 
 RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 
@@ -85,6 +88,106 @@ def test_run_refuses(alias_path: Path, arguments: list[str], code: int, sentence
     assert done.returncode == code
     assert sentence in done.stderr
     assert done.stdout == b""
+
+
+def shell(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    """The command in a shell, where $1 and so on are the arguments and $TOOLS the tools' directory."""
+    environment = {**os.environ, "EDGEXL_ORT_LIBRARY": str(find_engine_library()), "TOOLS": str(find_library().parent)}
+    whole = ["sh", "-c", command, "sh", *map(str, arguments)]
+    return subprocess.run(whole, capture_output=True, check=False, env=environment, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "sentence"),
+    [
+        ("$TOOLS/exl-run $1 <&-", 2, b"standard input cannot be read: Bad file descriptor"),
+        ("$TOOLS/exl-run $1 </", 2, b"standard input cannot be read: Is a directory"),
+        ("$TOOLS/exl-run $1 red >&-", 3, b"the output cannot be written: Bad file descriptor"),
+        ("$TOOLS/exl-run $1 red >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("yes red | $TOOLS/exl-run $1 >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("$TOOLS/exl-run --version >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("$TOOLS/exl-run $1 --self-test >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("$TOOLS/exl-bench $1 --runs 1 --warmup 0 >/dev/full", 3, b"the output cannot be written: No space left"),
+        ("$TOOLS/exl-bench $1 --queries /", 2, b"/ cannot be read: Is a directory"),
+        ("$TOOLS/exl-bench $1 --queries /no/such", 2, b"/no/such cannot be read: No such file"),
+        ("$TOOLS/exl-run $1 red 2>&- >&-", 3, b""),
+    ],
+)
+def test_streams_that_are_closed_full_or_no_stream(alias_path: Path, command: str, code: int, sentence: bytes) -> None:
+    done = shell(command, alias_path)
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert done.stderr.count(b"\n") <= 1
+
+
+def test_closed_streams_do_not_meet_the_files(alias_path: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "toy.exl"
+    shutil.copy(alias_path, bundle)
+    with open_bundle(bundle) as handle:
+        handle.add_labels([NewLabel("N1", "red river horse")])
+    before = bundle.read_bytes(), label_file_of(bundle).read_bytes()
+    add = (
+        "import os, sys; os.closerange(0, 3); from edgexl.runtime.binding import *; "
+        "handle = open_bundle(sys.argv[1]); handle.add_labels([NewLabel('N2', 'old king')]); "
+        "os.write(2, b'not here')"
+    )
+    assert subprocess.run([sys.executable, "-c", add, str(bundle)], check=False, timeout=120).returncode == 1
+    assert bundle.read_bytes() == before[0]
+    assert [label.id for label in read_label_file(label_file_of(bundle)).added] == ["N1", "N2"]
+    for command in ("$TOOLS/exl-run $1 red <&- 2>&-", "$TOOLS/exl-run $1 - <&- >&- 2>&-"):
+        shell(command, bundle)
+    assert bundle.read_bytes() == before[0]
+    assert [label.id for label in read_label_file(label_file_of(bundle)).added] == ["N1", "N2"]
+
+
+def test_a_label_file_elsewhere_and_a_copy(alias_path: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "elsewhere"
+    with open_bundle(alias_path, labels_path=labels) as handle:
+        handle.add_labels([NewLabel("N1", "red river horse")])
+    for more in ([], ["--copy"]):
+        line = json.loads(tool("exl-run", alias_path, "red river horse", "--labels-file", labels, *more).stdout)
+        assert line["labels"][0]["id"] == "N1"
+        bench = tool("exl-bench", alias_path, "--runs", "3", "--labels-file", labels, *more)
+        assert bench.returncode == 0, bench.stderr
+        assert json.loads(bench.stdout)["mapped_bytes"] == (0 if more else alias_path.stat().st_size)
+    assert json.loads(tool("exl-run", alias_path, "red river horse").stdout)["labels"][0]["id"] != "N1"
+    labels.write_bytes(b"something else")
+    for name in ("exl-run", "exl-bench"):
+        done = tool(name, alias_path, "--labels-file", labels)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"the label file does not begin as one does" in done.stderr
+
+
+def test_nothing_is_printed_that_a_terminal_would_obey(alias_path: Path, tmp_path: Path) -> None:
+    wild = "a\x1b[31m\nb\x7f\x9b2J\u2028\u202ec\u2066 \u0085red"
+    labels = tmp_path / "labels"
+    with open_bundle(alias_path, labels_path=labels) as handle:
+        handle.add_labels([NewLabel(wild, wild, (wild + " river",))])
+    done = tool("exl-run", alias_path, wild, "--labels-file", labels, "--explain", wild, "-k", "1")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode()
+    assert len(text.splitlines()) == 1
+    assert text.removesuffix("\n").isprintable()
+    line = json.loads(text)
+    assert line["text"] == line["labels"][0]["id"] == line["labels"][0]["text"] == line["explanation"]["id"] == wild
+    for arguments in (
+        [f"/no/{wild}", "red"],
+        [alias_path, "--explain", wild],
+        [alias_path, f"--{wild}"],
+        [alias_path, "-k", wild],
+        [alias_path, "red", "--threshold", wild],
+        [alias_path, "red", "--labels-file", tmp_path / "labels" / wild],
+    ):
+        done = tool("exl-run", *arguments)
+        assert done.returncode == 2
+        said = done.stderr.decode()
+        assert "a\\x1b[31m\\x0ab" in said
+        assert all(line.isprintable() for line in said.split("\n"))
+    done = tool("exl-bench", alias_path, wild)
+    assert done.returncode == 2
+    assert b"\x1b" not in done.stderr
+    bad = tool("exl-run", os.fsdecode(b"/no/\xff\xc3("), "red")
+    assert bad.stderr.startswith(b"/no/\\xff\\xc3(: ")
 
 
 def test_self_test(alias_path: Path) -> None:
