@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
@@ -19,7 +20,7 @@ from edgexl.bundle.label_file import LabelFile, label_file_of, read_label_file
 from edgexl.errors import BadInput
 from edgexl.index import LabelIndex, Shortlist, encode_coarse, encode_fine, scan, scan_tables
 from edgexl.index.coarse import unpack_coarse
-from edgexl.runtime.binding import BundleHandle, NewLabel, open_bundle
+from edgexl.runtime.binding import BundleHandle, NewLabel, Prediction, open_bundle
 from tests.runtime.test_binding import some_texts
 from tests.runtime.tiny_bundle import LABEL_TOKENS, SHORTLIST, WORDS, TinyBundle, TinyReference, build
 
@@ -213,6 +214,32 @@ def test_retired_labels_take_no_place(handle: BundleHandle) -> None:
     assert (nothing.labels, nothing.none_fits) == ([], True)
     handle.add_labels([NewLabel("L0006", "red")])
     assert ids(handle, "red river") == ["L0006"]
+
+
+@pytest.mark.parametrize("aliases", [False, True])
+def test_under_cells_only_the_retired_are_lost(tmp_path: Path, aliases: bool) -> None:
+    """The codes lie in the cells' order there, and not in that of the rows."""
+    path = build(aliases=aliases, native=True, cells=9).write(tmp_path / "cells.exl")
+    draw = random.Random(3)
+    gone = {f"L{at:04d}" for at in draw.sample(range(300), 110)}
+    texts = some_texts(60)
+    with open_bundle(path) as handle:
+        before = [handle.predict(text) for text in texts]
+        handle.add_labels(NEW)
+        handle.retire_labels([*sorted(gone), "N2"])
+        for text, old in zip(texts, before, strict=True):
+            new = scored(handle, handle.predict(text))
+            assert not {*gone, "N2"} & set(new)
+            # a label that stays gives way to better ones only; more of its aliases may be looked at now
+            last = min(new.values()) if len(new) == SHORTLIST else -math.inf
+            for uid, score in scored(handle, old).items():
+                assert uid in gone or new.get(uid, -math.inf) >= score or score <= last
+
+
+def scored(handle: BundleHandle, prediction: Prediction) -> dict[str, float]:
+    """The shortlist: label id -> screening score."""
+    pairs = zip(prediction.shortlist_labels, prediction.shortlist_scores, strict=True)
+    return {handle.label_id(int(label)): float(score) for label, score in pairs}
 
 
 def test_all_or_nothing(path: Path, handle: BundleHandle) -> None:
