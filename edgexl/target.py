@@ -34,11 +34,15 @@ class Int8:
 
 @dataclass(frozen=True)
 class Build:
-    """How C is compiled for the device: `triple` of the cross compiler, `zig` target (if it has one), `flags`."""
+    """How C is compiled for the device: `triple` of the cross compiler, `zig` target (if it has one), `flags`.
+
+    `android`: the oldest API level, where an NDK compiles; 0 where none does.
+    """
 
     triple: str
     zig: str = ""
     flags: tuple[str, ...] = ()
+    android: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
 """Builds the runtime for a target on this machine: libedgexl.so, exl-run, exl-bench and edgexl.h in one directory.
 
-The C sources lie in the installed package, need nothing but libc and libm, and are compiled by one command: gcc's cross
-compiler where it is installed, or else Zig (PyPI's `ziglang`), which brings every C library of its targets.
+The C sources lie in the installed package, need nothing but libc and libm, and are compiled by one command. What comes
+out is checked against the target; where one compiler's does not serve the device, the next one is tried.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 from edgexl.errors import DeviceError
 from edgexl.progress import Progress, no_progress
 from edgexl.runtime.engine import fetch_engine
+from edgexl.runtime.promise import find_broken_promises
+from edgexl.runtime.toolchain import Toolchain, find_toolchains
 from edgexl.target import Target
 
 RUNTIME = Path(__file__).parent
@@ -29,15 +31,6 @@ TOOLS = {"exl-run": "exl_run.c", "exl-bench": "exl_bench.c"}
 # As in CMakeLists.txt, but for -Werror: a newer compiler's new warning is no reason for a user to have no runtime.
 # Without -ffp-contract=off, compilers for ARM fuse multiply and add, and the index would give other scores than on x86.
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-O3", "-ffp-contract=off", "-fvisibility=hidden")
-_LIBRARIES = ("-lm", "-ldl", "-lpthread")
-
-
-@dataclass(frozen=True)
-class Toolchain:
-    """A C compiler for a target. `command` begins every call of it."""
-
-    name: str
-    command: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,16 +55,17 @@ class RuntimeBuild:
 def build_runtime(
     target: Target, directory: Path, with_engine: bool = False, progress: Progress = no_progress
 ) -> RuntimeBuild:
-    """Compile the runtime for `target` into `directory`, beside what is there.
+    """Compile the runtime for `target` into `directory`, beside what is there, by the first compiler whose output keeps
+    what the target promises.
 
     `with_engine` puts ONNX Runtime's library for the device with it. Where anything fails, `directory` is as it was.
-    Raises `DeviceError` where there is no compiler for the target or it refuses, or no engine is pinned for it.
+    Raises `DeviceError` where no compiler for the target serves, with what to do, or no engine is pinned for it.
     """
-    toolchain = find_toolchain(target)
+    toolchains = find_toolchains(target)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
         staging = Path(scratch)
-        _compile(toolchain, staging, progress)
+        toolchain = _compile_by_first(toolchains, target, staging, progress)
         shutil.copyfile(HEADER, staging / HEADER.name)
         if with_engine:
             progress("fetch the engine", 0, 1)
@@ -87,28 +81,6 @@ def build_runtime(
 def architecture(target: Target) -> str:
     """The machine name that a target's instruction set belongs to: "aarch64" or "x86_64"."""
     return "aarch64" if target.isa.startswith("armv") else "x86_64"
-
-
-def find_toolchain(target: Target) -> Toolchain:
-    """The first compiler for `target` that is installed. Raises `DeviceError` with the way to get one."""
-    build = target.build
-    if build is None:
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if compiler is None:
-            raise DeviceError("There is no C compiler on this machine; install gcc, or run `pip install ziglang`.")
-        return Toolchain(Path(compiler).name, (compiler,))
-    if gcc := shutil.which(f"{build.triple}-gcc"):
-        return Toolchain(f"{build.triple}-gcc", (gcc, *build.flags))
-    if not build.zig:
-        raise DeviceError(f"There is no {build.triple}-gcc on this machine; install the target's own compiler.")
-    if importlib.util.find_spec("ziglang") is None:
-        raise DeviceError(
-            f"There is no C compiler for {target.name}: run `pip install ziglang`, "
-            f"or install the package gcc-{build.triple.replace('_', '-')}."
-        )
-    # Zig names CPUs its own way and takes no -march; the kernels choose instructions by function, at run time
-    flags = tuple(flag for flag in build.flags if not flag.startswith("-march="))
-    return Toolchain(f"zig cc for {build.zig}", (sys.executable, "-m", "ziglang", "cc", "-target", build.zig, *flags))
 
 
 def installed_paths() -> dict[str, str]:
@@ -128,22 +100,58 @@ def installed_paths() -> dict[str, str]:
     }
 
 
-def _compile(toolchain: Toolchain, directory: Path, progress: Progress) -> None:
-    """Compile the library's sources once, then link the library and each tool out of the objects."""
+def _compile_by_first(
+    toolchains: Sequence[Toolchain], target: Target, directory: Path, progress: Progress
+) -> Toolchain:
+    """The first of `toolchains` whose library and tools, which then lie in `directory`, keep the target's promises."""
+    refusals = []
+    for toolchain in toolchains:
+        try:
+            broken = _compile(toolchain, target, directory, progress)
+        except DeviceError as error:
+            refusals.append(str(error).rstrip("."))
+            continue
+        if not broken:
+            return toolchain
+        refusals.append(f"What {toolchain.name} builds does not serve {target.name}: {broken[0]}")
+    raise DeviceError("; ".join(filter(None, (*refusals, toolchains[-1].advice))) + ".")
+
+
+def _compile(toolchain: Toolchain, target: Target, directory: Path, progress: Progress) -> list[str]:
+    """Compile the library's sources once, then link the library and each tool out of the objects; which of the
+    target's promises they break."""
     outputs = [LIBRARY, *TOOLS]
     progress("compile", 0, 1 + len(outputs))
     flags = (*_FLAGS, "-fPIC", f"-I{RUNTIME / 'include'}")
+    linked = _linker_flags(target)
     with tempfile.TemporaryDirectory() as scratch:
-        _call((*toolchain.command, *flags, "-c", *map(str, sorted((RUNTIME / "src").glob("*.c")))), scratch)
-        objects = tuple(str(path) for path in sorted(Path(scratch).glob("*.o")))
+        sources = sorted((RUNTIME / "src").glob("*.c"))
+        objects = [Path(scratch, f"{source.stem}.o") for source in sources]
+        # a call for each, for Zig makes one object of all that are in a call, and the check goes by sources
+        calls = [
+            (*toolchain.command, *flags, "-c", str(source), "-o", str(built))
+            for source, built in zip(sources, objects, strict=True)
+        ]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda call: _call(call, scratch), calls))
         for step, name in enumerate(outputs, start=1):
             progress("compile", step, 1 + len(outputs))
             tool = (str(RUNTIME / "tools" / TOOLS[name]),) if name in TOOLS else ()
             how = () if tool else ("-shared", f"-Wl,-soname,{LIBRARY}")
             output = ("-o", str(directory.resolve() / name))
             # -s: no symbol tables, which only a debugger on this machine would read
-            _call((*toolchain.command, *flags, "-s", *how, *tool, *objects, *output, *_LIBRARIES), scratch)
-    progress("compile", 1 + len(outputs), 1 + len(outputs))
+            _call((*toolchain.command, *flags, "-s", *how, *tool, *map(str, objects), *output, *linked), scratch)
+        progress("compile", 1 + len(outputs), 1 + len(outputs))
+        if target.build is None:  # for this machine, by its own compiler
+            return []
+        return find_broken_promises(target, [directory / name for name in outputs], objects)
+
+
+def _linker_flags(target: Target) -> tuple[str, ...]:
+    # pages of 4096 bytes are every linker's least; a larger number would only make files larger
+    pages = (f"-Wl,-z,max-page-size={target.page_bytes}",) if target.page_bytes > 4096 else ()
+    threads = () if target.build and target.build.android else ("-lpthread",)  # a part of Android's libc
+    return (*pages, "-lm", "-ldl", *threads)
 
 
 def _call(command: tuple[str, ...], directory: str) -> None:

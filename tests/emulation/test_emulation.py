@@ -18,8 +18,9 @@ from edgexl.device.emulated import EmulatedDevice, why_not
 from edgexl.device.local import this_machine
 from edgexl.errors import EdgexlError
 from edgexl.recipe import GraphRecipe, IndexRecipe, Recipe
-from edgexl.runtime.build import architecture, build_runtime, find_toolchain
+from edgexl.runtime.build import architecture, build_runtime
 from edgexl.runtime.engine import fetch_engine
+from edgexl.runtime.toolchain import find_toolchains
 from edgexl.target import Target, load_target
 from tests.command_line import TARGET, Tiny
 from tests.tiny import tiny_labels, tiny_ngram_student
@@ -35,7 +36,7 @@ def emulated(target: Target, directory: Path) -> EmulatedDevice:
     try:
         if reason := why_not(target.emulator.cpu):
             raise EdgexlError(reason)
-        find_toolchain(target)
+        find_toolchains(target)
         fetch_engine(architecture(target), directory.parent)
     except EdgexlError as error:
         if os.environ.get("EDGEXL_REQUIRE_EMULATION"):
