@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -111,3 +112,22 @@ def test_refuses_by_name(changes: dict[str, object], named: str) -> None:
 def test_refuses_what_is_no_tokenizer(text: str) -> None:
     with pytest.raises(BadInput, match="not a Hugging Face tokenizer"):
         pack_tokenizer(text)
+
+
+def test_pieces_are_packed_as_they_always_were() -> None:
+    """The hash tables, records and added tokens: all behind the characters, which are the library's Unicode version."""
+    words = [f"{first}{second}{third}" for first in "bdfgk" for second in "aeiou" for third in ("", "l", "r", "nt")]
+    pieces = [*words, *(f"##{word}" for word in words[::2]), "é", "##é", "!", "日"]
+    tokenizer = json.loads(make_tokenizer(pieces, Variant()))
+    tokenizer["added_tokens"] += [added(), {**added(), "id": 999, "content": "[longer one]"}]
+    section = pack_tokenizer(json.dumps(tokenizer))
+    fields = HEADER.unpack_from(section)
+    assert fields[1] == 160
+    pages, expansions, items = fields[10:13]
+    arrays = [2 * 0x110000 // 128, 256 * pages, 2 * (expansions + 1), 4 * items]
+    begin = HEADER.size + sum(size + -size % 4 for size in arrays)
+    assert hashlib.sha256(section[begin:]).hexdigest()[:32] == "91053585d500b5d52633b50f6825e606"
+    sizes = [4 * fields[6], 4 * fields[8], fields[13], 4 * (fields[14] + 1), fields[15]]
+    assert begin + sum(size + -size % 4 for size in sizes) == len(section)
+    longest = max(len(piece.encode()) for piece in [*SPECIALS, *pieces] if not piece.startswith("##"))
+    assert fields[7] <= longest
