@@ -22,6 +22,9 @@ def main() -> None:
     parser.add_argument("--language", choices=LANGUAGES, default="python")
     parser.add_argument("--count", type=int, default=30, help="how many faults to draw")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--part", default="1/1", help="K/N: of what is drawn the K-th of N parts, to try them side by side"
+    )
     parser.add_argument("--only", default="", help="draw from files whose path contains this")
     parser.add_argument("--list", action="store_true", help="show what is drawn, try nothing")
     parser.add_argument("--again", action="store_true", help="try the faults that no test has seen yet once more")
@@ -37,6 +40,8 @@ def main() -> None:
     possible = [fault for fault in language.find_faults(root) if said.only in fault.path]
     reserve = said.count + int(said.count * getattr(language, "SPARE", 0))
     faults = unseen(said.language, possible) if said.again else choose_faults(possible, reserve, said.seed)
+    part, parts = map(int, said.part.split("/"))
+    faults = faults[part - 1 :: parts]
     print(f"{len(faults)} of {len(possible)} faults, {said.language}, seed {said.seed}", flush=True)
     if said.list:
         for fault in faults:

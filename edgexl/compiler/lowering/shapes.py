@@ -167,7 +167,9 @@ def _position(place: Size, whole: Size) -> Size:
         return whole + Size(place.coefficient)
     if not (whole.t or whole.n):
         return Size(min(place.coefficient, whole.coefficient))
-    return whole if place.coefficient >= 2**31 - 1 else place
+    if 1 < place.coefficient < 2**31 - 1:  # a text or shortlist may be shorter
+        raise NotCovered(["Slice to a fixed place of a free axis"])
+    return whole if place.coefficient > 1 else place
 
 
 def _slice(node: Node, shapes: Shapes) -> None:

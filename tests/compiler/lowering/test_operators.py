@@ -76,6 +76,9 @@ def check(steps: list[Step], constants: dict[str, Any] | None = None, outputs: s
     lowered = lower_graph(graph, TOKENS, LABELS)
     kinds = collections.Counter(operation.code.name for operation in lowered.plan.operations)
     assert {name: kinds[name] for name in counts} == counts
+    used = {"LAYER_NORM": 1, "ATTENTION": 1}  # of an operation's two numbers: the epsilon, the scale
+    for operation in lowered.plan.operations:
+        assert not any(operation.numbers[used.get(operation.code.name, 0) :])
     plan = PlanSession(lowered.plan.pack(), pack_weights(lowered.weights), lowered.output_names)
     reference = Session(graph)
     for tokens, labels in ((1, 1), (TOKENS, LABELS), (4, 2), (6, 5)):
@@ -192,7 +195,16 @@ def test_slices() -> None:
         check([("Slice", f"label_vectors {begin} {end} two", "y")], constants)
     check([("Slice", "token_states zero one one", "y")], constants)
     check([("Slice", "screening_scores one two two", "x"), ("Mul", "x label_vectors", "y")], constants)
+    for begin, end in (("zero", "many"), ("minus", "many"), ("one", "many")):
+        check([("Slice", f"label_vectors {begin} {end} two", "y")], constants | {"many": np.array([100])})
     refused([("Slice", "label_vectors zero six two step", "y")], constants, what="Slice with steps")
+    # of a text of three tokens there are no six
+    refused([("Slice", "token_states zero six one", "y")], constants, what="fixed place of a free axis")
+    refused([("Slice", "label_vectors zero two one", "y")], constants, what="fixed place of a free axis")
+    check([("Slice", "token_states zero far one", "y")], constants)
+    for begin, end in (("one", "far"), ("zero", "last"), ("six", "two")):
+        refused([("Slice", f"token_states {begin} {end} one", "y")], constants, what="Slice")
+    refused([("Slice", "label_vectors six two two", "y")], constants, what="Slice")  # nothing is left
 
 
 def test_places_of_an_axis() -> None:
