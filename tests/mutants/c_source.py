@@ -121,7 +121,8 @@ def _bodies(source: str) -> Iterator[_Body]:
                 if depth == 0:
                     break
                 opening -= 1
-            yield _Body(tokens[opening - 1].text, tokens[at : end + 1])
+            name = tokens[opening - 1].text if tokens[opening - 1].text != ")" else tokens[opening - 2].text  # NAME(x)
+            yield _Body(name, tokens[at : end + 1])
         at = end + 1
 
 

@@ -8,6 +8,7 @@ import json
 import mmap
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 from pathlib import Path
@@ -101,6 +102,18 @@ def test_same_ids_with_other_tokens(library: ctypes.CDLL, changes: dict[str, obj
     texts = [text.encode() for text in TEXTS]
     assert_same(bench.compare(device, bench.load_peer(tokenizer_json), texts))
     assert_same(bench.compare(device, bench.load_peer(tokenizer_json), texts, add_special=False))
+
+
+def test_marks_that_stay_come_in_canonical_order(library: ctypes.CDLL) -> None:
+    """Without accents: combining marks that take room, which stay in a word, of 3 and 4 bytes and of ranks 6 to 226."""
+    marks = ["\u302e", "\U0001d165", "\U0001d16d", "\U0001d16e", "\U00016ff0", "\u0f3e"]
+    pieces = ["a", *marks, *(f"##{one}" for one in ("a", *marks))]
+    setting = bench.Variant(strip_accents=True, lowercase=False)
+    tokenizer_json = bench.make_tokenizer(pieces, setting)
+    device = bench.DeviceTokenizer(library, pack_tokenizer(tokenizer_json))
+    draw = random.Random(5)
+    texts = ["".join(draw.choices(["a", " ", "\u0301", *marks], k=9)).encode() for _ in range(3000)]
+    assert_same(bench.compare(device, bench.load_peer(tokenizer_json), texts))
 
 
 def encode_guarded(library: ctypes.CDLL, section: bytes, text: bytes, capacity: int, wanted: list[int]) -> None:
