@@ -68,7 +68,8 @@ def _faults_of(root: Path, path: str, record: CRecord) -> Iterator[Fault]:
 
 
 def _record(scratch: CScratch, record_first: bool) -> CRecord:
-    scratch.make_all()
+    if record_first:
+        scratch.make_all()
     record = CRecord(cache_directory() / "mutants" / "c", scratch)
     if record_first and (stale := record.stale()):
         record.record(stale)
@@ -78,7 +79,7 @@ def _record(scratch: CScratch, record_first: bool) -> CRecord:
 def try_faults(root: Path, faults: Sequence[Fault], record_first: bool = True) -> Iterator[Outcome]:
     """Each fault that compiles against the tests that run its statement."""
     with kept_copy(root) as scratch:
-        record = _record(scratch, record_first)
+        record = _record(scratch, record_first=False)  # that was done to find them
         trials = Trials(scratch)
         try:
             for fault in faults:

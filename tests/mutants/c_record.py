@@ -82,14 +82,29 @@ class CScratch(Scratch):
         )
 
     def make_all(self) -> None:
-        """The three builds, of the sources as they are."""
-        for kind, options in _BUILDS.items():
-            script = (
-                "import sys; from pathlib import Path; from tests.runtime import c_tests; "
-                "c_tests.build(Path(sys.argv[1]), *sys.argv[2:])"
+        """The three builds, of the sources as they are, and the bundles that they are tried with."""
+        from tests.runtime import c_tests
+
+        bundles = self.root / "build" / "bundles"
+        self._make_bundles(bundles)
+        options = ("-DCMAKE_BUILD_TYPE=Debug", "-DEDGEXL_TESTS=ON", f"-DEDGEXL_TEST_BUNDLES={bundles}")
+        for kind, more in _BUILDS.items():
+            if not (self.build(kind) / "build.ninja").exists():
+                c_tests.configure(self.build(kind), *options, *more, source=self.root / RUNTIME)
+            assert self.make(kind, "all"), f"the {kind} build of {self.root} fails"
+
+    def _make_bundles(self, bundles: Path) -> None:
+        sources = [self.root / "tests/runtime/tiny_bundle.py"]
+        for name in ("bundle", "index", "compiler/lowering"):
+            sources += sorted((self.root / "edgexl" / name).glob("*.py"))
+        of, stamp = " ".join(map(hash_of, sources)), bundles / ".of"
+        if not stamp.exists() or stamp.read_text() != of:
+            bundles.mkdir(parents=True, exist_ok=True)
+            script = "import pathlib; from tests.runtime import c_tests; c_tests.write_bundles(pathlib.Path({!r}))"
+            subprocess.run(
+                [sys.executable, "-c", script.format(str(bundles))], cwd=self.root, env=self.environment, check=True
             )
-            command = [sys.executable, "-c", script, str(self.build(kind)), *options]
-            subprocess.run(command, cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL, check=True)
+            stamp.write_text(of)
 
     def c_tests(self, kind: str) -> dict[str, list[str]]:
         """The commands of ctest's tests by name."""

@@ -140,16 +140,20 @@ def serve() -> None:
 
 
 class Trials:
-    """The server as another process sees it."""
+    """The server as another process sees it; it starts when it is first asked."""
 
     def __init__(self, scratch: Scratch) -> None:
-        command = [sys.executable, "-m", "tests.mutants.trial"]
-        self.process = subprocess.Popen(
-            command, cwd=scratch.root, env=scratch.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.scratch = scratch
+        self.process: subprocess.Popen[str] | None = None
 
     def run(self, tests: list[str], budget: float, hung: float = _HUNG_SECONDS) -> dict[str, Any]:
         """Run the tests in order; what became of them. One that takes `hung` seconds of a clock hangs."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.mutants.trial"],
+                cwd=self.scratch.root, env=self.scratch.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                text=True,
+            )  # fmt: skip
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(json.dumps({"tests": tests, "budget": budget, "hung": hung}) + "\n")
@@ -159,9 +163,10 @@ class Trials:
 
     def close(self) -> None:
         """End the server."""
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
+        if self.process is not None:
+            assert self.process.stdin
+            self.process.stdin.close()
+            self.process.wait()
 
 
 if __name__ == "__main__":

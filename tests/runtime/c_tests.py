@@ -24,16 +24,16 @@ def build(directory: Path, *options: str) -> None:
     bundles.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _write_bundles(bundles)
+        write_bundles(bundles)
         tests = ["-DEDGEXL_TESTS=ON", f"-DEDGEXL_TEST_BUNDLES={bundles.resolve()}"]
         configure(directory, "-DCMAKE_BUILD_TYPE=Debug", *tests, *options)
         subprocess.run([tool("cmake"), "--build", str(directory)], check=True)
 
 
-def configure(directory: Path, *options: str) -> str:
+def configure(directory: Path, *options: str, source: Path = RUNTIME) -> str:
     """What CMake says about it."""
     make = f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"
-    command = [tool("cmake"), "-S", str(RUNTIME), "-B", str(directory), "-G", "Ninja", make, *options]
+    command = [tool("cmake"), "-S", str(source), "-B", str(directory), "-G", "Ninja", make, *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -53,7 +53,8 @@ def tool(name: str) -> str:
     return found
 
 
-def _write_bundles(directory: Path) -> None:
+def write_bundles(directory: Path) -> None:
+    """The bundles that EDGEXL_TEST_BUNDLES asks for."""
     from tests.runtime.tiny_bundle import build as tiny
 
     tiny(aliases=True).write(directory / "ort.exl")
