@@ -157,14 +157,14 @@ def test_memory_for_a_line_runs_out(name: str, bundle: Path, tmp_path: Path) -> 
     else:
         done = tool(name, bundle, "--queries", queries, preexec_fn=limit)
     assert done.returncode == 3
-    assert b"there is not enough memory for" in done.stderr
+    assert b"cannot be read: Cannot allocate memory" in done.stderr
 
 
 def test_an_output_that_takes_nothing(bundle: Path) -> None:
     with open("/dev/full", "wb") as full:
         done = tool("exl-run", bundle, "red", stdout=full)
     assert done.returncode == 3
-    assert done.stderr == b"the output cannot be written\n"
+    assert done.stderr.startswith(b"the output cannot be written: ")
 
 
 def test_a_failed_self_test_is_a_failed_gate(bundle: Path, tmp_path: Path) -> None:
