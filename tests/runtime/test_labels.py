@@ -320,6 +320,9 @@ def test_killed_at_any_moment(native_path: Path) -> None:
         assert len(mine) in (2 * told, 2 * told + 2)
         assert mine == [f"T{trial}_{at}{letter}" for at in range(len(mine) // 2) for letter in "ab"]
         assert count >= len(mine)
+    with open_bundle(native_path, engine=False) as handle:
+        handle.compact_labels()
+    assert sorted(os.listdir(native_path.parent)) == ["native.exl", "native.exl.labels"]
 
 
 def test_two_writers(native_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 #include "storage.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "memory.h"
 #include "platform.h"
 
-enum { PATH_BYTES = 4096, MOST_LINKS = 40 }; /* as the systems have them */
+enum { PATH_BYTES = 4096, MOST_LINKS = 40, PARTIAL_BYTES = 64 }; /* the first two as the systems have them */
 
 static exl_status unreadable(const char *why, exl__error *error) {
     return exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", why);
@@ -230,20 +231,53 @@ static int follow_links(const char *path, char target[PATH_BYTES]) {
     return ELOOP;
 }
 
+/* How the names of new files for this target begin: hidden, no other target's, and short whatever it is called. */
+static void name_partials(const char *target, char beginning[PARTIAL_BYTES]) {
+    uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a */
+
+    for (const char *at = target + directory_bytes(target); *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 0x100000001B3u;
+    snprintf(beginning, PARTIAL_BYTES, ".edgexl-%016llx-", (unsigned long long)hash);
+}
+
+/* Removes what writers of this target left that were killed. It is locked, so all of them are gone. */
+static void sweep(const char *target, const char *beginning) {
+    char path[PATH_BYTES];
+    size_t at = directory_bytes(target);
+    const struct dirent *entry;
+    DIR *directory;
+
+    memcpy(path, at ? target : ".", at ? at : 1);
+    path[at ? at : 1] = '\0';
+    directory = opendir(path);
+    while (directory && (entry = readdir(directory))) {
+        size_t bytes = strlen(entry->d_name) + 1;
+        if (strncmp(entry->d_name, beginning, strlen(beginning)) != 0 || at + bytes > sizeof path)
+            continue;
+        memcpy(path + at, entry->d_name, bytes);
+        (void)unlink(path);
+    }
+    if (directory)
+        closedir(directory);
+}
+
 /* A new file in the directory of `target`, open for writing by its owner alone; whatever has its name already is
  * neither opened nor followed. Negative, with errno. */
 static int make_partial(const char *target, char partial[PATH_BYTES]) {
+    char beginning[PARTIAL_BYTES];
     size_t at = directory_bytes(target);
     int descriptor = -1;
 
-    if (at + 64 > PATH_BYTES) {
+    if (at + 2 * PARTIAL_BYTES > PATH_BYTES) {
         errno = ENAMETOOLONG;
         return -1;
     }
+    name_partials(target, beginning);
+    sweep(target, beginning);
     memcpy(partial, target, at);
     for (unsigned attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
-        unsigned long long mark = (unsigned long long)(exl__now_ms() * 1e6) ^ (unsigned long long)exl__process() << 40;
-        snprintf(partial + at, PATH_BYTES - at, ".edgexl-%llx-%u.tmp", mark, attempt);
+        unsigned long long mark = (unsigned long long)(exl__now_ms() * 1e6) + attempt;
+        snprintf(partial + at, 2 * PARTIAL_BYTES, "%s%016llx.tmp", beginning, mark);
         descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (descriptor < 0 && errno != EEXIST)
             break;

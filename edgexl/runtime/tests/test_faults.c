@@ -1,5 +1,5 @@
 /* test_faults.c: every system call of every change to a label set fails once, in several ways; after each, the status,
- * this process's set and the set of whoever reads the file anew are one and the same.
+ * this process's set and the set of whoever reads the file anew are one and the same. And a process is killed at each.
  *
  *     test_faults BUNDLE SCRATCH        the bundle of tests/runtime/tiny_bundle.py; files are made at SCRATCH
  *
@@ -10,9 +10,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "testing.h"
@@ -28,7 +30,8 @@ typedef enum how {
     EVER,  /* nor any other from there on */
     LATE,  /* is carried out, and says that it was not */
     SHORT, /* a write ends half way, and the next call fails */
-    HOWS
+    HOWS,
+    KILLED /* the process ends */
 } how;
 
 static how armed;
@@ -40,6 +43,8 @@ static int fails(int may_be_late) {
 
     if (armed == NOT || call < fails_at)
         return 0;
+    if (armed == KILLED)
+        raise(SIGKILL);
     errno = EIO;
     switch (armed) {
     case ONCE: return call == fails_at;
@@ -209,6 +214,8 @@ static int left_over(void) {
     return count;
 }
 
+static state latest; /* of the last change, when it was done */
+
 /* One change with one fault; gives how many calls the change took. */
 static long try(exl_status (*change)(exl_bundle *, exl_session *), const file_bytes *before, how fault, long at,
                 exl_status *status) {
@@ -227,7 +234,7 @@ static long try(exl_status (*change)(exl_bundle *, exl_session *), const file_by
     armed = fault, calls = 0, fails_at = at;
     *status = change(bundle, session);
     armed = NOT, made = calls;
-    new = state_of(bundle);
+    latest = new = state_of(bundle);
     CHECK(*status == EXL_OK || *status == EXL_NOT_DURABLE || *status == EXL_FILE_UNWRITABLE ||
           *status == EXL_FILE_UNREADABLE);
     CHECK(same(new, state_on_disk()));
@@ -261,6 +268,39 @@ static int fail_in_turn(const char *name, exl_status (*change)(exl_bundle *, exl
     return seen[1];
 }
 
+/* A process ends at every call in turn: its change is made or not, and the next one clears up after it. */
+static void kill_in_turn(exl_status (*change)(exl_bundle *, exl_session *), const file_bytes *before) {
+    exl_status status;
+    long needed = try(change, before, NOT, 0, &status), made = 0;
+    const state after = latest;
+
+    for (long at = 0; at < needed; at++) {
+        state old, new;
+        int end;
+        exl_bundle *bundle;
+        pid_t child;
+
+        unlink(labels_path);
+        if (before->length > 0)
+            write_file(labels_path, before->bytes, before->length);
+        old = state_on_disk();
+        child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            (void)try(change, before, KILLED, at, &status);
+        CHECK(waitpid(child, &end, 0) == child && WIFSIGNALED(end) && WTERMSIG(end) == SIGKILL);
+        new = state_on_disk();
+        CHECK(same(new, old) || same(new, after));
+        made += !same(new, old);
+        bundle = open_bundle();
+        CHECK_STATUS(exl_labels_compact(bundle, NULL, 0), EXL_OK);
+        CHECK(state_of(bundle).labels == new.labels &&same(state_of(bundle), state_on_disk()));
+        exl_bundle_close(bundle);
+        CHECK(left_over() == 0);
+    }
+    CHECK(made > 0 && made < needed);
+}
+
 int main(int count, char **arguments) {
     const file_bytes nothing = {NULL, 0};
     file_bytes some;
@@ -286,6 +326,9 @@ int main(int count, char **arguments) {
     fail_in_turn("replace", replace, &some);
     fail_in_turn("retire", retire, &some);
     fail_in_turn("compact", compact, &some);
+    kill_in_turn(add, &nothing);
+    kill_in_turn(replace, &some);
+    kill_in_turn(compact, &some);
     unlink(labels_path);
     rmdir(directory);
     free(some.bytes);
