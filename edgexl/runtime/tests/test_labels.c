@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -429,6 +430,84 @@ static void test_fork_while_it_changes(void) {
     exl_bundle_close(bundle);
 }
 
+#if defined(SYS_clone) /* without the C library, which then tells nobody */
+static pid_t fork_quietly(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
+#else
+static pid_t fork_quietly(void) { return fork(); }
+#endif
+
+/* An allocator that forks: the process that it makes sleeps, with a copy of all descriptors. */
+typedef struct forking {
+    long calls, forks_at;
+    int quietly;
+    int dies; /* the process that forked */
+} forking;
+
+static void *fork_and_allocate(void *context, size_t bytes) {
+    forking *f = context;
+    void *memory = NULL;
+
+    if (f->calls++ == f->forks_at) {
+        if ((f->quietly ? fork_quietly() : fork()) == 0) {
+            alarm(60);
+            pause();
+            _exit(0);
+        }
+        if (f->dies)
+            raise(SIGKILL);
+    }
+    return posix_memalign(&memory, 64, bytes) == 0 ? memory : NULL;
+}
+
+static void release(void *context, void *memory, size_t bytes) {
+    (void)context;
+    (void)bytes;
+    free(memory);
+}
+
+/* In a process group of its own: a change that forks at its allocation number `at`, and, if it lives, another one. */
+static void change_and_fork(long at, int quietly, int dies) {
+    forking f = {.forks_at = -1, .quietly = quietly, .dies = dies};
+    exl_allocator allocator = {&f, fork_and_allocate, release};
+    exl_bundle *bundle;
+
+    setpgid(0, 0);
+    alarm(20);
+    bundle = open_with(&allocator, EXL_OPEN_NO_ENGINE, EXL_OK);
+    f.forks_at = f.calls + at;
+    CHECK_STATUS(retire(bundle, "L0001"), EXL_OK);
+    CHECK_STATUS(retire(bundle, "L0002"), EXL_OK);
+    exl_bundle_close(bundle);
+    _exit(0);
+}
+
+/* Whoever sleeps with a descriptor of a change that was under way keeps nobody from the next one. */
+static void test_forks_keep_no_lock(void) {
+    enum { ALLOCATIONS = 9 }; /* of a change, most of them with the file locked */
+    exl_bundle *bundle;
+
+    for (int i = 0; i < 2 * ALLOCATIONS; i++) {
+        int end, dies = i % 2;
+        pid_t child;
+
+        unlink(labels_path);
+        bundle = open_with(NULL, EXL_OPEN_NO_ENGINE, EXL_OK);
+        CHECK_STATUS(retire(bundle, "L0000"), EXL_OK);
+        child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            change_and_fork(i / 2, !dies, dies);
+        CHECK(waitpid(child, &end, 0) == child);
+        CHECK(dies ? WIFSIGNALED(end) && WTERMSIG(end) == SIGKILL : WIFEXITED(end) && WEXITSTATUS(end) == 0);
+        alarm(20);
+        CHECK_STATUS(retire(bundle, "L0003"), EXL_OK);
+        alarm(0);
+        CHECK(labels_of(bundle) == (dies ? 298 : 296) || (dies && labels_of(bundle) == 297));
+        kill(-child, SIGKILL);
+        exl_bundle_close(bundle);
+    }
+}
+
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 static void test_arguments(void) {
@@ -485,6 +564,7 @@ int main(int count, char **arguments) {
     test_memory_runs_out();
     test_old_or_new();
     test_fork_while_it_changes();
+    test_forks_keep_no_lock();
     unlink(labels_path);
     puts("test_labels: done");
     return 0;
