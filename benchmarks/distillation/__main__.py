@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -110,9 +109,7 @@ def record(found: dict[str, Any]) -> None:
     """Put a cell's result in the place of its older one."""
     rows = [row for row in read_results() if row["cell"] != found["cell"]] + [found]
     RESULTS.parent.mkdir(exist_ok=True)
-    temporary = RESULTS.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(sorted(rows, key=lambda row: row["cell"]), indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, RESULTS)
+    write_text(RESULTS, json.dumps(sorted(rows, key=lambda row: row["cell"]), indent=1) + "\n")
 
 
 if __name__ == "__main__":

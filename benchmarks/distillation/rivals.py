@@ -45,6 +45,7 @@ from edgexl.data import BUILDERS, Dataset, Query, build, open_dataset
 from edgexl.data.frequency import train_frequency
 from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory
+from edgexl.files import write_text
 
 RESULTS = Path(__file__).with_name("results") / "rivals.json"
 PROGRAMS = Path(__file__).with_name("rival_programs")
@@ -383,9 +384,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     records = [other for other in read_records(path) if Entry.of(other) != Entry.of(record)] + [record]
     records.sort(key=Entry.of)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, json.dumps(records, indent=1, sort_keys=True) + "\n")
 
 
 def as_table(records: list[dict[str, Any]]) -> str:

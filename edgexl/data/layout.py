@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ import numpy.typing as npt
 
 from edgexl.directories import entries, settle_directory, write_directory
 from edgexl.errors import BadInput
-from edgexl.files import write_text
+from edgexl.files import open_input, write_text
 from edgexl.gzlines import is_unicode, read_lines, write_lines
 from edgexl.progress import Progress, no_progress, tracked
 from edgexl.sealed import SEAL_FILE
@@ -91,7 +92,7 @@ class Dataset:
         if not path.is_file():
             return np.zeros((0, 2), dtype=np.int64)
         pairs = []
-        with open(path, encoding="utf-8", errors="replace") as lines:
+        with open_input(path) as stream, TextIOWrapper(stream, "utf-8", "replace") as lines:
             for number, line in enumerate(lines, 1):
                 fields = line.split()
                 if not fields:

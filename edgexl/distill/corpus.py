@@ -61,7 +61,7 @@ def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
     about = dataset.directory / ABOUT_FILE
     return Corpus(
         labels=labels,
-        about=about.read_text(encoding="utf-8") if about.is_file() else "",
+        about=about.read_text(encoding="utf-8", errors="replace") if about.is_file() else "",
         screening=tuple(rest[cut:]),
         reasoning=tuple(rest[:cut]),
         calibration=tuple(held[: split.calibration]),

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from edgexl.distill.compute import trim_heap
 from edgexl.errors import BadInput
-from edgexl.files import write_text
+from edgexl.files import read_input, write_text
 from edgexl.progress import Progress
 from edgexl.sealed import read_sealed, write_sealed
+from edgexl.strict_json import parse_line
 
 # Losing less than a minute to a kill is bearable; writing 100 MB every 45 seconds is not noticed.
 CHECKPOINT_SECONDS = 45.0
@@ -73,11 +74,11 @@ class Curves:
         """Read the file; drop what a stage logged after `step`, for it will be done again."""
         known: list[dict[str, Any]] = []
         if self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    known.append(json.loads(line))
-                except ValueError:
-                    break  # torn by a kill
+            for line in read_input(self.path).splitlines():
+                point = _curve_point(line)
+                if point is None:
+                    break  # torn by a kill, or damaged
+                known.append(point)
         self.points = [point for point in known if point["stage"] != stage or point["step"] <= step]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.path, "".join(json.dumps(point) + "\n" for point in self.points))
@@ -87,6 +88,15 @@ class Curves:
         self.points.append(point)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
+
+
+def _curve_point(line: bytes) -> dict[str, Any] | None:
+    try:
+        point = parse_line(line)
+    except ValueError:
+        return None
+    sound = isinstance(point, dict) and isinstance(point.get("stage"), str) and type(point.get("step")) is int
+    return point if sound else None
 
 
 @dataclass

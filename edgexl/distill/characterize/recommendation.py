@@ -21,7 +21,6 @@ points: a setting that a recipe names is the recipe's. With shares from 0 to 1,
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ from typing import Any
 
 from edgexl import toml
 from edgexl.errors import BadInput
+from edgexl.files import read_input
+from edgexl.strict_json import parse
 from edgexl.student.labels import LabelSet
 
 PROFILE_FORMAT, PROFILE_VERSION = "edgexl profile", 1
@@ -145,12 +146,10 @@ def read_recommendation(path: str | Path, labels: LabelSet | None = None) -> Rec
     path = path / "profile.json" if path.is_dir() else path
     again = "run `edgexl characterize` again"
     try:
-        profile = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(
-            f"{path}: the profile cannot be read ({error.strerror}); make it by `edgexl characterize`."
-        ) from None
-    except (ValueError, RecursionError) as error:
+        profile = parse(read_input(path))
+    except BadInput as error:
+        raise BadInput(f"{error} Make the profile by `edgexl characterize`.") from None
+    except ValueError as error:
         raise BadInput(f"{path} is not readable JSON ({error}); {again}.") from None
     if not isinstance(profile, dict) or profile.get("format") != PROFILE_FORMAT:
         raise BadInput(f"{path} is not a profile: it lacks the entry format = '{PROFILE_FORMAT}'; {again}.")

@@ -24,6 +24,7 @@ from edgexl.distill.teachers.protocol import Ints
 from edgexl.distill.teachers.rows import EncoderPhase
 from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, require_finite
 from edgexl.errors import BadInput
+from edgexl.fetch import sha256_file
 from edgexl.progress import Progress
 from edgexl.student.importer import (
     PACKAGED_MODELS,
@@ -200,8 +201,7 @@ def _weights_sha256(directory: Path) -> str:
         raise BadInput(f"{directory} has no safetensors; convert its weights (pickles are never read).")
     digest = hashlib.sha256()
     for path in [*weights, *sorted(directory.glob("*.json"))]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(sha256_file(path)))
     return digest.hexdigest()
 
 

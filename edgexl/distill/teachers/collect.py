@@ -29,6 +29,7 @@ from edgexl.distill.teachers.prompt import Messages, Questionnaire
 from edgexl.distill.teachers.protocol import Ints
 from edgexl.distill.teachers.traces import read_traces
 from edgexl.errors import BadInput
+from edgexl.files import check_input
 from edgexl.gzlines import encode_line, read_lines
 from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
@@ -250,6 +251,7 @@ def _resume(target: Path, labels: LabelSet, model: str, report: Collected, log: 
     """The texts that the file has already; repairs a torn end and adds the file's tokens to the report."""
     if not target.exists():
         return set()
+    check_input(target)
     _drop_torn_line(target, log)
     for line, record in read_lines(target):
         if record.get("model", model) != model:

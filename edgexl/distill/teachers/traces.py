@@ -25,6 +25,7 @@ from torch import Tensor
 
 from edgexl.distill.teachers.protocol import Floats, Ints
 from edgexl.errors import BadInput
+from edgexl.fetch import sha256_file
 from edgexl.gzlines import is_unicode, read_lines
 from edgexl.progress import Progress, no_progress
 from edgexl.student.labels import LabelSet
@@ -103,7 +104,7 @@ class TraceTeacher:
         self.traces = {trace.text: trace for trace in read_traces(path, labels)}
         if not self.traces:
             raise BadInput(f"{path} holds no traces; collect some with `edgexl characterize collect`.")
-        content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        content = sha256_file(Path(path))
         self.identity = hashlib.sha256(f"{content}\0{labels.sha256()}".encode()).hexdigest()
         self.provenance: dict[str, Any] = {"source": Path(path).name, "kind": "traces", "traces_sha256": content}
 
