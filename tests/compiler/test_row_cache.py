@@ -15,8 +15,10 @@ from edgexl.compiler.pipeline import begin
 from edgexl.compiler.row_cache import RowCache
 from edgexl.compiler.workers import LocalWorkers
 from edgexl.errors import BadInput
+from edgexl.sealed import is_sealed
 from edgexl.student.student import Student
 from edgexl.target import load_target
+from tests.command_line import Edgexl, Tiny
 from tests.compiler.conftest import TINY_RECIPE
 
 ENTRY_BYTES = 128 + 100 * 8 * 4 + 32  # header, vectors, digest
@@ -63,6 +65,48 @@ def test_a_cut_entry_is_none(cache: RowCache, kept: int) -> None:
     content = (cache.place / "a.npy").read_bytes()
     (cache.place / "a.npy").write_bytes(content[:kept])
     assert cache.get("a", 1) is None
+
+
+def test_no_byte_of_an_entry_can_change(cache: RowCache) -> None:
+    cache.put("a", vectors_of(1), np.arange(5))
+    path = cache.place / "a.npy"
+    content = path.read_bytes()
+    with open(path, "r+b", buffering=0) as file:
+        for place in [*range(300), *range(300, len(content), 53)]:
+            for bit in (1, 128):
+                os.pwrite(file.fileno(), bytes([content[place] ^ bit]), place)
+                assert cache.get("a", 2) is None
+            os.pwrite(file.fileno(), content[place : place + 1], place)
+    assert cache.get("a", 2) is not None
+
+
+def test_what_is_no_file_is_no_entry(cache: RowCache) -> None:
+    cache.place.mkdir()
+    (cache.place / "a.npy").mkdir()
+    os.mkfifo(cache.place / "b.npy")
+    (cache.place / "c.npy").symlink_to("nowhere")
+    for key in "abc":
+        assert cache.get(key, 1) is None
+        cache.put(key, vectors_of(1))  # which may not be possible, and costs no compile
+
+
+def test_a_compile_with_a_damaged_cache_makes_it_again(
+    tiny: Tiny, tmp_path: Path, edgexl: Edgexl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    arguments = ("compile", tiny.student, "--recipe", tiny.recipe, "--target", "host", "-o", tmp_path / "b.exl")
+    assert edgexl(*arguments).status == 0
+    first = (tmp_path / "b.exl").read_bytes()
+    (entry,) = (tmp_path / "cache").rglob("*.npy")
+    content = entry.read_bytes()
+    entry.write_bytes(content[:70] + bytes([content[70] ^ 1]) + content[71:])  # in the header, numpy's array shape
+    assert edgexl(*arguments).status == 0
+    assert (tmp_path / "b.exl").read_bytes() == first
+    assert is_sealed(entry)
+    entry.unlink()
+    entry.mkdir()
+    assert edgexl(*arguments).status == 0
+    assert (tmp_path / "b.exl").read_bytes() == first
 
 
 def test_what_was_used_the_longest_ago_gives_way(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The compiler's fast screening finds what the reference finds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,16 @@ def test_small_indexes_and_machines_without_a_compiler_keep_to_numpy(index, monk
     screening._kernels.cache_clear()
     assert fastest(index) is index
     screening._kernels.cache_clear()
+
+
+def test_damaged_kernels_in_the_cache_are_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library with a flipped byte would end the process, or answer wrongly."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build = screening._kernels.__wrapped__
+    assert build() is not None
+    (library,) = tmp_path.rglob("libkernels.so")
+    content = library.read_bytes()
+    library.unlink()  # which is mapped here
+    library.write_bytes(content[:5000] + bytes(100) + content[5100:])
+    assert build() is not None
+    assert library.read_bytes() == content

@@ -1,4 +1,4 @@
-"""ONNX Runtime leaves no device id and no events behind, however edgexl opens it, unless its user has asked for them."""
+"""ONNX Runtime leaves no device id and no events behind, however edgexl opens it, unless its user asks for them."""
 
 from __future__ import annotations
 
