@@ -3,7 +3,6 @@
 
 #include "platform.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifndef __wasi__
+#include <dlfcn.h>
+#endif
 
 #include "memory.h"
 
@@ -177,6 +179,20 @@ void exl__file_close(exl__file *file) {
 
 /* ---- libraries, locks, forks, the clock ---------------------------------------------------------------------- */
 
+#if defined(__wasi__) /* a module loads no other */
+void *exl__library_open(const char *path, char *why, size_t why_bytes) {
+    (void)path;
+    snprintf(why, why_bytes, "WebAssembly loads no libraries");
+    return NULL;
+}
+
+void *exl__library_symbol(void *library, const char *name) {
+    (void)library, (void)name;
+    return NULL;
+}
+
+void exl__library_close(void *library) { (void)library; }
+#else
 void *exl__library_open(const char *path, char *why, size_t why_bytes) {
     const char *words = strchr(path, '/') ? exl__not_regular(path, -1) : NULL; /* the loader would wait for a pipe */
     void *library = words ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -191,13 +207,24 @@ void *exl__library_open(const char *path, char *why, size_t why_bytes) {
 void *exl__library_symbol(void *library, const char *name) { return dlsym(library, name); }
 
 void exl__library_close(void *library) { dlclose(library); }
+#endif
 
 void exl__set_variable(const char *name, const char *value) { setenv(name, value, 0); }
 
+#ifdef EXL__ONE_THREAD
+int exl__mutex_init(exl__mutex *mutex) {
+    *mutex = EXL__MUTEX;
+    return 1;
+}
+void exl__mutex_destroy(exl__mutex *mutex) { (void)mutex; }
+void exl__mutex_lock(exl__mutex *mutex) { (void)mutex; }
+void exl__mutex_unlock(exl__mutex *mutex) { (void)mutex; }
+#else
 int exl__mutex_init(exl__mutex *mutex) { return pthread_mutex_init(mutex, NULL) == 0; }
 void exl__mutex_destroy(exl__mutex *mutex) { pthread_mutex_destroy(mutex); }
 void exl__mutex_lock(exl__mutex *mutex) { pthread_mutex_lock(mutex); }
 void exl__mutex_unlock(exl__mutex *mutex) { pthread_mutex_unlock(mutex); }
+#endif
 
 #if defined(__wasm__) /* there is one process, and it does not fork */
 long exl__process(void) { return 1; }

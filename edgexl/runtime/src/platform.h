@@ -3,7 +3,11 @@
 #ifndef EXL_PLATFORM_H
 #define EXL_PLATFORM_H
 
+#if defined(__wasi__) && !defined(_REENTRANT)
+#define EXL__ONE_THREAD /* nor has every C library for it a pthread.h */
+#else
 #include <pthread.h>
+#endif
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,8 +46,13 @@ void exl__library_close(void *library);
 void exl__set_variable(const char *name, const char *value);
 
 /* Held for a few instructions. exl__mutex_init gives 0 when the system has no more of them. */
+#ifdef EXL__ONE_THREAD
+typedef char exl__mutex;
+#define EXL__MUTEX 0
+#else
 typedef pthread_mutex_t exl__mutex;
 #define EXL__MUTEX PTHREAD_MUTEX_INITIALIZER
+#endif
 int exl__mutex_init(exl__mutex *mutex);
 void exl__mutex_destroy(exl__mutex *mutex);
 void exl__mutex_lock(exl__mutex *mutex);
