@@ -12,6 +12,11 @@ def shorten(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def kind_of(value: object) -> str:
+    """What a value of a wrong kind is, for an error sentence."""
+    return "None" if value is None else f"of the type {type(value).__name__}"
+
+
 class EdgexlError(Exception):
     """Base of all errors that edgexl raises on purpose; `exit_code` is the command line's exit status."""
 

@@ -25,8 +25,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput, DeviceError, GateFailed, NotDurable, shorten
+from edgexl.errors import BadInput, DeviceError, GateFailed, NotDurable, kind_of, shorten
 from edgexl.runtime import declarations as c
+from edgexl.runtime.arguments import as_items, as_number, as_path, as_text, as_whole
 from edgexl.strict_json import parse_object
 
 Floats = npt.NDArray[np.float32]
@@ -35,6 +36,7 @@ _VERIFY, _NO_ENGINE, _SCALAR, _COMPILED, _COPY = 1, 2, 4, 8, 16
 _EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _NOT_DURABLE, _SELF_TEST_FAILED = 101, 104, 201, 203, 404
 LabelState = Literal["compiled", "added", "retired"]
 _STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")
+_LARGEST = 0xFFFFFFFF  # what the library's numbers hold
 # Of an error's sentence; the library cuts what is longer.
 _ERROR_BYTES = 512
 
@@ -171,22 +173,23 @@ def open_bundle(
     is open (which ends a process that has it mapped). Raises `BadInput` for a file that is no sound bundle,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
-    if not 1 <= scan_threads <= 64:
-        raise BadInput(f"scan_threads is {scan_threads}; it must be from 1 to 64.")
+    scan_threads = as_whole("scan_threads", scan_threads, 1, 64)
+    threads = as_whole("threads", threads, 0, _LARGEST)
+    place = as_path("The bundle", path)
     library = _library()
     options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
     options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar | _COMPILED * compiled_only
     options.flags |= _COPY * copy
     if labels_path is not None:
-        options.labels_path = os.fsencode(labels_path)
+        options.labels_path = as_path("The label file", labels_path)
     if engine and (found := engine_library or engine_library_if_any()):
-        options.engine_library = os.fsencode(found)
+        options.engine_library = as_path("The engine's library", found)
     error = ctypes.create_string_buffer(_ERROR_BYTES)
     options.error, options.error_bytes = ctypes.addressof(error), len(error)
     bundle = ctypes.c_void_p()
-    status = library.exl_bundle_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(bundle))
+    status = library.exl_bundle_open(place, ctypes.byref(options), ctypes.byref(bundle))
     sentence = error.value.decode("utf-8", "replace")
-    _check(status, f"{os.fspath(path)}: {sentence}" if sentence else "")
+    _check(status, f"{os.fsdecode(path)}: {sentence}" if sentence else "")
     return BundleHandle(library, bundle, scan_threads)
 
 
@@ -255,12 +258,11 @@ class BundleHandle:
         With a `threshold` only labels at least that probable; negative = the bundle's own. Raises `BadInput` for a
         text without a token or that is not UTF-8 (bytes), and for k beyond the shortlist.
         """
-        if k < 0:
-            raise BadInput(f"k is {k}; it must be from 1 to the bundle's shortlist, {self.info.shortlist}.")
+        k = as_whole("k", k, 0, _LARGEST, f"from 1 to the bundle's shortlist, {self.info.shortlist}")
         options = c.PredictOptions(struct_size=ctypes.sizeof(c.PredictOptions), k=k)
         if threshold is not None:
-            options.use_threshold, options.threshold = 1, threshold
-        content = _utf8(text)
+            options.use_threshold, options.threshold = 1, as_number("threshold", threshold)
+        content = as_text("The text", text)
         with self._session() as session:
             result = ctypes.POINTER(c.Result)()
             status = self._library.exl_predict(
@@ -281,6 +283,8 @@ class BundleHandle:
             except BadInput as error:
                 raise type(error)(f"Text {place} of the batch ({shorten(repr(texts[place]))}): {error}") from None
 
+        texts = as_items("The texts", texts)
+        threads = as_whole("threads", threads, 1, 1024)
         if threads == 1:
             return [predict(place) for place in range(len(texts))]
         with ThreadPoolExecutor(threads) as pool:
@@ -288,10 +292,9 @@ class BundleHandle:
 
     def explain(self, text: str | bytes, label: int | str) -> Explanation:
         """A label's way through both stages; `label` is an index, an id or a text. Raises `BadInput` as `predict`."""
-        index = label if isinstance(label, int) else self.find_label(label)
+        index = self._check_index(label) if not isinstance(label, str | bytes) else self.find_label(label)
         explanation = c.Explanation(struct_size=ctypes.sizeof(c.Explanation))
-        content = _utf8(text)
-        self._check_index(index)
+        content = as_text("The text", text)
         with self._session() as session:
             status = self._library.exl_explain(session, content, len(content), index, ctypes.byref(explanation))
             self._check_session(status, session)
@@ -320,7 +323,7 @@ class BundleHandle:
 
     def tokenize(self, text: str | bytes) -> list[int]:
         """Token ids as the screener gets them: [CLS], the text's, [SEP], at most `info.max_tokens`."""
-        content = _utf8(text)
+        content = as_text("The text", text)
         ids = (ctypes.c_int32 * self.info.max_tokens)()
         count = ctypes.c_size_t()
         status = self._library.exl_tokenize(
@@ -347,7 +350,7 @@ class BundleHandle:
 
     def find_label(self, label: str) -> int:
         """The index of the label with this id, or else this text. Raises `BadInput` where there is none."""
-        wanted, index = label.encode("utf-8", "surrogatepass"), ctypes.c_uint32()
+        wanted, index = as_text("The label", label), ctypes.c_uint32()
         status = self._library.exl_label_find(self._open(), wanted, len(wanted), ctypes.byref(index))
         if status != _NO_SUCH_LABEL:
             _check(status)
@@ -362,9 +365,9 @@ class BundleHandle:
     def complete(self, prefix: str, limit: int = 10, start: int = 0) -> list[int]:
         """For typing ahead: the first `limit` labels from label `start` on whose text begins with `prefix`, in the
         label set's order. ASCII letters match in either case. Raises `BadInput` for a limit below 1."""
-        if limit < 1 or start < 0:
-            raise BadInput(f"limit is {limit} and start {start}; they must be at least 1 and 0.")
-        content, count = _utf8(prefix), ctypes.c_uint32()
+        limit = as_whole("limit", limit, 1, sys.maxsize, "at least 1")
+        start = as_whole("start", start, 0, sys.maxsize, "at least 0")
+        content, count = as_text("The prefix", prefix), ctypes.c_uint32()
         end = self.labels_info().end
         capacity = min(limit, end)
         labels = (ctypes.c_uint32 * capacity)()
@@ -382,7 +385,7 @@ class BundleHandle:
 
     def label_state(self, index: int) -> LabelState:
         """Whether a label was compiled, added, or is retired. Raises `BadInput` for an index that there is not."""
-        self._check_index(index)
+        index = self._check_index(index)
         state = ctypes.c_int()
         _check(self._library.exl_label_get_state(self._open(), index, ctypes.byref(state)))
         return _STATES[state.value]
@@ -396,9 +399,10 @@ class BundleHandle:
         labels are retired. `progress` is told (labels encoded, of how many). Raises `BadInput` for a label that cannot
         be added, `DeviceError` where the file cannot be written, `NotDurable` where it was and may not last.
         """
+        labels = as_items("The labels", labels)
         items, keep = (c.NewLabel * len(labels))(), []
-        for item, label in zip(items, labels, strict=True):
-            uid, text, aliases = _utf8(label.id), _utf8(label.text), [_utf8(alias) for alias in label.aliases]
+        for place, (item, label) in enumerate(zip(items, labels, strict=True)):
+            uid, text, aliases = _as_new_label(f"label {place}", label)
             pointers = (ctypes.c_char_p * len(aliases))(*aliases)
             lengths = (ctypes.c_size_t * len(aliases))(*map(len, aliases))
             keep.append((uid, text, aliases, pointers, lengths))
@@ -423,7 +427,7 @@ class BundleHandle:
 
     def retire_labels(self, ids: Sequence[str]) -> None:
         """Take the labels with these ids out of the set, all or none. Raises `BadInput` where one is not in it."""
-        encoded = [_utf8(uid) for uid in ids]
+        encoded = [as_text(f"Id {place}", uid) for place, uid in enumerate(as_items("The ids", ids))]
         texts = (ctypes.c_char_p * len(encoded))(*encoded)
         lengths = (ctypes.c_size_t * len(encoded))(*map(len, encoded))
         self._change("exl_labels_retire", texts, lengths, len(encoded))
@@ -441,13 +445,14 @@ class BundleHandle:
         status = getattr(self._library, function)(self._open(), *arguments, error, len(error))
         _check(status, error.value.decode("utf-8", "replace"))
 
-    def _check_index(self, index: int) -> None:
-        end = self.labels_info().end
-        if not 0 <= index < end:
-            raise BadInput(f"There is no label {index}; the bundle has {end:,} labels, from 0.")
+    def _check_index(self, index: int) -> int:
+        end, number = self.labels_info().end, as_whole("The label's index", index, -sys.maxsize, sys.maxsize)
+        if not 0 <= number < end:
+            raise BadInput(f"There is no label {number}; the bundle has {end:,} labels, from 0.")
+        return number
 
     def _label(self, index: int, field: int) -> str:
-        self._check_index(index)
+        index = self._check_index(index)
         length = ctypes.c_size_t(255)
         while True:
             buffer = ctypes.create_string_buffer(length.value + 1)
@@ -512,9 +517,13 @@ def _text(content: bytes) -> str:
         ) from None
 
 
-def _utf8(text: str | bytes) -> bytes:
-    """Lone surrogates are passed on, for the library to refuse."""
-    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+def _as_new_label(what: str, label: Any) -> tuple[bytes, bytes, list[bytes]]:
+    """A new label's id, text and aliases."""
+    if not isinstance(label, NewLabel):
+        raise BadInput(f"New {what} is {kind_of(label)}; give NewLabel(id, text, aliases).")
+    aliases = as_items(f"The aliases of new {what}", label.aliases)
+    uid, text = as_text(f"The id of new {what}", label.id), as_text(f"The text of new {what}", label.text)
+    return uid, text, [as_text(f"An alias of new {what}", alias) for alias in aliases]
 
 
 def _check(status: int, sentence: str = "") -> None:

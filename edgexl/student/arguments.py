@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from edgexl.data import Query
-from edgexl.errors import BadInput
+from edgexl.errors import BadInput, kind_of
 from edgexl.student.labels import LabelSet
 from edgexl.student.text import encode_texts
 from edgexl.student.weights import find_weight_fault
@@ -28,7 +28,7 @@ def as_tokenizer(value: Any) -> Tokenizer:
     if isinstance(inner, Tokenizer):
         return inner
     raise BadInput(
-        f"The tokenizer is {_kind(value)}; give a tokenizers.Tokenizer, or a fast tokenizer of transformers "
+        f"The tokenizer is {kind_of(value)}; give a tokenizers.Tokenizer, or a fast tokenizer of transformers "
         "(AutoTokenizer.from_pretrained(..., use_fast=True))."
     )
 
@@ -39,7 +39,7 @@ def as_module(role: str, value: Any) -> nn.Module:
     Raises `BadInput` for what is no module, and for weights that are not finite.
     """
     if not isinstance(value, nn.Module):
-        raise BadInput(f"The {role} is {_kind(value)}; give a torch.nn.Module.")
+        raise BadInput(f"The {role} is {kind_of(value)}; give a torch.nn.Module.")
     tensors = [*value.parameters(), *value.buffers()]
     if any(tensor.is_meta for tensor in tensors):
         raise BadInput(f"The {role} has no weights (its tensors are on the device 'meta'); load them first.")
@@ -59,7 +59,7 @@ def as_labels(value: Any) -> LabelSet:
     """A label set."""
     if isinstance(value, LabelSet):
         return value
-    raise BadInput(f"The labels are {_kind(value)}; give a LabelSet(ids, texts), or LabelSet.load(file).")
+    raise BadInput(f"The labels are {kind_of(value)}; give a LabelSet(ids, texts), or LabelSet.load(file).")
 
 
 def as_queries(split: str, values: Any, label_count: int, tokenizer: Tokenizer) -> tuple[Query, ...]:
@@ -69,7 +69,7 @@ def as_queries(split: str, values: Any, label_count: int, tokenizer: Tokenizer) 
     refuses to answer that.
     """
     if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
-        raise BadInput(f"The {split} queries are {_kind(values)}; give a sequence of Query(uid, text, targets).")
+        raise BadInput(f"The {split} queries are {kind_of(values)}; give a sequence of Query(uid, text, targets).")
     queries = tuple(_as_query(f"{split} query {place}", value) for place, value in enumerate(values))
     check_targets(split, queries, label_count)
     for query, ids in zip(queries, encode_texts(tokenizer, [query.text for query in queries], 3), strict=True):
@@ -85,7 +85,7 @@ def _as_query(what: str, value: Any) -> Query:
     elif isinstance(value, tuple | list) and len(value) == 3:
         uid, text, targets = value
     else:
-        raise BadInput(f"The {what} is {_kind(value)}; give Query(uid, text, targets) or such a tuple.")
+        raise BadInput(f"The {what} is {kind_of(value)}; give Query(uid, text, targets) or such a tuple.")
     if not isinstance(uid, str) or not isinstance(text, str):
         raise BadInput(f"The {what} has a uid or text that is no string; give Query(uid, text, targets).")
     if isinstance(targets, str | bytes) or not isinstance(targets, Iterable):
@@ -122,7 +122,3 @@ def check_targets(split: str, queries: Sequence[Query], label_count: int) -> Non
 def _named(split: str, query: Query) -> str:
     line = f" (line {query.line})" if query.line else ""
     return f"The {split} query {query.uid!r:.60}{line}"
-
-
-def _kind(value: Any) -> str:
-    return "None" if value is None else f"of the type {type(value).__name__}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from edgexl.bundle.calibration import Input
 from edgexl.bundle.layout import Kind
 from edgexl.errors import BadInput, DeviceError, GateFailed
 from edgexl.runtime import binding
-from edgexl.runtime.binding import BundleHandle, open_bundle
+from edgexl.runtime.binding import BundleHandle, NewLabel, open_bundle
 from tests.runtime.tiny_bundle import DIMS, MAX_TOKENS, SHORTLIST, WORDS, TinyBundle, build
 
 
@@ -286,3 +286,61 @@ def test_closed(toy_path: Path) -> None:
     handle.close()
     with pytest.raises(BadInput, match="closed"):
         handle.predict("red")
+
+
+def test_arguments_of_another_kind(alias_path: Path, tmp_path: Path) -> None:
+    """One sentence at once; nothing is cut to what C can hold."""
+    labels = tmp_path / "labels"
+    with open_bundle(alias_path, labels_path=labels) as handle:
+        wrong: list[Callable[[], object]] = [
+            lambda: handle.predict(None),
+            lambda: handle.predict(7),
+            lambda: handle.predict("red", k="5"),
+            lambda: handle.predict("red", k=2.0),
+            lambda: handle.predict("red", k=2**32 + 3),
+            lambda: handle.predict("red", k=-(2**32) + 3),
+            lambda: handle.predict("red", k=10**400),
+            lambda: handle.predict("red", threshold="0.5"),
+            lambda: handle.predict("red", threshold=10**400),
+            lambda: handle.predict_batch("red river"),
+            lambda: handle.predict_batch(None),
+            lambda: handle.predict_batch(["red", None]),
+            lambda: handle.predict_batch(["red"], threads=0),
+            lambda: handle.explain("red", None),
+            lambda: handle.explain("red", 2**32 + 3),
+            lambda: handle.explain("red", 3.0),
+            lambda: handle.tokenize(None),
+            lambda: handle.label_text("3"),
+            lambda: handle.label_id(2**32),
+            lambda: handle.label_state(10**30),
+            lambda: handle.find_label(3),
+            lambda: handle.complete(None),
+            lambda: handle.complete("red", limit=1.5),
+            lambda: handle.complete("red", limit=10**30),
+            lambda: handle.add_labels(NewLabel("N1", "red")),
+            lambda: handle.add_labels([("N1", "red")]),
+            lambda: handle.add_labels([NewLabel(1, "red")]),
+            lambda: handle.add_labels([NewLabel("N1", None)]),
+            lambda: handle.add_labels([NewLabel("N1", "red", "river")]),
+            lambda: handle.retire_labels("L0001"),
+            lambda: handle.retire_labels([1]),
+            lambda: handle.retire_labels(None),
+            lambda: open_bundle(None),
+            lambda: open_bundle(""),
+            lambda: open_bundle(f"{alias_path}\0.exl"),
+            lambda: open_bundle(alias_path, labels_path=f"{labels}\0"),
+            lambda: open_bundle(alias_path, engine_library="/lib\0.so"),
+            lambda: open_bundle(alias_path, threads="2"),
+            lambda: open_bundle(alias_path, threads=2**32 + 1),
+            lambda: open_bundle(alias_path, scan_threads=1.5),
+        ]
+        for at, call in enumerate(wrong):
+            with pytest.raises(BadInput) as raised:
+                call()
+            assert len(str(raised.value)) < 300, at
+        assert not labels.exists()
+        assert handle.predict(bytearray(b"red river")).labels == handle.predict("red river").labels
+        assert handle.predict("red river", k=np.int64(3)).labels == handle.predict("red river", k=3).labels
+        assert handle.label_text(np.uint32(3)) == handle.label_text(3)
+        assert handle.explain("red river", np.int32(3)) == handle.explain("red river", 3)
+        assert len(handle.predict_batch(text for text in ("red", "river"))) == 2
