@@ -255,6 +255,13 @@ class _Finder(ast.NodeVisitor):
             self._add(node, *(("operator", ast.BinOp(node.left, swap(), node.right)) for swap in swaps))  # type: ignore[arg-type]
         self.generic_visit(node)
 
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if isinstance(node.slice, ast.Constant) and node.slice.value == 0 and type(node.slice.value) is int:
+            self._add(node.slice, ("number", "1"))  # of one element, the last is the first
+            self.visit(node.value)
+        else:
+            self.generic_visit(node)
+
     def visit_Constant(self, node: ast.Constant) -> None:
         value = node.value
         if isinstance(value, bool):

@@ -139,6 +139,18 @@ def test_remainders() -> None:
     check([("Sub", "input_ids three", "x"), ("Mod", "x four", "y")], {"three": np.int64(3), "four": np.int64(4)})
 
 
+@pytest.mark.parametrize("op", ["Div", "Mod"])
+def test_integers_by_zero_are_zero(op: str) -> None:
+    """As the engine has it; ONNX Runtime ends the process."""
+    lowered = lower_graph(model([(op, "input_ids attention_mask", "y")], ["y"], {}), TOKENS, LABELS)
+    given = feeds(6, 1)
+    (found,) = PlanSession(lowered.plan.pack(), pack_weights(lowered.weights), lowered.output_names).run(given)
+    wanted = given["input_ids"] if op == "Div" else np.zeros_like(given["input_ids"])
+    assert found.reshape(-1).tolist() == np.where(given["attention_mask"] == 0, 0, wanted).reshape(-1).tolist()
+    minus: list[Step] = [("Sub", "input_ids three", "x"), (op, "x two", "y")]
+    check(minus, {"three": np.int64(4), "two": np.int64(-3)})
+
+
 def test_casts() -> None:
     check([("Cast", "input_ids", "y", {"to": FLOAT})])
     check([("Cast", "input_ids", "x", {"to": TensorProto.INT32}), ("Cast", "x", "y", {"to": FLOAT})])
