@@ -110,9 +110,13 @@ def _trial(tests: list[str], budget: float, patience: float, scratch: Path) -> d
 
 
 def _wait(child: int, said: Path, patience: float) -> bool:
-    """Whether the child ended before one of its tests hung. Its own children may outlive it: they are ended too."""
-    heard, since = 0, time.monotonic()
+    """Whether the child ended before one of its tests hung. Its own children may outlive it: they are ended too, and so
+    is all of this where nobody waits for the answer any more."""
+    heard, since, asker = 0, time.monotonic(), os.getppid()
     while True:
+        if os.getppid() != asker:
+            os.killpg(child, signal.SIGKILL)
+            sys.exit(1)
         if os.waitpid(child, os.WNOHANG)[0]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
