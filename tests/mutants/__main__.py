@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="show what is drawn, try nothing")
     parser.add_argument("--again", action="store_true", help="try the faults that no test has seen yet once more")
     parser.add_argument("--as-recorded", action="store_true", help="do not run new tests first, to see what they cover")
+    parser.add_argument("--c-tests-only", action="store_true", help="of a C fault: leave out pytest's tests")
     parser.add_argument("--totals", action="store_true", help="show what all samples so far add up to")
     said = parser.parse_args()
     if said.totals:
@@ -48,7 +49,8 @@ def main() -> None:
             print(describe(fault))
         return
     outcomes: list[Outcome] = []
-    for outcome in language.try_faults(root, faults, not said.as_recorded):
+    more = {"with_pytest": False} if said.c_tests_only else {}
+    for outcome in language.try_faults(root, faults, not said.as_recorded, **more):
         keep(said.language, said.seed, outcome)
         outcomes.append(outcome)
         mark = "seen" if outcome.seen else "NOT SEEN"

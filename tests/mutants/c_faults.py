@@ -76,11 +76,13 @@ def _record(scratch: CScratch, record_first: bool) -> CRecord:
     return record
 
 
-def try_faults(root: Path, faults: Sequence[Fault], record_first: bool = True) -> Iterator[Outcome]:
-    """Each fault that compiles against the tests that run its statement."""
+def try_faults(
+    root: Path, faults: Sequence[Fault], record_first: bool = True, with_pytest: bool = True
+) -> Iterator[Outcome]:
+    """Each fault that compiles against the tests that run its statement; pytest's only where those of C see nothing."""
     with kept_copy(root) as scratch:
         record = _record(scratch, record_first=False)  # that was done to find them
-        trials = Trials(scratch)
+        trials = Trials(scratch) if with_pytest else None
         try:
             for fault in faults:
                 whole = scratch.root / fault.path
@@ -92,10 +94,11 @@ def try_faults(root: Path, faults: Sequence[Fault], record_first: bool = True) -
                 finally:
                     whole.write_bytes(source)
         finally:
-            trials.close()
+            if trials:
+                trials.close()
 
 
-def _try(scratch: CScratch, record: CRecord, trials: Trials, fault: Fault, source: bytes) -> Outcome:
+def _try(scratch: CScratch, record: CRecord, trials: Trials | None, fault: Fault, source: bytes) -> Outcome:
     begun, spent, tried = time.perf_counter(), 0.0, 0
     covering = record.covering(fault.path, _statement(source.decode(), fault))
     commands = scratch.c_tests("sanitized")
@@ -112,7 +115,7 @@ def _try(scratch: CScratch, record: CRecord, trials: Trials, fault: Fault, sourc
         spent, tried = spent + ran.seconds, tried + 1
         if ran.failed:
             return outcome(True, test, "hung" if ran.hung else " ".join(ran.said.split()))
-    if spent < BUDGET_SECONDS:
+    if trials and spent < BUDGET_SECONDS:
         scratch.make("plain", "edgexl", "exl-run", "exl-bench")
         scratch.forget()
         said = trials.run(pytest_tests(scratch, fault.path), BUDGET_SECONDS - spent, hung=2 * BUDGET_SECONDS)
