@@ -87,10 +87,11 @@ def try_faults(
             for fault in faults:
                 whole = scratch.root / fault.path
                 source = whole.read_bytes()
+                covering = record.covering(fault.path, _statement(source.decode(), fault))
                 whole.write_bytes(fault.apply(source))
                 try:
                     if scratch.make("sanitized", "edgexl_static"):
-                        yield _try(scratch, record, trials, fault, source)
+                        yield _try(scratch, trials, fault, covering)
                 finally:
                     whole.write_bytes(source)
         finally:
@@ -98,9 +99,8 @@ def try_faults(
                 trials.close()
 
 
-def _try(scratch: CScratch, record: CRecord, trials: Trials | None, fault: Fault, source: bytes) -> Outcome:
+def _try(scratch: CScratch, trials: Trials | None, fault: Fault, covering: list[tuple[str, float]]) -> Outcome:
     begun, spent, tried = time.perf_counter(), 0.0, 0
-    covering = record.covering(fault.path, _statement(source.decode(), fault))
     commands = scratch.c_tests("sanitized")
 
     def outcome(seen: bool, by: str | None, note: str) -> Outcome:
