@@ -166,6 +166,64 @@ static int check_example(void) {
     return failures;
 }
 
+/* The section with some bytes at `at` changed, and so many bytes more or less: whether it is taken as wanted. */
+static int check_change(size_t at, const char *bytes, size_t changed, int more, int wanted) {
+    size_t length;
+    uint8_t *section = example(&length), *other = calloc(1, length + 8);
+    exl__strings s;
+    int found;
+
+    memcpy(other, section, length);
+    memcpy(other + at, bytes, changed);
+    found = exl__strings_init(&s, other, length + (size_t)more, COUNT);
+    if (found != wanted)
+        printf("strings: changed at byte %zu, the section is%s taken\n", at, found == EXL__STRINGS_OK ? "" : " not");
+    free(section);
+    free(other);
+    return found != wanted;
+}
+
+#define TAKEN(at, bytes) check_change(at, bytes, sizeof bytes - 1, 0, EXL__STRINGS_OK)
+#define REFUSED(at, bytes) check_change(at, bytes, sizeof bytes - 1, 0, EXL__STRINGS_MALFORMED)
+
+/* The last value that each rule takes, and the first that it refuses. */
+static int check_limits(void) {
+    enum { LENGTHS = 32, SYMBOLS = 288 };
+    size_t length;
+    uint8_t *bytes = example(&length);
+    exl__strings s;
+    int failures = 0;
+
+    failures += TAKEN(4, "\xff\xff\0\0") + REFUSED(4, "\0\0\1\0");
+    for (size_t at = 16; at < 32; at++)
+        failures += REFUSED(at, "\1");
+    failures += REFUSED(LENGTHS, "\3") + REFUSED(LENGTHS, "\5") + REFUSED(LENGTHS, "\0");
+    failures += REFUSED(SYMBOLS + 8, "er\0\0\0\0\0x") + REFUSED(SYMBOLS + 8, "e\0") + REFUSED(SYMBOLS + 8, "er\1");
+    failures += REFUSED(LENGTHS + 3, "\1") + REFUSED(SYMBOLS + 24, "s"); /* a symbol behind the last one */
+    failures += REFUSED(LENGTHS + 255, "\1") + REFUSED(SYMBOLS + 8 * 255, "s");
+    failures += REFUSED(8, "\2") + REFUSED(8, "\4") + REFUSED(8, "\0\1");
+    failures += REFUSED(FIXED, "\1") + REFUSED(FIXED + 8, "\1");
+    failures += check_change(0, "", 0, 1, EXL__STRINGS_MALFORMED) + check_change(0, "", 0, -1, EXL__STRINGS_MALFORMED);
+    failures += REFUSED(12, "\1"); /* bytes of data that are not there */
+    failures += exl__strings_init(&s, bytes, length, 0) != EXL__STRINGS_MALFORMED;
+    memset(bytes + LENGTHS, 1, 255); /* every code a symbol, but for the one that escapes */
+    memset(bytes + SYMBOLS, 0, 2048);
+    for (size_t code = 0; code < 255; code++)
+        bytes[SYMBOLS + 8 * code] = (uint8_t)(1 + code);
+    put_u32(bytes + 8, 255);
+    failures += exl__strings_init(&s, bytes, length, COUNT) != EXL__STRINGS_OK;
+    bytes[LENGTHS + 7] = 8;
+    memcpy(bytes + SYMBOLS + 8 * 7, "eight is", 8);
+    failures += exl__strings_init(&s, bytes, length, COUNT) != EXL__STRINGS_OK;
+    bytes[LENGTHS + 7] = 9;
+    failures += exl__strings_init(&s, bytes, length, COUNT) != EXL__STRINGS_MALFORMED;
+    bytes[LENGTHS + 7] = 8, bytes[LENGTHS + 255] = 1, bytes[SYMBOLS + 8 * 255] = 'x';
+    put_u32(bytes + 8, 256);
+    failures += exl__strings_init(&s, bytes, length, COUNT) != EXL__STRINGS_MALFORMED;
+    free(bytes);
+    return failures;
+}
+
 static int check_file(const char *path) {
     FILE *file = fopen(path, "rb");
     long size = file && fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
@@ -198,7 +256,7 @@ static int check_file(const char *path) {
 }
 
 int main(int count, char **paths) {
-    int failures = check_example();
+    int failures = check_example() + check_limits();
     for (int i = 1; i < count; i++)
         failures += check_file(paths[i]);
     printf("strings: %d failures\n", failures);

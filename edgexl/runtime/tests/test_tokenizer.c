@@ -259,6 +259,172 @@ static void test_damage(uint8_t *data, size_t length, size_t truncations, size_t
     }
 }
 
+/* ---- Limits: the last value that is taken, the first one that is refused ---- */
+
+enum {
+    PAGE_OF = 64,
+    PAGES = PAGE_OF + 2 * 8704,
+    EXPANSIONS = PAGES + 2 * 6 * 128,
+    ITEMS = EXPANSIONS + 60,
+    HEADS_AT = ITEMS + 4 * 28,
+    TAILS_AT = HEADS_AT + 64,
+    RECORDS = TAILS_AT + 64,
+    /* in the header */
+    VOCABULARY = 4,
+    PREFIX = 8,
+    SUFFIX = 12,
+    UNKNOWN = 16,
+    WORD_CHARS = 20,
+    LONGEST_HEAD = 28,
+    LONGEST_TAIL = 36,
+    RECORD_BYTES = 48
+};
+
+static uint32_t word_at(const bytes *section, size_t at) {
+    uint32_t value;
+    memcpy(&value, section->data + at, 4);
+    return value;
+}
+
+static void expect_init(const bytes *section, size_t at, uint32_t value, size_t size, int refused) {
+    static bytes changed;
+    char what[80];
+
+    changed = *section;
+    memcpy(changed.data + at, &value, size);
+    snprintf(what, sizeof what, "%u at byte %zu is %s", value, at, refused ? "refused" : "taken");
+    expect(try_section(changed.data, changed.length) == refused, what);
+}
+
+#define TAKEN(at, value, size) expect_init(section, at, value, size, 0)
+#define REFUSED(at, value, size) expect_init(section, at, value, size, 1)
+
+static void test_header_limits(const bytes *section) {
+    REFUSED(0, 0, 4);
+    REFUSED(0, 2, 4);
+    REFUSED(VOCABULARY, 0, 4);
+    REFUSED(VOCABULARY, 20, 4); /* the highest id is 20 */
+    TAKEN(VOCABULARY, 1U << 24, 4);
+    REFUSED(VOCABULARY, (1U << 24) + 1, 4);
+    for (size_t at = PREFIX; at <= UNKNOWN; at += 4) {
+        TAKEN(at, 20, 4);
+        REFUSED(at, 21, 4);
+    }
+    REFUSED(WORD_CHARS, 0, 4);
+    TAKEN(WORD_CHARS, 1, 4);
+    TAKEN(WORD_CHARS, EXL__MAX_WORD_CHARS, 4);
+    REFUSED(WORD_CHARS, EXL__MAX_WORD_CHARS + 1, 4);
+    REFUSED(LONGEST_HEAD, 4, 4); /* "hello" is a piece */
+    TAKEN(LONGEST_HEAD, EXL__MAX_PIECE_BYTES, 4);
+    REFUSED(LONGEST_HEAD, EXL__MAX_PIECE_BYTES + 1, 4);
+    REFUSED(LONGEST_TAIL, 3, 4);
+    TAKEN(LONGEST_TAIL, EXL__MAX_PIECE_BYTES, 4);
+    REFUSED(LONGEST_TAIL, EXL__MAX_PIECE_BYTES + 1, 4);
+    for (size_t at = 60; at < 64; at++)
+        REFUSED(at, 1, 1);
+}
+
+static void test_character_limits(const bytes *section) {
+    static const uint32_t without_argument[] = {0, 1, 2, 3, 4, 7};
+
+    TAKEN(PAGE_OF, 5, 2);
+    REFUSED(PAGE_OF, 6, 2);
+    REFUSED(PAGE_OF + 2 * 8703, 6, 2);
+    for (size_t i = 0; i < 6; i++) {
+        TAKEN(PAGES + 2 * 767, without_argument[i] << 13, 2); /* the last character of the last page */
+        REFUSED(PAGES + 2 * 767, without_argument[i] << 13 | 1, 2);
+    }
+    TAKEN(PAGES, 5U << 13 | 27, 2);
+    REFUSED(PAGES, 5U << 13 | 28, 2);
+    REFUSED(PAGES, 6U << 13, 2);
+    TAKEN(PAGES, 6U << 13 | 1, 2);
+    TAKEN(PAGES, 6U << 13 | 255, 2);
+    REFUSED(PAGES, 6U << 13 | 256, 2);
+    REFUSED(EXPANSIONS, 1, 2);
+    REFUSED(EXPANSIONS + 2 * 28, 27, 2);
+    REFUSED(EXPANSIONS + 2 * 28, 29, 2);
+    REFUSED(EXPANSIONS + 2 * 27, 28, 2); /* one of no items */
+    REFUSED(EXPANSIONS + 2, 0, 2);
+    REFUSED(EXPANSIONS + 58, 1, 1); /* behind the last one */
+    for (size_t at = ITEMS; at <= ITEMS + 4 * 27; at += 4 * 27) {
+        TAKEN(at, 0x10FFFF, 4);
+        REFUSED(at, 0x110000, 4);
+        TAKEN(at, 0xD7FF, 4);
+        REFUSED(at, 0xD800, 4);
+        REFUSED(at, 0xDFFF, 4);
+        TAKEN(at, 0xE000, 4);
+        TAKEN(at, 'a' | 2U << 21, 4);
+        TAKEN(at, 'a' | 3U << 21 | 1U << 24, 4); /* a mark has a rank, all else has none */
+        TAKEN(at, 'a' | 3U << 21 | 255U << 24, 4);
+        REFUSED(at, 'a' | 3U << 21, 4);
+        REFUSED(at, 'a' | 1U << 24, 4);
+        REFUSED(at, 'a' | 1U << 21 | 1U << 24, 4);
+        REFUSED(at, 'a' | 4U << 21, 4);
+    }
+}
+
+static void test_piece_limits(const bytes *section) {
+    for (size_t table = HEADS_AT; table <= TAILS_AT; table += TAILS_AT - HEADS_AT) {
+        static bytes full;
+        size_t used = table, empty = table, record;
+
+        while (word_at(section, used) == 0)
+            used += 4;
+        while (word_at(section, empty) != 0)
+            empty += 4;
+        REFUSED(empty + 3, 1, 1); /* a tag of nothing */
+        record = RECORDS + (word_at(section, used) & 0xFFFFFF) - 1;
+        TAKEN(record, 20, 3);
+        REFUSED(record, 21, 3);
+        REFUSED(record + 3, 0, 1);
+        REFUSED(record + 3, table == HEADS_AT ? 6 : 5, 1);
+        REFUSED(used, word_at(section, RECORD_BYTES) - 2, 3); /* 3 bytes are no record */
+        REFUSED(used, word_at(section, RECORD_BYTES) + 1, 3);
+        REFUSED(used, word_at(section, RECORD_BYTES) + 2, 3);
+        full = *section;
+        for (size_t at = table; at < table + 64; at += 4)
+            if (word_at(&full, at) == 0)
+                memcpy(full.data + at, section->data + used, 4);
+        expect(try_section(full.data, full.length) != 0, "a table without a free slot is refused");
+        memset(full.data + table + 60, 0, 4);
+        expect(try_section(full.data, full.length) == 0, "one free slot is enough");
+    }
+    /* the last record, which is a tail's, reaches to the end of all, and no further */
+    for (size_t at = TAILS_AT; at < TAILS_AT + 64; at += 4) {
+        size_t record = (word_at(section, at) & 0xFFFFFF) - 1, length;
+        if (word_at(section, at) == 0)
+            continue;
+        length = section->data[RECORDS + record + 3];
+        if (record + 4 + length == word_at(section, RECORD_BYTES))
+            REFUSED(RECORDS + record + 3, (uint32_t)length + 1, 1);
+    }
+}
+
+static void test_added_limits(const bytes *section) {
+    size_t added = RECORDS + (word_at(section, RECORD_BYTES) + 3) / 4 * 4, records = added + 4 * 5;
+    uint32_t first = word_at(section, added + 4); /* where the second one begins; "[MASK]!" is the first */
+
+    REFUSED(added, 4, 4);
+    REFUSED(added + 4 * 4, word_at(section, added + 4 * 4) - 1, 4);
+    REFUSED(added + 4, 4, 4); /* a token of no bytes, and of less */
+    REFUSED(added + 4, UINT32_MAX, 4);
+    REFUSED(added + 8, first, 4);
+    REFUSED(added + 8, first + 4, 4);
+    TAKEN(records, 20, 4);
+    REFUSED(records, 21, 4);
+    REFUSED(records + first + 4, '[' - 1, 1); /* out of order */
+    REFUSED(records + 4, '[' + 1, 1);
+    TAKEN(records + 4, '[' - 1, 1);
+    REFUSED(added + 4, first - 2, 4); /* the second one becomes the longer one */
+}
+
+static void test_limits(const bytes *section) {
+    test_header_limits(section);
+    test_character_limits(section);
+    test_piece_limits(section);
+    test_added_limits(section);
+}
+
 static void test_file(const char *path) {
     FILE *file = fopen(path, "rb");
     uint8_t *data = malloc(1 << 25);
@@ -275,6 +441,7 @@ int main(int argc, char **argv) {
     static bytes section;
     build_section(&section);
     test_known_texts(&section);
+    test_limits(&section);
     test_damage(section.data, section.length, section.length, 20000);
     if (argc > 1)
         test_file(argv[1]);
