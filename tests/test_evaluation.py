@@ -8,13 +8,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from edgexl import metrics
 from edgexl.errors import BadInput
 from edgexl.evaluation import evaluate
 from edgexl.live_labels import add_labels, retire_labels
 from edgexl.runtime.binding import NewLabel, open_bundle
 from edgexl.student.labels import LabelSet
+from edgexl.student.predict import StudentPredictor
+from edgexl.student.student import load_student
 from tests.command_line import Edgexl, Tiny
 
 # Nothing, blanks, and control characters, which no tokenizer makes a token of.
@@ -111,3 +115,49 @@ def test_a_batch_names_the_text_that_cannot_be_answered(tiny: Tiny) -> None:
             with pytest.raises(BadInput, match=r"^Text 1 of the batch \(b'\\xff'\): .*UTF-8"):
                 handle.predict_batch(["ba", b"\xff"], threads=threads)
             assert len(handle.predict_batch(["ba", "be"], threads=threads)) == 2
+
+
+def test_figures_are_of_what_each_system_answers(tiny: Tiny, tmp_path: Path) -> None:
+    """The bundle's order, its screening's order alone and the float student's, each judged by the metrics."""
+    labels = LabelSet.load(tiny.student / "labels.json.gz")
+    texts = tiny.texts(60)
+    right = [[n * 7 % 300, (n * 7 + 11) % 300][: 1 + n % 2] for n in range(60)]
+    order = [(n * 11 + 5) % 300 for n in range(300)]  # the data set numbers the labels otherwise
+    number = {label: place for place, label in enumerate(order)}
+    data = tmp_path / "data"
+    data.mkdir()
+    LabelSet(tuple(labels.ids[n] for n in order), tuple(labels.texts[n] for n in order)).save(data / "lbl.json.gz")
+    asked = [
+        {"uid": f"t{n}", "title": text, "target_ind": [number[t] for t in right[n]]} for n, text in enumerate(texts)
+    ]
+    train = [{"uid": f"n{n}", "title": f"text {n}", "target_ind": [number[n * n % 50]]} for n in range(400)]
+    write(data / "tst.json.gz", asked)
+    write(data / "trn.json.gz", train)
+    report = evaluate(tiny.bundle, data, tiny.student)
+    counts = np.bincount([n * n % 50 for n in range(400)], minlength=300)
+    cutoffs, width = (1, 3, 5, 10, 100, 1000), 1000
+    ranked = {name: np.full((60, width), -1) for name in ("bundle", "screening", "student")}
+    accepted = np.zeros((60, width), np.bool_)
+    with open_bundle(tiny.bundle) as handle:
+        for row, text in enumerate(texts):
+            found = handle.predict(text, k=handle.info.shortlist, threshold=-1.0)
+            ranked["bundle"][row, : len(found.ranked)] = found.ranked
+            ranked["screening"][row, : len(found.shortlist_labels)] = found.shortlist_labels
+            accepted[row, : len(found.labels)] = True
+    answers = StudentPredictor(load_student(tiny.student)).rank(texts)
+    ranked["student"][:, : answers.shape[1]] = answers
+    assert 0 < accepted.sum() < (ranked["bundle"] >= 0).sum()  # or F1 shows nothing
+    for name, rows in ranked.items():
+        mask = accepted if name == "bundle" else None
+        wanted = metrics.evaluate(rows, right, cutoffs, metrics.TrainFrequency(counts, 400), mask)
+        for key, value in report[name].items():
+            assert value == pytest.approx(wanted[key], abs=1e-9), (name, key)
+        assert report["bands"][name] == wanted["bands"]
+    assert set(report["bundle"]) >= {"P@1", "nDCG@5", "R@1000", "PSP@5", "coverage@1", "F1_micro", "F1_macro"}
+    for key, value in report["difference"].items():
+        if key.startswith("F1"):
+            assert value is None
+        else:
+            assert value == pytest.approx(report["bundle"][key] - report["student"][key])
+    assert (report["queries"], report["labels"]) == (60, 300)
+    assert report["screening"] != report["bundle"] != report["student"]
