@@ -82,7 +82,7 @@ def parse_threshold(value: str | None) -> float | None:
 def answer(
     bundle: Path,
     asked: Iterable[Asked],
-    k: int = 5,
+    k: int | None = None,
     threshold: float | None = None,
     explain: str | None = None,
     threads: int = 1,
@@ -90,12 +90,12 @@ def answer(
 ) -> Iterator[Answer | Refusal]:
     """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
 
-    `threshold` as `parse_threshold` gives it; `explain` is a label's id or text; `labels_file` keeps labels added and
-    retired (default: the bundle's path and ".labels"). Raises `BadInput` where the bundle, `k` or the label is wrong
-    for every text, `DeviceError` where the engine is missing or fails.
+    `k` as `BundleHandle.predict` takes it; `threshold` as `parse_threshold` gives it; `explain` is a label's id or
+    text; `labels_file` keeps labels added and retired (default: the bundle's path and ".labels"). Raises `BadInput`
+    where the bundle, `k` or the label is wrong for every text, `DeviceError` where the engine is missing or fails.
     """
     with open_bundle(bundle, threads=threads, labels_path=labels_file) as handle:
-        if k > handle.info.shortlist:
+        if k is not None and k > handle.info.shortlist:
             raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")
         label = None if explain is None else handle.find_label(explain)
         for one in asked:

@@ -80,7 +80,7 @@ class Parameters:
             "subspace_dims": (1, 64),
             "fine_dims": (2, self.dims),
             "overfetch": (self.shortlist, 16384),
-            "shortlist": (1, min(LARGEST_SIZES["shortlist"], self.labels)),
+            "shortlist": (1, LARGEST_SIZES["shortlist"]),  # also of fewer labels: some may be added
             "max_tokens": (3, LARGEST_SIZES["max_tokens"]),
             "label_tokens": (0, LARGEST_SIZES["label_tokens"]),
             "state_dims": (0, LARGEST_SIZES["state_dims"]),

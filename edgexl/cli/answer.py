@@ -43,7 +43,7 @@ def demo(out: Path | None, as_json: bool) -> None:
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.argument("text")
-@click.option("-k", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels at most.")
+@click.option("-k", type=click.IntRange(min=1), help="How many labels at most.  [default: 5]")
 @click.option("--threshold", help="Only labels at least this probable: 0 to 1, or 'own' for the bundle's own.")
 @click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
@@ -52,7 +52,7 @@ def demo(out: Path | None, as_json: bool) -> None:
 def run(
     bundle: Path,
     text: str,
-    k: int,
+    k: int | None,
     threshold: str | None,
     explain: str | None,
     threads: int,
@@ -191,7 +191,9 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
         print_line(answer.text)
     for label in answer.prediction.labels:
         print_line(f"  {label.probability:6.1%}  {label.text}  ({label.id})")
-    if not answer.prediction.labels:
+    if not len(answer.prediction.shortlist_labels):
+        print_line("  the bundle's label set is empty: all of it is retired")
+    elif not answer.prediction.labels:
         print_line("  no label is that probable")
     elif answer.prediction.none_fits:
         print_line("  perhaps none of them: the best one scores as low as where no right label is on the shortlist")

@@ -70,3 +70,8 @@ class Artifact:
     facts: dict[str, Any] = field(default_factory=dict)
     ledger: tuple[LedgerRow, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether every query rescores the whole label set, as then it tells little of labels that are added later."""
+        return len(self.student.labels) < max(self.recipe.index.overfetch, self.shapes.shortlist)

@@ -22,6 +22,9 @@ FOLDS = 5
 # A knot with fewer right answers behind it would follow chance. Narrow steps would also turn a difference in a logit's
 # last digit between two CPUs into a visible one in the probability.
 POSITIVES_A_KNOT = 20
+# Fewer right answers in all tell no curve from chance.
+LEAST_RIGHT = 20
+LARGEST_SCALE = 1000.0
 PLATT_KNOTS = 256
 # A probability of exactly 0 or 1 cannot be learnt from a sample, and one wrong answer there costs an infinite loss.
 SMALLEST = 1e-5
@@ -31,11 +34,30 @@ CERTAINTY_95 = 1.645
 
 @dataclass(frozen=True)
 class Fit:
-    """A calibration and how well its kind predicted queries that it was not fitted on (log loss, nats a label)."""
+    """A calibration, the method that made it (Platt's, where there is too little for isotonic steps), and how well its
+    kind predicted queries that it was not fitted on (log loss, nats a label)."""
 
     calibration: Calibration
+    method: Method
     log_loss: dict[str, float]
     f1_micro: float
+
+
+@dataclass(frozen=True)
+class ShareFit:
+    """A calibration by shares of the softmax of logits that are `scale` (an f32) times as large, each share `times` so
+    large: how many right labels a shortlist holds."""
+
+    calibration: Calibration
+    scale: float
+    times: float
+    f1_micro: float
+
+
+def can_fit(logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> bool:
+    """Whether shortlists, as `fit` takes them, show more than chance: they hold enough right labels, and wrong ones
+    beside them. Those of a single label hold none."""
+    return int(right.sum()) >= LEAST_RIGHT and not bool(right[np.isfinite(logits)].all())
 
 
 def fit(
@@ -56,6 +78,8 @@ def fit(
         "log_softmax": log_softmax(logits).astype(np.float64),
         "log_softmax_or_none": log_softmax(logits, or_none=True).astype(np.float64),
     }
+    if right.sum() < 2 * POSITIVES_A_KNOT:  # a single bin is no curve
+        method = "platt"
     make = {"isotonic": isotonic, "platt": platt}[method]
     losses = {name: held_out_loss(make, x, right) for name, x in inputs.items()}
     best = min(inputs, key=lambda name: losses[name])
@@ -63,7 +87,7 @@ def fit(
     probabilities = np.interp(inputs[best][there], x, p)
     threshold, f1 = best_threshold(probabilities, right[there], positives)
     calibration = Calibration(label_set, best, threshold, tuple(x.tolist()), tuple(p.tolist()))
-    return Fit(calibration, {name: round(loss, 6) for name, loss in losses.items()}, round(f1, 4))
+    return Fit(calibration, method, {name: round(loss, 6) for name, loss in losses.items()}, round(f1, 4))
 
 
 def fit_presence(
@@ -92,9 +116,48 @@ def uncalibrated(label_set: bytes) -> Calibration:
     """A label's share of the shortlist's softmax, for students without held-out queries; sets are those above a
     half.
     """
+    return _by_share(label_set, 1.0, 0.5)
+
+
+def fit_share(
+    logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_], positives: int, label_set: bytes
+) -> ShareFit:
+    """What `fit` is for larger sets: two numbers that hold for longer shortlists too, of which more labels leave each a
+    smaller share. A curve through the few shares of a small set says nothing of those between them.
+
+    The scale (1 / temperature) is the one whose softmax predicts the right labels best (cross entropy). A query's right
+    labels have equal parts in what is predicted, less what Platt's targets leave to the others, which keeps the scale
+    finite where all answers are right.
+    """
+    usable = right.any(axis=1)
+    x, hits = logits[usable].astype(np.float64), right[usable]
+    there = np.isfinite(x)
+    smooth = 1 / (len(x) + 2)
+    target = (1 - smooth) * hits / hits.sum(axis=1, keepdims=True) + smooth * there / there.sum(axis=1, keepdims=True)
+    x = np.where(there, x - x.max(axis=1, keepdims=True), -1e6)
+
+    def loss(log_scale: float) -> float:
+        scaled = math.exp(log_scale) * x
+        return float((target * (np.log(np.exp(scaled).sum(axis=1, keepdims=True)) - scaled)).sum())
+
+    # the loss is convex in the scale: it falls to its lowest and rises from there
+    low, high = -math.log(LARGEST_SCALE), math.log(LARGEST_SCALE)
+    while high - low > 1e-4:
+        third = (high - low) / 3
+        low, high = (low, high - third) if loss(low + third) <= loss(high - third) else (low + third, high)
+    scale, times = float(np.float32(math.exp((low + high) / 2))), float(right.sum() / len(right))
+    everywhere = np.isfinite(logits)
+    curve = _by_share(label_set, times, 0.5)
+    probabilities = np.interp(log_softmax(logits * np.float32(scale))[everywhere], curve.x, curve.p)
+    threshold, f1 = best_threshold(probabilities, right[everywhere], positives)
+    return ShareFit(replace(curve, threshold=threshold), scale, round(times, 4), round(f1, 4))
+
+
+def _by_share(label_set: bytes, times: float, threshold: float) -> Calibration:
+    """So many times the share of the shortlist's softmax."""
     x = np.linspace(np.log(SMALLEST), 0.0, PLATT_KNOTS)
-    knots, p = _as_float32(x, np.exp(x))
-    return Calibration(label_set, "log_softmax", 0.5, tuple(knots.tolist()), tuple(p.tolist()))
+    knots, p = _as_float32(x, times * np.exp(x))
+    return Calibration(label_set, "log_softmax", threshold, tuple(knots.tolist()), tuple(p.tolist()))
 
 
 def isotonic(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:

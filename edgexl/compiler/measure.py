@@ -73,9 +73,9 @@ def screening_recall(artifact: Artifact, rows: Rows, vectors: Floats, queries: S
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, len(encoded), BATCH):
             found += search.search_all(encoded[begin : begin + BATCH], pool)
-    name, depth = f"R@{shapes.shortlist}", shapes.shortlist
-    ranked = np.stack([shortlist.labels for shortlist in found])
-    return round(float(metrics.evaluate(ranked, [query.targets for query in queries], ks=(depth,))[name]), 4)
+    ranked = padded([shortlist.labels for shortlist in found], -1)
+    recalls = metrics.recalls(ranked, [query.targets for query in queries], ranked.shape[1])
+    return round(100 * float(recalls.mean()), 4)
 
 
 def padded(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any]:

@@ -141,7 +141,8 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
             "or set [gates] to 0."
         )
     calibration_queries(student, recipe.calibrate)  # not after encoding all labels
-    shortlist = min(recipe.shortlist.n or student.shapes.shortlist, len(student.labels))
+    # As many places as it says, also over fewer labels: a device may add some.
+    shortlist = recipe.shortlist.n or student.shapes.shortlist
     shapes = dataclasses.replace(student.shapes, shortlist=shortlist)
     rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, recipe.index.aliases)
     return Artifact(student, recipe, target, shapes, rows)

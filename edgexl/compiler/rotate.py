@@ -2,7 +2,7 @@
 
 The screener gets R behind its query vector; the reasoner gets the inverse in front of what it does with query_vector
 and label_vectors. Where such an input only goes into a product with constant weights, the inverse is multiplied into
-those.
+those. A graph's output may also be scaled.
 """
 
 from __future__ import annotations
@@ -20,13 +20,27 @@ Floats = npt.NDArray[np.float32]
 def rotate_output(model: bytes, name: str, rotation: Floats) -> bytes:
     """The model with its output `name` [..., D] times `rotation` [D, D]."""
     proto = onnx.load_from_string(model)
-    inner = f"{name}/unrotated"
-    for node in proto.graph.node:
-        node.output[:] = [inner if value == name else value for value in node.output]
-        node.input[:] = [inner if value == name else value for value in node.input]
+    inner = _renamed(proto, name, f"{name}/unrotated")
     matrix = graph.add_constant(proto, f"{name}/rotation", rotation)
     proto.graph.node.append(helper.make_node("MatMul", [inner, matrix], [name], name=f"{name}/rotate"))
     return graph.serialise(proto)
+
+
+def scale_output(model: bytes, name: str, factor: float) -> bytes:
+    """The model with its output `name` times an f32."""
+    proto = onnx.load_from_string(model)
+    inner = _renamed(proto, name, f"{name}/unscaled")
+    constant = graph.add_constant(proto, f"{name}/factor", np.array([factor], np.float32))
+    proto.graph.node.append(helper.make_node("Mul", [inner, constant], [name], name=f"{name}/scale"))
+    return graph.serialise(proto)
+
+
+def _renamed(proto: onnx.ModelProto, name: str, inner: str) -> str:
+    """`inner`, which the value `name` is called from now on, so that another may take its place as an output."""
+    for node in proto.graph.node:
+        node.output[:] = [inner if value == name else value for value in node.output]
+        node.input[:] = [inner if value == name else value for value in node.input]
+    return inner
 
 
 def unrotate_input(model: bytes, name: str, rotation: Floats) -> bytes:

@@ -208,7 +208,6 @@ class LabelIndex:
 
     def with_shortlist(self, shortlist: int) -> LabelIndex:
         """The same for shortlists of another length, for which it rescores at least so many rows."""
-        shortlist = min(shortlist, self.labels)
         return replace(self, shortlist=shortlist, overfetch=max(self.overfetch, shortlist))
 
     def decompress(self, labels: _Ints) -> Floats:

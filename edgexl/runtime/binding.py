@@ -37,6 +37,7 @@ _EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _NOT_DURABLE, _SELF_TEST_FAILED =
 LabelState = Literal["compiled", "added", "retired"]
 _STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")
 _LARGEST = 0xFFFFFFFF  # what the library's numbers hold
+DEFAULT_K = 5
 # Of an error's sentence; the library cuts what is longer.
 _ERROR_BYTES = 512
 
@@ -129,7 +130,8 @@ class LabelsInfo:
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """Sizes of an open bundle. `rows` are labels and aliases, `threshold` is the compiler's choice for set answers,
+    """Sizes of an open bundle. `rows` are labels and aliases, `shortlist` the most labels that an answer can have (of a
+    smaller label set all, until it has grown), `threshold` is the compiler's choice for set answers,
     `presence` the logit below which a best label means that none fits (-inf: never said). `copied`: the bundle lies
     in memory and not in a mapped file.
     """
@@ -252,12 +254,15 @@ class BundleHandle:
         except ValueError as error:
             raise BadInput(f"The bundle's manifest is not JSON ({error}); compile it again.") from None
 
-    def predict(self, text: str | bytes, k: int = 5, threshold: float | None = None) -> Prediction:
-        """Answer one text with at most `k` labels, best first; `k` 0 = 5 labels, or all with a threshold.
+    def predict(self, text: str | bytes, k: int | None = None, threshold: float | None = None) -> Prediction:
+        """Answer one text with at most `k` labels, best first: by default 5; `k` 0 = 5 labels, or all with a threshold.
 
-        With a `threshold` only labels at least that probable; negative = the bundle's own. Raises `BadInput` for a
-        text without a token or that is not UTF-8 (bytes), and for k beyond the shortlist.
+        There are fewer where the label set is smaller, or the bundle's shortlist by default. With a `threshold` only
+        labels at least that probable; negative = the bundle's own. Raises `BadInput` for a text without a token or that
+        is not UTF-8 (bytes), and for a k beyond the shortlist, `info.shortlist`.
         """
+        if k is None:
+            k = min(DEFAULT_K, self.info.shortlist)
         k = as_whole("k", k, 0, _LARGEST, f"from 1 to the bundle's shortlist, {self.info.shortlist}")
         options = c.PredictOptions(struct_size=ctypes.sizeof(c.PredictOptions), k=k)
         if threshold is not None:
@@ -272,7 +277,7 @@ class BundleHandle:
             return _prediction(result.contents, self.info.dims)
 
     def predict_batch(
-        self, texts: Sequence[str | bytes], k: int = 5, threads: int = 1, threshold: float | None = None
+        self, texts: Sequence[str | bytes], k: int | None = None, threads: int = 1, threshold: float | None = None
     ) -> list[Prediction]:
         """Answer many texts, on `threads` threads at a time; in order. Raises as `predict` does, for the first one
         that it cannot answer, which the error names by its place from 0."""

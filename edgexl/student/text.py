@@ -41,6 +41,21 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) ->
     return [[cls_id, *encoding.ids[: max_tokens - 2], sep_id] for encoding in encodings]
 
 
+def word_texts(tokenizer: Tokenizer, count: int, max_tokens: int, seed: int) -> list[list[int]]:
+    """Token ids of `count` texts of one to three words of the vocabulary, drawn by the seed, [CLS] and [SEP] included.
+
+    They stand in for texts that are not known yet.
+    """
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
+    words = sorted(place for piece, place in vocabulary.items() if len(piece) > 1 and piece.isalpha())
+    words = words or sorted(vocabulary.values())  # a vocabulary of letters
+    cls_id, sep_id = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    draw = np.random.default_rng(seed)
+    chosen = np.array(words)[draw.integers(len(words), size=(count, 3))].tolist()
+    lengths = draw.integers(1, 4, size=count).tolist()
+    return [[cls_id, *ids[:length][: max_tokens - 2], sep_id] for ids, length in zip(chosen, lengths, strict=True)]
+
+
 def label_tokens(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> Ids:
     """[len(texts), count] word pieces of label texts, padded with 0."""
     rows = np.zeros((len(texts), count), dtype=np.int64)

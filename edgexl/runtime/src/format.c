@@ -194,7 +194,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->fine_bits != 2 && p->fine_bits != 4 && p->fine_bits != 8) return "fine_bits";
     if (p->fine_bits == 2 && p->fine_dims % 4) return "fine_dims";
     if (!(p->fine_gain >= 1.0f / LARGEST_GAIN && p->fine_gain <= LARGEST_GAIN)) return "fine_gain"; /* NaN */
-    if (p->shortlist < 1 || p->shortlist > 4096 || p->shortlist > p->labels) return "shortlist";
+    if (p->shortlist < 1 || p->shortlist > 4096) return "shortlist";
     if (p->overfetch < p->shortlist || p->overfetch > 16384) return "overfetch";
     if (p->max_tokens < 3 || p->max_tokens > 8192) return "max_tokens";
     if (p->label_tokens > 64 || !p->label_tokens != !takes_tokens) return "label_tokens";
