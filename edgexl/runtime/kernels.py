@@ -29,6 +29,7 @@ SOURCES = (
     "rescore",
     "rescore_x86",
     "rescore_neon",
+    "fold",
     "strings",
 )
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
@@ -100,10 +101,17 @@ class Strings:
         return status, out.raw[: min(length.value, capacity)], length.value
 
     def prefix(self, prefix: bytes, capacity: int) -> list[int]:
-        """The first `capacity` strings that begin with `prefix`, ASCII letters in either case."""
+        """The first `capacity` strings that begin with `prefix`, in either case and either normal form."""
+        return self._search("exl__strings_prefix", prefix, capacity)
+
+    def with_bytes(self, prefix: bytes, capacity: int) -> list[int]:
+        """The first `capacity` strings that begin with the very bytes of `prefix`."""
+        return self._search("exl__strings_with_bytes", prefix, capacity)
+
+    def _search(self, function: str, prefix: bytes, capacity: int) -> list[int]:
         found, count = (ctypes.c_uint32 * capacity)(), ctypes.c_uint32()
         view, length = ctypes.byref(self._view), ctypes.c_size_t(len(prefix))
-        self._library.exl__strings_prefix(view, prefix, length, 0, found, capacity, ctypes.byref(count))
+        getattr(self._library, function)(view, prefix, length, 0, found, capacity, ctypes.byref(count))
         return found[: count.value]
 
 
@@ -133,6 +141,13 @@ class Kernels:
         self._c.exl__isa_name.restype = ctypes.c_char_p
         self.isas = {name: isa for name, isa in _ISAS.items() if self._c.exl__isa_available(isa)}
         self.best_isa: str = self._c.exl__isa_name(self._c.exl__isa_best()).decode()
+
+    def code_points(self, text: bytes, folds: bool) -> list[int]:
+        """A text's code points as texts are compared by: in normal form D, and where it `folds` in small letters."""
+        folder, following = ctypes.create_string_buffer(512), self._c.exl__fold_next  # exl__folder has less than 200
+        following.restype = ctypes.c_uint32
+        self._c.exl__fold_start(folder, text, ctypes.c_size_t(len(text)), folds)
+        return list(iter(lambda: following(folder), 0xFFFFFFFF))
 
     def scan_tables(self, query: Floats, codebook: Floats, out: Bytes | None = None) -> Bytes:
         """Tables u8 [M, 16], in `out` where it is given; query: [D], codebook: [M, 16, C / M], C at most D."""

@@ -1,4 +1,4 @@
-/* bytes.h: little-endian numbers in a file's bytes, which need no alignment; letters in either case. */
+/* bytes.h: little-endian numbers in a file's bytes, which need no alignment. */
 #ifndef EXL_BYTES_H
 #define EXL_BYTES_H
 
@@ -24,11 +24,6 @@ static inline int exl__all_zero(const uint8_t *bytes, uint64_t length) {
     for (uint64_t i = 0; i < length; i++)
         any |= bytes[i];
     return any == 0;
-}
-
-/* ASCII's capital letters as small ones. */
-static inline uint8_t exl__folded(uint8_t byte) {
-    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 'a' - 'A') : byte;
 }
 
 #endif

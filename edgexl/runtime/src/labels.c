@@ -72,6 +72,7 @@ typedef struct change {
     const exl__text *ids; /* [count]: of the labels that it is about */
     uint32_t *found;      /* [count]: their labels */
     uint32_t count;
+    int exact_ids;  /* nonzero: equivalent ids are others */
     uint32_t anew;  /* nonzero: these operations alone make up the file */
     uint32_t first; /* set when it is carried out: the number of the first label that is added */
     exl_status (*complete)(struct change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error);
@@ -121,7 +122,7 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error
     if (status == EXL_OK)
         status = exl__live_read(bundle, store->locked, &before, error);
     if (status == EXL_OK && change->count > 0)
-        status = exl__labels_find(bundle, before, change->ids, change->count, change->found, error);
+        status = exl__labels_find(bundle, before, change->ids, change->count, change->exact_ids, change->found, error);
     if (status == EXL_OK)
         status = change->complete(change, bundle, before, error);
     if (status == EXL_OK)
@@ -314,7 +315,7 @@ static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const
 exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
                           const exl_add_options *options, uint32_t *first) {
     exl_add_options known = {0};
-    change change = {.complete = complete_add};
+    change change = {.complete = complete_add, .exact_ids = 1};
     const exl_allocator *allocator;
     exl__text *ids;
     exl_status status = EXL_OK;
@@ -329,7 +330,7 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
     if (status != EXL_OK || count == 0)
         return status;
     if (known.replace)
-        change.complete = complete_replace;
+        change.complete = complete_replace, change.exact_ids = 0;
     allocator = &session->bundle->allocator;
     change.count = (uint32_t)count;
     change.ids = ids = exl__allocate(allocator, count, sizeof *ids);

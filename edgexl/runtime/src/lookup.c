@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "bytes.h"
+#include "fold.h"
 #include "memory.h"
 #include "options.h"
 
@@ -15,62 +15,85 @@
 /* How much of an id a sentence quotes. */
 static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
 
-static uint32_t hash_of(const char *id, size_t bytes) {
-    uint32_t hash = 0x811C9DC5u; /* FNV-1a */
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ (uint8_t)id[i]) * 0x01000193u;
-    return hash;
-}
-
-/* An open-addressing table of the wanted ids: place + 1, or 0. */
+/* An open-addressing table of the wanted ids, equivalent ones behind each other: place + 1, or 0. */
 typedef struct id_table {
     const exl__text *ids;
     uint32_t *slots;
     uint32_t slot_count; /* a power of two, more than twice the ids */
+    int exact;           /* nonzero: the same bytes alone are the same id */
+    uint32_t *found;     /* [count]: the label of each id */
+    uint8_t *is_same;    /* [count]: whether that has the very bytes, and not only equivalent ones */
 } id_table;
 
-/* The place of the id, or EXL__NO_LABEL; *slot is where it is or would be. */
-static uint32_t look_up(const id_table *table, const char *id, size_t bytes, uint32_t *slot) {
-    uint32_t mask = table->slot_count - 1;
-    for (*slot = hash_of(id, bytes) & mask; table->slots[*slot] != 0; *slot = (*slot + 1) & mask) {
-        const exl__text *one = &table->ids[table->slots[*slot] - 1];
-        if (one->bytes == bytes && memcmp(one->text, id, bytes) == 0)
-            return table->slots[*slot] - 1;
-    }
-    return EXL__NO_LABEL;
+static int same_bytes(const exl__text *one, const char *id, size_t bytes) {
+    return one->bytes == bytes && memcmp(one->text, id, bytes) == 0;
 }
 
 static exl_status fill_table(id_table *table, uint32_t count, exl__error *error) {
+    uint32_t mask = table->slot_count - 1;
+
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t slot;
-        if (look_up(table, table->ids[i].text, table->ids[i].bytes, &slot) != EXL__NO_LABEL)
-            return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice", quoted(table->ids[i].bytes),
-                             table->ids[i].text);
+        const exl__text *one = &table->ids[i];
+        uint32_t slot = exl__equivalent_hash(one->text, one->bytes) & mask;
+        for (; table->slots[slot] != 0; slot = (slot + 1) & mask)
+            if (same_bytes(&table->ids[table->slots[slot] - 1], one->text, one->bytes))
+                return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice", quoted(one->bytes), one->text);
         table->slots[slot] = i + 1;
+        table->found[i] = EXL__NO_LABEL;
+    }
+    return EXL_OK;
+}
+
+/* Notes a label of the set for the ids that it is meant by: the same bytes win, then the first that is equivalent. */
+static void note(id_table *table, const char *id, size_t bytes, uint32_t label) {
+    uint32_t mask = table->slot_count - 1;
+
+    for (uint32_t slot = exl__equivalent_hash(id, bytes) & mask; table->slots[slot] != 0; slot = (slot + 1) & mask) {
+        uint32_t place = table->slots[slot] - 1;
+        const exl__text *one = &table->ids[place];
+        if (same_bytes(one, id, bytes))
+            table->found[place] = label, table->is_same[place] = 1;
+        else if (!table->exact && table->found[place] == EXL__NO_LABEL &&
+                 exl__equivalent(one->text, one->bytes, id, bytes))
+            table->found[place] = label;
+    }
+}
+
+/* An id that is only equivalent to a label's must not mean one that another id, given too, means as well. */
+static exl_status check_table(const id_table *table, uint32_t count, exl__error *error) {
+    uint32_t mask = table->slot_count - 1;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const exl__text *one = &table->ids[i];
+        if (table->is_same[i] || table->found[i] == EXL__NO_LABEL)
+            continue;
+        for (uint32_t slot = exl__equivalent_hash(one->text, one->bytes) & mask; table->slots[slot] != 0;
+             slot = (slot + 1) & mask)
+            if (table->slots[slot] - 1 != i && table->found[table->slots[slot] - 1] == table->found[i])
+                return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice, in two forms",
+                                 quoted(one->bytes), one->text);
     }
     return EXL_OK;
 }
 
 /* All ids of the bundle once, whatever the number wanted. */
-static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live, const id_table *table, char *buffer,
-                                uint32_t *found, exl__error *error) {
+static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live, id_table *table, char *buffer,
+                                exl__error *error) {
     for (uint32_t label = 0; label < bundle->parameters.labels; label++) {
         size_t bytes = 0;
-        uint32_t slot, place;
         if (exl__strings_get(&bundle->ids, label, buffer, bundle->ids.longest_bytes, &bytes) != EXL__STRINGS_OK)
             return exl__fail(error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
                              label);
-        place = look_up(table, buffer, bytes, &slot);
-        if (place != EXL__NO_LABEL && !exl__live_is_retired(bundle, live, label))
-            found[place] = label;
+        if (!exl__live_is_retired(bundle, live, label))
+            note(table, buffer, bytes, label);
     }
     return EXL_OK;
 }
 
 exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
-                            uint32_t *found, exl__error *error) {
+                            int exact, uint32_t *found, exl__error *error) {
     const exl_allocator *allocator = &bundle->allocator;
-    id_table table = {ids, NULL, 4};
+    id_table table = {.ids = ids, .slot_count = 4, .exact = exact, .found = found};
     uint64_t buffer_bytes = bundle->ids.longest_bytes + 1ull;
     char *buffer = exl__allocate_scratch(allocator, buffer_bytes, 1);
     exl_status status = EXL_OK;
@@ -78,19 +101,19 @@ exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, con
     while (table.slot_count / 2 <= count)
         table.slot_count *= 2;
     table.slots = exl__allocate(allocator, table.slot_count, sizeof *table.slots);
-    if (!buffer || !table.slots)
+    table.is_same = exl__allocate(allocator, count, sizeof *table.is_same);
+    if (!buffer || !table.slots || !table.is_same)
         status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory to look labels up");
     if (status == EXL_OK)
         status = fill_table(&table, count, error);
-    for (uint32_t i = 0; i < count; i++)
-        found[i] = EXL__NO_LABEL;
     if (status == EXL_OK)
-        status = find_compiled(bundle, live, &table, buffer, found, error);
-    for (uint32_t i = 0; status == EXL_OK && live && i < live->added; i++) {
-        uint32_t slot, place = look_up(&table, live->labels[i].id, live->labels[i].id_bytes, &slot);
-        if (place != EXL__NO_LABEL && live->labels[i].row_count > 0)
-            found[place] = bundle->parameters.labels + i;
-    }
+        status = find_compiled(bundle, live, &table, buffer, error);
+    for (uint32_t i = 0; status == EXL_OK && live && i < live->added; i++)
+        if (live->labels[i].row_count > 0)
+            note(&table, live->labels[i].id, live->labels[i].id_bytes, bundle->parameters.labels + i);
+    if (status == EXL_OK)
+        status = check_table(&table, count, error);
+    exl__release(allocator, table.is_same, count, sizeof *table.is_same);
     exl__release(allocator, table.slots, table.slot_count, sizeof *table.slots);
     exl__release(allocator, buffer, buffer_bytes, 1);
     return status;
@@ -155,48 +178,70 @@ exl_status exl_label_get_state(const exl_bundle *bundle, uint32_t label, exl_lab
 
 /* ---- by id ---------------------------------------------------------------------------------------------------- */
 
-/* Among the bundle's own labels. The ids that begin with this one, in turn: few or none but itself. */
-static exl_status find_own(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
+typedef int (*strings_search)(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
+                              uint32_t *found, uint32_t capacity, uint32_t *count);
+
+/* Among the bundle's own labels. The ids that begin with this one, in turn: few or none but itself. exact: of the same
+ * bytes, else of equivalent ones. */
+static exl_status find_own(const exl_bundle *bundle, const exl__live *live, const char *id, size_t id_bytes, int exact,
+                           uint32_t *label) {
+    strings_search find = exact ? exl__strings_with_bytes : exl__strings_prefix;
+    /* what is equivalent has at most three times the bytes of its normal form D, and that of the id's */
+    uint64_t most = exact ? id_bytes : 9ull * id_bytes, longest = bundle->ids.longest_bytes;
+    size_t room = (size_t)(most < longest ? most : longest);
     char buffer[512], *candidate = buffer;
     exl_status status = EXL_NO_SUCH_LABEL;
     uint32_t place = 0, count = 1;
 
-    if (id_bytes > bundle->ids.longest_bytes)
+    if ((exact && id_bytes > longest) || (!exact && id_bytes > EXL__LONGEST_FOLDED))
         return EXL_NO_SUCH_LABEL;
-    if (id_bytes > sizeof buffer && !(candidate = exl__allocate_scratch(&bundle->allocator, id_bytes, 1)))
+    if (room > sizeof buffer && !(candidate = exl__allocate_scratch(&bundle->allocator, room, 1)))
         return EXL_OUT_OF_MEMORY;
     for (uint32_t from = 0; status == EXL_NO_SUCH_LABEL; from = place + 1) {
         size_t bytes = 0;
-        int result = exl__strings_prefix(&bundle->ids, id, id_bytes, from, &place, 1, &count);
+        int result = find(&bundle->ids, id, id_bytes, from, &place, 1, &count);
         if (result == EXL__STRINGS_OK && count == 0)
             break;
         if (result == EXL__STRINGS_OK)
-            result = exl__strings_get(&bundle->ids, place, candidate, id_bytes > 0 ? id_bytes : 1, &bytes);
+            result = exl__strings_get(&bundle->ids, place, candidate, room, &bytes);
         if (result == EXL__STRINGS_MALFORMED)
             status = EXL_BUNDLE_CORRUPT;
-        else if (result == EXL__STRINGS_OK && bytes == id_bytes && memcmp(candidate, id, id_bytes) == 0)
+        else if (result == EXL__STRINGS_OK && !exl__live_is_retired(bundle, live, place) &&
+                 (exact ? bytes == id_bytes : exl__equivalent(candidate, bytes, id, id_bytes)))
             *label = place, status = EXL_OK;
     }
     if (candidate != buffer)
-        exl__release(&bundle->allocator, candidate, id_bytes, 1);
+        exl__release(&bundle->allocator, candidate, room, 1);
     return status;
+}
+
+static exl_status find_live(const exl_bundle *bundle, const exl__live *live, const char *id, size_t id_bytes, int exact,
+                            uint32_t *label) {
+    exl__text wanted = {id, id_bytes};
+
+    for (uint32_t i = 0; live && i < live->added; i++) {
+        const exl__live_label *one = &live->labels[i];
+        if (one->row_count > 0 && (exact ? same_bytes(&wanted, one->id, one->id_bytes)
+                                         : exl__equivalent(one->id, one->id_bytes, id, id_bytes))) {
+            *label = bundle->parameters.labels + i;
+            return EXL_OK;
+        }
+    }
+    return EXL_NO_SUCH_LABEL;
 }
 
 exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
     const exl__live *live;
     uint32_t found;
-    exl_status status;
+    exl_status status = EXL_NO_SUCH_LABEL;
 
     if (!bundle || !label || (!id && id_bytes > 0))
         return EXL_BAD_ARGUMENT;
     live = exl__live_take(bundle);
-    status = find_own(bundle, id, id_bytes, &found);
-    if (status == EXL_OK && exl__live_is_retired(bundle, live, found))
-        status = EXL_NO_SUCH_LABEL;
-    for (uint32_t i = 0; live && i < live->added && status == EXL_NO_SUCH_LABEL; i++) {
-        const exl__live_label *one = &live->labels[i];
-        if (one->row_count > 0 && one->id_bytes == id_bytes && memcmp(one->id, id, id_bytes) == 0)
-            found = bundle->parameters.labels + i, status = EXL_OK;
+    for (int exact = 1; exact >= 0 && status == EXL_NO_SUCH_LABEL; exact--) {
+        status = find_own(bundle, live, id, id_bytes, exact, &found);
+        if (status == EXL_NO_SUCH_LABEL)
+            status = find_live(bundle, live, id, id_bytes, exact, &found);
     }
     exl__live_give(bundle, live);
     if (status == EXL_OK)
@@ -205,15 +250,6 @@ exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_by
 }
 
 /* ---- by prefix ------------------------------------------------------------------------------------------------ */
-
-static int begins_with(const exl__live_label *label, const char *prefix, size_t bytes) {
-    if (bytes > label->text_bytes)
-        return 0;
-    for (size_t i = 0; i < bytes; i++)
-        if (exl__folded((uint8_t)label->text[i]) != exl__folded((uint8_t)prefix[i]))
-            return 0;
-    return 1;
-}
 
 /* Of the bundle's own labels, those that are not retired. */
 static exl_status own_prefix(const exl_bundle *bundle, const exl__live *live, const char *prefix, size_t bytes,
@@ -246,7 +282,8 @@ exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t
     for (uint32_t label = from > compiled ? from : compiled;
          status == EXL_OK && label < exl__live_end(bundle, live) && *count < capacity; label++)
         if (live->labels[label - compiled].row_count > 0 &&
-            begins_with(&live->labels[label - compiled], prefix, prefix_bytes))
+            exl__begins_folded(live->labels[label - compiled].text, live->labels[label - compiled].text_bytes, prefix,
+                               prefix_bytes, NULL))
             labels[(*count)++] = label;
     exl__live_give(bundle, live);
     return status;

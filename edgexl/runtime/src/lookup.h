@@ -11,9 +11,10 @@ typedef struct exl__text {
     size_t bytes;
 } exl__text;
 
-/* found: [count], for each id the number of its label in the set, EXL__NO_LABEL where there is none. One scan over all
- * ids, however many are looked up. live may be null. */
+/* found: [count], for each id the number of its label in the set, EXL__NO_LABEL where there is none. exact: the label
+ * has the same bytes for its id; else, where none has, an equivalent one will do. One scan over all ids, however many
+ * are looked up. live may be null. */
 exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
-                            uint32_t *found, exl__error *error);
+                            int exact, uint32_t *found, exl__error *error);
 
 #endif

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-#include "bytes.h"
+#include "fold.h"
+#include "utf8.h"
 
 enum {
     HEADER_BYTES = 32,
@@ -171,59 +172,153 @@ int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, siz
 
 /* ---- prefixes ------------------------------------------------------------------------------------------------ */
 
+/* What strings are to begin with: `bytes`, as they are or (folds) in canonical order and small letters. */
+typedef struct wanted_prefix {
+    const char *text; /* as it was given */
+    size_t text_bytes;
+    const uint8_t *bytes;
+    size_t count;
+    int folds;
+    int is_all; /* nonzero: a string that has these bytes begins with the prefix, whatever comes behind them */
+} wanted_prefix;
+
+/* What of a block can be told by bytes. */
+enum { BROKEN, SEARCHED, NEEDS_FOLDING };
+
+static uint8_t small_letter(uint8_t byte) { return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 'a' - 'A') : byte; }
+
 /* Moves *matched, the bytes that a string is known to have in common with the prefix, on over what its codes stand for,
- * to the first difference or the prefix's end. */
-static int match_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, const char *prefix,
-                       size_t prefix_bytes, size_t *matched) {
-    while (at < end && *matched < prefix_bytes) {
+ * to the first difference or the prefix's end. A difference in ASCII is one whatever the rest means. */
+static inline int match_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, const wanted_prefix *prefix,
+                       size_t *matched) {
+    while (at < end && *matched < prefix->count) {
         size_t bytes;
         const uint8_t *symbol = next_symbol(s, &at, end, &bytes);
         if (!symbol)
-            return 0;
-        for (size_t i = 0; i < bytes && *matched < prefix_bytes; i++) {
-            if (exl__folded(symbol[i]) != exl__folded((uint8_t)prefix[*matched]))
-                return 1;
+            return BROKEN;
+        for (size_t i = 0; i < bytes && *matched < prefix->count; i++) {
+            uint8_t mine = symbol[i], theirs = prefix->bytes[*matched];
+            if (mine != theirs && (!prefix->folds || small_letter(mine) != small_letter(theirs)))
+                return prefix->folds && symbol[i] >= 0x80 ? NEEDS_FOLDING : SEARCHED;
             ++*matched;
         }
     }
+    return *matched == prefix->count && !prefix->is_all ? NEEDS_FOLDING : SEARCHED;
+}
+
+/* The heads of a block's strings, one after the other. */
+typedef struct block_reader {
+    const uint8_t *at, *end;
+} block_reader;
+
+static int open_block(const exl__strings *s, uint32_t block, block_reader *reader) {
+    uint32_t begin = read_u32(s->offsets + (size_t)block * 4), stop = read_u32(s->offsets + (size_t)block * 4 + 4);
+    if (begin > stop || stop > s->data_bytes)
+        return 0;
+    *reader = (block_reader){s->data + begin, s->data + stop};
+    return 1;
+}
+
+static inline int next_piece(block_reader *reader, piece *found) {
+    if (reader->at == reader->end)
+        return 0;
+    uint8_t head = *reader->at++;
+    if (!read_number(&reader->at, reader->end, head >> 4, &found->shared) ||
+        !read_number(&reader->at, reader->end, head & 15, &found->code_bytes) ||
+        found->code_bytes > (size_t)(reader->end - reader->at))
+        return 0;
+    found->codes = reader->at;
+    reader->at += found->code_bytes;
     return 1;
 }
 
 /* Front coding says most of it: a string that shares more bytes with the one before it than that one has of the prefix
  * differs from the prefix at the same place, and its codes need not be looked at. Nothing is written out. */
-static int search_block(const exl__strings *s, uint32_t block, const char *prefix, size_t prefix_bytes, uint32_t from,
+static int search_bytes(const exl__strings *s, uint32_t block, const wanted_prefix *prefix, uint32_t from,
                         uint32_t *found, uint32_t capacity, uint32_t *count) {
-    uint32_t begin = read_u32(s->offsets + (size_t)block * 4), stop = read_u32(s->offsets + (size_t)block * 4 + 4);
-    if (begin > stop || stop > s->data_bytes)
-        return 0;
-    const uint8_t *at = s->data + begin, *end = s->data + stop;
+    block_reader reader;
     size_t matched = 0;
+    if (!open_block(s, block, &reader))
+        return BROKEN;
     for (uint32_t i = block * BLOCK_STRINGS; i < s->count && i / BLOCK_STRINGS == block && *count < capacity; i++) {
-        uint32_t shared, codes;
-        if (at == end)
-            return 0;
-        uint8_t head = *at++;
-        if (!read_number(&at, end, head >> 4, &shared) || !read_number(&at, end, head & 15, &codes) ||
-            codes > (size_t)(end - at))
-            return 0;
-        if (shared <= matched) {
-            matched = shared;
-            if (!match_codes(s, at, at + codes, prefix, prefix_bytes, &matched))
-                return 0;
+        piece one;
+        if (!next_piece(&reader, &one))
+            return BROKEN;
+        if (one.shared <= matched) {
+            matched = one.shared;
+            int result = match_codes(s, one.codes, one.codes + one.code_bytes, prefix, &matched);
+            if (result != SEARCHED)
+                return result;
         }
-        if (matched == prefix_bytes && i >= from)
+        if (matched == prefix->count && i >= from)
             found[(*count)++] = i;
-        at += codes;
     }
-    return 1;
+    return SEARCHED;
 }
 
-int exl__strings_prefix(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
-                        uint32_t *found, uint32_t capacity, uint32_t *count) {
+/* The same by characters, for a block with some that bytes do not tell: the beginnings of its strings are written out,
+ * and compared where they differ in what decided about the string before. */
+static int search_folded(const exl__strings *s, uint32_t block, const wanted_prefix *prefix, uint32_t from,
+                         uint32_t *found, uint32_t capacity, uint32_t *count) {
+    char text[EXL__LONGEST_FOLDED];
+    size_t length = 0, decided = SIZE_MAX;
+    block_reader reader;
+    int begins = 0;
+    if (!open_block(s, block, &reader))
+        return BROKEN;
+    for (uint32_t i = block * BLOCK_STRINGS; i < s->count && i / BLOCK_STRINGS == block && *count < capacity; i++) {
+        piece one;
+        if (!next_piece(&reader, &one) || (one.shared > length && length < sizeof text))
+            return BROKEN;
+        length = one.shared;
+        if (!read_codes(s, &one, sizeof text, text, sizeof text, &length))
+            return BROKEN;
+        if (one.shared < decided)
+            begins = exl__begins_folded(text, length < sizeof text ? length : sizeof text, prefix->text,
+                                        prefix->text_bytes, &decided);
+        if (begins && i >= from)
+            found[(*count)++] = i;
+    }
+    return SEARCHED;
+}
+
+static int search(const exl__strings *s, const wanted_prefix *prefix, uint32_t from, uint32_t *found, uint32_t capacity,
+                  uint32_t *count) {
     *count = 0;
-    for (uint32_t block = from / BLOCK_STRINGS; block <= (strings->count - 1) / BLOCK_STRINGS && *count < capacity;
-         block++)
-        if (!search_block(strings, block, prefix, prefix_bytes, from, found, capacity, count))
+    for (uint32_t block = from / BLOCK_STRINGS; block <= (s->count - 1) / BLOCK_STRINGS && *count < capacity; block++) {
+        uint32_t before = *count;
+        int result = search_bytes(s, block, prefix, from, found, capacity, count);
+        if (result == NEEDS_FOLDING) {
+            *count = before;
+            result = search_folded(s, block, prefix, from, found, capacity, count);
+        }
+        if (result == BROKEN)
             return EXL__STRINGS_MALFORMED;
+    }
     return EXL__STRINGS_OK;
+}
+
+int exl__strings_prefix(const exl__strings *strings, const char *text, size_t bytes, uint32_t from, uint32_t *found,
+                        uint32_t capacity, uint32_t *count) {
+    uint8_t folded[512]; /* as much of a long prefix as tells most strings from it */
+    wanted_prefix prefix = {.text = text, .text_bytes = bytes, .bytes = (const uint8_t *)text, .folds = 1};
+    while (prefix.count < bytes && prefix.bytes[prefix.count] < 0x80)
+        prefix.count++;
+    prefix.is_all = prefix.count == bytes;
+    if (!prefix.is_all) {
+        exl__folder folder;
+        uint32_t c;
+        prefix.bytes = folded;
+        prefix.count = 0;
+        exl__fold_start(&folder, text, bytes, 1);
+        while ((c = exl__fold_next(&folder)) <= 0x10FFFF && prefix.count + 4 <= sizeof folded)
+            prefix.count += exl__encode_utf8(c, folded + prefix.count);
+    }
+    return search(strings, &prefix, from, found, capacity, count);
+}
+
+int exl__strings_with_bytes(const exl__strings *strings, const char *text, size_t bytes, uint32_t from, uint32_t *found,
+                            uint32_t capacity, uint32_t *count) {
+    wanted_prefix prefix = {.bytes = (const uint8_t *)text, .count = bytes, .is_all = 1};
+    return search(strings, &prefix, from, found, capacity, count);
 }

@@ -28,10 +28,16 @@ int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length
  * bytes that FORMAT.md forbids give EXL__STRINGS_MALFORMED, with *bytes 0. */
 int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, size_t capacity, size_t *bytes);
 
-/* The indices of the first `capacity` strings from string `from` on that begin with the prefix, in order, ASCII letters
- * in either case; *count is how many there are. An empty prefix begins every string. Bytes that FORMAT.md forbids give
- * EXL__STRINGS_MALFORMED where they are come upon, with what was found before. */
+/* A prefix with letters beyond ASCII is looked for in so many bytes of a string. */
+enum { EXL__LONGEST_FOLDED = 4096 };
+
+/* The indices of the first `capacity` strings from string `from` on that begin with the prefix, in order, under
+ * canonical equivalence and in either case (fold.h); *count is how many there are. An empty prefix begins every string.
+ * Bytes that FORMAT.md forbids give EXL__STRINGS_MALFORMED where they are come upon, with what was found before. */
 int exl__strings_prefix(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
                         uint32_t *found, uint32_t capacity, uint32_t *count);
+/* The same for strings that begin with these very bytes. */
+int exl__strings_with_bytes(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
+                            uint32_t *found, uint32_t capacity, uint32_t *count);
 
 #endif

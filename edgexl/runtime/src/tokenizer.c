@@ -12,13 +12,14 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 enum {
     HEADER_BYTES = 64,
     CODE_POINTS = 0x110000,
     PAGE_BITS = 7,
     PAGE_SIZE = 1 << PAGE_BITS,
-    PAGE_COUNT = CODE_POINTS / PAGE_SIZE,
-    REPLACEMENT = 0xFFFD
+    PAGE_COUNT = CODE_POINTS / PAGE_SIZE
 };
 
 /* Entries of the character table: action in the upper 3 bits, argument in the lower 13. */
@@ -333,29 +334,6 @@ static void end_word(const exl__tokenizer *t, word *w, output *out) {
     w->length = w->chars = w->marks_from = 0;
 }
 
-static size_t encode_utf8(uint32_t c, uint8_t *bytes) {
-    if (c < 0x80) {
-        bytes[0] = (uint8_t)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        bytes[0] = (uint8_t)(0xC0 | c >> 6);
-        bytes[1] = (uint8_t)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        bytes[0] = (uint8_t)(0xE0 | c >> 12);
-        bytes[1] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        bytes[2] = (uint8_t)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    bytes[0] = (uint8_t)(0xF0 | c >> 18);
-    bytes[1] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
-    bytes[2] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-    bytes[3] = (uint8_t)(0x80 | (c & 0x3F));
-    return 4;
-}
-
 /* Whether the word has room for one more character. At the first one too many the word becomes [UNK]. */
 static int has_room(const exl__tokenizer *t, word *w, output *out) {
     if (w->chars < t->max_word_chars)
@@ -370,12 +348,12 @@ static int has_room(const exl__tokenizer *t, word *w, output *out) {
 static void append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
     if (!has_room(t, w, out))
         return;
-    w->length += encode_utf8(c, w->bytes + w->length);
+    w->length += exl__encode_utf8(c, w->bytes + w->length);
     w->marks_from = w->length;
     w->chars++;
 }
 
-/* Decodes a character of w->bytes, which holds only what encode_utf8 wrote. */
+/* Decodes a character of w->bytes, which holds only what exl__encode_utf8 wrote. */
 static uint32_t decode_own(const uint8_t *p, size_t *length) {
     if (p[0] < 0x80)
         return *length = 1, p[0];
@@ -389,7 +367,7 @@ static uint32_t decode_own(const uint8_t *p, size_t *length) {
 /* Appends a combining mark in canonical order: before the marks of higher rank that stand at the end of the word. */
 static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t c, uint32_t rank) {
     uint8_t encoded[4];
-    size_t length = encode_utf8(c, encoded), at = w->marks_from, step;
+    size_t length = exl__encode_utf8(c, encoded), at = w->marks_from, step;
     if (!has_room(t, w, out))
         return;
     while (at < w->length) {
@@ -407,7 +385,7 @@ static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t 
 static void put_isolated(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
     uint8_t encoded[4];
     end_word(t, w, out);
-    put_word(t, out, encoded, encode_utf8(c, encoded));
+    put_word(t, out, encoded, exl__encode_utf8(c, encoded));
 }
 
 static void expand(const exl__tokenizer *t, word *w, output *out, uint32_t expansion) {
@@ -444,43 +422,6 @@ static void read_character(const exl__tokenizer *t, word *w, output *out, uint32
 }
 
 /* ---- Bytes to characters --------------------------------------------------------------------------------------- */
-
-/* One character, or U+FFFD for a maximal subpart that is not UTF-8 (The Unicode Standard, 3.9, table 3-7). p < end. */
-static uint32_t decode_utf8(const uint8_t *p, const uint8_t *end, size_t *length) {
-    uint32_t lead = p[0], c, low = 0x80, high = 0xBF;
-    size_t more;
-    *length = 1;
-    if (lead < 0x80)
-        return lead;
-    if (lead < 0xC2 || lead > 0xF4)
-        return REPLACEMENT;
-    if (lead < 0xE0) {
-        more = 1;
-        c = lead & 0x1F;
-    } else if (lead < 0xF0) {
-        more = 2;
-        c = lead & 0x0F;
-        if (lead == 0xE0)
-            low = 0xA0; /* no overlong forms */
-        if (lead == 0xED)
-            high = 0x9F; /* no surrogates */
-    } else {
-        more = 3;
-        c = lead & 0x07;
-        if (lead == 0xF0)
-            low = 0x90;
-        if (lead == 0xF4)
-            high = 0x8F; /* not above U+10FFFF */
-    }
-    for (; more > 0; more--) {
-        if (*length == (size_t)(end - p) || p[*length] < low || p[*length] > high)
-            return REPLACEMENT;
-        c = c << 6 | (p[(*length)++] & 0x3F);
-        low = 0x80;
-        high = 0xBF;
-    }
-    return c;
-}
 
 /* The longest added token that the text goes on with: its length, or 0. */
 static size_t match_added(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, uint32_t *id) {
@@ -519,7 +460,7 @@ static void read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *
             put(out, id);
             p += length;
         } else {
-            uint32_t c = decode_utf8(p, end, &length);
+            uint32_t c = exl__decode_utf8(p, end, &length);
             read_character(t, w, out, c);
             p += length;
         }

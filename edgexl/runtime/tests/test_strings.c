@@ -122,7 +122,9 @@ static void try_prefixes(const exl__strings *s) {
     uint32_t found[4], count;
     for (uint32_t from = 0; from < s->count; from += 7)
         for (size_t bytes = 0; bytes < 7; bytes++)
-            (void)exl__strings_prefix(s, "marker", bytes, from, found, 1 + from % 4, &count);
+            for (int way = 0; way < 3; way++)
+                (void)(way < 2 ? exl__strings_prefix : exl__strings_with_bytes)(
+                    s, way ? "m\xC3\xA9rker" : "marker", bytes, from, found, 1 + from % 4, &count);
 }
 
 static int decode_copy(const uint8_t *bytes, size_t length, uint32_t count) {
