@@ -89,7 +89,7 @@ def run(
 @json_option
 def complete(bundle: Path, prefix: str, limit: int, labels_file: Path | None, as_json: bool) -> None:
     """List the labels of BUNDLE whose text begins with PREFIX, in the label set's order, as an app does while its user
-    types. ASCII letters match in either case."""
+    types. Case does not count, nor how accents are encoded."""
     from edgexl.runtime.binding import open_bundle
 
     with open_bundle(bundle, engine=False, labels_path=labels_file) as opened:

@@ -12,6 +12,7 @@ import ctypes
 import importlib.util
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -354,22 +355,33 @@ class BundleHandle:
         return self._label(index, 1)
 
     def find_label(self, label: str) -> int:
-        """The index of the label with this id, or else this text. Raises `BadInput` where there is none."""
+        """The index of the label with this id, or else this text. Raises `BadInput` where there is none.
+
+        The same characters win; else those that are canonically equivalent do (é may be e and an accent), for an id as
+        for a text.
+        """
         wanted, index = as_text("The label", label), ctypes.c_uint32()
         status = self._library.exl_label_find(self._open(), wanted, len(wanted), ctypes.byref(index))
         if status != _NO_SUCH_LABEL:
             _check(status)
             return index.value
+        equivalent = None
         found = self.complete(label, limit=1)
         while found:
-            if self.label_text(found[0]) == label:
+            text = self.label_text(found[0])
+            if text == label:
                 return found[0]
+            if equivalent is None and unicodedata.normalize("NFC", text) == unicodedata.normalize("NFC", label):
+                equivalent = found[0]
             found = self.complete(label, 1, found[0] + 1)
+        if equivalent is not None:
+            return equivalent
         raise BadInput(f"The bundle has no label with the id or text {label!r}.")
 
     def complete(self, prefix: str, limit: int = 10, start: int = 0) -> list[int]:
         """For typing ahead: the first `limit` labels from label `start` on whose text begins with `prefix`, in the
-        label set's order. ASCII letters match in either case. Raises `BadInput` for a limit below 1."""
+        label set's order, whatever its case and normal form: "cafe" and "É" find "Café" and "été" however their accents
+        are written (see `exl_label_prefix` in edgexl.h). Raises `BadInput` for a limit below 1."""
         limit = as_whole("limit", limit, 1, sys.maxsize, "at least 1")
         start = as_whole("start", start, 0, sys.maxsize, "at least 0")
         content, count = as_text("The prefix", prefix), ctypes.c_uint32()

@@ -36,15 +36,17 @@ def test_the_tables_are_small() -> None:
 
 def test_simple_foldings() -> None:
     """CaseFolding.txt: C and S, and neither the full ones nor those of Turkish."""
-    pairs = {"A": "a", "ẞ": "ß", "ß": "ß", "ς": "σ", "Σ": "σ", "ſ": "s", "µ": "μ", "Ж": "ж", "Ա": "ա", "Ა": "ა"}
-    pairs |= {"ა": "ა", "𐐀": "𐐨", "ꭰ": "Ꭰ", "ŉ": "ŉ", "ﬁ": "ﬁ", "ı": "ı", "ͅ": "ι", "ᾈ": "ᾀ", "Ⓐ": "ⓐ"}
-    assert {letter: simple_fold(letter) for letter in pairs} == pairs
+    small = {0x41: 0x61, 0x1E9E: 0xDF, 0x3C2: 0x3C3, 0x3A3: 0x3C3, 0x17F: 0x73, 0xB5: 0x3BC, 0x416: 0x436, 0x531: 0x561}
+    small |= {0x1C90: 0x10D0, 0x10400: 0x10428, 0xAB70: 0x13A0, 0x345: 0x3B9, 0x1F88: 0x1F80, 0x24B6: 0x24D0}
+    assert {letter: ord(simple_fold(chr(letter))) for letter in small} == small
+    for letter in (0xDF, 0x10D0, 0x149, 0xFB01, 0x131, 0x13A0, 0x345 + 1):
+        assert simple_fold(chr(letter)) == chr(letter)
 
 
 @pytest.mark.parametrize("folds", [False, True])
 def test_every_code_point(kernels: Kernels, folds: bool) -> None:
     """In one text, apart: those of Hangul, and those that are not assigned, too."""
-    later = VERSION != unicodedata.unidata_version
+    later = unicodedata.unidata_version != VERSION
     known = [
         chr(point)
         for point in range(LAST)
@@ -59,7 +61,7 @@ def test_every_code_point(kernels: Kernels, folds: bool) -> None:
 def test_marks_in_every_order(kernels: Kernels) -> None:
     """However many: more than any buffer holds, of classes that come again, behind a letter that brings some itself."""
     for marks in permutations("\u0301\u0323\u0345\u05b0\u0301"):
-        text = "ế" + "".join(marks) * 40 + "x"
+        text = "\u1ebf" + "".join(marks) * 40 + "x"
         assert kernels.code_points(text.encode(), False) == list(map(ord, unicodedata.normalize("NFD", text)))
 
 
@@ -72,15 +74,18 @@ def test_bytes_that_are_no_text(kernels: Kernels) -> None:
     assert [view.prefix(prefix, 2) for prefix in (b"\xc3", b"x\xff", b"x", b"e\xcc")] == [[], [], [1], []]
 
 
-# Letters and marks that are the same in several ways, or begin each other.
-alphabet = st.text(
-    st.sampled_from([*"aeEi x", *"éÉèİıſKÅ", *"ΣσςΆж가각", *"\u0301\u0323\u0307\u0345\u1100\u1161"]), max_size=6
+# Letters and marks that are the same in several ways, or begin each other: accents, dots on i, a long s, the Kelvin and
+# Angstrom signs, sigmas, Cyrillic, Hangul syllables and what they are made of.
+letters = st.sampled_from(
+    [*"aeEi xéÉè", *map(chr, (0x130, 0x131, 0x17F, 0x212A, 0x212B, 0x3A3, 0x3C3, 0x3C2, 0x386, 0x436))]
 )
+marks = st.sampled_from([*"\u0301\u0323\u0307\u0345", *"가각", "\u1100", "\u1161"])
+alphabet = st.text(letters | marks, max_size=6)
 forms = st.sampled_from(["NFC", "NFD", None])
 strings = st.tuples(alphabet, forms).map(lambda pair: unicodedata.normalize(pair[1], pair[0]) if pair[1] else pair[0])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(texts=st.lists(strings, min_size=1, max_size=140), prefix=strings, in_order=st.booleans())
 def test_prefixes_are_found_in_any_form_and_case(
     kernels: Kernels, texts: list[str], prefix: str, in_order: bool
@@ -97,11 +102,12 @@ def test_prefixes_are_found_in_any_form_and_case(
 
 
 def test_long_prefixes(kernels: Kernels) -> None:
-    """ASCII of any length; with other letters within the first 4096 bytes."""
-    texts = ["e" * 60_000 + "é", "é" * 1500, "e\u0301" * 1500 + "x", "é" * 3000]
+    """Within a text's first 4096 bytes, whatever their letters."""
+    texts = ["e" * 4200, "é" * 500, "e\u0301" * 500 + "x", "é" * 2100]
     view = kernels.open_strings(pack_strings(texts), len(texts))
     assert view is not None
-    assert view.prefix(b"E" * 60_000, 4) == [0]
-    assert view.prefix("E\u0301".encode() * 1200, 4) == [1, 2, 3]
-    assert view.prefix("é".encode() * 1200 + b"x", 4) == []
-    assert view.prefix("É".encode() * 2048, 4) == [3]
+    assert view.prefix(b"E" * 4096, 5) == [0]
+    assert view.prefix("E\u0301".encode() * 400, 5) == [1, 2, 3]
+    assert view.prefix("é".encode() * 400 + b"x", 5) == []
+    assert view.prefix("É".encode() * 2048, 5) == [3]
+    assert view.with_bytes(texts[3].encode(), 5) == [3]

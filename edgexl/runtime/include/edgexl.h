@@ -41,7 +41,7 @@ typedef enum exl_status {
     EXL_BAD_ARGUMENT = 100,  /* a null pointer, a zero struct_size, an unknown flag */
     EXL_EMPTY_TEXT = 101,    /* the text holds no token */
     EXL_INVALID_UTF8 = 102,  /* the text is not UTF-8 */
-    EXL_BAD_K = 103,         /* k is larger than the bundle's shortlist */
+    EXL_BAD_K = 103,         /* k is larger than exl_bundle_info.shortlist */
     EXL_NO_SUCH_LABEL = 104, /* a label index or id that the bundle does not have */
     EXL_BUFFER_TOO_SMALL = 105,
     EXL_NO_ENGINE_LOADED = 106, /* the bundle was opened with EXL_OPEN_NO_ENGINE */
@@ -114,7 +114,7 @@ typedef struct exl_bundle_info {
     uint32_t labels;
     uint32_t rows;      /* labels + aliases */
     uint32_t dims;      /* of the query vector */
-    uint32_t shortlist; /* N: the largest k */
+    uint32_t shortlist; /* N: the largest k. A smaller label set gives fewer answers until it has grown */
     uint32_t max_tokens;
     uint32_t format_major, format_minor;
     uint64_t file_bytes;
@@ -135,11 +135,21 @@ typedef enum exl_label_field { EXL_LABEL_ID = 0, EXL_LABEL_TEXT = 1 } exl_label_
  * *bytes is the length without it, also when the buffer is too small. */
 EXL_API exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
                              size_t buffer_bytes, size_t *bytes);
-/* The label of the current set with this id: a pass over the ids' compressed form, a few nanoseconds each. */
+/* The label of the current set with this id: a pass over the ids' compressed form, a few nanoseconds each. Where no id
+ * has these very bytes, a canonically equivalent one is found (an accented letter may be one character or two), the
+ * lowest label of several; so it is by exl_labels_retire and by replacing. An added label's id may differ from others
+ * in form alone. */
 EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label);
-/* For typing ahead: the first `capacity` labels from label `from` on whose text begins with the prefix, ascending;
- * ASCII letters match in either case. *count is how many were found; to go on, call again from the last one plus 1. A
- * pass over the texts' compressed form: a few nanoseconds a label, and no memory. */
+/* For typing ahead: the first `capacity` labels from label `from` on whose text begins with the prefix, ascending.
+ * *count is how many were found; to go on, call again from the last one plus 1. A pass over the texts' compressed form:
+ * a few nanoseconds a label of ASCII, some tens of one with other letters where the prefix may be, and no memory.
+ *
+ * Text and prefix are compared in Unicode's normal form D, with its simple case folding (as of version 14): in either
+ * case, and whichever way accents or Hangul are encoded. So a letter begins all that it carries marks in: e finds e
+ * acute. A prefix that ends in marks finds letters whose marks, in canonical order, begin with these: e and a dot below
+ * finds the letter that has a circumflex, too, but e circumflex does not. Case foldings that change the number of
+ * characters are none. A prefix is looked for in a text's first 4096 bytes. Bytes that are not UTF-8 are characters
+ * that no text has. */
 EXL_API exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
                                     uint32_t *labels, uint32_t capacity, uint32_t *count);
 /* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). capacity must be max_tokens or

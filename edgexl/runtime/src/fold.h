@@ -1,4 +1,5 @@
-/* fold.h: text as people compare it: under canonical equivalence (é is e and an acute accent), in either case or not.
+/* fold.h: text as people compare it: an accented letter is the letter and its accent (canonical equivalence), and case
+ * may not count.
  *
  * Code points come as Unicode's normalization form D has them, each by its simple case folding where case does not
  * count; version and origin: unicode_tables.h. A byte that is no UTF-8 is a code point of its own, beyond all others.

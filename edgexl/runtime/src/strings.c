@@ -190,7 +190,7 @@ static uint8_t small_letter(uint8_t byte) { return byte >= 'A' && byte <= 'Z' ? 
 /* Moves *matched, the bytes that a string is known to have in common with the prefix, on over what its codes stand for,
  * to the first difference or the prefix's end. A difference in ASCII is one whatever the rest means. */
 static inline int match_codes(const exl__strings *s, const uint8_t *at, const uint8_t *end, const wanted_prefix *prefix,
-                       size_t *matched) {
+                              size_t *matched) {
     while (at < end && *matched < prefix->count) {
         size_t bytes;
         const uint8_t *symbol = next_symbol(s, &at, end, &bytes);
