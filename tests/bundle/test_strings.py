@@ -118,7 +118,7 @@ def test_decoder_under_the_address_sanitizer(tmp_path):
     (tmp_path / "section").write_bytes(pack_strings([*strings, "日本語", "x" * 300]))
     program = tmp_path / "test_strings"
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
-    sources = [RUNTIME / "tests" / "test_strings.c", RUNTIME / "src" / "strings.c"]
+    sources = [RUNTIME / "tests" / "test_strings.c", RUNTIME / "src" / "strings.c", RUNTIME / "src" / "fold.c"]
     subprocess.run(["gcc", *flags, *map(str, sources), "-o", str(program)], check=True)
     done = subprocess.run([program, tmp_path / "section"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
