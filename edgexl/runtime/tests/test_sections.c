@@ -616,6 +616,37 @@ static void test_weights(void) {
     }
 }
 
+/* All numbers of a weights tensor become NaN. */
+static void spoil(uint32_t kind, uint32_t tensor) {
+    const uint8_t *entry = bytes_of[kind] + 8 + 64 * (size_t)tensor;
+
+    CHECK(tensor < word_of(kind, 0));
+    memset(bytes_of[kind] + get64(entry + DATA_OFFSET), 0xff, (size_t)get64(entry + DATA_BYTES));
+}
+
+/* Whichever graph gives a number that is none, it is the one that is named. */
+static void test_numbers_that_are_none(void) {
+    static const char *const sentences[] = {"the screener gives a query vector that is not finite",
+                                            "the reasoner gives a logit that is not finite"};
+
+    for (uint32_t i = 0; i < 2; i++) { /* word vectors, and token states */
+        exl_status status;
+        exl_bundle *bundle;
+        exl_session *session = NULL;
+        const exl_result *result = NULL;
+
+        spoil(EXL__SCREENER_WEIGHTS, i);
+        bundle = open_file(put_together(), 0, &status);
+        CHECK_STATUS(status, EXL_OK);
+        CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+        CHECK_STATUS(exl_predict(session, "red river", 9, NULL, &result), EXL_ENGINE_FAILED);
+        CHECK(strcmp(exl_session_error(session), sentences[i]) == 0 && result == NULL);
+        exl_session_close(session);
+        exl_bundle_close(bundle);
+        restore();
+    }
+}
+
 /* ---- goldens --------------------------------------------------------------------------------------------------- */
 
 /* The self-test's status, its words in `error`. */
@@ -745,6 +776,7 @@ int main(int count, char **arguments) {
     test_calibration_head();
     test_calibration_knots();
     test_weights();
+    test_numbers_that_are_none();
     test_goldens_are_held_against_answers();
     test_goldens_are_well_formed();
     for (uint32_t kind = 0; kind < KINDS; kind++)
