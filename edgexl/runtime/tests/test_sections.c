@@ -6,112 +6,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "../src/bundle.h"
-#include "damage.h"
-
-enum { ROOM = 1 << 20, KINDS = 24 };
-
-static const char *scratch;
-static file_bytes sound;
-static uint8_t *bytes_of[KINDS]; /* [length + ROOM] of each section; the file is made of those with a length */
-static uint64_t length_of[KINDS];
-static uint32_t minor_version;
-static uint8_t *file;
-static char error[512];
-
-/* ---- a bundle in pieces -------------------------------------------------------------------------------------- */
-
-static void take_apart(void) {
-    for (uint32_t kind = 0; kind < KINDS; kind++) {
-        const uint8_t *entry = entry_of(sound.bytes, kind);
-        bytes_of[kind] = calloc(1, (entry ? (size_t)get64(entry + 16) : 0) + ROOM);
-        CHECK(bytes_of[kind] != NULL);
-    }
-    file = malloc(sound.length + (size_t)KINDS * (ROOM + ALIGNMENT_BYTES));
-    CHECK(file != NULL);
-}
-
-static void restore(void) {
-    for (uint32_t kind = 0; kind < KINDS; kind++) {
-        const uint8_t *entry = entry_of(sound.bytes, kind);
-        length_of[kind] = entry ? get64(entry + 16) : 0;
-        if (entry)
-            memcpy(bytes_of[kind], sound.bytes + get64(entry + 8), (size_t)length_of[kind]);
-    }
-    minor_version = 0;
-}
-
-/* The file that the sections make, into `file`; its length. */
-static size_t put_together(void) {
-    uint32_t count = 0, at = 0;
-    size_t end;
-
-    for (uint32_t kind = 0; kind < KINDS; kind++)
-        count += length_of[kind] > 0;
-    memcpy(file, sound.bytes, HEADER_BYTES);
-    put(file + 10, minor_version, 2);
-    put(file + 12, count, 4);
-    end = HEADER_BYTES + (size_t)count * ENTRY_BYTES;
-    memset(file + HEADER_BYTES, 0, end - HEADER_BYTES);
-    for (uint32_t kind = 0; kind < KINDS; kind++) {
-        uint8_t *entry = file + HEADER_BYTES + (size_t)at * ENTRY_BYTES;
-        size_t begin = (end + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
-        if (length_of[kind] == 0)
-            continue;
-        memset(file + end, 0, begin - end);
-        memcpy(file + begin, bytes_of[kind], (size_t)length_of[kind]);
-        end = begin + (size_t)length_of[kind];
-        put(entry, kind, 4), put(entry + 8, begin, 8), put(entry + 16, length_of[kind], 8);
-        hash(bytes_of[kind], (size_t)length_of[kind], entry + 24);
-        at++;
-    }
-    put(file + 16, end, 8);
-    seal_table(file);
-    return end;
-}
-
-static exl_bundle *open_file(size_t length, uint32_t flags, exl_status *status) {
-    exl_open_options options = {
-        .struct_size = sizeof options, .flags = flags, .error = error, .error_bytes = sizeof error};
-    exl_bundle *bundle = NULL;
-
-    write_file(scratch, file, length);
-    *status = exl_bundle_open(scratch, &options, &bundle);
-    CHECK((*status == EXL_OK) == (bundle != NULL) && (*status == EXL_OK) == (error[0] == '\0'));
-    return bundle;
-}
-
-static exl_status try_it(uint32_t flags) {
-    exl_status status;
-
-    exl_bundle_close(open_file(put_together(), flags, &status));
-    return status;
-}
-
-/* Refused for being malformed, in these words; then all is sound again. */
-#define CHECK_REFUSED(flags, words)                                                                                    \
-    do {                                                                                                               \
-        CHECK_STATUS(try_it(flags), EXL_BUNDLE_MALFORMED);                                                             \
-        if (!strstr(error, words))                                                                                     \
-            fprintf(stderr, "it says: %s\n", error);                                                                   \
-        CHECK(strstr(error, words));                                                                                   \
-        restore();                                                                                                     \
-    } while (0)
-#define CHECK_OPENS(flags)                                                                                             \
-    do {                                                                                                               \
-        CHECK_STATUS(try_it(flags), EXL_OK);                                                                           \
-        restore();                                                                                                     \
-    } while (0)
-
-static uint32_t bits_of(float number) {
-    uint32_t bits;
-    memcpy(&bits, &number, sizeof bits);
-    return bits;
-}
-
-static uint32_t word_of(uint32_t kind, size_t at) { return get32(bytes_of[kind] + 4 * at); }
-static void put_word(uint32_t kind, size_t at, uint32_t value) { put(bytes_of[kind] + 4 * at, value, 4); }
-static void put_number(uint32_t kind, size_t at, float value) { put_word(kind, at, bits_of(value)); }
+#include "pieces.h"
 
 /* ---- header and table ---------------------------------------------------------------------------------------- */
 
@@ -470,8 +365,6 @@ static void test_cells(void) {
 
 /* ---- calibration ----------------------------------------------------------------------------------------------- */
 
-enum { INPUT = 8, KNOTS, THRESHOLD, PRESENCE, X };
-
 static void test_calibration_head(void) {
     static const char forbidden[] = "the calibration section holds a value that the format forbids";
     static const float thresholds[] = {-0.001f, 1.001f, NAN};
@@ -546,8 +439,6 @@ static void test_calibration_knots(void) {
 
 /* ---- weights --------------------------------------------------------------------------------------------------- */
 
-enum { NAME_OFFSET = 0, NAME_BYTES = 4, TYPE = 8, RANK = 12, DIM = 16, DATA_OFFSET = 48, DATA_BYTES = 56 };
-
 static void test_weights(void) {
     static const struct {
         uint32_t at, bytes;
@@ -616,152 +507,9 @@ static void test_weights(void) {
     }
 }
 
-/* All numbers of a weights tensor become NaN. */
-static void spoil(uint32_t kind, uint32_t tensor) {
-    const uint8_t *entry = bytes_of[kind] + 8 + 64 * (size_t)tensor;
-
-    CHECK(tensor < word_of(kind, 0));
-    memset(bytes_of[kind] + get64(entry + DATA_OFFSET), 0xff, (size_t)get64(entry + DATA_BYTES));
-}
-
-/* Whichever graph gives a number that is none, it is the one that is named. */
-static void test_numbers_that_are_none(void) {
-    static const char *const sentences[] = {"the screener gives a query vector that is not finite",
-                                            "the reasoner gives a logit that is not finite"};
-
-    for (uint32_t i = 0; i < 2; i++) { /* word vectors, and token states */
-        exl_status status;
-        exl_bundle *bundle;
-        exl_session *session = NULL;
-        const exl_result *result = NULL;
-
-        spoil(EXL__SCREENER_WEIGHTS, i);
-        bundle = open_file(put_together(), 0, &status);
-        CHECK_STATUS(status, EXL_OK);
-        CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
-        CHECK_STATUS(exl_predict(session, "red river", 9, NULL, &result), EXL_ENGINE_FAILED);
-        CHECK(strcmp(exl_session_error(session), sentences[i]) == 0 && result == NULL);
-        exl_session_close(session);
-        exl_bundle_close(bundle);
-        restore();
-    }
-}
-
-/* ---- goldens --------------------------------------------------------------------------------------------------- */
-
-/* The self-test's status, its words in `error`. */
-static exl_status self_test(exl_self_test_report *report) {
-    exl_status status;
-    exl_bundle *bundle = open_file(put_together(), 0, &status);
-    exl_session *session = NULL;
-
-    CHECK_STATUS(status, EXL_OK);
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
-    memset(report, 0, sizeof *report);
-    report->struct_size = sizeof *report;
-    status = exl_self_test(session, report);
-    snprintf(error, sizeof error, "%s", exl_session_error(session));
-    exl_session_close(session);
-    exl_bundle_close(bundle);
-    return status;
-}
-
-#define CHECK_GOLDENS(expected, words)                                                                                 \
-    do {                                                                                                               \
-        CHECK_STATUS(self_test(&report), expected);                                                                    \
-        if (!strstr(error, words))                                                                                     \
-            fprintf(stderr, "it says: %s\n", error);                                                                   \
-        CHECK(strstr(error, words));                                                                                   \
-        restore();                                                                                                     \
-    } while (0)
-
-/* Of the section's first golden: tokens and text bytes before, then k answers (label, probability), then tokens. */
-enum { COUNT = 0, K, TOLERANCE, GOLDENS_RESERVED, TEXT_BYTES, TOKEN_COUNT, ANSWERS };
-
-static void test_goldens_are_held_against_answers(void) {
-    exl_self_test_report report;
-    uint32_t k = word_of(EXL__GOLDENS, K);
-    float first, second;
-
-    CHECK_STATUS(self_test(&report), EXL_OK);
-    CHECK(report.goldens == 3 && report.failed == 0 && error[0] == '\0');
-    CHECK(report.largest_probability_difference >= 0 && report.largest_probability_difference < 1e-4f);
-    put_word(EXL__GOLDENS, ANSWERS + 2 * k, word_of(EXL__GOLDENS, ANSWERS + 2 * k) + 1);
-    CHECK_GOLDENS(EXL_SELF_TEST_FAILED, "1 of 3 goldens are not reproduced (the first: the tokens differ)");
-    CHECK(report.goldens == 3 && report.failed == 1);
-    put_word(EXL__GOLDENS, ANSWERS + 2 * k - 2, 299 - word_of(EXL__GOLDENS, ANSWERS + 2 * k - 2));
-    CHECK_GOLDENS(EXL_SELF_TEST_FAILED, "(the first: the labels differ)");
-    memcpy(&first, bytes_of[EXL__GOLDENS] + 4 * (ANSWERS + 1), 4);
-    memcpy(&second, bytes_of[EXL__GOLDENS] + 4 * (ANSWERS + 3), 4);
-    CHECK(first > second);
-    put_number(EXL__GOLDENS, ANSWERS + 1, first + 0.002f); /* the tolerance is 0.001 */
-    CHECK_GOLDENS(EXL_SELF_TEST_FAILED, "(the first: a probability differs)");
-    CHECK(fabsf(report.largest_probability_difference - 0.002f) < 1e-4f);
-    put_number(EXL__GOLDENS, ANSWERS + 1, first - 0.0008f);
-    CHECK_GOLDENS(EXL_OK, "");
-    CHECK(report.failed == 0 && fabsf(report.largest_probability_difference - 0.0008f) < 1e-4f);
-    put_number(EXL__GOLDENS, ANSWERS + 1, NAN);
-    CHECK_GOLDENS(EXL_SELF_TEST_FAILED, "(the first: a probability differs)");
-    CHECK(isnan(report.largest_probability_difference));
-    for (int near = 0; near < 2; near++) { /* the first two change places: allowed where they are as good as equal */
-        uint32_t label = word_of(EXL__GOLDENS, ANSWERS);
-        put_word(EXL__GOLDENS, ANSWERS, word_of(EXL__GOLDENS, ANSWERS + 2));
-        put_word(EXL__GOLDENS, ANSWERS + 2, label);
-        put_number(EXL__GOLDENS, ANSWERS + 1, second), put_number(EXL__GOLDENS, ANSWERS + 3, first);
-        put_number(EXL__GOLDENS, TOLERANCE, near ? (first - second) * 1.1f : (first - second) * 0.9f);
-        if (near)
-            CHECK_GOLDENS(EXL_OK, "");
-        else
-            CHECK_GOLDENS(EXL_SELF_TEST_FAILED, "(the first: the labels' order differs)");
-    }
-}
-
-static void test_goldens_are_well_formed(void) {
-    static const char forbidden[] = "the goldens section holds a value that the format forbids";
-    exl_self_test_report report;
-    uint32_t count = word_of(EXL__GOLDENS, COUNT);
-
-    length_of[EXL__GOLDENS] = 0;
-    CHECK_GOLDENS(EXL_SELF_TEST_FAILED, "the bundle holds no goldens to test with");
-    length_of[EXL__GOLDENS] = 15;
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "the goldens section is too short");
-    put_word(EXL__GOLDENS, COUNT, 0);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, forbidden);
-    put_word(EXL__GOLDENS, K, 0);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, forbidden);
-    put_word(EXL__GOLDENS, K, 21); /* the shortlist is 20 */
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, forbidden);
-    put_word(EXL__GOLDENS, K, 20), length_of[EXL__GOLDENS] = 16 + 100;
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
-    put_number(EXL__GOLDENS, TOLERANCE, -0.001f);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, forbidden);
-    put_number(EXL__GOLDENS, TOLERANCE, 1.001f);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, forbidden);
-    put_number(EXL__GOLDENS, TOLERANCE, NAN);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, forbidden);
-    put_number(EXL__GOLDENS, TOLERANCE, 1.0f);
-    CHECK_GOLDENS(EXL_OK, "");
-    put_word(EXL__GOLDENS, GOLDENS_RESERVED, 1);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, forbidden);
-    put_word(EXL__GOLDENS, COUNT, count + 1);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
-    CHECK(report.goldens == count);
-    put_word(EXL__GOLDENS, COUNT, count - 1);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "there are bytes behind the last golden");
-    put_word(EXL__GOLDENS, TOKEN_COUNT, 13); /* a text has at most 12 */
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
-    put_word(EXL__GOLDENS, TEXT_BYTES, UINT32_MAX);
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
-    length_of[EXL__GOLDENS] -= 4;
-    CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
-}
-
 int main(int count, char **arguments) {
     CHECK(count == 3);
-    sound = read_file(arguments[1]);
-    scratch = arguments[2];
-    take_apart();
-    restore();
+    take_apart(arguments[1], arguments[2]);
     CHECK_OPENS(EXL_OPEN_VERIFY);
     test_header();
     test_reserved_fields_of_entries();
@@ -776,13 +524,7 @@ int main(int count, char **arguments) {
     test_calibration_head();
     test_calibration_knots();
     test_weights();
-    test_numbers_that_are_none();
-    test_goldens_are_held_against_answers();
-    test_goldens_are_well_formed();
-    for (uint32_t kind = 0; kind < KINDS; kind++)
-        free(bytes_of[kind]);
-    free(file);
-    free(sound.bytes);
+    put_away();
     puts("test_sections: done");
     return 0;
 }
