@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,32 @@ def test_a_rewritten_file_keeps_its_mode_and_owner(bundle: Path, kept: int) -> N
     assert after.st_ino != before.st_ino
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
     assert ids(labels) == ["N1", "N3"]
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """(tag, rights, id) as Linux keeps a list of them."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def test_a_rewritten_file_keeps_its_access_list_and_takes_no_other(bundle: Path) -> None:
+    labels, nobody = label_file_of(bundle), 0xFFFFFFFF
+    change(bundle)
+    mine = acl((1, 6, nobody), (2, 6, 1234), (4, 0, nobody), (16, 6, nobody), (32, 0, nobody))
+    theirs = acl((1, 7, nobody), (2, 7, 4321), (4, 5, nobody), (16, 7, nobody), (32, 5, nobody))
+    try:
+        os.setxattr(labels, "system.posix_acl_access", mine)
+    except OSError as error:
+        pytest.skip(f"the file system keeps no access lists: {error}")
+    with open_bundle(bundle, engine=False) as handle:
+        handle.compact_labels()
+        assert os.getxattr(labels, "system.posix_acl_access") == mine
+        assert mode(labels) == 0o660
+        os.removexattr(labels, "system.posix_acl_access")
+        labels.chmod(0o640)
+        os.setxattr(bundle.parent, "system.posix_acl_default", theirs)
+        handle.compact_labels()
+    assert "system.posix_acl_access" not in os.listxattr(labels)
+    assert mode(labels) == 0o640
 
 
 @needs_root

@@ -11,6 +11,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/xattr.h>
+#endif
 
 #include "memory.h"
 #include "platform.h"
@@ -285,6 +288,28 @@ static int make_partial(const char *target, char partial[PATH_BYTES]) {
     return descriptor;
 }
 
+#if defined(__linux__)
+/* A list of users beside the mode, which says with it who may read; a new file may have one from its directory. 0, or
+ * errno. */
+static int take_access_list(int descriptor, int old) {
+    static const char name[] = "system.posix_acl_access";
+    char list[4096];
+    ssize_t bytes = fgetxattr(old, name, list, sizeof list);
+
+    if (bytes > 0)
+        return fsetxattr(descriptor, name, list, (size_t)bytes, 0) == 0 ? 0 : errno;
+    if (bytes < 0 && errno == ERANGE)
+        return errno;
+    (void)fremovexattr(descriptor, name);
+    return 0;
+}
+#else
+static int take_access_list(int descriptor, int old) {
+    (void)descriptor, (void)old;
+    return 0;
+}
+#endif
+
 #if defined(__wasi__) /* it has neither owners nor modes */
 static int take_owner_and_mode(int descriptor, const struct stat *old) {
     (void)descriptor, (void)old;
@@ -304,8 +329,11 @@ static int take_owner_and_mode(int descriptor, const struct stat *old) {
         if (now.st_gid != old->st_gid && fchown(descriptor, (uid_t)-1, old->st_gid) != 0)
             mode = (mode & 0700) | both << 3 | both;
     }
-    if ((now.st_mode & 07777) != mode && fchmod(descriptor, mode) != 0)
-        return errno;
+    if (fchmod(descriptor, mode) != 0) {
+        int reason = errno;
+        if (fstat(descriptor, &now) != 0 || (now.st_mode & 07777) != mode) /* some file systems have one for all */
+            return reason;
+    }
     return 0;
 }
 #endif
@@ -325,9 +353,11 @@ static int flush_directory_of(const char *path) {
 }
 
 /* The new file, whole and on the disk, under the name `partial`. 0, or errno. */
-static int fill_partial(int descriptor, const struct stat *old, const void *bytes, size_t length) {
-    int reason = take_owner_and_mode(descriptor, old);
+static int fill_partial(int descriptor, int locked, const struct stat *old, const void *bytes, size_t length) {
+    int reason = take_access_list(descriptor, locked);
 
+    if (reason == 0)
+        reason = take_owner_and_mode(descriptor, old);
     if (reason == 0)
         reason = write_all(descriptor, 0, bytes, length);
     return reason ? reason : flush(descriptor);
@@ -360,7 +390,7 @@ exl_status exl__file_replace(const char *path, int locked, const void *bytes, si
     if (descriptor < 0)
         return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file's directory cannot be written: %s",
                          strerror(errno));
-    reason = fill_partial(descriptor, &old, bytes, length);
+    reason = fill_partial(descriptor, locked, &old, bytes, length);
     if (reason == 0)
         reason = put_in_place(descriptor, partial, target);
     close(descriptor); /* it is on the disk, or of no use */
