@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from edgexl.data import Query
-from edgexl.errors import BadInput, kind_of
+from edgexl.errors import BadInput, kind_of, shorten
+from edgexl.runtime.arguments import as_items, as_text, as_whole
 from edgexl.student.labels import LabelSet
 from edgexl.student.text import encode_texts
 from edgexl.student.weights import find_weight_fault
@@ -68,9 +69,8 @@ def as_queries(split: str, values: Any, label_count: int, tokenizer: Tokenizer) 
     Raises `BadInput` for a query without a right label among `label_count`, and for one without a token: a device
     refuses to answer that.
     """
-    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
-        raise BadInput(f"The {split} queries are {kind_of(values)}; give a sequence of Query(uid, text, targets).")
-    queries = tuple(_as_query(f"{split} query {place}", value) for place, value in enumerate(values))
+    items = as_items(f"The {split} queries", values)
+    queries = tuple(_as_query(f"{split} query {place}", value) for place, value in enumerate(items))
     check_targets(split, queries, label_count)
     for query, ids in zip(queries, encode_texts(tokenizer, [query.text for query in queries], 3), strict=True):
         if len(ids) < 3:
@@ -110,6 +110,22 @@ def as_facts(what: str, value: Any) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"The student's {what} cannot be written as JSON ({error}).") from None
     return facts
+
+
+def as_texts(values: Any) -> list[str]:
+    """Texts that are to be answered, as the runtime takes them: strings, or bytes of UTF-8."""
+    texts = []
+    for place, value in enumerate(as_items("The texts", values)):
+        try:
+            texts.append(as_text(f"Text {place}", value).decode("utf-8"))
+        except UnicodeDecodeError:
+            raise BadInput(f"Text {place} ({shorten(repr(value))}) is not valid UTF-8; convert it to UTF-8.") from None
+    return texts
+
+
+def as_count(what: str, value: Any) -> int:
+    """How many labels are wanted."""
+    return as_whole(what, value, 1, 2**31 - 1)
 
 
 def check_targets(split: str, queries: Sequence[Query], label_count: int) -> None:

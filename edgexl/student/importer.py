@@ -50,7 +50,7 @@ class ImportedScreener:
 
 
 def import_sentence_transformer(
-    source: str | os.PathLike[str],
+    source: str | bytes | os.PathLike[str],
     dims: int | None = None,
     labels: LabelSet | None = None,
     max_tokens: int = 128,
@@ -102,7 +102,8 @@ def import_sentence_transformer(
         if labels is None or dims > query_dims:
             raise BadInput(f"Shortening to {dims} dimensions needs labels, and at most {query_dims} dimensions.")
         screener = _shorten(screener, read.tokenizer, labels, dims)
-    name = str(source) if str(source) in PACKAGED_MODELS or not Path(source).exists() else Path(source).resolve().name
+    given = os.fsdecode(source)
+    name = given if given in PACKAGED_MODELS or not Path(given).exists() else Path(given).resolve().name
     digest = tensors.sha256()
     return ImportedScreener(screener.eval(), read.tokenizer, {"imported_from": name, "weights_sha256": digest})
 

@@ -14,12 +14,10 @@ from functools import cached_property
 from typing import Any
 
 from edgexl.bundle.strings import find_fault
-from edgexl.errors import BadInput
+from edgexl.errors import BadInput, shorten
 from edgexl.gzlines import encode_line, read_lines, write_lines
 
 MOST_ALIASES = 65_535
-# Characters of a text that an error shows: enough to find it by.
-_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class LabelSet:
         for index, (uid, text, aliases) in enumerate(zip(self.ids, self.texts, self.aliases, strict=True)):
             _check_label(index, uid, text, aliases)
             if (first := seen.setdefault(uid, index)) != index:
-                raise BadInput(f"Labels {first} and {index} share the id {_shown(uid)}; ids must be unique.")
+                raise BadInput(f"Labels {first} and {index} share the id {shorten(repr(uid))}; ids must be unique.")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -106,25 +104,22 @@ def _check_label(index: int, uid: str, text: str, aliases: tuple[str, ...]) -> N
                 f"Label {index} (id {uid!r:.60}) has the {what} {value!r:.60}, which is no string; give strings."
             )
     if not uid:
-        raise BadInput(f"Label {index} ({_shown(text)}) has an empty id; give each label a stable, unique id.")
+        raise BadInput(f"Label {index} ({shorten(repr(text))}) has an empty id; give each label a stable, unique id.")
     if fault := find_fault(uid):
-        raise BadInput(f"Label {index}: its id {_shown(uid)} {fault}.")
+        raise BadInput(f"Label {index}: its id {shorten(repr(uid))} {fault}.")
     if not text.strip():
-        raise BadInput(f"Label {index} (id {_shown(uid)}) has an empty text; give it one or remove it.")
+        raise BadInput(f"Label {index} (id {shorten(repr(uid))}) has an empty text; give it one or remove it.")
     if fault := find_fault(text):
-        raise BadInput(f"Label {index} (id {_shown(uid)}): its text {_shown(text)} {fault}.")
+        raise BadInput(f"Label {index} (id {shorten(repr(uid))}): its text {shorten(repr(text))} {fault}.")
     if len(aliases) > MOST_ALIASES:
-        raise BadInput(f"Label {index} (id {_shown(uid)}) has {len(aliases):,} aliases; at most {MOST_ALIASES:,} fit.")
+        raise BadInput(
+            f"Label {index} (id {shorten(repr(uid))}) has {len(aliases):,} aliases; at most {MOST_ALIASES:,} fit."
+        )
     for alias in aliases:
         if not alias.strip():
-            raise BadInput(f"Label {index} (id {_shown(uid)}) has an empty alias; remove it.")
+            raise BadInput(f"Label {index} (id {shorten(repr(uid))}) has an empty alias; remove it.")
         if fault := find_fault(alias):
-            raise BadInput(f"Label {index} (id {_shown(uid)}): its alias {_shown(alias)} {fault}.")
-
-
-def _shown(text: str) -> str:
-    """A text as an error sentence shows it: escaped, and cut where it is long."""
-    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
+            raise BadInput(f"Label {index} (id {shorten(repr(uid))}): its alias {shorten(repr(alias))} {fault}.")
 
 
 def _as_tuple(name: str, values: Any) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgexl.student.arguments import as_count, as_texts
 from edgexl.student.contract import ask_reasoner
 from edgexl.student.encode import encode_vectors
 from edgexl.student.student import Student
@@ -113,8 +114,9 @@ class StudentPredictor:
         return ask_reasoner(self.student.reasoner, supply)
 
     def predict(self, text: str, k: int = 5) -> list[tuple[int, float]]:
-        """The `k` best labels for one text, with their logits."""
-        encoded = self.encode([text])
+        """The `k` best labels for one text, with their logits. Raises `BadInput` for what is no text or number."""
+        k = as_count("k", k)
+        encoded = self.encode(as_texts([text]))
         screened = self.screen(encoded.query_vector, self.student.shapes.shortlist)
         logits = self.reason(encoded, screened)[0]
         order = logits.argsort(descending=True, stable=True)[:k]
@@ -133,6 +135,7 @@ class StudentPredictor:
         self, texts: Sequence[str], depth: int | None = None, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Ids, Ids]:
         """(screening's ranking, the reasoner's ranking), each as `rank` gives them."""
+        texts = as_texts(texts)
         shortlist = min(self.student.shapes.shortlist, len(self.student.labels))
         depth = min(depth or shortlist, len(self.student.labels))
         by_screener = np.empty((len(texts), depth), dtype=np.int64)

