@@ -4,18 +4,22 @@ Each cell compiles the runtime with warnings as errors and nothing else that its
 bundle's goldens by the result: here, under qemu, or in wasmtime. Its answers equal, to the bit, those of this machine's
 scalar kernels.
 
-    python -m tests.runtime.compile_matrix     the whole matrix, over a tiny student's bundle, printed as a table
+    python -m tests.runtime.compile_matrix [clang] [-O3] ...     the cells with these words, all without any, over a
+                                                                 tiny student's bundle, printed as a table
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,7 +193,10 @@ class Matrix:
         if cell.architecture == "wasm":
             from tests.runtime.wasm import run_wasm
 
-            yield "wasmtime", run_wasm(program, self.directory, "/bundle.exl")[1]
+            folder = program.with_suffix(".folder")
+            folder.mkdir(exist_ok=True)
+            shutil.copyfile(self.bundle, folder / "bundle.exl")
+            yield "wasmtime", run_wasm(program, folder, "/bundle.exl")[1]
         elif not architecture.emulator:
             yield "here", _said_by([str(program), str(self.bundle)])
         for cpu in architecture.cpus:
@@ -206,37 +213,42 @@ def _first_difference(said: str, expected: str) -> str:
     return next((f"{ours!r} is not {theirs!r}" for ours, theirs in pairs if ours != theirs), "a line is missing")[:500]
 
 
-def run(matrix: Matrix, tell: Callable[[str], None]) -> list[str]:
-    """Run the whole matrix and tell it as a table, a line for each compiler and architecture; gives what failed.
+def run(matrix: Matrix, chosen: Iterable[Cell], tell: Callable[[str], None]) -> list[str]:
+    """Run the chosen cells and tell them as a table, a line for each compiler and architecture; gives what failed.
 
     A cell that this machine has no tools for says so in the table, and below it what is not installed.
     """
-    heads = [f"{level} {form}" for level in LEVELS for form in FORMS]
-    tell(" | ".join(["compiler     ", *(f"{head:>9}" for head in heads)]))
-    failures, missing, line = [], [], []
-    for cell in cells():
+    heads = [(level, form) for level in LEVELS for form in FORMS]
+    tell(" | ".join(["compiler     ", *(f"{level + ' ' + form:>9}" for level, form in heads)]))
+    rows = itertools.groupby(chosen, key=lambda cell: (cell.compiler, cell.architecture))
+    failures: list[str] = []
+    missing: list[str] = []
+
+    def result(cell: Cell) -> str:
+        begin = time.monotonic()
         if cell.missing:
-            line.append("missing")
             missing.append(cell.missing)
-        else:
-            begin = time.monotonic()
-            try:
-                matrix.check(cell)
-                line.append(f"ok {time.monotonic() - begin:.1f} s")
-            except AssertionError as error:
-                line.append("FAILED")
-                failures.append(str(error))
-        if len(line) == len(heads):
-            tell(
-                " | ".join([f"{cell.compiler} {cell.architecture:<8}"[:13].ljust(13), *(f"{word:>9}" for word in line)])
-            )
-            line = []
+            return "missing"
+        try:
+            matrix.check(cell)
+        except AssertionError as error:
+            failures.append(str(error))
+            return "FAILED"
+        return f"ok {time.monotonic() - begin:.1f} s"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for (compiler, architecture), row in rows:
+            found = {}
+            for cell, word in zip(together := list(row), pool.map(result, together), strict=True):
+                found[cell.level, cell.form] = word
+            line = [f"{found.get(head, ''):>9}" for head in heads]
+            tell(" | ".join([f"{compiler:<5} {architecture:<7}", *line]))
     for said in (*failures, *(f"missing: {reason}" for reason in dict.fromkeys(missing))):
         tell(said)
     return failures
 
 
-def main() -> int:
+def main(words: list[str]) -> int:
     """The command line; the exit code is 1 where a cell failed."""
     from edgexl.compiler import compile
     from edgexl.recipe import IndexRecipe, Recipe
@@ -244,12 +256,14 @@ def main() -> int:
     from tests.tiny import tiny_labels, tiny_student
 
     recipe = Recipe("tiny", engine="native", index=IndexRecipe(code_bytes=8, overfetch=64))
+    chosen = [cell for cell in cells() if set(words) <= set(str(cell).split())]
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         bundle = compile(tiny_student(tiny_labels(aliases=True)), recipe, TARGET, directory / "tiny.exl").path
         (directory / "matrix").mkdir()
-        return 1 if run(Matrix(bundle, directory / "matrix"), lambda line: print(line, flush=True)) else 0
+        failures = run(Matrix(bundle, directory / "matrix"), chosen, lambda line: print(line, flush=True))
+        return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
