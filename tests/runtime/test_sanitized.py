@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.runtime import c_tests
 
-OF_A_BUNDLE = "answers engine faults hostile labels lookup sections session shortlist".split()
+OF_A_BUNDLE = ["answers", "engine", "faults", "hostile", "labels", "lookup", "sections", "session", "shortlist"]
 FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"]
 
 
