@@ -219,6 +219,22 @@ def test_slices() -> None:
     refused([("Slice", "label_vectors six two two", "y")], constants, what="Slice")  # nothing is left
 
 
+def test_rows_that_do_not_lie_side_by_side() -> None:
+    """What works row by row takes slices of a middle axis, transposed values, and one value for all rows."""
+    constants = {"sizes": np.array([0, 0, 4, 2]), "zero": np.array([0]), "three": np.array([3]), "two": np.array([2]),
+                 "matrix": draw(20, 2, 5), "scale": draw(21, 2), "shift": draw(22, 2),
+                 "wide": np.array([4, WIDTH]), "long": draw(23, WIDTH, 3)}  # fmt: skip
+    sliced: list[Step] = [("Reshape", "token_states sizes", "x"), ("Slice", "x zero three two", "s")]
+    check([*sliced, ("MatMul", "s matrix", "y")], constants, LINEAR_F32=1)
+    check([*sliced, ("Softmax", "s", "y", {"axis": -1})], constants, SOFTMAX=1)
+    check([*sliced, ("LayerNormalization", "s scale shift", "y")], constants, LAYER_NORM=1)
+    check([*sliced, ("MatMul", "s matrix", "p"), ("Relu", "p", "y")], constants, LINEAR_F32=1)
+    turned: list[Step] = [("Transpose", "label_vectors", "x", {"perm": [1, 0, 2]})]
+    check([*turned, ("MatMul", "x long", "y")], constants, LINEAR_F32=1)
+    check([("Expand", "query_vector wide", "x"), ("MatMul", "x long", "y")], constants, LINEAR_F32=1)
+    check([("Transpose", "label_vectors", "x", {"perm": [0, 2, 1]}), ("Softmax", "x", "y", {"axis": -1})], constants)
+
+
 def test_places_of_an_axis() -> None:
     check([("Gather", "screening_scores one", "y", {"axis": 2})], {"one": np.int64(1)})
     check([("Gather", "screening_scores one", "y", {"axis": -1})], {"one": np.array([1])})
