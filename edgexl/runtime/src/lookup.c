@@ -178,14 +178,14 @@ exl_status exl_label_get_state(const exl_bundle *bundle, uint32_t label, exl_lab
 
 /* ---- by id ---------------------------------------------------------------------------------------------------- */
 
-typedef int (*strings_search)(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
-                              uint32_t *found, uint32_t capacity, uint32_t *count);
+typedef int (*way_to_find)(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
+                           uint32_t *found, uint32_t capacity, uint32_t *count);
 
 /* Among the bundle's own labels. The ids that begin with this one, in turn: few or none but itself. exact: of the same
  * bytes, else of equivalent ones. */
 static exl_status find_own(const exl_bundle *bundle, const exl__live *live, const char *id, size_t id_bytes, int exact,
                            uint32_t *label) {
-    strings_search find = exact ? exl__strings_with_bytes : exl__strings_prefix;
+    way_to_find find = exact ? exl__strings_with_bytes : exl__strings_prefix;
     /* what is equivalent has at most three times the bytes of its normal form D, and that of the id's */
     uint64_t most = exact ? id_bytes : 9ull * id_bytes, longest = bundle->ids.longest_bytes;
     size_t room = (size_t)(most < longest ? most : longest);
