@@ -50,6 +50,15 @@ def is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def describe_wrong(record: dict[str, Any], *keys: str) -> str:
+    """What the first of `keys` holds that is no string, to end a sentence with: "'title' is null"."""
+    key = next(key for key in keys if not isinstance(record.get(key), str))
+    if key not in record:
+        return f"there is no '{key}'"
+    value = record[key]
+    return f"'{key}' is {'a list' if isinstance(value, list) else shorten(json.dumps(value)[:100])}"
+
+
 def write_lines(path: str | os.PathLike[str], records: Iterable[dict[str, Any]]) -> None:
     """Write `records` to `path` as gzipped JSON lines; the same records give the same bytes."""
     with write_file(path) as raw, gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as stream:

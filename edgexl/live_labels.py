@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from edgexl.bundle.label_file import label_file_of, read_label_file_if_any
 from edgexl.errors import BadInput, NotDurable
-from edgexl.gzlines import read_lines
+from edgexl.gzlines import describe_wrong, read_lines
 from edgexl.progress import Progress, no_progress
 from edgexl.runtime.binding import BundleHandle, LabelState, NewLabel, open_bundle
 from edgexl.student.labels import LabelSet
@@ -58,7 +58,9 @@ def ids_given(ids: Sequence[str], file: Path | None) -> list[str]:
     for number, record in read_lines(file) if file is not None else ():
         uid = record.get("uid")
         if not isinstance(uid, str):
-            raise BadInput(f"{file}, line {number}: a label needs the string 'uid'.")
+            raise BadInput(
+                f"{file}, line {number}: a label needs the string 'uid', but {describe_wrong(record, 'uid')}."
+            )
         given.append(uid)
     if not given:
         raise BadInput("Give the ids of the labels, or a file of labels with --file.")

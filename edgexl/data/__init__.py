@@ -6,7 +6,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from edgexl.data.layout import Dataset, Query, open_dataset, read_queries, write_dataset, write_queries
+from edgexl.data.layout import (
+    Dataset,
+    Query,
+    open_dataset,
+    read_queries,
+    refuse_foreign_files,
+    write_dataset,
+    write_queries,
+)
 from edgexl.data.mesh import build_mesh
 from edgexl.data.wordnet import build_wordnet
 from edgexl.errors import BadInput
@@ -30,6 +38,7 @@ def build(name: str, directory: str | os.PathLike[str], progress: Progress = no_
     """
     if name not in BUILDERS:
         raise BadInput(f"There is no data set {name!r} to build; there are {', '.join(sorted(BUILDERS))}.")
+    refuse_foreign_files(Path(directory))  # now, not after a download and minutes of work
     return BUILDERS[name](Path(directory), progress)
 
 

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from edgexl.directories import entries, settle_directory, write_directory
 from edgexl.errors import BadInput
 from edgexl.files import open_input, write_text
-from edgexl.gzlines import is_unicode, read_lines, write_lines
+from edgexl.gzlines import describe_wrong, is_unicode, read_lines, write_lines
 from edgexl.progress import Progress, no_progress, tracked
 from edgexl.sealed import SEAL_FILE
 from edgexl.student.labels import LabelSet
@@ -152,7 +152,7 @@ def write_dataset(
     holds anything else is refused with `BadInput`.
     """
     target = Path(directory)
-    _refuse_foreign_files(target)
+    refuse_foreign_files(target)
     with write_directory(target, _FILES) as staging:
         labels.save(staging / LABELS_FILE)
         for name, queries in zip(QUERY_FILES, (trn, tst), strict=True):
@@ -161,7 +161,8 @@ def write_dataset(
     return open_dataset(target)
 
 
-def _refuse_foreign_files(target: Path) -> None:
+def refuse_foreign_files(target: Path) -> None:
+    """Raise `BadInput` where a data set cannot be written to `target` without replacing something that is none."""
     if not target.exists():
         return
     if not target.is_dir():
@@ -188,7 +189,8 @@ def _query(record: dict[str, Any], line: int, where: str, label_count: int | Non
     uid, title, targets = record["uid"], record["title"], record["target_ind"]
     more = record.get("content", "") if content else ""
     if not isinstance(uid, str) or not isinstance(title, str) or not isinstance(more, str):
-        raise BadInput(f"{where}: uid, title and content must be strings.")
+        wrong = describe_wrong({"content": "", **record}, "uid", "title", "content")
+        raise BadInput(f"{where}: uid, title and content must be strings, but {wrong}.")
     if not is_unicode(uid) or not is_unicode(title) or not is_unicode(more):
         raise BadInput(f"{where}: the text holds half of a surrogate pair; correct it.")
     # bool is an int to Python, never a target to us

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgexl.bundle.strings import find_fault
 from edgexl.errors import BadInput, shorten
-from edgexl.gzlines import encode_line, read_lines, write_lines
+from edgexl.gzlines import describe_wrong, encode_line, read_lines, write_lines
 
 MOST_ALIASES = 65_535
 
@@ -63,7 +63,8 @@ class LabelSet:
         for number, record in read_lines(path):
             uid, title, more = record.get("uid"), record.get("title"), record.get("aliases", [])
             if not isinstance(uid, str) or not isinstance(title, str):
-                raise BadInput(f"{path}, line {number}: a label needs the strings 'uid' and 'title'.")
+                wrong = describe_wrong(record, "uid", "title")
+                raise BadInput(f"{path}, line {number}: a label needs the strings 'uid' and 'title', but {wrong}.")
             if not isinstance(more, list) or not all(isinstance(alias, str) for alias in more):
                 raise BadInput(f"{path}, line {number}: 'aliases' must be a list of strings.")
             ids.append(uid)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from edgexl.student.labels import LabelSet
-from tests.command_line import Edgexl
+from tests.command_line import Edgexl, Tiny
 from tests.runtime.tiny_bundle import build
 
 
@@ -96,3 +97,53 @@ def test_what_cannot_be_done(bundle: Path, tmp_path: Path, edgexl: Edgexl) -> No
     Path(f"{bundle}.labels").write_bytes(b"not a label file")
     edgexl("labels", "list", bundle).refuses(2, "not a label file")
     edgexl("run", bundle, "red").refuses(2, "label file")
+
+
+@pytest.mark.parametrize("command", ["add", "replace", "retire"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"uid,title\na,b\n", ["line 1", "CSV", "JSON lines"]),
+        (b'[{"uid":"a","title":"b"}]', ["line 1", "found list", "JSON lines"]),
+        ('{"uid":"a","title":"b"}'.encode("utf-16"), ["line 1", "UTF-16", "JSON lines"]),
+        (b'{"uid":12,"title":"b"}', ["line 1", "'uid' is 12"]),
+        (b'{"title":"b"}', ["line 1", "there is no 'uid'"]),
+        (b'{"uid":"fine","title":"b"}\n{"uid":null,"title":"b"}', ["line 2", "'uid' is null"]),
+        (b'{"uid":["a"],"title":"b"}', ["line 1", "'uid' is a list"]),
+        (b'{"uid":' + b"1" * 4000 + b',"title":"b"}', ["line 1", "'uid' is 111"]),
+    ],
+)
+def test_files_of_another_kind_are_named_and_nothing_changes(
+    command: str, content: bytes, words: list[str], tiny: Tiny, tmp_path: Path, edgexl: Edgexl
+) -> None:
+    bundle, file = Path(shutil.copy(tiny.bundle, tmp_path / "b.exl")), tmp_path / "labels.any"
+    file.write_bytes(content)
+    edgexl("labels", command, bundle, "--file", file).refuses(2, str(file), *words)
+    assert edgexl("labels", "list", bundle, "--json").out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"uid":"a","title":null}', ["line 1", "'title' is null"]),
+        (b'{"uid":"a"}', ["line 1", "there is no 'title'"]),
+        (b'{"uid":"a","title":{"text":"b"}}', ["line 1", "'title' is {"]),
+        (b'{"uid":"a","title":"b","aliases":"c"}', ["line 1", "aliases"]),
+    ],
+)
+def test_titles_that_are_no_strings(
+    content: bytes, words: list[str], tiny: Tiny, tmp_path: Path, edgexl: Edgexl
+) -> None:
+    file = tmp_path / "labels.any"
+    file.write_bytes(content)
+    edgexl("labels", "add", tiny.bundle, "--file", file).refuses(2, str(file), *words)
+
+
+@pytest.mark.parametrize("name", ["labels.json", "labels.jsonl", "labels.json.gz"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_plain_lines_are_read_by_any_name(name: str, mark: bytes, tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+    bundle, file = Path(shutil.copy(tiny.bundle, tmp_path / "b.exl")), tmp_path / name
+    file.write_bytes(mark + b'{"uid":"a","title":"b"}\r\n{"uid":"c","title":"d"}')
+    assert edgexl("labels", "add", bundle, "--file", file).status == 0
+    assert [label["uid"] for label in edgexl("labels", "list", bundle, "--json").lines] == ["a", "c"]
+    assert edgexl("labels", "retire", bundle, "--file", file).status == 0
