@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgexl.errors import BadInput
-from edgexl.files import open_input, write_file
+from edgexl.files import copy_file, open_input
 
 # Ten minutes for at most 44 MB: a slow line gets through, a dead one is not waited for all day.
 _TIMEOUT_SECONDS = 600
@@ -71,8 +71,7 @@ def fetch(package: Package) -> Path:
                 f"{package} arrived with SHA-256 {found}, not {package.sha256}: it is not the package that "
                 "edgexl knows; check the registry or mirror it came from."
             )
-        with write_file(cached) as stream, open(archive, "rb") as fetched:
-            shutil.copyfileobj(fetched, stream)
+        copy_file(archive, cached)
     return cached
 
 

@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,6 +115,14 @@ def write_text(path: PathLike, text: str) -> None:
     """Write UTF-8, with line ends as they are, in one step. Raises as `write_file` does."""
     # halves of surrogate pairs, which names of files can hold, become escapes that JSON reads as well
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def copy_file(source: Path, path: PathLike) -> None:
+    """Write the bytes of `source` to `path` in one step; a new file gets its mode, too. Raises as `write_file` does."""
+    with open_input(source) as content, write_file(path) as stream:
+        shutil.copyfileobj(content, stream)
+        if not os.path.exists(path):
+            os.fchmod(stream.fileno(), stat.S_IMODE(os.fstat(content.fileno()).st_mode))
 
 
 def refuse_writing(path: PathLike, error: OSError) -> EdgexlError:

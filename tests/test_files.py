@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.errors import BadInput, DeviceError, EdgexlError
-from edgexl.files import open_input, read_input, write_bytes, write_file, write_text
+from edgexl.files import copy_file, open_input, read_input, write_bytes, write_file, write_text
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -128,6 +128,17 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_clears_up(tmp_path
         write_bytes(target, b"between")  # which does not take a living writer's file for a dead one's
     assert target.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_copy_keeps_the_mode_of_a_new_file(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"program")
+    source.chmod(0o755)
+    copy_file(source, target)
+    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"program", 0o755)
+    target.chmod(0o700)
+    copy_file(source, target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o700
 
 
 def special(kind: str, tmp_path: Path) -> Path:

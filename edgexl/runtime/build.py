@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgexl.errors import DeviceError
+from edgexl.files import copy_file
 from edgexl.progress import Progress, no_progress
 from edgexl.runtime.engine import fetch_engine
 from edgexl.runtime.promise import find_broken_promises
@@ -63,7 +64,7 @@ def build_runtime(
     """
     toolchains = find_toolchains(target)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         staging = Path(scratch)
         toolchain = _compile_by_first(toolchains, target, staging, progress)
         shutil.copyfile(HEADER, staging / HEADER.name)
@@ -74,7 +75,7 @@ def build_runtime(
         directory.mkdir(exist_ok=True)
         files = {path.name: path.stat().st_size for path in sorted(staging.iterdir())}
         for name in files:
-            os.replace(staging / name, directory / name)
+            copy_file(staging / name, directory / name)
     return RuntimeBuild(directory, target.name, toolchain.name, files)
 
 
@@ -132,8 +133,7 @@ def _compile(toolchain: Toolchain, target: Target, directory: Path, progress: Pr
             (*toolchain.command, *flags, "-c", str(source), "-o", str(built))
             for source, built in zip(sources, objects, strict=True)
         ]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda call: _call(call, scratch), calls))
+        _call_all(calls, scratch)
         for step, name in enumerate(outputs, start=1):
             progress("compile", step, 1 + len(outputs))
             tool = (str(RUNTIME / "tools" / TOOLS[name]),) if name in TOOLS else ()
@@ -154,9 +154,33 @@ def _linker_flags(target: Target) -> tuple[str, ...]:
     return (*pages, "-lm", "-ldl", *threads)
 
 
-def _call(command: tuple[str, ...], directory: str) -> None:
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
+def _call_all(commands: Sequence[tuple[str, ...]], directory: str) -> None:
+    """Run commands side by side. After an error or an interrupt none of them runs on."""
+    started: list[subprocess.Popen[str]] = []
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for done in as_completed([pool.submit(_call, command, directory, started) for command in commands]):
+            done.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in started:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _call(command: tuple[str, ...], directory: str, started: list[subprocess.Popen[str]] | None = None) -> None:
+    where = subprocess.PIPE
+    with subprocess.Popen(command, cwd=directory, stdout=where, stderr=where, text=True, errors="replace") as process:
+        if started is not None:
+            started.append(process)
+        try:
+            _, errors = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        said = errors.strip().splitlines() or ["it said nothing"]
         reason = next((line for line in said if "error" in line), said[-1])
         raise DeviceError(f"{Path(command[0]).name} could not compile the runtime: {reason}")
