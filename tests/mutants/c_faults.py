@@ -80,8 +80,8 @@ def try_faults(
     root: Path, faults: Sequence[Fault], record_first: bool = True, with_pytest: bool = True
 ) -> Iterator[Outcome]:
     """Each fault that compiles against the tests that run its statement; pytest's only where those of C see nothing."""
-    with kept_copy(root) as scratch:
-        record = _record(scratch, record_first=False)  # that was done to find them
+    with kept_copy(root, update=False) as scratch:  # all that was done to find them
+        record = _record(scratch, record_first=False)
         trials = Trials(scratch) if with_pytest else None
         try:
             for fault in faults:

@@ -116,13 +116,13 @@ class CScratch(Scratch):
 
 
 @contextmanager
-def kept_copy(root: Path) -> Iterator[CScratch]:
-    """The copy in build/mutants, brought up to date; one process at a time."""
+def kept_copy(root: Path, update: bool = True) -> Iterator[CScratch]:
+    """The copy in build/mutants, brought up to date or as it was; one process at a time."""
     scratch = CScratch(root / "build" / "mutants")
     scratch.root.mkdir(parents=True, exist_ok=True)
     with (scratch.root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in COPIED:
+        for name in COPIED if update else ():
             _update(root / name, scratch.root / name)
         (scratch.root / "sitecustomize.py").write_text(SITE)
         yield scratch
