@@ -182,7 +182,8 @@ class Record:
         return sorted((self.place / "tests").glob("*.json"))
 
     def covering(self, path: str, lines: range) -> list[Covering]:
-        """The tests that run one of the lines of a file as it is now, quickest first."""
+        """The tests that run one of the lines of a file as it is now, quickest first; before all others, those of the
+        test file that has its name."""
         found: dict[str, float] = {}
         for entry in self._entries:
             old = {self._now(entry["sources"], path).get(line, 0) for line in lines}
@@ -193,7 +194,12 @@ class Record:
             for test, one in entry["tests"].items():
                 if any(line in old for line in one["lines"].get(path, ())) or any(by_fixture[n] for n in one["uses"]):
                     found[test] = one["seconds"] + sum(entry["fixtures"][name]["seconds"] for name in one["uses"])
-        return sorted((Covering(test, seconds) for test, seconds in found.items()), key=lambda c: (c.seconds, c.test))
+        own = f"test_{Path(path).stem}.py"
+
+        def order(one: Covering) -> tuple[bool, float, str]:
+            return Path(one.test.split("::")[0]).name != own, one.seconds, one.test
+
+        return sorted((Covering(test, seconds) for test, seconds in found.items()), key=order)
 
     def _now(self, sources: str, path: str) -> dict[int, int]:
         """For each line of a file as it is now the line of the same text when it was recorded."""
