@@ -193,6 +193,50 @@ static void check_all(void) {
     check_ranks("red river stone");
 }
 
+/* ---- sentences -----------------------------------------------------------------------------------------------------
+ */
+
+static exl_new_label new_label(const char *id, const char *text) {
+    exl_new_label label = {.struct_size = sizeof label, .id = id, .id_bytes = strlen(id), .text = text};
+
+    label.text_bytes = strlen(text);
+    return label;
+}
+
+/* Each names the id, of a long one the first 200 bytes; none changes the set. */
+static void check_sentences(void) {
+    static char longs[201], long_id[256];
+    char error[512], expected[512];
+    exl_labels_info before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
+
+    CHECK_STATUS(exl_labels_get_info(bundle, &before), EXL_OK);
+    for (size_t length = 199; length <= 250; length += length < 202 ? 1 : 48) {
+        const char *both[2] = {long_id, long_id};
+        size_t bytes[2] = {length, length};
+        exl_new_label twice[2];
+
+        memset(long_id, 'x', length), long_id[length] = '\0';
+        memset(longs, 0, sizeof longs), memset(longs, 'x', length < 200 ? length : 200);
+        CHECK_STATUS(exl_labels_retire(bundle, both, bytes, 1, error, sizeof error), EXL_NO_SUCH_LABEL);
+        snprintf(expected, sizeof expected, "the label set has no label with the id %s", longs);
+        CHECK(strcmp(error, expected) == 0);
+        CHECK_STATUS(exl_labels_retire(bundle, both, bytes, 2, error, sizeof error), EXL_BAD_ARGUMENT);
+        snprintf(expected, sizeof expected, "the id %s is given twice", longs);
+        CHECK(strcmp(error, expected) == 0);
+        twice[0] = twice[1] = new_label(long_id, "snow");
+        CHECK_STATUS(exl_labels_add(session, twice, 2, NULL, NULL), EXL_BAD_ARGUMENT);
+        CHECK(strcmp(exl_session_error(session), expected) == 0);
+        twice[0] = new_label(long_id, " ");
+        CHECK_STATUS(exl_labels_add(session, twice, 1, NULL, NULL), EXL_EMPTY_TEXT);
+        snprintf(expected, sizeof expected, "a text of the label %s holds no token", longs);
+        CHECK(strcmp(exl_session_error(session), expected) == 0);
+    }
+    CHECK_STATUS(add("L0003", "snow", NULL, 0), EXL_LABEL_EXISTS);
+    CHECK(strcmp(exl_session_error(session), "the label set has a label with the id L0003; replace it") == 0);
+    CHECK_STATUS(exl_labels_get_info(bundle, &after), EXL_OK);
+    CHECK(after.generation == before.generation && after.end == before.end && after.labels == before.labels);
+}
+
 /* ---- all ------------------------------------------------------------------------------------------------------------
  */
 
@@ -214,6 +258,7 @@ int main(int count, char **arguments) {
     open_set(arguments[1], labels);
     read_compiled();
     check_all();
+    check_sentences();
     for (uint32_t i = 0; i < 12; i++) {
         snprintf(id, sizeof id, "N%u", i);
         CHECK_STATUS(add(id, i % 3 ? "red river snow" : "New Label 1", i % 2 ? "silver song" : NULL, 0), EXL_OK);
