@@ -321,14 +321,41 @@ static int is_small(const exl__plan *plan) {
     return work < 1u << 22 && plan->work_bytes + plan->arena_bytes < 1u << 23;
 }
 
+/* Every operand that the reader has admitted, at every length: its last element is in the buffer. */
+static void check_ends(const exl__plan *plan) {
+    for (uint32_t i = 0; i < plan->operation_count; i++)
+        for (int place = 0; place < EXL__PLAN_OPERANDS; place++) {
+            const exl__operation *o = &plan->operations[i];
+            const exl__operand *operand = &o->operands[place];
+            const exl__operand_rule *by = &exl__rule_of(o)->operands[place];
+            if (operand->buffer == EXL__NO_BUFFER || by->use & EXL__CONSTANT)
+                continue;
+            for (uint64_t T = 1; T <= MAX_TOKENS; T++)
+                for (uint64_t N = 1; N <= MAX_LABELS; N++) {
+                    exl__lengths at = exl__lengths_of(T, N);
+                    uint64_t end = exl__size_at(operand->offset, &at);
+                    end += by->run == EXL__NO_RUN ? 1 : exl__size_at(o->sizes[by->run], &at);
+                    for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
+                        if (by->axes >> axis & 1)
+                            end = exl__plus(end, exl__times(exl__size_at(o->sizes[axis], &at) - 1,
+                                                            exl__size_at(operand->strides[axis], &at)));
+                    CHECK(end <= exl__size_at(plan->buffers[operand->buffer].elements, &at));
+                }
+        }
+}
+
 static void check_changed(const plan_case *sound, uint32_t seed) {
     plan_case p = *sound;
+    exl_status status;
     opened o;
     tensors found;
 
     for (uint32_t i = 1 + draw(3); i > 0; i--)
         change(&p);
-    if (open_case(&p, sound, &o) == EXL_OK && is_small(&o.plan)) {
+    status = open_case(&p, sound, &o);
+    if (status == EXL_OK)
+        check_ends(&o.plan);
+    if (status == EXL_OK && is_small(&o.plan)) {
         uint32_t T = 1 + draw(MAX_TOKENS), N = 1 + draw(MAX_LABELS);
         (void)run_everywhere(&o, T, N, seed, &found);
         drop_tensors(&found);
