@@ -261,6 +261,40 @@ static void test_plans(void) {
     CHECK(refused > tried / 3);
 }
 
+/* Attention over rows that stand still: 2^27 x N^3 keys of a width of 2^21, whose work wraps 64 bits to almost none.
+ * And whatever else a plan may ask for without being larger: sizes along which nothing moves. */
+static void test_plans_that_ask_for_more(void) {
+    static const uint32_t sizes[][4] = {{1, 1, 134184964u | 3u << 30, 2148000},
+                                        {1, 1, (1u << 28) - 1, (1u << 28) - 1},
+                                        {(1u << 28) - 1, 1, (1u << 28) - 1, 16},
+                                        {1u | 3u << 28, 1u | 3u << 30, 1u << 20, 1u << 20}};
+    uint32_t tried = 0;
+
+    for (uint32_t kind = 4; kind <= 6; kind += 2) {
+        const uint8_t *plan = sound.bytes + get64(entry_of(sound.bytes, kind) + 8);
+        size_t first = 64 + 32 * (size_t)get32(plan + 4);
+
+        for (uint32_t i = 0; i < get32(plan + 8); i++)
+            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+                uint8_t *operation;
+                restore();
+                operation = damaged + (plan - sound.bytes) + first + 176 * (size_t)i;
+                memcpy(operation + 4, sizes[s], sizeof sizes[s]);
+                for (size_t operand = 0; operand < 6; operand++) /* offset and strides */
+                    memset(operation + 24 + 24 * operand, 0, 20);
+                if (get32(operation) == 5)
+                    put(operation + 40, 1, 4), put(operation + 64, 1, 4);
+                seal(damaged, kind);
+                if ((0x1DA0 >> (get32(operation) & 0xFFFF)) & 1) /* those that take all four sizes */
+                    CHECK_STATUS(try_damaged(0), EXL_BUNDLE_MALFORMED);
+                else
+                    (void)try_damaged(0);
+                tried++;
+            }
+    }
+    CHECK(tried > 0);
+}
+
 /* A graph that names another file, in two spellings, or one weight more than the bundle has. */
 static void test_graph_that_opens_files(void) {
     const uint8_t *entry = entry_of(sound.bytes, 4);
@@ -362,6 +396,7 @@ int main(int count, char **arguments) {
     test_parameters();
     if (is_native) {
         test_plans();
+        test_plans_that_ask_for_more();
     } else {
         test_graph_that_opens_files();
         test_weight_of_another_name();

@@ -578,6 +578,27 @@ static void test_deepest_product(void) {
     }
 }
 
+/* Rows far longer than a tile or a chunk, in exact buffers. */
+static void test_long_rows(void) {
+    static const struct {
+        uint32_t code, function;
+        uint64_t n[EXL__PLAN_RANK];
+    } rows[] = {{EXL__LAYER_NORM, 0, {3, 70001, 1, 1}}, {EXL__SOFTMAX, 0, {3, 70001, 1, 1}},
+                {EXL__ATTENTION, 0, {2, 9, 3001, 33}},  {EXL__MATMUL, 0, {2, 9, 3001, 33}},
+                {EXL__MAP, EXL__EXP, {1, 2, 3, 20001}}, {EXL__REDUCE, EXL__MEAN, {5, 3, 2, 7001}},
+                {EXL__SHIFT, 2, {1, 1, 2, 70001}},      {EXL__RUNNING_SUM, 0, {1, 1, 2, 70001}}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int fits;
+        plan_case p = grown(rows[i].code, rows[i].function, rows[i].n, &fits);
+        opened o;
+        tensors found;
+        CHECK_STATUS(open_case(&p, &p, &o), EXL_OK);
+        CHECK_STATUS(run_everywhere(&o, 1, 1, 4, &found), EXL_OK);
+        drop_tensors(&found), close_case(&o), drop_case(&p);
+    }
+}
+
 /* ---- the engine ---------------------------------------------------------------------------------------------- */
 
 static void test_ids_beyond_the_table(void) {
@@ -678,6 +699,7 @@ int main(void) {
     test_largest_sizes();
     test_work_adds_up();
     test_deepest_product();
+    test_long_rows();
     test_ids_beyond_the_table();
     test_tensors_of_other_sizes();
     test_no_memory();

@@ -6,7 +6,7 @@
  */
 #include "plan_reference.h"
 
-enum { MAX_TOKENS = 7, MAX_LABELS = 6, ROUNDS = 500, CHANGED_ROUNDS_A_PLAN = 24 };
+enum { MAX_TOKENS = 7, MAX_LABELS = 6, ROUNDS = 150, CHANGED_ROUNDS_A_PLAN = 24 };
 
 static uint32_t inputs_used; /* numbers of inputs, a bit each */
 static long admitted, refused;
