@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log2
 
-from edgexl.bundle.plan import MAX_RECORDS, ONE, Code, Operation, Plan
+from edgexl.bundle.plan import MAX_RECORDS, ONE, OPERANDS, Code, Operation, Plan
 
 MOST_WORK = 2**36
 MOST_BYTES = 2**31
@@ -114,7 +114,7 @@ def _stays_inside(plan: Plan, operation: Operation, place: int) -> bool:
     """Whether an operand stays in its buffer at every T and N from 1 on: offset + run + sum (size - 1) x stride,
     multiplied out, grows no faster than the buffer, and its positive terms are together no more than it."""
     operand = operation.operands[place]
-    walk = _WALKS.get(operation.code, (_EACH,) * 4)[place] if operand else None
+    walk = _WALKS.get(operation.code, (_EACH,) * OPERANDS)[place] if operand else None
     if operand is None or walk is None:
         return True
     axes, run = walk
