@@ -5,12 +5,14 @@
 
 #include "cells.h"
 
+#include "checked.h"
 #include "rescore.h"
 
 enum { CENTROID_BITS = 8, CHUNK_CELLS = 256 };
 
 uint64_t exl__cells_bytes(uint32_t count, uint32_t rows, uint32_t dims) {
-    return 4 * ((uint64_t)count + 1 + rows) + count * (uint64_t)exl__fine_stride(dims, CENTROID_BITS);
+    uint64_t numbers = exl__times(4, 1ull + count + rows);
+    return exl__plus(numbers, exl__times(count, exl__fine_stride(dims, CENTROID_BITS)));
 }
 
 static void score_cells(exl__isa isa, const exl__cells *cells, const float *query, exl__cells_scratch *scratch) {

@@ -10,6 +10,7 @@
 
 #include "bundle.h"
 #include "bytes.h"
+#include "checked.h"
 #include "rescore.h"
 #include "sha256.h"
 
@@ -93,8 +94,7 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
                               exl__error *error) {
     uint32_t kind = exl__get32(entry);
     uint64_t offset = exl__get64(entry + 8), length = exl__get64(entry + 16), file_bytes = bundle->file.length;
-    uint64_t expected =
-        (*end + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES; /* *end <= file length < 2^63 */
+    uint64_t expected = exl__round_up(*end, ALIGNMENT_BYTES);
 
     if (kind <= *kind_before)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u stands after kind %u", kind, *kind_before);
@@ -102,7 +102,7 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u is not known", kind);
     if (exl__get32(entry + 4) != 0 || exl__get64(entry + 56) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u sets reserved fields", kind);
-    if (offset != expected || length == 0 || offset > file_bytes || length > file_bytes - offset)
+    if (offset != expected || length == 0 || !exl__lies_within(offset, length, file_bytes))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u does not lie where it must", kind);
     if (!exl__all_zero(bundle->file.bytes + *end, offset - *end))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "there are hidden bytes before section kind %u", kind);
@@ -244,15 +244,15 @@ static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expe
 static exl_status check_index(const exl_bundle *bundle, exl__error *error) {
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
-    uint64_t entries = (uint64_t)p->subspaces * 16 * p->subspace_dims;
+    uint64_t entries = exl__times(exl__times(p->subspaces, 16), p->subspace_dims);
     exl_status status = check_length(bundle, EXL__CODEBOOK, entries * 4, error);
 
     if (status == EXL_OK)
         status =
-            check_length(bundle, EXL__COARSE_CODES, ((uint64_t)p->rows + 255) / 256 * 256 * (p->subspaces / 2), error);
+            check_length(bundle, EXL__COARSE_CODES, exl__times(exl__round_up(p->rows, 256), p->subspaces / 2), error);
     if (status == EXL_OK)
-        status = check_length(bundle, EXL__FINE_CODES, (uint64_t)p->rows * exl__fine_stride(p->fine_dims, p->fine_bits),
-                              error);
+        status = check_length(bundle, EXL__FINE_CODES,
+                              exl__times(p->rows, exl__fine_stride(p->fine_dims, p->fine_bits)), error);
     if (status != EXL_OK)
         return status;
     for (uint64_t i = 0; i < entries; i++)
@@ -331,7 +331,7 @@ static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
     c->x = (const float *)(const void *)(at + 48);
     c->p = c->x + c->knots;
     if (c->input < 1 || c->input > 3 || c->knots < 2 || c->knots > 4096 ||
-        section->length != 48 + (uint64_t)c->knots * 8 || !(c->threshold >= 0 && c->threshold <= 1) ||
+        section->length != exl__plus(48, exl__times(c->knots, 8)) || !(c->threshold >= 0 && c->threshold <= 1) ||
         !(c->presence < INFINITY))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
     for (uint32_t i = 0; i < c->knots; i++)

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "checked.h"
+
 static uint32_t word(const uint8_t *at, uint32_t index) {
     uint32_t value;
     memcpy(&value, at + 4 * (size_t)index, sizeof value);
@@ -36,8 +38,8 @@ exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *g, exl__gol
     if (left >= 8) {
         golden->text_bytes = word(g->at, 0);
         golden->token_count = word(g->at, 1);
-        used = 8 + (uint64_t)g->k * 8 + (uint64_t)golden->token_count * 4 + golden->text_bytes;
-        used = (used + 3) / 4 * 4;
+        used = exl__plus(exl__times(1ull + g->k, 8), exl__times(golden->token_count, 4));
+        used = exl__round_up(exl__plus(used, golden->text_bytes), 4);
         if (used <= left && golden->token_count <= bundle->parameters.max_tokens) {
             golden->answers = g->at + 8;
             golden->tokens = golden->answers + (size_t)g->k * 8;

@@ -10,6 +10,7 @@
 
 #include "bundle.h"
 #include "bytes.h"
+#include "checked.h"
 #include "memory.h"
 #include "rescore.h"
 #include "storage.h"
@@ -191,8 +192,8 @@ static int take_operation(const exl_bundle *bundle, const exl__live *live, uint6
     op->rows = exl__get32(op->bytes + 12);
     string_bytes = exl__get32(op->bytes + 16);
     op->codes = op->bytes + EXL__OPERATION_BYTES;
-    used = EXL__OPERATION_BYTES + op->rows * exl__live_row_bytes(bundle) + string_bytes; /* below 2^46 */
-    if (exl__get32(op->bytes + 20) != 0 || bytes > left || bytes != (used + 7) / 8 * 8 ||
+    used = exl__plus(EXL__OPERATION_BYTES + (uint64_t)string_bytes, exl__times(op->rows, exl__live_row_bytes(bundle)));
+    if (exl__get32(op->bytes + 20) != 0 || bytes > left || bytes != exl__round_up(used, 8) ||
         !exl__all_zero(op->bytes + used, bytes - used))
         return 0;
     *at += bytes;
@@ -228,7 +229,7 @@ static exl_status count_operations(const exl_bundle *bundle, exl__live *live, ex
 
 /* ---- arrays -------------------------------------------------------------------------------------------------- */
 
-static uint64_t blocks_of(uint64_t rows) { return (rows + EXL__SCAN_BLOCK - 1) / EXL__SCAN_BLOCK; }
+static uint64_t blocks_of(uint64_t rows) { return exl__round_up(rows, EXL__SCAN_BLOCK) / EXL__SCAN_BLOCK; }
 
 static void carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver *from) {
     const exl__parameters *p = &bundle->parameters;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "checked.h"
 #include "memory.h"
 #include "options.h"
 #include "rescore.h"
@@ -30,7 +31,7 @@ static void carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, ex
     scratch->ranges = exl__carve(from, cells->probes, sizeof *scratch->ranges);
 }
 
-/* The parameters' limits keep every product far below 2^64. */
+/* Sizes come out of the file: what one of them makes too large leaves no scratch to be had. */
 static void carve_session(exl_session *s, exl__carver *from) {
     const exl__parameters *p = &s->bundle->parameters;
     exl__shortlist_scratch *list = &s->shortlist_scratch;
@@ -41,8 +42,8 @@ static void carve_session(exl_session *s, exl__carver *from) {
     s->input_ids = exl__carve(from, T, sizeof *s->input_ids);
     s->attention_mask = exl__carve(from, T, sizeof *s->attention_mask);
     s->query_vector = exl__carve(from, p->dims, sizeof *s->query_vector);
-    s->token_states = exl__carve(from, T * p->state_dims, sizeof *s->token_states);
-    s->tables = exl__carve(from, (uint64_t)p->subspaces * 16, sizeof *s->tables);
+    s->token_states = exl__carve(from, exl__times(T, p->state_dims), sizeof *s->token_states);
+    s->tables = exl__carve(from, exl__times(p->subspaces, 16), sizeof *s->tables);
     carve_cells(&s->cells_scratch, &s->bundle->cells, from);
     s->scan_scratch = exl__carve(from, exl__scan_scratch_bytes(UINT32_MAX, p->subspaces, p->overfetch), 1);
     s->rows = exl__carve(from, p->overfetch, sizeof *s->rows);
@@ -59,11 +60,11 @@ static void carve_session(exl_session *s, exl__carver *from) {
     s->labels = exl__carve(from, N, sizeof *s->labels);
     s->screening_scores = exl__carve(from, N * 2, sizeof *s->screening_scores);
     s->best_scores = exl__carve(from, N, sizeof *s->best_scores);
-    s->label_vectors = exl__carve(from, N * p->dims, sizeof *s->label_vectors);
+    s->label_vectors = exl__carve(from, exl__times(N, p->dims), sizeof *s->label_vectors);
     s->piece_ids = exl__carve(from, p->label_tokens, sizeof *s->piece_ids);
-    s->label_tokens = exl__carve(from, N * p->label_tokens, sizeof *s->label_tokens);
-    s->texts = exl__carve(from, N * (s->bundle->texts.longest_bytes + 1ull), 1);
-    s->ids = exl__carve(from, N * (s->bundle->ids.longest_bytes + 1ull), 1);
+    s->label_tokens = exl__carve(from, exl__times(N, p->label_tokens), sizeof *s->label_tokens);
+    s->texts = exl__carve(from, N, s->bundle->texts.longest_bytes + 1ull);
+    s->ids = exl__carve(from, N, s->bundle->ids.longest_bytes + 1ull);
     s->logits = exl__carve(from, N, sizeof *s->logits);
     s->order = exl__carve(from, N, sizeof *s->order);
     s->predictions = exl__carve(from, N, sizeof *s->predictions);

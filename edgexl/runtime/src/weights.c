@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bundle.h"
+#include "checked.h"
 #include "memory.h"
 
 enum { MOST_TENSORS = 4096, LONGEST_NAME_BYTES = 511, DATA_ALIGNMENT_BYTES = 64 };
@@ -31,17 +32,14 @@ static int entry_is_sound(const weights_entry *entry, const exl__section *sectio
     for (uint32_t i = 0; i < 4; i++) {
         if (i >= entry->rank && entry->dims[i] != 0)
             return 0;
-        if (i < entry->rank && entry->dims[i] > section->length)
-            return 0;
-        if (i < entry->rank && entry->dims[i] > 0 && expected > section->length / entry->dims[i])
+        if (i < entry->rank && entry->dims[i] > section->length) /* also where another one is 0 */
             return 0;
         if (i < entry->rank)
-            expected *= entry->dims[i];
+            expected = exl__times(expected, entry->dims[i]);
     }
     if (entry->data_bytes != expected || entry->data_offset % DATA_ALIGNMENT_BYTES != 0 ||
-        entry->data_offset > section->length || entry->data_bytes > section->length - entry->data_offset)
-        return 0;
-    if (entry->name_offset > section->length || (uint64_t)entry->name_bytes + 1 > section->length - entry->name_offset)
+        !exl__lies_within(entry->data_offset, entry->data_bytes, section->length) ||
+        !exl__lies_within(entry->name_offset, entry->name_bytes + 1ull, section->length))
         return 0;
     return strnlen((const char *)section->bytes + entry->name_offset, entry->name_bytes + 1u) == entry->name_bytes;
 }
