@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgexl.errors import BadInput
-from edgexl.files import read_input
+from edgexl.files import open_input
 
 SUFFIX = ".labels"
 MAGIC = b"\x89ELB\r\n\x1a\n"
@@ -23,6 +23,7 @@ HEADER = struct.Struct("<8sHHIII8x32s32s32s")
 COMMIT = struct.Struct("<QQ32s16s")
 OPERATION = struct.Struct("<IIIIII")
 COMMITS_AT, OPERATIONS_AT = 128, 256
+_COMMIT_PLACES = (COMMITS_AT, COMMITS_AT + COMMIT.size)
 ADD, RETIRE = 1, 2
 assert HEADER.size == COMMITS_AT
 assert COMMITS_AT + 2 * COMMIT.size == OPERATIONS_AT
@@ -60,14 +61,34 @@ def label_file_of(bundle: str | os.PathLike[str]) -> Path:
 
 def read_label_file(path: str | os.PathLike[str]) -> LabelFile:
     """Read and check a label file. Raises `BadInput` where it is not there, or not exactly well formed."""
-    return _read_from(read_input(path), path)
+    return _read_from(_content(path), path)
 
 
 def read_label_file_if_any(path: str | os.PathLike[str]) -> LabelFile | None:
     """The same, or None where there is none yet: nothing by that name, or an empty file, as a first change that is
     refused leaves behind."""
-    data = read_input(path) if os.path.lexists(path) else b""
+    data = _content(path) if os.path.lexists(path) else b""
     return _read_from(data, path) if data else None
+
+
+def _content(path: str | os.PathLike[str]) -> bytes:
+    """What the commits promise of a file, or its beginning where it is no label file, whatever its size."""
+    with open_input(path) as stream:
+        try:
+            head = stream.read(OPERATIONS_AT)
+            if len(head) < OPERATIONS_AT or head[:8] != MAGIC:
+                return head
+            ends = [COMMIT.unpack_from(head, place)[1] for place in _COMMIT_PLACES if _is_whole(head, place)]
+            length = os.fstat(stream.fileno()).st_size
+            return head + stream.read(max(0, min(length, max(ends, default=0)) - len(head)))
+        except (OSError, MemoryError) as error:
+            raise BadInput(f"{os.fspath(path)} cannot be read: {error or 'it does not fit into memory'}.") from None
+
+
+def _is_whole(data: bytes, place: int) -> bool:
+    """Whether the commit at `place` was written to its end."""
+    check: bytes = COMMIT.unpack_from(data, place)[3]
+    return hashlib.sha256(data[:COMMITS_AT] + data[place : place + 48]).digest()[:16] == check
 
 
 def _read_from(data: bytes, path: str | os.PathLike[str]) -> LabelFile:
@@ -107,11 +128,10 @@ def _read(data: bytes) -> LabelFile:
 def _newest_commit(data: bytes) -> tuple[int, int]:
     """(generation, where its operations end) of the newest commit that is whole and whose operations are there."""
     found = (0, 0)
-    for place in (COMMITS_AT, COMMITS_AT + COMMIT.size):
-        generation, end, digest, check = COMMIT.unpack_from(data, place)
-        whole = hashlib.sha256(data[:COMMITS_AT] + data[place : place + 48]).digest()[:16] == check
+    for place in _COMMIT_PLACES:
+        generation, end, digest, _ = COMMIT.unpack_from(data, place)
         there = OPERATIONS_AT <= end <= len(data) and end % 8 == 0
-        if whole and there and hashlib.sha256(data[OPERATIONS_AT:end]).digest() == digest:
+        if _is_whole(data, place) and there and hashlib.sha256(data[OPERATIONS_AT:end]).digest() == digest:
             found = max(found, (generation, end))
     if found == (0, 0):
         raise BadInput("is damaged: it does not hold what it has committed; copy it again.")

@@ -8,6 +8,7 @@ import socket
 import stat
 import struct
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -292,6 +293,27 @@ def test_files_that_are_nothing_or_not_what_they_say(tmp_path: Path, copy: bool)
     if sized.exists():
         with pytest.raises(EdgexlError, match="cannot be mapped" if not copy else "shorter while it was read"):
             open_bundle(sized, copy=copy)
+
+
+def test_no_more_is_read_than_the_commits_promise(bundle: Path, tmp_path: Path) -> None:
+    """Files of 64 GiB that take no room on the disk: what is no label file, and one with much behind its end."""
+    labels, other = label_file_of(bundle), tmp_path / "other"
+    change(bundle)
+    other.write_bytes(b"something else")
+    for path in (labels, other):
+        os.truncate(path, 64 << 30)
+    began = time.monotonic()
+    with pytest.raises(BadInput, match="does not begin as one does"):
+        open_bundle(bundle, labels_path=other)
+    with pytest.raises(BadInput, match="not a label file"):
+        read_label_file(other)
+    assert ids(labels) == ["N1"]
+    with open_bundle(bundle) as handle:
+        handle.add_labels([NewLabel("N3", "bread")])
+        handle.compact_labels()
+    assert time.monotonic() - began < 10
+    assert ids(labels) == ["N1", "N3"]
+    assert labels.stat().st_size < 10_000
 
 
 def test_a_copy_outlives_its_file(bundle: Path) -> None:

@@ -107,6 +107,15 @@ static exl_status check_header(const exl_bundle *bundle, const exl__live *live, 
     return EXL_OK;
 }
 
+/* Whether a commit is one that was written to its end. */
+static int is_whole(const uint8_t *header, uint32_t which) {
+    const uint8_t *commit = header + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES;
+    uint8_t digest[32];
+
+    commit_check(header, commit, digest);
+    return memcmp(digest, commit + COMMIT_CHECK_AT, CHECK_BYTES) == 0;
+}
+
 /* Whether a commit is whole, and all that it promises there; then `live` has its numbers. */
 static int take_commit(exl__live *live, uint32_t which) {
     const uint8_t *commit = live->file + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES;
@@ -114,8 +123,7 @@ static int take_commit(exl__live *live, uint32_t which) {
     uint8_t digest[32];
     exl__sha256 hash, finished;
 
-    commit_check(live->file, commit, digest);
-    if (memcmp(digest, commit + COMMIT_CHECK_AT, CHECK_BYTES) != 0)
+    if (!is_whole(live->file, which))
         return 0;
     if (generation > live->newest_generation)
         live->newest_generation = generation;
@@ -365,11 +373,25 @@ exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t fil
     return status;
 }
 
+/* How much of a file is needed: to the end of what its commits promise, or the head alone where it is no label file. */
+static uint64_t wanted(const uint8_t *head, size_t bytes) {
+    uint64_t most = bytes;
+
+    if (bytes < EXL__LIVE_HEADER_BYTES || memcmp(head, MAGIC, sizeof MAGIC) != 0)
+        return most;
+    for (uint32_t which = 0; which < 2; which++) {
+        uint64_t end = exl__get64(head + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES + 8);
+        if (is_whole(head, which) && end > most)
+            most = end;
+    }
+    return most;
+}
+
 exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl__error *error) {
     uint8_t *file = NULL;
     uint64_t file_bytes = 0;
     exl_status status =
-        exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, &file, &file_bytes, error);
+        exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, wanted, &file, &file_bytes, error);
 
     *live = NULL;
     if (status != EXL_OK)

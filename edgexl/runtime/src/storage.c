@@ -59,7 +59,8 @@ static int64_t length_of(int descriptor) {
     return fstat(descriptor, &facts) == 0 ? (int64_t)facts.st_size : -1;
 }
 
-exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes, uint8_t **bytes,
+exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes,
+                                uint64_t (*wanted)(const uint8_t *head, size_t bytes), uint8_t **bytes,
                                 uint64_t *length, exl__error *error) {
     const exl__file file = {.descriptor = descriptor};
     uint8_t head[512];
@@ -80,6 +81,8 @@ exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, 
         return unreadable(strerror(errno), error);
     if (all < (int64_t)here)
         return unreadable("it became shorter meanwhile", error);
+    if ((uint64_t)all > wanted(head, here))
+        all = (int64_t)wanted(head, here);
     *bytes = exl__allocate_scratch(allocator, (uint64_t)all, 1);
     if (!*bytes)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");

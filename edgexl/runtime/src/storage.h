@@ -12,9 +12,11 @@
  * functions must not get (closing it is allowed). */
 exl_status exl__descriptor_open(const char *path, int *descriptor, exl__error *error);
 void exl__descriptor_close(int descriptor);
-/* All of an open file into memory from the allocator, *bytes long (null when it is empty). Its first head_bytes are
- * read before the rest is, so that what they say of the rest is there even where the file grows meanwhile. */
-exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes, uint8_t **bytes,
+/* An open file into memory from the allocator, *bytes long (null when it is empty). Its first head_bytes (at most 512)
+ * are read first, so that what they say of the rest is there even where the file grows meanwhile, and `wanted` says of
+ * them how much of the file is: a file that is none of ours may be of any size. */
+exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes,
+                                uint64_t (*wanted)(const uint8_t *head, size_t bytes), uint8_t **bytes,
                                 uint64_t *length, exl__error *error);
 /* The first `capacity` bytes of a file, or all where it is shorter; none where it is not there. */
 exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_t *bytes, exl__error *error);
