@@ -362,9 +362,12 @@ def try_faults(root: Path, faults: Sequence[Fault], record_first: bool = True) -
         try:
             for fault in faults:
                 source = (scratch.root / fault.path).read_bytes()
-                if _parses(fault.apply(source)):
-                    covering = record.covering(fault.path, covered_lines(source.decode(), fault))
-                    yield _try(scratch, trials, fault, [one.test for one in covering], sound)
+                if not _parses(fault.apply(source)):
+                    continue
+                if record.is_old():  # another process records, too
+                    record = Record(place, scratch.root)
+                covering = record.covering(fault.path, covered_lines(source.decode(), fault))
+                yield _try(scratch, trials, fault, [one.test for one in covering], sound)
         finally:
             trials.close()
 

@@ -164,12 +164,21 @@ class Record:
     place: Path
     root: Path
     _entries: list[dict[str, Any]] = field(default_factory=list)
+    _read: float = 0.0
     _maps: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for path in sorted((self.place / "tests").glob("*.json")):
+        self._read = self._changed()
+        for path in self._files():
             if (self.root / path.stem.replace("+", "/")).exists():
                 self._entries.append(json.loads(path.read_text()))
+
+    def is_old(self) -> bool:
+        """Whether something was recorded since this was read."""
+        return self._changed() != self._read
+
+    def _changed(self) -> float:
+        return max((path.stat().st_mtime for path in self._files()), default=0.0)
 
     def stale(self) -> list[str]:
         """The test files that are new or changed."""
