@@ -23,6 +23,7 @@ _STATIC = re.compile(r"^(?:[A-Z_0-9]+ )?(?:static|EXL__INLINE)\b[^;{=]*?\b(\w+)\
 _TYPE = re.compile(r"^\}\s*(\w+)(?:\[\w*\])?;", re.M)
 _ENUM = re.compile(r"^(?:typedef )?enum\s*\w*\s*\{([^}]*)\}", re.M)
 _MACRO = re.compile(r"^#define (\w+)", re.M)
+_WORD = re.compile(r"\b[A-Za-z_]\w*\b")
 # What sources ask of compilers and of the system's headers must stand before the first of these.
 _FIRST = "compiler.h"
 
@@ -41,13 +42,13 @@ def amalgamate(directory: Path) -> dict[str, int]:
 def amalgamation() -> str:
     """edgexl.c: headers in the order in which they need each other, then the sources, by name."""
     sources = {path.name: path.read_text(encoding="utf-8") for path in sorted((RUNTIME / "src").glob("*.c"))}
-    clashing = _clashes(sources)
+    new_names = _new_names(sources)
     headers: dict[str, str] = {}
     bodies = []
     for name, text in sources.items():
         body = _expanded(text, headers)
-        for word in sorted(clashing[name]):
-            body = re.sub(rf"(?<![\w.>#\"]){word}(?![\w\"])", f"{Path(name).stem}_{word}", body)
+        for word, new in new_names[name].items():
+            body = re.sub(rf"(?<![\w.>#\"]){word}(?![\w\"])", new, body)
         undone = _undefined(_MACRO.findall(body))
         bodies.append(f"/* ---- {name} {'-' * (100 - len(name))} */\n\n{body.strip()}\n{undone}")
     first = headers.pop(_FIRST).strip()
@@ -85,19 +86,22 @@ def _undefined(macros: Iterable[str]) -> str:
     return "".join(f"#undef {macro}\n" for macro in sorted(set(macros)))
 
 
-def _clashes(sources: dict[str, str]) -> dict[str, set[str]]:
-    """For each source, its private names that another source or a header has as well."""
-    private = {name: _private(text) for name, text in sources.items()}
-    words = {name: set(re.findall(r"\b[A-Za-z_]\w*\b", text)) for name, text in sources.items()}
-    shared = set(re.findall(r"\b[A-Za-z_]\w*\b", "".join(p.read_text() for p in (RUNTIME / "src").glob("*.h"))))
-    return {
-        name: {
-            word
-            for word in names
-            if word in shared or any(word in found for other, found in words.items() if other != name)
-        }
-        for name, names in private.items()
-    }
+def _new_names(sources: dict[str, str]) -> dict[str, dict[str, str]]:
+    """For each source, its private names that another source or a header has as well, with others that nobody has."""
+    words = {name: set(_WORD.findall(text)) for name, text in sources.items()}
+    shared = set(_WORD.findall("".join(path.read_text(encoding="utf-8") for path in (RUNTIME / "src").glob("*.h"))))
+    taken = shared.union(*words.values())
+    new_names: dict[str, dict[str, str]] = {}
+    for name, text in sources.items():
+        elsewhere = shared.union(*(found for other, found in words.items() if other != name))
+        new_names[name] = {}
+        for word in sorted(_private(text) & elsewhere):
+            new = f"{Path(name).stem}_{word}"
+            while new in taken:
+                new += "_"
+            taken.add(new)
+            new_names[name][word] = new
+    return new_names
 
 
 def _private(text: str) -> set[str]:
