@@ -61,6 +61,7 @@ pytest: $(VENV)/.ready-dev $(LIB)
 SEED ?= 1
 mutants: $(VENV)/.ready-dev $(LIB)
 	$(BIN)/python -m tests.mutants --language python --count 50 --seed $(SEED)
+	$(BIN)/python -m tests.mutants --language c --count 50 --seed $(SEED)
 
 lib: $(LIB)
 
