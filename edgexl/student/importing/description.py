@@ -160,7 +160,7 @@ def _refuse_prompts(directory: Path, about: dict[str, Any]) -> None:
             role = "default_prompt_name" if name == default else "a prompt that sentence-transformers applies by itself"
             raise ForeignModel(
                 f"{directory} has the prompt {text!r:.80} ('{name}', {role}), which edgexl cannot put before texts: "
-                "import a model without prompts."
+                "take a model without prompts, or import it with prompts='ignore' and accept other vectors."
             )
 
 
