@@ -238,6 +238,53 @@ static void test_goldens_are_well_formed(void) {
     CHECK_GOLDENS(EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
 }
 
+/* ---- damaged strings -------------------------------------------------------------------------------------------- */
+
+/* What open does not look at is met by whoever asks for it, and is no other label's string. */
+static void test_damaged_strings(void) {
+    for (uint32_t kind = EXL__LABEL_TEXTS; kind <= EXL__LABEL_IDS; kind++) {
+        exl_label_field field = kind == EXL__LABEL_IDS ? EXL_LABEL_ID : EXL_LABEL_TEXT;
+        exl_status status;
+        exl_bundle *bundle;
+        exl_session *session = NULL;
+        const exl_result *result = NULL;
+        uint32_t found[8], count = 9, label = 77;
+        const char *id = "L0299";
+        size_t bytes = 5;
+        char buffer[64];
+
+        memset(bytes_of[kind] + length_of[kind] - 64, 0xff, 64); /* the last labels' */
+        bundle = open_file(put_together(), 0, &status);
+        CHECK_STATUS(status, EXL_OK);
+        CHECK_STATUS(exl_label(bundle, 299, field, buffer, sizeof buffer, &bytes), EXL_BUNDLE_CORRUPT);
+        CHECK(bytes == 0);
+        CHECK_STATUS(exl_label(bundle, 0, field, buffer, sizeof buffer, &bytes), EXL_OK);
+        status = exl_label_find(bundle, id, 5, &label);
+        CHECK(status == (field == EXL_LABEL_ID ? EXL_BUNDLE_CORRUPT : EXL_OK));
+        CHECK(label == (field == EXL_LABEL_ID ? 77 : 299));
+        status = exl_label_prefix(bundle, "zz", 2, 0, found, 8, &count);
+        CHECK(status == (field == EXL_LABEL_TEXT ? EXL_BUNDLE_CORRUPT : EXL_OK));
+        bytes = 5;
+        if (field == EXL_LABEL_ID) {
+            CHECK_STATUS(exl_labels_retire(bundle, &id, &bytes, 1, error, sizeof error), EXL_BUNDLE_CORRUPT);
+            CHECK(strstr(error, "are damaged: copy the bundle again"));
+        }
+        exl_bundle_close(bundle);
+        restore();
+        memset(bytes_of[kind] + length_of[kind] / 2, 0xff, (size_t)length_of[kind] / 2); /* half of all labels' */
+        bundle = open_file(put_together(), 0, &status);
+        if (bundle) {
+            exl_predict_options options = {.struct_size = sizeof options, .k = 20};
+            CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+            CHECK_STATUS(exl_predict(session, "red river", 9, &options, &result), EXL_BUNDLE_CORRUPT);
+            CHECK(strstr(exl_session_error(session), "damaged") && result == NULL);
+            exl_session_close(session);
+            exl_bundle_close(bundle);
+        }
+        restore();
+    }
+}
+
 int main(int count, char **arguments) {
     CHECK(count == 3);
     take_apart(arguments[1], arguments[2]);
@@ -245,6 +292,7 @@ int main(int count, char **arguments) {
     test_numbers_that_are_none();
     test_goldens_are_held_against_answers();
     test_goldens_are_well_formed();
+    test_damaged_strings();
     put_away();
     puts("test_answers: done");
     return 0;
