@@ -102,7 +102,8 @@ class IndexRecipe:
 
 @dataclass(frozen=True)
 class ShortlistRecipe:
-    """`n` labels go from screening to reasoning; left out, as many as the student was trained with."""
+    """`n` labels go from screening to reasoning; left out, as many as the student was trained with. A bundle of fewer
+    labels has room for so many, too: some may be added."""
 
     n: int | None = None
 
@@ -116,6 +117,8 @@ class CalibrateRecipe:
     """Probabilities are fitted on at most `queries` held-out queries, by `method`.
 
     "none" takes a label's share of the shortlist's softmax as it is: for students without held-out queries.
+    A set smaller than `overfetch` gets two numbers instead of a curve, a temperature and a factor, which hold when it
+    grows; where fewer than 20 right labels are shortlisted, or no wrong one, it is as with "none" (see the manifest).
     An answer says that none of its labels fits where the best logit is one that a share `absence_noticed` of the
     shortlists without their right labels stays below (a few points more where few of them leave it uncertain); with 0
     it never says so.
