@@ -192,16 +192,18 @@ class Record:
 
     def covering(self, path: str, lines: range) -> list[Covering]:
         """The tests that run one of the lines of a file as it is now, quickest first; before all others, those of the
-        test file that has its name."""
+        test file that has its name. Of lines that are newer than the record, all tests that run the file."""
         found: dict[str, float] = {}
         for entry in self._entries:
-            old = {self._now(entry["sources"], path).get(line, 0) for line in lines}
-            by_fixture = {
-                name: any(line in old for line in fixture["lines"].get(path, ()))
-                for name, fixture in entry["fixtures"].items()
-            }
+            old = {self._now(entry["sources"], path).get(line, 0) for line in lines} - {0}
+
+            def runs(recorded: dict[str, list[int]], old: set[int] = old) -> bool:
+                ran = recorded.get(path, ())
+                return any(line in old for line in ran) if old else bool(ran)
+
+            by_fixture = {name: runs(fixture["lines"]) for name, fixture in entry["fixtures"].items()}
             for test, one in entry["tests"].items():
-                if any(line in old for line in one["lines"].get(path, ())) or any(by_fixture[n] for n in one["uses"]):
+                if runs(one["lines"]) or any(by_fixture[name] for name in one["uses"]):
                     found[test] = one["seconds"] + sum(entry["fixtures"][name]["seconds"] for name in one["uses"])
         own = f"test_{Path(path).stem}.py"
 
