@@ -5,6 +5,7 @@ functions, and what it refuses. All kernel sets of this machine must give the sa
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.read import read_bundle
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
@@ -19,6 +22,7 @@ from edgexl.compiler.schemes import quantize_graph
 from edgexl.recipe import GraphRecipe, Scheme
 from edgexl.runtime.native import NativeGraph, NativeLibrary, build_native
 from edgexl.target import Int8
+from tests.runtime.tiny_bundle import build
 
 TOKENS = 19
 
@@ -124,3 +128,15 @@ def test_what_is_not_covered_is_named() -> None:
     with pytest.raises(NotCovered) as refusal:
         lower_graph(model(nodes, 4, 4, {}), TOKENS, 1)
     assert refusal.value.operators == ("Softplus", "HardSigmoid")
+
+
+def test_a_students_plans_clear_nothing(library: NativeLibrary, tmp_path: Path) -> None:
+    """What ours read, and hand out, they have written in the same run: clearing is for strangers' plans."""
+    path = build(aliases=True, native=True).write(tmp_path / "tiny.exl")
+    content = path.read_bytes()
+    sections = {entry.kind: content[entry.offset :][: entry.length] for entry in read_bundle(path).entries}
+    for plan, weights in (
+        (Kind.SCREENER_GRAPH, Kind.SCREENER_WEIGHTS),
+        (Kind.REASONER_GRAPH, Kind.REASONER_WEIGHTS),
+    ):
+        assert not NativeGraph(library, sections[plan], sections[weights]).cleared_bytes

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.runtime import c_tests
 
 OF_A_BUNDLE = ["answers", "engine", "faults", "hostile", "labels", "lookup", "sections", "session", "shortlist"]
@@ -40,3 +42,13 @@ def test_without_bundles_their_tests_are_named_as_skipped(tmp_path: Path) -> Non
     for name in OF_A_BUNDLE:
         assert f"test_{name}_ort (Skipped)" in done.stdout
         assert f"test_{name}_native (Skipped)" in done.stdout
+
+
+@pytest.mark.slow
+def test_many_more_plans() -> None:
+    """Random ones and changed ones, from other seeds than every run's."""
+    directory = c_tests.ROOT / "build" / "sanitized"
+    c_tests.build(directory, "-DEDGEXL_SANITIZE=ON")
+    command = [directory / "tests" / "test_plan_random", "3000", "100000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]

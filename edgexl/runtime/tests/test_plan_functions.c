@@ -1,6 +1,7 @@
-/* test_plan_functions.c: every function of elements, reduction and walk along an axis, at each way that an operand can
- * lie along the last axis (standing still, side by side, with gaps), in rows about a kernel's panel and the chunk of
- * 256 that operands with gaps go through. Against plan_reference.h, by every set of kernels, in exact buffers. */
+/* test_plan_functions.c: attention with every bias; and every function of elements, reduction and walk along an axis,
+ * at each way that an operand can lie along the last axis (standing still, side by side, with gaps), in rows about a
+ * kernel's panel and the chunk of 256 that operands with gaps go through. Against plan_reference.h, by every set of
+ * kernels, in exact buffers. */
 #include "plan_reference.h"
 
 enum { ROWS = 2, INTS = 11 };
@@ -114,7 +115,34 @@ static void check_along(uint32_t code, uint32_t function, uint32_t width, uint32
     check(&p, 1);
 }
 
+/* Attention with a bias of its own for each score, for each key, for each query, for all, or none. */
+static void check_attention(uint32_t queries, uint32_t keys, uint32_t width, uint32_t bias, uint32_t has_best) {
+    enum { HEADS = 2 };
+    plan_case p = new_case(1, 1);
+    exl__operation *o = add_operation(&p, EXL__ATTENTION, 0, HEADS, queries, keys, width);
+    exl__size by_query = bias & 1 ? (bias & 2 ? keys : 1) : 0, by_key = bias & 2 ? 1 : 0;
+    exl__size of_head = (bias & 1 ? queries : 1) * (bias & 2 ? keys : 1);
+
+    o->numbers[0] = 0.4f;
+    set_operand(o, 0, add_buffer(&p, EXL__TO_OUTPUT, 0, EXL__F32, HEADS * queries * width), 0, width, HEADS * width, 0,
+                1);
+    set_operand(o, 1, add_buffer(&p, EXL__FROM_INPUT, 1, EXL__F32, HEADS * queries * width), 0, queries * width, width,
+                0, 1);
+    set_operand(o, 2, add_buffer(&p, EXL__FROM_INPUT, 2, EXL__F32, HEADS * keys * width), 0, keys * width, 0, 1, keys);
+    set_operand(o, 3, add_buffer(&p, EXL__FROM_INPUT, 3, EXL__F32, HEADS * keys * width), 0, keys * width, 0, width, 1);
+    if (bias < 4)
+        set_operand(o, 4, add_buffer(&p, EXL__FROM_INPUT, 5, EXL__F32, HEADS * of_head), 0, of_head, by_query, by_key,
+                    0);
+    if (has_best)
+        set_operand(o, 5, add_buffer(&p, EXL__ARENA, 0, EXL__F32, HEADS * queries), 0, queries, 1, 0, 0);
+    check(&p, 0);
+}
+
 int main(void) {
+    static const uint32_t queries[] = {1, 8, 11}, keys[] = {1, 16, 19}, widths[] = {1, 16, 21};
+
+    for (uint32_t i = 0; i < 27 * 5; i++)
+        check_attention(queries[i % 3], keys[i / 3 % 3], widths[i / 9 % 3], i / 27, i % 2);
     for (size_t w = 0; w < sizeof WIDTHS / sizeof *WIDTHS; w++) {
         for (uint32_t function = EXL__COPY; function < EXL__FUNCTIONS; function++)
             for (uint32_t steps = 0; steps < 9; steps++)
