@@ -11,7 +11,7 @@ FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-contract=off", 
 SOURCES = {
     "test_scan": ["cpu", "scan", "scan_x86", "scan_neon"],
     "test_rescore": ["cpu", "rescore", "rescore_x86", "rescore_neon"],
-    "test_strings": ["strings"],
+    "test_strings": ["fold", "strings"],
 }
 
 
