@@ -39,7 +39,7 @@ class ListedLabel:
 def labels_given(uid: str | None, text: str | None, aliases: Sequence[str], file: Path | None) -> list[NewLabel]:
     """The labels of a command line: one with its `uid`, `text` and `aliases`, or those of a `file`.
 
-    A file holds JSON lines {"uid", "title"[, "aliases"]}, as in lbl.json.gz; not gzipped where it is called *.jsonl.
+    A file holds JSON lines {"uid", "title"[, "aliases"]}, gzipped as lbl.json.gz or plain.
     Raises `BadInput` for anything else than one of the two, and for labels that are not well formed.
     """
     if file is not None:

@@ -102,6 +102,8 @@ def test_every_command_takes_a_label_file(tiny: Tiny, tmp_path: Path, edgexl: Ed
     assert edgexl("run", bundle, "zebra crossing", "--json").json["labels"][0]["id"] != "new"
     assert edgexl("complete", bundle, "zebra", "--labels-file", file, "--json").json["labels"][0]["id"] == "new"
     assert edgexl("complete", bundle, "zebra", "--json").json["labels"] == []
+    assert edgexl("profile", bundle, "--runs", "3", "--labels-file", file, "--json").json["runs"] == 3
+    edgexl("profile", bundle, "--labels-file", tiny.bundle).refuses(2, "label file")
     told = edgexl("inspect", bundle, "--labels-file", file, "--json").json["labels_file"]
     assert (told["path"], told["added"], told["retired"], told["labels"]) == (str(file), 1, 0, 301)
     assert "1 labels added" in edgexl("inspect", bundle, "--labels-file", file).out

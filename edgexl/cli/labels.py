@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 _STATES = ("added", "retired", "compiled", "all")
-_file = click.option("--file", type=PATH, help="JSON lines of labels, as lbl.json.gz, or as plain text *.jsonl.")
+_file = click.option("--file", type=PATH, help="JSON lines of labels, gzipped (as lbl.json.gz) or plain.")
 
 
 @click.group()
@@ -98,7 +98,7 @@ def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: P
 @labels_file_option
 @json_option
 def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> None:
-    """List the labels that were added to BUNDLE. The JSON lines, in a file *.jsonl, are what `labels add` reads."""
+    """List the labels that were added to BUNDLE. The JSON lines, in a file, are what `labels add` reads."""
     from edgexl.live_labels import list_labels
 
     found = list_labels(bundle, cast("Which", state), labels_file)

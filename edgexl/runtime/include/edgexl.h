@@ -14,6 +14,11 @@
  * threads again. ONNX Runtime has locks of its own: no other thread may be in it while one forks, and a bundle with
  * more than one thread of it refuses to predict in a child (EXL_ENGINE_FAILED): open it there.
  *
+ * Telemetry. Before ONNX Runtime starts, exl_bundle_open sets ORT_DISABLE_TELEMETRY=1 in the process's environment
+ * where it is not set: else ONNX Runtime writes a device id and events into the user's cache, and sends them. Where
+ * other threads may read the environment at that moment, set it yourself, first. Bundles for the native engine set
+ * nothing.
+ *
  * Growth. Structs that the caller fills, or that are filled for the caller, begin with struct_size; set it with
  * sizeof. They grow only at the end, and a library reads and writes no more than struct_size says.
  */
