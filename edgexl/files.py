@@ -69,6 +69,16 @@ def read_input(path: PathLike, most_bytes: int | None = None) -> bytes:
     return content
 
 
+def check_output(path: PathLike) -> None:
+    """Refuse what `write_file` would refuse, before the work whose result it is to hold."""
+    target = real_target(path)
+    _old_file(path, target)
+    if not target.parent.is_dir():
+        raise refuse_writing(path, FileNotFoundError(errno.ENOENT, "its directory does not exist"))
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise refuse_writing(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
 @contextmanager
 def write_file(path: PathLike, durable: bool = True) -> Iterator[BinaryIO]:
     """A stream whose bytes become the file `path` when the block ends without an error, and are gone otherwise.

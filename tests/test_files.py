@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.errors import BadInput, DeviceError, EdgexlError
-from edgexl.files import copy_file, open_input, read_input, write_bytes, write_file, write_text
+from edgexl.files import check_output, copy_file, open_input, read_input, write_bytes, write_file, write_text
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -162,6 +162,9 @@ def special(kind: str, tmp_path: Path) -> Path:
 def test_what_is_no_file_is_neither_read_nor_replaced(kind: str, tmp_path: Path) -> None:
     path = special(kind, tmp_path)
     before = os.lstat(path)
+    if kind != "/dev/tty":
+        with pytest.raises(EdgexlError, match=r"directory|regular|No such device"):
+            check_output(path)
     timer = threading.Timer(20, os._exit, [99])  # a FIFO that blocks would block for ever
     timer.start()
     with pytest.raises(BadInput) as read:

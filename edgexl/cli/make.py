@@ -25,9 +25,11 @@ PATH = click.Path(path_type=Path)
 def compile_student(student: str, recipe: str, target: str, out: Path, workers: str, as_json: bool) -> None:
     """Compile STUDENT (a directory, or a name such as 'wordnet') into one bundle file."""
     from edgexl import compile, load_student
+    from edgexl.files import check_output
     from edgexl.recipe import load_recipe
     from edgexl.target import load_target
 
+    check_output(out)
     # both are read before the student, which takes seconds: a misspelt key should not wait for it
     chosen_recipe, chosen_target = load_recipe(recipe), load_target(target)
     with progress_bar(as_json) as progress:

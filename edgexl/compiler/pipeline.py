@@ -34,6 +34,7 @@ from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.rows import Rows
 from edgexl.compiler.workers import Workers, open_workers
 from edgexl.errors import BadInput
+from edgexl.files import check_output
 from edgexl.progress import Progress, no_progress
 from edgexl.recipe import Recipe, load_recipe
 from edgexl.student.student import Student, load_student
@@ -85,8 +86,7 @@ def compile(
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
     target = target if isinstance(target, Target) else load_target(Path(target))
     path, crew = Path(out), open_workers(workers)
-    if not path.parent.is_dir() or path.is_dir():
-        raise BadInput(f"{path}: is not a place for a file; give a path in a directory that exists.")
+    check_output(path)
 
     # Sums that several BLAS threads share come out another way for each number of them; and the passes that take long
     # run threads of their own, which more threads inside only hinder.
