@@ -181,12 +181,12 @@ def test_a_user_without_home_and_name(bare: list[str], tiny: Tiny) -> None:
             assert "XDG_CACHE_HOME" in done.stderr
 
 
-@pytest.mark.parametrize("place", ["/nowhere/at/all", "/proc", "/dev/null"])
+@pytest.mark.parametrize("place", ["/proc/none", "/dev/null"])
 def test_a_cache_and_a_scratch_directory_that_cannot_be_written(place: str, tiny: Tiny, tmp_path: Path) -> None:
     where = ("--recipe", tiny.recipe, "--target", "host", "-o", tmp_path / "out.exl")
     done = call("compile", tiny.student, *where, XDG_CACHE_HOME=place, TMPDIR=place)
     assert done.returncode == 0, done.stderr
-    done = call("demo", XDG_CACHE_HOME=place) if place != "/nowhere/at/all" else call("inspect", "none")
+    done = call("demo", XDG_CACHE_HOME=place)
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1), done.stderr
 
 
