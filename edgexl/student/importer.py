@@ -189,6 +189,6 @@ def _project(screener: TransformerScreener, matrix: Tensor, bias: Tensor) -> Tra
 def _shorten(screener: TransformerScreener, tokenizer: Tokenizer, labels: LabelSet, dims: int) -> TransformerScreener:
     """Add a projection onto the leading principal directions of the label vectors."""
     step = max(1, len(labels) // 20_000)  # 20,000 vectors settle a 384-wide covariance
-    vectors = encode_vectors(screener, tokenizer, labels.texts[::step], screener.config.max_tokens)
+    vectors = encode_vectors(screener, tokenizer, labels.texts[::step])
     _, directions = torch.linalg.eigh(vectors.T @ vectors)
     return _project(screener, directions.flip(1)[:, :dims].T.contiguous(), torch.zeros(dims))

@@ -217,7 +217,7 @@ def expected_vectors(directory: Path, texts: list[str]) -> np.ndarray:
 
 def least_cosine(directory: Path, texts: list[str]) -> float:
     imported = import_sentence_transformer(directory)
-    ours = encode_vectors(imported.screener, imported.tokenizer, texts, imported.screener.config.max_tokens)
+    ours = encode_vectors(imported.screener, imported.tokenizer, texts)
     return float((ours.numpy() * expected_vectors(directory, texts)).sum(1).min())
 
 
