@@ -316,7 +316,9 @@ def test_no_more_is_read_than_the_commits_promise(bundle: Path, tmp_path: Path) 
     assert labels.stat().st_size < 10_000
 
 
-def test_a_copy_outlives_its_file(bundle: Path) -> None:
+@pytest.mark.parametrize("native", [True, False])
+def test_a_copy_outlives_its_file(tmp_path: Path, native: bool) -> None:
+    bundle = build(native=native).write(tmp_path / "tiny.exl")
     change(bundle)
     with open_bundle(bundle) as mapped, open_bundle(bundle, copy=True) as copied:
         assert (mapped.info.copied, copied.info.copied) == (False, True)
