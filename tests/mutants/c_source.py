@@ -234,6 +234,8 @@ def _at_name(body: _Body, place: int, source: str) -> Iterator[tuple[int, int, s
         if token.text != "EXL_OK":
             yield token.begin, token.end, "status", "EXL_NO_SUCH_LABEL"
     elif token.text == "return" and after.kind == "name" and tokens[place + 2].text == ";":
+        if _STATUS.match(after.text):
+            return
         yield after.begin, after.end, "returned", "0"
 
 
