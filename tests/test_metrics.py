@@ -184,3 +184,12 @@ def test_agrees_with_plain_loops(problem):
     for k in (1, 2, 3):
         for key, value in _by_loops(ranked, targets, counts, accepted, k).items():
             assert got[key] == pytest.approx(100 * value), key
+
+
+def test_a_label_set_without_labels_has_nothing_to_find():
+    nothing = TrainFrequency(np.zeros(0, np.int64), 5)
+    got = evaluate([[-1, -1]], [()], ks=(1, 2), train_frequency=nothing, accepted=[[True, False]])
+    assert {key: got[key] for key in ("P@1", "R@2", "PSP@2", "coverage@1", "F1_micro")} == dict.fromkeys(
+        ("P@1", "R@2", "PSP@2", "coverage@1", "F1_micro"), 0.0
+    )
+    assert [band["labels"] for band in got["bands"].values()] == [0, 0, 0, 0]

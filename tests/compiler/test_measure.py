@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from edgexl.compiler.measure import Yardstick, accuracy, padded, reference_pipel
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin, product_bytes
+from edgexl.compiler.rotate import rotate_output
 from edgexl.compiler.rows import Rows
 from edgexl.compiler.workers import LocalWorkers, open_workers
 from edgexl.data import Query
@@ -141,3 +143,25 @@ def test_workers_that_there_are_not(named: str) -> None:
 def test_workers_by_number() -> None:
     assert [open_workers(str(count)).threads for count in (1, 3, 1024)] == [1, 3, 1024]
     assert open_workers("local").threads >= 1
+
+
+def test_what_is_remembered_is_of_the_very_texts(
+    exported: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same tokens, parted otherwise, are other texts; and so are other tokens, or another graph."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert exported.graphs is not None
+    model, screener = exported.graphs.label_encoder, exported.graphs.screener
+    texts = [[2, 5, 9, 3], [2, 7, 3]], [[2, 5, 9], [3, 2, 7, 3]], [[2, 5, 9, 3], [2, 8, 3]]
+    first = [encode_rows(model, Ragged.of(lists, np.int32), True, 1) for lists in texts]
+    for lists, vectors in zip(texts, first, strict=True):
+        for place, tokens in enumerate(lists):
+            (alone,) = encode_rows(model, Ragged.of([tokens], np.int32), True, 1)
+            np.testing.assert_allclose(vectors[place], alone, atol=1e-5)
+    again = encode_rows(model, Ragged.of(texts[0], np.int32), True, 1)
+    np.testing.assert_array_equal(again, first[0])
+    turned = rotate_output(screener, "query_vector", np.eye(32, dtype=np.float32)[::-1].copy())
+    other = encode_rows(turned, Ragged.of(texts[0], np.int32), False, 1)
+    np.testing.assert_allclose(
+        other[:, ::-1], encode_rows(screener, Ragged.of(texts[0], np.int32), False, 1), atol=1e-5
+    )

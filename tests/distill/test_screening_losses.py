@@ -189,3 +189,13 @@ def test_aliases_are_expected_as_often_as_they_are_drawn() -> None:
     np.testing.assert_allclose(said[texts & ~asked], RANDOM / len(data.rows), rtol=1e-5)
     assert said[texts & asked].sum() < expected[texts & asked].sum() < 2.1 * said[texts & asked].sum()
     assert expected[~texts].sum() < said[~texts].sum() < 2.1 * expected[~texts].sum()
+
+
+def test_without_a_teacher_the_task_is_all_there_is() -> None:
+    """Whatever its opinion would weigh."""
+    data = uneven_data()
+    found = mechanistic_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP)
+    assert set(found) == {"loss", "task"}
+    assert float(found["loss"].detach()) == float(found["task"].detach())
+    asked, pool, _ = pooled(data)
+    assert float(found["task"].detach()) == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)

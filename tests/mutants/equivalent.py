@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from tests.mutants import Fault
 
 _HAIR = "a margin one step of an f32 smaller still lies above every score that was fitted"
+_PIECES = "so many at a time, whatever it is, give the same"
 # (path, function, text before, text after, why); path, function and the text after are patterns of `fnmatch`
 _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
     (
@@ -14,6 +15,12 @@ _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "np.nextafter(np.float32(lag[order][at]) * np.float32(1.0001), np.float32(np.inf))", "*", _HAIR,
     ),
     ("edgexl/bundle/tokenizer.py", "check_tokenizer_json", "2", "3", "the slow way is taken earlier, to the same end"),
+    ("edgexl/student/predict.py", "StudentPredictor.screen", "best.topk(depth, dim=1)", "*", "of two, it is the last"),
+    (
+        "edgexl/compiler/lowering/interpret.py", "_Run.__init__", "np.zeros(count, _DTYPES[buffer.type])", "*",
+        "all of it is written",
+    ),
+    ("edgexl/distill/characterize/bench.py", "", "256", "*", _PIECES),
 )  # fmt: skip
 
 

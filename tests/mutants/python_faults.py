@@ -54,6 +54,8 @@ _DROPPED_CALLS = {
     *("abs", "sorted", "reversed", "sqrt", "log2", "log", "exp", "sort", "normalize", "clip", "nextafter", "round"),
     *("strip", "rstrip", "lstrip", "lower", "casefold", "set", "clamp"),
 }  # a call that is left out: its first argument, or the object that the method is of, stays
+# Dropped, these change nothing here: where there is one device, and where checks are for the programmer.
+_UNSEEN_ARGUMENTS = {"strict", "progress", "dtype", "device"}
 # Who reads these sees progress, or a program's words, not an answer.
 _SPEAKERS = {"progress", "report", "print", "warn", "echo", "_note", "note", "info", "say", "tell", "told"}
 
@@ -168,7 +170,7 @@ class _Finder(ast.NodeVisitor):
         for statement in body:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 continue
-            if isinstance(statement, ast.Expr) and _speaks(statement.value):
+            if isinstance(statement, ast.Expr) and (_speaks(statement.value) or _moves(statement.value)):
                 continue
             if isinstance(statement, ast.If) and (_is_for_types(statement) or _only_speaks(statement)):
                 continue
@@ -292,7 +294,7 @@ class _Finder(ast.NodeVisitor):
             return
         changes: list[tuple[str, ast.AST | str]] = []
         for place, keyword in enumerate(node.keywords):
-            if keyword.arg is not None and keyword.arg not in ("strict", "progress", "dtype"):
+            if keyword.arg is not None and keyword.arg not in _UNSEEN_ARGUMENTS:
                 rest = node.keywords[:place] + node.keywords[place + 1 :]
                 changes.append(("argument dropped", ast.Call(node.func, node.args, rest)))
         starred = any(isinstance(one, ast.Starred) for one in node.args[:2])
@@ -340,6 +342,11 @@ def _speaks(node: ast.AST) -> bool:
     if isinstance(node.func, ast.Attribute):
         return node.func.attr in _SPEAKERS
     return getattr(node.func, "id", "") in _SPEAKERS | {"log"}
+
+
+def _moves(node: ast.AST) -> bool:
+    """A module to a device: without a second device, nobody can tell."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("to", "cpu")
 
 
 def _only_speaks(node: ast.If) -> bool:

@@ -485,3 +485,14 @@ def test_a_softmax_and_norms() -> None:
 def test_an_operator_that_is_not_known_is_named() -> None:
     refused([("Sin", "token_states", "y")], what="^Sin$")
     refused([("Sin", "token_states", "x"), ("Cos", "x", "z"), ("Sin", "z", "y")], what="^Sin, Cos$")
+
+
+def test_only_the_outputs_that_are_wanted_are_computed() -> None:
+    graph = model([("Exp", "token_states", "y"), ("Neg", "label_vectors", "z")], ["y", "z"], {})
+    whole, one = lower_graph(graph, TOKENS, LABELS), lower_graph(graph, TOKENS, LABELS, ("z",))
+    assert (whole.output_names, one.output_names) == (("y", "z"), ("z",))
+    assert len(one.plan.operations) == len(whole.plan.operations) - 2
+    given = feeds(4, 3)
+    found = PlanSession(one.plan.pack(), pack_weights(one.weights), one.output_names).run(given)
+    assert len(found) == 1
+    np.testing.assert_array_equal(found[0].reshape(-1), -given["label_vectors"].reshape(-1))
