@@ -1,74 +1,186 @@
-"""What a stage keeps between runs comes back as it was written, or the stage begins again."""
+"""What both stages of training share: rates, what decays, curves and checkpoints that a kill has torn."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from edgexl.distill.training import Checkpoint, Curves, load_tensors, make_optimiser, save_tensors
+from edgexl.distill.training import (
+    Checkpoint,
+    Curves,
+    Observer,
+    Schedule,
+    load_tensors,
+    make_optimiser,
+    save_tensors,
+    train_stage,
+)
 from edgexl.errors import BadInput
+from edgexl.progress import no_progress
 
 
-def trained(steps: int) -> tuple[nn.Linear, torch.optim.AdamW]:
+def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
+    schedule = Schedule(steps=104, learning_rate=2.0, warmup=0.04, weight_decay=0.0)
+    assert [schedule.rate(step) for step in range(4)] == [0.5, 1.0, 1.5, 2.0]
+    assert schedule.rate(4) == pytest.approx(2.0)
+    assert schedule.rate(54) == pytest.approx(2.0 * (0.02 + 0.98 / 2))  # in the middle of the 100 that are left
+    assert schedule.rate(29) == pytest.approx(2.0 * (0.02 + 0.98 * (1 + math.cos(math.pi / 4)) / 2))
+    assert schedule.rate(104) == pytest.approx(0.04)
+    assert Schedule(1, 2.0, 0.0, 0.0).rate(0) == 2.0
+
+
+def test_matrices_decay_and_nothing_else() -> None:
+    module = nn.ModuleDict({"table": nn.Embedding(5, 3), "map": nn.Linear(3, 2), "norm": nn.LayerNorm(2)})
+    module["frozen"] = nn.Linear(2, 2)
+    module["frozen"].requires_grad_(False)
+    groups = make_optimiser(module, 0.1, 0.25).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.25, 0.0]
+    assert [id(parameter) for parameter in groups[0]["params"]] == [id(module["map"].weight)]
+    others = {id(part) for part in (module["table"].weight, module["map"].bias, *module["norm"].parameters())}
+    assert {id(parameter) for parameter in groups[1]["params"]} == others
+    assert {group["lr"] for group in groups} == {0.1}
+    assert len(make_optimiser(nn.LayerNorm(2), 0.1, 0.25).param_groups) == 1
+
+
+def test_curves_go_on_where_a_stage_does(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "curves.jsonl"
+    curves = Curves(path)
+    curves.restore("one", 0)
+    points = [{"stage": stage, "step": step} for stage, step in (("one", 50), ("one", 100), ("two", 50), ("two", 100))]
+    for point in points:
+        curves.add(point)
+    assert curves.points == points
+    with path.open("a") as file:
+        file.write('{"stage": "two", "st')  # torn by a kill
+    again = Curves(path)
+    again.restore("two", 50)
+    assert again.points == points[:3]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == points[:3]
+    assert [found.name for found in path.parent.iterdir()] == ["curves.jsonl"]
+
+
+def test_tensors_come_back_to_whom_they_were_written_for(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "kept.safetensors"
+    assert load_tensors(path, {"identity": "a"}) is None
+    save_tensors(path, {"x": torch.arange(6).reshape(2, 3).T}, {"identity": "a"})
+    kept = load_tensors(path, {"identity": "a"})
+    assert kept is not None
+    assert torch.equal(kept["x"], torch.arange(6).reshape(2, 3).T)
+    assert load_tensors(path, {"identity": "b"}) is None
+    path.write_bytes(path.read_bytes()[:40])
+    assert load_tensors(path, {"identity": "a"}) is None
+    assert [found.name for found in path.parent.iterdir()] == ["kept.safetensors"]
+
+
+def quadratic(module: nn.Linear):  # type: ignore[no-untyped-def]
+    """Losses that pull the weights to 3, with a little of each step's chance."""
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        distance = (module.weight - 3 + 0.01 * torch.rand(1)).square().sum()
+        return {"loss": distance, "half": distance / 2}
+
+    return losses
+
+
+def stage(tmp_path: Path, steps: int, looks: int = 4, stop: int | None = None, decay: float = 0.0):  # type: ignore[no-untyped-def]
+    """A stage of `steps`, killed after `stop`; what was logged, how often the held-out queries were asked, weights."""
     torch.manual_seed(0)
-    module = nn.Linear(4, 3)
-    optimiser = make_optimiser(module, 0.1, 0.01)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        module(torch.ones(2, 4)).sum().backward()
-        optimiser.step()
-    return module, optimiser
+    module, lines, asked = nn.Linear(4, 4), [], []
 
+    def tell(what: str, done: int, total: int) -> None:
+        assert (what, total) == ("train it", steps)
+        if done == stop:
+            raise InterruptedError
 
-def test_a_checkpoint_goes_on_where_it_ended(tmp_path: Path) -> None:
-    kept = Checkpoint(tmp_path / "stage.safetensors", "a")
-    module, optimiser = trained(3)
-    kept.save(module, optimiser, 3, now=True)
-    other, state = trained(0)
-    assert kept.restore(other, state) == 3
-    assert torch.equal(other.weight, module.weight)
-    moments, restored = optimiser.state_dict()["state"][0], state.state_dict()["state"][0]
-    assert torch.equal(moments["exp_avg"], restored["exp_avg"])
-    with pytest.raises(BadInput, match="unfinished run of another recipe"):
-        Checkpoint(kept.path, "b").restore(other, state)
+    def held_out() -> dict[str, float]:
+        assert not module.training
+        asked.append(len(lines))
+        return {"P@1": 50.0}
 
-
-def test_a_damaged_checkpoint_is_none(tmp_path: Path) -> None:
-    """Also where only the name of the recipe is damaged: that is no other recipe's state, to be kept from harm."""
-    kept = Checkpoint(tmp_path / "stage.safetensors", "identity of the recipe")
-    kept.save(*trained(3), 3, now=True)
-    content = kept.path.read_bytes()
-    for place in (0, 9, content.index(b"identity of"), len(content) // 2, len(content) - 1):
-        kept.path.unlink()
-        kept.path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-        assert kept.restore(*trained(0)) == 0
-    kept.path.write_bytes(b"")
-    assert kept.restore(*trained(0)) == 0
-
-
-def test_tensors_are_those_of_the_same_question(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "a.safetensors"
-    assert load_tensors(path, {"answers": "1"}) is None
-    save_tensors(path, {"labels": torch.arange(5), "logits": torch.ones(2, 3, dtype=torch.float16)}, {"answers": "1"})
-    found = load_tensors(path, {"answers": "1"})
-    assert found is not None
-    assert torch.equal(found["labels"], torch.arange(5))
-    assert found["logits"].dtype == torch.float16
-    assert load_tensors(path, {"answers": "2"}) is None
-
-
-@pytest.mark.parametrize("line", [b'{"stage": "a", "st', b"[1]", b"{}", b'{"stage": 1, "step": 2}', b"\xff", b"NaN"])
-def test_curves_end_before_a_damaged_line(line: bytes, tmp_path: Path) -> None:
     curves = Curves(tmp_path / "curves.jsonl")
-    curves.restore("a", 0)
-    for step in (50, 100, 150):
-        curves.add({"stage": "a", "step": step, "loss": 1.0})
-    with curves.path.open("ab") as file:
-        file.write(line + b"\n")
-    again = Curves(curves.path)
-    again.restore("a", 100)
-    assert [point["step"] for point in again.points] == [50, 100]
-    assert curves.path.read_bytes().count(b"\n") == 2
+    observer = Observer(tell, lines.append, curves, held_out, looks)
+    schedule = Schedule(steps, 0.05, 0.1, decay)
+    checkpoint = Checkpoint(tmp_path / "it.safetensors", "me")
+    train_stage("it", module, quadratic(module), schedule, 7, checkpoint, observer)
+    return module, curves.points, asked, lines
+
+
+def test_a_stage_is_told_of_every_fifty_steps_and_judged_at_its_looks(tmp_path: Path) -> None:
+    module, points, asked, lines = stage(tmp_path, 420)
+    assert [point["step"] for point in points] == [50, 100, 150, 200, 250, 300, 350, 400, 420]
+    # a quarter is 105 steps: the first line at or after each of 105, 210, 315 and 420
+    assert [point["step"] for point in points if "P@1" in point] == [150, 250, 350, 420]
+    assert len(asked) == 4
+    assert all(point["half"] == pytest.approx(point["loss"] / 2) for point in points)
+    assert points[0]["loss"] > points[1]["loss"] > points[-1]["loss"]
+    assert points[-1]["loss"] < 0.01
+    assert lines[-1].startswith("it step 420/420: loss ")
+    assert "P@1 50" in lines[-1]
+    assert "P@1" not in lines[0]
+    assert not module.training
+    assert torch.allclose(module.weight, torch.full((4, 4), 3.0), atol=0.05)
+
+
+def test_what_is_logged_is_the_mean_since_the_last_line(tmp_path: Path) -> None:
+    module = nn.Linear(1, 1, bias=False)
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        return {"loss": 0.0 * module.weight.sum() + step, "other": torch.tensor(2.0 * step)}
+
+    curves = Curves(tmp_path / "curves.jsonl")
+    observer = Observer(no_progress, lambda line: None, curves)
+    train_stage(
+        "it", module, losses, Schedule(120, 0.1, 0.1, 0.0), 0, Checkpoint(tmp_path / "it.safetensors", "me"), observer
+    )
+    assert [(point["loss"], point["other"]) for point in curves.points] == [(24.5, 49.0), (74.5, 149.0), (109.5, 219.0)]
+
+
+def test_a_killed_stage_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgexl.distill.training.CHECKPOINT_SECONDS", 0.0)
+    (tmp_path / "killed").mkdir()
+    with pytest.raises(InterruptedError):
+        stage(tmp_path / "killed", 110, stop=78, decay=0.1)
+    resumed, points, _, _ = stage(tmp_path / "killed", 110, decay=0.1)
+    (tmp_path / "whole").mkdir()
+    straight, all_points, _, _ = stage(tmp_path / "whole", 110, decay=0.1)
+    assert torch.equal(resumed.weight, straight.weight)
+    assert [point["step"] for point in points] == [point["step"] for point in all_points] == [50, 100, 110]
+    again, _, _, lines = stage(tmp_path / "whole", 110, decay=0.1)
+    assert torch.equal(again.weight, straight.weight)  # nothing is left to do
+    assert lines == []
+
+
+def test_a_checkpoint_waits_unless_it_is_the_last_one(tmp_path: Path) -> None:
+    module = nn.Linear(2, 2)
+    optimiser = make_optimiser(module, 0.1, 0.0)
+    checkpoint = Checkpoint(tmp_path / "it.safetensors", "me")
+    checkpoint.save(module, optimiser, 3)
+    assert not checkpoint.path.exists()  # the one before is less than 45 seconds old
+    checkpoint.save(module, optimiser, 4, now=True)
+    other = nn.Linear(2, 2)
+    assert Checkpoint(checkpoint.path, "me").restore(other, make_optimiser(other, 0.1, 0.0)) == 4
+    assert torch.equal(other.weight, module.weight)
+    with pytest.raises(BadInput, match="unfinished run of another recipe"):
+        Checkpoint(checkpoint.path, "you").restore(other, make_optimiser(other, 0.1, 0.0))
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:30])
+    assert Checkpoint(checkpoint.path, "me").restore(other, make_optimiser(other, 0.1, 0.0)) == 0
+    checkpoint.saved_at -= 46
+    checkpoint.save(module, optimiser, 5)
+    assert Checkpoint(checkpoint.path, "me").restore(other, make_optimiser(other, 0.1, 0.0)) == 5
+
+
+def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
+    module = nn.Linear(1, 1)
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        return {"loss": module.weight.sum() * (math.inf if step == 60 else 1.0)}
+
+    observer = Observer(no_progress, lambda line: None, Curves(tmp_path / "curves.jsonl"))
+    checkpoint = Checkpoint(tmp_path / "it.safetensors", "me")
+    with pytest.raises(BadInput, match="loss of it is no finite number any more at step 100"):
+        train_stage("it", module, losses, Schedule(200, 0.1, 0.1, 0.0), 0, checkpoint, observer)
