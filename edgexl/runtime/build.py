@@ -10,7 +10,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,11 +158,19 @@ def _linker_flags(target: Target) -> tuple[str, ...]:
 def _call_all(commands: Sequence[tuple[str, ...]], directory: str) -> None:
     """Run commands side by side. After an error or an interrupt none of them runs on."""
     started: list[subprocess.Popen[str]] = []
+    stopped = threading.Event()
+
+    def note(process: subprocess.Popen[str]) -> None:
+        started.append(process)
+        if stopped.is_set():  # too late for the loop below
+            process.kill()
+
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        for done in as_completed([pool.submit(_call, command, directory, started) for command in commands]):
+        for done in as_completed([pool.submit(_call, command, directory, note) for command in commands]):
             done.result()
     except BaseException:
+        stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
         for process in started:
             process.kill()
@@ -170,11 +179,12 @@ def _call_all(commands: Sequence[tuple[str, ...]], directory: str) -> None:
         pool.shutdown()
 
 
-def _call(command: tuple[str, ...], directory: str, started: list[subprocess.Popen[str]] | None = None) -> None:
+def _call(
+    command: tuple[str, ...], directory: str, note: Callable[[subprocess.Popen[str]], None] = lambda _process: None
+) -> None:
     where = subprocess.PIPE
     with subprocess.Popen(command, cwd=directory, stdout=where, stderr=where, text=True, errors="replace") as process:
-        if started is not None:
-            started.append(process)
+        note(process)
         try:
             _, errors = process.communicate()
         except BaseException:
