@@ -30,7 +30,8 @@
 
 /* No multiplication is fused into an addition, whatever the command line and the language mode say. clang has pragmas
  * for it, and for what -funsafe-math-optimizations does, of which no macro tells. gcc knows only options by function,
- * which at -O0, where it fuses nothing, would hide constants from its own intrinsics. */
+ * which at -O0, where it fuses nothing, would hide constants from its own intrinsics. Against clang's own
+ * -ffp-contract=fast, which heeds no pragma, there is nothing to be done here. */
 #if defined(__clang__)
 #pragma clang fp contract(off) reassociate(off)
 #if __clang_major__ >= 18
