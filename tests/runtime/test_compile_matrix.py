@@ -58,7 +58,8 @@ def test_the_diagonal_has_every_compiler_architecture_level_and_form() -> None:
         assert set(all_of) == seen
 
 
-# Flags that change what floats are, and are undone (clang heeds no source after -ffp-contract=fast); and those that other projects add to all that they compile.
+# Flags that change what floats are, and are undone (clang heeds no source after -ffp-contract=fast); and those that
+# other projects add to all that they compile.
 UNDONE = ("-ffp-contract=fast -march=haswell", "-funsafe-math-optimizations", "-freciprocal-math -fassociative-math")
 USUAL = ("-flto", "-fshort-enums -funsigned-char", "-DNDEBUG -D_FORTIFY_SOURCE=2 -fstack-protector-strong", "-fPIC -g")
 SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=all"
