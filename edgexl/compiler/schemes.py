@@ -123,7 +123,6 @@ def quantize_per_row(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
     constants = graph.initializers(proto)
     top = 63 if int8.reduce_range else 127
     graph.add_constant(proto, "row/floor", np.float32(1e-12))
-    graph.add_constant(proto, "row/levels", np.float32(127.0))
     graph.add_constant(proto, "row/unit", np.float32(1.0 / 127.0))
     graph.add_constant(proto, "row/zero", np.uint8(128))
     graph.add_constant(proto, "row/one", np.float32(1.0))

@@ -251,3 +251,11 @@ def test_a_third_choice_is_taken_where_the_second_is_full():
     assert _balanced(cells, losses, 1, 3).tolist() == [0, 0, 1, 2]
     assert _balanced(cells[:3], losses[:3], 1, 3).tolist() in ([2, 0, 1], [0, 2, 1])
     assert _balanced(cells[:3], losses[:3], 1, 3).tolist() == [0, 2, 1]  # of both, the one that loses 3
+
+
+def test_cells_do_not_depend_on_the_chunk_or_the_threads(clustered, cells, monkeypatch):
+    whole = _assign(clustered[0], clustered[0][:40], 1, None)
+    told = []
+    monkeypatch.setattr("edgexl.index.cells._CHUNK_ROWS", 700)
+    np.testing.assert_array_equal(_assign(clustered[0], clustered[0][:40], 3, lambda *done: told.append(done)), whole)
+    assert told == [(min(ROWS, 700 * (part + 1)), ROWS) for part in range(9)]

@@ -21,6 +21,10 @@ _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "all of it is written",
     ),
     ("edgexl/distill/characterize/bench.py", "", "256", "*", _PIECES),
+    (
+        "edgexl/bundle/tokenizer.py", "_added_tokens", "sorted(decoder.items())", "*",
+        "they are sorted in the end; it says which of several refusals comes first",
+    ),
 )  # fmt: skip
 
 
