@@ -258,7 +258,8 @@ class CRecord:
         name, found = Path(path).name, []
         for entry in self._entries:
             now = self._now(entry["sources"], path)
-            old = {now.get(line, 0) for line in lines} - {0}
+            near = range(lines.start - 1, lines.stop + 1)  # a call that is always inlined has no line of its own
+            old = {now.get(line, 0) for line in near} - {0}
             if not entry["failed"] and not old.isdisjoint(entry["lines"].get(name, ())):
                 found.append((entry["test"], entry["seconds"]))
         return sorted(found, key=lambda one: one[1])
