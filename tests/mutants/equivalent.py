@@ -25,6 +25,16 @@ _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "edgexl/bundle/tokenizer.py", "_added_tokens", "sorted(decoder.items())", "*",
         "they are sorted in the end; it says which of several refusals comes first",
     ),
+    ("edgexl/runtime/src/cells.c", "sort_ascending", ">", ">=", "the numbers that are sorted are all different"),
+    (
+        "edgexl/runtime/src/rescore_x86.c", "exl__dot*_avx2", "<=", "<",
+        "what a whole step leaves is added code by code, to the same sum",
+    ),
+    ("edgexl/runtime/src/bundle.c", "forget", "kind", "*", "which pages the system may drop changes no answer"),
+    (
+        "edgexl/runtime/src/native_float.h", "tanh", "7.90531110763549805f", "*",
+        "the function keeps its stated error up to there, and further",
+    ),
 )  # fmt: skip
 
 

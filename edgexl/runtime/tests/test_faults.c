@@ -68,12 +68,33 @@ static int fails(int may_be_late) {
     }
 
 FAULTY(rename, (const char *from, const char *to), (from, to))
-FAULTY(flock, (int file, int how), (file, how))
 FAULTY(fchmod, (int file, mode_t mode), (file, mode))
 FAULTY(fchown, (int file, uid_t owner, gid_t group), (file, owner, group))
 FAULTY(stat64, (const char *path, void *facts), (path, facts))
 FAULTY(lstat64, (const char *path, void *facts), (path, facts))
 FAULTY(fstat64, (int file, void *facts), (file, facts))
+
+static int crumbs; /* reads and writes do a part at a time, and every other call is interrupted first */
+
+static int is_interrupted(void) {
+    static int odd;
+
+    errno = EINTR;
+    return crumbs && (odd = !odd);
+}
+
+static size_t part_of(size_t count) { return crumbs ? (count + 1) / 2 : count; }
+
+int __real_flock(int file, int how);
+int __wrap_flock(int file, int how);
+int __wrap_flock(int file, int how) {
+    int fault = fails(1);
+
+    if (fault == 1 || is_interrupted() || __real_flock(file, how) != 0)
+        return -1;
+    errno = EIO;
+    return fault ? -1 : 0;
+}
 
 /* Nothing here outlives a power cut, and the disk is spared. */
 int __wrap_fsync(int file);
@@ -109,7 +130,7 @@ int __wrap_open64(const char *path, int flags, ...) {
 ssize_t __real_pread64(int file, void *bytes, size_t count, off_t at);
 ssize_t __wrap_pread64(int file, void *bytes, size_t count, off_t at);
 ssize_t __wrap_pread64(int file, void *bytes, size_t count, off_t at) {
-    return fails(0) ? -1 : __real_pread64(file, bytes, count, at);
+    return fails(0) || is_interrupted() ? -1 : __real_pread64(file, bytes, part_of(count), at);
 }
 
 ssize_t __real_readlink(const char *path, char *to, size_t bytes);
@@ -123,8 +144,10 @@ ssize_t __wrap_pwrite64(int file, const void *bytes, size_t count, off_t at);
 ssize_t __wrap_pwrite64(int file, const void *bytes, size_t count, off_t at) {
     int is_short = armed == SHORT && calls == fails_at && count > 1, fault = fails(1);
 
-    if (fault == 1)
+    if (fault == 1 || is_interrupted())
         return -1;
+    if (crumbs)
+        return __real_pwrite64(file, bytes, part_of(count), at);
     if (__real_pwrite64(file, bytes, is_short ? count / 2 : count, at) < 0)
         return -1;
     errno = EIO;
@@ -269,6 +292,21 @@ static int fail_in_turn(const char *name, exl_status (*change)(exl_bundle *, exl
     return seen[1];
 }
 
+/* Calls that do a part, or are interrupted, fail nothing. */
+static void do_in_parts(exl_status (*change)(exl_bundle *, exl_session *), const file_bytes *before) {
+    exl_status status;
+    state whole;
+
+    (void)try(change, before, NOT, 0, &status);
+    CHECK_STATUS(status, EXL_OK);
+    whole = latest;
+    crumbs = 1;
+    (void)try(change, before, NOT, 0, &status);
+    crumbs = 0;
+    CHECK_STATUS(status, EXL_OK);
+    CHECK(same(latest, whole));
+}
+
 /* A process ends at every call in turn: its change is made or not, and the next one clears up after it. */
 static void kill_in_turn(exl_status (*change)(exl_bundle *, exl_session *), const file_bytes *before) {
     exl_status status;
@@ -325,6 +363,11 @@ int main(int count, char **arguments) {
     exl_session_close(session);
     exl_bundle_close(bundle);
     some = read_file(labels_path);
+    do_in_parts(add, &nothing);
+    do_in_parts(add, &some);
+    do_in_parts(replace, &some);
+    do_in_parts(retire, &some);
+    do_in_parts(compact, &some);
     fail_in_turn("the first label", add, &nothing);
     fail_in_turn("add", add, &some);
     if (!is_native)

@@ -220,6 +220,11 @@ static void check_sentences(void) {
         CHECK_STATUS(exl_labels_retire(bundle, both, bytes, 1, error, sizeof error), EXL_NO_SUCH_LABEL);
         snprintf(expected, sizeof expected, "the label set has no label with the id %s", longs);
         CHECK(strcmp(error, expected) == 0);
+        CHECK_STATUS(exl_labels_retire(bundle, both, bytes, 1, NULL, sizeof error), EXL_NO_SUCH_LABEL);
+        CHECK_STATUS(exl_labels_retire(bundle, both, bytes, 1, error, 0), EXL_NO_SUCH_LABEL);
+        CHECK(strcmp(error, expected) == 0);
+        CHECK_STATUS(exl_labels_retire(bundle, both, bytes, 1, error, 4), EXL_NO_SUCH_LABEL);
+        CHECK(strcmp(error, "the") == 0 && error[4] == expected[4]);
         CHECK_STATUS(exl_labels_retire(bundle, both, bytes, 2, error, sizeof error), EXL_BAD_ARGUMENT);
         snprintf(expected, sizeof expected, "the id %s is given twice", longs);
         CHECK(strcmp(error, expected) == 0);
