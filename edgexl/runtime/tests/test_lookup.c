@@ -5,7 +5,7 @@
  */
 #include <unistd.h>
 
-#include "testing.h"
+#include "damage.h"
 
 enum { COMPILED = 300, MOST = 340, ROOM = 128 };
 
@@ -242,6 +242,46 @@ static void check_sentences(void) {
     CHECK(after.generation == before.generation && after.end == before.end && after.labels == before.labels);
 }
 
+/* ---- the file ------------------------------------------------------------------------------------------------------
+ */
+
+/* Field by field as FORMAT.md has it, for files outlive the library that wrote them. */
+static void check_file(const char *bundle_path, const char *labels) {
+    static const uint8_t magic[] = {0x89, 'E', 'L', 'B', '\r', '\n', 0x1a, '\n'}, zeros[8] = {0};
+    file_bytes of_bundle = read_file(bundle_path), file = read_file(labels);
+    const uint8_t *parameters = of_bundle.bytes + get64(entry_of(of_bundle.bytes, 2) + 8), *commit;
+    exl_labels_info info = {.struct_size = sizeof info};
+    uint64_t generations[2] = {get64(file.bytes + 128), get64(file.bytes + 192)};
+    uint8_t digest[32];
+    exl__sha256 state_of;
+
+    CHECK(memcmp(file.bytes, magic, 8) == 0 && get32(file.bytes + 8) == 1);
+    CHECK(get32(file.bytes + 12) == get32(parameters + 8) && get32(file.bytes + 16) == get32(parameters + 20) / 2);
+    CHECK(get32(file.bytes + 20) == 2 + get32(parameters + 28) * get32(parameters + 32) / 8);
+    CHECK(memcmp(file.bytes + 24, zeros, 8) == 0 && memcmp(file.bytes + 32, of_bundle.bytes + 32, 32) == 0);
+    CHECK(memcmp(file.bytes + 64, parameters + 72, 32) == 0);
+    hash(file.bytes, 96, digest);
+    CHECK(memcmp(file.bytes + 96, digest, 32) == 0);
+    CHECK_STATUS(exl_labels_get_info(bundle, &info), EXL_OK);
+    commit = file.bytes + (generations[0] > generations[1] ? 128 : 192);
+    CHECK(generations[0] + 1 == generations[1] || generations[1] + 1 == generations[0]);
+    CHECK(get64(commit) == info.generation && get64(commit + 8) == file.length && file.length == info.file_bytes);
+    hash(file.bytes + 256, file.length - 256, digest);
+    CHECK(memcmp(commit + 16, digest, 32) == 0);
+    exl__sha256_init(&state_of);
+    exl__sha256_update(&state_of, file.bytes, 128);
+    exl__sha256_update(&state_of, commit, 48);
+    exl__sha256_final(&state_of, digest);
+    CHECK(memcmp(commit + 48, digest, 16) == 0);
+    for (size_t at = 256; at < file.length; at += get32(file.bytes + at + 4)) {
+        uint32_t kind = get32(file.bytes + at), bytes = get32(file.bytes + at + 4);
+        CHECK((kind == 1 || kind == 2) && bytes % 8 == 0 && bytes >= 24 && get32(file.bytes + at + 20) == 0);
+        CHECK((kind == 1) == (get32(file.bytes + at + 12) > 0) && (kind == 1) == (get32(file.bytes + at + 16) > 0));
+    }
+    free(of_bundle.bytes);
+    free(file.bytes);
+}
+
 /* ---- all ------------------------------------------------------------------------------------------------------------
  */
 
@@ -294,6 +334,7 @@ int main(int count, char **arguments) {
     close_set();
     open_set(arguments[1], labels); /* what the file says is what was in force */
     check_all();
+    check_file(arguments[1], labels);
     close_set();
     unlink(labels);
     puts("test_lookup: done");
