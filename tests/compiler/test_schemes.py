@@ -230,6 +230,7 @@ def test_products_that_share_their_rows_quantise_them_once() -> None:
             made = quantize_graph(model, recipe, VNNI)
             kinds = [node.op_type for node in onnx.load_from_string(made).graph.node]
             assert kinds.count("MatMul") == len(kept)
+            assert {"a", "b", "c"} & set(constants(made)) == set(kept)  # no float weights stay behind
             if once:
                 assert kinds.count(once) == 1
                 assert kinds.count("MatMulInteger") == 3 - len(kept)

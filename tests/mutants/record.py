@@ -126,11 +126,15 @@ class Recorder:
     def _lines(self) -> dict[str, dict[str, list[int]]]:
         """Of each context the lines of each file, from the root."""
         from coverage import CoverageData
+        from coverage.exceptions import DataError
 
         found: dict[str, dict[str, list[int]]] = {}
         for path in sorted(self.data.parent.glob(self.data.name + "*")):
             data = CoverageData(basename=str(path))
-            data.read()
+            try:
+                data.read()
+            except DataError:  # of a process that a test ended while it wrote
+                continue
             for measured in data.measured_files():
                 name = os.path.relpath(measured, self.root)
                 for line, contexts in data.contexts_by_lineno(measured).items():
