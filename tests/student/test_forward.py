@@ -165,3 +165,16 @@ def test_sizes_that_a_module_may_have(config: object, key: str, inside: tuple, o
     for value in outside:
         with pytest.raises((ValueError, ZeroDivisionError)):
             replace(config, **{key: value})  # type: ignore[type-var]
+
+
+def test_what_a_saved_config_leaves_out() -> None:
+    """Old students name fewer settings than there are now."""
+    listwise = ReasonerConfig(
+        vocabulary=9, query_dims=2, state_dims=2, dims=2, ffn_dims=2, heads=1, layers=1, token_dims=2
+    )
+    assert (listwise.cross_layers, listwise.first_word_id, listwise.dropout) == (1, 999, 0.0)
+    assert (listwise.coverage, listwise.absence) == (False, False)
+    transformer = ScreenerConfig(vocabulary=9, max_tokens=3, word_dims=2, state_dims=2, ffn_dims=2, heads=1, layers=1)
+    assert (transformer.query_dims, transformer.pooling, transformer.eps) == (None, "mean", 1e-12)
+    ngrams = NgramConfig(vocabulary=9, max_tokens=3, dims=2, buckets=1, ffn_dims=2, query_dims=2)
+    assert (ngrams.orders, ngrams.words) == ((2, 3), True)
