@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from edgexl.data import Query
 from edgexl.distill.corpus import Targets
 from edgexl.distill.finishing.bench import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
 from edgexl.distill.finishing.finish import _made_ready, _prepare, _usable, split_of
-from edgexl.distill.finishing.reasoning import _shortlists
-from edgexl.distill.finishing.screening import _float_ranking, _pool, _student_vectors
+from edgexl.distill.finishing.reasoning import _shortlists, finish_reasoner
+from edgexl.distill.finishing.screening import _float_ranking, _pool, _student_vectors, finish_screener
 from edgexl.distill.finishing.table import FinishingTable
 from edgexl.distill.recipe import SplitTable
 from edgexl.distill.screening import Batches
@@ -206,3 +207,36 @@ def test_what_a_table_leaves_out() -> None:
         temperature=0.1, coarse_weight=0.1, vector_weight=1.0, screening_data_weight=0.05, reasoning_steps=300,
         reasoning_batch=32, reasoning_rate=3e-4, reasoning_data_weight=0.1,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("weights", [(0.3, 0.7, 0.2, 0.4), (0.0, 0.5, 0.0, 0.0)])
+def test_each_stages_loss_is_the_sum_of_its_parts(
+    bench: Bench, queries: tuple[Query, ...], weights: tuple[float, float, float, float]
+) -> None:
+    """As the curves tell it: a part without weight is not even measured."""
+    coarse, vector, screening, reasoning = weights
+    table = replace(
+        TABLE, coarse_weight=coarse, vector_weight=vector, screening_data_weight=screening,
+        reasoning_data_weight=reasoning, reasoning_steps=2, reasoning_batch=8,
+    )  # fmt: skip
+    bench = replace(bench, table=table)
+    screener, reasoner = copy.deepcopy(bench.original.screener), copy.deepcopy(bench.original.reasoner)
+    assert _made_ready(screener)
+    assert _made_ready(reasoner)
+    finish_screener(bench, screener, queries)
+    (point,) = bench.curves.points
+    assert (point["stage"], point["step"]) == ("finishing screener", 3)
+    wanted = {"ranking": 1.0, "distance": vector} | ({"coarse": coarse} if coarse else {})
+    wanted |= {"data": screening} if screening else {}
+    assert set(point) == {"stage", "step", "seconds", "loss", *wanted}
+    assert point["loss"] == pytest.approx(sum(weight * point[name] for name, weight in wanted.items()), rel=1e-4)
+    assert all(point[name] > 0 for name in wanted)
+    finish_reasoner(bench, screener, reasoner, queries)
+    point = bench.curves.points[-1]
+    assert (point["stage"], point["step"]) == ("finishing reasoner", 2)
+    wanted = {"decision": 1.0} | ({"data": reasoning} if reasoning else {})
+    assert set(point) == {"stage", "step", "seconds", "loss", *wanted}
+    assert point["loss"] == pytest.approx(sum(weight * point[name] for name, weight in wanted.items()), rel=1e-4)
+    for name, before in bench.original.screener.state_dict().items():
+        moved = not torch.equal(screener.state_dict()[name], before)
+        assert moved == (name not in ("word.weight", "position.weight")), name
