@@ -139,3 +139,5 @@ def test_sections_are_the_bytes_that_they_always_were(monkeypatch):
     assert digest(some) == "b03190130665b49fe4638dab9b8f8616"
     monkeypatch.setattr("edgexl.bundle.strings._SAMPLE_BYTES", 3000)  # symbols chosen from a part of the strings
     assert digest(some) == "b37af7fbb5bbb54e056876622cead904"
+    monkeypatch.setattr("edgexl.bundle.strings._SAMPLE_BYTES", 8000)  # of nearly all: every whole block
+    assert digest(some) == "7a32ebfa2fb589beb20fc99ca1168c09"

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from edgexl.bundle.plan import ONE, Buffer, Code, Operand, Operation, Place, Size, Type
+from edgexl.compiler import schemes
 from edgexl.compiler.lowering.lower import arrange
+from edgexl.compiler.lowering.nodes import Node, Nodes
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
-from edgexl.compiler.lowering.recognise import Weights
+from edgexl.compiler.lowering.recognise import Weights, _weight_blocks
 
 DRAW = np.random.default_rng(0)
 
@@ -100,3 +102,29 @@ def test_buffers_share_bytes_that_no_two_need_at_once() -> None:
     assert arrange(free, [operation(0, 1)], 100, 5)[1] == 448 + 128
     assert arrange(free, [operation(0), operation(1)], 100, 5)[1] == 448  # one after the other: the same bytes
     assert arrange(free, [], 100, 5) == (free, 0)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("depth", [64, 40])
+def test_blocks_of_a_graph_are_its_very_weights(bits: int, depth: int) -> None:
+    """What is lowered stands for the same numbers as the graph's codes; only -128 has no place."""
+    matrix = np.random.default_rng(1).standard_normal((depth, 20)).astype(np.float32)
+    codes, scales = schemes.pack_blocks(matrix, bits)
+    blocks = -(-depth // 32)
+    settings = {"K": depth, "N": 20, "bits": bits, "block_size": 32}
+    node = Node("MatMulNBits", ["x", "codes", "scales"], ["y"], settings)
+    graph = Nodes([node], {"codes": codes, "scales": scales}, {"x": ((ONE, Size(depth)), 1)}, ("y",))
+    _weight_blocks(graph)
+    (linear,) = graph.nodes
+    weights = linear.settings["weights"]
+    flat = np.stack([codes & 15, codes >> 4], -1) if bits == 4 else codes
+    whole = flat.reshape(20, blocks, 32).astype(np.float32) - 2 ** (bits - 1)
+    exact = (whole * scales.reshape(20, blocks, 1)).reshape(20, -1)[:, :depth].T
+    if depth % 32:
+        assert weights.kind == "f32"
+        np.testing.assert_allclose(weights.codes * weights.scales, exact, rtol=1e-6)
+        return
+    assert weights.kind == f"blocks{bits}"
+    found = weights.codes.reshape(blocks, 32, 20) * weights.scales.T[:, None, :]
+    np.testing.assert_allclose(found.reshape(depth, 20), exact, atol=1.01 * np.abs(scales).max() if bits == 8 else 1e-6)
+    assert (np.abs(found.reshape(depth, 20) - exact) < 1e-6).mean() > 0.9
