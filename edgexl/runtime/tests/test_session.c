@@ -296,7 +296,8 @@ static void test_labels(const exl_bundle *bundle) {
 
 static void test_texts(exl_session *session) {
     static const char *const not_utf8[] = {
-        "\x80", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80"};
+        "\x80",     "a\xc3",    "\xc0\xaf",     "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
+        "\xc3\xc0", "\xc3\x7f", "\xe1\x80\xc0", "\xe1\xc0\x80", "\xf1\x80\x80\xc0", "\xf1\xc0\x80\x80"};
     static char large[1 << 20];
     exl_predict_options options = {.struct_size = sizeof options};
     const exl_result *result = NULL;
