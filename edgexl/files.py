@@ -74,7 +74,7 @@ def check_output(path: PathLike) -> None:
     target = real_target(path)
     _old_file(path, target)
     if not target.parent.is_dir():
-        raise refuse_writing(path, FileNotFoundError(errno.ENOENT, "its directory does not exist"))
+        raise BadInput(f"{os.fspath(path)}: cannot be written; give a path in a directory that exists.")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise refuse_writing(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 

@@ -52,12 +52,13 @@ def tiny_labels(count: int = 300, aliases: bool = False) -> LabelSet:
 
 
 def tiny_queries(labels: LabelSet, count: int, word: int) -> tuple[Query, ...]:
-    """Queries that leave out the label's `word`-th word of three."""
+    """Queries that leave out the label's `word`-th word of three; where there is only one, it stays."""
     found = []
     for place in range(count):
         label = place * 7 % len(labels)
         words = labels.texts[label].split()
-        found.append(Query(f"q{place}", " ".join(words[:word] + words[word + 1 :]), (label,)))
+        rest = words[:word] + words[word + 1 :] or words
+        found.append(Query(f"q{place}", " ".join(rest), (label,)))
     return tuple(found)
 
 

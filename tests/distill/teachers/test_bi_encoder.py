@@ -14,6 +14,7 @@ from edgexl.distill.teachers import BiEncoderTeacher, Teacher, TraceTeacher, Two
 from edgexl.distill.teachers.bi_encoder import COSINE_SCALE
 from edgexl.errors import BadInput
 from edgexl.fetch import cache_directory
+from edgexl.sealed import write_sealed
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importer import import_sentence_transformer
 from edgexl.student.labels import LabelSet
@@ -122,7 +123,8 @@ def test_long_lists_are_kept_on_disk(bert: Path, labels: LabelSet, monkeypatch: 
 
     # what lies in the cache is what comes back, in whole and in part, until it is damaged
     file.unlink()  # not written over: `first` is a map of it
-    np.save(file, -first.numpy())
+    with write_sealed(file) as stream:
+        np.save(stream, -first.numpy())
     teacher = BiEncoderTeacher(str(bert), labels)
     kept = teacher.vectors(labels.texts)
     assert torch.equal(kept, -first)
