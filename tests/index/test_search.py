@@ -175,6 +175,8 @@ def make_index(vectors, labels, row_starts=(), row_labels=(), **sizes):
 def test_search_finds_the_exact_neighbours(clustered):
     vectors, queries = clustered
     index = make_index(vectors, 3000, overfetch=300, shortlist=10)
+    assert index.rows == 3000
+    assert 2999 in index.candidates(vectors[2999])
     found = 0
     for query in queries:
         shortlist = index.search(query)
