@@ -1,4 +1,3 @@
-
 #include "compiler.h"
 
 #include "shortlist.h"
