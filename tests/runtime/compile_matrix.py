@@ -249,7 +249,7 @@ def run(matrix: Matrix, chosen: Iterable[Cell], tell: Callable[[str], None]) -> 
 
 
 def main(words: list[str]) -> int:
-    """The command line; the exit code is 1 where a cell failed."""
+    """The command line; the exit code is 1 where a cell failed, 2 where no cell has the words."""
     from edgexl.compiler import compile
     from edgexl.recipe import IndexRecipe, Recipe
     from tests.command_line import TARGET
@@ -257,6 +257,10 @@ def main(words: list[str]) -> int:
 
     recipe = Recipe("tiny", engine="native", index=IndexRecipe(code_bytes=8, overfetch=64))
     chosen = [cell for cell in cells() if set(words) <= set(str(cell).split())]
+    if not chosen:
+        known = sorted({word for cell in cells() for word in str(cell).split()})
+        print(f"no cell has the words {' '.join(words)}; these are known: {' '.join(known)}", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         bundle = compile(tiny_student(tiny_labels(aliases=True)), recipe, TARGET, directory / "tiny.exl").path
