@@ -87,12 +87,14 @@ def test_a_missing_engine_names_the_way_to_get_it(foreign: Path, tmp_path: Path,
     assert edgexl("inspect", foreign).status == 0
 
 
-def test_no_engine_installed_at_all(foreign: Path, tiny: Tiny, edgexl: Edgexl, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EDGEXL_ORT_LIBRARY", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    edgexl("run", foreign, "a text").refuses(3, "pip install onnxruntime", "EDGEXL_ORT_LIBRARY")
+def test_no_engine_installed_at_all(foreign: Path, tiny: Tiny, tmp_path: Path) -> None:
+    # In a process of its own: one that has imported onnxruntime holds its C library, and the loader finds it by name.
+    environment = {"EDGEXL_ORT_LIBRARY": "", "PYTHONPATH": str(tmp_path)}
+    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["onnxruntime"] = None\n')
+    missing = edgexl_process("run", foreign, "a text", **environment)
+    missing.refuses(3, "pip install onnxruntime", "EDGEXL_ORT_LIBRARY")
     # the native engine needs none
-    assert edgexl("run", tiny.bundle, tiny.texts(1)[0]).status == 0
+    assert edgexl_process("run", tiny.bundle, tiny.texts(1)[0], **environment).status == 0
 
 
 def test_output_to_a_full_disk_is_not_taken_for_success(tiny: Tiny) -> None:
