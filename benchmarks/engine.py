@@ -27,11 +27,11 @@ import numpy as np
 import torch
 
 from edgexl.bundle.weights import pack_weights
-from edgexl.compiler.graph import Session
+from edgexl.compiler.graphs.graph import Session
+from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.lowering import Lowered, lower_graph
 from edgexl.compiler.passes.export import trace
-from edgexl.compiler.schemes import quantize_graph
-from edgexl.recipe import GraphRecipe, Scheme
+from edgexl.compiler.recipe import GraphRecipe, Scheme
 from edgexl.runtime.binding import open_bundle
 from edgexl.runtime.native import NativeGraph, build_native
 from edgexl.student.importer import import_sentence_transformer

@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from edgexl.compiler.reference import ReferencePipeline
+from edgexl.base.shipped import available_students
+from edgexl.compiler.measure.reference import ReferencePipeline
 from edgexl.device.device import Device
 from edgexl.device.emulated import EmulatedDevice
 from edgexl.device.local import this_machine
-from edgexl.evaluation import evaluate
-from edgexl.inspection import inspect
 from edgexl.runtime.binding import open_bundle
 from edgexl.runtime.build import build_runtime
 from edgexl.runtime.engine import LIBRARY
-from edgexl.student.shipped import available_students
 from edgexl.student.student import load_student
 from edgexl.target import load_target
+from edgexl.use.evaluate import evaluate
+from edgexl.use.inspect import inspect
 
 K = 5
 

@@ -15,14 +15,14 @@ import json
 import tempfile
 from pathlib import Path
 
+from edgexl.base.progress import Progress
 from edgexl.cli.output import print_json, print_table, progress_bar
 from edgexl.compiler import compile
-from edgexl.compiler.ledger import Accuracy
+from edgexl.compiler.measure.ledger import Accuracy
+from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.data import open_data
 from edgexl.distill.finishing.finish import finish_student
 from edgexl.distill.finishing.table import FinishingTable
-from edgexl.progress import Progress
-from edgexl.recipe import Recipe, load_recipe
 from edgexl.target import load_target
 
 MEASURES = {"P@1": "p_at_1", "R@100": "r_at_100", "nDCG@5": "ndcg_at_5"}

@@ -25,10 +25,10 @@ import numpy as np
 
 from edgexl.bundle.label_file import label_file_of
 from edgexl.compiler.pipeline import compile
+from edgexl.compiler.recipe import GateRecipe, Recipe, load_recipe
 from edgexl.data import Query, open_dataset
-from edgexl.recipe import GateRecipe, Recipe, load_recipe
+from edgexl.data.label_set import LabelSet
 from edgexl.runtime.binding import BundleHandle, NewLabel, open_bundle
-from edgexl.student.labels import LabelSet
 from edgexl.student.student import Student, load_student
 
 # what this project wants: points of R@100, seconds

@@ -19,13 +19,13 @@ from typing import Any, get_args
 import numpy as np
 
 from edgexl.compiler.artifact import Artifact, Graphs
-from edgexl.compiler.encoding import encode_rows
-from edgexl.compiler.graph import Session
-from edgexl.compiler.measure import accuracy, reference_pipeline
+from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.graphs.graph import Session
+from edgexl.compiler.graphs.schemes import quantize_graph
+from edgexl.compiler.measure.yardstick import accuracy, reference_pipeline
 from edgexl.compiler.passes.export import Export, sample_inputs
 from edgexl.compiler.pipeline import begin
-from edgexl.compiler.schemes import quantize_graph
-from edgexl.recipe import GraphRecipe, Recipe, Scheme
+from edgexl.compiler.recipe import GraphRecipe, Recipe, Scheme
 from edgexl.student.student import load_student
 from edgexl.target import load_target
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edgexl.base.shipped import available_students
 from edgexl.student.evaluate import REPORTED, evaluate_student
 from edgexl.student.predict import StudentPredictor
-from edgexl.student.shipped import available_students
 from edgexl.student.student import load_student
 
 

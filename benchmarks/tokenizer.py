@@ -36,7 +36,7 @@ from edgexl.bundle.tokenizer import pack_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = [ROOT / "edgexl/runtime/src/tokenizer.c", ROOT / "benchmarks/tokenize_batch.c"]
-SHIPPED = ROOT / "recipes/students/wordnet/tokenizer.json"
+SHIPPED = ROOT / "students/wordnet/tokenizer.json"
 
 BATCH = 16384  # strings a call, of both sides
 WHOLE = 1 << 12  # a capacity that none of the strings reaches

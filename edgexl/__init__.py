@@ -21,19 +21,19 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgexl.compiler import compile
-    from edgexl.device.profile import profile
-    from edgexl.evaluation import evaluate
     from edgexl.runtime.binding import open_bundle
     from edgexl.student.student import load_student
+    from edgexl.use.evaluate import evaluate
+    from edgexl.use.profile import profile
 
 __all__ = ["__version__", "compile", "evaluate", "load_student", "open_bundle", "profile"]
 
 _HOMES = {
     "compile": "edgexl.compiler",
-    "evaluate": "edgexl.evaluation",
+    "evaluate": "edgexl.use.evaluate",
     "load_student": "edgexl.student.student",
     "open_bundle": "edgexl.runtime.binding",
-    "profile": "edgexl.device.profile",
+    "profile": "edgexl.use.profile",
 }
 
 

@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from edgexl import toml
-from edgexl.recipe import Engine, find_toml, shipped
+from edgexl.base import toml
+from edgexl.base.shipped import find_toml, shipped_files
 
+# What runs the graphs on the device. "auto" leaves it to the target; left to nobody, it is the native engine where
+# that covers both graphs and neither stays in fp32, at which ONNX Runtime is the faster one.
+Engine = Literal["auto", "native", "ort"]
 Isa = Literal["host", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni", "armv8-a", "armv8.2-a+dotprod"]
 
 
@@ -95,7 +98,7 @@ def find_target(source: str | Path) -> Path:
 
 def available_targets() -> tuple[str, ...]:
     """Names of the targets that edgexl ships, sorted."""
-    return tuple(sorted(shipped("targets")))
+    return tuple(shipped_files("targets"))
 
 
 def resolve_host(target: Target) -> Target:

@@ -32,7 +32,7 @@ def test_running_a_bundle_needs_numpy_alone(tiny: Tiny) -> None:
 
 def test_profiling_and_inspecting_need_numpy_alone(tiny: Tiny) -> None:
     code = f"import edgexl; edgexl.profile({str(tiny.bundle)!r}, runs=2)"
-    code += f"; from edgexl.inspection import inspect; inspect({str(tiny.bundle)!r})"
+    code += f"; from edgexl.use.inspect import inspect; inspect({str(tiny.bundle)!r})"
     assert loaded_by(code) == {"numpy"}
 
 

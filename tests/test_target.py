@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.device.emulated import CPUS
-from edgexl.errors import BadInput
 from edgexl.target import Int8, Target, available_targets, host_isa, load_target
 
 AVX512 = frozenset({"avx2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd"})

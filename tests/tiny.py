@@ -17,8 +17,8 @@ from tokenizers.processors import TemplateProcessing
 from torch import nn
 
 from edgexl.data import Query
+from edgexl.data.label_set import LabelSet
 from edgexl.student.contract import Shapes
-from edgexl.student.labels import LabelSet
 from edgexl.student.ngrams import NgramConfig, NgramScreener, continuation_pieces
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import ScreenerConfig, TransformerScreener

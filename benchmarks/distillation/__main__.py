@@ -23,11 +23,11 @@ from benchmarks.distillation import absence
 from benchmarks.distillation.across import across
 from benchmarks.distillation.cells import DATA_SETS, METHODS, SIZES, Cell, all_cells
 from benchmarks.distillation.tables import markdown, plot
+from edgexl.base.fetch import cache_directory
+from edgexl.compiler.recipe import GateRecipe, load_recipe
 from edgexl.distill.pipeline import distill
-from edgexl.evaluation import evaluate
-from edgexl.fetch import cache_directory
-from edgexl.recipe import GateRecipe, load_recipe
 from edgexl.report import write_text
+from edgexl.use.evaluate import evaluate
 
 RESULTS = Path(__file__).parent / "results" / "cells.json"
 # Queries whose right labels are taken away, to see whether a bundle says so.

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edgexl.compiler.reference import ReferencePipeline
+from edgexl.compiler.measure.reference import ReferencePipeline
 from edgexl.student.student import load_student
 
 

@@ -16,15 +16,15 @@ from typing import Any
 import torch
 
 from benchmarks.distillation.cells import DATA_SETS, METHODS, SEEDS, SIZES, Cell
+from edgexl.base.fetch import sha256_file
 from edgexl.data import Query, open_data
-from edgexl.distill.compute import choose_device
-from edgexl.distill.judging import Judge
-from edgexl.distill.start import aim_projection, open_start, prune, start_screener
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.stages.compute import choose_device
+from edgexl.distill.stages.judging import Judge
+from edgexl.distill.stages.start import aim_projection, open_start, prune, start_screener
 from edgexl.distill.teachers import open_teacher
 from edgexl.distill.teachers.vectors import leading_directions
-from edgexl.fetch import sha256_file
 from edgexl.student.contract import Shapes
-from edgexl.student.labels import LabelSet
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.screener import TransformerScreener
 from edgexl.student.student import Student, load_student

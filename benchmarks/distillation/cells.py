@@ -12,11 +12,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from edgexl.distill.recipe import DistillRecipe, read_recipe
-from edgexl.recipe import find_recipe
+from edgexl.distill.recipe import DistillRecipe, find_distill_recipe, read_recipe
 
 Method = Literal["mechanistic", "standard"]
 DATA_SETS = ("wordnet", "mesh")
@@ -49,7 +47,7 @@ class Cell:
 
     def recipe(self) -> DistillRecipe:
         """The run's recipe."""
-        recipe = read_recipe(Path(find_recipe(recipe_name(self.data, self.size))))
+        recipe = read_recipe(find_distill_recipe(recipe_name(self.data, self.size)))
         split = dataclasses.replace(recipe.split, screening_queries=SCREENING_QUERIES[self.data])
         steps = SCREENING_STEPS.get((self.data, self.size), recipe.screening.steps)
         screening = dataclasses.replace(recipe.screening, steps=steps)

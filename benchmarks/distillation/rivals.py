@@ -40,12 +40,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.distillation.cells import SIZES
-from edgexl import metrics
-from edgexl.data import BUILDERS, Dataset, Query, build, open_dataset
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import cache_directory
+from edgexl.base.files import write_text
+from edgexl.data import BUILDERS, Dataset, Query, build, metrics, open_dataset
 from edgexl.data.frequency import train_frequency
-from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory
-from edgexl.files import write_text
 
 RESULTS = Path(__file__).with_name("results") / "rivals.json"
 PROGRAMS = Path(__file__).with_name("rival_programs")

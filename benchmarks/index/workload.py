@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.ragged import Ragged
+from edgexl.base.ragged import Ragged
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -63,9 +63,9 @@ def of_student(name: str, queries: int, every: int, threads: int) -> Workload:
     aliases where that leaves some out. Labels are in the order of their texts: the first ones would be too alike."""
     # torch, ONNX and ONNX Runtime, which generated vectors do without
     from edgexl.compiler import pipeline
-    from edgexl.compiler.encoding import encode_rows
+    from edgexl.compiler.encoding.encode import encode_rows
     from edgexl.compiler.passes.export import Export
-    from edgexl.recipe import Recipe
+    from edgexl.compiler.recipe import Recipe
     from edgexl.student.student import load_student
     from edgexl.student.text import encode_texts
     from edgexl.target import load_target

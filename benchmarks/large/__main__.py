@@ -21,11 +21,11 @@ import click
 import numpy as np
 
 from benchmarks.large.build import Base, build, compile_base
+from edgexl.base.progress import Progress
 from edgexl.bundle.strings import BLOCK_STRINGS
 from edgexl.cli.output import json_option, print_json, print_table, progress_bar
-from edgexl.compiler.screening import fastest
+from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.index import LabelIndex
-from edgexl.progress import Progress
 from edgexl.runtime.binding import open_bundle
 
 OPENINGS = 7

@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 
 from benchmarks.large.vectors import Floats, VectorFile, generate
+from edgexl.base.progress import Progress
+from edgexl.base.ragged import Ragged
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import Parameters
 from edgexl.bundle.strings import BLOCK_STRINGS
 from edgexl.bundle.write import Section, write_bundle
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding import encode_rows
+from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.workers import LocalWorkers
+from edgexl.compiler.measure.probing import fit_probing
+from edgexl.compiler.measure.reference import Ints
 from edgexl.compiler.passes.pack import TOLERANCE
 from edgexl.compiler.pipeline import begin, run_passes
-from edgexl.compiler.probing import fit_probing
-from edgexl.compiler.reference import Ints
-from edgexl.compiler.workers import LocalWorkers
+from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe
 from edgexl.index import LabelIndex, cell_count, leading_gain, make_cells, train_codebook
 from edgexl.index.stream import coarse_pieces, fine_pieces
-from edgexl.progress import Progress
-from edgexl.ragged import Ragged
-from edgexl.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe
 from edgexl.student.student import load_student
 from edgexl.student.text import encode_texts
 from edgexl.target import load_target

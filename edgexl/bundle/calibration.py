@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 Floats = npt.NDArray[np.float32]
 

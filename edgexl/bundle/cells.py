@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 Table = npt.NDArray[np.uint32]
 Buffer = bytes | memoryview

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 _HEAD = struct.Struct("<IIfI")
 _GOLDEN = struct.Struct("<II")

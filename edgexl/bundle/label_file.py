@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgexl.errors import BadInput
-from edgexl.files import open_input
+from edgexl.base.errors import BadInput
+from edgexl.base.files import open_input
 
 SUFFIX = ".labels"
 MAGIC = b"\x89ELB\r\n\x1a\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 ENGINE_ORT, ENGINE_NATIVE = 1, 2
 # The graphs' input vocabulary: a name's position is its bit.

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 VERSION = 1
 MAX_RECORDS = 4096

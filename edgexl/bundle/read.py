@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.errors import BadInput
+from edgexl.base.files import open_input
+from edgexl.base.strict_json import parse_object
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.bundle.goldens import Goldens
@@ -32,9 +35,6 @@ from edgexl.bundle.layout import (
 )
 from edgexl.bundle.parameters import Parameters
 from edgexl.bundle.row_labels import unpack_row_labels
-from edgexl.errors import BadInput
-from edgexl.files import open_input
-from edgexl.strict_json import parse_object
 
 
 @dataclass(frozen=True)

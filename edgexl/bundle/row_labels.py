@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
-from edgexl.ragged import Ragged
+from edgexl.base.errors import BadInput
+from edgexl.base.ragged import Ragged
 
 Table = npt.NDArray[np.uint32]
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 BLOCK_STRINGS = 64
 LONGEST_BYTES = 65535

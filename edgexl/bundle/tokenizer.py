@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 VERSION = 1
 HEADER = struct.Struct("<11I2H4I")

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 _HEAD = struct.Struct("<II")
 _ENTRY = struct.Struct("<4I4Q2Q")

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from edgexl.base.files import refuse_writing, write_file
 from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, MAGIC, MAJOR, MINOR, OPTIONAL, Kind, aligned
-from edgexl.files import refuse_writing, write_file
 
 # A section's bytes, or the file that holds them: those of an index of millions of rows need not be in memory.
 Section = bytes | Path

@@ -10,6 +10,7 @@ import sys
 import click
 
 from edgexl import __version__
+from edgexl.base.errors import DeviceError
 from edgexl.cli.answer import complete, demo, evaluate, run
 from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
@@ -17,7 +18,6 @@ from edgexl.cli.look import inspect, profile, recipes, targets
 from edgexl.cli.make import compile_student, data, distill, finish, runtime
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
-from edgexl.errors import DeviceError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

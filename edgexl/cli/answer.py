@@ -11,7 +11,7 @@ from edgexl.cli.output import json_option, labels_file_option, print_json, print
 from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
-    from edgexl.answers import Answer
+    from edgexl.use.answer import Answer
 
 PATH = click.Path(path_type=Path)
 
@@ -23,7 +23,7 @@ PATH = click.Path(path_type=Path)
 @json_option
 def demo(out: Path | None, as_json: bool) -> None:
     """Compile the reference student for this machine (once) and answer five descriptions with it."""
-    from edgexl.demo import demonstrate
+    from edgexl.use.demo import demonstrate
 
     with progress_bar(as_json) as progress:
         shown = demonstrate(out, progress)
@@ -63,7 +63,7 @@ def run(
 
     A line that cannot be answered is reported, the others are answered, and the exit status is 2.
     """
-    from edgexl.answers import Refusal, answer, lines, one_text, parse_threshold, standard_input
+    from edgexl.use.answer import Refusal, answer, lines, one_text, parse_threshold, standard_input
 
     asked = lines(standard_input()) if text == "-" else one_text(text)
     status = 0
@@ -129,7 +129,7 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure BUNDLE on DATA: a data set's directory (its test queries), or a student's evaluation.json.gz."""
-    from edgexl.evaluation import evaluate
+    from edgexl.use.evaluate import evaluate
 
     with progress_bar(as_json) as progress:
         report = evaluate(

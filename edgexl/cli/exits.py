@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 import click
 
+from edgexl.base.errors import BadInput, DeviceError, EdgexlError
+from edgexl.base.files import DISK_ERRORS
 from edgexl.cli.streams import OutputError, lead_nowhere, print_line
-from edgexl.errors import BadInput, DeviceError, EdgexlError
-from edgexl.files import DISK_ERRORS
 
 INTERRUPTED = 130
 

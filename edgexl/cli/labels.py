@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from edgexl.base.errors import NotDurable
 from edgexl.cli.output import json_option, labels_file_option, print_json, print_table, progress_bar
 from edgexl.cli.streams import print_line
-from edgexl.errors import NotDurable
 
 if TYPE_CHECKING:
-    from edgexl.live_labels import Which
+    from edgexl.use.labels import Which
 
 PATH = click.Path(path_type=Path)
 _STATES = ("added", "retired", "compiled", "all")
@@ -69,7 +69,7 @@ def _add(
     as_json: bool,
     replace: bool,
 ) -> None:
-    from edgexl.live_labels import add_labels, labels_given
+    from edgexl.use.labels import add_labels, labels_given
 
     with progress_bar(as_json) as progress:
         report = add_labels(bundle, labels_given(id, text, aliases, file), replace, labels_file, progress)
@@ -86,7 +86,7 @@ def _add(
 @json_option
 def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: Path | None, as_json: bool) -> None:
     """Take the labels IDS, or all of a file, out of BUNDLE's label set."""
-    from edgexl.live_labels import ids_given, retire_labels
+    from edgexl.use.labels import ids_given, retire_labels
 
     report = retire_labels(bundle, ids_given(ids, file), labels_file)
     _tell(report, as_json, f"{report['retired']:,} retired; {bundle} has {report['labels']:,} labels now")
@@ -99,7 +99,7 @@ def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: P
 @json_option
 def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> None:
     """List the labels that were added to BUNDLE. The JSON lines, in a file, are what `labels add` reads."""
-    from edgexl.live_labels import list_labels
+    from edgexl.use.labels import list_labels
 
     found = list_labels(bundle, cast("Which", state), labels_file)
     if as_json:
@@ -117,7 +117,7 @@ def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> 
 @json_option
 def compact(bundle: Path, labels_file: Path | None, as_json: bool) -> None:
     """Rewrite BUNDLE's label file without labels that were added and retired again; the others are renumbered."""
-    from edgexl.live_labels import compact_labels
+    from edgexl.use.labels import compact_labels
 
     report = compact_labels(bundle, labels_file)
     line = f"{report['dropped']:,} dropped; {report['file_bytes_before']:,} bytes became {report['file_bytes']:,}"

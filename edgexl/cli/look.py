@@ -30,7 +30,7 @@ PATH = click.Path(path_type=Path)
 @json_option
 def inspect(bundle: Path, self_test: bool, labels_file: Path | None, as_json: bool) -> None:
     """Show what is in BUNDLE, after checking every byte of it."""
-    from edgexl.inspection import inspect
+    from edgexl.use.inspect import inspect
 
     report = inspect(bundle, self_test, labels_file)
     if as_json:
@@ -74,7 +74,7 @@ def profile(
     as_json: bool,
 ) -> None:
     """Time BUNDLE on this machine, stage by stage, with QUERIES (a text a line) or the bundle's own goldens."""
-    from edgexl.device.profile import profile
+    from edgexl.use.profile import profile
 
     with progress_bar(as_json) as progress:
         report = profile(
@@ -117,7 +117,7 @@ def targets(name: str | None, as_json: bool) -> None:
 @json_option
 def recipes(name: str | None, as_json: bool) -> None:
     """List the compile recipes that edgexl ships, or show the one called NAME (or at that path)."""
-    from edgexl.recipe import available_recipes, load_recipe
+    from edgexl.compiler.recipe import available_recipes, load_recipe
 
     if name is not None:
         _show(load_recipe(name), as_json)

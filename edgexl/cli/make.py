@@ -25,8 +25,8 @@ PATH = click.Path(path_type=Path)
 def compile_student(student: str, recipe: str, target: str, out: Path, workers: str, as_json: bool) -> None:
     """Compile STUDENT (a directory, or a name such as 'wordnet') into one bundle file."""
     from edgexl import compile, load_student
-    from edgexl.files import check_output
-    from edgexl.recipe import load_recipe
+    from edgexl.base.files import check_output
+    from edgexl.compiler.recipe import load_recipe
     from edgexl.target import load_target
 
     check_output(out)
@@ -57,9 +57,9 @@ def compile_student(student: str, recipe: str, target: str, out: Path, workers: 
 def distill(recipe: str, out: Path | None, device: str, as_json: bool) -> None:
     """Distill a student after RECIPE (a name or path): minutes to hours, and resumed where it was interrupted."""
     from edgexl.distill.pipeline import distill
-    from edgexl.recipe import find_recipe
+    from edgexl.distill.recipe import find_distill_recipe
 
-    path = find_recipe(recipe)
+    path = find_distill_recipe(recipe)
     directory = out or Path(path.stem)
     with progress_bar(as_json) as progress:
         student = distill(path, directory, progress, log=lambda line: print_line(line, err=True), device=device)
@@ -85,10 +85,10 @@ def finish(
     student: str, source: str, recipe: str, target: str, out: Path, steps: int, seed: int, device: str, as_json: bool
 ) -> None:
     """Train STUDENT a little more so that compiling it by a recipe costs less accuracy. Resumed where interrupted."""
+    from edgexl.compiler.recipe import load_recipe
     from edgexl.data import open_data
     from edgexl.distill.finishing.finish import finish_student
     from edgexl.distill.finishing.table import FinishingTable
-    from edgexl.recipe import load_recipe
     from edgexl.target import load_target
 
     chosen, int8 = load_recipe(recipe), load_target(target).int8

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from edgexl.base.progress import Progress, no_progress
 from edgexl.cli.streams import print_line, printable, printable_json, takes_unicode, write_line
-from edgexl.progress import Progress, no_progress
 
 LEDGER_COLUMNS = ("pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5")
 labels_file_option = click.option(

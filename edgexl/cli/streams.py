@@ -13,7 +13,7 @@ import re
 import sys
 from typing import TextIO
 
-from edgexl.errors import DeviceError
+from edgexl.base.errors import DeviceError
 
 # What a terminal acts on instead of showing it: control characters, line ends of all kinds, and what turns the
 # direction of the text around it. Halves of surrogate pairs stand for bytes of an argument that are no text.

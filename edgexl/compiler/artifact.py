@@ -11,11 +11,11 @@ import numpy.typing as npt
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
-from edgexl.compiler.gates import Verdict
-from edgexl.compiler.ledger import Accuracy, LedgerRow
-from edgexl.compiler.rows import Rows
+from edgexl.compiler.measure.gates import Verdict
+from edgexl.compiler.measure.ledger import Accuracy, LedgerRow
+from edgexl.compiler.recipe import Recipe
 from edgexl.index import LabelIndex
-from edgexl.recipe import Recipe
+from edgexl.index.rows import Rows
 from edgexl.student.contract import Shapes
 from edgexl.student.student import Student
 from edgexl.target import Target

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from edgexl.base.errors import BadInput
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.lowering import NotCovered, lower_graph
-from edgexl.errors import BadInput
-from edgexl.recipe import Scheme
+from edgexl.compiler.recipe import Scheme
 
 
 def choose_engine(artifact: Artifact) -> tuple[Literal["native", "ort"], dict[str, Any]]:

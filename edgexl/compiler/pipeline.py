@@ -18,12 +18,17 @@ from typing import Protocol
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from edgexl.base.errors import BadInput
+from edgexl.base.files import check_output
+from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding import encode_rows
-from edgexl.compiler.gates import Verdict, accuracy_gates
-from edgexl.compiler.ledger import LedgerRow
-from edgexl.compiler.measure import Yardstick
+from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.open_workers import open_workers
+from edgexl.compiler.encoding.workers import Workers
+from edgexl.compiler.measure.gates import Verdict, accuracy_gates
+from edgexl.compiler.measure.ledger import LedgerRow
+from edgexl.compiler.measure.yardstick import Yardstick
 from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.calibrate import Calibrate, calibration_queries
 from edgexl.compiler.passes.encode import Encode
@@ -31,12 +36,8 @@ from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
-from edgexl.compiler.rows import Rows
-from edgexl.compiler.workers import Workers, open_workers
-from edgexl.errors import BadInput
-from edgexl.files import check_output
-from edgexl.progress import Progress, no_progress
-from edgexl.recipe import Recipe, load_recipe
+from edgexl.compiler.recipe import Recipe, load_recipe
+from edgexl.index.rows import Rows
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
 

@@ -6,6 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import cache_directory
+from edgexl.base.progress import Progress, no_progress
+from edgexl.base.sealed import is_sealed_directory, seal_directory
 from edgexl.data.layout import (
     Dataset,
     Query,
@@ -17,10 +21,6 @@ from edgexl.data.layout import (
 )
 from edgexl.data.mesh import build_mesh
 from edgexl.data.wordnet import build_wordnet
-from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory
-from edgexl.progress import Progress, no_progress
-from edgexl.sealed import is_sealed_directory, seal_directory
 
 __all__ = [
     "BUILDERS", "Dataset", "Query", "build", "open_data", "open_dataset", "read_queries", "write_dataset",

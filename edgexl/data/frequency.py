@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgexl.data.layout import Dataset, Query
-from edgexl.metrics import TrainFrequency
+from edgexl.data.metrics import TrainFrequency
 
 
 def count_targets(queries: Iterable[Query], label_count: int) -> TrainFrequency:

@@ -29,13 +29,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.directories import entries, settle_directory, write_directory
-from edgexl.errors import BadInput
-from edgexl.files import open_input, write_text
-from edgexl.gzlines import describe_wrong, is_unicode, read_lines, write_lines
-from edgexl.progress import Progress, no_progress, tracked
-from edgexl.sealed import SEAL_FILE
-from edgexl.student.labels import LabelSet
+from edgexl.base.directories import entries, settle_directory, write_directory
+from edgexl.base.errors import BadInput
+from edgexl.base.files import open_input, write_text
+from edgexl.base.gzipped_lines import describe_wrong, is_unicode, read_lines, write_lines
+from edgexl.base.progress import Progress, no_progress, tracked
+from edgexl.base.sealed import SEAL_FILE
+from edgexl.data.label_set import LabelSet
 
 Split = Literal["trn", "tst"]
 _EXCLUDED_FILES: dict[Split, str] = {"trn": "filter_labels_train.txt", "tst": "filter_labels_test.txt"}

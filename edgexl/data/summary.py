@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgexl.base.progress import Progress, no_progress
 from edgexl.data.layout import Dataset, Split
-from edgexl.progress import Progress, no_progress
 
 _SAMPLES = 5
 

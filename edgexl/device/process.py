@@ -7,8 +7,8 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from edgexl.base.errors import DeviceError
 from edgexl.device.device import Outcome
-from edgexl.errors import DeviceError
 
 
 def run_process(command: Sequence[str], stdin: str, timeout_s: float, environment: Mapping[str, str]) -> Outcome:

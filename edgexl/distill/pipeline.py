@@ -26,16 +26,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgexl.distill import reasoning, screening
-from edgexl.distill.bags import bag_table
-from edgexl.distill.compute import TokenTable, release_memory
-from edgexl.distill.corpus import Targets
-from edgexl.distill.judging import Judge
-from edgexl.distill.mining import with_mining
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import cache_directory
+from edgexl.base.progress import Progress, no_progress
+from edgexl.base.sealed import SEAL_FILE, is_sealed_directory, seal_directory
+from edgexl.base.shipped import available_students, shipped_files
+from edgexl.data.metrics import evaluate
+from edgexl.distill.corpus.divide import Targets
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
-from edgexl.distill.search import encode_table
-from edgexl.distill.shortlists import (
+from edgexl.distill.stages import reasoning, screening
+from edgexl.distill.stages.bags import bag_table
+from edgexl.distill.stages.compute import TokenTable, release_memory
+from edgexl.distill.stages.judging import Judge
+from edgexl.distill.stages.mining import with_mining
+from edgexl.distill.stages.search import encode_table
+from edgexl.distill.stages.shortlists import (
     GLANCE_QUERIES,
     compress_in_parts,
     compressed_search,
@@ -43,27 +49,20 @@ from edgexl.distill.shortlists import (
     row_vectors,
     training_shortlists,
 )
-from edgexl.distill.start import (
+from edgexl.distill.stages.start import (
     aim_projection,
     start_screener,
     start_token_map,
     token_product,
     word_table,
 )
-from edgexl.distill.training import Schedule, train_stage
+from edgexl.distill.stages.training import Schedule, train_stage
 from edgexl.distill.workbench import Workbench, prepare
-from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory
-from edgexl.metrics import evaluate
-from edgexl.progress import Progress, no_progress
-from edgexl.recipe import shipped
-from edgexl.sealed import SEAL_FILE, is_sealed_directory, seal_directory
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.importer import PACKAGED_MODELS
 from edgexl.student.ngrams import NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import TransformerScreener
-from edgexl.student.shipped import available_students
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
 from edgexl.student.text import encode_texts, label_tokens
 from edgexl.student.weights import round_trip
@@ -113,7 +112,7 @@ def distill(
 def made_teacher(name: str, progress: Progress, log: Callable[[str], None], device: str) -> str:
     """What `open_teacher` takes for a recipe's teacher. One that edgexl ships the recipe of, not the weights, is
     trained first, once, into the user's cache."""
-    recipes = shipped("recipes")
+    recipes = shipped_files("recipes/distill")
     if Path(name).exists() or name in available_students() or name not in recipes:
         return name
     recipe = read_recipe(recipes[name])

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgexl import toml
-from edgexl.errors import BadInput
+from edgexl.base import toml
+from edgexl.base.errors import BadInput
+from edgexl.base.shipped import find_toml
 
 if TYPE_CHECKING:
     from edgexl.distill.characterize.recommendation import Recommendation
@@ -87,7 +88,7 @@ class ScreeningTable:
     mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step hides
     `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers` above 0
     leaves a transformer's word table and that many of its layers as they were, which also trains faster.
-    `naming_queries` made from as many label texts (`edgexl.distill.naming`) train beside the data set's.
+    `naming_queries` made from as many label texts (`edgexl.distill.corpus.naming`) train beside the data set's.
     """
 
     steps: int
@@ -198,6 +199,11 @@ class DistillRecipe:
     profile: str | None = None
     split: SplitTable = SplitTable()
     seed: int = 0
+
+
+def find_distill_recipe(source: str | Path) -> Path:
+    """The file of a distillation recipe: a path, or the name of one that edgexl ships. Raises `BadInput`."""
+    return find_toml(source, "recipes/distill", "distillation recipe")
 
 
 def read_recipe(path: Path) -> DistillRecipe:

@@ -13,19 +13,19 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Query, open_data
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.characterize.recommendation import read_recommendation
-from edgexl.distill.compute import Ints, TokenTable, choose_device, release_memory
-from edgexl.distill.corpus import Corpus, read_corpus
-from edgexl.distill.naming import naming_queries
+from edgexl.distill.corpus.divide import Corpus, read_corpus
+from edgexl.distill.corpus.naming import naming_queries
+from edgexl.distill.corpus.rows import RowTable, with_query_aliases
 from edgexl.distill.recipe import DistillRecipe
-from edgexl.distill.rows import RowTable, with_query_aliases
-from edgexl.distill.start import Start, open_start, prune
+from edgexl.distill.stages.compute import Ints, TokenTable, choose_device, release_memory
+from edgexl.distill.stages.start import Start, open_start, prune
+from edgexl.distill.stages.training import Checkpoint, Curves, Observer
 from edgexl.distill.teachers import Teacher, open_teacher
-from edgexl.distill.teaching import Lessons
-from edgexl.distill.training import Checkpoint, Curves, Observer
-from edgexl.progress import Progress, no_progress
-from edgexl.student.labels import LabelSet
+from edgexl.distill.teachers.teaching import Lessons
 from edgexl.student.text import encode_texts
 
 

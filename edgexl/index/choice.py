@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.index.coarse import decode_coarse, encode_coarse
 from edgexl.index.codebook import Coarse, train_codebook
 from edgexl.index.rotation import Floats, Rotation, train_rotation

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.index.rotation import Floats
 
 Coarse = Literal["auto", "sign", "pq"]

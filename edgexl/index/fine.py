@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import LARGEST_GAIN
-from edgexl.errors import BadInput
 from edgexl.index.rotation import Floats
 
 _CHUNK_ROWS = 1024  # several times that many numbers fit a core's second-level cache

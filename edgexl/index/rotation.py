@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 Floats = npt.NDArray[np.float32]
 Rotation = Literal["none", "pca", "random"]

@@ -7,7 +7,7 @@
 Every plot on a page also has its numbers in a table, and the page follows the reader's light or dark colours.
 """
 
-from edgexl.files import write_text
+from edgexl.base.files import write_text
 from edgexl.report.bars import Bar, BarChart, BarGroup
 from edgexl.report.lines import LineChart, Series
 from edgexl.report.page import Paragraph, Section, page

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgexl import __version__
-from edgexl.errors import BadInput
-from edgexl.files import write_text
+from edgexl.base.errors import BadInput
+from edgexl.base.files import write_text
 
 RUNTIME = Path(__file__).parent
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.M)

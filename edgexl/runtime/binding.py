@@ -26,10 +26,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.errors import BadInput, DeviceError, GateFailed, NotDurable, kind_of, shorten
+from edgexl.base.arguments import as_items, as_number, as_path, as_text, as_whole
+from edgexl.base.errors import BadInput, DeviceError, GateFailed, NotDurable, kind_of, shorten
+from edgexl.base.strict_json import parse_object
 from edgexl.runtime import declarations as c
-from edgexl.runtime.arguments import as_items, as_number, as_path, as_text, as_whole
-from edgexl.strict_json import parse_object
 
 Floats = npt.NDArray[np.float32]
 

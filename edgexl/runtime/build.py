@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgexl.errors import DeviceError
-from edgexl.files import copy_file
-from edgexl.progress import Progress, no_progress
+from edgexl.base.errors import DeviceError
+from edgexl.base.files import copy_file
+from edgexl.base.progress import Progress, no_progress
 from edgexl.runtime.engine import fetch_engine
 from edgexl.runtime.promise import find_broken_promises
 from edgexl.runtime.toolchain import Toolchain, find_toolchains

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 
 X86_64, AARCH64 = 62, 183  # e_machine
 _PT_LOAD, _PT_DYNAMIC, _SHF_EXECINSTR, _SHT_NOBITS = 1, 2, 4, 8

@@ -9,9 +9,9 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from edgexl.errors import BadInput, DeviceError
-from edgexl.fetch import Package, fetch
-from edgexl.files import write_bytes
+from edgexl.base.errors import BadInput, DeviceError
+from edgexl.base.fetch import Package, fetch
+from edgexl.base.files import write_bytes
 
 _VERSION = "1.32.0"
 # The library is the same in the wheels of all Python versions; one of them is pinned.

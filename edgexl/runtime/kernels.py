@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.errors import DeviceError
 from edgexl.bundle.cells import Cells
-from edgexl.errors import DeviceError
 
 SOURCES = (
     "cells",

@@ -101,7 +101,7 @@ class NativeLibrary:
 
 
 class NativeGraph:
-    """A plan with its weights, run as `edgexl.compiler.graph.Session` runs a model.
+    """A plan with its weights, run as `edgexl.compiler.graphs.graph.Session` runs a model.
 
     `kernels` is one of `KERNELS`, by default the fastest. Raises `ValueError` with the engine's sentence where it
     refuses the plan or the run.

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgexl.errors import BadInput, DeviceError
+from edgexl.base.errors import BadInput, DeviceError
 from edgexl.runtime.elf import read_elf
 from edgexl.runtime.promise import expected_machine
 from edgexl.target import Build, Target

@@ -13,10 +13,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from edgexl.base.arguments import as_items, as_text, as_whole
+from edgexl.base.errors import BadInput, kind_of, shorten
 from edgexl.data import Query
-from edgexl.errors import BadInput, kind_of, shorten
-from edgexl.runtime.arguments import as_items, as_text, as_whole
-from edgexl.student.labels import LabelSet
+from edgexl.data.label_set import LabelSet
 from edgexl.student.text import encode_texts
 from edgexl.student.weights import find_weight_fault
 

@@ -16,9 +16,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import LARGEST_SIZES
 from edgexl.bundle.tokenizer import check_tokenizer_json
-from edgexl.errors import BadInput
 
 # B = 1 on the device; T tokens of the text, N labels in the shortlist, S tokens a label, d and h as in `Shapes`.
 REASONER_INPUTS = {

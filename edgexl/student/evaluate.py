@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgexl import metrics
-from edgexl.data import Query
+from edgexl.data import Query, metrics
 from edgexl.student.predict import StudentPredictor
 
 # P@1, P@5, nDCG@5 and R@10/100/1000 are what students are judged by.

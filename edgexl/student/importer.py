@@ -16,7 +16,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
+from edgexl.data.label_set import LabelSet
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importing.description import describe
 from edgexl.student.importing.files import ForeignModel, as_size, read_table
@@ -24,7 +25,6 @@ from edgexl.student.importing.settings import BertSizes, read_sizes
 from edgexl.student.importing.sources import PACKAGED_MODELS, PackagedModel, locate_model
 from edgexl.student.importing.tensors import Tensors, read_tensors
 from edgexl.student.importing.tokenizer import read_model_tokenizer
-from edgexl.student.labels import LabelSet
 from edgexl.student.screener import ScreenerConfig, TransformerScreener
 
 __all__ = [

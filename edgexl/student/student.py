@@ -25,12 +25,14 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgexl.base.arguments import as_path
+from edgexl.base.directories import entries, settle_directory, write_directory
+from edgexl.base.errors import BadInput
+from edgexl.base.files import write_text
+from edgexl.base.sealed import SEAL_FILE
+from edgexl.base.shipped import available_students
 from edgexl.data import Query, read_queries, write_queries
-from edgexl.directories import entries, settle_directory, write_directory
-from edgexl.errors import BadInput
-from edgexl.files import write_text
-from edgexl.runtime.arguments import as_path
-from edgexl.sealed import SEAL_FILE
+from edgexl.data.label_set import LabelSet
 from edgexl.student.arguments import (
     as_facts,
     as_labels,
@@ -40,8 +42,6 @@ from edgexl.student.arguments import (
     check_targets,
 )
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
-from edgexl.student.labels import LabelSet
-from edgexl.student.shipped import available_students
 from edgexl.student.student_file import (
     FORMAT_VERSION,
     REASONERS,

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgexl import toml
-from edgexl.errors import BadInput
-from edgexl.files import read_input
+from edgexl.base import toml
+from edgexl.base.errors import BadInput
+from edgexl.base.files import read_input
 from edgexl.student.contract import Shapes
 from edgexl.student.ngrams import NgramConfig, NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from edgexl.errors import BadInput
-from edgexl.files import read_input
+from edgexl.base.errors import BadInput
+from edgexl.base.files import read_input
 
 Ids = npt.NDArray[np.int64]
 

@@ -21,7 +21,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.student.text import Ids
 
 # In this order, those that there are, before all other pieces; [PAD] must be 0.

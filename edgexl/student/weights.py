@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from edgexl.errors import BadInput
-from edgexl.files import check_input, write_bytes
+from edgexl.base.errors import BadInput
+from edgexl.base.files import check_input, write_bytes
 
 SCALE = ".scale"
 LARGEST_WEIGHT = 65504.0

@@ -10,9 +10,9 @@ import pytest
 import edgexl
 from benchmarks.large.build import build, compile_base, repeated_strings
 from benchmarks.large.vectors import generate, local_spread
+from edgexl.base.progress import no_progress
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.strings import BLOCK_STRINGS, pack_strings, unpack_strings
-from edgexl.progress import no_progress
 from tests.tiny import tiny_labels, tiny_student
 
 

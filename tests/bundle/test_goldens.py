@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.calibration import Calibration, log_softmax
 from edgexl.bundle.goldens import Golden, Goldens, compare
-from edgexl.errors import BadInput
 
 GOLDEN = Golden("text", (1, 2), (7, 3, 9), (0.5, 0.305, 0.3))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.label_file import COMMIT, OPERATIONS_AT, label_file_of, read_label_file
-from edgexl.errors import BadInput
 from edgexl.runtime.binding import NewLabel, open_bundle
 from tests.runtime.tiny_bundle import build
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.plan import (
     ONE,
     TYPE_BYTES,
@@ -23,7 +24,6 @@ from edgexl.bundle.plan import (
     Size,
     Type,
 )
-from edgexl.errors import BadInput
 
 LARGEST = 2**28 - 1
 SIZES = st.builds(Size, st.integers(0, LARGEST), st.integers(0, 3), st.integers(0, 3))

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgexl.base.errors import BadInput, DeviceError
+from edgexl.base.ragged import Ragged
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, Kind
@@ -21,8 +23,6 @@ from edgexl.bundle.parameters import Parameters
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.row_labels import pack_row_labels, unpack_row_labels
 from edgexl.bundle.write import bundle_bytes, write_bundle
-from edgexl.errors import BadInput, DeviceError
-from edgexl.ragged import Ragged
 
 LABEL_SET = hashlib.sha256(b"labels").digest()
 

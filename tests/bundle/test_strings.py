@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.strings import pack_strings, unpack_strings
-from edgexl.errors import BadInput
 
 RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 

@@ -10,8 +10,8 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from benchmarks.tokenizer import SPECIALS, Variant, make_tokenizer
+from edgexl.base.errors import BadInput
 from edgexl.bundle.tokenizer import HEADER, pack_tokenizer
-from edgexl.errors import BadInput
 
 PIECES = ["un", "##able", "\u00e9t\u00e9", "ete", "Upper", "a-b", "!"]
 

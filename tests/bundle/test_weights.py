@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.weights import SMALLEST_BYTES, externalise, internalise, pack_weights, unpack_weights
-from edgexl.errors import BadInput
 
 
 def model() -> bytes:

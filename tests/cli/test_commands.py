@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.data import Query, open_dataset, read_queries, write_dataset
-from edgexl.student.labels import LabelSet
+from edgexl.data.label_set import LabelSet
 from tests.command_line import Edgexl, Tiny
 
 STAGES = ["tokenize", "encode", "scan", "rescore", "gather", "reason", "calibrate", "total"]
@@ -199,7 +199,7 @@ def test_demo_answers_five_descriptions_with_a_bundle_that_is_there(tiny: Tiny, 
 
 def test_the_demos_bundle_is_named_after_what_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed recipe must not be answered by a bundle that an older one made."""
-    from edgexl import demo
+    from edgexl.use import demo
 
     monkeypatch.setattr(demo, "RECIPE", "tiny")
     tiny_inputs = demo._inputs_sha256()

@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
+from edgexl.base.errors import BadInput, DeviceError, GateFailed
 from edgexl.cli.exits import exit_status
-from edgexl.errors import BadInput, DeviceError, GateFailed
 from tests.command_line import heed_interrupts
 
 

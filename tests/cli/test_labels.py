@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.student.labels import LabelSet
+from edgexl.data.label_set import LabelSet
 from tests.command_line import Edgexl, Tiny
 from tests.runtime.tiny_bundle import build
 

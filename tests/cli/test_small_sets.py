@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.compiler import compile
-from edgexl.recipe import IndexRecipe, Recipe, ShortlistRecipe
+from edgexl.compiler.recipe import IndexRecipe, Recipe, ShortlistRecipe
 from edgexl.runtime.binding import open_bundle
 from tests.command_line import Edgexl, exl_run
 from tests.tiny import tiny_labels, tiny_student

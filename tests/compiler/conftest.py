@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.compiler import CompileReport, compile
-from edgexl.recipe import IndexRecipe, Recipe
+from edgexl.compiler.recipe import IndexRecipe, Recipe
 from edgexl.student.student import Student
 from tests.tiny import tiny_student
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.errors import BadInput
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.engines import choose_engine, scheme_for, uncovered
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
-from edgexl.errors import BadInput
-from edgexl.recipe import GraphRecipe
+from edgexl.compiler.recipe import GraphRecipe
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE

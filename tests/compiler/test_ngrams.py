@@ -14,10 +14,10 @@ from edgexl.bundle.plan import Code, Function, Plan
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.weights import unpack_weights
 from edgexl.compiler import CompileReport, compile
-from edgexl.compiler.reference import ReferencePipeline
-from edgexl.recipe import GraphRecipe, IndexRecipe, Recipe
+from edgexl.compiler.measure.reference import ReferencePipeline
+from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
+from edgexl.data.label_set import LabelSet
 from edgexl.runtime.binding import open_bundle
-from edgexl.student.labels import LabelSet
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.tiny import SHAPES, WORDS, tiny_labels, tiny_ngram_student, tiny_tokenizer

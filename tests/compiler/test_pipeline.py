@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import edgexl
+from edgexl.base.errors import BadInput, GateFailed
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.strings import unpack_strings
 from edgexl.compiler import CompileReport, compile
-from edgexl.compiler.reference import ReferencePipeline
-from edgexl.errors import BadInput, GateFailed
-from edgexl.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe, ShortlistRecipe
+from edgexl.compiler.measure.reference import ReferencePipeline
+from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe, ShortlistRecipe
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.read import read_bundle
 from edgexl.compiler import compile
-from edgexl.compiler.fitting import can_fit, fit_share
-from edgexl.errors import BadInput
-from edgexl.evaluation import evaluate
-from edgexl.recipe import Engine, IndexRecipe, Recipe, load_recipe
+from edgexl.compiler.measure.fitting import can_fit, fit_share
+from edgexl.compiler.recipe import Engine, IndexRecipe, Recipe, load_recipe
+from edgexl.data.label_set import LabelSet
 from edgexl.runtime.binding import NewLabel, open_bundle
-from edgexl.student.labels import LabelSet
 from edgexl.student.predict import StudentPredictor
+from edgexl.use.evaluate import evaluate
 from tests.tiny import SHAPES, tiny_labels, tiny_queries, tiny_student
 
 WHOLE = tiny_labels(401, aliases=True)

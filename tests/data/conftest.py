@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.data import Dataset, build
-from edgexl.errors import BadInput
 
 
 @pytest.fixture(scope="session")

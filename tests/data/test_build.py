@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.data import build
-from edgexl.errors import BadInput
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):

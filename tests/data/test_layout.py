@@ -7,9 +7,9 @@ import json
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.data import Query, open_dataset, read_queries, write_dataset, write_queries
-from edgexl.errors import BadInput
-from edgexl.student.labels import LabelSet
+from edgexl.data.label_set import LabelSet
 
 LABELS = LabelSet(("l0", "l1", "l2"), ("apple", "pear", "plum"))
 QUERIES = [Query("q0", "a red fruit", (0, 2)), Query("q1", "", ()), Query("q2", "naïve \U0001f350", (1,))]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.base.errors import DeviceError
 from edgexl.device.emulated import CPUS, EmulatedDevice, emulator_root, why_not
 from edgexl.device.local import LocalDevice, this_machine
-from edgexl.errors import DeviceError
 
 
 def script(directory: Path, name: str, body: str) -> None:

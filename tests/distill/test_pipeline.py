@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgexl.base.errors import BadInput
 from edgexl.data import open_dataset
-from edgexl.distill.corpus import read_corpus
+from edgexl.distill.corpus.divide import read_corpus
 from edgexl.distill.pipeline import distill
 from edgexl.distill.recipe import read_recipe
-from edgexl.distill.start import open_start
-from edgexl.errors import BadInput
+from edgexl.distill.stages.start import open_start
 from edgexl.student.student import load_student
 from tests.tiny import tiny_labels, tiny_queries
 
@@ -43,7 +43,7 @@ def test_a_distillation_teaches_both_stages(tiny_recipe: Path, tmp_path: Path) -
 def test_a_killed_distillation_continues_where_it_was(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgexl.distill.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("edgexl.distill.stages.training.CHECKPOINT_SECONDS", 0.0)
 
     def kill(what: str, done: int, total: int) -> None:
         if what == "train reasoner" and done == 40:
@@ -87,7 +87,7 @@ def changed(recipe: Path, *changes: tuple[str, str], top: str = "") -> Path:
 def test_a_run_that_mines_goes_on_with_the_same_near_misses(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgexl.distill.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("edgexl.distill.stages.training.CHECKPOINT_SECONDS", 0.0)
     changed(tiny_recipe, *SHORT, MINED)
 
     def kill(what: str, done: int, total: int) -> None:
@@ -108,7 +108,7 @@ def test_a_run_that_mines_goes_on_with_the_same_near_misses(
 def test_a_run_cannot_be_resumed_by_another_recipe(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgexl.distill.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("edgexl.distill.stages.training.CHECKPOINT_SECONDS", 0.0)
 
     def kill(what: str, done: int, total: int) -> None:
         if what == "train screener" and done == 20:
@@ -141,7 +141,7 @@ def test_a_recipe_makes_the_teacher_of_smaller_students_by_either_method(
     changed(tiny_recipe, *SHORT)
     tutor = tmp_path / "tutor.toml"
     tutor.write_text(tiny_recipe.read_text())
-    monkeypatch.setattr("edgexl.distill.pipeline.shipped", lambda folder: {"tutor": tutor})
+    monkeypatch.setattr("edgexl.distill.pipeline.shipped_files", lambda folder: {"tutor": tutor})
     start = f'"{tmp_path}/teacher"'
     text = tiny_recipe.read_text().replace(f"teacher = {start}", f'teacher = "tutor"\nstart = {start}')
     text = text.replace("teacher_layers = [0, 2]", "teacher_layers = [1]\nffn_dims = 32")
@@ -250,7 +250,7 @@ def test_a_directory_that_is_no_student_is_refused_before_any_work(tiny_recipe: 
 
 
 def test_the_shipped_recipe_can_be_read() -> None:
-    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "wordnet.toml")
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "distill" / "wordnet.toml")
     assert recipe.data == "wordnet"
     assert recipe.student.shortlist == 128
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.base.errors import EdgexlError
 from edgexl.compiler import compile
+from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.device.emulated import EmulatedDevice, why_not
 from edgexl.device.local import this_machine
-from edgexl.errors import EdgexlError
-from edgexl.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.runtime.build import architecture, build_runtime
 from edgexl.runtime.engine import fetch_engine
 from edgexl.runtime.toolchain import find_toolchains

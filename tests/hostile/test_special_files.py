@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.write import write_bundle
-from edgexl.errors import BadInput
 from edgexl.runtime.binding import open_bundle
 from tests.command_line import Edgexl, Tiny, exl_run
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.cells import Cells, unpack_cells
-from edgexl.errors import BadInput
 from edgexl.index import (
     LabelIndex,
     encode_coarse,

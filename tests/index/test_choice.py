@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.index import (
     CoarseCode,
     choose_coarse,

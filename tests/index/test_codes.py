@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.index import (
     EVEN,
     Gain,

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edgexl.fetch import cache_directory
+from edgexl.base.fetch import cache_directory
 from tests.mutants import Fault, Outcome, choose_faults
 
 LANGUAGES = ("python", "c")

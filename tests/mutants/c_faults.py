@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgexl.fetch import cache_directory
+from edgexl.base.fetch import cache_directory
 from tests.mutants import BUDGET_SECONDS, Fault, Outcome
 from tests.mutants.c_record import RUNTIME, CRecord, CScratch, kept_copy, pytest_tests, run_c_test
 from tests.mutants.c_source import find_changes

@@ -20,7 +20,7 @@ _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "edgexl/compiler/lowering/interpret.py", "_Run.__init__", "np.zeros(count, _DTYPES[buffer.type])", "*",
         "all of it is written",
     ),
-    ("edgexl/distill/characterize/bench.py", "", "256", "*", _PIECES),
+    ("edgexl/distill/characterize/asked_teacher.py", "", "256", "*", _PIECES),
     (
         "edgexl/bundle/tokenizer.py", "_added_tokens", "sorted(decoder.items())", "*",
         "they are sorted in the end; it says which of several refusals comes first",
@@ -35,7 +35,13 @@ _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "edgexl/runtime/src/native_float.h", "tanh", "7.90531110763549805f", "*",
         "the function keeps its stated error up to there, and further",
     ),
-    ("edgexl/compiler/graph.py", "*", "options.log_severity_level = 3", "*", "what ONNX Runtime prints is no answer"),
+    (
+        "edgexl/compiler/graphs/graph.py",
+        "*",
+        "options.log_severity_level = 3",
+        "*",
+        "what ONNX Runtime prints is no answer",
+    ),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from edgexl.fetch import cache_directory
+from edgexl.base.fetch import cache_directory
 from tests.mutants import BUDGET_SECONDS, Fault, Outcome
 from tests.mutants.equivalent import is_equivalent
 from tests.mutants.record import Record, record_tests
@@ -23,14 +23,26 @@ from tests.mutants.trial import Trials
 FIRST = 6  # tests that are tried before all others
 # The modules that decide answers.
 MODULES = (
-    *("edgexl/metrics.py", "edgexl/recipe.py", "edgexl/target.py", "edgexl/evaluation.py", "edgexl/answers.py"),
-    *("edgexl/live_labels.py", "edgexl/ragged.py", "edgexl/toml.py", "edgexl/gzlines.py", "edgexl/runtime/binding.py"),
+    *(
+        "edgexl/data/metrics.py",
+        "edgexl/compiler/recipe.py",
+        "edgexl/target.py",
+        "edgexl/use/evaluate.py",
+        "edgexl/use/answer.py",
+    ),
+    *(
+        "edgexl/use/labels.py",
+        "edgexl/base/ragged.py",
+        "edgexl/base/toml.py",
+        "edgexl/base/gzipped_lines.py",
+        "edgexl/runtime/binding.py",
+    ),
     *("edgexl/student/*", "edgexl/index/*", "edgexl/compiler/*", "edgexl/bundle/*", "edgexl/data/*"),
     *("edgexl/distill/*", "edgexl/cli/answer.py", "edgexl/cli/labels.py"),
 )
 LEFT_OUT = (
     "edgexl/*/__init__.py",  # names only
-    "edgexl/compiler/ray_workers.py",  # needs a cluster
+    "edgexl/compiler/encoding/ray_workers.py",  # needs a cluster
     "edgexl/distill/characterize/pages.py",  # how a report looks
     "edgexl/distill/report.py",
     "edgexl/distill/finishing/table.py",

@@ -251,7 +251,7 @@ def run(matrix: Matrix, chosen: Iterable[Cell], tell: Callable[[str], None]) -> 
 def main(words: list[str]) -> int:
     """The command line; the exit code is 1 where a cell failed, 2 where no cell has the words."""
     from edgexl.compiler import compile
-    from edgexl.recipe import IndexRecipe, Recipe
+    from edgexl.compiler.recipe import IndexRecipe, Recipe
     from tests.command_line import TARGET
     from tests.tiny import tiny_labels, tiny_student
 

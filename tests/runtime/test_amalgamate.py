@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.read import read_bundle
-from edgexl.errors import BadInput
 from edgexl.runtime.amalgamate import _new_names, amalgamate
 from tests.runtime.tiny_bundle import build
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgexl.base.errors import BadInput, DeviceError, GateFailed
 from edgexl.bundle.calibration import Input
 from edgexl.bundle.layout import Kind
-from edgexl.errors import BadInput, DeviceError, GateFailed
 from edgexl.runtime import binding
 from edgexl.runtime.binding import BundleHandle, NewLabel, open_bundle
 from tests.runtime.tiny_bundle import DIMS, MAX_TOKENS, SHORTLIST, WORDS, TinyBundle, build

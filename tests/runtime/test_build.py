@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.errors import DeviceError
+from edgexl.base.errors import DeviceError
 from edgexl.runtime.build import LIBRARY, TOOLS, build_runtime
 from edgexl.runtime.elf import AARCH64, read_elf
 from edgexl.target import Target, load_target

@@ -94,7 +94,7 @@ def test_the_command_line(
 def test_python(bundle: Path, shim: Path) -> None:
     program = """
 import sys
-from edgexl.errors import DeviceError, NotDurable
+from edgexl.base.errors import DeviceError, NotDurable
 from edgexl.runtime.binding import NewLabel, open_bundle
 with open_bundle(sys.argv[1]) as handle, open_bundle(sys.argv[1]) as other:
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.base.errors import DeviceError
 from edgexl.bundle.label_file import label_file_of, read_label_file
-from edgexl.errors import DeviceError
 from edgexl.runtime.binding import BundleHandle, NewLabel, Prediction, open_bundle
 from tests.runtime.forks import in_child
 from tests.runtime.tiny_bundle import build

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.base.errors import BadInput, DeviceError, EdgexlError
 from edgexl.bundle.label_file import label_file_of, read_label_file, read_label_file_if_any
 from edgexl.bundle.read import read_bundle
-from edgexl.errors import BadInput, DeviceError, EdgexlError
 from edgexl.runtime.binding import NewLabel, open_bundle
 from tests.runtime.forks import in_child
 from tests.runtime.tiny_bundle import build

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.label_file import LabelFile, label_file_of, read_label_file
-from edgexl.errors import BadInput
 from edgexl.index import LabelIndex, Shortlist, encode_coarse, encode_fine, scan, scan_tables
 from edgexl.index.coarse import unpack_coarse
 from edgexl.runtime.binding import BundleHandle, NewLabel, Prediction, open_bundle

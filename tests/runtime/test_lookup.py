@@ -8,9 +8,9 @@ from unicodedata import normalize
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.strings import pack_strings
-from edgexl.errors import BadInput
 from edgexl.runtime.binding import BundleHandle, NewLabel, open_bundle
 from tests.command_line import exl_run
 from tests.runtime.tiny_bundle import build

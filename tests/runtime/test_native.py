@@ -16,10 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.weights import pack_weights
+from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
-from edgexl.compiler.schemes import quantize_graph
-from edgexl.recipe import GraphRecipe, Scheme
+from edgexl.compiler.recipe import GraphRecipe, Scheme
 from edgexl.runtime.native import NativeGraph, NativeLibrary, build_native
 from edgexl.target import Int8
 from tests.runtime.tiny_bundle import build

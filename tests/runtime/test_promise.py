@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.runtime.elf import AARCH64, X86_64, read_elf
 from edgexl.runtime.promise import find_broken_promises
 from edgexl.target import load_target

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.errors import DeviceError
+from edgexl.base.errors import DeviceError
 from edgexl.runtime.toolchain import find_toolchains
 from edgexl.target import load_target
 

@@ -22,6 +22,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from edgexl.base.ragged import Ragged
 from edgexl.bundle.calibration import Calibration, Input
 from edgexl.bundle.cells import Cells
 from edgexl.bundle.goldens import Golden, Goldens
@@ -34,7 +35,6 @@ from edgexl.bundle.weights import externalise, pack_weights
 from edgexl.bundle.write import write_bundle
 from edgexl.compiler.lowering import lower_graph
 from edgexl.index import Gain, LabelIndex, encode_coarse, encode_fine, train_codebook
-from edgexl.ragged import Ragged
 
 PRESENCE = 3.5
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20

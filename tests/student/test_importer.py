@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import cache_directory
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importer import import_sentence_transformer, locate_model
 from edgexl.student.screener import TransformerScreener

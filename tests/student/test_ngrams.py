@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from edgexl.bundle.parameters import SCREENER_OUTPUTS
-from edgexl.compiler.graph import Session
+from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.passes.export import trace
 from edgexl.student.contract import Shapes
 from edgexl.student.ngrams import FACTOR, PRIME, WORD_SALT, NgramConfig, NgramScreener, continuation_pieces, gram_keys

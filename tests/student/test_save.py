@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.errors import DeviceError
+from edgexl.base.errors import DeviceError
 from edgexl.student.student import Student, load_student
 from tests.tiny import tiny_labels, tiny_student
 
@@ -68,7 +68,7 @@ def test_a_symlink_stays_and_other_files_too(old: Student, new: Student, tmp_pat
 
 
 def test_kills_leave_one_of_the_students(old: Student, tmp_path: Path, small_disk: Path) -> None:
-    """At moments of chance, in both ways of writing; `tests/test_directories.py` tries every moment."""
+    """At moments of chance, in both ways of writing; `tests/base/test_directories.py` tries every moment."""
     for target in (tmp_path / "student", small_disk):
         old.save(target)
         for delay_ms in (3, 11, 23, 41):

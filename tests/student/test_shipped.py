@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from edgexl import metrics
+from edgexl.base.shipped import available_students
+from edgexl.data import metrics
+from edgexl.data.label_set import LabelSet
 from edgexl.student.encode import encode_vectors
-from edgexl.student.labels import LabelSet
 from edgexl.student.predict import StudentPredictor
-from edgexl.student.student import Student, available_students, load_student
+from edgexl.student.student import Student, load_student
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from edgexl.base.errors import BadInput
+from edgexl.base.shipped import available_students
 from edgexl.data import Query
-from edgexl.errors import BadInput
+from edgexl.data.label_set import LabelSet
 from edgexl.student.contract import Shapes
-from edgexl.student.labels import LabelSet
 from edgexl.student.predict import StudentPredictor
 from edgexl.student.reasoner import ScreeningReasoner
-from edgexl.student.shipped import available_students
 from edgexl.student.student import Student, load_student
 from tests.tiny import SHAPES, tiny_labels, tiny_student, tiny_tokenizer
 

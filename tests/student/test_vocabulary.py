@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from benchmarks import tokenizer as bench
+from edgexl.base.errors import BadInput
 from edgexl.bundle.tokenizer import pack_tokenizer
-from edgexl.errors import BadInput
+from edgexl.data.label_set import LabelSet
 from edgexl.student.contract import Shapes, check_tokenizer
-from edgexl.student.labels import LabelSet
 from edgexl.student.text import Ids
 from edgexl.student.vocabulary import (
     FIRST_TOKENS,

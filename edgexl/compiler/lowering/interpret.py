@@ -30,7 +30,7 @@ _DTYPES = {Type.F32: np.float32, Type.U8: np.uint8, Type.I8: np.int8, Type.I32: 
 
 
 class PlanSession:
-    """A plan with its weights, run as `edgexl.compiler.graph.Session` runs a model."""
+    """A plan with its weights, run as `edgexl.compiler.graphs.graph.Session` runs a model."""
 
     def __init__(self, plan: bytes, weights: bytes | memoryview, outputs: tuple[str, ...]) -> None:
         self.plan = Plan.unpack(plan)

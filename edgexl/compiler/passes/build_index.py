@@ -9,18 +9,18 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact, Floats, Graphs
-from edgexl.compiler.encoding import encode_rows
+from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.engines import scheme_for
-from edgexl.compiler.probing import QUERIES, fit_probing
-from edgexl.compiler.rotate import rotate_output, unrotate_input
-from edgexl.compiler.schemes import SCHEMES, product_names
+from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input
+from edgexl.compiler.graphs.schemes import SCHEMES, product_names
+from edgexl.compiler.measure.probing import QUERIES, fit_probing
+from edgexl.compiler.recipe import IndexRecipe, Scheme
 from edgexl.data import Query
 from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
 from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.index.stream import coarse_pieces, fine_pieces
-from edgexl.ragged import Ragged
-from edgexl.recipe import IndexRecipe, Scheme
 from edgexl.student.text import encode_texts, word_texts
 from edgexl.target import Int8
 

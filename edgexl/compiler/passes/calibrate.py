@@ -9,17 +9,26 @@ from typing import Any
 
 import numpy as np
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.calibration import Calibration
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding import Progress
-from edgexl.compiler.fitting import LEAST_RIGHT, Fit, ShareFit, can_fit, fit, fit_presence, fit_share, uncalibrated
-from edgexl.compiler.graph import Session
-from edgexl.compiler.measure import padded, reference_pipeline
-from edgexl.compiler.reference import Answer, ReferencePipeline
-from edgexl.compiler.rotate import scale_output
+from edgexl.compiler.encoding.encode import Progress
+from edgexl.compiler.graphs.graph import Session
+from edgexl.compiler.graphs.rotate import scale_output
+from edgexl.compiler.measure.fitting import (
+    LEAST_RIGHT,
+    Fit,
+    ShareFit,
+    can_fit,
+    fit,
+    fit_presence,
+    fit_share,
+    uncalibrated,
+)
+from edgexl.compiler.measure.reference import Answer, ReferencePipeline
+from edgexl.compiler.measure.yardstick import padded, reference_pipeline
+from edgexl.compiler.recipe import CalibrateRecipe
 from edgexl.data import Query
-from edgexl.errors import BadInput
-from edgexl.recipe import CalibrateRecipe
 from edgexl.student.student import Student
 
 # Shortlists without their right labels that the presence is fitted on: 80 % of them are known within 3 points.

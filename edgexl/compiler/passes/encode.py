@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgexl.compiler.artifact import Artifact, Floats
-from edgexl.compiler.encoding import Progress, encode_rows
-from edgexl.compiler.measure import screening_recall
-from edgexl.compiler.rows import Repetitions, Rows
-from edgexl.compiler.workers import Workers
+from edgexl.compiler.encoding.encode import Progress, encode_rows
+from edgexl.compiler.encoding.workers import Workers
+from edgexl.compiler.measure.yardstick import screening_recall
+from edgexl.index.rows import Repetitions, Rows
 
 # Calibration queries that what the aliases left out cost is measured on: a point of R@100 is then ten of them.
 QUERIES = 1000

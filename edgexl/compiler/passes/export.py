@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import GRAPH_INPUTS, SCREENER_OUTPUTS
 from edgexl.compiler.artifact import Artifact, Graphs
-from edgexl.compiler.gates import Verdict, judge
-from edgexl.compiler.graph import OPSET, Session, fold, plain_products
-from edgexl.errors import BadInput
+from edgexl.compiler.graphs.graph import OPSET, Session, fold, plain_products
+from edgexl.compiler.measure.gates import Verdict, judge
 from edgexl.student.contract import Shapes
 
 # The axes that stay free, by input or output name.

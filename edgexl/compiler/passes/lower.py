@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from edgexl.base.errors import BadInput
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.artifact import Artifact, Plans
-from edgexl.compiler.graph import Session
+from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.lowering import Lowered, NotCovered, lower_graph
-from edgexl.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from edgexl import __version__
+from edgexl.base.errors import BadInput
+from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.goldens import Golden, Goldens, compare
 from edgexl.bundle.layout import MAJOR, MINOR, Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, SCREENER_INPUTS, Parameters, input_bits
@@ -23,16 +25,14 @@ from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise
 from edgexl.bundle.write import bundle_bytes, trial_bundle
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.budget import budget
-from edgexl.compiler.gates import Verdict, accuracy_gates, judge
-from edgexl.compiler.graph import Session, fuse
-from edgexl.compiler.ledger import LedgerRow
-from edgexl.compiler.measure import accuracy, padded
-from edgexl.compiler.reference import Answer, Ints, ReferencePipeline
-from edgexl.compiler.screening import fastest
-from edgexl.errors import BadInput
+from edgexl.compiler.graphs.graph import Session, fuse
+from edgexl.compiler.measure.budget import budget
+from edgexl.compiler.measure.gates import Verdict, accuracy_gates, judge
+from edgexl.compiler.measure.kernel_search import fastest
+from edgexl.compiler.measure.ledger import LedgerRow
+from edgexl.compiler.measure.reference import Answer, Ints, ReferencePipeline
+from edgexl.compiler.measure.yardstick import accuracy, padded
 from edgexl.index import LabelIndex
-from edgexl.progress import Progress, no_progress
 from edgexl.runtime.binding import BundleHandle, open_bundle
 
 GOLDENS = 32

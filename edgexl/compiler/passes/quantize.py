@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.engines import choose_engine, scheme_for
-from edgexl.compiler.schemes import quantize_graph
-from edgexl.recipe import GraphRecipe
+from edgexl.compiler.graphs.schemes import quantize_graph
+from edgexl.compiler.recipe import GraphRecipe
 from edgexl.target import Int8
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgexl.distill.characterize.bench import Bench
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.layers import cut_reasoner, layer_count
 from edgexl.distill.characterize.measures import Judged, Reals, judge, probabilities
 from edgexl.distill.characterize.sample import Bools

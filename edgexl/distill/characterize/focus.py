@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgexl.distill.characterize.bench import Bench
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.layers import cut_after, layer_count, screening_stack
 from edgexl.distill.characterize.measures import Reals
 from edgexl.distill.characterize.sample import among

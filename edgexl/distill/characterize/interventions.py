@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgexl.distill.characterize.bench import Bench
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.focus import doubling
 from edgexl.distill.characterize.measures import Judged, Reals, judge
 from edgexl.distill.teachers import BiEncoderTeacher, Ints

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgexl.base.progress import Progress, tracked
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.characterize.sample import Sample
 from edgexl.distill.teachers import Ints, Teacher
-from edgexl.progress import Progress, tracked
-from edgexl.student.labels import LabelSet
 
 # A label is gold-like from some cosine to a right label on, or from a share of common words. Cosines are each teacher's
 # own (near labels have 0.9 in one model and 0.5 in the next), so that theirs is measured: half of the right labels have

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgexl.distill.characterize.bench import Bench
+from edgexl.base.errors import BadInput
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.measures import Bootstrap
 from edgexl.distill.teachers import Ints, TraceTeacher
 from edgexl.distill.teachers.local_model import LocalModel
 from edgexl.distill.teachers.prompt import Questionnaire
-from edgexl.errors import BadInput
 
 # A query costs a forward pass over its whole reasoning and fifteen short ones.
 PROBED_QUERIES = 50

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgexl import toml
-from edgexl.errors import BadInput
-from edgexl.files import read_input
-from edgexl.strict_json import parse
-from edgexl.student.labels import LabelSet
+from edgexl.base import toml
+from edgexl.base.errors import BadInput
+from edgexl.base.files import read_input
+from edgexl.base.strict_json import parse
+from edgexl.data.label_set import LabelSet
 
 PROFILE_FORMAT, PROFILE_VERSION = "edgexl profile", 1
 SHORTEST, LONGEST, GAIN_POINTS, RECALL_POINTS = 16, 512, 0.25, 20.0

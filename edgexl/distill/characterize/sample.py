@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.errors import BadInput
 from edgexl.data import Dataset, Query
-from edgexl.distill.corpus import read_corpus
+from edgexl.distill.corpus.divide import read_corpus
 from edgexl.distill.recipe import SplitTable
 from edgexl.distill.teachers import Ints, Teacher, TraceTeacher
-from edgexl.errors import BadInput
 
 Bools = npt.NDArray[np.bool_]
 

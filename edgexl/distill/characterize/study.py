@@ -19,8 +19,10 @@ from typing import Any
 
 import torch
 
+from edgexl.base.errors import BadInput
+from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Dataset
-from edgexl.distill.characterize.bench import Bench
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.confusion import measure_confusion
 from edgexl.distill.characterize.focus import measure_focus
 from edgexl.distill.characterize.interventions import measure_interventions, sweep_lengths
@@ -31,8 +33,6 @@ from edgexl.distill.characterize.probe import probe_reasoning
 from edgexl.distill.characterize.recommendation import PROFILE_FORMAT, PROFILE_VERSION, recommend
 from edgexl.distill.characterize.sample import draw_sample
 from edgexl.distill.teachers import Teacher, TwoStageTeacher, open_teacher
-from edgexl.errors import BadInput
-from edgexl.progress import Progress, no_progress
 from edgexl.report import write_text
 
 DEPTH = 1024

@@ -1,7 +1,7 @@
 """Compression-aware finishing: a last, short phase in which each stage learns to be itself under a compile recipe.
 
 Both stages are trained against their float selves, with the rounding that the recipe will bring simulated
-(`edgexl.distill.simulate`). Stage one, the screener, for queries q through the rounded graph, rows r through the
+(`edgexl.distill.stages.simulate`). Stage one, the screener, for queries q through the rounded graph, rows r through the
 index's codes, and a pool C of rows that its float self ranks high and random ones:
 
     KL(float self's softmax over C || softmax of q.fine(r) / temperature)   + coarse_weight x the same with coarse(r)

@@ -13,22 +13,22 @@ from pathlib import Path
 
 from torch import nn
 
-from edgexl import toml
+from edgexl.base import toml
+from edgexl.base.errors import BadInput
+from edgexl.base.progress import Progress, no_progress
+from edgexl.compiler.recipe import Recipe
 from edgexl.data import Dataset, Query
-from edgexl.distill.compute import choose_device
-from edgexl.distill.corpus import read_corpus
-from edgexl.distill.finishing.bench import Bench
-from edgexl.distill.finishing.reasoning import finish_reasoner
-from edgexl.distill.finishing.screening import finish_screener
+from edgexl.distill.corpus.divide import read_corpus
+from edgexl.distill.corpus.rows import RowTable
+from edgexl.distill.finishing.finish_reasoning import finish_reasoner
+from edgexl.distill.finishing.finish_screening import finish_screener
+from edgexl.distill.finishing.settings import Bench
 from edgexl.distill.finishing.table import FinishingTable
-from edgexl.distill.judging import Judge
 from edgexl.distill.recipe import SplitTable
-from edgexl.distill.rows import RowTable
-from edgexl.distill.simulate import FULL_RANGE
-from edgexl.distill.training import Curves
-from edgexl.errors import BadInput
-from edgexl.progress import Progress, no_progress
-from edgexl.recipe import Recipe
+from edgexl.distill.stages.compute import choose_device
+from edgexl.distill.stages.judging import Judge
+from edgexl.distill.stages.simulate import FULL_RANGE
+from edgexl.distill.stages.training import Curves
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
 from edgexl.student.weights import round_trip
 from edgexl.target import Int8

@@ -19,13 +19,14 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from torch import Tensor
 
-from edgexl.distill.compute import bf16
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import sha256_file
+from edgexl.base.progress import Progress
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.stages.compute import bf16
 from edgexl.distill.teachers.protocol import Ints
 from edgexl.distill.teachers.rows import EncoderPhase
 from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, require_finite
-from edgexl.errors import BadInput
-from edgexl.fetch import sha256_file
-from edgexl.progress import Progress
 from edgexl.student.importer import (
     PACKAGED_MODELS,
     ForeignModel,
@@ -33,7 +34,6 @@ from edgexl.student.importer import (
     locate_model,
     read_tokenizer,
 )
-from edgexl.student.labels import LabelSet
 
 # Cosines become logits by the factor with which sentence-transformers' ranking loss trains such encoders.
 COSINE_SCALE = 20.0

@@ -19,20 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgexl.base.errors import BadInput
+from edgexl.base.files import check_input
+from edgexl.base.gzipped_lines import encode_line, read_lines
+from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Query, open_dataset
+from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import Split
-from edgexl.distill.compute import choose_device
+from edgexl.distill.stages.compute import choose_device
 from edgexl.distill.teachers.endpoint import Endpoint, LanguageModel, Refused, Reply, Stopped
 from edgexl.distill.teachers.local_model import LocalModel
 from edgexl.distill.teachers.opening import open_teacher
 from edgexl.distill.teachers.prompt import Messages, Questionnaire
 from edgexl.distill.teachers.protocol import Ints
 from edgexl.distill.teachers.traces import read_traces
-from edgexl.errors import BadInput
-from edgexl.files import check_input
-from edgexl.gzlines import encode_line, read_lines
-from edgexl.progress import Progress, no_progress
-from edgexl.student.labels import LabelSet
 
 ENDPOINT = "openai"
 _BEGINNING = b'{"text":'

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from edgexl.base.errors import BadInput
 from edgexl.distill.teachers.prompt import Messages
-from edgexl.errors import BadInput
 
 ATTEMPTS = 8
 # 1 + 2 + 4 + ... + 60: about three minutes of outage are waited for.

@@ -15,12 +15,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from edgexl.directories import write_directory
+from edgexl.base.directories import write_directory
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import Package, cache_directory, fetch
+from edgexl.base.sealed import is_sealed_directory, seal_directory
 from edgexl.distill.teachers.endpoint import Reply, Stopped
 from edgexl.distill.teachers.prompt import Messages
-from edgexl.errors import BadInput
-from edgexl.fetch import Package, cache_directory, fetch
-from edgexl.sealed import is_sealed_directory, seal_directory
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from edgexl.distill.compute import choose_device
+from edgexl.base.errors import BadInput
+from edgexl.base.shipped import available_students
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.stages.compute import choose_device
 from edgexl.distill.teachers.bi_encoder import BiEncoderTeacher
 from edgexl.distill.teachers.protocol import Teacher
 from edgexl.distill.teachers.traces import TraceTeacher
 from edgexl.distill.teachers.two_stage import TwoStageTeacher
-from edgexl.errors import BadInput
-from edgexl.student.labels import LabelSet
-from edgexl.student.shipped import available_students
 from edgexl.student.student import load_student
 
 

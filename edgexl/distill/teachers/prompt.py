@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edgexl.student.labels import LabelSet
+from edgexl.data.label_set import LabelSet
 
 Messages = list[dict[str, str]]
 

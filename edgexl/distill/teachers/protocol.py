@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from edgexl.progress import Progress, no_progress
+from edgexl.base.progress import Progress, no_progress
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgexl.base.progress import Progress, no_progress
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers.protocol import Floats, Ints
 from edgexl.distill.teachers.vectors import Encoder, TextVectors
-from edgexl.progress import Progress, no_progress
-from edgexl.student.labels import LabelSet
 
 # 256 queries x 32,768 labels are 34 MB of scores.
 _QUERIES, _LABELS = 256, 32_768

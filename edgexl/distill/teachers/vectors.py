@@ -18,11 +18,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from edgexl.distill.compute import bf16
-from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory
-from edgexl.progress import Progress, no_progress
-from edgexl.sealed import is_sealed, write_sealed
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import cache_directory
+from edgexl.base.progress import Progress, no_progress
+from edgexl.base.sealed import is_sealed, write_sealed
+from edgexl.distill.stages.compute import bf16
 from edgexl.student.encode import length_batches
 from edgexl.student.text import encode_texts, pad
 

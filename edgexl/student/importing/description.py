@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.student.importing.files import ForeignModel, as_size, inside, read_json, read_table
 
 Pooling = Literal["mean", "cls"]

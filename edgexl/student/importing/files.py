@@ -6,8 +6,8 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgexl.errors import BadInput
-from edgexl.files import read_input
+from edgexl.base.errors import BadInput
+from edgexl.base.files import read_input
 
 
 class ForeignModel(BadInput):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.student.importing.files import ForeignModel, as_size, read_table
 
 # What BertConfig takes where config.json is silent.

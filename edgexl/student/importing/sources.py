@@ -10,11 +10,11 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgexl.directories import write_directory
-from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory, sha256_file
-from edgexl.runtime.arguments import as_path
-from edgexl.sealed import SEAL_FILE, is_sealed_directory, seal_directory
+from edgexl.base.arguments import as_path
+from edgexl.base.directories import write_directory
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import cache_directory, sha256_file
+from edgexl.base.sealed import SEAL_FILE, is_sealed_directory, seal_directory
 
 
 @dataclass(frozen=True)

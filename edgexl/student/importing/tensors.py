@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from edgexl.errors import BadInput
-from edgexl.fetch import sha256_file
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import sha256_file
 from edgexl.student.importing.files import ForeignModel, inside, read_table
 from edgexl.student.weights import find_weight_fault, read_safetensors, read_shapes
 

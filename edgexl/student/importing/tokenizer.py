@@ -13,8 +13,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from edgexl.errors import BadInput
-from edgexl.files import read_input
+from edgexl.base.errors import BadInput
+from edgexl.base.files import read_input
 from edgexl.student import text
 from edgexl.student.contract import SPECIAL_TOKENS, refuse_unpackable
 from edgexl.student.importing.files import ForeignModel, read_table

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgexl.bundle.weights import pack_weights
-from edgexl.compiler.graph import Session, serialise
+from edgexl.compiler.graphs.graph import Session, serialise
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
 

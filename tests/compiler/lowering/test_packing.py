@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgexl.bundle.plan import ONE, Buffer, Code, Operand, Operation, Place, Size, Type
-from edgexl.compiler import schemes
+from edgexl.compiler.graphs import schemes
 from edgexl.compiler.lowering.lower import arrange
 from edgexl.compiler.lowering.nodes import Node, Nodes
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8

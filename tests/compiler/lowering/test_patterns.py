@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from edgexl.bundle.plan import Activation
 from edgexl.bundle.weights import pack_weights
-from edgexl.compiler.graph import Session
+from edgexl.compiler.graphs.graph import Session
+from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.lowering import lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.compiler.passes.export import trace
-from edgexl.compiler.schemes import quantize_graph
-from edgexl.recipe import GraphRecipe, Scheme
+from edgexl.compiler.recipe import GraphRecipe, Scheme
 from edgexl.runtime.native import NativeGraph, NativeLibrary, build_native
 from edgexl.student.layers import EncoderLayer, ListLayer, padding_bias
 from edgexl.student.ngrams import NgramConfig, NgramScreener

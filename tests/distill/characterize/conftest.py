@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgexl.data import Dataset, Query, write_dataset
-from edgexl.distill.characterize.bench import Bench
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.study import measure, set_up
 from edgexl.distill.teachers import TwoStageTeacher
-from edgexl.student.labels import LabelSet
 from edgexl.student.student import load_student
 from tests.distill.conftest import write_teacher
 from tests.tiny import tiny_labels, tiny_queries

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgexl.base.progress import no_progress
 from edgexl.data import Dataset
 from edgexl.distill.characterize.measures import Bootstrap, fit_temperature, probabilities
 from edgexl.distill.characterize.neighbours import find_neighbours
@@ -15,7 +16,6 @@ from edgexl.distill.characterize.pages import profile_page
 from edgexl.distill.characterize.sample import Sample, among, draw_sample
 from edgexl.distill.characterize.study import measure, set_up
 from edgexl.distill.teachers import TraceTeacher
-from edgexl.progress import no_progress
 
 
 @pytest.mark.parametrize("scale", [0.05, 1.0, 8.0])
@@ -68,7 +68,7 @@ def test_likeness_by_words_is_jaccards(traces: tuple[Path, Dataset]) -> None:
 
 def test_large_data_sets_give_queries_that_training_keeps_aside(bert: Path, tmp_path: Path) -> None:
     from edgexl.data import Query, write_dataset
-    from edgexl.distill.corpus import read_corpus
+    from edgexl.distill.corpus.divide import read_corpus
     from edgexl.distill.recipe import SplitTable
     from edgexl.distill.teachers import BiEncoderTeacher
     from tests.tiny import tiny_labels

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgexl.data import write_dataset
-from edgexl.distill.characterize.bench import Bench
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.confusion import margins, mass, near_misses, pairs
 from edgexl.distill.characterize.focus import by_length
 from edgexl.distill.characterize.interventions import measure_interventions, random_lists, sweep_lengths, with_gold

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.distill.characterize import Recommendation, read_recommendation
 from edgexl.distill.characterize.recommendation import recommend
-from edgexl.errors import BadInput
 from tests.tiny import tiny_labels
 
 

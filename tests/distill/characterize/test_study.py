@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgexl import metrics
-from edgexl.data import Dataset
+from edgexl.data import Dataset, metrics
 from edgexl.distill.characterize import characterize
-from edgexl.distill.characterize.bench import Bench
+from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.interventions import measure_interventions, random_lists, with_gold, without_gold
 from edgexl.distill.characterize.measures import judge, order_of
 from edgexl.distill.characterize.pages import profile_page

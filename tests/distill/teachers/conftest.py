@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers.local_model import LocalModel
-from edgexl.student.labels import LabelSet
 from tests.distill.conftest import write_teacher
 from tests.tiny import tiny_labels
 

@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertModel
 
+from edgexl.base.errors import BadInput
+from edgexl.base.fetch import cache_directory
+from edgexl.base.sealed import write_sealed
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers import BiEncoderTeacher, Teacher, TraceTeacher, TwoStageTeacher, open_teacher
 from edgexl.distill.teachers.bi_encoder import COSINE_SCALE
-from edgexl.errors import BadInput
-from edgexl.fetch import cache_directory
-from edgexl.sealed import write_sealed
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importer import import_sentence_transformer
-from edgexl.student.labels import LabelSet
 from tests.tiny import tiny_queries, tiny_student, tiny_tokenizer
 
 

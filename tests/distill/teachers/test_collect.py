@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.data import Query, write_dataset
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers import read_traces
 from edgexl.distill.teachers.collect import choose_texts, collect
 from edgexl.distill.teachers.endpoint import Endpoint, Reply
 from edgexl.distill.teachers.local_model import LocalModel
-from edgexl.errors import BadInput
-from edgexl.student.labels import LabelSet
 from tests.command_line import Edgexl
 from tests.distill.teachers.chat_server import ChatServer, serving
 from tests.tiny import tiny_student

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers.prompt import Questionnaire
-from edgexl.student.labels import LabelSet
 
 TEXTS = ("Polish", "polish", "final", "ice  cream", "C++ (language)", "well-known", "3-D film")
 LABELS = LabelSet(tuple("abcdefg"), TEXTS, ((), ("to shine",), (), (), (), (), ()))

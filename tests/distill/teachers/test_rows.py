@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers import rows
 from edgexl.distill.teachers.rows import LabelRows
-from edgexl.student.labels import LabelSet
 
 
 @pytest.fixture(params=[32_768, 7])

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgexl.base.errors import BadInput
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers import TraceTeacher, read_traces
-from edgexl.errors import BadInput
-from edgexl.student.labels import LabelSet
 
 LABELS = LabelSet(("a", "b", "c", "d", "e"), ("one", "two", "three", "four", "five"))
 

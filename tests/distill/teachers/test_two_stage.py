@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from edgexl.base.errors import BadInput
+from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers import TwoStageTeacher
-from edgexl.errors import BadInput
-from edgexl.student.labels import LabelSet
 from edgexl.student.predict import Screened, StudentPredictor
 from tests.tiny import tiny_queries, tiny_student
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from edgexl.errors import BadInput
+from edgexl.base.errors import BadInput
 from edgexl.student.importer import ForeignModel, import_sentence_transformer
 from tests.student.importing.conftest import Change, both, edit, remove, weights, write
 from tests.student.importing.test_variants import OLD_POOLING, ST, add_module, dense, shard, vocabulary_alone

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgexl.fetch import cache_directory
+from edgexl.base.fetch import cache_directory
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importer import import_sentence_transformer, locate_model
 from tests.student.importing.conftest import (

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, strict TOML and JSON, arrays of arrays, files, caches, fetching, progress."""

@@ -1,0 +1,1 @@
+"""Label rows to vectors: by threads or a cluster, remembered on disk."""

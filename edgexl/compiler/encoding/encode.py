@@ -1,0 +1,96 @@
+"""Encoding the rows of the index: token ids to vectors, remembered on disk by what they depend on.
+
+The key is a hash of the graph, of the number of texts that it takes at once and of all token ids, so that a second
+compile with other index settings encodes nothing again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from edgexl.base.ragged import Places, Ragged
+from edgexl.compiler.encoding.workers import Batch, LocalWorkers, Workers
+from edgexl.index.row_cache import RowCache
+
+Floats = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+# 2,048 tokens a batch keep the activations of a small encoder inside a core's second-level cache.
+BATCH_TOKENS = 2048
+
+
+def encode_rows(
+    model: bytes,
+    rows: Ragged,
+    batched: bool,
+    threads: int,
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+) -> Floats:
+    """Vectors [rows, D], float32, of token id lists, by `workers` or else by so many threads.
+
+    `batched`: the graph takes many texts of one length at once; else it takes one, as on the device, where an 8-bit
+    graph's activation scales depend on what else is in the batch.
+    """
+    cache, key = RowCache.of_user(), _key(model, rows, batched)
+    if known := cache.get(key, 1):
+        return known[0]
+    workers = workers or LocalWorkers(threads)
+    batches = _batches(rows, BATCH_TOKENS if batched else 0)
+    size = workers.shard_batches
+    shards = _Shards(rows, [batches[begin : begin + size] for begin in range(0, len(batches), size)])
+    vectors: Floats | None = None
+    done = 0
+    for number, parts in workers.encode(model, shards):
+        for batch, part in zip(shards.places[number], parts, strict=True):
+            if vectors is None:
+                vectors = np.empty((len(rows), part.shape[1]), np.float32)
+            vectors[batch] = part
+            done += len(batch)
+        if progress:
+            progress(done, len(rows))
+    assert vectors is not None
+    cache.put(key, vectors)
+    return vectors
+
+
+@dataclass(frozen=True)
+class _Shards(Sequence[list[Batch]]):
+    """The token ids of each shard's batches, taken when they are asked for; `places`: the rows of each batch."""
+
+    rows: Ragged
+    places: list[list[Places]]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, number: Any) -> Any:
+        found = [self.rows.take(batch) for batch in self.places[number]]
+        return [ids.values.reshape(len(ids), -1) for ids in found]
+
+
+def _batches(rows: Ragged, batch_tokens: int) -> list[Places]:
+    """Indices in batches of one length, in order of length; single ones when `batch_tokens` is 0."""
+    lengths = rows.lengths
+    found = []
+    for length in np.unique(lengths).tolist():
+        members = np.flatnonzero(lengths == length)
+        size = max(1, batch_tokens // length)
+        found += [members[begin : begin + size] for begin in range(0, len(members), size)]
+    return found
+
+
+def _key(model: bytes, rows: Ragged, batched: bool) -> str:
+    """Hash of all that the vectors depend on: the graph, the engine's version, the batches, and the token ids."""
+    batch_tokens = str(BATCH_TOKENS if batched else 0)
+    digest = hashlib.sha256(f"{onnxruntime.__version__} {batch_tokens} ".encode() + hashlib.sha256(model).digest())
+    digest.update(rows.lengths.tobytes())
+    digest.update(rows.values.astype(np.int32).tobytes())
+    return digest.hexdigest()

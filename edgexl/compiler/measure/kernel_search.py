@@ -1,0 +1,94 @@
+"""Screening for the compiler's own measurements: the runtime's scan where a C compiler is at hand, numpy elsewhere.
+
+The ledger, the calibration and the goldens ask thousands of queries. Over 354,068 rows a search by numpy takes 200 ms
+of a core, one by the kernels less than 1 ms, and both find the same rows to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.base.directories import write_directory
+from edgexl.base.errors import EdgexlError
+from edgexl.base.fetch import cache_directory
+from edgexl.base.sealed import is_sealed_directory, seal_directory
+from edgexl.compiler.measure.reference import Floats, Ints
+from edgexl.index import LabelIndex, Shortlist
+from edgexl.runtime.kernels import Kernels, build_kernels, kernel_sources
+
+# Below this numpy needs less time for all queries than gcc for the kernels.
+LEAST_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class KernelSearch:
+    """A label index scanned by the runtime's best kernel of this machine, all else as `index` does it."""
+
+    index: LabelIndex
+    kernels: Kernels
+
+    @property
+    def shortlist(self) -> int:
+        """How many labels a shortlist has at most."""
+        return self.index.shortlist
+
+    def search(self, query: Floats) -> Shortlist:
+        """The shortlist of a query vector [D]."""
+        return self.index.shortlist_of(query, self.candidates(query))
+
+    def candidates(self, query: Floats) -> Ints:
+        """The rows that the scan finds for a query vector [D], best first."""
+        index = self.index
+        query = np.ascontiguousarray(query, np.float32)
+        tables = self.kernels.scan_tables(query, np.ascontiguousarray(index.codebook, np.float32))
+        codes = np.frombuffer(index.coarse, np.uint8)
+        isa, cells = self.kernels.best_isa, index.cells
+        if cells is None:
+            rows, _ = self.kernels.scan(isa, codes, index.rows, tables, index.overfetch)
+        else:
+            ranges = self.kernels.probe(isa, cells, query)
+            places, _ = self.kernels.scan_ranges(isa, codes, index.rows, tables, ranges, index.overfetch)
+            rows = cells.rows[places]
+        return rows.astype(np.int64)
+
+    def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
+        """The shortlists of query vectors [n, D], on the pool's threads."""
+        return pool.map(self.search, queries)
+
+    def with_shortlist(self, shortlist: int) -> KernelSearch:
+        """The same for shortlists of another length."""
+        return replace(self, index=self.index.with_shortlist(shortlist))
+
+    def decompress(self, labels: Ints) -> npt.NDArray[np.float32]:
+        """label_vectors [n, D] of the given labels."""
+        return self.index.decompress(labels)
+
+
+def fastest(index: LabelIndex) -> LabelIndex | KernelSearch:
+    """The index by kernels where it is large and they can be built, else as it is."""
+    if index.rows < LEAST_ROWS:
+        return index
+    kernels = _kernels()
+    return index if kernels is None else KernelSearch(index, kernels)
+
+
+@cache
+def _kernels() -> Kernels | None:
+    """This machine's kernels, built once for each state of their sources; None where there is no C compiler."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in kernel_sources())).hexdigest()
+    try:
+        place = cache_directory() / "kernels" / digest[:32]
+        if not is_sealed_directory(place):
+            with write_directory(place) as staging:
+                build_kernels(staging)
+                seal_directory(staging)
+        return Kernels(place / "libkernels.so")
+    except (EdgexlError, OSError):
+        return None

@@ -1,0 +1,223 @@
+"""Prediction in plain numpy and ONNX Runtime: what the C runtime does, step by step, in Python.
+
+The compiler measures, calibrates and makes goldens with it, and tests compare the runtime with it. Screening is a part
+of its own, so that the ledger can put an exact search over float vectors in the place of the index.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.cells import Cells, unpack_cells
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.parameters import ENGINE_NATIVE, SCREENER_OUTPUTS, Parameters
+from edgexl.bundle.read import Bundle, read_bundle
+from edgexl.bundle.strings import unpack_strings
+from edgexl.bundle.weights import internalise
+from edgexl.compiler.graphs.graph import Session
+from edgexl.compiler.lowering.interpret import PlanSession
+from edgexl.index import LabelIndex, Shortlist
+from edgexl.student.text import encode_texts, label_tokens
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Feeds = dict[str, npt.NDArray[Any]]
+# Queries answered side by side.
+BATCH = 256
+
+
+class Screening(Protocol):
+    """From a query vector to a shortlist."""
+
+    @property
+    def shortlist(self) -> int:
+        """How many labels a shortlist has at most."""
+
+    def search(self, query: Floats) -> Shortlist:
+        """The shortlist of a query vector [D], best first."""
+
+    def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
+        """The shortlists of query vectors [n, D], on the pool's threads where that helps."""
+
+    def decompress(self, labels: Ints) -> Floats:
+        """label_vectors [n, D] as the reasoner gets them."""
+
+    def with_shortlist(self, shortlist: int) -> Screening:
+        """The same for shortlists of another length (of all labels, where there are fewer)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's way through both stages; labels, scores and logits in the shortlist's order.
+
+    `order` sorts the shortlist by logit, descending, ties as they were.
+    """
+
+    tokens: tuple[int, ...]
+    query_vector: Floats
+    labels: Ints
+    scores: Floats
+    logits: Floats
+    order: Ints
+
+    @property
+    def ranked(self) -> Ints:
+        """Labels, best first."""
+        return self.labels[self.order]
+
+
+@dataclass(frozen=True)
+class ReferencePipeline:
+    """Tokenizer, two graphs, screening, and the tokens of all label texts [labels, S]."""
+
+    tokenizer: Tokenizer
+    screener: Session | PlanSession
+    reasoner: Session | PlanSession
+    screening: Screening
+    label_pieces: Ints
+    max_tokens: int
+    calibration: Calibration | None = None
+
+    def answer(self, text: str) -> Answer:
+        """Both stages for one text."""
+        return self.answer_tokens(encode_texts(self.tokenizer, [text], self.max_tokens)[0])
+
+    def answer_tokens(self, ids: Sequence[int]) -> Answer:
+        """Both stages for the token ids of a text, [CLS] and [SEP] included."""
+        feeds = self._screen(ids)
+        return self._reason(feeds, self.screening.search(feeds["query_vector"][0]))
+
+    def _screen(self, ids: Sequence[int]) -> Feeds:
+        """The screener's inputs and outputs."""
+        tokens = np.array([ids], np.int64)
+        feeds: Feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        return feeds | dict(zip(self.screener.output_names, self.screener.run(feeds), strict=False))
+
+    def _reason(self, feeds: Feeds, found: Shortlist) -> Answer:
+        feeds = feeds | {
+            "label_vectors": self.screening.decompress(found.labels)[None],
+            "screening_scores": found.scores[None],
+            "label_tokens": self.label_pieces[found.labels][None],
+        }
+        logits = self.reasoner.run(feeds)[0][0]
+        order = np.argsort(-logits, kind="stable")
+        tokens = tuple(feeds["input_ids"][0].tolist())
+        return Answer(tokens, feeds["query_vector"][0], found.labels, found.scores, logits, order)
+
+    def answers(
+        self,
+        texts: Sequence[str],
+        threads: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+        without: Sequence[Sequence[int]] | None = None,
+    ) -> Iterator[Answer]:
+        """Answers in order, on `threads` threads; each graph runs on its caller's. The labels `without` of each text
+        are taken out of its shortlist, and the next ones move up."""
+        length, screening = self.screening.shortlist, self.screening
+        if without is not None:
+            screening = screening.with_shortlist(length + max(map(len, without), default=0))
+        encoded = encode_texts(self.tokenizer, texts, self.max_tokens)
+        pool = ThreadPoolExecutor(threads)
+        done = 0
+        try:
+            for begin in range(0, len(texts), BATCH):
+                screened = list(pool.map(self._screen, encoded[begin : begin + BATCH]))
+                queries = np.concatenate([feeds["query_vector"] for feeds in screened])
+                found = list(screening.search_all(queries, pool))
+                if without is not None:
+                    taken = without[begin : begin + BATCH]
+                    found = [_without(one, labels, length) for one, labels in zip(found, taken, strict=True)]
+                for answer in pool.map(self._reason, screened, found):
+                    done += 1
+                    if progress:
+                        progress(done, len(texts))
+                    yield answer
+        finally:
+            # a caller who has seen enough, or is interrupted, does not wait for the rest
+            pool.shutdown(cancel_futures=True)
+
+    def predict(self, text: str, k: int = 5) -> list[tuple[int, float]]:
+        """The first k (label, probability), best first. The pipeline must have a calibration."""
+        assert self.calibration is not None
+        answer = self.answer(text)
+        probabilities = self.calibration.probabilities(answer.logits)
+        return [(int(answer.labels[place]), float(probabilities[place])) for place in answer.order[:k]]
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle | str | os.PathLike[str], tokenizer: Tokenizer) -> ReferencePipeline:
+        """The pipeline of a bundle. Its tokenizer tables serve C alone, so `tokenizer` is the student's."""
+        if not isinstance(bundle, Bundle):
+            bundle = read_bundle(bundle)
+        sections = {entry.kind: bundle.section(Kind(entry.kind)) for entry in bundle.entries if entry.kind in set(Kind)}
+        starts, labels = bundle.row_labels
+        return cls.from_sections(sections, bundle.parameters, bundle.calibration, starts, labels, tokenizer)
+
+    @classmethod
+    def from_sections(
+        cls,
+        sections: dict[Any, Any],
+        sizes: Parameters,
+        calibration: Calibration,
+        row_starts: npt.NDArray[np.uint32],
+        row_labels: npt.NDArray[np.uint32],
+        tokenizer: Tokenizer,
+        label_pieces: Ints | None = None,
+    ) -> ReferencePipeline:
+        """The pipeline of a bundle's sections, by kind. `label_pieces`: the tokens of its label texts, where the caller
+        has them."""
+        cells = None
+        if sizes.cells:
+            tables = unpack_cells(sections[Kind.CELLS], sizes.cells, sizes.rows, sizes.fine_dims)
+            cells = Cells(*tables, dims=sizes.fine_dims, probes=sizes.probes, margin=sizes.cell_margin)
+        index = LabelIndex(
+            codebook=np.frombuffer(sections[Kind.CODEBOOK], "<f4").reshape(sizes.subspaces, 16, sizes.subspace_dims),
+            coarse=sections[Kind.COARSE_CODES],
+            fine=sections[Kind.FINE_CODES],
+            labels=sizes.labels,
+            fine_dims=sizes.fine_dims,
+            dims=sizes.dims,
+            fine_bits=sizes.fine_bits,
+            fine_gain=sizes.fine_gain,
+            cells=cells,
+            overfetch=sizes.overfetch,
+            shortlist=sizes.shortlist,
+            row_starts=row_starts,
+            row_labels=row_labels,
+        )
+        if label_pieces is None:
+            texts = unpack_strings(sections[Kind.LABEL_TEXTS])
+            label_pieces = label_tokens(tokenizer, texts, sizes.label_tokens)
+        return cls(
+            tokenizer=tokenizer,
+            screener=_session(sections, Kind.SCREENER_GRAPH, sizes, SCREENER_OUTPUTS),
+            reasoner=_session(sections, Kind.REASONER_GRAPH, sizes, ("logits",)),
+            screening=index,
+            label_pieces=label_pieces,
+            max_tokens=sizes.max_tokens,
+            calibration=calibration,
+        )
+
+
+def _without(found: Shortlist, labels: Sequence[int], length: int) -> Shortlist:
+    """The first `length` of a shortlist but some labels."""
+    others = ~np.isin(found.labels, labels)
+    return Shortlist(found.labels[others][:length], found.scores[others][:length])
+
+
+def _session(
+    sections: dict[Any, Any], kind: Kind, sizes: Parameters, outputs: tuple[str, ...]
+) -> Session | PlanSession:
+    """A graph's section and the one behind it, its weights, as something to run."""
+    graph, weights = bytes(sections[kind]), sections[Kind(kind + 1)]
+    if sizes.engine == ENGINE_NATIVE:
+        return PlanSession(graph, weights, outputs)
+    return Session(internalise(graph, weights))

@@ -1,0 +1,97 @@
+"""Measuring an artifact at any stage: as much of the compiled product as there is, float and exact for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.base.ragged import Ragged
+from edgexl.compiler.artifact import Artifact, Floats
+from edgexl.compiler.encoding.encode import Progress, encode_rows
+from edgexl.compiler.graphs.graph import Session
+from edgexl.compiler.measure.exact_search import ExactSearch
+from edgexl.compiler.measure.kernel_search import fastest
+from edgexl.compiler.measure.ledger import Accuracy
+from edgexl.compiler.measure.reference import BATCH, ReferencePipeline
+from edgexl.data import Query, metrics
+from edgexl.index import Shortlist
+from edgexl.index.rows import Rows
+from edgexl.student.text import encode_texts
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Held-out queries, and float label vectors [rows, D] for the stages that have none of their own yet."""
+
+    queries: tuple[Query, ...]
+    vectors: Floats
+    alias_labels: Ragged
+    threads: int
+
+    def measure(self, artifact: Artifact, progress: Progress | None = None) -> Accuracy:
+        """What the artifact reaches on the queries; all None when there are none."""
+        if not self.queries:
+            return Accuracy()
+        vectors = self.vectors if artifact.vectors is None else artifact.vectors
+        aliases = self.alias_labels if artifact.vectors is None else artifact.rows.alias_labels
+        pipeline = reference_pipeline(artifact, vectors, aliases)
+        answers = pipeline.answers([query.text for query in self.queries], self.threads, progress)
+        return accuracy(padded([answer.ranked for answer in answers], -1), self.queries)
+
+
+def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged) -> ReferencePipeline:
+    """The artifact's graphs over its index, or over an exact search of `vectors` while there is no index."""
+    assert artifact.graphs is not None
+    student, shapes = artifact.student, artifact.shapes
+    exact = ExactSearch(vectors, artifact.rows.labels, alias_labels, shapes.shortlist)
+    return ReferencePipeline(
+        tokenizer=student.tokenizer,
+        screener=Session(artifact.graphs.screener),
+        reasoner=Session(artifact.graphs.reasoner),
+        screening=fastest(artifact.index) if artifact.index else exact,
+        label_pieces=artifact.rows.label_pieces(shapes.label_tokens),
+        max_tokens=shapes.max_tokens,
+        calibration=artifact.calibration,
+    )
+
+
+def screening_recall(artifact: Artifact, rows: Rows, vectors: Floats, queries: Sequence[Query], threads: int) -> float:
+    """R@N of an exact search of the float vectors of `rows`, in percent; N is the shortlist's length."""
+    assert artifact.graphs is not None
+    student, shapes = artifact.student, artifact.shapes
+    texts = [query.text for query in queries]
+    tokens = Ragged.of(encode_texts(student.tokenizer, texts, shapes.max_tokens), np.int32)
+    encoded = encode_rows(artifact.graphs.label_encoder, tokens, True, threads)
+    search = ExactSearch(vectors, rows.labels, rows.alias_labels, shapes.shortlist)
+    found: list[Shortlist] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for begin in range(0, len(encoded), BATCH):
+            found += search.search_all(encoded[begin : begin + BATCH], pool)
+    ranked = padded([shortlist.labels for shortlist in found], -1)
+    recalls = metrics.recalls(ranked, [query.targets for query in queries], ranked.shape[1])
+    return round(100 * float(recalls.mean()), 4)
+
+
+def padded(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any]:
+    """[rows, longest]: rows of unequal length, for aliases of few labels can fill all places of the over-fetch."""
+    rows = list(rows)
+    full = np.full((len(rows), max(map(len, rows))), filler, rows[0].dtype)
+    for line, row in zip(full, rows, strict=True):
+        line[: len(row)] = row
+    return full
+
+
+def accuracy(ranked: np.ndarray[tuple[int, ...], np.dtype[np.int64]], queries: Sequence[Query]) -> Accuracy:
+    """P@1, R@100 and nDCG@5 of rankings [queries, N]; a shortlist under 100 is padded, so R@100 is its recall."""
+    short = max(0, 100 - ranked.shape[1])
+    ranked = np.pad(ranked, ((0, 0), (0, short)), constant_values=-1)
+    targets = [query.targets for query in queries]
+    found = metrics.evaluate(ranked, targets, ks=(1, 5, 100))
+    shares = {"p_at_1": metrics.precisions(ranked, targets, 1), "r_at_100": metrics.recalls(ranked, targets, 100)}
+    p_at_1, r_at_100, ndcg_at_5 = (round(float(found[key]), 4) for key in ("P@1", "R@100", "nDCG@5"))
+    return Accuracy(p_at_1, r_at_100, ndcg_at_5, shares)

@@ -1,0 +1,199 @@
+"""Recipes: how a student is compiled, as one TOML file.
+
+A recipe says what each graph is quantised to, how the label index stores its vectors, how many labels screening
+hands on, how probabilities are fitted, and which gates the result must pass. Recipes that edgexl ships are found by
+name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgexl.base import toml
+from edgexl.base.errors import BadInput
+from edgexl.base.shipped import find_toml, shipped_files
+from edgexl.target import Engine
+
+Scheme = Literal["fp32", "int8", "int8-token", "int8-weights", "int4-weights"]
+
+
+@dataclass(frozen=True)
+class GraphRecipe:
+    """One graph. `scheme` is what its matrix products with constant weights become:
+
+    fp32          as they are
+    int8          weights int8 a channel, activations uint8 with one scale a tensor, found while running. The native
+                  engine always finds one a row: there, it is int8-token
+    int8-token    the same with one activation scale a row: nearly exact. Six operators more a product, which a
+                  screener's wide products hardly notice and a reasoner's narrow ones do (benchmarks/quantize.py)
+    int8-weights  weights in blocks of 32 at 8 bits, nearly exact, but slow without dot products
+    int4-weights  the same at 4 bits: the fewest bytes
+
+    `embeddings` is what tables that are only looked up become: int8 with one scale a row, or fp32.
+    `keep_fp32` names matrix products that stay as they are: parts of the ONNX node names (`edgexl compile` prints an
+    unknown one as an error).
+    """
+
+    scheme: Scheme = "int8"
+    embeddings: Literal["int8", "fp32"] = "int8"
+    keep_fp32: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IndexRecipe:
+    """The label index.
+
+    `rotation` of the index's space: none, random (energy spread evenly) or pca (gathered
+    in the leading `fine_dims`, and spread there). `coarse` codes, of `code_bytes`
+    a row, are scanned: sign (4 sign bits a nibble; a bit a dimension), pq (a trained code book a nibble), or auto,
+    whichever keeps most for held-out queries, and of as many of a pca rotation's leading dimensions as is best.
+    `coarse_dims` leading dimensions are coded otherwise (all when left out). The best
+    `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
+    out; with auto and pca at most so many, as many as is best). `aliases` become further rows of their label, but for
+    those that say nothing new: whose vector has a cosine of `alias_cosine` or more to the label's own text or to
+    another alias of the same labels. `labels_from`: which screener encodes the labels, the float one or the quantised
+    one. `cells`: into how many the rows are parted, so that a query scans those near it (0: it scans all; "auto": from
+    3 million rows on); as many are probed as find `cell_recall` of what a scan of all rows ranks first.
+    """
+
+    rotation: Literal["none", "pca", "random"] = "none"
+    coarse: Literal["auto", "sign", "pq"] = "pq"
+    coarse_dims: int | None = None
+    code_bytes: int = 32
+    overfetch: int = 1024
+    fine_bits: Literal[2, 4, 8] = 4
+    fine_dims: int | None = None
+    aliases: bool = True
+    alias_cosine: float = 0.99
+    labels_from: Literal["float", "quantized"] = "float"
+    cells: int | Literal["auto"] = "auto"
+    cell_recall: float = 0.98
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.code_bytes <= 128:
+            raise ValueError(f"[index] code_bytes = {self.code_bytes} must lie within 1 and 128")
+        if self.coarse_dims is not None and (self.coarse_dims < 2 or self.coarse_dims % (2 * self.code_bytes)):
+            raise ValueError(
+                f"[index] coarse_dims = {self.coarse_dims} must divide into {2 * self.code_bytes} subspaces, two a byte"
+            )
+        if not 1 <= self.overfetch <= 16384:
+            raise ValueError(f"[index] overfetch = {self.overfetch} must lie within 1 and 16384")
+        if not 0 < self.alias_cosine <= 1:
+            raise ValueError(f"[index] alias_cosine = {self.alias_cosine} must be above 0 and at most 1")
+        if self.cells != "auto" and not 0 <= self.cells <= 65536:
+            raise ValueError(f'[index] cells = {self.cells} must lie within 0 and 65536, or be "auto"')
+        if not 0 < self.cell_recall <= 1:
+            raise ValueError(f"[index] cell_recall = {self.cell_recall} must be above 0 and at most 1")
+        if self.fine_dims is not None and (self.fine_dims < 2 or self.fine_dims % 2):
+            raise ValueError(f"[index] fine_dims = {self.fine_dims} must be even and at least 2")
+
+    def fine_dims_of(self, dims: int) -> int:
+        """How many leading dimensions the fine codes of a student of `dims` keep; an even number. Raises `BadInput`
+        where the recipe names more than there are."""
+        fine_dims = self.fine_dims or dims - dims % 2
+        if fine_dims > dims:
+            raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
+        return fine_dims
+
+
+@dataclass(frozen=True)
+class ShortlistRecipe:
+    """`n` labels go from screening to reasoning; left out, as many as the student was trained with. A bundle of fewer
+    labels has room for so many, too: some may be added."""
+
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n is not None and not 1 <= self.n <= 4096:
+            raise ValueError(f"[shortlist] n = {self.n} must lie within 1 and 4096")
+
+
+@dataclass(frozen=True)
+class CalibrateRecipe:
+    """Probabilities are fitted on at most `queries` held-out queries, by `method`.
+
+    "none" takes a label's share of the shortlist's softmax as it is: for students without held-out queries.
+    A set smaller than `overfetch` gets two numbers instead of a curve, a temperature and a factor, which hold when it
+    grows; where fewer than 20 right labels are shortlisted, or no wrong one, it is as with "none" (see the manifest).
+    An answer says that none of its labels fits where the best logit is one that a share `absence_noticed` of the
+    shortlists without their right labels stays below (a few points more where few of them leave it uncertain); with 0
+    it never says so.
+    """
+
+    method: Literal["isotonic", "platt", "none"] = "isotonic"
+    queries: int = 2000
+    absence_noticed: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.absence_noticed < 1.0:
+            raise ValueError(f"[calibrate] absence_noticed = {self.absence_noticed} must be a share from 0 to below 1")
+        if self.queries < 20:
+            raise ValueError(f"[calibrate] queries = {self.queries} must be at least 20; a fit on fewer means nothing")
+
+
+@dataclass(frozen=True)
+class GateRecipe:
+    """What a compile must reach.
+
+    `p_at_1_kept` and `r_at_100_kept` are percentages of the float student's numbers on the same `queries` evaluation
+    queries at most; `max_bundle_bytes` limits the file. A few thousand queries place a percentage within a point or
+    two only: with a `confidence` above .5 a gate fails where less is kept by more than chance explains in that share of
+    samples; with .5 it judges the figure as it came out.
+    """
+
+    p_at_1_kept: float = 0.0
+    r_at_100_kept: float = 0.0
+    confidence: float = 0.5
+    max_bundle_bytes: int | None = None
+    queries: int = 2000
+
+    def __post_init__(self) -> None:
+        for name in ("p_at_1_kept", "r_at_100_kept"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"[gates] {name} = {getattr(self, name)} must be a percentage, 0 to 100")
+        if not 0.5 <= self.confidence < 1:
+            raise ValueError(f"[gates] confidence = {self.confidence} must be a share from 0.5 to below 1")
+        if self.queries < 1 or (self.max_bundle_bytes is not None and self.max_bundle_bytes < 1):
+            raise ValueError("[gates] queries and max_bundle_bytes must be positive")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe file. `name` and `description` are for people; `engine` runs the graphs ("native" is refused where it
+    does not cover them); the tables are described by their classes.
+    """
+
+    name: str
+    description: str = ""
+    engine: Engine = "auto"
+    screener: GraphRecipe = field(default_factory=GraphRecipe)
+    reasoner: GraphRecipe = field(default_factory=GraphRecipe)
+    index: IndexRecipe = field(default_factory=IndexRecipe)
+    shortlist: ShortlistRecipe = field(default_factory=ShortlistRecipe)
+    calibrate: CalibrateRecipe = field(default_factory=CalibrateRecipe)
+    gates: GateRecipe = field(default_factory=GateRecipe)
+
+    def __post_init__(self) -> None:
+        if self.shortlist.n is not None and self.index.overfetch < self.shortlist.n:
+            raise ValueError(
+                f"[index] overfetch = {self.index.overfetch} is below [shortlist] n = {self.shortlist.n}; "
+                "as many rows at least must be rescored as labels are handed on"
+            )
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Read a recipe by name or path; a mistake in it is a `BadInput` sentence that names the key."""
+    return toml.load(find_recipe(source), Recipe)
+
+
+def find_recipe(source: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that edgexl ships. Raises `BadInput`."""
+    return find_toml(source, "recipes/compile", "recipe")
+
+
+def available_recipes() -> tuple[str, ...]:
+    """Names of the compile recipes that edgexl ships, sorted."""
+    return tuple(shipped_files("recipes/compile"))

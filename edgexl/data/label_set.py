@@ -1,0 +1,132 @@
+"""The label set: what a student chooses from, and what a bundle's index is built over.
+
+A label has a stable external id, a text, and any number of aliases (synonyms, training queries). Labels are known by
+their position everywhere inside edgexl and by their id outside. Calibration is bound to a label set by its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from edgexl.base.errors import BadInput, shorten
+from edgexl.base.gzipped_lines import describe_wrong, encode_line, read_lines, write_lines
+from edgexl.bundle.strings import find_fault
+
+MOST_ALIASES = 65_535
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels in order: `ids[i]` (unique), `texts[i]` (not empty) and `aliases[i]` (empty where there are none).
+
+    Each id, text and alias is 1 to 65,535 bytes of UTF-8 without NUL, and a label has at most 65,535 aliases: what the
+    runtime takes in `exl_new_label`. Raises `BadInput` naming the first label that is wrong. `aliases` may be left out
+    altogether.
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    aliases: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("ids", "texts", "aliases"):
+            object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
+        if not self.aliases:
+            object.__setattr__(self, "aliases", ((),) * len(self.ids))
+        if not len(self.ids) == len(self.texts) == len(self.aliases):
+            raise BadInput(
+                f"A label set needs one text and one tuple of aliases an id; "
+                f"found {len(self.ids)} ids, {len(self.texts)} texts, {len(self.aliases)} tuples of aliases."
+            )
+        if not self.ids:
+            raise BadInput("The label set is empty; a student needs at least one label.")
+        if not all(type(aliases) is tuple for aliases in self.aliases):
+            object.__setattr__(self, "aliases", tuple(_as_tuple("aliases", some) for some in self.aliases))
+        seen: dict[str, int] = {}
+        for index, (uid, text, aliases) in enumerate(zip(self.ids, self.texts, self.aliases, strict=True)):
+            _check_label(index, uid, text, aliases)
+            if (first := seen.setdefault(uid, index)) != index:
+                raise BadInput(f"Labels {first} and {index} share the id {shorten(repr(uid))}; ids must be unique.")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LabelSet:
+        """Read gzipped JSON lines {"uid", "title"[, "aliases"]}; further keys are passed over. Raises `BadInput`."""
+        ids, texts, aliases = [], [], []
+        for number, record in read_lines(path):
+            uid, title, more = record.get("uid"), record.get("title"), record.get("aliases", [])
+            if not isinstance(uid, str) or not isinstance(title, str):
+                wrong = describe_wrong(record, "uid", "title")
+                raise BadInput(f"{path}, line {number}: a label needs the strings 'uid' and 'title', but {wrong}.")
+            if not isinstance(more, list) or not all(isinstance(alias, str) for alias in more):
+                raise BadInput(f"{path}, line {number}: 'aliases' must be a list of strings.")
+            ids.append(uid)
+            texts.append(title)
+            aliases.append(tuple(more))
+        try:
+            return cls(tuple(ids), tuple(texts), tuple(aliases))
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what `load` reads; the same labels give the same bytes."""
+        write_lines(path, self._records())
+
+    def sha256(self) -> str:
+        """Hex digest over the canonical JSON lines, independent of how they are compressed."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        digest = hashlib.sha256()
+        for record in self._records():
+            digest.update(encode_line(record))
+        return digest.hexdigest()
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for uid, text, aliases in zip(self.ids, self.texts, self.aliases, strict=True):
+            record: dict[str, Any] = {"uid": uid, "title": text}
+            if aliases:
+                record["aliases"] = list(aliases)
+            yield record
+
+
+def _check_label(index: int, uid: str, text: str, aliases: tuple[str, ...]) -> None:
+    for what, value in (("id", uid), ("text", text), *(("alias", alias) for alias in aliases)):
+        if not isinstance(value, str):
+            raise BadInput(
+                f"Label {index} (id {uid!r:.60}) has the {what} {value!r:.60}, which is no string; give strings."
+            )
+    if not uid:
+        raise BadInput(f"Label {index} ({shorten(repr(text))}) has an empty id; give each label a stable, unique id.")
+    if fault := find_fault(uid):
+        raise BadInput(f"Label {index}: its id {shorten(repr(uid))} {fault}.")
+    if not text.strip():
+        raise BadInput(f"Label {index} (id {shorten(repr(uid))}) has an empty text; give it one or remove it.")
+    if fault := find_fault(text):
+        raise BadInput(f"Label {index} (id {shorten(repr(uid))}): its text {shorten(repr(text))} {fault}.")
+    if len(aliases) > MOST_ALIASES:
+        raise BadInput(
+            f"Label {index} (id {shorten(repr(uid))}) has {len(aliases):,} aliases; at most {MOST_ALIASES:,} fit."
+        )
+    for alias in aliases:
+        if not alias.strip():
+            raise BadInput(f"Label {index} (id {shorten(repr(uid))}) has an empty alias; remove it.")
+        if fault := find_fault(alias):
+            raise BadInput(f"Label {index} (id {shorten(repr(uid))}): its alias {shorten(repr(alias))} {fault}.")
+
+
+def _as_tuple(name: str, values: Any) -> tuple[Any, ...]:
+    """A list, an array or another iterable of strings as a tuple; one string is none, though it can be iterated."""
+    if isinstance(values, tuple):
+        return values
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise BadInput(f"A label set's {name} are given as {type(values).__name__}; give a list or tuple of strings.")
+    return tuple(values)

@@ -1,0 +1,143 @@
+"""The queries of a distillation, divided by hash: screening, reasoning, calibration, development, evaluation.
+
+The reasoner's queries are kept from the screener, because shortlists of queries that the screener was trained on look
+better than the device's ever will. Calibration and development queries are kept from both, and from them (as from
+the test split) goes whatever holds one of its own labels word for word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.base.errors import BadInput
+from edgexl.data import Dataset, Query
+from edgexl.data.label_set import LabelSet
+from edgexl.data.layout import ABOUT_FILE
+from edgexl.distill.recipe import SplitTable
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All queries by their use, the label set that their targets index, and what the data set says of its source."""
+
+    labels: LabelSet
+    about: str
+    screening: tuple[Query, ...]
+    reasoning: tuple[Query, ...]
+    calibration: tuple[Query, ...]
+    development: tuple[Query, ...]
+    evaluation: tuple[Query, ...]
+
+
+def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
+    """Divide a data set; queries without a text or a right label teach and measure nothing, and are passed over. Raises
+    `BadInput` where it has too few queries for the split."""
+    labels = dataset.labels
+    ordered = sorted((query for query in dataset.queries("trn") if query.targets and query.has_text), key=_digest)
+    wanted = split.calibration + split.development
+    held: list[Query] = []
+    rest: list[Query] = []
+    for query in ordered:
+        if len(held) < wanted and not names_its_label(query, labels):
+            held.append(query)
+        else:
+            rest.append(query)
+    cut = round(len(rest) * split.reasoning_share)
+    if len(held) < wanted or cut < 1 or cut >= len(rest):
+        raise BadInput(
+            f"The data set's {len(ordered)} training queries are too few for [split]; "
+            "lower calibration and development."
+        )
+    usable = (query for query in dataset.queries("tst") if query.targets and query.has_text)
+    evaluation = tuple(islice(usable, split.evaluation))
+    about = dataset.directory / ABOUT_FILE
+    return Corpus(
+        labels=labels,
+        about=about.read_text(encoding="utf-8", errors="replace") if about.is_file() else "",
+        screening=tuple(rest[cut:]),
+        reasoning=tuple(rest[:cut]),
+        calibration=tuple(held[: split.calibration]),
+        development=tuple(held[split.calibration :]),
+        evaluation=evaluation,
+    )
+
+
+def _digest(query: Query) -> bytes:
+    # Salted, so that this division is independent of the one between training and test.
+    return hashlib.sha1(b"edgexl distill\0" + query.text.lower().encode()).digest()
+
+
+def names_its_label(query: Query, labels: LabelSet) -> bool:
+    """Does the query hold the text of one of its own labels, word for word?"""
+    text = query.text.lower()
+    return any(labels.texts[target].lower() in text for target in query.targets)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The right labels of many queries, flat: those of query i are `labels[starts[i] : starts[i + 1]]`."""
+
+    labels: Ints
+    starts: Ints
+
+    @classmethod
+    def make(cls, queries: Sequence[Query]) -> Targets:
+        """Flatten the targets of `queries`."""
+        counts = np.array([len(query.targets) for query in queries], dtype=np.int64)
+        flat = [target for query in queries for target in query.targets]
+        return cls(np.array(flat, dtype=np.int64), np.concatenate([[0], np.cumsum(counts)]))
+
+    def draw(self, rows: Ints, rng: np.random.Generator) -> Ints:
+        """One right label for each query of `rows`, at random."""
+        counts = self.starts[rows + 1] - self.starts[rows]
+        return self.labels[self.starts[rows] + (rng.random(len(rows)) * counts).astype(np.int64)]
+
+    def of(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The right labels of some queries as pairs: (place in `rows`, label), in order of place."""
+        begins, counts = self.starts[rows], self.starts[rows + 1] - self.starts[rows]
+        places = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return places, self.labels[np.repeat(begins, counts) + within]
+
+
+def join(left: Ints, right: Ints) -> tuple[Ints, Ints]:
+    """All pairs (i, j) with left[i] == right[j]."""
+    order = np.argsort(right, kind="stable")
+    ranked = right[order]
+    begins, ends = np.searchsorted(ranked, left, "left"), np.searchsorted(ranked, left, "right")
+    counts = ends - begins
+    ours = np.repeat(np.arange(len(left)), counts)
+    within = np.arange(len(ours)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ours, order[np.repeat(begins, counts) + within]
+
+
+def right_pairs(queries: Targets, rows: Ints, candidates: Targets, chosen: Ints) -> tuple[Ints, Ints]:
+    """Pairs (place in `rows`, place in `chosen`) of a query and a candidate that share a label."""
+    asking, wanted = queries.of(rows)
+    standing, labels = candidates.of(chosen)
+    ours, theirs = join(wanted, labels)
+    return asking[ours], standing[theirs]
+
+
+def epoch_batches(lengths: Ints, batch: int, seed: int, epoch: int) -> list[Ints]:
+    """Full batches of row numbers for one epoch, of like length each: a pure function of its arguments.
+
+    Rows are shuffled, then sorted by length within pools of 16 batches, which takes most of the padding away and
+    leaves most of the chance in. The rows that fill no batch are left out of this epoch.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    order = rng.permutation(len(lengths))
+    batches: list[Ints] = []
+    for start in range(0, len(order), 16 * batch):
+        pool = order[start : start + 16 * batch]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches.extend(pool[at : at + batch] for at in range(0, len(pool) - batch + 1, batch))
+    return [batches[index] for index in rng.permutation(len(batches))]

@@ -1,0 +1,116 @@
+"""Stage two of finishing: the rounded reasoner over shortlists that the rounded screener makes of coded rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgexl.data import Query
+from edgexl.distill.corpus.divide import Targets
+from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.stages.compute import TokenTable
+from edgexl.distill.stages.reasoning import mark_right
+from edgexl.distill.stages.screening import Batches
+from edgexl.distill.stages.search import Found, RowSearch, encode_table
+from edgexl.distill.stages.simulate import IndexCodes, simulated
+from edgexl.distill.stages.training import Losses
+from edgexl.student.contract import ask_reasoner
+from edgexl.student.text import label_tokens
+from edgexl.student.weights import round_trip
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What the reasoner learns from, query by query: tokens, turned query vectors through the rounded graph, shortlists
+    with their scores, which labels are right, and the screening scores that the float self would have."""
+
+    tokens: TokenTable
+    found: Found
+    right: Tensor
+    float_scores: Tensor
+
+
+def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, queries: tuple[Query, ...]) -> None:
+    """Stage two, in place, behind the finished `screener`."""
+    table, index = bench.table, bench.recipe.index
+    screener.to(bench.device).eval().requires_grad_(False)
+    codes = IndexCodes(index, bench.original.shapes.query_dims, chosen_code(bench)).to(bench.device)
+    vectors = encode_rows(bench, screener)
+    codes.learn(vectors)
+    coded = torch.cat([codes.fine(codes.turn(part)) for part in torch.split(vectors, 65_536)])
+    exact = float_rows(bench)
+    steps = min(len(queries), table.reasoning_steps * table.reasoning_batch)
+    chosen = tuple(queries[place] for place in np.random.default_rng((bench.seed, 5)).permutation(len(queries))[:steps])
+    lessons = _shortlists(bench, screener, codes, coded, exact, chosen)
+    pieces = label_tokens(bench.original.tokenizer, bench.original.labels.texts, bench.original.shapes.label_tokens)
+    tokens = torch.from_numpy(pieces).to(torch.int32)
+    batches = Batches(lessons.tokens.lengths, table.reasoning_batch, bench.seed)
+
+    def losses(step: int) -> Losses:
+        asked = batches.at(step)
+        ids, mask = lessons.tokens.batch(asked)
+        labels = lessons.found.labels[asked].to(torch.int64)
+        supply = {
+            "input_ids": ids, "attention_mask": mask, "label_tokens": tokens[labels].to(bench.device, torch.int64)
+        }  # fmt: skip
+        labels = labels.to(bench.device)
+        with torch.no_grad():
+            vector, states = bench.original.screener(ids, mask)
+            scores = lessons.float_scores[asked].to(bench.device).float()
+            exactly = supply | {
+                "query_vector": vector, "token_states": states, "label_vectors": exact[labels].float(),
+                "screening_scores": scores,
+            }  # fmt: skip
+            wanted = ask_reasoner(bench.original.reasoner, exactly)
+            with simulated(screener, bench.recipe.screener, bench.int8):
+                vector, states = screener(ids, mask)
+            decoded = coded[labels]
+            own = (decoded @ codes.turn(vector).unsqueeze(-1)).squeeze(-1)
+            aliases = lessons.found.aliases
+            alias = own if aliases is None else aliases[asked].to(bench.device).float()
+            rounded = supply | {
+                "query_vector": vector, "token_states": states, "screening_scores": torch.stack([own, alias], -1),
+                "label_vectors": codes.unturn(decoded, bench.recipe.reasoner.scheme, bench.int8),
+            }  # fmt: skip
+        with simulated(reasoner, bench.recipe.reasoner, bench.int8):
+            logits = ask_reasoner(reasoner, rounded)
+        # a further logit of 0 keeps the level, which says whether any of the labels is right
+        shares = nn.functional.pad(wanted, (0, 1)).softmax(-1)
+        found: Losses = {"decision": divergence(shares, nn.functional.pad(logits, (0, 1)).log_softmax(-1))}
+        total = found["decision"]
+        if table.reasoning_data_weight:
+            found["data"] = cross_entropy(logits.log_softmax(-1), lessons.right[asked].to(bench.device))
+            total = total + table.reasoning_data_weight * found["data"]
+        return {"loss": total, **found}
+
+    bench.train("reasoner", reasoner, losses, queries)
+    reasoner.load_state_dict(_stored(bench, reasoner))
+
+
+def _stored(bench: Bench, reasoner: nn.Module) -> dict[str, Tensor]:
+    """The reasoner's weights as they will be read back; tables that are products of others are not rounded again."""
+    derived = {product.name.removeprefix("reasoner.") for product in bench.original.maps}
+    weights = reasoner.state_dict()
+    return {**round_trip(weights), **{name: value for name, value in weights.items() if name in derived}}
+
+
+def _shortlists(
+    bench: Bench, screener: nn.Module, codes: IndexCodes, coded: Tensor, exact: Tensor, queries: tuple[Query, ...]
+) -> Lessons:
+    """Screen queries as the device will, but for the coarse codes, whose losses `overfetch` is there to make good."""
+    tokens, banned = bench.tokens(queries), bench.rows.rows_of_queries(queries)
+    wanted = bench.recipe.shortlist.n or bench.original.shapes.shortlist
+    with simulated(screener, bench.recipe.screener, bench.int8):
+        asked = encode_table(screener, tokens, "encode queries by the finished screener", bench.progress, half=False)
+    found = RowSearch(bench.rows, coded).shortlists(codes.turn(asked), wanted, banned, bench.progress)
+    floats = encode_table(bench.original.screener, tokens, "encode queries by the float self", bench.progress)
+    search = RowSearch(bench.rows, exact.float())
+    scores = [
+        torch.stack(search.scores(floats[part], found.labels[part].to(bench.device, torch.int64), banned[part]), -1)
+        for part in (slice(start, start + 128) for start in range(0, len(queries), 128))
+    ]
+    right = mark_right(found.labels, Targets.make(queries), len(bench.original.labels))
+    return Lessons(tokens, found, right, torch.cat(scores).to("cpu", torch.float16))

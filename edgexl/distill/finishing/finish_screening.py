@@ -1,0 +1,154 @@
+"""Stage one of finishing: the screener through its rounded graph, its rows through the index's codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgexl.data import Query
+from edgexl.distill.corpus.divide import Targets, join, right_pairs
+from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.stages.compute import Ints, TokenTable, bf16
+from edgexl.distill.stages.screening import Batches
+from edgexl.distill.stages.search import RowSearch, encode_table
+from edgexl.distill.stages.simulate import IndexCodes, simulated
+from edgexl.distill.stages.training import Losses, load_tensors, save_tensors
+
+# How deep into its float self's ranking the screener's pool reaches: what a shortlist is made of.
+POOL_DEPTH = 256
+# Training cuts row texts here: it touches one in a thousand, and a batch's padding is set by its longest.
+CUT_TOKENS = 16
+# The score of what must not be chosen.
+NEVER = -1e4
+# A scan must find rows among thousands, not order them: its ranking is compared at so many times the temperature.
+COARSE_SOFTNESS = 4.0
+# Rows that rotation and code books are fitted to on the way; the compiler takes all for one and 16,384 for the other.
+SAMPLE_ROWS = 8192
+
+
+class CodedScreener(nn.Module):
+    """A screener and the codes of its index, trained and kept together."""
+
+    def __init__(self, screener: nn.Module, codes: IndexCodes) -> None:
+        super().__init__()
+        self.screener = screener
+        self.codes = codes
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What the float self makes of the queries that will be asked: `place` [n] of a query in the rest (-1: not asked),
+    its vectors [m,d] and the best rows [m, POOL_DEPTH] of its ranking."""
+
+    place: Ints
+    vectors: Tensor
+    best: Ints
+
+
+def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...]) -> None:
+    """Stage one, in place."""
+    table = bench.table
+    codes = IndexCodes(bench.recipe.index, bench.original.shapes.query_dims, chosen_code(bench)).to(bench.device)
+    module = CodedScreener(screener, codes)
+    tokens, targets = bench.tokens(queries), Targets.make(queries)
+    own_rows = bench.rows.rows_of_queries(queries)
+    batches = Batches(tokens.lengths, table.screening_batch, bench.seed)
+    vectors = float_rows(bench)
+    ranking = _float_ranking(bench, queries, tokens, own_rows, vectors, batches)
+    rng = np.random.default_rng((bench.seed, 2))
+    sample = np.sort(rng.permutation(len(bench.rows))[:SAMPLE_ROWS])
+
+    def losses(step: int) -> Losses:
+        if step % table.refresh_steps == 0:
+            codes.learn(encode_rows(bench, screener, sample))
+        asked = batches.at(step)
+        pool = _pool(bench, targets, ranking, asked, np.random.default_rng((bench.seed, step, 3)))
+        own, rows = _student_vectors(bench, screener, tokens, asked, pool)
+        near = torch.from_numpy(pool).to(bench.device)
+        theirs = ranking.vectors[torch.from_numpy(ranking.place[asked]).to(bench.device)].float()
+        others = vectors[near].float()
+        hidden = _mask(bench, *join(own_rows[asked], pool), (len(asked), len(pool)))
+        right = _mask(bench, *right_pairs(targets, asked, bench.rows.of, pool), (len(asked), len(pool))) & ~hidden
+        exact = (theirs @ others.T).masked_fill(hidden, NEVER)
+        wanted = (exact / table.temperature).softmax(-1)
+
+        def ranking_of(coded: Tensor, temperature: float) -> Tensor:
+            return (turned @ coded.T / temperature).masked_fill(hidden, NEVER).log_softmax(-1)
+
+        turned, turned_rows = codes.turn(own), codes.turn(rows)
+        fine = ranking_of(codes.fine(turned_rows), table.temperature)
+        found: Losses = {"ranking": divergence(wanted, fine)}
+        found["distance"] = 1.0 - 0.5 * ((own * theirs).sum(-1).mean() + (rows * others).sum(-1).mean())
+        total = found["ranking"] + table.vector_weight * found["distance"]
+        if table.coarse_weight:
+            softer = COARSE_SOFTNESS * table.temperature
+            found["coarse"] = divergence((exact / softer).softmax(-1), ranking_of(codes.coarse(turned_rows), softer))
+            total = total + table.coarse_weight * found["coarse"]
+        if table.screening_data_weight:
+            found["data"] = cross_entropy(fine, right)
+            total = total + table.screening_data_weight * found["data"]
+        return {"loss": total, **found}
+
+    bench.train("screener", module, losses, queries)
+
+
+def _float_ranking(
+    bench: Bench, queries: tuple[Query, ...], tokens: TokenTable, own_rows: Ints, vectors: Tensor, batches: Batches
+) -> Ranking:
+    asked = np.unique(np.concatenate([batches.at(step) for step in range(bench.table.screening_steps)]))
+    place = np.full(len(queries), -1, np.int64)
+    place[asked] = np.arange(len(asked))
+    path, about = bench.work / "ranking.safetensors", bench.identity("ranking", queries)
+    kept = load_tensors(path, about)
+    if kept is None:
+        own = encode_table(
+            bench.original.screener, bench.tokens([queries[i] for i in asked]), "encode queries by the float self",
+            bench.progress,
+        )  # fmt: skip
+        search = RowSearch(bench.rows, vectors.float())
+        best = []
+        for start in range(0, len(asked), 128):
+            part = slice(start, start + 128)
+            best.append(search.best_rows(own[part], POOL_DEPTH, own_rows[asked[part]])[1].to(torch.int32).cpu())
+            bench.progress("rank by the float self", min(start + 128, len(asked)), len(asked))
+        kept = {"vectors": own.to(torch.float16), "best": torch.cat(best)}
+        save_tensors(path, kept, about)
+    return Ranking(place, kept["vectors"].to(bench.device), kept["best"].numpy().astype(np.int64))
+
+
+def _pool(bench: Bench, targets: Targets, ranking: Ranking, asked: Ints, rng: np.random.Generator) -> Ints:
+    """The rows that a batch is scored against, ascending."""
+    best = ranking.best[ranking.place[asked]]
+    first = min(bench.table.near_rows // 2, best.shape[1])
+    columns = rng.integers(0, best.shape[1], (len(asked), bench.table.near_rows - first))
+    deeper = np.take_along_axis(best, columns, 1)
+    strangers = rng.integers(0, len(bench.rows), bench.table.random_rows)
+    return np.unique(np.concatenate([best[:, :first].ravel(), deeper.ravel(), strangers, targets.of(asked)[1]]))
+
+
+def _student_vectors(
+    bench: Bench, screener: nn.Module, tokens: TokenTable, asked: Ints, pool: Ints
+) -> tuple[Tensor, Tensor]:
+    """Query vectors through the rounded graph, and row vectors as the compiler will encode them."""
+    with simulated(screener, bench.recipe.screener, bench.int8):
+        own = screener(*tokens.batch(asked))[0]
+    order = pool[np.argsort(bench.rows.tokens.lengths[pool], kind="stable")]
+    rounded = bench.recipe.index.labels_from == "quantized"
+    how = simulated(screener, bench.recipe.screener, bench.int8) if rounded else bf16(bench.device)
+    parts = []
+    with how:
+        for part in np.array_split(order, 4):
+            if len(part):
+                width = min(int(bench.rows.tokens.lengths[part].max()), CUT_TOKENS)
+                parts.append(screener(*bench.rows.tokens.batch(part, width))[0].float())
+    places = torch.from_numpy(np.argsort(order, kind="stable")).to(bench.device)
+    return own, torch.cat(parts)[places]
+
+
+def _mask(bench: Bench, ours: Ints, theirs: Ints, shape: tuple[int, int]) -> Tensor:
+    mask = torch.zeros(shape, dtype=torch.bool)
+    mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
+    return mask.to(bench.device)

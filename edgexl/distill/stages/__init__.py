@@ -1,0 +1,1 @@
+"""The two stages of a distillation, their losses and data, and the training loop that both share."""

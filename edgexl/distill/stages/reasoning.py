@@ -1,0 +1,235 @@
+"""Stage two: training the reasoner to order the shortlists that the finished screener makes.
+
+Mechanistic loss of a query with shortlist S and right labels R in it, for logits z and a further logit of 0 that stands
+for "none of these":
+
+    -mean over R of log softmax(z, 0),   or that of "none of these" where R has been taken out of the shortlist
+    + teacher_weight x KL(softmax of the teacher's decision over S || softmax(z))
+
+Inside the first term a wrong label counts 1 + near_miss_weight x N x the teacher's probability of it: what confuses the
+teacher is what there is to learn. Queries whose shortlist misses all right labels teach nothing and are left out.
+Label vectors are met compressed, as the index returns them: all dimensions in even steps, the leading ones in odd
+steps. The reasoner's word pieces are a learnt map of the screener's word table, so that a student stores one table.
+
+Standard distillation knows the second term alone, over the teacher's own shortlists and exact label vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgexl.distill.corpus.divide import Targets
+from edgexl.distill.recipe import ReasoningTable
+from edgexl.distill.stages.compute import Ints, TokenTable, bf16
+from edgexl.distill.stages.screening import Batches, hide_tokens
+from edgexl.distill.stages.training import Losses
+from edgexl.student.contract import ask_reasoner
+from edgexl.student.reasoner import ListwiseReasoner
+
+# Labels kept behind the shortlist, to move up where right ones are taken out.
+RESERVE = 8
+
+
+class MappedTokens(nn.Module):
+    """A table of word pieces during training: the screener's frozen word table [V,w] times a learnt map [w,e]."""
+
+    words: Tensor
+
+    def __init__(self, words: Tensor, token_map: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("words", words, persistent=False)
+        self.map = nn.Parameter(token_map)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids [...] -> [...,e]."""
+        # fp32: the backward pass sums over thousands of occurrences of a piece, more than bf16 can hold
+        with torch.autocast(ids.device.type, enabled=False):
+            return nn.functional.embedding(ids, self.words @ self.map)
+
+    def as_embedding(self) -> nn.Embedding:
+        """The finished table."""
+        table = nn.Embedding(len(self.words), self.map.shape[1])
+        with torch.no_grad():
+            table.weight.copy_(self.words @ self.map)
+        return table
+
+
+@dataclass(frozen=True)
+class Shortlists:
+    """n queries after screening, with up to N + RESERVE labels each, on the training device.
+
+    `vectors` [n,d] are the query vectors, `labels` [n,M], `aliases` [n,M] the best alias scores (None without aliases),
+    `right` [n,M] bool, `teacher` [n,M] the teacher's logits (None where it gives no lessons, held-out queries).
+    """
+
+    tokens: TokenTable
+    vectors: Tensor
+    labels: Tensor
+    aliases: Tensor | None
+    right: Tensor
+    teacher: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> Shortlists:
+        """The same with its tables on `device`."""
+
+        def moved(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device)
+
+        return replace(
+            self, vectors=self.vectors.to(device), labels=self.labels.to(device), right=self.right.to(device),
+            aliases=moved(self.aliases), teacher=moved(self.teacher),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabelTables:
+    """Label vectors by way of compression, each [labels,d], and label tokens [labels,S]."""
+
+    vectors: tuple[Tensor, ...]
+    tokens: Tensor
+
+
+def mark_right(labels: Tensor, targets: Targets, label_count: int) -> Tensor:
+    """[n,M] bool: which labels of the shortlists [n,M] are right."""
+    asking, wanted = targets.of(np.arange(len(labels)))
+    keys = np.unique(asking * label_count + wanted)
+    own = np.arange(len(labels))[:, None] * label_count + labels.cpu().numpy().astype(np.int64)
+    places = np.searchsorted(keys, own).clip(max=len(keys) - 1)
+    return torch.from_numpy(keys[places] == own)
+
+
+def reasoner_inputs(
+    screener: nn.Module,
+    data: Shortlists,
+    tables: LabelTables,
+    rows: Ints,
+    columns: Tensor,
+    variant: int,
+    half: bool = True,
+) -> dict[str, Tensor]:
+    """The reasoner's inputs for a batch of queries and the labels in some columns [B,N] of their shortlists."""
+    ids, mask = data.tokens.batch(rows)
+    chosen = torch.from_numpy(np.ascontiguousarray(rows)).to(columns.device)
+    with torch.no_grad(), bf16(columns.device, half):
+        _, states = screener(ids, mask)
+    labels = data.labels[chosen].gather(1, columns).to(torch.int64)
+    vectors = tables.vectors[variant][labels].to(torch.float32)
+    query = data.vectors[chosen]
+    own = (vectors @ query.unsqueeze(-1)).squeeze(-1)
+    alias = own if data.aliases is None else data.aliases[chosen].gather(1, columns).to(torch.float32)
+    return {
+        "input_ids": ids, "attention_mask": mask, "token_states": states.to(torch.float32), "query_vector": query,
+        "label_vectors": vectors, "screening_scores": torch.stack([own, alias], -1),
+        "label_tokens": tables.tokens[labels],
+    }  # fmt: skip
+
+
+def choose_columns(right: Tensor, shortlist: int, absent: Tensor) -> Tensor:
+    """[B,N] columns of shortlists [B,M]: the first N, without the right ones where `absent` [B] says so."""
+    removed = right & absent.unsqueeze(1)
+    order = removed.to(torch.int8).argsort(dim=1, stable=True)
+    return order[:, : min(shortlist, right.shape[1])]
+
+
+def reasoning_loss(logits: Tensor, right: Tensor, teacher: Tensor | None, table: ReasoningTable) -> Losses:
+    """The losses of a batch: logits, right (bool) and the teacher's logits, where it has been asked, are [B,N]."""
+    count = right.sum(-1)
+    wanted = torch.zeros_like(logits) if teacher is None else opinion(teacher, table.teacher_temperature)
+    crowd = 1.0 + table.near_miss_weight * logits.shape[1] * wanted
+    weighted = logits + torch.where(right, torch.zeros_like(logits), crowd.log())
+    share = nn.functional.pad(weighted, (0, 1)).log_softmax(-1)
+    hit = (share[:, :-1] * right).sum(-1) / count.clamp_min(1)
+    task = -torch.where(count > 0, hit, share[:, -1]).mean()
+    if teacher is None:
+        return {"loss": task}
+    lesson = imitation(logits, wanted)
+    return {"loss": task + table.teacher_weight * lesson, "task": task, "imitation": lesson}
+
+
+def opinion(teacher: Tensor, temperature: float) -> Tensor:
+    """The teacher's distribution [B,N] over shortlists; rows of 0 where it has no opinion at all."""
+    known = torch.isfinite(teacher)
+    shares = (teacher.to(torch.float32) / temperature).masked_fill(~known, -1e9).softmax(-1)
+    return shares * known.any(-1, keepdim=True)
+
+
+def imitation(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Mean KL between distributions `wanted` [B,N] and the softmax of `logits`; rows of 0 count as 0."""
+    own = logits.log_softmax(-1)
+    return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
+
+
+def mechanistic_losses(
+    screener: nn.Module, reasoner: ListwiseReasoner, data: Shortlists, tables: LabelTables, table: ReasoningTable,
+    shortlist: int, seed: int,
+) -> Callable[[int], Losses]:  # fmt: skip
+    """The losses of a step, over the queries whose shortlist holds a right label."""
+    useful = np.flatnonzero(data.right[:, :shortlist].any(-1).cpu().numpy())
+    batches = Batches(data.tokens.lengths[useful], table.batch, seed)
+
+    def losses(step: int) -> Losses:
+        rows = useful[batches.at(step)]
+        chosen = torch.from_numpy(rows).to(data.labels.device)
+        right = data.right[chosen]
+        absent = torch.rand(len(rows), device=right.device) < table.absent_share
+        columns = choose_columns(right, shortlist, absent)
+        inputs = reasoner_inputs(screener, data, tables, rows, columns, step % len(tables.vectors))
+        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
+        with bf16(right.device):
+            logits = reasoner(**inputs)
+        theirs = None if data.teacher is None else data.teacher[chosen].gather(1, columns)
+        return reasoning_loss(logits, right.gather(1, columns), theirs, table)
+
+    return losses
+
+
+def standard_losses(
+    screener: nn.Module, reasoner: ListwiseReasoner, data: Shortlists, tables: LabelTables, table: ReasoningTable,
+    shortlist: int, seed: int,
+) -> Callable[[int], Losses]:  # fmt: skip
+    """The loss of a step: imitation of the teacher's final distribution over its own shortlists, and nothing else."""
+    assert data.teacher is not None
+    batches = Batches(data.tokens.lengths, table.batch, seed)
+
+    def losses(step: int) -> Losses:
+        rows = batches.at(step)
+        chosen = torch.from_numpy(rows).to(data.labels.device)
+        assert data.teacher is not None
+        columns = torch.arange(min(shortlist, data.labels.shape[1]), device=chosen.device).expand(len(rows), -1)
+        inputs = reasoner_inputs(screener, data, tables, rows, columns, 0)
+        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
+        with bf16(chosen.device):
+            logits = reasoner(**inputs)
+        wanted = opinion(data.teacher[chosen].gather(1, columns), table.teacher_temperature)
+        return {"loss": imitation(logits, wanted)}
+
+    return losses
+
+
+@torch.inference_mode()
+def decide(
+    screener: nn.Module,
+    reasoner: nn.Module,
+    data: Shortlists,
+    tables: LabelTables,
+    shortlist: int,
+    half: bool = True,
+    batch: int = 64,
+) -> Tensor:
+    """Logits [n,N] of shortlists, with the last way of compression that `tables` hold."""
+    found = []
+    for start in range(0, len(data), batch):
+        rows = np.arange(start, min(start + batch, len(data)))
+        columns = torch.arange(min(shortlist, data.labels.shape[1]), device=data.labels.device).expand(len(rows), -1)
+        inputs = reasoner_inputs(screener, data, tables, rows, columns, len(tables.vectors) - 1, half)
+        with bf16(data.labels.device, half):
+            found.append(ask_reasoner(reasoner, inputs).to(torch.float32))
+    return torch.cat(found)

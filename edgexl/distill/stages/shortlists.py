@@ -1,0 +1,120 @@
+"""The shortlists that the reasoner learns from and is judged by: the finished screener's, by compressed vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgexl.data import Query
+from edgexl.distill.corpus.divide import Targets, names_its_label
+from edgexl.distill.stages import reasoning
+from edgexl.distill.stages.compression import compress
+from edgexl.distill.stages.search import SEARCH_BATCH, RowSearch, encode_table
+from edgexl.distill.stages.training import load_tensors, save_tensors
+from edgexl.distill.workbench import Workbench
+
+# Development queries that a stage is judged by on its way.
+GLANCE_QUERIES = 500
+# Rows compressed at once.
+COMPRESSED_ROWS = 8192
+
+
+def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
+    """Vectors [rows,d] of the finished screener; remembered, so that a resumed run does not encode again."""
+    path, about = bench.work / "rows.safetensors", {"identity": bench.identity("screening")}
+    kept = load_tensors(path, about)
+    if kept is None:
+        vectors = encode_table(screener, bench.rows.tokens, "encode labels by the screener", bench.progress)
+        kept = {"vectors": vectors.to(torch.float16)}
+        save_tensors(path, kept, about)
+    return kept["vectors"].to(bench.device, torch.float32)
+
+
+def compressed_search(bench: Workbench, vectors: Tensor) -> RowSearch:
+    """Search over row vectors [rows,d] as the device will hold them."""
+    return RowSearch(bench.rows, compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1]), rough=True)
+
+
+def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
+    """The shortlists that the reasoner learns from, with the teacher's decision on them; `search` is over the finished
+    screener's compressed rows.
+
+    They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
+    their labels are left out where there are no aliases, as they are from everything held out: there a shared word
+    speaks for a label more than it does where the text describes what it does not name. The recipe's `naming_queries`
+    stand for such, as many as it wants; the teacher, which has learned from descriptions too, is not asked about them.
+    """
+    corpus, recipe, shape = bench.corpus, bench.recipe, bench.recipe.student
+    own = corpus.reasoning[: recipe.reasoning.own_queries or None]
+    queries = own + bench.familiar[: recipe.reasoning.familiar_queries]
+    if len(bench.rows) == bench.rows.labels:
+        queries = tuple(query for query in queries if not names_its_label(query, corpus.labels))
+    taught, queries = len(queries), queries + bench.naming(recipe.reasoning.naming_queries, 1)
+    path, about = bench.work / "shortlists.safetensors", {"identity": bench.identity("reasoning")}
+    kept = load_tensors(path, about)
+    if kept is None:
+        if recipe.method == "standard":
+            labels, decided = bench.lessons.answers(queries, shape.shortlist)
+            made = score_shortlists(bench, screener, search, queries, labels)
+        else:
+            made = make_shortlists(bench, screener, search, queries, shape.shortlist + reasoning.RESERVE)
+            if recipe.reasoning.asks_teacher and recipe.teacher:
+                asked = queries[:taught], made.labels[:taught].cpu().numpy().astype(np.int64)
+                decided = nn.functional.pad(
+                    bench.lessons.decide(*asked).float(), (0, 0, 0, len(queries) - taught), value=-torch.inf
+                )
+            else:
+                decided = None
+        kept = {"vectors": made.vectors, "labels": made.labels}
+        if decided is not None:
+            kept["teacher"] = decided.to(torch.float16)
+        if made.aliases is not None:
+            kept["aliases"] = made.aliases
+        save_tensors(path, kept, about)
+    return reasoning.Shortlists(
+        bench.tokens(queries), kept["vectors"], kept["labels"], kept.get("aliases"),
+        reasoning.mark_right(kept["labels"], Targets.make(queries), len(corpus.labels)), kept.get("teacher"),
+    ).to(bench.device)  # fmt: skip
+
+
+def development_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
+    """Shortlists of development queries, to judge the reasoner by on its way."""
+    return make_shortlists(
+        bench, screener, search, bench.corpus.development[:GLANCE_QUERIES], bench.recipe.student.shortlist
+    ).to(bench.device)
+
+
+def make_shortlists(
+    bench: Workbench, screener: nn.Module, search: RowSearch, queries: tuple[Query, ...], length: int
+) -> reasoning.Shortlists:
+    """Screen queries by the student's own index of compressed vectors, as the device will."""
+    tokens = bench.tokens(queries)
+    asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
+    found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
+    right = reasoning.mark_right(found.labels, Targets.make(queries), len(bench.corpus.labels))
+    return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, right)
+
+
+def score_shortlists(
+    bench: Workbench, screener: nn.Module, search: RowSearch, queries: tuple[Query, ...], labels: Tensor
+) -> reasoning.Shortlists:
+    """Given labels [n,N] with the scores that the student's screening gives to aliases of theirs."""
+    tokens = bench.tokens(queries)
+    asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
+    right = reasoning.mark_right(labels, Targets.make(queries), len(bench.corpus.labels))
+    if len(bench.rows) == bench.rows.labels:
+        return reasoning.Shortlists(tokens, asked, labels, None, right)
+    banned = bench.rows.rows_of_queries(queries)
+    aliases = []
+    for start in range(0, len(queries), SEARCH_BATCH):
+        part = slice(start, start + SEARCH_BATCH)
+        given = labels[part].to(bench.device, torch.int64)
+        aliases.append(search.scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
+        bench.progress("score the teacher's lists", start + len(given), len(queries))
+    return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), right)
+
+
+def compress_in_parts(vectors: Tensor, bits: int, dims: int) -> Tensor:
+    """`compress`, some rows at a time: its scratch is six times its input."""
+    return torch.cat([compress(part, bits, dims) for part in torch.split(vectors, COMPRESSED_ROWS)])

@@ -1,0 +1,1 @@
+"""A bundle in hand: answer queries, evaluate, inspect, profile, change labels, demonstrate."""

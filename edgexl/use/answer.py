@@ -1,0 +1,108 @@
+"""Answering texts with a bundle: one text, or a stream of lines of which some may be unusable."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from edgexl.base.errors import BadInput
+from edgexl.runtime.binding import Explanation, Prediction, open_bundle
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A text as its bytes came, UTF-8 or not; `line` counts from 1 in a stream, and is 0 for a text on its own."""
+
+    content: bytes
+    line: int = 0
+
+    def text(self) -> str:
+        """The text. Raises `BadInput` where it is not UTF-8."""
+        try:
+            return self.content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"The text is not valid UTF-8 (byte {error.start + 1}); convert it to UTF-8.") from None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A text with its labels and, where one was asked for, a label's way through both stages."""
+
+    text: str
+    prediction: Prediction
+    explanation: Explanation | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A text that cannot be answered (as far as it is one), and the sentence that says why."""
+
+    text: str
+    message: str
+    exit_code = BadInput.exit_code
+
+
+def one_text(argument: str) -> list[Asked]:
+    """A text given as a command line argument, whatever its bytes."""
+    return [Asked(os.fsencode(argument))]
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises `BadInput` where it is closed."""
+    if sys.stdin is None:
+        raise BadInput("Standard input is closed; give the text as an argument, or send texts in.")
+    return sys.stdin.buffer
+
+
+def lines(stream: Iterable[bytes]) -> Iterator[Asked]:
+    """A text a line, without its line end."""
+    for number, line in enumerate(stream, start=1):
+        yield Asked(line.removesuffix(b"\n").removesuffix(b"\r"), number)
+
+
+def parse_threshold(value: str | None) -> float | None:
+    """A probability written as a number, or 'own' for the bundle's own threshold (which is -1 to the runtime)."""
+    if value is None:
+        return None
+    if value == "own":
+        return -1.0
+    try:
+        threshold = float(value)
+    except ValueError:
+        threshold = -1.0
+    if not 0 <= threshold <= 1:
+        raise BadInput(f"The threshold {value!r} is not a probability; give a number from 0 to 1, or 'own'.")
+    return threshold
+
+
+def answer(
+    bundle: Path,
+    asked: Iterable[Asked],
+    k: int | None = None,
+    threshold: float | None = None,
+    explain: str | None = None,
+    threads: int = 1,
+    labels_file: Path | None = None,
+) -> Iterator[Answer | Refusal]:
+    """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
+
+    `k` as `BundleHandle.predict` takes it; `threshold` as `parse_threshold` gives it; `explain` is a label's id or
+    text; `labels_file` keeps labels added and retired (default: the bundle's path and ".labels"). Raises `BadInput`
+    where the bundle, `k` or the label is wrong for every text, `DeviceError` where the engine is missing or fails.
+    """
+    with open_bundle(bundle, threads=threads, labels_path=labels_file) as handle:
+        if k is not None and k > handle.info.shortlist:
+            raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")
+        label = None if explain is None else handle.find_label(explain)
+        for one in asked:
+            try:
+                text = one.text()
+                prediction = handle.predict(text, k=k, threshold=threshold)
+                yield Answer(text, prediction, None if label is None else handle.explain(text, label))
+            except BadInput as error:
+                where = f"line {one.line}: " if one.line else ""
+                yield Refusal(one.content.decode("utf-8", "replace"), f"{where}{error}")

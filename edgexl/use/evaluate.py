@@ -1,0 +1,238 @@
+"""How good a bundle is on held-out queries, next to its screening alone and to the float student it was made from.
+
+The bundle answers through the C runtime, as on a device. All systems rank what they shortlist (N labels), so that
+R@1000 of a bundle with N = 128 is its R@128; the float student ranks with the N that it was trained for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.base.errors import BadInput
+from edgexl.base.progress import Progress, no_progress
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.read import Bundle, read_bundle
+from edgexl.bundle.strings import unpack_strings
+from edgexl.data import Query, metrics, open_dataset, read_queries
+from edgexl.data.frequency import train_frequency
+from edgexl.data.label_set import LabelSet
+from edgexl.data.metrics import TrainFrequency
+from edgexl.runtime.binding import open_bundle
+
+CUTOFFS = (1, 3, 5, 10, 100, 1000)
+_REPORTED = (
+    *("P@1", "P@3", "P@5", "nDCG@1", "nDCG@3", "nDCG@5", "R@1", "R@3", "R@5", "R@10", "R@100", "R@1000"),
+    *("PSP@1", "PSP@3", "PSP@5", "coverage@1", "coverage@5", "F1_micro", "F1_macro"),
+)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Queries whose targets are the bundle's label numbers.
+
+    Of a data set, `train` says how often each label is seen in training, and `excluded` which (query, label) pairs
+    [pairs, 2] are not judged; a file of queries says neither.
+    """
+
+    queries: list[Query]
+    train: TrainFrequency | None = None
+    excluded: npt.NDArray[np.int64] | None = None
+    file: Path = Path()
+
+    def without(self, rows: Collection[int]) -> HeldOut:
+        """The same but for the queries of these rows."""
+        kept = np.array([row for row in range(len(self.queries)) if row not in rows], dtype=np.int64)
+        excluded = self.excluded
+        if excluded is not None:
+            places = np.full(len(self.queries), -1, dtype=np.int64)
+            places[kept] = np.arange(len(kept))
+            rows_in = excluded[:, 0] < len(places)  # of all queries, also where only the first ones are measured
+            pairs = excluded[rows_in]
+            pairs[:, 0] = places[pairs[:, 0]]
+            excluded = pairs[pairs[:, 0] >= 0]
+        return replace(self, queries=[self.queries[row] for row in kept], excluded=excluded)
+
+
+def evaluate(
+    bundle: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    student: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
+    progress: Progress = no_progress,
+    empty: Literal["miss", "skip"] = "miss",
+    labels_file: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Metrics (percentages, 0 to 100) of the bundle, of its screening and, where given, of the float `student`.
+
+    `data` is a data set's directory, whose test split is asked, or a file of queries such as a student's
+    evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled, or with what
+    `labels_file` adds and retires. `limit` keeps the first so many queries. A query without a token has no answer: it
+    is a "miss", or is left out ("skip"). The result has the keys data, queries, labels, bundle, screening; where
+    there are such, empty_queries (file, line and uid of each); with a student, student and difference (bundle -
+    student); of a data set, bands (see `metrics.evaluate`), a system each.
+    Raises `BadInput` where the parts are not of one label set.
+    """
+    opened = read_bundle(bundle)
+    labels = _current_labels(opened, labels_file)
+    held_out = read_held_out(Path(data), opened, limit, labels)
+    empty_rows = _find_empty(bundle, held_out.queries)
+    named = [held_out.queries[row] for row in empty_rows]
+    if empty == "skip":
+        held_out, empty_rows = held_out.without(set(empty_rows)), []
+        if not held_out.queries:
+            raise BadInput(f"{data} holds no query with a token; there is nothing to measure.")
+    report: dict[str, Any] = {
+        "data": os.fspath(data),
+        "queries": len(held_out.queries),
+        "labels": len(labels.number),
+    }
+    if named:
+        file = str(held_out.file)
+        report["empty_queries"] = [{"file": file, "line": one.line, "uid": one.uid} for one in named]
+    judged = _bundle_metrics(bundle, held_out, set(empty_rows), labels_file, progress)
+    if student is not None:
+        judged["student"] = _student_metrics(student, opened, held_out, set(empty_rows), progress)
+    report |= {system: {name: values[name] for name in _REPORTED} for system, values in judged.items()}
+    if held_out.train is not None:
+        report["bands"] = {system: values["bands"] for system, values in judged.items()}
+    if student is not None:
+        report["difference"] = {
+            name: None if value is None or report["student"][name] is None else value - report["student"][name]
+            for name, value in report["bundle"].items()
+        }
+    return report
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The label set that answers: each label's number by its id, all below `end`."""
+
+    number: dict[str, int]
+    end: int
+
+
+def _current_labels(bundle: Bundle, labels_file: str | os.PathLike[str] | None) -> _Labels:
+    if labels_file is None:
+        ids = unpack_strings(bytes(bundle.section(Kind.LABEL_IDS)))
+        return _Labels({label_id: index for index, label_id in enumerate(ids)}, len(ids))
+    with open_bundle(bundle.path, engine=False, labels_path=labels_file) as handle:
+        end = handle.labels_info().end
+        there = (index for index in range(end) if handle.label_state(index) != "retired")
+        return _Labels({handle.label_id(index): index for index in there}, end)
+
+
+def _find_empty(bundle: str | os.PathLike[str], queries: list[Query]) -> list[int]:
+    """The rows of the queries without a token between [CLS] and [SEP]."""
+    with open_bundle(bundle, engine=False, compiled_only=True) as handle:
+        return [row for row, query in enumerate(queries) if len(handle.tokenize(query.text)) <= 2]
+
+
+def read_held_out(data: Path, bundle: Bundle, limit: int | None, labels: _Labels | None = None) -> HeldOut:
+    """The queries of `data`, with their targets turned into the bundle's label numbers.
+
+    Raises `BadInput` for a label set other than the bundle's, and where there is no query.
+    """
+    train = excluded = None
+    labels = labels or _current_labels(bundle, None)
+    file = data
+    if data.is_dir():
+        dataset = open_dataset(data)
+        file = dataset.directory / "tst.json.gz"
+        position = _positions(dataset.labels, labels, data)
+        queries = [
+            Query(query.uid, query.text, tuple(position[target] for target in query.targets), query.line)
+            for query in islice(dataset.queries("tst"), limit)
+        ]
+        seen = train_frequency(dataset)
+        counts = np.zeros(labels.end, dtype=seen.counts.dtype)
+        counts[position] = seen.counts
+        train = TrainFrequency(counts, seen.queries)
+        excluded = dataset.excluded("tst")
+        excluded[:, 1] = position[excluded[:, 1]]
+    elif data.is_file():
+        queries = list(islice(read_queries(data, bundle.parameters.labels), limit))
+    else:
+        raise BadInput(f"{data} is not there; give a data set's directory, or a student's evaluation.json.gz.")
+    if not queries:
+        raise BadInput(f"{data} holds no query; there is nothing to measure.")
+    return HeldOut(queries, train, excluded, file)
+
+
+def _positions(labels: LabelSet, current: _Labels, data: Path) -> npt.NDArray[np.int64]:
+    """For each label of the data set, its number in the bundle."""
+    number = current.number
+    missing = next((label_id for label_id in labels.ids if label_id not in number), None)
+    if missing is not None or len(labels) != len(number):
+        counts = f"{len(labels)} labels against {len(number)}"
+        what = f"'{missing}' is only in the data" if missing is not None else counts
+        raise BadInput(f"{data} is not over the bundle's label set ({what}); evaluate with the data it was made for.")
+    return np.array([number[label_id] for label_id in labels.ids], dtype=np.int64)
+
+
+def _bundle_metrics(
+    path: str | os.PathLike[str],
+    held_out: HeldOut,
+    empty: Collection[int],
+    labels_file: str | os.PathLike[str] | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The keys `bundle` and `screening`; the rows `empty` are not answered."""
+    queries = held_out.queries
+    with open_bundle(path, compiled_only=labels_file is None, labels_path=labels_file) as handle:
+        width = max(handle.info.shortlist, max(CUTOFFS))
+        screened = np.full((len(queries), width), -1, dtype=np.int64)
+        reasoned = screened.copy()
+        accepted = np.zeros((len(queries), width), dtype=np.bool_)
+        for row, query in enumerate(queries):
+            progress("ask the bundle", row, len(queries))
+            if row in empty:
+                continue
+            try:
+                prediction = handle.predict(query.text, k=handle.info.shortlist, threshold=-1.0)
+            except BadInput as error:
+                raise BadInput(f"{query.name(held_out.file)}: {error}") from None
+            found = len(prediction.shortlist_labels)
+            screened[row, :found] = prediction.shortlist_labels
+            reasoned[row, :found] = prediction.ranked
+            accepted[row, : len(prediction.labels)] = True
+        progress("ask the bundle", len(queries), len(queries))
+    return {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}
+
+
+def _student_metrics(
+    source: str | os.PathLike[str], bundle: Bundle, held_out: HeldOut, empty: Collection[int], progress: Progress
+) -> dict[str, Any]:
+    from edgexl.student.predict import StudentPredictor
+    from edgexl.student.student import load_student
+
+    student = load_student(source)
+    if bytes.fromhex(student.labels.sha256()) != bundle.parameters.label_set_sha256:
+        raise BadInput(f"{source} is not over the bundle's label set; compare with the student it was compiled from.")
+    predictor = StudentPredictor(student, progress=partial(progress, "encode the labels"))
+    asked = [row for row in range(len(held_out.queries)) if row not in empty]
+    texts = [held_out.queries[row].text for row in asked]
+    answers = predictor.rank(texts, progress=partial(progress, "ask the student"))
+    ranked = np.full((len(held_out.queries), answers.shape[1]), -1, dtype=np.int64)
+    ranked[asked] = answers
+    return _judge(_padded(ranked), held_out)
+
+
+def _padded(ranked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    missing = max(CUTOFFS) - ranked.shape[1]
+    return np.pad(ranked, ((0, 0), (0, max(missing, 0))), constant_values=-1)
+
+
+def _judge(
+    ranked: npt.NDArray[np.int64], held_out: HeldOut, accepted: npt.NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
+    targets = [query.targets for query in held_out.queries]
+    return metrics.evaluate(ranked, targets, CUTOFFS, held_out.train, accepted, excluded=held_out.excluded)

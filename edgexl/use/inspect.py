@@ -1,0 +1,69 @@
+"""What a bundle says of itself: sizes from its sections, the rest from its manifest; checked, not believed."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from edgexl.base.errors import BadInput
+from edgexl.bundle.read import Bundle, read_bundle
+
+_FROM_MANIFEST: dict[str, type] = {
+    "shapes": dict, "engine": str, "recipe": dict, "target": dict, "ledger": list, "gates": list,
+}  # fmt: skip
+
+
+def inspect(
+    path: str | os.PathLike[str], self_test: bool = False, labels_file: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
+    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates.
+
+    Every section's hash is checked. `self_test` also runs its goldens through the C runtime on this machine, under the
+    key `self_test`; a `labels_file` is told of under its name: path, generation, labels, added, retired. Raises
+    `BadInput` for a file that is no sound bundle, `GateFailed` where a golden's answer differs.
+    """
+    bundle = read_bundle(path, verify=True)
+    _check_manifest(bundle)
+    report: dict[str, Any] = {
+        "format": f"{bundle.major}.{bundle.minor}",
+        "bytes": {**{entry.name: entry.length for entry in bundle.entries}, "total": bundle.file_bytes},
+        "labels": bundle.parameters.labels,
+        **{key: bundle.manifest[key] for key in _FROM_MANIFEST},
+    }
+    if labels_file is not None:
+        report["labels_file"] = _of_labels_file(path, labels_file)
+    if self_test:
+        from edgexl.runtime.binding import open_bundle
+
+        with open_bundle(path, compiled_only=True) as handle:
+            report["self_test"] = handle.self_test()
+    return report
+
+
+def _check_manifest(bundle: Bundle) -> None:
+    """Refuse a manifest that lacks what a compile writes into it, or holds it in another shape."""
+    manifest = bundle.manifest
+    for key, kind in _FROM_MANIFEST.items():
+        if key not in manifest:
+            raise BadInput(f"{bundle.path}: the manifest lacks '{key}'; compile the bundle again.")
+        value = manifest[key]
+        rows = value if kind is list and isinstance(value, list) else ()
+        named = key not in ("recipe", "target") or isinstance(value.get("name") if isinstance(value, dict) else 0, str)
+        if not isinstance(value, kind) or not all(isinstance(row, dict) for row in rows) or not named:
+            raise BadInput(f"{bundle.path}: the manifest's '{key}' is not what a compile writes; compile it again.")
+    if not all("seconds" in row and isinstance(row.get("pass"), str) for row in manifest["ledger"]):
+        raise BadInput(f"{bundle.path}: the manifest's 'ledger' is not what a compile writes; compile it again.")
+
+
+def _of_labels_file(path: str | os.PathLike[str], labels_file: str | os.PathLike[str]) -> dict[str, Any]:
+    from edgexl.runtime.binding import open_bundle
+
+    with open_bundle(path, engine=False, labels_path=labels_file) as handle:
+        known = handle.labels_info()
+    return {
+        "path": os.fspath(labels_file),
+        "generation": known.generation,
+        "labels": known.labels,
+        "added": known.added,
+        "retired": known.retired_compiled + known.retired_added,
+    }

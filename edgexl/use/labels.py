@@ -1,0 +1,145 @@
+"""Adding labels to a compiled bundle and retiring them: what `edgexl labels` does, and where its labels come from.
+
+The bundle stays as it is. Changes are kept in a label file next to it, which the runtime writes and reads; all that
+a call is asked for is done, or nothing. See FORMAT.md, "Label file". The report of a change that is in force, but that
+the system did not confirm to be on the disk, also has `durable`: False, and the sentence for that, `warning`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from edgexl.base.errors import BadInput, NotDurable
+from edgexl.base.gzipped_lines import describe_wrong, read_lines
+from edgexl.base.progress import Progress, no_progress
+from edgexl.bundle.label_file import label_file_of, read_label_file_if_any
+from edgexl.data.label_set import LabelSet
+from edgexl.runtime.binding import BundleHandle, LabelState, NewLabel, open_bundle
+
+Which = LabelState | Literal["all"]
+
+
+@dataclass(frozen=True)
+class ListedLabel:
+    """A label of a bundle or its label file. `aliases` are told of added ones only: a bundle keeps no alias' text."""
+
+    index: int
+    id: str
+    text: str
+    aliases: tuple[str, ...]
+    state: LabelState
+
+
+def labels_given(uid: str | None, text: str | None, aliases: Sequence[str], file: Path | None) -> list[NewLabel]:
+    """The labels of a command line: one with its `uid`, `text` and `aliases`, or those of a `file`.
+
+    A file holds JSON lines {"uid", "title"[, "aliases"]}, gzipped as lbl.json.gz or plain.
+    Raises `BadInput` for anything else than one of the two, and for labels that are not well formed.
+    """
+    if file is not None:
+        if uid is not None or aliases:
+            raise BadInput("Give an id and a text, or a file of labels, not both.")
+        found = LabelSet.load(file)
+        return [NewLabel(*label) for label in zip(found.ids, found.texts, found.aliases, strict=True)]
+    if uid is None or text is None:
+        raise BadInput("Give an id and a text, or a file of labels with --file.")
+    return [NewLabel(uid, text, tuple(aliases))]
+
+
+def ids_given(ids: Sequence[str], file: Path | None) -> list[str]:
+    """The ids of a command line, and those ("uid") of a file of JSON lines. Raises `BadInput` where there are none."""
+    given = list(ids)
+    for number, record in read_lines(file) if file is not None else ():
+        uid = record.get("uid")
+        if not isinstance(uid, str):
+            raise BadInput(
+                f"{file}, line {number}: a label needs the string 'uid', but {describe_wrong(record, 'uid')}."
+            )
+        given.append(uid)
+    if not given:
+        raise BadInput("Give the ids of the labels, or a file of labels with --file.")
+    return given
+
+
+def add_labels(
+    bundle: Path,
+    labels: Sequence[NewLabel],
+    replace: bool = False,
+    labels_file: Path | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Add labels, or `replace` those with their ids; gives the keys of `labels add --json`.
+
+    Raises `BadInput` where an id is in the set already (or is not, to `replace`), or a label cannot be encoded,
+    `DeviceError` where the engine is missing or the label file cannot be written.
+    """
+    with open_bundle(bundle, labels_path=labels_file) as handle:
+        began = time.perf_counter()
+        first, warning = _change(lambda: handle.add_labels(labels, replace, partial(progress, "encode")))
+        ms = 1000 * (time.perf_counter() - began)
+        changed = {"added": len(labels), "retired": len(labels) if replace else 0, "first_index": first, "ms": ms}
+        return _report(bundle, labels_file, handle, warning) | changed
+
+
+def retire_labels(bundle: Path, ids: Sequence[str], labels_file: Path | None = None) -> dict[str, Any]:
+    """Take labels out of the set; gives the keys of `labels retire --json`. Raises `BadInput` where one is missing."""
+    with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
+        _, warning = _change(lambda: handle.retire_labels(ids))
+        return _report(bundle, labels_file, handle, warning) | {"retired": len(ids)}
+
+
+def compact_labels(bundle: Path, labels_file: Path | None = None) -> dict[str, Any]:
+    """Rewrite the label file without labels that were added and retired again; gives the keys of `labels compact
+    --json`. The other added labels get new indices."""
+    with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
+        before = handle.labels_info()
+        _, warning = _change(handle.compact_labels)
+        return _report(bundle, labels_file, handle, warning) | {
+            "dropped": before.retired_added,
+            "file_bytes_before": before.file_bytes,
+        }
+
+
+def list_labels(bundle: Path, which: Which = "added", labels_file: Path | None = None) -> Iterator[ListedLabel]:
+    """The labels that were added (or all in another state), by index.
+
+    Those that were added are told from the label file alone, so also when the bundle was compiled anew since.
+    Raises `BadInput` where a file is not sound.
+    """
+    found = read_label_file_if_any(labels_file or label_file_of(bundle))
+    if which != "added":
+        with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
+            for index in range(handle.info.labels):
+                state = handle.label_state(index)
+                if which in (state, "all"):
+                    yield ListedLabel(index, handle.label_id(index), handle.label_text(index), (), state)
+    for label in found.added if found else ():
+        state = "retired" if label.retired else "added"
+        if which in (state, "all"):
+            yield ListedLabel(label.index, label.id, label.text, label.aliases, state)
+
+
+def _change(change: Callable[[], int | None]) -> tuple[int | None, str | None]:
+    """What a change gives, and a sentence where it is in force but may not last."""
+    try:
+        return change(), None
+    except NotDurable as error:
+        return error.first, str(error)
+
+
+def _report(bundle: Path, labels_file: Path | None, handle: BundleHandle, warning: str | None) -> dict[str, Any]:
+    info = handle.labels_info()
+    doubt = {} if warning is None else {"durable": False, "warning": warning}
+    return doubt | {
+        "bundle": os.fspath(bundle),
+        "labels_file": os.fspath(labels_file or label_file_of(bundle)),
+        "labels": info.labels,
+        "generation": info.generation,
+        "file_bytes": info.file_bytes,
+    }

@@ -1,0 +1,116 @@
+"""Strict TOML: what is written is what is meant, or the sentence says what is wrong."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from edgexl.base import toml
+from edgexl.base.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Inner:
+    bits: Literal[4, 8] = 4
+    scheme: Literal["fp32", "int8"] = "int8"
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    inner: Inner = field(default_factory=Inner)
+    ks: tuple[int, ...] = (1, 5)
+    limit: int | None = None
+    keep: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.ks:
+            raise ValueError("'ks' is empty; give at least one")
+
+
+def read(tmp_path: Path, text: str) -> Outer:
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    return toml.load(path, Outer)
+
+
+def test_reads_nested_tables_lists_and_defaults(tmp_path: Path) -> None:
+    got = read(tmp_path, 'name = "x"\nks = [1, 3]\nlimit = 7\n[inner]\nbits = 8\nscale = 2\n')
+    assert got == Outer("x", Inner(8, "int8", 2.0), (1, 3), 7)
+    assert isinstance(got.inner.scale, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('name = "x"\nlimitt = 1', "unknown key 'limitt'; did you mean 'limit'"),
+        ('name = "x"\n[inner]\nzzz = 1', "inner: unknown key 'zzz'; known are bits, scale, scheme"),
+        ('name = "x"\n[inner]\nscheme = "int9"', "did you mean 'int8'"),
+        ('name = "x"\n[inner]\nbits = 5', "bits = 5 is not known"),
+        ('name = "x"\n[inner]\nbits = true', "bits = True is not known"),
+        ('name = "x"\ninner = 3', "inner must be a table"),
+        ('name = "x"\nks = 3', "ks must be a list"),
+        ('name = "x"\nks = ["a"]', r"ks\[0\] must be int"),
+        ('name = "x"\nks = []', "'ks' is empty"),
+        ('name = "x"\nkeep = 1', "keep must be bool"),
+        ("name = 3", "name must be str"),
+        ("", "the key 'name' is missing"),
+        ("name = ", "is not valid TOML"),
+    ],
+)
+def test_refuses_with_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says) as caught:
+        read(tmp_path, text)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "a.toml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'name = "x"\nlimit = 1' + b"0" * 400, "limit is a number beyond 64 bits"),
+        (b'name = "x"\nlimit = 9223372036854775808', "limit is a number beyond 64 bits"),
+        (b'name = "x"\nlimit = 0x' + b"f" * 10_000, "limit is a number beyond 64 bits"),
+        (b'name = "x"\nlimit = 1' + b"0" * 5000, "not valid TOML"),
+        (b"name = 1" + b"0" * 400, "name is a number beyond 64 bits"),
+        (b'name = "x"\n[inner]\nscale = 1' + b"0" * 400, "scale is a number beyond 64 bits"),
+        (b'name = "x"\n[inner]\nscale = inf', "scale = inf must be a finite number"),
+        (b'name = "x"\n[inner]\nscale = nan', "scale = nan must be a finite number"),
+        (b'name = "x"\n[inner]\nscale = 1e999', "scale = inf must be a finite number"),
+        (b"name = " + b"[" * 3000 + b"]" * 3000, "nested too deeply|name must be str"),
+        (b"name = " + b"[" * 3000, "not valid TOML"),
+        (b"name = " + b"{a=" * 3000 + b"1" + b"}" * 3000, "nested too deeply|name must be str"),
+        (b"name = " + b"[" * 300 + b"]" * 300, "name must be str"),
+        (b'name = "x"\nname = "y"', "not valid TOML"),
+        (b'name = "x\0"', "not valid TOML"),
+        ('name = "é"'.encode("latin-1"), "not UTF-8 at byte 8"),
+        ('name = "x"'.encode("utf-16"), "not UTF-8 at byte 0"),
+        (b'name = "' + b"x" * 2_000_000 + b'"', "larger than 1,048,576 bytes"),
+        (b'name = "x"\n"' + b"k" * 10_000 + b'" = 1', "unknown key 'kkk"),
+    ],
+)
+def test_odd_files_are_refused_in_a_short_sentence_in_a_second(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    began = time.monotonic()
+    with pytest.raises(BadInput, match=says) as caught:
+        toml.load(path, Outer)
+    assert time.monotonic() - began < 1
+    assert str(caught.value).startswith(str(path))
+    assert len(str(caught.value)) < len(str(path)) + 300
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b'\xef\xbb\xbfname = "x"\r\n')
+    assert toml.load(path, Outer).name == "x"
+
+
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        toml.load(tmp_path / "none.toml", Outer)

@@ -1,0 +1,201 @@
+"""The screener's losses by their formulas, in plain loops over a pool of few rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgexl.distill.corpus.divide import Targets
+from edgexl.distill.recipe import ScreeningTable
+from edgexl.distill.stages.screening import (
+    Batches,
+    HardRows,
+    Lists,
+    RightRows,
+    ScreeningData,
+    encode_pool,
+    mechanistic_losses,
+    standard_losses,
+)
+from tests.distill.stages.test_losses import STUDENT, screening_data
+
+SEED, STEP, RANDOM = 3, 2, 8
+TABLE = ScreeningTable(
+    steps=10, batch=16, random_labels=RANDOM, temperature=0.07, teacher_weight=0.5, ranking_weight=0.25,
+    ranking_temperature=0.1,
+)  # fmt: skip
+
+
+def uneven_data() -> ScreeningData:
+    """400 queries: 300 of them for four labels, the others for a label each; every other has a second right one."""
+    data = screening_data(False)
+    labels = [[query % 4] if query < 300 else [query - 296] for query in range(400)]
+    for query in range(0, 400, 2):
+        labels[query].append(100 + query // 2 % 30)
+    starts = np.cumsum([0, *map(len, labels)])
+    return replace(data, targets=Targets(np.concatenate([np.array(some) for some in labels]), starts))
+
+
+def right_labels(data: ScreeningData, query: int) -> list[int]:
+    return data.targets.labels[data.targets.starts[query] : data.targets.starts[query + 1]].tolist()
+
+
+def expected_rows(data: ScreeningData) -> np.ndarray:
+    """How often each label's row is in the pool on average: each query draws one of its labels, then come random
+    rows."""
+    expected = np.full(300, RANDOM / 300)
+    for query in range(400):
+        for label in right_labels(data, query):
+            expected[label] += 16 / 400 / len(right_labels(data, query))
+    return expected
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    return np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+
+
+def pooled(data: ScreeningData, listed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A step's queries, the rows of its pool, and the columns of its lists, drawn as the losses draw them."""
+    asked = Batches(data.queries.lengths, 16, SEED).at(STEP)
+    rng = np.random.default_rng((SEED, STEP, 1))
+    rows, columns = [RightRows(data).draw(asked, rng)], np.zeros((16, 0), np.int64)
+    if listed:
+        assert data.lists is not None
+        columns = rng.integers(0, data.lists.labels.shape[1], (16, listed))
+        rows.append(np.maximum(np.take_along_axis(data.lists.labels[asked], columns, 1), 0).ravel())
+    return asked, np.concatenate([*rows, rng.integers(0, 300, RANDOM)]), columns
+
+
+def cosines(data: ScreeningData, asked: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    queries, rows = encode_pool(STUDENT.screener, data, asked, pool)
+    return (queries.detach() @ rows.detach().T).double().numpy()
+
+
+def task_by_hand(data: ScreeningData, asked: np.ndarray, pool: np.ndarray) -> float:
+    """Mean over queries of -log softmax of the right row; its other right rows are no candidates."""
+    close, expected = cosines(data, asked, pool), expected_rows(data)
+    losses = []
+    for place, query in enumerate(asked):
+        right = right_labels(data, query)
+        others = [place, *(column for column, row in enumerate(pool) if row not in right)]
+        scores = close[place, others] / TABLE.temperature - np.log(expected[pool[others]])
+        losses.append(-np.log(softmax(scores)[0]))
+    return float(np.mean(losses))
+
+
+def test_the_mechanistic_loss_is_its_formula() -> None:
+    data = uneven_data()
+    draw = torch.Generator().manual_seed(1)
+    theirs = [torch.nn.functional.normalize(torch.randn(count, 32, generator=draw), dim=-1) for count in (400, 300)]
+    data = replace(data, query_teacher=theirs[0], row_teacher=theirs[1])
+    found = {
+        name: float(value.detach())
+        for name, value in mechanistic_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP).items()
+    }
+    asked, pool, _ = pooled(data)
+    assert found["task"] == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)
+
+    vectors = encode_pool(STUDENT.screener, data, asked, pool)
+    lengths = [
+        (own.detach() * teacher).sum(-1).mean()
+        for own, teacher in zip(vectors, (theirs[0][asked], theirs[1][pool]), strict=True)
+    ]
+    assert found["distance"] == pytest.approx(1 - float(sum(lengths)) / 2, rel=1e-3)
+
+    close, opinion = cosines(data, asked, pool), (theirs[0][asked] @ theirs[1][pool].T).double().numpy()
+    divergences = []
+    for mine, yours in zip(close, opinion, strict=True):
+        p, q = softmax(yours / TABLE.ranking_temperature), softmax(mine / TABLE.ranking_temperature)
+        divergences.append((p * np.log(p / q)).sum())
+    assert found["ranking"] == pytest.approx(np.mean(divergences), rel=0.02)
+    assert found["loss"] == pytest.approx(found["task"] + 0.5 * found["distance"] + 0.25 * found["ranking"], rel=1e-5)
+
+
+def test_a_teacher_of_lists_is_followed_by_its_shares() -> None:
+    draw = np.random.default_rng(5)
+    listed = np.where(draw.random((400, 6)) < 0.3, -1, draw.integers(0, 300, (400, 6)))
+    lists = Lists(listed, draw.random((400, 6)).astype(np.float32))
+    data = replace(uneven_data(), lists=lists)
+    found = mechanistic_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP)
+    assert set(found) == {"loss", "task", "ranking"}
+    asked, pool, columns = pooled(data, 4)
+    close = cosines(data, asked, pool)
+    divergences = []
+    for place, query in enumerate(asked):
+        labels, shares = lists.labels[query][columns[place]], lists.probabilities[query][columns[place]]
+        kept = np.flatnonzero(labels >= 0)
+        if not len(kept):
+            divergences.append(0.0)
+            continue
+        p = shares[kept] / shares[kept].sum()
+        q = softmax(close[place, 16 + 4 * place + kept] / TABLE.temperature)
+        divergences.append((p * np.log(p / q)).sum())
+    assert float(found["ranking"].detach()) == pytest.approx(np.mean(divergences), rel=0.02)
+    assert float(found["task"].detach()) == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)
+    total = float(found["task"].detach()) + 0.25 * float(found["ranking"].detach())
+    assert float(found["loss"].detach()) == pytest.approx(total, rel=1e-5)
+
+
+def test_the_standard_loss_is_its_formula() -> None:
+    """Labels that the teacher names more often are drawn more often, and the scores take that off again."""
+    draw = np.random.default_rng(7)
+    labels = np.stack(
+        [draw.permutation(20)[:4] if query % 2 else 20 + draw.permutation(280)[:4] for query in range(400)]
+    )
+    labels[::3, 3] = -1
+    shares = draw.dirichlet(np.ones(4), 400).astype(np.float32)
+    shares[labels < 0] = 0.0
+    shares /= shares.sum(1, keepdims=True)
+    data = replace(uneven_data(), lists=Lists(labels, shares))
+    found = float(standard_losses(STUDENT.screener, data, TABLE, SEED)(STEP)["loss"].detach())
+
+    asked = Batches(data.queries.lengths, 16, SEED).at(STEP)
+    rng = np.random.default_rng((SEED, STEP, 1))
+    points = rng.random((16, 1, 1))[:, :, 0]
+    named = [
+        int(labels[query][np.searchsorted(np.cumsum(shares[query]), point)[0]])
+        for query, point in zip(asked, points, strict=True)
+    ]
+    pool = np.unique([*named, *rng.integers(0, 300, RANDOM).tolist()])
+    expected = np.full(300, RANDOM / 300)
+    for query in range(400):
+        for label, share in zip(labels[query], shares[query], strict=True):
+            if label >= 0:
+                expected[label] += 16 * share / 400
+    close = cosines(data, asked, pool)
+    losses = []
+    for place, query in enumerate(asked):
+        known = dict(zip(labels[query].tolist(), shares[query].tolist(), strict=True))
+        wanted = np.array([known.get(int(label), 0.0) for label in pool])
+        scores = close[place] / TABLE.temperature - np.log(expected[pool])
+        losses.append(-(wanted / wanted.sum() * np.log(softmax(scores))).sum())
+    assert found == pytest.approx(np.mean(losses), rel=0.02)
+
+
+def test_aliases_are_expected_as_often_as_they_are_drawn() -> None:
+    data = screening_data(True)
+    right, expected = RightRows(data), np.zeros(len(data.rows))
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        expected += np.bincount(right.draw(np.arange(400), rng), minlength=len(data.rows)) * 16 / (300 * 400)
+    expected += RANDOM / len(data.rows)
+    said = right.log_expected(16, RANDOM, data.rows).double().exp().numpy()
+    # a label that two queries ask for has both as aliases: its text stands in for the one that is the query itself
+    texts = np.arange(len(data.rows)) < 300
+    asked = np.isin(np.arange(len(data.rows)), data.targets.labels)
+    np.testing.assert_allclose(said[texts & ~asked], RANDOM / len(data.rows), rtol=1e-5)
+    assert said[texts & asked].sum() < expected[texts & asked].sum() < 2.1 * said[texts & asked].sum()
+    assert expected[~texts].sum() < said[~texts].sum() < 2.1 * expected[~texts].sum()
+
+
+def test_without_a_teacher_the_task_is_all_there_is() -> None:
+    """Whatever its opinion would weigh."""
+    data = uneven_data()
+    found = mechanistic_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP)
+    assert set(found) == {"loss", "task"}
+    assert float(found["loss"].detach()) == float(found["task"].detach())
+    asked, pool, _ = pooled(data)
+    assert float(found["task"].detach()) == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)

@@ -1,0 +1,142 @@
+"""Rows, aliases and the search over them in training, against plain loops and against the float student."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgexl.base.progress import no_progress
+from edgexl.data import Query
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.corpus.rows import RowTable, with_query_aliases
+from edgexl.distill.stages.bags import bag_table, encode_bags
+from edgexl.distill.stages.compute import TokenTable, release_memory
+from edgexl.distill.stages.search import RowSearch, encode_table
+from edgexl.student.ngrams import NgramConfig, NgramScreener, continuation_pieces
+from edgexl.student.text import encode_texts
+from tests.tiny import WORDS, tiny_labels, tiny_student, tiny_tokenizer
+
+CPU = torch.device("cpu")
+
+
+def aliased_labels() -> LabelSet:
+    """60 labels; each query of two words stands for one to three of them."""
+    labels = tiny_labels(60)
+    queries = [Query(str(i), f"{WORDS[i]} {WORDS[-i - 1]}", tuple({i % 60, (7 * i) % 60, 3})) for i in range(40)]
+    return with_query_aliases(labels, queries)
+
+
+def test_a_text_that_stands_for_several_labels_is_one_row() -> None:
+    labels = aliased_labels()
+    rows = RowTable.make(labels, tiny_tokenizer(), 16, CPU)
+    assert rows.texts[:60] == labels.texts
+    assert len(rows) == 60 + 40
+    for row in range(60, 100):
+        _, standing = rows.of.of(np.array([row]))
+        assert standing.tolist() == [label for label in range(60) if rows.texts[row] in labels.aliases[label]]
+    asked = (
+        Query("a", rows.texts[77], (0,)),
+        Query("b", "nothing of the kind", (0,)),
+        Query("c", labels.texts[5], (5,)),
+    )
+    assert rows.rows_of_queries(asked).tolist() == [77, -1, -1]
+
+
+@pytest.mark.parametrize("rough", [False, True])
+def test_shortlists_hold_each_labels_best_row_but_never_the_query_itself(rough: bool) -> None:
+    labels = aliased_labels()
+    rows = RowTable.make(labels, tiny_tokenizer(), 16, CPU)
+    draw = torch.Generator().manual_seed(3)
+    vectors = torch.nn.functional.normalize(torch.randn(len(rows), 16, generator=draw), dim=1)
+    queries = torch.nn.functional.normalize(torch.randn(9, 16, generator=draw), dim=1)
+    banned = np.array([-1, 60, 61, 99, -1, 70, -1, 64, 65])
+    found = RowSearch(rows, vectors, rough).shortlists(queries, 60, banned, no_progress)
+    assert found.aliases is not None
+    for place in range(9):
+        scores = vectors @ queries[place]
+        own, best = scores[:60].clone(), torch.full((60,), -torch.inf)
+        for row in range(60, len(rows)):
+            if row != banned[place]:
+                for label in rows.of.of(np.array([row]))[1]:
+                    best[label] = max(best[label], scores[row])
+        total = torch.maximum(own, best)
+        assert found.labels[place].tolist() == total.argsort(descending=True, stable=True).tolist()
+        alias = torch.where(best.isinf(), own, best)[found.labels[place].long()]
+        assert torch.allclose(found.aliases[place].float(), alias, atol=1e-3)
+
+
+def test_a_rough_search_scores_fp16_rows_in_fp32() -> None:
+    rows = RowTable.make(aliased_labels(), tiny_tokenizer(), 16, CPU)
+    draw = torch.Generator().manual_seed(4)
+    half = torch.nn.functional.normalize(torch.randn(len(rows), 16, generator=draw), dim=1).half()
+    queries = torch.nn.functional.normalize(torch.randn(5, 16, generator=draw), dim=1)
+    nobody = np.full(5, -1)
+    for search in (RowSearch(rows, half, rough=True), RowSearch(rows, half.float(), rough=True)):
+        scores, found = search.best_rows(queries, 40, nobody)
+        assert scores.dtype == torch.float32
+        assert torch.equal(scores, torch.einsum("nd,nkd->nk", queries, half.float()[found]))
+        assert (scores.diff(dim=1) <= 0).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc and malloc_trim are Linux's")
+def test_released_memory_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.own, self.blocks = self, [torch.ones(1 << 16) for _ in range(800)]  # 200 MB in blocks of 256 KB
+
+    release_memory()
+    before = resident()
+    kept = [Cycle(), torch.ones(1 << 16)]
+    assert resident() - before > 150e6
+    del kept[0]
+    release_memory()
+    assert resident() - before < 50e6
+
+
+def test_a_table_of_tokens_gives_what_padding_would() -> None:
+    texts = ["ba", "ba be bi", "", "do da do da do"]
+    rows = encode_texts(tiny_tokenizer(), texts, 16)
+    table = TokenTable.of(rows, CPU)
+    ids, mask = table.batch(np.array([3, 0, 2]))
+    assert [ids[i][mask[i] > 0].tolist() for i in range(3)] == [rows[3], rows[0], rows[2]]
+    assert int((ids * (1 - mask)).sum()) == 0
+    assert table.batch(np.array([3]), width=3)[0].tolist() == [rows[3][:3]]
+    flat, offsets = table.bags(np.array([1, 2]))
+    assert flat.tolist() == rows[1] + rows[2]
+    assert offsets.tolist() == [0, len(rows[1])]
+
+
+def test_encoding_a_table_is_encoding_each_text() -> None:
+    student = tiny_student()
+    table = TokenTable.of(encode_texts(student.tokenizer, student.labels.texts, 16), CPU)
+    vectors = encode_table(student.screener, table, "encode", no_progress, half=False)
+    with torch.inference_mode():
+        for label in (0, 17, 299):
+            alone = student.screener(*table.batch(np.array([label])))[0][0]
+            assert torch.allclose(vectors[label], alone, atol=1e-5)
+
+
+def test_bags_of_rows_give_the_screeners_vectors_and_gradients() -> None:
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(1)
+    config = NgramConfig(vocabulary=200, max_tokens=16, dims=12, buckets=64, ffn_dims=24, query_dims=8)
+    screener = NgramScreener(config, continuation_pieces(tokenizer, 200))
+    torch.nn.init.normal_(screener.importance.weight)
+    texts = ["ba be", "barbel", "do", "", "kin kin gin farin", "x y z"]
+    table = TokenTable.of(encode_texts(tokenizer, texts, 16), CPU)
+    bags = bag_table(screener, table)
+    chosen = np.array([4, 0, 3, 5, 1])
+    theirs = screener(*table.batch(chosen))[0]
+    ours = encode_bags(screener, bags, chosen)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    weight = torch.randn(5, 8)
+    gradients = [torch.autograd.grad((v * weight).sum(), list(screener.parameters())) for v in (ours, theirs)]
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)

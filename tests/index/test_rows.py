@@ -1,0 +1,84 @@
+"""Which aliases become rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgexl.data.label_set import LabelSet
+from edgexl.index.rows import Rows
+from edgexl.student.text import encode_texts, label_tokens
+from tests.tiny import WORDS, tiny_tokenizer
+
+LABELS = LabelSet(
+    ("a", "b", "c"),
+    ("ba be", "bi bo bu", "bar"),
+    (("BA  be", "fa", "fe"), ("fa", "ba be"), ()),
+)
+
+
+def test_rows_are_texts_then_new_aliases() -> None:
+    tokenizer = tiny_tokenizer()
+    rows = Rows.of(LABELS, tokenizer, 16, aliases=True)
+    # "BA  be" has the tokens of its own label's text; "fa" is one row of both its labels; "ba be" is new to b
+    assert rows.labels == 3
+    assert rows.alias_labels.tolist() == [[0, 1], [0], [1]]
+    assert rows.tokens.lengths.tolist() == [4, 5, 3, 3, 3, 4]
+    assert len(Rows.of(LABELS, tokenizer, 16, aliases=False).alias_labels) == 0
+    np.testing.assert_array_equal(rows.label_pieces(2), label_tokens(tokenizer, LABELS.texts, 2))
+
+
+ALIASES = st.lists(st.sampled_from(["ba", "BA", "be", "ba be", "fa fe fi", "ba  be bi", "fa fe fo"]), max_size=5)
+
+
+@given(st.lists(ALIASES, min_size=1, max_size=8), st.sampled_from([4, 16]))
+@settings(max_examples=100, deadline=None)
+def test_rows_are_those_of_the_definition(aliases: list[list[str]], max_tokens: int) -> None:
+    """Label by label, alias by alias, as the docstrings say; cut texts that become the same are one row."""
+    tokenizer = tiny_tokenizer()
+    texts = WORDS[: len(aliases)]
+    labels = LabelSet(tuple(map(str, range(len(aliases)))), texts, tuple(map(tuple, aliases)))
+    own = encode_texts(tokenizer, texts, max_tokens)
+    found: dict[tuple[int, ...], set[int]] = {}
+    for label, more in enumerate(aliases):
+        for ids in encode_texts(tokenizer, more, max_tokens):
+            if ids != own[label]:
+                found.setdefault(tuple(ids), set()).add(label)
+    rows = Rows.of(labels, tokenizer, max_tokens, aliases=True)
+    assert rows.tokens.tolist() == [*own, *map(list, found)]
+    assert rows.alias_labels.tolist() == [sorted(of) for of in found.values()]
+
+
+def test_an_alias_as_good_as_its_labels_own_text_is_left_out() -> None:
+    rows = Rows.of(LABELS, tiny_tokenizer(), 16, aliases=True)
+    vectors = np.eye(6, dtype=np.float32)
+    vectors[4] = vectors[0]  # says what label 0 says itself
+    vectors[3] = vectors[0]  # the same, but label 1 does not say it
+    repetitions = rows.repetitions(vectors, 0.99)
+    assert repetitions.near_text.tolist() == [False, True, False]
+    kept, places = rows.without(repetitions.either)
+    assert kept.alias_labels.tolist() == [[0, 1], [1]]
+    assert kept.tokens.tolist() == rows.tokens.tolist()[:4] + rows.tokens.tolist()[5:]
+    assert places.tolist() == [0, 1, 2, 3, 5]
+
+
+def test_of_aliases_that_say_the_same_of_the_same_labels_the_first_stays() -> None:
+    """Greedily: nearness to an alias that goes itself is no reason to go. Hundreds of aliases, so blocks are met."""
+    draw = np.random.default_rng(4)
+    words = [f"{a} {b}" for a in WORDS for b in WORDS][:1400]
+    labels = LabelSet(("x", "y"), ("ba be bi", "bo bu"), (tuple(words[:900]), tuple(words[700:])))
+    rows = Rows.of(labels, tiny_tokenizer(), 16, aliases=True)
+    angle = draw.uniform(0, 2 * np.pi, len(rows))
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    vectors[0] = vectors[1] = 0
+    kept: dict[tuple[int, ...], list[int]] = {}
+    wanted = []
+    for alias, of in enumerate(map(tuple, rows.alias_labels.tolist())):
+        near = [vectors[2 + other] @ vectors[2 + alias] >= 0.98 for other in kept.setdefault(of, [])]
+        wanted.append(any(near))
+        if not wanted[-1]:
+            kept[of].append(alias)
+    assert rows.repetitions(vectors, 0.98).either.tolist() == wanted
+    assert sorted(kept) == [(0,), (0, 1), (1,)]
+    assert 10 < sum(map(len, kept.values())) < 200
