@@ -49,7 +49,7 @@ def build(table: dict[str, Any], cls: type[T], where: str) -> T:
     """Make a `cls` of a parsed TOML table; `where` opens every error sentence (a file name, then a key path)."""
     assert dataclasses.is_dataclass(cls)
     hints = get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in table:
         if key not in fields:
             raise BadInput(f"{where}: unknown key '{shorten(key)}'{nearest(shorten(key), list(fields))}")
@@ -67,7 +67,7 @@ def build(table: dict[str, Any], cls: type[T], where: str) -> T:
 
 def nearest(key: str, known: list[str]) -> str:
     """The tail of an error sentence about `key`: the nearest known name, or all of them."""
-    close = difflib.get_close_matches(key, known, n=1)
+    close = difflib.get_close_matches(key, known)
     return f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(sorted(known))}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -114,3 +114,48 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
 def test_refuses_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         toml.load(tmp_path / "none.toml", Outer)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "converted"),
+    [
+        (2**63 - 1, int, 2**63 - 1),
+        (-(2**63), int, -(2**63)),
+        (1.5, float, 1.5),
+        (3, float, 3.0),
+        (True, bool, True),
+        (7, int | None, 7),
+        ("all", Literal["all"] | int, "all"),
+        (5, Literal["all"] | int, 5),
+        (2.5, int | float | str, 2.5),
+        ("x", int | float | str, "x"),
+        ({"a": 1, "b": 2.5}, dict[str, float], {"a": 1.0, "b": 2.5}),
+        ([[1], []], tuple[tuple[int, ...], ...], ((1,), ())),
+        ([1, "x"], Any, [1, "x"]),
+    ],
+)
+def test_a_value_becomes_what_its_field_says(value: Any, hint: Any, converted: Any) -> None:
+    got = toml.convert(value, hint, "key")
+    assert (got, type(got)) == (converted, type(converted))
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "says"),
+    [
+        (2**63, Any, "key is a number beyond 64 bits"),
+        (-(2**63) - 1, Any, "key is a number beyond 64 bits"),
+        (True, int, "key must be int, not True"),
+        (True, float, "key must be float, not True"),
+        ("1", float, "key must be float, not '1'"),
+        (1, bool, "key must be bool, not 1"),
+        (True, Literal[1, 2], "key = True is not known; known are 1, 2"),
+        ("x", int | None, "key must be int, not 'x'"),
+        ("some", int | Literal["all"], "key = 'some' is not known; known are all"),
+        (3, dict[str, int], "key must be a table, not 3"),
+        ({"a": "x"}, dict[str, int], "key.a must be int, not 'x'"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(value: Any, hint: Any, says: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        toml.convert(value, hint, "key")
+    assert str(caught.value) == says

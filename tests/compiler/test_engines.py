@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from edgexl.base.errors import BadInput
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.engines import choose_engine, scheme_for, uncovered
+from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.passes.export import Export
+from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.pipeline import begin
-from edgexl.compiler.recipe import GraphRecipe
+from edgexl.compiler.recipe import GraphRecipe, Scheme
 from edgexl.student.student import Student
-from edgexl.target import load_target
+from edgexl.target import Int8, load_target
 from tests.compiler.conftest import TINY_RECIPE
 
 
@@ -76,3 +78,17 @@ def test_only_the_native_engine_scales_by_row_unasked() -> None:
     assert [scheme_for("native", s) for s in schemes] == [
         "fp32", "int8-token", "int8-token", "int8-weights", "int4-weights",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["ort", "native"])
+def test_each_graph_is_quantized_by_its_own_scheme_for_the_engine(exported: Artifact, engine: str) -> None:
+    assert exported.graphs is not None
+    int8 = Int8("avx512_vnni", "int8")
+    scheme: Scheme = "int8-token" if engine == "native" else "int8"
+    done = Quantize(GraphRecipe(scheme="int8"), GraphRecipe(scheme="int8-weights"), int8).run(asking(exported, engine))
+    assert done.graphs == dataclasses.replace(
+        exported.graphs,
+        screener=quantize_graph(exported.graphs.screener, GraphRecipe(scheme=scheme), int8),
+        reasoner=quantize_graph(exported.graphs.reasoner, GraphRecipe(scheme="int8-weights"), int8),
+    )
+    assert (done.engine, done.facts["engine_choice"]) == (engine, {"asked": engine})

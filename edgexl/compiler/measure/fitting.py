@@ -215,7 +215,7 @@ def held_out_loss(
     for fold in range(FOLDS):
         in_fold = (np.arange(len(x)) % FOLDS == fold)[:, None]
         held, given = there & in_fold, there & ~in_fold
-        if not right[given].any() or right[given].all() or not held.any():
+        if not right[given].any() or right[given].all():
             continue
         knots, p = make(x[given], right[given])
         predicted = np.clip(np.interp(x[held], knots, p), SMALLEST, 1 - SMALLEST)
@@ -225,7 +225,7 @@ def held_out_loss(
 
 def best_threshold(p: Floats, right: npt.NDArray[np.bool_], positives: int) -> tuple[float, float]:
     """(threshold, F1 in percent): taking all labels with probability >= threshold gives the best micro set F1."""
-    order = np.argsort(-p, kind="stable")
+    order = np.argsort(-p)
     sorted_p, hits = p[order], np.cumsum(right[order])
     f1 = 2 * hits / (np.arange(1, len(p) + 1) + positives)
     # equal probabilities stand or fall together

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgexl.bundle.plan import ONE, ZERO, Buffer, Code, Function, Operand, Operation, Place, Plan, Reduction, Size, Type
 from edgexl.bundle.weights import Tensor, pack_weights
 from edgexl.compiler.lowering import NotCovered, lower_graph
-from edgexl.compiler.lowering.limits import exceeded, plan_work
+from edgexl.compiler.lowering.limits import exceeded, plan_work, scratch, work
 from edgexl.runtime.native import NativeGraph, NativeLibrary, build_native
 
 TOKENS, LABELS = 256, 8
@@ -145,3 +145,22 @@ def test_bert_base_at_512_tokens_fits_with_room() -> None:
     steps = [Operation(Code.LINEAR_INT8, 0, (tokens, Size(k), Size(n), Size(8)), ()) for k, n in products]
     steps.append(Operation(Code.ATTENTION, 0, (Size(heads), tokens, tokens, Size(wide // heads)), ()))
     assert 2**35 < plan_work(plan_of(*steps * layers)) < 2**36 * 0.75
+
+
+def test_what_each_operation_takes() -> None:
+    """By hand at 3 x 40 x 20 x 33, whose axes fill 48, 32 and 48 in panels of 16."""
+    linear, rowwise, each = 3 * 48 * 32, 16 * 3 * 48, 16 * 3 * 40 * 20 * 48
+    taken = {
+        Code.LINEAR_INT8: (linear, 3 * (4 * 48 + 8)),
+        Code.LINEAR_BLOCKS: (linear, 3 * (4 * 48 + 8) + 64 * 3 + 512),
+        Code.LINEAR_F32: (linear, 0),
+        Code.ATTENTION: (2 * 3 * 40 * 32 * 48, 4 * (33 * 32 + 20 * 48 + 16 * 32)),
+        Code.MATMUL: (3 * 40 * 32 * 48, 4 * 20 * 48),
+        Code.SOFTMAX: (rowwise, 4 * 48),
+        Code.LAYER_NORM: (rowwise, 0),
+        Code.EMBED: (rowwise, 0),
+    }
+    sizes = (3, 40, 20, 33)
+    assert {code: (work(code, sizes), scratch(code, sizes)) for code in Code} == {
+        code: taken.get(code, (each, 0)) for code in Code
+    }

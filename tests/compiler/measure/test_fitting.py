@@ -13,6 +13,7 @@ from edgexl.compiler.measure.fitting import (
     best_threshold,
     fit,
     fit_presence,
+    fit_share,
     held_out_loss,
     isotonic,
     platt,
@@ -285,3 +286,43 @@ def test_shorter_shortlists_have_no_part_in_the_fit() -> None:
     more = fit(logits, right, int(right.sum()) + 500, "isotonic", SET)  # right labels that no shortlist holds
     assert more.f1_micro < fitted.f1_micro
     assert more.calibration.p == fitted.calibration.p
+
+
+def test_what_was_predicted_is_in_six_digits_and_isotonic_needs_two_bins() -> None:
+    draw = np.random.default_rng(11)
+    logits = draw.standard_normal((40, 3)).astype(np.float32)
+    right = np.zeros((40, 3), np.bool_)
+    right[:, 0] = True
+    for hits, method in ((40, isotonic), (39, platt)):
+        right[39, 0] = hits == 40
+        fitted = fit(logits, right, hits, "isotonic", SET)
+        assert fitted.method == method.__name__
+        assert fitted.log_loss["logit"] == round(held_out_loss(method, logits.astype(np.float64), right), 6)
+
+
+def test_a_logit_at_the_limit_is_not_doubted() -> None:
+    """Of 5 sorted numbers the one at or above 0.5 + 1.645 x sqrt(0.25 / 5) = 0.87 of the way is the last."""
+    above = np.nextafter(np.float32(4), np.float32(9))
+    fitted, doubted = fit_presence(uncalibrated(SET), np.arange(5, dtype=np.float32), np.array([4, above, 9, 9]), 0.5)
+    assert (fitted.presence, doubted) == (above, 0.25)
+
+
+def test_the_scale_of_shares_is_where_cross_entropy_is_lowest() -> None:
+    from scipy.optimize import minimize_scalar
+
+    logits = np.array([[2, 0, -1], [1, 3, 0], [0, 0.5, -np.inf], [2, 1, 0], [1, 2, 3]], np.float32)
+    right = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 1, 0]], np.bool_)
+
+    def loss(log_scale: float) -> float:
+        total = 0.0
+        for x, hit in zip(logits[[0, 1, 2, 4]], right[[0, 1, 2, 4]], strict=True):  # one has no right label
+            there = [place for place in range(3) if np.isfinite(x[place])]
+            share = np.exp(x[there] * math.exp(log_scale))
+            target = 5 / 6 * hit[there] / hit.sum() + 1 / 6 / len(there)
+            total -= float((target * np.log(share / share.sum())).sum())
+        return total
+
+    fitted = fit_share(logits, right, 6, SET)
+    found = minimize_scalar(loss, (-1, 1), tol=1e-9).x
+    assert fitted.scale == pytest.approx(math.exp(found), rel=1e-4)
+    assert fitted.times == 1.0  # five right ones on five lists

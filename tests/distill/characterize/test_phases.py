@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from edgexl.data import write_dataset
+from edgexl.distill.characterize import focus
 from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.confusion import margins, mass, near_misses, pairs
-from edgexl.distill.characterize.focus import by_length
+from edgexl.distill.characterize.focus import _pool, by_length
 from edgexl.distill.characterize.interventions import measure_interventions, random_lists, sweep_lengths, with_gold
 from edgexl.distill.characterize.measures import probabilities
 from edgexl.distill.characterize.study import set_up
@@ -169,3 +170,13 @@ def test_the_sweep_is_over_every_length(bench: Bench) -> None:
     by_length = {row["length"]: row for row in rows}
     first = [bench.ranking[query, 0] in right_labels(bench, query) for query in range(60)]
     assert by_length[1]["P@1"] == by_length[300]["P@1"] == pytest.approx(100 * np.mean(first))
+
+
+def test_a_pool_is_the_right_labels_and_random_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = sorted({label for query in range(60) for label in right_labels(bench, query)})
+    others = [label for label in range(300) if label not in right]
+    assert len(right) + 30 < 200  # or this shows nothing
+    for most, company in ((len(right) + 30, 30), (len(right), 0), (len(right) - 1, 0), (8192, len(others))):
+        monkeypatch.setattr(focus, "POOL", most)
+        drawn = bench.draw(1).permutation(others)[:company].tolist()
+        assert _pool(bench).tolist() == sorted(right + drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +18,16 @@ from edgexl.distill.stages.screening import (
     RightRows,
     ScreeningData,
     encode_pool,
+    hide_tokens,
     mechanistic_losses,
+    rotate_output,
     standard_losses,
 )
+from edgexl.student.ngrams import NgramScreener
+from edgexl.student.screener import TransformerScreener
+from edgexl.student.student import Student
 from tests.distill.stages.test_losses import STUDENT, screening_data
+from tests.tiny import tiny_ngram_student, tiny_student
 
 SEED, STEP, RANDOM = 3, 2, 8
 TABLE = ScreeningTable(
@@ -199,3 +206,38 @@ def test_without_a_teacher_the_task_is_all_there_is() -> None:
     assert float(found["loss"].detach()) == float(found["task"].detach())
     asked, pool, _ = pooled(data)
     assert float(found["task"].detach()) == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)
+
+
+def test_hidden_tokens_are_a_share_of_all_but_the_first() -> None:
+    mask = torch.ones(200, 21, dtype=torch.int64)
+    mask[:, 15:] = 0
+    torch.manual_seed(0)
+    drawn = torch.rand(mask.shape) >= 0.3
+    torch.manual_seed(0)
+    shown = hide_tokens(mask, 0.3)
+    assert bool((shown[:, 0] == 1).all())
+    assert torch.equal(shown[:, 1:], mask[:, 1:] * drawn[:, 1:])
+    assert float(shown[:, 1:15].double().mean()) == pytest.approx(0.7, abs=0.03)
+
+
+@pytest.mark.parametrize("make", [tiny_student, tiny_ngram_student])
+def test_an_output_is_turned_to_the_labels_principal_axes(make: Callable[[], Student]) -> None:
+    screener = make().screener
+    assert isinstance(screener, TransformerScreener | NgramScreener)
+    last = (screener.down, screener.skip) if isinstance(screener, NgramScreener) else (screener.projection,)
+    with torch.no_grad():
+        for part in last:
+            if part.bias is not None:
+                part.bias.normal_()
+    ids = torch.randint(4, 100, (5, 6), generator=torch.Generator().manual_seed(1))
+    labels = torch.randn(50, 32, generator=torch.Generator().manual_seed(2)) * torch.linspace(1, 3, 32)
+    with torch.no_grad():
+        before = screener(ids, torch.ones_like(ids))[0]
+        rotation = rotate_output(screener, labels)
+        after = screener(ids, torch.ones_like(ids))[0]
+    torch.testing.assert_close(rotation @ rotation.T, torch.eye(32), atol=1e-5, rtol=0)
+    torch.testing.assert_close(after, before @ rotation.T, atol=1e-5, rtol=0)
+    turned = labels @ rotation.T
+    variances = turned.square().sum(0)
+    torch.testing.assert_close(turned.T @ turned, torch.diag(variances), atol=1e-2, rtol=0)
+    assert bool((variances.diff() < 0).all())
