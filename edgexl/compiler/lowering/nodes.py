@@ -76,13 +76,11 @@ class Nodes:
         waiting = [(made_by[name], False) for name in reversed(self.outputs) if name in made_by]
         while waiting:
             node, ready = waiting.pop()
-            if id(node) in needed:
-                continue
             if ready:
                 needed[id(node)] = node
-                continue
-            waiting.append((node, True))
-            waiting += [(made_by[name], False) for name in reversed(node.inputs) if name in made_by]
+            elif id(node) not in needed:
+                waiting.append((node, True))
+                waiting += [(made_by[name], False) for name in reversed(node.inputs) if name in made_by]
         self.nodes = list(needed.values())
 
 

@@ -355,10 +355,10 @@ static int result_is_sound(const checker *c, int place) {
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
 static int constant_is_sound(const checker *c, int place) {
-    const exl__plan_buffer *buffer = buffer_of(c, place), *table = buffer_of(c, 2);
-    uint64_t rows = table ? table->elements / c->sizes[1] : 0;
+    const exl__plan_buffer *buffer = buffer_of(c, place);
+    uint64_t rows = buffer_of(c, 2)->elements / c->sizes[1]; /* a table is the first constant, so it is there */
 
-    return buffer->place == EXL__FROM_WEIGHT && c->operation->operands[place].offset == 0 && rows > 0 &&
+    return buffer->place == EXL__FROM_WEIGHT && c->operation->operands[place].offset == 0 &&
            buffer->elements == exl__constant_elements(c->operation, place, c->sizes, rows);
 }
 

@@ -353,17 +353,6 @@ static void append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
     w->chars++;
 }
 
-/* Decodes a character of w->bytes, which holds only what exl__encode_utf8 wrote. */
-static uint32_t decode_own(const uint8_t *p, size_t *length) {
-    if (p[0] < 0x80)
-        return *length = 1, p[0];
-    if (p[0] < 0xE0)
-        return *length = 2, (p[0] & 0x1FU) << 6 | (p[1] & 0x3FU);
-    if (p[0] < 0xF0)
-        return *length = 3, (p[0] & 0x0FU) << 12 | (p[1] & 0x3FU) << 6 | (p[2] & 0x3FU);
-    return *length = 4, (p[0] & 0x07U) << 18 | (p[1] & 0x3FU) << 12 | (p[2] & 0x3FU) << 6 | (p[3] & 0x3FU);
-}
-
 /* Appends a combining mark in canonical order: before the marks of higher rank that stand at the end of the word. */
 static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t c, uint32_t rank) {
     uint8_t encoded[4];
@@ -371,7 +360,7 @@ static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t 
     if (!has_room(t, w, out))
         return;
     while (at < w->length) {
-        uint32_t entry = character(t, decode_own(w->bytes + at, &step));
+        uint32_t entry = character(t, exl__decode_utf8(w->bytes + at, w->bytes + w->length, &step));
         if (ACTION(entry) == MARK && ARGUMENT(entry) > rank)
             break;
         at += step;

@@ -184,9 +184,25 @@ static void test_buffers(void) {
     REFUSED("buffer 10", b[MATRIX].type = EXL__U8);
     REFUSED("take and give", b[OUT_SUMS] = b[OUT_STATES], o[REDUCE] = o[ADD]);
     REFUSED("take and give", ports.buffers[COPIED].place = EXL__FROM_INPUT, ports.buffers[COPIED].index = 5);
+    REFUSED("take and give", b[OUT_STATES] = b[OUT_SUMS], o[ADD] = o[REDUCE]);
     REFUSED("take and give", o[REDUCE] = o[ADD]); /* output 1 is not written */
+    REFUSED("take and give", o[ADD] = o[REDUCE]); /* output 0 */
     REFUSED("take and give", (void)add_buffer(&ports, EXL__TO_OUTPUT, 1, EXL__F32, WITH_N),
             b[OUT_SUMS].place = EXL__ARENA, b[OUT_SUMS].index = 0, b[OUT_SUMS].offset_bytes = 0);
+    REFUSED("take and give", (void)add_buffer(&ports, EXL__FROM_INPUT, 5, EXL__F32, WITH_N),
+            (void)add_buffer(&p, EXL__FROM_INPUT, 0, EXL__I64, WITH_T)); /* as many inputs, one of them twice */
+    { /* an input may be several buffers, each output but one */
+        plan_case p = sound(), ports = p;
+        opened o;
+        for (int i = STATES; i <= VECTORS; i++)
+            (void)add_buffer(&p, EXL__FROM_INPUT, p.buffers[i].index, p.buffers[i].type, p.buffers[i].elements);
+        CHECK_STATUS(open_case(&p, &ports, &o), EXL_OK);
+        close_case(&o);
+        (void)add_buffer(&p, EXL__TO_OUTPUT, 1, EXL__F32, WITH_N);
+        CHECK_STATUS(open_case(&p, &ports, &o), EXL_BUNDLE_MALFORMED);
+        close_case(&o);
+        drop_case(&ports);
+    }
 }
 
 static void test_operations(void) {
@@ -236,6 +252,14 @@ static void test_operations(void) {
     REFUSED("operation 3", o[EMBED].sizes[1] = 4); /* no whole number of rows */
     REFUSED("operation 3", o[EMBED].operands[3].buffer = WORDS);
     REFUSED("operation 3", b[SCALES].index = 2, b[SCALES].type = EXL__I8, b[SCALES].elements = 35);
+    REFUSED("operation 3", p.weights[2].data_bytes = b[WORDS].elements = WIDE - 1);
+    for (uint32_t rows = 1; rows < 3; rows++) {
+        plan_case p = sound();
+        p.buffers[WORDS].elements = (uint32_t)(p.weights[2].data_bytes = (uint64_t)rows * WIDE);
+        p.buffers[SCALES].elements = rows, p.weights[3].data_bytes = (uint64_t)rows * 4;
+        CHECK_STATUS(admit(&p, NULL), EXL_OK);
+        drop_case(&p);
+    }
 }
 
 /* A product by blocks takes 32 rows at a time, of 4 or 8 bits. */

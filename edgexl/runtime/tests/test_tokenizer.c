@@ -42,13 +42,15 @@ static void add_bytes(bytes *b, const bytes *more) {
 enum { PAD, UNK, CLS, SEP, MASK, FIRST };
 
 static const char *const ADDED[] = {"[CLS]", "[MASK]", "[MASK]!", "[SEP]"}; /* in no order: add_added sorts */
-static const uint32_t ADDED_IDS[] = {CLS, MASK, 20, SEP};
 
-/* The jamo of U+AC01; the marks U+1D16D (rank 2) and U+1D165 (rank 1); U+00E9 expands to "e", U+2260 to an isolated
- * "=". */
-static const char *const HEADS[] = {"hello", "he", "!", "a", "\u1100", "=", "\U0001D165"};
-static const char *const TAILS[] = {"llo", "a", "\u1161", "\u11a8", "\U0001D165", "\U0001D16D", "e"};
-enum { HEAD_COUNT = 7, TAIL_COUNT = 7 };
+/* The jamo of U+AC01 and of U+D7A3, the last syllable; the marks U+1D16D (rank 2) and U+1D165 (rank 1), and five made
+ * up here, of one to four bytes and of every first byte that decides how many (rank 2); U+00E9 expands to "e", U+2260
+ * to an isolated "=". */
+static const char *const HEADS[] = {"hello", "he", "!", "a", "\u1100", "=", "\U0001D165", "\u1112"};
+static const char *const TAILS[] = {"llo",  "a",      "\u1161", "\u11a8", "\U0001D165", "\U0001D16D", "e",
+                                    "\x7F", "\u07FF", "\u0F7F", "\uFFFF", "\U000FFFFF", "\u1175",     "\u11C2"};
+enum { HEAD_COUNT = 8, TAIL_COUNT = 14, TOP = FIRST + HEAD_COUNT + TAIL_COUNT };
+static const uint32_t ADDED_IDS[] = {CLS, MASK, TOP, SEP};
 
 static uint32_t piece_hash(const char *piece, uint32_t hash) {
     for (; *piece != 0; piece++)
@@ -79,6 +81,8 @@ static uint32_t ascii_entry(uint32_t c) {
         return 3U << 13;
     if (c < ' ')
         return 1U << 13;
+    if (c == 0x7F)
+        return 6U << 13 | 2;
     if (c >= 'A' && c <= 'Z')
         return 5U << 13 | (c - 'A');
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
@@ -95,8 +99,16 @@ static void build_section(bytes *section) {
     section->length = 0;
 
     for (uint32_t page = 0; page < 8704;
-         page++) /* 0 ASCII, 1 Latin 1, 2 plain, 3 Hangul, 4 musical symbols, 5 with U+2260 */
-        add(&page_of, page == 0 ? 0 : page == 1 ? 1 : page == 0x158 ? 3 : page == 0x3A2 ? 4 : page == 0x44 ? 5 : 2, 2);
+         page++) /* 0 ASCII, 1 Latin 1, 2 plain, 3 Hangul, 4 musical symbols, 5 with U+2260, 6 a mark at its end */
+        add(&page_of,
+            page == 0                                                   ? 0
+            : page == 1                                                 ? 1
+            : page == 0x158 || page == 0x1AA || page == 0x1AF           ? 3
+            : page == 0x3A2                                             ? 4
+            : page == 0x44                                              ? 5
+            : page == 15 || page == 30 || page == 511 || page == 0x1FFF ? 6
+                                                                        : 2,
+            2);
     for (uint32_t c = 0; c < 128; c++)
         add(&pages, ascii_entry(c), 2);
     for (uint32_t c = 0x80; c < 0x100; c++)
@@ -106,9 +118,17 @@ static void build_section(bytes *section) {
     for (uint32_t c = 0; c < 128; c++)
         add(&pages, 7U << 13, 2);
     for (uint32_t c = 0x1D100; c < 0x1D180; c++)
-        add(&pages, c == 0x1D165 ? 6U << 13 | 1 : c == 0x1D16D ? 6U << 13 | 2 : c == 0x1D17F ? 2U << 13 : 0, 2);
+        add(&pages,
+            c == 0x1D165   ? 6U << 13 | 1
+            : c == 0x1D16D ? 6U << 13 | 2
+            : c == 0x1D17F ? 2U << 13
+            : c == 0x1D17E ? 1U << 13
+                           : 0,
+            2);
     for (uint32_t c = 0x2200; c < 0x2280; c++)
         add(&pages, c == 0x2260 ? 5U << 13 | 27 : 0, 2);
+    for (uint32_t c = 0; c < 128; c++)
+        add(&pages, c == 127 ? 6U << 13 | 2 : 0, 2);
     for (uint32_t i = 0; i <= 28; i++)
         add(&expansions, i, 2);
     for (uint32_t c = 'a'; c <= 'z'; c++)
@@ -126,7 +146,7 @@ static void build_section(bytes *section) {
     add(&added, (uint32_t)added_records.length, 4);
 
     add(section, 1, 4);
-    add(section, 21, 4);
+    add(section, TOP + 1, 4);
     add(section, CLS, 4);
     add(section, SEP, 4);
     add(section, UNK, 4);
@@ -135,7 +155,7 @@ static void build_section(bytes *section) {
     add(section, 5, 4);
     add(section, 16, 4);
     add(section, 4, 4);
-    add(section, 6, 4);
+    add(section, 7, 4);
     add(section, 28, 2);
     add(section, 28, 2);
     add(section, (uint32_t)records.length, 4);
@@ -167,7 +187,26 @@ static void expect_ids(const exl__tokenizer *t, const char *text, size_t text_by
 #define EXPECT_BARE(text, capacity, ...) expect_ids(&t, text, sizeof(text) - 1, 0, capacity, IDS(__VA_ARGS__))
 
 static void test_known_texts(const bytes *section) {
-    enum { HELLO = FIRST, HE, BANG, A, G, EQUAL, STEM, LLO, AA, A_JAMO, K, STEM2, DOT, E };
+    enum {
+        HELLO = FIRST,
+        HE,
+        BANG,
+        A,
+        G,
+        EQUAL,
+        STEM,
+        LAST_G,
+        LLO,
+        AA,
+        A_JAMO,
+        K,
+        STEM2,
+        DOT,
+        E,
+        ENDS,
+        LAST_A = ENDS + 5,
+        LAST_K
+    };
     exl__tokenizer t;
     expect(exl__tokenizer_init(&t, section->data, section->length) == 0, "the section built here is taken");
     EXPECT("", 8, CLS, SEP);
@@ -180,12 +219,25 @@ static void test_known_texts(const bytes *section) {
            "a",
            8, CLS, A, EQUAL, A, SEP);
     EXPECT("\xea\xb0\x80 \xea\xb0\x81", 8, CLS, G, A_JAMO, G, A_JAMO, K, SEP);
-    EXPECT("he[MASK]llo[MASK]![SEP][", 12, CLS, HE, MASK, UNK, 20, SEP, UNK, SEP);
+    EXPECT("\uD7A3 \uD558", 8, CLS, LAST_G, LAST_A, LAST_K, LAST_G, A_JAMO, SEP);
+    EXPECT("he[MASK]llo[MASK]![SEP][", 12, CLS, HE, MASK, UNK, TOP, SEP, UNK, SEP);
     EXPECT("a\U0001D16D\U0001D165", 8, CLS, A, STEM2, DOT, SEP);           /* reordered */
     EXPECT("a\U0001D16D\U0001D17F\U0001D165", 8, CLS, A, DOT, STEM2, SEP); /* the barrier keeps them */
     EXPECT("a\U0001D16D\x01\U0001D165", 8, CLS, A, STEM2, DOT, SEP);       /* what is dropped does not */
+    EXPECT("a\U0001D16D\U0001D17E\U0001D165", 8, CLS, A, STEM2, DOT, SEP);
+    EXPECT("a\x7F\U0001D165", 8, CLS, A, STEM2, ENDS, SEP); /* marks of every length */
+    EXPECT("a\u07FF\U0001D165", 8, CLS, A, STEM2, ENDS + 1, SEP);
+    EXPECT("a\u0F7F\U0001D165", 8, CLS, A, STEM2, ENDS + 2, SEP);
+    EXPECT("a\uFFFF\U0001D165", 8, CLS, A, STEM2, ENDS + 3, SEP);
+    EXPECT("a\U000FFFFF\U0001D165", 8, CLS, A, STEM2, ENDS + 4, SEP);
+    EXPECT("a\x7F\u07FF\u0F7F\uFFFF\U000FFFFF\U0001D16D", 9, CLS, A, ENDS, ENDS + 1, ENDS + 2, ENDS + 3, ENDS + 4, DOT,
+           SEP); /* those of one rank stay as they come */
     EXPECT("aaaaaaaaaa", 16, CLS, A, AA, AA, AA, AA, AA, AA, AA, AA, AA, SEP);
     EXPECT("aaaaaaaaaaa a", 16, CLS, UNK, A, SEP); /* 11 characters: too many */
+    EXPECT("a\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165", 16, CLS, A,
+           STEM2, STEM2, STEM2, STEM2, STEM2, STEM2, STEM2, STEM2, STEM2, SEP);
+    EXPECT("a\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165\U0001D165", 16,
+           CLS, UNK, SEP); /* a mark is a character, too */
     EXPECT("hello hello hello", 4, CLS, HELLO, HELLO, SEP);
     EXPECT("heallo", 3, CLS, HE, SEP); /* he ##a ##llo, cut inside the word */
     EXPECT("heax", 3, CLS, UNK, SEP);  /* a cut does not hide that the word is unknown */
@@ -196,6 +248,26 @@ static void test_known_texts(const bytes *section) {
     expect(exl__tokenize(&t, NULL, 0, 1, (int32_t[2]){0, 0}, 2) == 2, "a null text of no bytes");
     expect(exl__tokenize(&t, "hello", 5, 1, NULL, 1) == 0, "no room for [CLS] and [SEP]");
     expect(exl__tokenize(&t, "hello", 5, 0, NULL, 0) == 0, "no room at all");
+}
+
+/* The longest word: characters and marks of four bytes each, and the last mark moves before all the others. */
+static void test_longest_word(const bytes *section) {
+    static bytes longest;
+    char text[4 * EXL__MAX_WORD_CHARS], letters[2 * sizeof text];
+    exl__tokenizer t;
+
+    longest = *section;
+    memcpy(longest.data + 20, &(uint32_t){EXL__MAX_WORD_CHARS}, 4);
+    expect(exl__tokenizer_init(&t, longest.data, longest.length) == 0, "words of the most characters");
+    for (size_t i = 0; i < EXL__MAX_WORD_CHARS; i++)
+        memcpy(text + 4 * i,
+               i < EXL__MAX_WORD_CHARS / 2   ? "\U0001F600"
+               : i < EXL__MAX_WORD_CHARS - 1 ? "\U0001D16D"
+                                             : "\U0001D165",
+               4);
+    expect_ids(&t, text, sizeof text, 1, 8, IDS(CLS, UNK, SEP));
+    memset(letters, 'a', sizeof letters); /* more than are kept */
+    expect_ids(&t, letters, sizeof letters, 1, 8, IDS(CLS, UNK, SEP));
 }
 
 /* ---- Damage ---- */
@@ -264,7 +336,7 @@ static void test_damage(uint8_t *data, size_t length, size_t truncations, size_t
 enum {
     PAGE_OF = 64,
     PAGES = PAGE_OF + 2 * 8704,
-    EXPANSIONS = PAGES + 2 * 6 * 128,
+    EXPANSIONS = PAGES + 2 * 7 * 128,
     ITEMS = EXPANSIONS + 60,
     HEADS_AT = ITEMS + 4 * 28,
     TAILS_AT = HEADS_AT + 64,
@@ -303,12 +375,12 @@ static void test_header_limits(const bytes *section) {
     REFUSED(0, 0, 4);
     REFUSED(0, 2, 4);
     REFUSED(VOCABULARY, 0, 4);
-    REFUSED(VOCABULARY, 20, 4); /* the highest id is 20 */
+    REFUSED(VOCABULARY, TOP, 4); /* the highest id */
     TAKEN(VOCABULARY, 1U << 24, 4);
     REFUSED(VOCABULARY, (1U << 24) + 1, 4);
     for (size_t at = PREFIX; at <= UNKNOWN; at += 4) {
-        TAKEN(at, 20, 4);
-        REFUSED(at, 21, 4);
+        TAKEN(at, TOP, 4);
+        REFUSED(at, TOP + 1, 4);
     }
     REFUSED(WORD_CHARS, 0, 4);
     TAKEN(WORD_CHARS, 1, 4);
@@ -327,12 +399,12 @@ static void test_header_limits(const bytes *section) {
 static void test_character_limits(const bytes *section) {
     static const uint32_t without_argument[] = {0, 1, 2, 3, 4, 7};
 
-    TAKEN(PAGE_OF, 5, 2);
-    REFUSED(PAGE_OF, 6, 2);
-    REFUSED(PAGE_OF + 2 * 8703, 6, 2);
+    TAKEN(PAGE_OF, 6, 2);
+    REFUSED(PAGE_OF, 7, 2);
+    REFUSED(PAGE_OF + 2 * 8703, 7, 2);
     for (size_t i = 0; i < 6; i++) {
-        TAKEN(PAGES + 2 * 767, without_argument[i] << 13, 2); /* the last character of the last page */
-        REFUSED(PAGES + 2 * 767, without_argument[i] << 13 | 1, 2);
+        TAKEN(PAGES + 2 * 895, without_argument[i] << 13, 2); /* the last character of the last page */
+        REFUSED(PAGES + 2 * 895, without_argument[i] << 13 | 1, 2);
     }
     TAKEN(PAGES, 5U << 13 | 27, 2);
     REFUSED(PAGES, 5U << 13 | 28, 2);
@@ -374,8 +446,8 @@ static void test_piece_limits(const bytes *section) {
             empty += 4;
         REFUSED(empty + 3, 1, 1); /* a tag of nothing */
         record = RECORDS + (word_at(section, used) & 0xFFFFFF) - 1;
-        TAKEN(record, 20, 3);
-        REFUSED(record, 21, 3);
+        TAKEN(record, TOP, 3);
+        REFUSED(record, TOP + 1, 3);
         REFUSED(record + 3, 0, 1);
         REFUSED(record + 3, table == HEADS_AT ? 6 : 5, 1);
         REFUSED(used, word_at(section, RECORD_BYTES) - 2, 3); /* 3 bytes are no record */
@@ -410,8 +482,8 @@ static void test_added_limits(const bytes *section) {
     REFUSED(added + 4, UINT32_MAX, 4);
     REFUSED(added + 8, first, 4);
     REFUSED(added + 8, first + 4, 4);
-    TAKEN(records, 20, 4);
-    REFUSED(records, 21, 4);
+    TAKEN(records, TOP, 4);
+    REFUSED(records, TOP + 1, 4);
     REFUSED(records + first + 4, '[' - 1, 1); /* out of order */
     REFUSED(records + 4, '[' + 1, 1);
     TAKEN(records + 4, '[' - 1, 1);
@@ -441,6 +513,7 @@ int main(int argc, char **argv) {
     static bytes section;
     build_section(&section);
     test_known_texts(&section);
+    test_longest_word(&section);
     test_limits(&section);
     test_damage(section.data, section.length, section.length, 20000);
     if (argc > 1)

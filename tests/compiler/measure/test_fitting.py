@@ -326,3 +326,7 @@ def test_the_scale_of_shares_is_where_cross_entropy_is_lowest() -> None:
     found = minimize_scalar(loss, (-1, 1), tol=1e-9).x
     assert fitted.scale == pytest.approx(math.exp(found), rel=1e-4)
     assert fitted.times == 1.0  # five right ones on five lists
+    weights = np.exp(logits * fitted.scale)
+    shares, there = weights / weights.sum(1, keepdims=True), np.isfinite(logits)
+    threshold, f1 = best_threshold(shares[there], right[there], 6)
+    assert (fitted.calibration.threshold, fitted.f1_micro) == (pytest.approx(threshold, abs=2e-3), round(f1, 4))
