@@ -34,7 +34,8 @@ from benchmarks.index.ours import SHORTLIST, Ours
 from benchmarks.index.rivals import RIVALS, Built
 from benchmarks.index.speed import scan_speed
 from benchmarks.index.strings import string_figures
-from benchmarks.index.workload import Floats, Ints, Workload, generated, of_student
+from benchmarks.index.workload import Workload, generated, of_student
+from edgexl.base.arrays import Floats, Ints
 from edgexl.report import LineChart, Series, write_text
 from edgexl.runtime.kernels import Kernels, build_kernels
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.index.workload import Floats, Workload
+from benchmarks.index.workload import Workload
+from edgexl.base.arrays import Floats
 from edgexl.index import decode_coarse, encode_coarse, train_codebook, train_rotation
 
 SAMPLE_ROWS = 65_536

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.index.workload import Floats, Ints, Workload
+from benchmarks.index.workload import Workload
+from edgexl.base.arrays import Bytes, Floats, Ints
 from edgexl.index import CoarseCode, Gain, coarse_code, encode_coarse, encode_fine, fine_stride_bytes, fit_codes
 from edgexl.runtime.kernels import Kernels
 
-Bytes = npt.NDArray[np.uint8]
 SHORTLIST = 128
 OVERFETCH = {16: 4096, 24: 2048}  # of other sizes 1024, as in the shipped recipes
 FINE_BITS = 4

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.index.workload import Floats, Ints
+from edgexl.base.arrays import Floats, Ints
 
 
 @dataclass

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 NEAREST = 10
 _BATCH = 32
 # Share of the energy that a MeSH student's leading dimensions hold; 96 of its 256 hold nearly all.

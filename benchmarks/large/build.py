@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.large.vectors import Floats, VectorFile, generate
+from benchmarks.large.vectors import VectorFile, generate
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import Progress
 from edgexl.base.ragged import Ragged
 from edgexl.bundle.goldens import Goldens
@@ -24,7 +25,6 @@ from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import LocalWorkers
 from edgexl.compiler.measure.probing import fit_probing
-from edgexl.compiler.measure.reference import Ints
 from edgexl.compiler.passes.pack import TOLERANCE
 from edgexl.compiler.pipeline import begin, run_passes
 from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from edgexl.base.arrays import Floats
+
 _CHUNK_ROWS = 65_536
 _PAIRS = 2000
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Places = npt.NDArray[np.int64]
+from edgexl.base.arrays import Array, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +17,7 @@ class Ragged:
     """List i is `values[starts[i] : starts[i + 1]]`; `starts` [lists + 1] ascends from 0 to the number of values."""
 
     values: Array
-    starts: Places
+    starts: Ints
 
     @classmethod
     def of(cls, lists: Iterable[Sequence[int]], dtype: npt.DTypeLike) -> Ragged:
@@ -43,16 +42,16 @@ class Ragged:
         return (self[place] for place in range(len(self)))
 
     @property
-    def lengths(self) -> Places:
+    def lengths(self) -> Ints:
         """How long each list is."""
         return np.diff(self.starts)
 
     @property
-    def owners(self) -> Places:
+    def owners(self) -> Ints:
         """For each value the list that it is in."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    def take(self, places: Places) -> Ragged:
+    def take(self, places: Ints) -> Ragged:
         """The lists at `places`, in that order."""
         begins, ends = self.starts[:-1][places], self.starts[1:][places]
         starts = np.concatenate([[0], np.cumsum(ends - begins)])

@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput
-
-Floats = npt.NDArray[np.float32]
 
 _HEAD = struct.Struct("<32sIIff")
 Input = Literal["logit", "log_softmax", "log_softmax_or_none"]

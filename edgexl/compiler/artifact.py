@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from edgexl.base.arrays import Floats
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
@@ -19,8 +17,6 @@ from edgexl.index.rows import Rows
 from edgexl.student.contract import Shapes
 from edgexl.student.student import Student
 from edgexl.target import Target
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from edgexl.base.arrays import Bools, Doubles, Ints
 
 # (A, B) of Jain, Prabhu and Varma (KDD 2016), section 4: fitted to Amazon and to Wikipedia, and for everything else
 PROPENSITY = {"default": (0.55, 1.5), "amazon": (0.6, 2.6), "wikipedia": (0.5, 0.4)}
@@ -47,7 +45,7 @@ class TrainFrequency:
     queries: int
 
 
-def inverse_propensity(train: TrainFrequency, a: float = 0.55, b: float = 1.5) -> Floats:
+def inverse_propensity(train: TrainFrequency, a: float = 0.55, b: float = 1.5) -> Doubles:
     """Inverse propensities [labels], 1 + C (frequency + b)^-a with C = (ln queries - 1)(b + 1)^a.
 
     Below three training queries, where C would be negative, all are 1.
@@ -108,12 +106,12 @@ def evaluate(
     return result
 
 
-def precisions(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Floats:
+def precisions(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Doubles:
     """P@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
     return _found(ranked, targets, k)[0] / k
 
 
-def recalls(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Floats:
+def recalls(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Doubles:
     """R@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
     return _ratios(*_found(ranked, targets, k))
 
@@ -175,7 +173,7 @@ def _without(ranking: Ints, accepted: Bools | None, pairs: Ints) -> tuple[Ints, 
     return kept, None if accepted is None else np.take_along_axis(accepted, order, axis=1)
 
 
-def _at(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Floats | None) -> dict[str, float | None]:
+def _at(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Doubles | None) -> dict[str, float | None]:
     found = hits.sum(axis=1)
     discounts = 1.0 / np.log2(np.arange(k) + 2)
     best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(truth.sizes, k)]
@@ -190,7 +188,7 @@ def _at(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Floats | Non
     }
 
 
-def _weighted_precision(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Floats) -> float:
+def _weighted_precision(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Doubles) -> float:
     earned = weights[ranking[hits]].sum()
     # the best ranking puts each query's heaviest right labels first
     heaviest = np.lexsort((-weights[truth.label], truth.query))
@@ -231,7 +229,7 @@ def _bands(ranking: Ints, hits: Bools, truth: _Truth, counts: Ints, ks: Sequence
     return bands
 
 
-def _ratios(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> Floats:
+def _ratios(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> Doubles:
     """Element by element, 0 where the denominator is 0."""
     safe = np.where(denominators > 0, denominators, 1)
     return np.asarray(np.where(denominators > 0, numerators / safe, 0.0), dtype=np.float64)

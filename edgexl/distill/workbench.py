@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from edgexl.base.arrays import Ints
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Query, open_data
 from edgexl.data.label_set import LabelSet
@@ -21,7 +22,7 @@ from edgexl.distill.corpus.divide import Corpus, read_corpus
 from edgexl.distill.corpus.naming import naming_queries
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases
 from edgexl.distill.recipe import DistillRecipe
-from edgexl.distill.stages.compute import Ints, TokenTable, choose_device, release_memory
+from edgexl.distill.stages.compute import TokenTable, choose_device, release_memory
 from edgexl.distill.stages.start import Start, open_start, prune
 from edgexl.distill.stages.training import Checkpoint, Curves, Observer
 from edgexl.distill.teachers import Teacher, open_teacher

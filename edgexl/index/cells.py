@@ -15,10 +15,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.bundle.cells import CENTROID_BITS, Cells
 from edgexl.bundle.parameters import LARGEST_MARGIN
 from edgexl.index.fine import encode_fine
-from edgexl.index.rotation import Floats
 from edgexl.index.search import cell_scores
 
 _Ints = npt.NDArray[np.int64]

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput
 from edgexl.index.coarse import decode_coarse, encode_coarse
 from edgexl.index.codebook import Coarse, train_codebook
-from edgexl.index.rotation import Floats, Rotation, train_rotation
+from edgexl.index.rotation import Rotation, train_rotation
 
 _Ints = npt.NDArray[np.int64]
 NEAREST = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.index.codebook import nearest_entry
-from edgexl.index.rotation import Floats
 
 BLOCK_ROWS = 256
 _CHUNK_ROWS = 64 * BLOCK_ROWS

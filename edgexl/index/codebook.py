@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput
-from edgexl.index.rotation import Floats
 
 Coarse = Literal["auto", "sign", "pq"]
 ENTRIES = 16

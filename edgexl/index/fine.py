@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import LARGEST_GAIN
-from edgexl.index.rotation import Floats
 
 _CHUNK_ROWS = 1024  # several times that many numbers fit a core's second-level cache
 # Of the largest magnitude: how much of a row's range the outer level covers. Clipping few large values makes the

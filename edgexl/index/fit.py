@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgexl.base.arrays import Floats
 from edgexl.index.choice import CoarseCode
 from edgexl.index.codebook import train_codebook
 from edgexl.index.fine import EVEN, Gain, leading_gain
-from edgexl.index.rotation import Floats, Rotation, train_rotation
+from edgexl.index.rotation import Rotation, train_rotation
 
 
 @dataclass(frozen=True)

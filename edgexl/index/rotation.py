@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput
 
-Floats = npt.NDArray[np.float32]
 Rotation = Literal["none", "pca", "random"]
 _CHUNK_ROWS = 65536
 

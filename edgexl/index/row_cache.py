@@ -13,16 +13,13 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgexl.base.arrays import Array
 from edgexl.base.errors import BadInput, EdgexlError
 from edgexl.base.fetch import cache_directory
 from edgexl.base.sealed import SEAL_BYTES, is_sealed, write_sealed
-
-Array = npt.NDArray[Any]
 
 # MeSH with all its aliases takes 689 MB: this holds a few such students.
 DEFAULT_BYTES = 4 << 30

@@ -16,13 +16,11 @@ import numpy.typing as npt
 import tokenizers
 from tokenizers import Tokenizer
 
-from edgexl.base.ragged import Places, Ragged
+from edgexl.base.arrays import Bools, Floats, Ints
+from edgexl.base.ragged import Ragged
 from edgexl.data.label_set import LabelSet
 from edgexl.index.row_cache import RowCache
 from edgexl.student.text import encode_texts
-
-Floats = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
 
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
@@ -94,7 +92,7 @@ class Rows:
         near_alias = _near_other_alias(self, vectors, cosine, ~near_text)
         return Repetitions(near_text, near_alias)
 
-    def without(self, repeated: Flags) -> tuple[Rows, Places]:
+    def without(self, repeated: Bools) -> tuple[Rows, Ints]:
         """The rows without the aliases that are `repeated` [aliases], and the places of those that stay."""
         kept = np.flatnonzero(~repeated)
         places = np.concatenate([np.arange(self.labels), self.labels + kept])
@@ -107,11 +105,11 @@ class Repetitions:
     """For each alias row, whether its vector is nearly that of the own text of every label that it stands for, and
     whether it is nearly that of another alias, which stays, of the very same labels."""
 
-    near_text: Flags
-    near_alias: Flags
+    near_text: Bools
+    near_alias: Bools
 
     @property
-    def either(self) -> Flags:
+    def either(self) -> Bools:
         return self.near_text | self.near_alias
 
 
@@ -123,7 +121,7 @@ def _tokens(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Ragg
     return Ragged.joined(parts or [Ragged.of((), np.int32)])
 
 
-def _near_own_text(rows: Rows, vectors: Floats, cosine: float) -> Flags:
+def _near_own_text(rows: Rows, vectors: Floats, cosine: float) -> Bools:
     least = np.full(len(rows.alias_labels), np.inf, np.float32)
     alias, label = rows.alias_labels.owners, rows.alias_labels.values
     for begin in range(0, len(alias), CHUNK):
@@ -132,7 +130,7 @@ def _near_own_text(rows: Rows, vectors: Floats, cosine: float) -> Flags:
     return least >= cosine
 
 
-def _near_other_alias(rows: Rows, vectors: Floats, cosine: float, candidates: Flags) -> Flags:
+def _near_other_alias(rows: Rows, vectors: Floats, cosine: float, candidates: Bools) -> Bools:
     """Greedy in row order: an alias goes when one of the same labels that stays is near."""
     repeated = np.zeros(len(candidates), np.bool_)
     groups: dict[bytes, list[int]] = {}
@@ -145,7 +143,7 @@ def _near_other_alias(rows: Rows, vectors: Floats, cosine: float, candidates: Fl
     return repeated
 
 
-def _repeats(vectors: Floats, cosine: float) -> Flags:
+def _repeats(vectors: Floats, cosine: float) -> Bools:
     """Which vectors are near an earlier one that is not itself near an earlier one."""
     repeated = np.zeros(len(vectors), np.bool_)
     for begin in range(0, len(vectors), 256):

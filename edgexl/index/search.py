@@ -13,10 +13,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.bundle.cells import CENTROID_BITS, Cells
 from edgexl.index.coarse import BLOCK_ROWS, unpack_coarse
 from edgexl.index.fine import EVEN, Gain, decode_fine, fine_stride_bytes, fine_values
-from edgexl.index.rotation import Floats
 
 GROUP = 4  # the entries of so many subspaces add up within a byte
 GROUP_RANGE = 252  # leaves room for each of them to be rounded up by a half

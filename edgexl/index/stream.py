@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.bundle.cells import Cells
 from edgexl.index.cells import Vectors
 from edgexl.index.coarse import BLOCK_ROWS, encode_coarse, unpack_coarse
 from edgexl.index.fine import EVEN, Gain, encode_fine
-from edgexl.index.rotation import Floats
 
 # A slice of 256 dimensions is 64 MB; whole blocks, so that slices' codes lie one after the other.
 SLICE_ROWS = 256 * BLOCK_ROWS

@@ -27,11 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arguments import as_items, as_number, as_path, as_text, as_whole
+from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput, DeviceError, GateFailed, NotDurable, kind_of, shorten
 from edgexl.base.strict_json import parse_object
 from edgexl.runtime import declarations as c
-
-Floats = npt.NDArray[np.float32]
 
 _VERIFY, _NO_ENGINE, _SCALAR, _COMPILED, _COPY = 1, 2, 4, 8, 16
 _EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _NOT_DURABLE, _SELF_TEST_FAILED = 101, 104, 201, 203, 404

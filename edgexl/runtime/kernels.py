@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Bytes, Floats
 from edgexl.base.errors import DeviceError
 from edgexl.bundle.cells import Cells
 
@@ -34,9 +35,6 @@ SOURCES = (
 )
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 _ISAS = {"scalar": 0, "ssse3": 1, "avx2": 2, "avx512": 3, "avx512vbmi": 4, "neon": 5}
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 class _ScanQuery(ctypes.Structure):

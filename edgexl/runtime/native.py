@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Array
 from edgexl.bundle.parameters import GRAPH_INPUTS
 from edgexl.bundle.plan import Place, Plan, Type
 from edgexl.bundle.weights import unpack_weights
@@ -24,7 +25,6 @@ _SOURCES = ("engine_native", "native_run", "native_walk", "native_scalar", "nati
             "plan_rules")  # fmt: skip
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 _DTYPES: dict[Type, type[np.generic]] = {Type.F32: np.float32, Type.I64: np.int64}
-Array = npt.NDArray[Any]
 
 
 class _Tensor(ctypes.Structure):

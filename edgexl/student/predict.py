@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgexl.base.arrays import Ints
 from edgexl.student.arguments import as_count, as_texts
 from edgexl.student.contract import ask_reasoner
 from edgexl.student.encode import encode_vectors
 from edgexl.student.student import Student
-from edgexl.student.text import Ids, encode_texts, label_tokens, pad
+from edgexl.student.text import encode_texts, label_tokens, pad
 
 # Queries scored at once: 64 x 150,000 scores are 38 MB.
 SEARCH_BATCH = 64
@@ -124,7 +125,7 @@ class StudentPredictor:
 
     def rank(
         self, texts: Sequence[str], depth: int | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Ids:
+    ) -> Ints:
         """Labels [len(texts), depth], best first: the shortlist in the reasoner's order, then the rest of screening's.
 
         `depth` is the shortlist's length unless told.
@@ -133,7 +134,7 @@ class StudentPredictor:
 
     def rank_by_stage(
         self, texts: Sequence[str], depth: int | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> tuple[Ids, Ids]:
+    ) -> tuple[Ints, Ints]:
         """(screening's ranking, the reasoner's ranking), each as `rank` gives them."""
         texts = as_texts(texts)
         shortlist = min(self.student.shapes.shortlist, len(self.student.labels))

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.files import read_input
-
-Ids = npt.NDArray[np.int64]
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -56,7 +54,7 @@ def word_texts(tokenizer: Tokenizer, count: int, max_tokens: int, seed: int) -> 
     return [[cls_id, *ids[:length][: max_tokens - 2], sep_id] for ids, length in zip(chosen, lengths, strict=True)]
 
 
-def label_tokens(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> Ids:
+def label_tokens(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> Ints:
     """[len(texts), count] word pieces of label texts, padded with 0."""
     rows = np.zeros((len(texts), count), dtype=np.int64)
     for row, encoding in zip(rows, tokenizer.encode_batch_fast(list(texts), add_special_tokens=False), strict=True):
@@ -65,7 +63,7 @@ def label_tokens(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> Ids:
     return rows
 
 
-def pad(rows: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
+def pad(rows: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:
     """(ids, mask), each [len(rows), longest], of token id lists; padding is 0 in both."""
     longest = max(map(len, rows))
     ids = np.zeros((len(rows), longest), dtype=np.int64)

@@ -21,8 +21,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
-from edgexl.student.text import Ids
 
 # In this order, those that there are, before all other pieces; [PAD] must be 0.
 FIRST_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -30,7 +30,7 @@ FIRST_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 BATCH_TEXTS = 10_000
 
 
-def count_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> Ids:
+def count_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> Ints:
     """int64 [vocabulary]: how often each piece occurs in `texts`, special tokens around them not counted."""
     size = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     counts = np.zeros(size, np.int64)
@@ -41,7 +41,7 @@ def count_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> Ids:
     return counts
 
 
-def choose_pieces(counts: Ids, budget: int) -> Ids:
+def choose_pieces(counts: Ints, budget: int) -> Ints:
     """The ids of the `budget` most used pieces, ascending; of equally used ones the lower id, unused ones never.
 
     `prune_tokenizer` keeps the special tokens and all single characters besides.
@@ -50,7 +50,7 @@ def choose_pieces(counts: Ids, budget: int) -> Ids:
     return np.sort(order[counts[order] > 0]).astype(np.int64)
 
 
-def prune_tokenizer(tokenizer: Tokenizer, kept_ids: Sequence[int] | Ids) -> tuple[Tokenizer, Ids]:
+def prune_tokenizer(tokenizer: Tokenizer, kept_ids: Sequence[int] | Ints) -> tuple[Tokenizer, Ints]:
     """A tokenizer of the pieces `kept_ids`, the added tokens and all single characters, and its pieces' old ids [new].
 
     New ids are dense: `FIRST_TOKENS`, other added tokens of the model's vocabulary, then pieces in their old order.
@@ -89,7 +89,7 @@ def prune_tokenizer(tokenizer: Tokenizer, kept_ids: Sequence[int] | Ids) -> tupl
     return Tokenizer.from_str(json.dumps(spec)), np.array(old_ids, np.int64)
 
 
-def prune_screener_table(weight: Tensor, old_ids: Ids) -> Tensor:
+def prune_screener_table(weight: Tensor, old_ids: Ints) -> Tensor:
     """A table of word pieces [old,dims] -> [new,dims] for the pruned tokenizer with these `old_ids`."""
     return weight.detach()[torch.from_numpy(old_ids)].clone()
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from benchmarks import tokenizer as bench
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.data.label_set import LabelSet
 from edgexl.student.contract import Shapes, check_tokenizer
-from edgexl.student.text import Ids
 from edgexl.student.vocabulary import (
     FIRST_TOKENS,
     choose_pieces,
@@ -39,7 +39,7 @@ def ids_of(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=True)]
 
 
-def assert_exact(texts: list[str], whole: Tokenizer, small: Tokenizer, old_ids: Ids) -> int:
+def assert_exact(texts: list[str], whole: Tokenizer, small: Tokenizer, old_ids: Ints) -> int:
     """Texts of kept pieces are split alike, no text gains an [UNK]; returns how many were of kept pieces."""
     kept, unknown = set(old_ids.tolist()), whole.token_to_id("[UNK]")
     same = 0

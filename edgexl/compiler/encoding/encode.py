@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
-from edgexl.base.ragged import Places, Ragged
+from edgexl.base.arrays import Floats, Ints
+from edgexl.base.ragged import Ragged
 from edgexl.compiler.encoding.workers import Batch, LocalWorkers, Workers
 from edgexl.index.row_cache import RowCache
 
-Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 # 2,048 tokens a batch keep the activations of a small encoder inside a core's second-level cache.
@@ -66,7 +65,7 @@ class _Shards(Sequence[list[Batch]]):
     """The token ids of each shard's batches, taken when they are asked for; `places`: the rows of each batch."""
 
     rows: Ragged
-    places: list[list[Places]]
+    places: list[list[Ints]]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -76,7 +75,7 @@ class _Shards(Sequence[list[Batch]]):
         return [ids.values.reshape(len(ids), -1) for ids in found]
 
 
-def _batches(rows: Ragged, batch_tokens: int) -> list[Places]:
+def _batches(rows: Ragged, batch_tokens: int) -> list[Ints]:
     """Indices in batches of one length, in order of length; single ones when `batch_tokens` is 0."""
     lengths = rows.lengths
     found = []

@@ -10,8 +10,9 @@ from typing import Any
 
 import onnxruntime
 
+from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput, DeviceError
-from edgexl.compiler.encoding.workers import Batch, Floats, encode_shard
+from edgexl.compiler.encoding.workers import Batch, encode_shard
 from edgexl.compiler.graphs.graph import Session
 
 # Shards that are handed out before the first of them is back, a core: one in work, one already there when it is done.

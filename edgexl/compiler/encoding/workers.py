@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.compiler.graphs.graph import Session
 
-Floats = npt.NDArray[np.float32]
 Batch = npt.NDArray[np.int32]  # token ids [texts, T]
 
 

@@ -9,7 +9,6 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,9 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
+from edgexl.base.arrays import Array
+
 OPSET = 17
-Array = npt.NDArray[Any]
 
 
 class Session:

@@ -8,13 +8,11 @@ those. A graph's output may also be scaled.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from edgexl.base.arrays import Floats
 from edgexl.compiler.graphs import graph
-
-Floats = npt.NDArray[np.float32]
 
 
 def rotate_output(model: bytes, name: str, rotation: Floats) -> bytes:

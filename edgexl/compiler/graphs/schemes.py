@@ -17,6 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from edgexl.base.arrays import Array
 from edgexl.base.errors import BadInput
 from edgexl.compiler.graphs import graph
 from edgexl.compiler.recipe import GraphRecipe
@@ -209,7 +210,7 @@ def _quantize_blocks(model: bytes, names: Sequence[str], bits: int) -> bytes:
     return graph.serialise(proto)
 
 
-def pack_blocks(matrix: graph.Array, bits: int) -> tuple[graph.Array, graph.Array]:
+def pack_blocks(matrix: Array, bits: int) -> tuple[graph.Array, graph.Array]:
     """MatMulNBits' codes uint8 [N, blocks, 32 * bits / 8] and scales f32 [N * blocks] of a matrix [K, N].
 
     Code c of b bits stands for scale * (c - 2^(b-1)); the scale puts a block's largest magnitude on the outermost code.

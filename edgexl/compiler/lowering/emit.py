@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edgexl.base.arrays import Array
 from edgexl.bundle.parameters import GRAPH_INPUTS
 from edgexl.bundle.plan import (
     ONE,
@@ -27,7 +28,7 @@ from edgexl.bundle.plan import (
     Type,
 )  # fmt: skip
 from edgexl.bundle.weights import Tensor
-from edgexl.compiler.lowering.nodes import Array, Node, Nodes, NotCovered
+from edgexl.compiler.lowering.nodes import Node, Nodes, NotCovered
 from edgexl.compiler.lowering.shapes import (
     Shapes,
     Sizes,

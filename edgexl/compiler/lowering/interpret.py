@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgexl.base.arrays import Array
 from edgexl.bundle.parameters import GRAPH_INPUTS
 from edgexl.bundle.plan import (
     TYPE_BYTES,
@@ -24,7 +24,6 @@ from edgexl.bundle.plan import (
 )  # fmt: skip
 from edgexl.bundle.weights import unpack_weights
 
-Array = npt.NDArray[Any]
 PANEL, BLOCK = 16, 32
 _DTYPES = {Type.F32: np.float32, Type.U8: np.uint8, Type.I8: np.int8, Type.I32: np.int32, Type.I64: np.int64}
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from edgexl.base.arrays import Array
 from edgexl.bundle.plan import ONE, Size
-
-Array = npt.NDArray[Any]
 
 
 class NotCovered(Exception):

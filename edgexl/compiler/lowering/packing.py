@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgexl.compiler.lowering.nodes import Array
+from edgexl.base.arrays import Array
 from edgexl.compiler.lowering.recognise import BLOCK, Weights
 
 PANEL = 16

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgexl.base.arrays import Array
 from edgexl.bundle.plan import Activation
-from edgexl.compiler.lowering.nodes import Array, Node, Nodes
+from edgexl.compiler.lowering.nodes import Node, Nodes
 from edgexl.compiler.lowering.shapes import Shapes, infer
 
 Kind = Literal["f32", "int8", "blocks4", "blocks8"]

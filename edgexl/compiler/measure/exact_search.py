@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.index import Shortlist
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 # Queries that share a pass over the vectors, and rows multiplied at once: a product of few queries, or one too large
 # for the caches, waits for memory. 32 x 700,000 scores are 90 MB.
 _PASS_QUERIES, _CHUNK_ROWS = 32, 16384

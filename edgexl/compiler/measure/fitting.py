@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Doubles
 from edgexl.base.errors import BadInput
 from edgexl.bundle.calibration import Calibration, Input, log_softmax
 
-Floats = npt.NDArray[np.float64]
-Knots = tuple[Floats, Floats]
+Knots = tuple[Doubles, Doubles]
 Method = Literal["isotonic", "platt"]
 
 FOLDS = 5
@@ -73,7 +73,7 @@ def fit(
             f"{'right' if right.any() else 'wrong'} labels. Give the student more, or real, held-out queries, "
             'or set [calibrate] method = "none".'
         )
-    inputs: dict[Input, Floats] = {
+    inputs: dict[Input, Doubles] = {
         "logit": logits.astype(np.float64),
         "log_softmax": log_softmax(logits).astype(np.float64),
         "log_softmax_or_none": log_softmax(logits, or_none=True).astype(np.float64),
@@ -160,7 +160,7 @@ def _by_share(label_set: bytes, times: float, threshold: float) -> Calibration:
     return Calibration(label_set, "log_softmax", threshold, tuple(knots.tolist()), tuple(p.tolist()))
 
 
-def isotonic(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
+def isotonic(x: Doubles, right: npt.NDArray[np.bool_]) -> Knots:
     """The best never-descending curve through bins of equally many right answers; knots at the means of what it
     pools.
     """
@@ -185,7 +185,7 @@ def isotonic(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
     return knots, p
 
 
-def platt(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
+def platt(x: Doubles, right: npt.NDArray[np.bool_]) -> Knots:
     """A logistic curve a * x + b by Newton's method, with Platt's targets; sampled at evenly spaced knots."""
     hits = right.sum()
     target = np.where(right, (hits + 1) / (hits + 2), 1 / (len(x) - hits + 2))
@@ -207,7 +207,7 @@ def platt(x: Floats, right: npt.NDArray[np.bool_]) -> Knots:
 
 
 def held_out_loss(
-    make: Callable[[Floats, npt.NDArray[np.bool_]], Knots], x: Floats, right: npt.NDArray[np.bool_]
+    make: Callable[[Doubles, npt.NDArray[np.bool_]], Knots], x: Doubles, right: npt.NDArray[np.bool_]
 ) -> float:
     """Mean log loss over the shortlists [queries, N], padded with -inf, of folds that `make` was not given."""
     total = 0.0
@@ -223,7 +223,7 @@ def held_out_loss(
     return total / int(there.sum())
 
 
-def best_threshold(p: Floats, right: npt.NDArray[np.bool_], positives: int) -> tuple[float, float]:
+def best_threshold(p: Doubles, right: npt.NDArray[np.bool_], positives: int) -> tuple[float, float]:
     """(threshold, F1 in percent): taking all labels with probability >= threshold gives the best micro set F1."""
     order = np.argsort(-p)
     sorted_p, hits = p[order], np.cumsum(right[order])
@@ -236,7 +236,7 @@ def best_threshold(p: Floats, right: npt.NDArray[np.bool_], positives: int) -> t
     return float(np.float32((sorted_p[place] + below) / 2)), 100 * float(f1[place])
 
 
-def _as_float32(x: Sequence[float] | Floats, p: Sequence[float] | Floats) -> tuple[npt.NDArray[np.float32], ...]:
+def _as_float32(x: Sequence[float] | Doubles, p: Sequence[float] | Doubles) -> tuple[npt.NDArray[np.float32], ...]:
     """Knots in f32, still ascending strictly where rounding made two of them one."""
     knots, values = np.asarray(x, np.float32), np.clip(np.asarray(p, np.float32), 0, 1)
     kept = np.concatenate([[True], np.diff(knots) > 0])

@@ -15,11 +15,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.directories import write_directory
 from edgexl.base.errors import EdgexlError
 from edgexl.base.fetch import cache_directory
 from edgexl.base.sealed import is_sealed_directory, seal_directory
-from edgexl.compiler.measure.reference import Floats, Ints
 from edgexl.index import LabelIndex, Shortlist
 from edgexl.runtime.kernels import Kernels, build_kernels, kernel_sources
 

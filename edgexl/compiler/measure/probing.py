@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.bundle.cells import Cells
 from edgexl.compiler.measure.kernel_search import fastest
-from edgexl.compiler.measure.reference import Floats, Ints
 from edgexl.index import LabelIndex, ProbeFit, Shortlist, fit_probes, quantize_query, rescore
 
 # What the flat search ranks first is what its misses cost most; the shortlist's tail is mostly wrong labels.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.bundle.layout import Kind
@@ -28,8 +29,6 @@ from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.index import LabelIndex, Shortlist
 from edgexl.student.text import encode_texts, label_tokens
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 Feeds = dict[str, npt.NDArray[Any]]
 # Queries answered side by side.
 BATCH = 256

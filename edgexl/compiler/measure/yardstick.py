@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.base.ragged import Ragged
-from edgexl.compiler.artifact import Artifact, Floats
+from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import Progress, encode_rows
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.exact_search import ExactSearch

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgexl.base.arrays import Floats
 from edgexl.base.ragged import Ragged
-from edgexl.compiler.artifact import Artifact, Floats, Graphs
+from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.engines import scheme_for
 from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgexl.compiler.artifact import Artifact, Floats
+from edgexl.base.arrays import Floats
+from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import Progress, encode_rows
 from edgexl.compiler.encoding.workers import Workers
 from edgexl.compiler.measure.yardstick import screening_recall

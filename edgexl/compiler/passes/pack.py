@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgexl import __version__
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.goldens import Golden, Goldens, compare
@@ -30,7 +31,7 @@ from edgexl.compiler.measure.budget import budget
 from edgexl.compiler.measure.gates import Verdict, accuracy_gates, judge
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import LedgerRow
-from edgexl.compiler.measure.reference import Answer, Ints, ReferencePipeline
+from edgexl.compiler.measure.reference import Answer, ReferencePipeline
 from edgexl.compiler.measure.yardstick import accuracy, padded
 from edgexl.index import LabelIndex
 from edgexl.runtime.binding import BundleHandle, open_bundle

@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
+from edgexl.base.arrays import Doubles
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.characterize.measures import Bootstrap, Judged, Reals, fit_temperature, judge
+from edgexl.distill.characterize.measures import Bootstrap, Judged, fit_temperature, judge
 from edgexl.distill.characterize.neighbours import Neighbours
 from edgexl.distill.characterize.sample import Sample
 from edgexl.distill.teachers import BiEncoderTeacher, Ints, Teacher, TraceTeacher
@@ -32,7 +33,7 @@ class Bench:
     sample: Sample
     neighbours: Neighbours
     ranking: Ints
-    scores: Reals
+    scores: Doubles
     shortlist: int
     seed: int
     none: bool
@@ -40,7 +41,7 @@ class Bench:
     progress: Progress = no_progress
     temperature: dict[str, float] = field(default_factory=dict)
     # logits that do not depend on the rest of the list, by query x labels + label, sorted
-    _pairs: tuple[Ints, Reals] = field(default_factory=lambda: (np.empty(0, np.int64), np.empty(0)))
+    _pairs: tuple[Ints, Doubles] = field(default_factory=lambda: (np.empty(0, np.int64), np.empty(0)))
 
     def __post_init__(self) -> None:
         right = self.sample.right(self.own)
@@ -56,7 +57,7 @@ class Bench:
         return self.ranking[:, : self.shortlist]
 
     @cached_property
-    def decided(self) -> Reals:
+    def decided(self) -> Doubles:
         """[n,N]: phase two over them, asked once."""
         return self.decide(self.own, "decide over its own shortlists")
 
@@ -65,13 +66,13 @@ class Bench:
         """Whether the teacher only replays what it once said, so that it has no opinion of other shortlists."""
         return isinstance(self.teacher, TraceTeacher)
 
-    def decide(self, lists: Ints, what: str) -> Reals:
+    def decide(self, lists: Ints, what: str) -> Doubles:
         """Phase two's logits [n,N] over `lists` [n,N]; -1 pads. `what` is for the progress bar."""
         if isinstance(self.teacher, BiEncoderTeacher):
             return self._decide_pairs(lists, what)
         return self._ask(np.arange(len(self.sample)), lists, what)
 
-    def judge(self, lists: Ints, logits: Reals) -> Judged:
+    def judge(self, lists: Ints, logits: Doubles) -> Judged:
         """Judge a decision at the decision's temperature."""
         return judge(self.sample, lists, logits, self.temperature["decision"], self.none)
 
@@ -79,7 +80,7 @@ class Bench:
         """Chance for one purpose, the same whatever else is measured."""
         return np.random.default_rng((self.seed, purpose))
 
-    def _ask(self, rows: Ints, lists: Ints, what: str) -> Reals:
+    def _ask(self, rows: Ints, lists: Ints, what: str) -> Doubles:
         logits = np.full(lists.shape, -np.inf)
         for start in range(0, len(rows), _BATCH):
             batch = slice(start, start + _BATCH)
@@ -92,7 +93,7 @@ class Bench:
                            "numbers (NaN or infinite); check its weights.")  # fmt: skip
         return logits
 
-    def _decide_pairs(self, lists: Ints, what: str) -> Reals:
+    def _decide_pairs(self, lists: Ints, what: str) -> Doubles:
         """`decide` of a teacher that looks at one label at a time: each (query, label) is asked once in a study."""
         keys = np.arange(len(lists), dtype=np.int64)[:, None] * len(self.labels) + lists
         known, values = self._pairs

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from edgexl.base.arrays import Bools, Doubles
 from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.layers import cut_reasoner, layer_count
-from edgexl.distill.characterize.measures import Judged, Reals, judge, probabilities
-from edgexl.distill.characterize.sample import Bools
+from edgexl.distill.characterize.measures import Judged, judge, probabilities
 from edgexl.distill.teachers import TwoStageTeacher
 
 # The near misses of a query: so many of phase one's best labels that are not right.
@@ -56,7 +56,7 @@ def mass(bench: Bench) -> dict[str, Any]:
     return {"queries": int(held.sum()), **{stage: _mass(bench, of_stage, held) for stage, of_stage in shares.items()}}
 
 
-def _mass(bench: Bench, shares: Reals, held: Bools) -> dict[str, Any] | None:
+def _mass(bench: Bench, shares: Doubles, held: Bools) -> dict[str, Any] | None:
     if not held.any():
         return None
     right, near = bench.sample.right(bench.own), near_misses(bench)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgexl.base.arrays import Doubles
 from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.layers import cut_after, layer_count, screening_stack
-from edgexl.distill.characterize.measures import Reals
 from edgexl.distill.characterize.sample import among
 from edgexl.distill.teachers import Ints, TraceTeacher
 
@@ -67,7 +67,7 @@ def by_length(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def _share_in_view(found: np.ndarray[Any, np.dtype[np.bool_]], sizes: Ints) -> Reals:
+def _share_in_view(found: np.ndarray[Any, np.dtype[np.bool_]], sizes: Ints) -> Doubles:
     """[n,depth]: the share of a query's labels that stand among the first 1, 2, ... of the ranking."""
     return np.asarray(np.cumsum(found, 1) / np.maximum(sizes, 1)[:, None], dtype=np.float64)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from edgexl.base.arrays import Doubles
 from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.focus import doubling
-from edgexl.distill.characterize.measures import Judged, Reals, judge
+from edgexl.distill.characterize.measures import Judged, judge
 from edgexl.distill.teachers import BiEncoderTeacher, Ints
 
 # Decisions are swept up to here: a reasoner's time grows with the square of the length, and a device has no time for
@@ -103,7 +104,7 @@ def _decided(bench: Bench, lists: Ints, what: str) -> Judged:
     return bench.judge(lists, bench.decide(lists, what))
 
 
-def _by_screening(bench: Bench, lists: Ints, scores: Reals) -> Judged:
+def _by_screening(bench: Bench, lists: Ints, scores: Doubles) -> Judged:
     return judge(bench.sample, lists, scores, bench.temperature["screening"])
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgexl.distill.characterize.sample import Bools, Sample
+from edgexl.base.arrays import Bools, Doubles
+from edgexl.distill.characterize.sample import Sample
 from edgexl.distill.teachers import Ints
 
-Reals = npt.NDArray[np.float64]
 INTERVAL = (2.5, 97.5)
 # A thousand resamples fix the ends of a 95 % interval to a few hundredths of its width.
 RESAMPLES = 1000
@@ -29,7 +28,7 @@ class Bootstrap:
         for row in self.times:
             row[:] = np.bincount(draw.integers(0, queries, queries), minlength=queries).clip(max=255)
 
-    def interval(self, values: Reals, counted: Bools | None = None) -> list[float] | None:
+    def interval(self, values: Doubles, counted: Bools | None = None) -> list[float] | None:
         """The 95 % interval of the mean of `values` [n], over the `counted` queries only; None where there is none."""
         weights = self.times if counted is None else self.times * counted
         total = weights.sum(1, dtype=np.float64)
@@ -40,13 +39,13 @@ class Bootstrap:
         return [float(end) for end in np.percentile(means, INTERVAL)]
 
 
-def order_of(labels: Ints, logits: Reals) -> Ints:
+def order_of(labels: Ints, logits: Doubles) -> Ints:
     """[n,N]: places of each list from best to worst; ties go to the lower label, so that no list's order matters."""
     # lexsort's last key is the first to be compared
     return np.asarray(np.lexsort((labels, -logits), axis=1), dtype=np.int64)
 
 
-def probabilities(logits: Reals, temperature: float, none: bool = False) -> Reals:
+def probabilities(logits: Doubles, temperature: float, none: bool = False) -> Doubles:
     """Softmax of logits [n,N] / temperature; `none` adds the choice 'none of these', whose logit is 0.
 
     A logit of minus infinity (no opinion) gets 0, a list without any opinion zeros throughout.
@@ -59,7 +58,7 @@ def probabilities(logits: Reals, temperature: float, none: bool = False) -> Real
     return np.asarray(raised / np.where(total > 0, total, 1.0), dtype=np.float64)
 
 
-def fit_temperature(logits: Reals, right: Bools, none: bool = False) -> float:
+def fit_temperature(logits: Doubles, right: Bools, none: bool = False) -> float:
     """The temperature under which the right labels are most likely: one number, since teachers' logits have any scale.
 
     Queries whose list holds no right label count only with `none`. Where nothing can be fitted it is 1.
@@ -85,16 +84,16 @@ class Judged:
     `top` the best label's probability, `margin` what it is ahead of the second; `best` that label, -1 for none.
     """
 
-    hit: Reals
-    precision: Reals
-    gain: Reals
-    top: Reals
-    margin: Reals
+    hit: Doubles
+    precision: Doubles
+    gain: Doubles
+    top: Doubles
+    margin: Doubles
     best: Ints
 
     def row(self, name: str, bootstrap: Bootstrap, **more: Any) -> dict[str, Any]:
         """The measured row: percentages for P@k and nDCG@5, probabilities from 0 to 1, an interval for each."""
-        values: Mapping[str, Reals] = {
+        values: Mapping[str, Doubles] = {
             "P@1": 100 * self.hit, "P@5": 100 * self.precision, "nDCG@5": 100 * self.gain,
             "top_probability": self.top, "margin": self.margin,
         }  # fmt: skip
@@ -103,7 +102,7 @@ class Judged:
         return {"name": name, **means, "n": len(self.hit), "interval": intervals, **more}
 
 
-def judge(sample: Sample, labels: Ints, logits: Reals, temperature: float, none: bool = False) -> Judged:
+def judge(sample: Sample, labels: Ints, logits: Doubles, temperature: float, none: bool = False) -> Judged:
     """Judge lists `labels` [n,N] ordered by `logits` [n,N]; labels without an opinion are not ranked."""
     order = order_of(labels, logits)[:, :5]
     ranked = np.take_along_axis(labels, order, 1)

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from edgexl.base.arrays import Bools
 from edgexl.base.errors import BadInput
 from edgexl.data import Dataset, Query
 from edgexl.distill.corpus.divide import read_corpus
 from edgexl.distill.recipe import SplitTable
 from edgexl.distill.teachers import Ints, Teacher, TraceTeacher
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

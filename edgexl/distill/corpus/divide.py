@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.data import Dataset, Query
 from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import ABOUT_FILE
 from edgexl.distill.recipe import SplitTable
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from edgexl.base.arrays import Ints
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.corpus.divide import Targets
-from edgexl.distill.stages.compute import Ints, TokenTable
+from edgexl.distill.stages.compute import TokenTable
 from edgexl.student.text import encode_texts
 
 

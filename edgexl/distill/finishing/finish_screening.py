@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import Targets, join, right_pairs
 from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
-from edgexl.distill.stages.compute import Ints, TokenTable, bf16
+from edgexl.distill.stages.compute import TokenTable, bf16
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.simulate import IndexCodes, simulated

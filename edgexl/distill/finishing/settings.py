@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.base.progress import Progress, no_progress
 from edgexl.compiler.recipe import Recipe
 from edgexl.data import Query
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.finishing.table import FinishingTable
-from edgexl.distill.stages.compute import Ints, TokenTable
+from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.simulate import simulated
 from edgexl.distill.stages.training import (

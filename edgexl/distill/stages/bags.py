@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edgexl.distill.stages.compute import Ints, TokenTable
+from edgexl.base.arrays import Ints
+from edgexl.distill.stages.compute import TokenTable
 from edgexl.student.ngrams import NgramScreener
 
 

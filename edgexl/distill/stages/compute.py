@@ -8,13 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
-
-Ints = npt.NDArray[np.int64]
 
 # Tokens that run at once, padding included: on a CPU, on a GPU.
 GROUP_TOKENS = (4096, 65536)

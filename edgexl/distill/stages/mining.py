@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.distill.stages import screening
-from edgexl.distill.stages.compute import Ints, TokenTable
+from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.training import load_tensors, save_tensors
 from edgexl.distill.workbench import Workbench

@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.distill.corpus.divide import Targets
 from edgexl.distill.recipe import ReasoningTable
-from edgexl.distill.stages.compute import Ints, TokenTable, bf16
+from edgexl.distill.stages.compute import TokenTable, bf16
 from edgexl.distill.stages.screening import Batches, hide_tokens
 from edgexl.distill.stages.training import Losses
 from edgexl.student.contract import ask_reasoner

@@ -25,11 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.distill.corpus.divide import Targets, epoch_batches, join, right_pairs
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.recipe import ScreeningTable
 from edgexl.distill.stages.bags import encode_bags
-from edgexl.distill.stages.compute import Ints, TokenTable, alike, bf16
+from edgexl.distill.stages.compute import TokenTable, alike, bf16
 from edgexl.distill.stages.training import Losses
 from edgexl.student.ngrams import NgramScreener
 from edgexl.student.screener import TransformerScreener

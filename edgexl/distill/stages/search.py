@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.base.progress import Progress
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.stages.bags import bag_table, encode_bags
-from edgexl.distill.stages.compute import Ints, TokenTable, alike, bf16
+from edgexl.distill.stages.compute import TokenTable, alike, bf16
 from edgexl.student.ngrams import NgramScreener
 
 # 128 queries x 700,000 rows of fp32 scores are 360 MB.

@@ -13,9 +13,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.distill.recipe import ShapeTable
-from edgexl.distill.stages.compute import Ints
 from edgexl.student.importer import import_sentence_transformer, locate_model
 from edgexl.student.ngrams import NgramConfig, NgramScreener, continuation_pieces
 from edgexl.student.reasoner import ListwiseReasoner

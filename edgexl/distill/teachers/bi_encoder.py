@@ -19,12 +19,12 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from torch import Tensor
 
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import sha256_file
 from edgexl.base.progress import Progress
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.compute import bf16
-from edgexl.distill.teachers.protocol import Ints
 from edgexl.distill.teachers.rows import EncoderPhase
 from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, require_finite
 from edgexl.student.importer import (

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.files import check_input
 from edgexl.base.gzipped_lines import encode_line, read_lines
@@ -31,7 +32,6 @@ from edgexl.distill.teachers.endpoint import Endpoint, LanguageModel, Refused, R
 from edgexl.distill.teachers.local_model import LocalModel
 from edgexl.distill.teachers.opening import open_teacher
 from edgexl.distill.teachers.prompt import Messages, Questionnaire
-from edgexl.distill.teachers.protocol import Ints
 from edgexl.distill.teachers.traces import read_traces
 
 ENDPOINT = "openai"

@@ -14,15 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import Progress, no_progress
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 
 class Teacher(Protocol):

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.teachers.protocol import Floats, Ints
 from edgexl.distill.teachers.vectors import Encoder, TextVectors
 
 # 256 queries x 32,768 labels are 34 MB of scores.

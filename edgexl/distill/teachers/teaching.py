@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgexl.base.arrays import Ints
 from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress
 from edgexl.data import Query
 from edgexl.distill.corpus.rows import RowTable
-from edgexl.distill.stages.compute import Ints
 from edgexl.distill.stages.screening import Lists, unit
 from edgexl.distill.stages.search import Found, RowSearch
 from edgexl.distill.stages.training import load_tensors, save_tensors

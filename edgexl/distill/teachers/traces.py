@@ -23,12 +23,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import sha256_file
 from edgexl.base.gzipped_lines import is_unicode, read_lines
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.teachers.protocol import Floats, Ints
 
 # Added to a final label's logit: beside a hundred others, which lie between 0 and 1, it has 95 % of a softmax.
 FINAL_LOGIT = 8.0

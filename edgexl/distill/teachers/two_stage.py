@@ -20,9 +20,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgexl.base.arrays import Ints
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.compute import bf16
-from edgexl.distill.teachers.protocol import Ints
 from edgexl.distill.teachers.rows import EncoderPhase
 from edgexl.distill.teachers.vectors import ScreenerEncoder, require_finite
 from edgexl.student.contract import ask_reasoner
