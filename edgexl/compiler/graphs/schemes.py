@@ -210,7 +210,7 @@ def _quantize_blocks(model: bytes, names: Sequence[str], bits: int) -> bytes:
     return graph.serialise(proto)
 
 
-def pack_blocks(matrix: Array, bits: int) -> tuple[graph.Array, graph.Array]:
+def pack_blocks(matrix: Array, bits: int) -> tuple[Array, Array]:
     """MatMulNBits' codes uint8 [N, blocks, 32 * bits / 8] and scales f32 [N * blocks] of a matrix [K, N].
 
     Code c of b bits stands for scale * (c - 2^(b-1)); the scale puts a block's largest magnitude on the outermost code.
