@@ -84,6 +84,8 @@ def test_files_that_break_the_rules(written: tuple[Path, bytes, bytes]) -> None:
 def test_other_files(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         read_label_file(tmp_path / "none")
+    with pytest.raises(BadInput, match=r"/proc/self/mem cannot be read: .*Input/output error"):
+        read_label_file("/proc/self/mem")  # opens, and has no first byte
     (tmp_path / "text").write_text("hello")
     with pytest.raises(BadInput, match="not a label file"):
         read_label_file(tmp_path / "text")

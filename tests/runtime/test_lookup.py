@@ -53,6 +53,24 @@ def test_ids_in_either_form_and_the_same_bytes_first(handle: BundleHandle) -> No
         handle.add_labels([NewLabel("K", "storm")])
 
 
+def test_ids_of_any_length(tmp_path: Path) -> None:
+    """Around the 512 bytes that a look-up keeps at hand, with ids that begin as others do; the last has é in two."""
+    ids = ["x" * length for length in (511, 512, 513, 3000)] + ["x" * 600 + end for end in ("a", "e\u0301", "é", "éa")]
+    ids.append(normalize("NFD", "ế" * 6))
+    toy = build(native=True)
+    toy.sections[Kind.LABEL_IDS] = pack_strings(ids + [f"L{at:04d}" for at in range(len(ids), 300)])
+    with open_bundle(toy.write(tmp_path / "toy.exl")) as handle:
+        assert [handle.find_label(label_id) for label_id in ids] == list(range(9))
+        assert [handle.find_label(normalize(form, ids[at])) for form, at in (("NFD", 7), ("NFC", 8))] == [7, 8]
+        for absent in ("x" * 510, "x" * 514, "x" * 3001, "x" * 600 + "e", "x" * 600 + "è", "x" * 5000):
+            with pytest.raises(BadInput, match="no label"):
+                handle.find_label(absent)
+        handle.retire_labels([ids[5], ids[1]])
+        assert handle.find_label(ids[5]) == 6
+        with pytest.raises(BadInput, match="no label"):
+            handle.find_label(ids[1])
+
+
 def test_labels_retired_and_replaced_by_the_other_form(handle: BundleHandle) -> None:
     handle.retire_labels([normalize("NFD", IDS[2])])
     assert handle.label_state(2) == "retired"
