@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
-from edgexl.base.errors import shorten
+from edgexl.base.errors import BadInput, shorten
+from edgexl.base.files import read_input
 
 # Whole numbers that any other reader takes, too.
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1
@@ -31,13 +34,22 @@ def parse(content: bytes) -> Any:
 
 
 def parse_line(line: bytes) -> Any:
-    """As `parse`, of one line among millions: numbers are left to whom they are for."""
+    """As `parse`, without a byte order mark, and with numbers of any size: they are judged by what takes them."""
     try:
         return _LINES.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def read_json(path: Path, advice: str = "", reader: Callable[[bytes], Any] = parse) -> Any:
+    """The value of a JSON file, read by `parse` or, where numbers are judged by what takes them, `parse_line`. Raises
+    `BadInput`, with the `advice` that is given."""
+    try:
+        return reader(read_input(path))
+    except ValueError as error:
+        raise BadInput(f"{path} is not readable JSON ({error}){advice and '; ' + advice}.") from None
 
 
 def parse_object(content: bytes) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
-from edgexl.base.files import read_input
+from edgexl.base.strict_json import parse_line, read_json
 from edgexl.student.contract import Shapes
 from edgexl.student.ngrams import NgramConfig, NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
@@ -78,10 +77,7 @@ class Plan:
 
 def read_student_file(path: Path) -> StudentFile:
     """Read and check student.json. Raises `BadInput`."""
-    try:
-        table = json.loads(read_input(path).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not readable JSON ({error}); save the student again.") from None
+    table = read_json(path, "save the student again", parse_line)
     if not isinstance(table, dict) or table.get("format") != "edgexl student":
         raise BadInput(f"{path} is not a student's: it lacks the entry format = 'edgexl student'.")
     if table.get("version") != FORMAT_VERSION:

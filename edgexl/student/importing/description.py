@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgexl.base.errors import BadInput
-from edgexl.student.importing.files import ForeignModel, as_size, inside, read_json, read_table
+from edgexl.base.strict_json import read_json
+from edgexl.student.importing.files import ForeignModel, as_size, inside, read_table
 
 Pooling = Literal["mean", "cls"]
 # sentence-transformers' own names for the file, the newest first.

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgexl.base.errors import BadInput
-from edgexl.base.files import read_input
+from edgexl.base.strict_json import parse_line, read_json
 
 
 class ForeignModel(BadInput):
     """A sound model that needs something which edgexl's own modules do not have; the sentence names it."""
 
 
-def read_json(path: Path) -> Any:
-    """A file's JSON value. Raises `BadInput` where it has none."""
-    try:
-        return json.loads(read_input(path).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not readable JSON ({error}).") from None
-
-
 def read_table(path: Path) -> dict[str, Any]:
     """A file's JSON object; an empty one where there is no such file. Raises `BadInput` for anything else."""
     if not path.exists():
         return {}
-    table = read_json(path)
+    table = read_json(path, reader=parse_line)  # tokenizers without a limit say 10^30 tokens
     if not isinstance(table, dict):
         raise BadInput(f"{path} holds {type(table).__name__} where a JSON object is expected.")
     return table
