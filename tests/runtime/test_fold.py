@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgexl.bundle.strings import pack_strings
 from edgexl.runtime.kernels import Kernels
-from edgexl.runtime.unicode_tables import HEADER, header, simple_fold
+from tests.runtime.unicode_tables import HEADER, header, simple_fold
 
 LAST = 0x110000
 # Of the version that the tables are made of, for a Python that knows a later one.

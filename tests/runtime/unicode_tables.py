@@ -1,6 +1,6 @@
 """Writes src/unicode_tables.h, by which the runtime compares text: what Python's unicodedata knows, in few bytes.
 
-    python -m edgexl.runtime.unicode_tables
+    python -m tests.runtime.unicode_tables
 
 Decompositions are the canonical ones, a step each; Hangul syllables are left to arithmetic. Case folding is the simple
 one (CaseFolding.txt, C and S), which Python does not have: it is `str.casefold` where that gives one character, and
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-HEADER = Path(__file__).parent / "src" / "unicode_tables.h"
+HEADER = Path(__file__).parents[2] / "edgexl/runtime/src/unicode_tables.h"
 POINTS = range(0x110000)
 PAGE_BITS = 8  # a page is 256 code points
 _LAST_PAGED = 0x20000  # beyond lie the decompositions of one block alone, which all have another character
@@ -93,8 +93,8 @@ def header() -> str:
         _table("int32_t", "exl__fold_to", "what is added", [distance for _, _, _, distance in fold_runs]),
     ]  # fmt: skip
     return (
-        f"/* unicode_tables.h: made by unicode_tables.py from Unicode {unicodedata.unidata_version}: canonical\n"
-        " * decompositions, combining classes, simple case foldings. Used by fold.c alone, and told there. */\n"
+        f"/* unicode_tables.h: made by tests/runtime/unicode_tables.py from Unicode {unicodedata.unidata_version}:\n"
+        " * canonical decompositions, combining classes, simple case foldings. Used by fold.c alone, and told there. */\n"
         "#ifndef EXL_UNICODE_TABLES_H\n#define EXL_UNICODE_TABLES_H\n\n#include <stdint.h>\n\n// clang-format off\n"
         + "".join(tables)
         + "// clang-format on\n\n#endif\n"
