@@ -45,7 +45,7 @@ cover: cover-c cover-python
 cover-c: $(VENV)/.ready-dev
 	mkdir -p build/cover && find build/cover -name '*.gcda' -delete
 	$(BIN)/python -m tests.runtime.c_tests build/cover -DEDGEXL_COVERAGE=ON
-	EDGEXL_LIBRARY=$(abspath build/cover/libedgexl.so) EDGEXL_KERNELS_COUNTS=$(abspath build/cover/kernels) \
+	EDGEXL_LIBRARY=$(abspath build/cover/libedgexl.so) \
 	    $(BIN)/python -m pytest -q tests/bundle tests/cli tests/hostile \
 	    tests/index tests/runtime -k 'not test_only_the_interface_is_exported' \
 	    $(addprefix --ignore=tests/runtime/test_,amalgamate.py build.py compile_matrix.py native_isas.py sanitized.py)

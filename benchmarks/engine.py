@@ -33,7 +33,7 @@ from edgexl.compiler.lowering import Lowered, lower_graph
 from edgexl.compiler.passes.export import trace
 from edgexl.compiler.recipe import GraphRecipe, Scheme
 from edgexl.runtime.binding import open_bundle
-from edgexl.runtime.native import NativeGraph, build_native
+from edgexl.runtime.native import NativeGraph, NativeLibrary
 from edgexl.student.importer import import_sentence_transformer
 from edgexl.target import Int8
 
@@ -108,12 +108,11 @@ def compare_minilm(rounds: int) -> None:
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     exact = [Session(model).run(sentence)[0] for sentence in sentences]
     with tempfile.TemporaryDirectory() as folder:
-        library = build_native(Path(folder))
+        library = NativeLibrary()
         packed = plan.plan.pack(), pack_weights(plan.weights)
         graphs = {name: NativeGraph(library, *packed, name) for name in library.kernels if name != "scalar"}
-        bound = {name: graph.bind(feeds) for name, graph in graphs.items()}
         calls: dict[str, Callable[[], object]] = {
-            name: partial(graph.call, bound[name][0], bound[name][1]) for name, graph in graphs.items()
+            name: partial(graph.call, graph.bind(feeds)[0]) for name, graph in graphs.items()
         }
         calls |= {name: partial(session.run, feeds) for name, session in sessions.items()}
         if "avx512-vnni" in graphs:

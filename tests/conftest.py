@@ -10,19 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.runtime.kernels import Kernels, build_kernels
+from edgexl.runtime.kernels import Kernels
 from tests.command_line import RECIPE, TARGET, Edgexl, Said, Tiny, edgexl_process
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
-    """The runtime's private functions, compiled so that an operation that C leaves undefined traps; for `make cover`,
-    where it says, so that their lines are counted."""
-    if counts := os.environ.get("EDGEXL_KERNELS_COUNTS"):
-        Path(counts).mkdir(parents=True, exist_ok=True)
-        return build_kernels(Path(counts), ["-O0", "--coverage", "-fprofile-update=atomic"])
-    trapping = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    return build_kernels(tmp_path_factory.mktemp("kernels"), trapping)
+def kernels() -> Kernels:
+    """The runtime's private functions, compiled so that an operation that C leaves undefined traps; where a library is
+    named, such as one that counts lines for `make cover`, those beside it."""
+    from tests.runtime.c_tests import build_trapping
+
+    return Kernels(None if "EDGEXL_LIBRARY" in os.environ else build_trapping())
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from benchmarks.index.strings import string_figures
 from benchmarks.index.workload import Workload, generated, of_student
 from edgexl.base.arrays import Floats, Ints
 from edgexl.report import LineChart, Series, write_text
-from edgexl.runtime.kernels import Kernels, build_kernels
+from edgexl.runtime.kernels import Kernels
 
 PARTS = ("kept", "aware", "scan", "arm", "rivals", "strings")
 CODE_BYTES = (16, 24, 32, 48, 64)
@@ -62,9 +62,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        kernels = build_kernels(Path(directory))
-        report = quick(kernels) if options.quick else full(kernels, options)
+    kernels = Kernels()
+    report = quick(kernels) if options.quick else full(kernels, options)
     if options.plot and report.get("rivals"):
         write_text(options.plot, pareto(report).svg())
     print(json.dumps(report, indent=2) if options.json else table(report))

@@ -125,7 +125,7 @@ def test_c_scans_what_numpy_scans(kernels, seed, rows, count, share, margin, cod
     for isa in kernels.isas:
         ranges = kernels.probe(isa, cells, query)
         np.testing.assert_array_equal(ranges, expected, isa)
-        found, scores = kernels.scan_ranges(isa, codes, rows, tables, ranges, keep)
+        found, scores = kernels.scan(isa, codes, rows, tables, keep, ranges)
         np.testing.assert_array_equal(found, places[best], isa)
         np.testing.assert_array_equal(scores, best_scores, isa)
 

@@ -116,7 +116,7 @@ def _try(scratch: CScratch, trials: Trials | None, fault: Fault, covering: list[
         if ran.failed:
             return outcome(True, test, "hung" if ran.hung else " ".join(ran.said.split()))
     if trials and spent < BUDGET_SECONDS:
-        scratch.make("plain", "edgexl", "exl-run", "exl-bench")
+        scratch.make("plain", "edgexl", "edgexl_private", "exl-run", "exl-bench")
         scratch.forget()
         said = trials.run(pytest_tests(scratch, fault.path), BUDGET_SECONDS - spent, hung=2 * BUDGET_SECONDS)
         tried += said["tests"]

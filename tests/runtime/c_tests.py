@@ -30,6 +30,17 @@ def build(directory: Path, *options: str) -> None:
         subprocess.run([tool("cmake"), "--build", str(directory)], check=True)
 
 
+def build_trapping() -> Path:
+    """The private library with the release's optimization and a trap at whatever C leaves undefined."""
+    directory = ROOT / "build" / "trapping"
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        configure(directory, "-DEDGEXL_TOOLS=OFF", "-DEDGEXL_TRAP=ON")
+        subprocess.run([tool("cmake"), "--build", str(directory), "--target", "edgexl_private"], check=True)
+    return next(path for path in directory.glob("libedgexl_private.*") if path.is_file())
+
+
 def configure(directory: Path, *options: str, source: Path = RUNTIME) -> str:
     """What CMake says about it."""
     make = f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"

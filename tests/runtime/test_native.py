@@ -20,7 +20,7 @@ from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.compiler.recipe import GraphRecipe, Scheme
-from edgexl.runtime.native import NativeGraph, NativeLibrary, build_native
+from edgexl.runtime.native import NativeGraph, NativeLibrary
 from edgexl.target import Int8
 from tests.runtime.tiny_bundle import build
 
@@ -28,8 +28,8 @@ TOKENS = 19
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> NativeLibrary:
-    return build_native(tmp_path_factory.mktemp("native"))
+def library() -> NativeLibrary:
+    return NativeLibrary()
 
 
 def model(nodes: list, width: int, out: int, constants: dict[str, np.ndarray]) -> bytes:

@@ -1,4 +1,4 @@
-"""Screening for the compiler's own measurements: the runtime's scan where a C compiler is at hand, numpy elsewhere.
+"""Screening for the compiler's own measurements: the runtime's scan, or numpy where its private library is missing.
 
 The ledger, the calibration and the goldens ask thousands of queries. Over 354,068 rows a search by numpy takes 200 ms
 of a core, one by the kernels less than 1 ms, and both find the same rows to the bit.
@@ -6,7 +6,6 @@ of a core, one by the kernels less than 1 ms, and both find the same rows to the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,15 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arrays import Floats, Ints
-from edgexl.base.directories import write_directory
-from edgexl.base.errors import EdgexlError
-from edgexl.base.fetch import cache_directory
-from edgexl.base.sealed import is_sealed_directory, seal_directory
+from edgexl.base.errors import DeviceError
 from edgexl.index import LabelIndex, Shortlist
-from edgexl.runtime.kernels import Kernels, build_kernels, kernel_sources
-
-# Below this numpy needs less time for all queries than gcc for the kernels.
-LEAST_ROWS = 50_000
+from edgexl.runtime.kernels import Kernels
 
 
 @dataclass(frozen=True)
@@ -50,12 +43,10 @@ class KernelSearch:
         tables = self.kernels.scan_tables(query, np.ascontiguousarray(index.codebook, np.float32))
         codes = np.frombuffer(index.coarse, np.uint8)
         isa, cells = self.kernels.best_isa, index.cells
-        if cells is None:
-            rows, _ = self.kernels.scan(isa, codes, index.rows, tables, index.overfetch)
-        else:
-            ranges = self.kernels.probe(isa, cells, query)
-            places, _ = self.kernels.scan_ranges(isa, codes, index.rows, tables, ranges, index.overfetch)
-            rows = cells.rows[places]
+        ranges = None if cells is None else self.kernels.probe(isa, cells, query)
+        rows, _ = self.kernels.scan(isa, codes, index.rows, tables, index.overfetch, ranges)
+        if cells is not None:
+            rows = cells.rows[rows]
         return rows.astype(np.int64)
 
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
@@ -72,23 +63,14 @@ class KernelSearch:
 
 
 def fastest(index: LabelIndex) -> LabelIndex | KernelSearch:
-    """The index by kernels where it is large and they can be built, else as it is."""
-    if index.rows < LEAST_ROWS:
-        return index
+    """The index by the runtime's kernels, or as it is where their library is missing."""
     kernels = _kernels()
     return index if kernels is None else KernelSearch(index, kernels)
 
 
 @cache
 def _kernels() -> Kernels | None:
-    """This machine's kernels, built once for each state of their sources; None where there is no C compiler."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in kernel_sources())).hexdigest()
     try:
-        place = cache_directory() / "kernels" / digest[:32]
-        if not is_sealed_directory(place):
-            with write_directory(place) as staging:
-                build_kernels(staging)
-                seal_directory(staging)
-        return Kernels(place / "libkernels.so")
-    except (EdgexlError, OSError):
+        return Kernels()
+    except DeviceError:
         return None

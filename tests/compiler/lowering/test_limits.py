@@ -12,7 +12,7 @@ from edgexl.bundle.plan import ONE, ZERO, Buffer, Code, Function, Operand, Opera
 from edgexl.bundle.weights import Tensor, pack_weights
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.lowering.limits import exceeded, plan_work, scratch, work
-from edgexl.runtime.native import NativeGraph, NativeLibrary, build_native
+from edgexl.runtime.native import NativeGraph, NativeLibrary
 
 TOKENS, LABELS = 256, 8
 T, N = Size(1, 1), Size(1, 0, 1)
@@ -21,8 +21,8 @@ ONE_NUMBER = Buffer(Place.OUTPUT, 0, Type.F32, ONE)
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> NativeLibrary:
-    return build_native(tmp_path_factory.mktemp("native"))
+def library() -> NativeLibrary:
+    return NativeLibrary()
 
 
 def plan_of(*operations: Operation, buffers: tuple[Buffer, ...] = (), weights: int = 0, arena: int = 64) -> Plan:

@@ -20,7 +20,7 @@ from edgexl.compiler.lowering import lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.compiler.passes.export import trace
 from edgexl.compiler.recipe import GraphRecipe, Scheme
-from edgexl.runtime.native import NativeGraph, NativeLibrary, build_native
+from edgexl.runtime.native import NativeGraph, NativeLibrary
 from edgexl.student.layers import EncoderLayer, ListLayer, padding_bias
 from edgexl.student.ngrams import NgramConfig, NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
@@ -31,8 +31,8 @@ INT8 = Int8("avx512_vnni", "int8")
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> NativeLibrary:
-    return build_native(tmp_path_factory.mktemp("native"))
+def library() -> NativeLibrary:
+    return NativeLibrary()
 
 
 def feeds(tokens: int, labels: int, seed: int = 0) -> dict[str, np.ndarray]:
