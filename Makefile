@@ -1,6 +1,7 @@
 # make demo   set up .venv, build the runtime, compile the reference student and ask it five questions
 # make test   everything that CI checks: lint, types, pytest, and under it the C tests with sanitizers
 # make test-all  that, what takes minutes, and the runtime by every compiler at hand for every architecture, as a table
+# make fix    format the code, and mend what the linter can mend
 # make ctest  only the C tests
 # make cover  the tests' coverage of the C library and its tools, then of the Python packages: a table each, by file
 # make mutants  put small faults into the code, one at a time, and see which of them no test notices
@@ -15,7 +16,7 @@ LIB := edgexl/runtime/lib/.built
 C_FILES := $(shell find edgexl/runtime -name '*.[ch]' -o -name CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-all lint types ctest pytest cover cover-c cover-python mutants lib clean
+.PHONY: demo test test-all fix lint types ctest pytest cover cover-c cover-python mutants lib clean
 
 demo: $(VENV)/.ready $(LIB)
 	$(BIN)/edgexl demo
@@ -25,6 +26,11 @@ test: lint types pytest
 test-all: lint types $(LIB)
 	$(BIN)/python -m pytest -q -m 'slow or not slow'
 	$(BIN)/python -m tests.runtime.compile_matrix
+
+fix: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(filter %.c %.h,$(C_FILES))
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

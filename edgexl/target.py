@@ -23,7 +23,7 @@ Isa = Literal["host", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni", "armv8-a", "ar
 
 @dataclass(frozen=True)
 class Int8:
-    """How 8-bit matrix products are done: `preset` is optimum's name of the quantisation settings for the CPU.
+    """How 8-bit matrix products are done. `preset` names the CPU's instructions for readers of the manifest.
 
     x86 without VNNI adds two products of unsigned and signed bytes in 16 bits, which saturates (onnxruntime#14642).
     There, `weights` are uint8, whose kernels add in 32 bits: the same numbers as on every other CPU, at about three

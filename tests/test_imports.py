@@ -10,7 +10,7 @@ import pytest
 import edgexl
 from tests.command_line import Tiny
 
-HEAVY = ["torch", "onnx", "onnxruntime", "transformers", "tokenizers", "safetensors", "optimum", "scipy", "rich"]
+HEAVY = ["torch", "onnx", "onnxruntime", "transformers", "tokenizers", "safetensors", "scipy", "rich"]
 
 
 def loaded_by(code: str) -> set[str]:

@@ -5,7 +5,6 @@ Each scheme is a function from an ONNX model to an ONNX model. The names are tho
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -57,12 +56,8 @@ def keep(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
 def quantize_per_tensor(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
     """int8: weights int8 a channel; activations uint8 with one scale a tensor, found at run time.
 
-    optimum's settings for the CPU, but weights with the sign and range that the target asks for.
+    The settings of optimum's `AutoQuantizationConfig` for every CPU, but weights with the sign and range of the target.
     """
-    from optimum.onnxruntime.configuration import AutoQuantizationConfig
-
-    settings = getattr(AutoQuantizationConfig, int8.preset)(is_static=False, per_channel=True)
-    settings = dataclasses.replace(settings, reduce_range=int8.reduce_range, weights_dtype=QuantType.QInt8)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantized.onnx"
         with _without_advice():
@@ -70,14 +65,11 @@ def quantize_per_tensor(model: bytes, names: Sequence[str], int8: Int8) -> bytes
                 onnx.load_from_string(model),
                 path,
                 op_types_to_quantize=["MatMul"],
-                per_channel=settings.per_channel,
-                reduce_range=settings.reduce_range,
-                weight_type=settings.weights_dtype,
+                per_channel=True,
+                reduce_range=int8.reduce_range,
+                weight_type=QuantType.QInt8,
                 nodes_to_quantize=list(names),
-                extra_options={
-                    "DefaultTensorType": onnx.TensorProto.FLOAT,
-                    "WeightSymmetric": settings.weights_symmetric,
-                },
+                extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "WeightSymmetric": True},
             )
         proto = onnx.load(path)
     if int8.weights == "uint8":

@@ -88,7 +88,9 @@ class CrossEncoder:
         directory = locate_model(source)
         self.name, self.device = _name(source), device
         try:
-            model = AutoModelForSequenceClassification.from_pretrained(directory, use_safetensors=True)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                directory, use_safetensors=True, dtype=torch.float32
+            )
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise BadInput(f"The cross-encoder {source} cannot be opened: {_first_line(error)}.") from None
         if model.config.num_labels != 1:
@@ -155,7 +157,7 @@ class _ForeignEncoder:
 
         self.name, self.device = name, device
         self.identity = _weights_sha256(directory)
-        options = {"use_safetensors": True}
+        options = {"use_safetensors": True, "dtype": torch.float32}  # transformers 5 would take the file's
         try:
             self.model = SentenceTransformer(str(directory), device=str(device), model_kwargs=options)
         except Exception as error:  # its modules come from many hands

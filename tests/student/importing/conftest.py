@@ -100,7 +100,7 @@ def remove(*names: str) -> Change:
     def apply(directory: Path) -> None:
         for name in names:
             path = directory / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)  # transformers 5 saves no vocab.txt
 
     return apply
 

@@ -211,7 +211,7 @@ VARIANTS: dict[str, Change] = {
 def expected_vectors(directory: Path, texts: list[str]) -> np.ndarray:
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(directory), device="cpu")
+    model = SentenceTransformer(str(directory), device="cpu", model_kwargs={"dtype": torch.float32})
     return np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False))
 
 
