@@ -94,7 +94,7 @@ def header() -> str:
     ]  # fmt: skip
     return (
         f"/* unicode_tables.h: made by tests/runtime/unicode_tables.py from Unicode {unicodedata.unidata_version}:\n"
-        " * canonical decompositions, combining classes, simple case foldings. Used by fold.c alone, and told there. */\n"
+        " * canonical decompositions, combining classes, simple case foldings. For fold.c alone, and told there. */\n"
         "#ifndef EXL_UNICODE_TABLES_H\n#define EXL_UNICODE_TABLES_H\n\n#include <stdint.h>\n\n// clang-format off\n"
         + "".join(tables)
         + "// clang-format on\n\n#endif\n"

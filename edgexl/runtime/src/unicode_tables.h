@@ -1,5 +1,5 @@
 /* unicode_tables.h: made by tests/runtime/unicode_tables.py from Unicode 14.0.0:
- * canonical decompositions, combining classes, simple case foldings. Used by fold.c alone, and told there. */
+ * canonical decompositions, combining classes, simple case foldings. For fold.c alone, and told there. */
 #ifndef EXL_UNICODE_TABLES_H
 #define EXL_UNICODE_TABLES_H
 
