@@ -33,7 +33,7 @@ int main(int count, char **words) {
     exl__tensor *weights = NULL, inputs[2], outputs[2];
     exl__engine_state *state = NULL;
     exl__graph *graph = NULL;
-    exl__error error = {""};
+    exl_error error = {.struct_size = sizeof error};
     void *scratch;
 
     if (count != 9)
@@ -44,7 +44,7 @@ int main(int count, char **words) {
     packed = read_file(words[2]);
     if (!plan.bytes || !packed.bytes ||
         exl__weights_read(&exl__default_allocator, &packed, "screener", &weights, &source.weight_count, &error))
-        return puts(error.text), 1;
+        return puts(error.sentence), 1;
     source.bytes = plan.bytes;
     source.length = plan.length;
     source.weights = weights;
@@ -56,7 +56,7 @@ int main(int count, char **words) {
     source.outputs[1] = (exl__port){"", EXL__F32, 3, 0, 1u << 28 | wide};
     if (engine->open(&exl__default_allocator, NULL, 1, 0, &state, &error) || !exl__native_choose(state, words[8]) ||
         engine->open_graph(state, &source, &graph, &error))
-        return puts(error.text), 1;
+        return puts(error.sentence), 1;
     scratch = exl__allocate(&exl__default_allocator, engine->scratch_bytes(graph), 1);
     for (uint32_t i = 0; i < 2; i++) {
         int64_t *ids = exl__allocate(&exl__default_allocator, most, 8);
@@ -72,7 +72,7 @@ int main(int count, char **words) {
     }
     for (int run = atoi(words[7]); run > 0; run--)
         if (engine->run(graph, inputs, 2, outputs, 2, scratch, &error))
-            return puts(error.text), 1;
+            return puts(error.sentence), 1;
     const float *vector = outputs[0].data;
     uint32_t digest = 0; /* of the bits: the same on every CPU */
     for (uint32_t i = 0; i < dims; i++) {

@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -30,16 +30,12 @@ from edgexl.base.arguments import as_items, as_number, as_path, as_text, as_whol
 from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput, DeviceError, GateFailed, NotDurable, kind_of, shorten
 from edgexl.base.strict_json import parse_object
-from edgexl.runtime import declarations as c
+from edgexl.runtime.declarations import read_header
 
-_VERIFY, _NO_ENGINE, _SCALAR, _COMPILED, _COPY = 1, 2, 4, 8, 16
-_EMPTY_TEXT, _NO_SUCH_LABEL, _FILE_UNREADABLE, _NOT_DURABLE, _SELF_TEST_FAILED = 101, 104, 201, 203, 404
 LabelState = Literal["compiled", "added", "retired"]
 _STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")
 _LARGEST = 0xFFFFFFFF  # what the library's numbers hold
 DEFAULT_K = 5
-# Of an error's sentence; the library cuts what is longer.
-_ERROR_BYTES = 512
 
 
 class EmptyText(BadInput):
@@ -179,19 +175,17 @@ def open_bundle(
     threads = as_whole("threads", threads, 0, _LARGEST)
     place = as_path("The bundle", path)
     library = _library()
-    options = c.OpenOptions(struct_size=ctypes.sizeof(c.OpenOptions), threads=threads)
-    options.flags = _VERIFY * verify | _NO_ENGINE * (not engine) | _SCALAR * scalar | _COMPILED * compiled_only
-    options.flags |= _COPY * copy
+    header = read_header()
+    options = header.make("exl_open_options", threads=threads)
+    chosen = {"VERIFY": verify, "NO_ENGINE": not engine, "SCALAR": scalar, "COMPILED": compiled_only, "COPY": copy}
+    options.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
     if labels_path is not None:
         options.labels_path = as_path("The label file", labels_path)
     if engine and (found := engine_library or engine_library_if_any()):
         options.engine_library = as_path("The engine's library", found)
-    error = ctypes.create_string_buffer(_ERROR_BYTES)
-    options.error, options.error_bytes = ctypes.addressof(error), len(error)
     bundle = ctypes.c_void_p()
-    status = library.exl_bundle_open(place, ctypes.byref(options), ctypes.byref(bundle))
-    sentence = error.value.decode("utf-8", "replace")
-    _check(status, f"{os.fsdecode(path)}: {sentence}" if sentence else "")
+    status, sentence = _call(library, "exl_bundle_open", place, ctypes.byref(options), ctypes.byref(bundle))
+    _check(status, f"{os.fsdecode(path)}: {sentence}")
     return BundleHandle(library, bundle, scan_threads)
 
 
@@ -204,12 +198,13 @@ class BundleHandle:
 
     def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p, scan_threads: int = 1) -> None:
         self._library = library
-        self._session_options = c.SessionOptions(ctypes.sizeof(c.SessionOptions), scan_threads)
+        self._header = read_header()
+        self._session_options = self._header.make("exl_session_options", scan_threads=scan_threads)
         self._bundle = bundle
         self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
-        info = c.BundleInfo(struct_size=ctypes.sizeof(c.BundleInfo))
-        _check(library.exl_bundle_get_info(bundle, ctypes.byref(info)))
-        self._manifest = ctypes.string_at(info.manifest, info.manifest_bytes)
+        info = self._ask("exl_bundle_get_info", "exl_bundle_info")
+        manifest = ctypes.c_void_p.from_buffer(info, type(info).manifest.offset)  # which does not end in NUL
+        self._manifest = ctypes.string_at(manifest.value or 0, info.manifest_bytes)
         self.info = BundleInfo(
             labels=info.labels,
             rows=info.rows,
@@ -264,16 +259,13 @@ class BundleHandle:
         if k is None:
             k = min(DEFAULT_K, self.info.shortlist)
         k = as_whole("k", k, 0, _LARGEST, f"from 1 to the bundle's shortlist, {self.info.shortlist}")
-        options = c.PredictOptions(struct_size=ctypes.sizeof(c.PredictOptions), k=k)
+        options = self._header.make("exl_predict_options", k=k)
         if threshold is not None:
             options.use_threshold, options.threshold = 1, as_number("threshold", threshold)
         content = as_text("The text", text)
         with self._session() as session:
-            result = ctypes.POINTER(c.Result)()
-            status = self._library.exl_predict(
-                session, content, len(content), ctypes.byref(options), ctypes.byref(result)
-            )
-            self._check_session(status, session)
+            result = ctypes.POINTER(self._header.structs["exl_result"])()
+            self._do("exl_predict", session, content, len(content), ctypes.byref(options), ctypes.byref(result))
             return _prediction(result.contents, self.info.dims)
 
     def predict_batch(
@@ -298,11 +290,10 @@ class BundleHandle:
     def explain(self, text: str | bytes, label: int | str) -> Explanation:
         """A label's way through both stages; `label` is an index, an id or a text. Raises `BadInput` as `predict`."""
         index = self._check_index(label) if not isinstance(label, str | bytes) else self.find_label(label)
-        explanation = c.Explanation(struct_size=ctypes.sizeof(c.Explanation))
+        explanation = self._header.make("exl_explanation")
         content = as_text("The text", text)
         with self._session() as session:
-            status = self._library.exl_explain(session, content, len(content), index, ctypes.byref(explanation))
-            self._check_session(status, session)
+            self._do("exl_explain", session, content, len(content), index, ctypes.byref(explanation))
         return Explanation(
             id=self.label_id(index),
             text=self.label_text(index),
@@ -317,9 +308,9 @@ class BundleHandle:
 
     def self_test(self) -> dict[str, float]:
         """Run the goldens: {goldens, failed, largest_probability_difference}. Raises `GateFailed` where one differs."""
-        report = c.SelfTestReport(struct_size=ctypes.sizeof(c.SelfTestReport))
+        report = self._header.make("exl_self_test_report")
         with self._session() as session:
-            self._check_session(self._library.exl_self_test(session, ctypes.byref(report)), session)
+            self._do("exl_self_test_run", session, ctypes.byref(report))
         return {
             "goldens": report.goldens,
             "failed": report.failed,
@@ -331,27 +322,24 @@ class BundleHandle:
         content = as_text("The text", text)
         ids = (ctypes.c_int32 * self.info.max_tokens)()
         count = ctypes.c_size_t()
-        status = self._library.exl_tokenize(
-            self._open(), content, len(content), ids, self.info.max_tokens, ctypes.byref(count)
-        )
-        _check(status)
+        self._do("exl_tokenize", self._open(), content, len(content), ids, self.info.max_tokens, ctypes.byref(count))
         return ids[: count.value]
 
     def golden_texts(self) -> list[str]:
         """The texts of the bundle's goldens."""
-        texts, text, length = [], ctypes.c_void_p(), ctypes.c_size_t()
+        texts, text, length = [], ctypes.c_char_p(), ctypes.c_size_t()
         for golden in range(self.info.goldens):
-            _check(self._library.exl_golden(self._open(), golden, ctypes.byref(text), ctypes.byref(length)))
-            texts.append(_text(ctypes.string_at(text.value or 0, length.value)))
+            self._do("exl_golden_read", self._open(), golden, ctypes.byref(text), ctypes.byref(length))
+            texts.append(_text(ctypes.string_at(text, length.value)))
         return texts
 
     def label_id(self, index: int) -> str:
         """The external id of a label. Raises `BadInput` for an index that the bundle does not have."""
-        return self._label(index, 0)
+        return self._read_label(index, "id")
 
     def label_text(self, index: int) -> str:
         """The text of a label. Raises `BadInput` for an index that the bundle does not have."""
-        return self._label(index, 1)
+        return self._read_label(index, "text")
 
     def find_label(self, label: str) -> int:
         """The index of the label with this id, or else this text. Raises `BadInput` where there is none.
@@ -360,9 +348,11 @@ class BundleHandle:
         for a text.
         """
         wanted, index = as_text("The label", label), ctypes.c_uint32()
-        status = self._library.exl_label_find(self._open(), wanted, len(wanted), ctypes.byref(index))
-        if status != _NO_SUCH_LABEL:
-            _check(status)
+        status, sentence = _call(
+            self._library, "exl_label_find", self._open(), wanted, len(wanted), ctypes.byref(index)
+        )
+        if status != self._header.constants["EXL_NO_SUCH_LABEL"]:
+            _check(status, sentence)
             return index.value
         equivalent = None
         found = self.complete(label, limit=1)
@@ -380,7 +370,7 @@ class BundleHandle:
     def complete(self, prefix: str, limit: int = 10, start: int = 0) -> list[int]:
         """For typing ahead: the first `limit` labels from label `start` on whose text begins with `prefix`, in the
         label set's order, whatever its case and normal form: "cafe" and "É" find "Café" and "été" however their accents
-        are written (see `exl_label_prefix` in edgexl.h). Raises `BadInput` for a limit below 1."""
+        are written (see `exl_labels_complete` in edgexl.h). Raises `BadInput` for a limit below 1."""
         limit = as_whole("limit", limit, 1, sys.maxsize, "at least 1")
         start = as_whole("start", start, 0, sys.maxsize, "at least 0")
         content, count = as_text("The prefix", prefix), ctypes.c_uint32()
@@ -389,22 +379,19 @@ class BundleHandle:
         labels = (ctypes.c_uint32 * capacity)()
         first = min(start, end)
         arguments = (content, len(content), first, labels, capacity, ctypes.byref(count))
-        _check(self._library.exl_label_prefix(self._open(), *arguments))
+        self._do("exl_labels_complete", self._open(), *arguments)
         return labels[: count.value]
 
     def labels_info(self) -> LabelsInfo:
         """The current label set's sizes."""
-        info = c.LabelsInfo(struct_size=ctypes.sizeof(c.LabelsInfo))
-        _check(self._library.exl_labels_get_info(self._open(), ctypes.byref(info)))
-        names = (name for name, _ in c.LabelsInfo._fields_ if name != "struct_size")
-        return LabelsInfo(**{name: getattr(info, name) for name in names})
+        info = self._ask("exl_labels_get_info", "exl_labels_info")
+        return LabelsInfo(**{field.name: getattr(info, field.name) for field in fields(LabelsInfo)})
 
     def label_state(self, index: int) -> LabelState:
         """Whether a label was compiled, added, or is retired. Raises `BadInput` for an index that there is not."""
-        index = self._check_index(index)
-        state = ctypes.c_int()
-        _check(self._library.exl_label_get_state(self._open(), index, ctypes.byref(state)))
-        return _STATES[state.value]
+        label = self._header.make("exl_label")
+        self._do("exl_label_read", self._open(), self._check_index(index), ctypes.byref(label))
+        return _STATES[int(label.state)]
 
     def add_labels(
         self, labels: Sequence[NewLabel], replace: bool = False, progress: Callable[[int, int], None] | None = None
@@ -416,26 +403,23 @@ class BundleHandle:
         be added, `DeviceError` where the file cannot be written, `NotDurable` where it was and may not last.
         """
         labels = as_items("The labels", labels)
-        items, keep = (c.NewLabel * len(labels))(), []
+        items, keep = (self._header.structs["exl_new_label"] * len(labels))(), []
         for place, (item, label) in enumerate(zip(items, labels, strict=True)):
             uid, text, aliases = _as_new_label(f"label {place}", label)
             pointers = (ctypes.c_char_p * len(aliases))(*aliases)
             lengths = (ctypes.c_size_t * len(aliases))(*map(len, aliases))
             keep.append((uid, text, aliases, pointers, lengths))
-            item.struct_size = ctypes.sizeof(c.NewLabel)
+            item.struct_size = ctypes.sizeof(item)
             item.id, item.id_bytes, item.text, item.text_bytes = uid, len(uid), text, len(text)
             item.aliases, item.alias_bytes, item.alias_count = pointers, lengths, len(aliases)
-        options = c.AddOptions(struct_size=ctypes.sizeof(c.AddOptions), replace=replace)
+        options = self._header.make("exl_add_options", replace=replace)
         if progress is not None:
             tell = progress
-            options.progress = c.AddProgress(lambda _, done, count: tell(done, count))
+            options.progress = type(options.progress)(lambda _, done, count: tell(done, count))
         first = ctypes.c_uint32(self.labels_info().end)
         with self._session() as session:
-            status = self._library.exl_labels_add(
-                session, items, len(items), ctypes.byref(options), ctypes.byref(first)
-            )
             try:
-                self._check_session(status, session)
+                self._do("exl_labels_add", session, items, len(items), ctypes.byref(options), ctypes.byref(first))
             except NotDurable as error:
                 error.first = first.value
                 raise
@@ -446,20 +430,25 @@ class BundleHandle:
         encoded = [as_text(f"Id {place}", uid) for place, uid in enumerate(as_items("The ids", ids))]
         texts = (ctypes.c_char_p * len(encoded))(*encoded)
         lengths = (ctypes.c_size_t * len(encoded))(*map(len, encoded))
-        self._change("exl_labels_retire", texts, lengths, len(encoded))
+        self._do("exl_labels_retire", self._open(), texts, lengths, len(encoded))
 
     def refresh_labels(self) -> None:
         """Take over what other processes have changed since the bundle was opened. Raises as `open_bundle` does."""
-        self._change("exl_labels_refresh")
+        self._do("exl_labels_refresh", self._open())
 
     def compact_labels(self) -> None:
         """Rewrite the label file without labels that were added and retired again; the others get new indices."""
-        self._change("exl_labels_compact")
+        self._do("exl_labels_compact", self._open())
 
-    def _change(self, function: str, *arguments: Any) -> None:
-        error = ctypes.create_string_buffer(_ERROR_BYTES)
-        status = getattr(self._library, function)(self._open(), *arguments, error, len(error))
-        _check(status, error.value.decode("utf-8", "replace"))
+    def _do(self, function: str, *arguments: Any) -> None:
+        """Call a function of the library. Raises what its status stands for."""
+        _check(*_call(self._library, function, *arguments))
+
+    def _ask(self, function: str, struct: str) -> Any:
+        """The struct that a function fills in about the bundle."""
+        answer = self._header.make(struct)
+        self._do(function, self._open(), ctypes.byref(answer))
+        return answer
 
     def _check_index(self, index: int) -> int:
         end, number = self.labels_info().end, as_whole("The label's index", index, -sys.maxsize, sys.maxsize)
@@ -467,16 +456,19 @@ class BundleHandle:
             raise BadInput(f"There is no label {number}; the bundle has {end:,} labels, from 0.")
         return number
 
-    def _label(self, index: int, field: int) -> str:
-        index = self._check_index(index)
-        length = ctypes.c_size_t(255)
+    def _read_label(self, index: int, field: Literal["id", "text"]) -> str:
+        index, length = self._check_index(index), 255
         while True:
-            buffer = ctypes.create_string_buffer(length.value + 1)
-            status = self._library.exl_label(self._open(), index, field, buffer, len(buffer), ctypes.byref(length))
-            if length.value < len(buffer):
+            buffer = ctypes.create_string_buffer(length + 1)
+            label = self._header.make(
+                "exl_label", **{field: ctypes.addressof(buffer), f"{field}_capacity": len(buffer)}
+            )
+            status, sentence = _call(self._library, "exl_label_read", self._open(), index, ctypes.byref(label))
+            length = getattr(label, f"{field}_bytes")
+            if length < len(buffer):
                 break
-        _check(status)
-        return _text(buffer.raw[: length.value])
+        _check(status, sentence)
+        return _text(buffer.raw[:length])
 
     def _open(self) -> ctypes.c_void_p:
         if not self._bundle:
@@ -491,28 +483,24 @@ class BundleHandle:
             session = self._idle.get_nowait()
         except Empty:
             session = ctypes.c_void_p()
-            options = ctypes.byref(self._session_options)
-            _check(self._library.exl_session_open_with(bundle, options, ctypes.byref(session)))
+            self._do("exl_session_open", bundle, ctypes.byref(self._session_options), ctypes.byref(session))
         try:
             yield session
         finally:
             self._idle.put(session)
 
-    def _check_session(self, status: int, session: ctypes.c_void_p) -> None:
-        if status:
-            _check(status, self._library.exl_session_error(session).decode("utf-8", "replace"))
 
-
-def _prediction(result: c.Result, dims: int) -> Prediction:
+def _prediction(result: Any, dims: int) -> Prediction:
     """A copy of what belongs to the session."""
     labels = [
         LabelAnswer(_text(at.id), _text(at.text), at.probability, at.logit, at.label)
-        for at in result.predictions[: result.count]
+        for at in (result.predictions[place].contents for place in range(result.count))
     ]
     count = result.shortlist
     return Prediction(
         labels=labels,
-        ms={name: getattr(result.ms, name) for name, _ in c.StageMs._fields_},
+        ms={result.stage_names[stage].decode(): result.stage_ms[stage] for stage in range(result.stage_count)}
+        | {"total": result.total_ms},
         shortlist_labels=np.ctypeslib.as_array(result.shortlist_labels, (count,)).copy(),
         shortlist_scores=np.ctypeslib.as_array(result.shortlist_scores, (count,)).copy(),
         shortlist_logits=np.ctypeslib.as_array(result.shortlist_logits, (count,)).copy(),
@@ -542,19 +530,23 @@ def _as_new_label(what: str, label: Any) -> tuple[bytes, bytes, list[bytes]]:
     return uid, text, [as_text(f"An alias of new {what}", alias) for alias in aliases]
 
 
-def _check(status: int, sentence: str = "") -> None:
+def _call(library: ctypes.CDLL, function: str, *arguments: Any) -> tuple[int, str]:
+    """The status that a function of the library gives, and its sentence."""
+    error = read_header().make("exl_error")
+    status = getattr(library, function)(*arguments, ctypes.byref(error))
+    return status, error.sentence.decode("utf-8", "replace")
+
+
+def _check(status: int, sentence: str) -> None:
     """Raise what a status stands for."""
     if status == 0:
         return
-    message = sentence or _library().exl_status_text(status).decode()
-    message += "" if message.endswith(".") else "."
-    if status == _SELF_TEST_FAILED:
-        raise GateFailed(message)
-    if status == _NOT_DURABLE:
-        raise NotDurable(message)
-    if status == _EMPTY_TEXT:
-        raise EmptyText(message)
-    raise (BadInput if status // 100 in (1, 3) or status == _FILE_UNREADABLE else DeviceError)(message)
+    message = sentence + ("" if sentence.endswith(".") else ".")
+    constants = read_header().constants
+    kinds = {"EXL_SELF_TEST_FAILED": GateFailed, "EXL_NOT_DURABLE": NotDurable, "EXL_EMPTY_TEXT": EmptyText}
+    raised = {constants[name]: kind for name, kind in kinds.items()}
+    is_input = status // 100 in (1, 3) or status == constants["EXL_FILE_UNREADABLE"]
+    raise raised.get(status, BadInput if is_input else DeviceError)(message)
 
 
 def find_library() -> Path:
@@ -607,6 +599,6 @@ def _library() -> ctypes.CDLL:
     """libedgexl with its functions declared; loaded once."""
     path = find_library()
     try:
-        return c.declare(ctypes.CDLL(str(path)))
+        return read_header().declare(ctypes.CDLL(str(path)))
     except (OSError, AttributeError) as error:
         raise DeviceError(f"The runtime library {path} cannot be used: {error}.") from None

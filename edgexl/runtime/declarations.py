@@ -1,212 +1,73 @@
-"""`edgexl.h` for ctypes: its structs, field for field, and its functions' types. `binding` is what to use."""
+"""`edgexl.h` for ctypes, read from the header itself: its structs, its constants, and its functions' types.
+
+`binding` is what to use. What a reader of the header needs to know is the form in which it is written: a field or a
+parameter is a type and a name, and every struct begins with struct_size.
+"""
 
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+HEADER = Path(__file__).parent / "include" / "edgexl.h"
+_SIMPLE: dict[str, Any] = {
+    "void": None, "int": ctypes.c_int, "int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32,
+    "uint64_t": ctypes.c_uint64, "size_t": ctypes.c_size_t, "float": ctypes.c_float, "double": ctypes.c_double,
+    "char*": ctypes.c_char_p, "void*": ctypes.c_void_p, "exl_bundle*": ctypes.c_void_p, "exl_session*": ctypes.c_void_p,
+}  # fmt: skip
 
 
-class OpenOptions(ctypes.Structure):
-    """exl_open_options."""
+class Header:
+    """What edgexl.h declares: `structs` and `constants`, by their names; a status, as every enum, is an int."""
 
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("flags", c_uint32),
-        ("threads", c_uint32),
-        ("engine_library", c_char_p),
-        ("allocator", c_void_p),
-        ("error", c_void_p),
-        ("error_bytes", c_size_t),
-        ("labels_path", c_char_p),
-    )
+    def __init__(self, text: str) -> None:
+        self._text = re.sub(r"/\*.*?\*/|^#.*?(?<!\\)$", "", text, flags=re.S | re.M)
+        self._types = dict(_SIMPLE)
+        self.structs: dict[str, Any] = {}
+        self.constants: dict[str, int] = {}
+        for name, body in re.findall(r"enum (\w*) ?\{(.*?)\}", self._text, re.S):
+            self._types[name] = ctypes.c_int
+            self.constants |= {key: int(value) for key, value in re.findall(r"(\w+) = (\d+)", body)}
+        for name, body in re.findall(r"typedef struct (\w+) \{(.*?)\} \1;", self._text, re.S):
+            fields = [field for line in body.split(";")[:-1] for field in self._fields(line)]
+            self._types[name] = self.structs[name] = type(name, (ctypes.Structure,), {"_fields_": fields})
 
+    def make(self, name: str, **fields: Any) -> Any:
+        """A struct of this name that knows its size, with these fields."""
+        return self.structs[name](struct_size=ctypes.sizeof(self.structs[name]), **fields)
 
-class BundleInfo(ctypes.Structure):
-    """exl_bundle_info."""
+    def declare(self, library: ctypes.CDLL) -> ctypes.CDLL:
+        """Give the library's functions their types. Raises AttributeError where one is missing: it is another
+        library."""
+        for kind, name, parameters in re.findall(r"EXL_API ([\w *]+?)(\w+)\((.*?)\);", self._text, re.S):
+            function = getattr(library, name)
+            function.restype = self._type(kind)
+            function.argtypes = [self._fields(one)[0][1] for one in parameters.split(",") if one != "void"]
+        return library
 
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("labels", c_uint32),
-        ("rows", c_uint32),
-        ("dims", c_uint32),
-        ("shortlist", c_uint32),
-        ("max_tokens", c_uint32),
-        ("format_major", c_uint32),
-        ("format_minor", c_uint32),
-        ("file_bytes", c_uint64),
-        ("threshold", c_float),
-        ("engine", c_char_p),
-        ("kernel", c_char_p),
-        ("manifest", c_void_p),
-        ("manifest_bytes", c_size_t),
-        ("goldens", c_uint32),
-        ("presence", c_float),
-        ("copied", c_uint32),
-    )
+    def _fields(self, declaration: str) -> list[tuple[str, Any]]:
+        """(name, type) of each name that a C declaration has."""
+        called = re.fullmatch(r"\s*([\w *]+)\(\*(\w+)\)\((.*)\)", declaration, re.S)
+        if called:
+            kinds = [self._fields(one)[0][1] for one in called[3].split(",")]
+            return [(called[2], ctypes.CFUNCTYPE(self._type(called[1]), *kinds))]
+        first, *others = declaration.split(",")
+        kind, name, size = re.fullmatch(r"\s*(.*?)(\w+)(?:\[(\d+)\])?\s*", first, re.S).groups()  # type: ignore[union-attr]
+        plain = self._type("char") * int(size) if size else self._type(kind)
+        return [(name, plain), *((other.strip(), plain) for other in others)]
 
-
-class SessionOptions(ctypes.Structure):
-    """exl_session_options."""
-
-    _fields_ = (("struct_size", c_size_t), ("scan_threads", c_uint32))
-
-
-class PredictOptions(ctypes.Structure):
-    """exl_predict_options."""
-
-    _fields_ = (("struct_size", c_size_t), ("k", c_uint32), ("use_threshold", c_uint32), ("threshold", c_float))
+    def _type(self, kind: str) -> Any:
+        """A C type's; text that goes in is `bytes`, whose length is told beside it, so that it may hold NUL bytes."""
+        bare = re.sub(r"\bconst\b|\s", "", kind)
+        if bare in ("char", "char*") and "const" not in kind:  # memory that is written to
+            return ctypes.c_char if bare == "char" else ctypes.c_void_p
+        return self._types[bare] if bare in self._types else ctypes.POINTER(self._type(kind.replace("*", "", 1)))
 
 
-class LabelPrediction(ctypes.Structure):
-    """exl_prediction."""
-
-    _fields_ = (
-        ("label", c_uint32),
-        ("probability", c_float),
-        ("logit", c_float),
-        ("id", c_char_p),
-        ("text", c_char_p),
-    )
-
-
-class StageMs(ctypes.Structure):
-    """exl_stage_ms."""
-
-    _fields_ = (
-        ("tokenize", c_double),
-        ("encode", c_double),
-        ("scan", c_double),
-        ("rescore", c_double),
-        ("gather", c_double),
-        ("reason", c_double),
-        ("calibrate", c_double),
-        ("total", c_double),
-    )
-
-
-class Result(ctypes.Structure):
-    """exl_result."""
-
-    _fields_ = (
-        ("count", c_size_t),
-        ("predictions", POINTER(LabelPrediction)),
-        ("shortlist", c_size_t),
-        ("shortlist_labels", POINTER(c_uint32)),
-        ("shortlist_scores", POINTER(c_float)),
-        ("shortlist_logits", POINTER(c_float)),
-        ("query_vector", POINTER(c_float)),
-        ("tokens", c_uint32),
-        ("truncated", c_uint32),
-        ("ms", StageMs),
-        ("none_fits", c_uint32),
-    )
-
-
-class Explanation(ctypes.Structure):
-    """exl_explanation."""
-
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("label", c_uint32),
-        ("screening_rank", c_uint32),
-        ("screening_score", c_float),
-        ("shortlisted", c_uint32),
-        ("reasoner_rank", c_uint32),
-        ("logit", c_float),
-        ("probability", c_float),
-    )
-
-
-class SelfTestReport(ctypes.Structure):
-    """exl_self_test_report."""
-
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("goldens", c_uint32),
-        ("failed", c_uint32),
-        ("largest_probability_difference", c_float),
-    )
-
-
-class NewLabel(ctypes.Structure):
-    """exl_new_label."""
-
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("id", c_char_p),
-        ("id_bytes", c_size_t),
-        ("text", c_char_p),
-        ("text_bytes", c_size_t),
-        ("aliases", POINTER(c_char_p)),
-        ("alias_bytes", POINTER(c_size_t)),
-        ("alias_count", c_size_t),
-    )
-
-
-# exl_add_options.progress
-AddProgress = ctypes.CFUNCTYPE(None, c_void_p, c_size_t, c_size_t)
-
-
-class AddOptions(ctypes.Structure):
-    """exl_add_options."""
-
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("replace", c_uint32),
-        ("progress", AddProgress),
-        ("context", c_void_p),
-    )
-
-
-class LabelsInfo(ctypes.Structure):
-    """exl_labels_info."""
-
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("labels", c_uint32),
-        ("end", c_uint32),
-        ("added", c_uint32),
-        ("retired_compiled", c_uint32),
-        ("retired_added", c_uint32),
-        ("generation", c_uint64),
-        ("file_bytes", c_uint64),
-    )
-
-
-# Name -> (result, arguments). A text is c_char_p with its length beside it, so that it may hold NUL bytes.
-_FUNCTIONS = {
-    "exl_version": (c_char_p, ()),
-    "exl_status_text": (c_char_p, (c_int,)),
-    "exl_bundle_open": (c_int, (c_char_p, POINTER(OpenOptions), POINTER(c_void_p))),
-    "exl_bundle_close": (None, (c_void_p,)),
-    "exl_bundle_get_info": (c_int, (c_void_p, POINTER(BundleInfo))),
-    "exl_label": (c_int, (c_void_p, c_uint32, c_int, c_char_p, c_size_t, POINTER(c_size_t))),
-    "exl_label_find": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(c_uint32))),
-    "exl_label_prefix": (
-        c_int,
-        (c_void_p, c_char_p, c_size_t, c_uint32, POINTER(c_uint32), c_uint32, POINTER(c_uint32)),
-    ),
-    "exl_tokenize": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(c_int32), c_size_t, POINTER(c_size_t))),
-    "exl_golden": (c_int, (c_void_p, c_uint32, POINTER(c_void_p), POINTER(c_size_t))),
-    "exl_session_open": (c_int, (c_void_p, POINTER(c_void_p))),
-    "exl_session_open_with": (c_int, (c_void_p, POINTER(SessionOptions), POINTER(c_void_p))),
-    "exl_session_close": (None, (c_void_p,)),
-    "exl_session_error": (c_char_p, (c_void_p,)),
-    "exl_predict": (c_int, (c_void_p, c_char_p, c_size_t, POINTER(PredictOptions), POINTER(POINTER(Result)))),
-    "exl_explain": (c_int, (c_void_p, c_char_p, c_size_t, c_uint32, POINTER(Explanation))),
-    "exl_self_test": (c_int, (c_void_p, POINTER(SelfTestReport))),
-    "exl_labels_add": (c_int, (c_void_p, POINTER(NewLabel), c_size_t, POINTER(AddOptions), POINTER(c_uint32))),
-    "exl_labels_retire": (c_int, (c_void_p, POINTER(c_char_p), POINTER(c_size_t), c_size_t, c_void_p, c_size_t)),
-    "exl_labels_refresh": (c_int, (c_void_p, c_void_p, c_size_t)),
-    "exl_labels_compact": (c_int, (c_void_p, c_void_p, c_size_t)),
-    "exl_labels_get_info": (c_int, (c_void_p, POINTER(LabelsInfo))),
-    "exl_label_get_state": (c_int, (c_void_p, c_uint32, POINTER(c_int))),
-}
-
-
-def declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Give the library's functions their types. Raises AttributeError where one is missing: it is another library."""
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library
+@lru_cache(maxsize=1)
+def read_header() -> Header:
+    """The header beside this package's library."""
+    return Header(HEADER.read_text(encoding="utf-8"))

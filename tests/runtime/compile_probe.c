@@ -18,34 +18,31 @@ static int fail(const char *said) {
 }
 
 static int answer(const char *path, uint32_t flags) {
-    char error[512] = "";
+    exl_error error = {.struct_size = sizeof error};
     exl_open_options options = {.struct_size = sizeof options, .flags = flags | EXL_OPEN_VERIFY};
     exl_bundle_info info = {.struct_size = sizeof info};
     exl_self_test_report report = {.struct_size = sizeof report};
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
 
-    options.error = error;
-    options.error_bytes = sizeof error;
-    if (exl_bundle_open(path, &options, &bundle) != EXL_OK)
-        return fail(error);
-    if (exl_bundle_get_info(bundle, &info) != EXL_OK || exl_session_open(bundle, &session) != EXL_OK)
-        return fail("no session");
-    if (exl_self_test(session, &report) != EXL_OK)
-        return fail(exl_session_error(session));
+    if (exl_bundle_open(path, &options, &bundle, &error) != EXL_OK ||
+        exl_bundle_get_info(bundle, &info, &error) != EXL_OK ||
+        exl_session_open(bundle, NULL, &session, &error) != EXL_OK ||
+        exl_self_test_run(session, &report, &error) != EXL_OK)
+        return fail(error.sentence);
     for (uint32_t golden = 0; golden < info.goldens; golden++) {
         const exl_result *result = NULL;
         const char *text = NULL;
         size_t bytes = 0;
 
-        if (exl_golden(bundle, golden, &text, &bytes) != EXL_OK ||
-            exl_predict(session, text, bytes, NULL, &result) != EXL_OK)
-            return fail(exl_session_error(session));
+        if (exl_golden_read(bundle, golden, &text, &bytes, &error) != EXL_OK ||
+            exl_predict(session, text, bytes, NULL, &result, &error) != EXL_OK)
+            return fail(error.sentence);
         for (size_t n = 0; n < result->shortlist; n++)
             printf("%" PRIu32 " %08" PRIx32 " %08" PRIx32 " ", result->shortlist_labels[n],
                    bits(result->shortlist_scores[n]), bits(result->shortlist_logits[n]));
         for (size_t n = 0; n < result->count; n++)
-            printf("%s %08" PRIx32 " ", result->predictions[n].id, bits(result->predictions[n].probability));
+            printf("%s %08" PRIx32 " ", result->predictions[n]->id, bits(result->predictions[n]->probability));
         printf("\n");
     }
     exl_session_close(session);

@@ -18,15 +18,14 @@ PROGRAM = """
 #include <stdio.h>
 #include <string.h>
 int main(int count, char **arguments) {
-    char error[512] = "";
-    exl_open_options options = {.struct_size = sizeof options, .error = error, .error_bytes = sizeof error};
+    exl_error error = {.struct_size = sizeof error};
     exl_self_test_report report = {.struct_size = sizeof report};
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
-    if (count != 2 || exl_bundle_open(arguments[1], &options, &bundle) != EXL_OK)
-        return puts(error), 1;
-    if (exl_session_open(bundle, &session) != EXL_OK || exl_self_test(session, &report) != EXL_OK)
-        return puts(exl_session_error(session)), 1;
+    if (count != 2 || exl_bundle_open(arguments[1], NULL, &bundle, &error) != EXL_OK ||
+        exl_session_open(bundle, NULL, &session, &error) != EXL_OK ||
+        exl_self_test_run(session, &report, &error) != EXL_OK)
+        return puts(error.sentence), 1;
     exl_session_close(session);
     exl_bundle_close(bundle);
     return puts("answers as recorded"), 0;

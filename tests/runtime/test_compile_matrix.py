@@ -161,7 +161,9 @@ def test_cpp_takes_the_header(command: str, standard: str, tmp_path: Path) -> No
     if shutil.which(call[0]) is None:
         pytest.skip(f"{command} is not installed")
     program = tmp_path / "program.cpp"
-    program.write_text('#include "edgexl.h"\nint main() { return exl_bundle_open(nullptr, nullptr, nullptr); }\n')
+    program.write_text(
+        '#include "edgexl.h"\nint main() { return exl_bundle_open(nullptr, nullptr, nullptr, nullptr); }\n'
+    )
     flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{RUNTIME / 'include'}", "-c"]
     done = subprocess.run([*call, *flags, str(program), "-o", str(tmp_path / "x.o")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -230,7 +230,7 @@ def test_the_example_in_the_readme(alias_path: Path, tmp_path: Path) -> None:
 
 def test_the_header_is_cpp_too(tmp_path: Path) -> None:
     source = tmp_path / "header.cpp"
-    source.write_text('#include "edgexl.h"\nint main() { return exl_version() == nullptr; }\n')
+    source.write_text('#include "edgexl.h"\nint main() { return exl_get_version() == nullptr; }\n')
     command = ["c++", "-std=c++11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
     subprocess.run([*command, f"-I{RUNTIME / 'include'}", str(source)], check=True)
 

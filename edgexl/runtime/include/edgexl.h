@@ -1,13 +1,22 @@
 /* edgexl.h: answer queries over huge label sets from one bundle file. C11, Apache-2.0.
  *
  * The life of an object, top to bottom: open a bundle (a mapped .exl file, immutable, shared by all threads),
- * open a session on it (one a thread, owns all scratch memory), predict, close both. Nothing here aborts, prints
- * or exits; every function that can fail returns an exl_status.
+ * open a session on it (one a thread, owns all scratch memory), predict, close both. Nothing here aborts, prints or
+ * exits.
  *
- * Ownership. What a function returns through a pointer belongs to the object that made it: a result and its strings
- * belong to the session and live until the next call on that session; strings of a bundle live as long as the bundle.
- * A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8, NUL bytes allowed, need not end in
- * NUL).
+ * Errors. Every function that can fail returns an exl_status and takes, last, an exl_error of the caller's: null, or
+ * where status and one sentence are written (EXL_OK and "" when nothing went wrong). The library keeps none.
+ *
+ * Growth. Every struct begins with struct_size. The caller sets it with sizeof, in structs that it fills and in those
+ * that are filled for it; in results the library does. Structs grow at their end alone, so that old programs run with
+ * new libraries: the library reads and writes no more than struct_size says. New programs run with old ones, too: a
+ * field that these do not know must be 0, else they refuse it, and EXL_HAS tells whether they gave it. Functions and
+ * statuses are only added.
+ *
+ * Ownership. What a function returns through a pointer belongs to the object that made it: a result and all that it
+ * points to belong to the session and live until the next call with that session, also one that fails; strings of a
+ * bundle live as long as the bundle. A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8,
+ * NUL bytes allowed, need not end in NUL).
  *
  * Fork. A child has the bundles and sessions of its parent, and may use those that no other thread was using; it scans
  * alone on them, whatever their scan_threads, and both processes close what they have. What the child opens itself has
@@ -18,9 +27,6 @@
  * where it is not set: else ONNX Runtime writes a device id and events into the user's cache, and sends them. Where
  * other threads may read the environment at that moment, set it yourself, first. Bundles for the native engine set
  * nothing.
- *
- * Growth. Structs that the caller fills, or that are filled for the caller, begin with struct_size; set it with
- * sizeof. They grow only at the end, and a library reads and writes no more than struct_size says.
  */
 #ifndef EDGEXL_H
 #define EDGEXL_H
@@ -39,6 +45,8 @@ extern "C" {
 #endif
 
 #define EXL_VERSION_STRING "0.1.0"
+/* Whether a struct that the library filled has the field: `EXL_HAS(exl_result, result, none_fits)`. */
+#define EXL_HAS(type, pointer, field) ((pointer)->struct_size >= offsetof(type, field) + sizeof((pointer)->field))
 
 /* Bands: 1xx the caller, 2xx the system, 3xx the bundle, 4xx the engine. Values never change their meaning. */
 typedef enum exl_status {
@@ -51,6 +59,7 @@ typedef enum exl_status {
     EXL_BUFFER_TOO_SMALL = 105,
     EXL_NO_ENGINE_LOADED = 106, /* the bundle was opened with EXL_OPEN_NO_ENGINE */
     EXL_LABEL_EXISTS = 107,     /* a label with that id is in the set */
+    EXL_NOT_SUPPORTED = 108,    /* the bundle does not hold what the option takes */
     EXL_OUT_OF_MEMORY = 200,
     EXL_FILE_UNREADABLE = 201,
     EXL_FILE_UNWRITABLE = 202,  /* nothing was changed */
@@ -69,18 +78,26 @@ typedef enum exl_status {
     EXL_SELF_TEST_FAILED = 404 /* the goldens' answers are not reproduced on this device */
 } exl_status;
 
+typedef struct exl_error {
+    size_t struct_size;
+    exl_status status;
+    char sentence[508]; /* NUL-terminated; a longer one is cut */
+} exl_error;
+
 typedef struct exl_bundle exl_bundle;
 typedef struct exl_session exl_session;
 
-EXL_API const char *exl_version(void);
-/* One sentence for a status; never null. */
-EXL_API const char *exl_status_text(exl_status status);
+EXL_API const char *exl_get_version(void);
+/* One sentence for a status; never null. An exl_error's says more. */
+EXL_API const char *exl_describe_status(exl_status status);
 
 /* ---- bundle ---------------------------------------------------------------------------------------------- */
 
 /* All memory of a bundle and its sessions comes from here; engines that bring their own allocator (ORT) excepted.
- * allocate returns memory aligned to 64 bytes, or null. Nothing is allocated while a session predicts. */
+ * allocate returns memory aligned to 64 bytes, or null. Threads that open, close or change labels at the same time call
+ * both at the same time, so they must be thread-safe. Nothing is allocated while a session predicts. */
 typedef struct exl_allocator {
+    size_t struct_size;
     void *context;
     void *(*allocate)(void *context, size_t bytes);
     void (*release)(void *context, void *memory, size_t bytes);
@@ -102,15 +119,14 @@ typedef struct exl_open_options {
                                        process: with more than one thread, the first open bundle's number counts */
     const char *engine_library;     /* path of libonnxruntime; null = $EDGEXL_ORT_LIBRARY, then the loader's search */
     const exl_allocator *allocator; /* null = malloc; must outlive the bundle */
-    char *error;                    /* null, or where to write one sentence when the open fails */
-    size_t error_bytes;
-    const char *labels_path; /* of the label file, below; null = the bundle's path and ".labels" */
+    const char *labels_path;        /* of the label file, below; null = the bundle's path and ".labels" */
 } exl_open_options;
 
 /* options may be null. On failure *bundle is null. Only a regular file is opened. It is mapped, unless EXL_OPEN_COPY is
  * set: then it must not be written to while it is open (where it is cut, the system ends the process with SIGBUS); to
- * replace it, rename another file over it. */
-EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle);
+ * replace it, rename another file over it (and see "live labels" for the label file that the old one had). */
+EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle,
+                                   exl_error *error);
 /* Null is allowed. All sessions of the bundle must be closed. */
 EXL_API void exl_bundle_close(exl_bundle *bundle);
 
@@ -122,29 +138,40 @@ typedef struct exl_bundle_info {
     uint32_t shortlist; /* N: the largest k. A smaller label set gives fewer answers until it has grown */
     uint32_t max_tokens;
     uint32_t format_major, format_minor;
+    uint32_t goldens; /* inputs with recorded answers, see exl_self_test_run */
+    uint32_t copied;  /* nonzero: opened with EXL_OPEN_COPY */
+    float threshold;  /* probability that maximises set F1 on the compiler's held-out queries */
+    float presence;   /* the logit that decides none_fits; -infinity: it is never said */
     uint64_t file_bytes;
-    float threshold;      /* probability that maximises set F1 on the compiler's held-out queries */
     const char *engine;   /* "native", "ort" */
     const char *kernel;   /* "scalar", "ssse3", "avx2", "avx512", "avx512vbmi", "neon" */
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;
-    uint32_t goldens; /* inputs with recorded answers, see exl_self_test */
-    float presence;   /* the logit that decides none_fits; -infinity: it is never said */
-    uint32_t copied;  /* nonzero: opened with EXL_OPEN_COPY */
 } exl_bundle_info;
 
-EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info);
+EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, exl_error *error);
 
-typedef enum exl_label_field { EXL_LABEL_ID = 0, EXL_LABEL_TEXT = 1 } exl_label_field;
-/* label: also one that was added, or retired (see below). Writes the label's id or text and a closing NUL into buffer;
- * *bytes is the length without it, also when the buffer is too small. */
-EXL_API exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
-                             size_t buffer_bytes, size_t *bytes);
+/* Label numbers go from 0 to exl_labels_info.end - 1; those of labels that were added and of retired ones (see "live
+ * labels") are among them. */
+typedef enum exl_label_state { EXL_LABEL_COMPILED = 0, EXL_LABEL_ADDED = 1, EXL_LABEL_RETIRED = 2 } exl_label_state;
+
+typedef struct exl_label {
+    size_t struct_size;
+    exl_label_state state; /* is filled in */
+    char *id;              /* where its id is written, with a closing NUL; null: it is not read */
+    size_t id_capacity;    /* bytes there */
+    size_t id_bytes;       /* is filled in: its length without the NUL, also with EXL_BUFFER_TOO_SMALL */
+    char *text;            /* the same for its text */
+    size_t text_capacity, text_bytes;
+} exl_label;
+
+EXL_API exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *label, exl_error *error);
 /* The label of the current set with this id: a pass over the ids' compressed form, a few nanoseconds each. Where no id
  * has these very bytes, a canonically equivalent one is found (an accented letter may be one character or two), the
  * lowest label of several; so it is by exl_labels_retire and by replacing. An added label's id may differ from others
  * in form alone. */
-EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label);
+EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *number,
+                                  exl_error *error);
 /* For typing ahead: the first `capacity` labels from label `from` on whose text begins with the prefix, ascending.
  * *count is how many were found; to go on, call again from the last one plus 1. A pass over the texts' compressed form:
  * a few nanoseconds a label of ASCII, some tens of one with other letters where the prefix may be, and no memory.
@@ -155,42 +182,45 @@ EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size
  * finds the letter that has a circumflex, too, but e circumflex does not. Case foldings that change the number of
  * characters are none. A prefix is looked for in a text's first 4096 bytes. Bytes that are not UTF-8 are characters
  * that no text has. */
-EXL_API exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
-                                    uint32_t *labels, uint32_t capacity, uint32_t *count);
+EXL_API exl_status exl_labels_complete(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
+                                       uint32_t *numbers, uint32_t capacity, uint32_t *count, exl_error *error);
 /* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). capacity must be max_tokens or
  * more; *count is how many ids were written (or, with EXL_BUFFER_TOO_SMALL, are needed). */
 EXL_API exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids,
-                                size_t capacity, size_t *count);
-
+                                size_t capacity, size_t *count, exl_error *error);
 /* The text of a golden: something to try a bundle with. Belongs to the bundle, not NUL-terminated. */
-EXL_API exl_status exl_golden(const exl_bundle *bundle, uint32_t golden, const char **text, size_t *text_bytes);
+EXL_API exl_status exl_golden_read(const exl_bundle *bundle, uint32_t golden, const char **text, size_t *text_bytes,
+                                   exl_error *error);
 
 /* ---- session --------------------------------------------------------------------------------------------- */
-
-EXL_API exl_status exl_session_open(exl_bundle *bundle, exl_session **session);
 
 typedef struct exl_session_options {
     size_t struct_size;
     uint32_t scan_threads; /* that share the scan of the label index, the caller's among them: 1 to 64, 0 = 1. The
                               answers are the same. The others start here, sleep between queries, and end when the
                               session closes; worth it from some 100,000 labels on. A bundle with cells scans alone */
+    uint32_t reserved;     /* 0 */
 } exl_session_options;
 
-/* The same with options, which may be null. */
-EXL_API exl_status exl_session_open_with(exl_bundle *bundle, const exl_session_options *options, exl_session **session);
+/* options may be null. On failure *session is null. */
+EXL_API exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *options, exl_session **session,
+                                    exl_error *error);
+/* Null is allowed. */
 EXL_API void exl_session_close(exl_session *session);
-/* What went wrong in the last failed call on this session, in one sentence; "" when nothing did. */
-EXL_API const char *exl_session_error(const exl_session *session);
 
 typedef struct exl_predict_options {
     size_t struct_size;
-    uint32_t k;             /* how many labels at most; 0 = 5 (or the shortlist, if that is shorter); with
-                               use_threshold 0 = all of the shortlist */
+    uint32_t k;             /* how many labels at most. 0 = 5, or the shortlist if that is shorter; 0 with use_threshold
+                               or coverage = no limit but the shortlist */
     uint32_t use_threshold; /* nonzero: only labels with probability >= threshold */
     float threshold;        /* negative = the bundle's own */
+    float coverage; /* 0 = off; else the answers are the smallest set that holds a right label with at least this
+                       probability, as counted on held-out queries. Takes numbers that no bundle holds yet: what
+                       is not 0 is EXL_NOT_SUPPORTED */
 } exl_predict_options;
 
 typedef struct exl_prediction {
+    size_t struct_size;
     uint32_t label;
     float probability; /* calibrated: the share of such labels that were right on held-out queries */
     float logit;
@@ -198,31 +228,59 @@ typedef struct exl_prediction {
     const char *text;
 } exl_prediction;
 
-typedef struct exl_stage_ms {
-    double tokenize, encode, scan, rescore, gather, reason, calibrate, total;
-} exl_stage_ms;
+/* The stages of a prediction, whose times a result gives. New ones are added at the end (here, with their function in
+ * session.c's STAGES, and nowhere else); they run in the order that stands there. */
+#define EXL_STAGES(STAGE)                                                                                              \
+    STAGE(TOKENIZE, "tokenize")                                                                                        \
+    STAGE(ENCODE, "encode")                                                                                            \
+    STAGE(SCAN, "scan")                                                                                                \
+    STAGE(RESCORE, "rescore")                                                                                          \
+    STAGE(GATHER, "gather")                                                                                            \
+    STAGE(REASON, "reason")                                                                                            \
+    STAGE(CALIBRATE, "calibrate")
+#define EXL_STAGE_NUMBER(NAME, name) EXL_STAGE_##NAME,
+typedef enum exl_stage { EXL_STAGES(EXL_STAGE_NUMBER) EXL_STAGE_COUNT } exl_stage;
 
 typedef struct exl_result {
-    size_t count; /* of predictions, best first */
-    const exl_prediction *predictions;
-    size_t shortlist; /* what screening handed on, best first: label, its score, its logit */
+    size_t struct_size;
+    size_t count;                             /* of predictions */
+    const exl_prediction *const *predictions; /* best first */
+    size_t shortlist;                         /* what screening handed on, best first: label, its score, its logit */
     const uint32_t *shortlist_labels;
     const float *shortlist_scores;
     const float *shortlist_logits;
     const float *query_vector; /* dims floats */
     uint32_t tokens;
-    uint32_t truncated; /* nonzero: the text had more tokens than max_tokens */
-    exl_stage_ms ms;
-    uint32_t none_fits; /* nonzero: the best logit is what shortlists without a right label have */
+    uint32_t truncated;             /* nonzero: the text had more tokens than max_tokens */
+    uint32_t none_fits;             /* nonzero: the best logit is what shortlists without a right label have */
+    uint32_t stage_count;           /* of the library's EXL_STAGES */
+    const char *const *stage_names; /* "tokenize" is stage_names[EXL_STAGE_TOKENIZE] */
+    const double *stage_ms;
+    double total_ms;
 } exl_result;
 
-/* options may be null. *result belongs to the session, until the next call on it. */
+/* options may be null. *result is null on failure; the result of the call before is gone then, too. */
 EXL_API exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes,
-                               const exl_predict_options *options, const exl_result **result);
+                               const exl_predict_options *options, const exl_result **result, exl_error *error);
+
+typedef struct exl_batch {
+    size_t struct_size;
+    const char *const *texts; /* [count] */
+    const size_t *text_bytes; /* [count] */
+    size_t count;
+    const exl_predict_options *options; /* of all of them; may be null */
+    /* Told of each text in turn: its place and either its result, which lives until this returns, or null and why. It
+     * must not use the session. Nonzero ends the batch. */
+    int (*answer)(void *context, size_t place, const exl_result *result, const exl_error *error);
+    void *context;
+} exl_batch;
+
+/* Answers texts one after the other. EXL_OK whatever comes of single texts; anything else is wrong for all of them, and
+ * none was answered. */
+EXL_API exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error);
 
 typedef struct exl_explanation {
     size_t struct_size;
-    uint32_t label;
     uint32_t screening_rank; /* 1 = first among all labels; counted over the whole index by fine score */
     float screening_score;
     uint32_t shortlisted; /* 0 = lost at screening: the fields below are 0 */
@@ -233,17 +291,19 @@ typedef struct exl_explanation {
 
 /* A label's way through both stages. */
 EXL_API exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
-                               exl_explanation *explanation);
+                               exl_explanation *explanation, exl_error *error);
 
 typedef struct exl_self_test_report {
     size_t struct_size;
     uint32_t goldens;
     uint32_t failed;
     float largest_probability_difference;
+    float tolerance; /* the largest that passes */
 } exl_self_test_report;
 
-/* Runs the goldens in the bundle; EXL_SELF_TEST_FAILED and a sentence on the session when one differs. */
-EXL_API exl_status exl_self_test(exl_session *session, exl_self_test_report *report);
+/* Runs the goldens in the bundle, on the labels that were compiled: what was added or retired since does not count.
+ * EXL_SELF_TEST_FAILED when one differs; the report is filled in then, too. */
+EXL_API exl_status exl_self_test_run(exl_session *session, exl_self_test_report *report, exl_error *error);
 
 /* ---- live labels ----------------------------------------------------------------------------------------------- */
 
@@ -255,6 +315,10 @@ EXL_API exl_status exl_self_test(exl_session *session, exl_self_test_report *rep
  * and with EXL_NOT_DURABLE, when the system did not confirm that (exl_labels_compact writes everything again); with any
  * other status nothing has changed. A label file keeps its mode, its owner and, where its path is a symbolic link, its
  * place.
+ *
+ * A label file belongs to one bundle. Where another takes its bundle's place, its changes are not carried over: opening
+ * gives EXL_LABELS_OF_ANOTHER_BUNDLE. Before the old bundle goes, list by it what was added and retired; then remove
+ * the label file and make the changes again. EXL_OPEN_COMPILED opens the new bundle as it was compiled.
  *
  * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
  * with its label until a compaction. What another process has changed, a bundle learns when it is opened, at
@@ -283,15 +347,14 @@ typedef struct exl_add_options {
 /* Adds `count` labels: the session's bundle encodes their texts, so they are found as if they had been compiled.
  * options may be null. *first (may be null) is the number of the first; the others follow. */
 EXL_API exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
-                                  const exl_add_options *options, uint32_t *first);
-/* Takes the labels with these ids ([count], with their lengths) out of the set. error: null, or where to write one
- * sentence when it fails. */
+                                  const exl_add_options *options, uint32_t *first, exl_error *error);
+/* Takes the labels with these ids ([count], with their lengths) out of the set. */
 EXL_API exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, size_t count,
-                                     char *error, size_t error_bytes);
+                                     exl_error *error);
 /* Makes what the label file holds now the current set. Cheap when nothing has changed. */
-EXL_API exl_status exl_labels_refresh(exl_bundle *bundle, char *error, size_t error_bytes);
+EXL_API exl_status exl_labels_refresh(exl_bundle *bundle, exl_error *error);
 /* Rewrites the label file without labels that were added and retired again. Those that stay are renumbered. */
-EXL_API exl_status exl_labels_compact(exl_bundle *bundle, char *error, size_t error_bytes);
+EXL_API exl_status exl_labels_compact(exl_bundle *bundle, exl_error *error);
 
 typedef struct exl_labels_info {
     size_t struct_size;
@@ -304,11 +367,7 @@ typedef struct exl_labels_info {
     uint64_t file_bytes; /* of the label file; 0 = there is none */
 } exl_labels_info;
 
-EXL_API exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info);
-
-/* Where a label number, 0 to exl_labels_info.end - 1, stands: to list them all. */
-typedef enum exl_label_state { EXL_LABEL_COMPILED = 0, EXL_LABEL_ADDED = 1, EXL_LABEL_RETIRED = 2 } exl_label_state;
-EXL_API exl_status exl_label_get_state(const exl_bundle *bundle, uint32_t label, exl_label_state *state);
+EXL_API exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info, exl_error *error);
 
 #ifdef __cplusplus
 }

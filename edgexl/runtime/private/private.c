@@ -133,7 +133,7 @@ typedef struct private_graph {
     exl__graph_source source;
     void *scratch;
     uint64_t scratch_bytes;
-    exl__error error; /* of the last call that failed */
+    exl_error error; /* of the last call that failed */
 } private_graph;
 
 /* The plan's own inputs and outputs as those that a bundle would declare. 0: it is cut off, or names too many. */
@@ -183,6 +183,7 @@ EXL_API private_graph *private_graph_open(const uint8_t *plan, size_t plan_bytes
 
     if (!opened)
         return NULL;
+    opened->error.struct_size = sizeof opened->error;
     opened->source = (exl__graph_source){.role = "plan", .bytes = plan, .length = plan_bytes};
     status = exl__weights_read(&exl__default_allocator, &section, "plan", &opened->weights,
                                &opened->source.weight_count, &opened->error);
@@ -201,7 +202,7 @@ EXL_API private_graph *private_graph_open(const uint8_t *plan, size_t plan_bytes
         if (!opened->scratch)
             status = exl__fail(&opened->error, EXL_OUT_OF_MEMORY, "no memory for a run");
     }
-    memcpy(error, opened->error.text, sizeof opened->error.text);
+    memcpy(error, opened->error.sentence, sizeof opened->error.sentence);
     if (status == EXL_OK)
         return opened;
     private_graph_close(opened);
@@ -233,5 +234,5 @@ EXL_API const char *private_graph_run(private_graph *opened, const void *const *
     if (exl__engine_native.run(opened->graph, opened->inputs, source->input_count, opened->outputs,
                                source->output_count, opened->scratch, &opened->error) == EXL_OK)
         return NULL;
-    return opened->error.text;
+    return opened->error.sentence;
 }

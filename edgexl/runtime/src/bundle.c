@@ -4,7 +4,6 @@
 #include "bundle.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "goldens.h"
@@ -13,24 +12,37 @@
 
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
-exl_status exl__take_options(void *ours, size_t our_bytes, const void *theirs, size_t their_bytes, exl__error *error) {
+exl_status exl__take_struct(void *ours, size_t our_bytes, const void *theirs, exl_error *error) {
     const uint8_t *bytes = theirs;
+    size_t their_bytes;
 
-    if (their_bytes < sizeof(size_t) || their_bytes > 4096)
+    if (!theirs)
+        return EXL_OK;
+    memcpy(&their_bytes, theirs, sizeof their_bytes);
+    if (their_bytes < sizeof their_bytes || their_bytes > 4096)
         return exl__fail(error, EXL_BAD_ARGUMENT, "struct_size must be set with sizeof");
     for (size_t i = our_bytes; i < their_bytes; i++)
         if (bytes[i] != 0)
-            return exl__fail(error, EXL_BAD_ARGUMENT, "the options use a field that this library, %s, does not know",
+            return exl__fail(error, EXL_BAD_ARGUMENT, "a struct uses a field that this library, %s, does not know",
                              EXL_VERSION_STRING);
     memcpy(ours, theirs, their_bytes < our_bytes ? their_bytes : our_bytes);
     return EXL_OK;
 }
 
-void exl__give_struct(void *theirs, size_t their_bytes, const void *ours, size_t our_bytes) {
-    size_t shared = their_bytes < our_bytes ? their_bytes : our_bytes;
+int exl__can_give(const void *theirs) {
+    size_t their_bytes = 0;
 
-    if (shared > sizeof(size_t)) /* struct_size itself stays the caller's */
-        memcpy((uint8_t *)theirs + sizeof(size_t), (const uint8_t *)ours + sizeof(size_t), shared - sizeof(size_t));
+    if (theirs)
+        memcpy(&their_bytes, theirs, sizeof their_bytes);
+    return their_bytes >= sizeof their_bytes;
+}
+
+void exl__give_struct(void *theirs, const void *ours, size_t our_bytes) {
+    size_t shared, head = sizeof shared; /* struct_size itself stays the caller's */
+
+    memcpy(&shared, theirs, head);
+    shared = shared < our_bytes ? shared : our_bytes;
+    memcpy((uint8_t *)theirs + head, (const uint8_t *)ours + head, shared - head);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
@@ -63,7 +75,7 @@ static exl__port input_port(const exl__parameters *p, int input) {
 }
 
 static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int graph_kind, int weights_kind,
-                             uint32_t inputs, exl__graph **graph, exl__error *error) {
+                             uint32_t inputs, exl__graph **graph, exl_error *error) {
     exl__tensor *weights = NULL;
     exl_status status;
 
@@ -90,7 +102,7 @@ static void forget(const exl_bundle *bundle, int kind) {
                      bundle->sections[kind].length);
 }
 
-static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl__error *error) {
+static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl_error *error) {
     const exl__parameters *p = &bundle->parameters;
     exl__graph_source screener = {.role = "screener",
                                   .outputs = {{"query_vector", EXL__F32, 2, 0, p->dims},
@@ -121,22 +133,22 @@ static exl_status open_engine(exl_bundle *bundle, const exl_open_options *option
     return status;
 }
 
-static exl_status check_options(const exl_open_options *options, exl__error *error) {
-    const exl_allocator *allocator = options->allocator;
-
+static exl_status check_options(const exl_open_options *options, exl_allocator *allocator, exl_error *error) {
     if (options->flags &
         ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED | EXL_OPEN_COPY))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
                          EXL_VERSION_STRING);
     if (options->threads > 1024)
         return exl__fail(error, EXL_BAD_ARGUMENT, "threads is %u, at most 1024 are allowed", options->threads);
-    if (allocator && (!allocator->allocate || !allocator->release))
+    if (exl__take_struct(allocator, sizeof *allocator, options->allocator, error) != EXL_OK)
+        return EXL_BAD_ARGUMENT;
+    if (!allocator->allocate || !allocator->release)
         return exl__fail(error, EXL_BAD_ARGUMENT, "the allocator lacks a function");
     return EXL_OK;
 }
 
-static exl_status open_bundle(const char *path, const exl_open_options *options, exl_bundle **out, exl__error *error) {
-    const exl_allocator *allocator = options->allocator ? options->allocator : &exl__default_allocator;
+static exl_status open_bundle(const char *path, const exl_open_options *options, const exl_allocator *allocator,
+                              exl_bundle **out, exl_error *error) {
     exl_bundle *bundle = exl__allocate(allocator, 1, sizeof *bundle);
     exl_status status;
 
@@ -158,25 +170,19 @@ static exl_status open_bundle(const char *path, const exl_open_options *options,
     return status;
 }
 
-exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle) {
+exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle, exl_error *error) {
     exl_open_options known = {0};
-    exl__error error = {""};
-    exl_status status = EXL_OK;
+    exl_allocator allocator = exl__default_allocator;
+    exl_status status;
 
-    if (!bundle)
+    if (bundle)
+        *bundle = NULL;
+    if (!exl__begin(error, path && bundle))
         return EXL_BAD_ARGUMENT;
-    *bundle = NULL;
-    if (options)
-        status = exl__take_options(&known, sizeof known, options, options->struct_size, &error);
-    if (status == EXL_OK && !path)
-        status = exl__fail(&error, EXL_BAD_ARGUMENT, "the path is null");
+    status = exl__take_struct(&known, sizeof known, options, error);
     if (status == EXL_OK)
-        status = check_options(&known, &error);
-    if (status == EXL_OK)
-        status = open_bundle(path, &known, bundle, &error);
-    if (known.error && known.error_bytes > 0)
-        snprintf(known.error, known.error_bytes, "%s", error.text);
-    return status;
+        status = check_options(&known, &allocator, error);
+    return status == EXL_OK ? open_bundle(path, &known, &allocator, bundle, error) : status;
 }
 
 void exl_bundle_close(exl_bundle *bundle) {
@@ -197,12 +203,11 @@ void exl_bundle_close(exl_bundle *bundle) {
 
 /* ---- questions ----------------------------------------------------------------------------------------------- */
 
-exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) {
+exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, exl_error *error) {
     exl_bundle_info known = {0};
     exl__goldens goldens = {0};
-    exl__error ignored; /* a bundle without goldens has 0 of them */
 
-    if (!bundle || !info || info->struct_size < sizeof(size_t))
+    if (!exl__begin(error, bundle && exl__can_give(info)))
         return EXL_BAD_ARGUMENT;
     known.labels = bundle->parameters.labels;
     known.rows = bundle->parameters.rows;
@@ -219,25 +224,25 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info) 
     known.copied = bundle->file.copied != NULL;
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
     known.manifest_bytes = (size_t)bundle->sections[EXL__MANIFEST].length;
-    if (exl__goldens_begin(bundle, &goldens, &ignored) == EXL_OK)
+    if (exl__goldens_begin(bundle, &goldens, NULL) == EXL_OK) /* a bundle without goldens has 0 of them */
         known.goldens = goldens.count;
-    exl__give_struct(info, info->struct_size, &known, sizeof known);
+    exl__give_struct(info, &known, sizeof known);
     return EXL_OK;
 }
 
 exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
-                        size_t *count) {
+                        size_t *count, exl_error *error) {
     size_t most;
 
-    if (!bundle || !count || (!text && text_bytes > 0) || (!ids && capacity > 0))
+    if (!exl__begin(error, bundle && count && (text || text_bytes == 0) && (ids || capacity == 0)))
         return EXL_BAD_ARGUMENT;
     *count = 0;
     if (!exl__utf8_valid(text, text_bytes))
-        return EXL_INVALID_UTF8;
+        return exl__fail(error, EXL_INVALID_UTF8, "the text is not valid UTF-8");
     most = bundle->parameters.max_tokens;
     if (capacity < most) { /* a text of unknown length: only room for max_tokens is surely enough */
         *count = most;
-        return EXL_BUFFER_TOO_SMALL;
+        return exl__fail(error, EXL_BUFFER_TOO_SMALL, "there must be room for %zu tokens", most);
     }
     *count = exl__tokenize(&bundle->tokenizer, text, text_bytes, 1, ids, most);
     return EXL_OK;

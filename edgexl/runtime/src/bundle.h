@@ -111,11 +111,11 @@ struct exl_bundle {
 };
 
 /* format.c: checks all of the mapped file and fills in everything but the engine. */
-exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error);
+exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error);
 
 /* weights.c: the tensors of a weights section. *tensors comes from the allocator, *count items. */
 exl_status exl__weights_read(const exl_allocator *allocator, const exl__section *section, const char *role,
-                             exl__tensor **tensors, size_t *count, exl__error *error);
+                             exl__tensor **tensors, size_t *count, exl_error *error);
 
 /* Whether a graph refers to as many tensors outside of itself as there are weights, each by the location `weights`, and
  * to nothing else. With the engine's own check that every weight has a tensor in the graph, no file can be opened. */

@@ -53,11 +53,11 @@ typedef struct exl__engine {
     /* library: a path, or null for the engine's own search. threads: 1 or more. scalar: plain C kernels, where the
      * kernels are the runtime's own. */
     exl_status (*open)(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
-                       exl__engine_state **state, exl__error *error);
+                       exl__engine_state **state, exl_error *error);
     void (*close)(exl__engine_state *state);
     /* The bytes and weights must stay in place until close_graph; they are used there and then, not copied. */
     exl_status (*open_graph)(exl__engine_state *state, const exl__graph_source *source, exl__graph **graph,
-                             exl__error *error);
+                             exl_error *error);
     void (*close_graph)(exl__engine_state *state, exl__graph *graph);
     /* Bytes of scratch, aligned to 64, that `run` needs; each thread brings its own. */
     uint64_t (*scratch_bytes)(const exl__graph *graph);
@@ -65,7 +65,7 @@ typedef struct exl__engine {
      * graph gives: they are written in place. Behind each lies memory for the longest text and shortlist. Threads may
      * run one graph at the same time. Allocates nothing through our allocator. */
     exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
-                      const exl__tensor *outputs, size_t output_count, void *scratch, exl__error *error);
+                      const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error);
     /* The name of the kernels that run graphs; null where that is not for us to know. */
     const char *(*kernels)(const exl__engine_state *state);
 } exl__engine;

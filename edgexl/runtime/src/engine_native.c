@@ -36,7 +36,7 @@ static uint64_t arena_bytes(const exl__plan *plan) {
 }
 
 static exl_status native_open(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
-                              exl__engine_state **out, exl__error *error) {
+                              exl__engine_state **out, exl_error *error) {
     native_state *state;
 
     (void)library; /* there is none to load */
@@ -80,7 +80,7 @@ static void native_close_graph(exl__engine_state *state, exl__graph *closed) {
 }
 
 static exl_status native_open_graph(exl__engine_state *state, const exl__graph_source *source, exl__graph **out,
-                                    exl__error *error) {
+                                    exl_error *error) {
     const exl_allocator *allocator = state_of(state)->allocator;
     native_graph *graph = exl__allocate(allocator, 1, sizeof *graph);
     exl_status status = EXL_OK;
@@ -172,7 +172,7 @@ static void clear(const exl__plan *plan, const exl__tensor *outputs, size_t outp
 }
 
 static exl_status native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
-                             const exl__tensor *outputs, size_t output_count, void *scratch, exl__error *error) {
+                             const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
     const native_graph *graph = graph_of(opened);
     exl__run_state run = {.plan = &graph->plan, .kernels = graph->state->kernels, .role = graph->role, .error = error};
     uint8_t *arena = (uint8_t *)scratch + pointer_bytes(&graph->plan);

@@ -112,11 +112,11 @@ struct exl__graph {
 };
 
 /* The engine's own words, on one line, into our error; the OrtStatus is released. */
-static exl_status report(const ort_api *api, OrtStatus *from, exl_status status, const char *what, exl__error *error) {
+static exl_status report(const ort_api *api, OrtStatus *from, exl_status status, const char *what, exl_error *error) {
     const char *words = api->GetErrorMessage(from);
 
     exl__fail(error, status, "%s: %s", what, words ? words : "no reason given");
-    for (char *at = error->text; *at; at++)
+    for (char *at = error ? error->sentence : NULL; at && *at; at++)
         if (*at == '\n' || *at == '\r')
             *at = ' ';
     api->ReleaseStatus(from);
@@ -127,7 +127,7 @@ static exl_status report(const ort_api *api, OrtStatus *from, exl_status status,
 
 static const char HOW_TO_GET_IT[] = "`pip install onnxruntime` brings it; set EDGEXL_ORT_LIBRARY to its path";
 
-static exl_status load_library(const char *path, void **library, exl__error *error) {
+static exl_status load_library(const char *path, void **library, exl_error *error) {
     static const char *const searched[] = {
 #if defined(__APPLE__)
         "libonnxruntime.dylib",
@@ -157,7 +157,7 @@ static exl_status load_library(const char *path, void **library, exl__error *err
 }
 
 /* The minor number is asked first: GetApi prints when it is asked for a version that it does not have. */
-static exl_status bind_functions(void *library, ort_api *api, exl__error *error) {
+static exl_status bind_functions(void *library, ort_api *api, exl_error *error) {
     const OrtApiBase *(*get_base)(void);
     void *symbol = exl__library_symbol(library, "OrtGetApiBase");
     const ort_slot *slots = NULL;
@@ -235,7 +235,7 @@ static void ort_close(exl__engine_state *state) {
 }
 
 static exl_status ort_open(const exl_allocator *allocator, const char *library_path, uint32_t threads, int scalar,
-                           exl__engine_state **out, exl__error *error) {
+                           exl__engine_state **out, exl_error *error) {
     exl_status status = EXL_OK;
     exl__engine_state *state;
     const char *telemetry;
@@ -343,7 +343,7 @@ static OrtStatus *create_session(exl__graph *graph, const exl__graph_source *sou
 
 /* One of the session's inputs or outputs, held against the ports that the bundle declares. */
 static exl_status check_port(const exl__graph *graph, int is_input, size_t index, const exl__port *ports,
-                             size_t port_count, exl__error *error) {
+                             size_t port_count, exl_error *error) {
     const ort_api *api = &graph->state->api;
     const char *side = is_input ? "input" : "output";
     const OrtTensorInfo *info = NULL; /* belongs to `type` */
@@ -387,7 +387,7 @@ done:
     return status;
 }
 
-static exl_status check_ports(const exl__graph *graph, const exl__graph_source *source, exl__error *error) {
+static exl_status check_ports(const exl__graph *graph, const exl__graph_source *source, exl_error *error) {
     const ort_api *api = &graph->state->api;
     size_t inputs = 0, outputs = 0;
     OrtStatus *failed = api->SessionGetInputCount(graph->session, &inputs);
@@ -421,7 +421,7 @@ static void ort_close_graph(exl__engine_state *state, exl__graph *graph) {
 }
 
 static exl_status ort_open_graph(exl__engine_state *state, const exl__graph_source *source, exl__graph **out,
-                                 exl__error *error) {
+                                 exl_error *error) {
     exl_status status = EXL_OK;
     const char **names = NULL; /* needed while the session is made, no longer */
     OrtStatus *failed;
@@ -471,7 +471,7 @@ static uint64_t ort_scratch_bytes(const exl__graph *graph) {
 }
 
 static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
-                          const exl__tensor *outputs, size_t output_count, void *scratch, exl__error *error) {
+                          const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
     const ort_api *api = &graph->state->api;
     const char *input_names[EXL__MAX_INPUTS] = {0}, *output_names[EXL__MAX_OUTPUTS] = {0};
     OrtValue *input_values[EXL__MAX_INPUTS] = {0}, *output_values[EXL__MAX_OUTPUTS] = {0};

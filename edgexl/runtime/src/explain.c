@@ -73,23 +73,22 @@ static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
 }
 
 exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
-                       exl_explanation *explanation) {
+                       exl_explanation *explanation, exl_error *error) {
     exl_explanation known = {0};
     float own, alias;
     exl_status status;
 
-    if (!session || !explanation || explanation->struct_size < sizeof(size_t))
+    if (!exl__begin(error, session && exl__can_give(explanation)))
         return EXL_BAD_ARGUMENT;
-    status = exl__run_stages(session, text, text_bytes);
+    status = exl__run_stages(session, text, text_bytes, error);
     if (status != EXL_OK)
         return status;
     if (label >= exl__live_end(session->bundle, session->live))
-        return exl__fail(&session->error, EXL_NO_SUCH_LABEL, "there is no label %u, they end at %u", label,
+        return exl__fail(error, EXL_NO_SUCH_LABEL, "there is no label %u, they end at %u", label,
                          exl__live_end(session->bundle, session->live));
     if (exl__live_is_retired(session->bundle, session->live, label))
-        return exl__fail(&session->error, EXL_NO_SUCH_LABEL, "label %u is retired", label);
+        return exl__fail(error, EXL_NO_SUCH_LABEL, "label %u is retired", label);
     exl__label_scores(session->bundle, session->live, label, session->query_codes, session->query_unit, &own, &alias);
-    known.label = label;
     known.screening_score = own > alias ? own : alias;
     known.screening_rank = labels_ahead(session, label, known.screening_score) + 1;
     for (uint32_t i = 0; i < session->shortlist; i++) {
@@ -101,6 +100,6 @@ exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes
         known.logit = session->logits[n];
         known.probability = exl__probability(session, known.logit);
     }
-    exl__give_struct(explanation, explanation->struct_size, &known, sizeof known);
+    exl__give_struct(explanation, &known, sizeof known);
     return EXL_OK;
 }

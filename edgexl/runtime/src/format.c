@@ -52,7 +52,7 @@ static const struct {
 
 /* ---- header and table ---------------------------------------------------------------------------------------- */
 
-static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl__error *error) {
+static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_error *error) {
     const uint8_t *header = bundle->file.bytes;
     uint64_t length = bundle->file.length;
     uint8_t digest[32];
@@ -91,7 +91,7 @@ static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_
 
 /* One entry, of which `end` is where the bytes before it end; moves `end` on. */
 static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t *kind_before, uint64_t *end,
-                              exl__error *error) {
+                              exl_error *error) {
     uint32_t kind = exl__get32(entry);
     uint64_t offset = exl__get64(entry + 8), length = exl__get64(entry + 16), file_bytes = bundle->file.length;
     uint64_t expected = exl__round_up(*end, ALIGNMENT_BYTES);
@@ -115,7 +115,7 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
     return EXL_OK;
 }
 
-static exl_status check_table(exl_bundle *bundle, uint32_t section_count, exl__error *error) {
+static exl_status check_table(exl_bundle *bundle, uint32_t section_count, exl_error *error) {
     uint64_t end = HEADER_BYTES + (uint64_t)section_count * ENTRY_BYTES;
     uint32_t kind = 0;
 
@@ -136,7 +136,7 @@ static exl_status check_table(exl_bundle *bundle, uint32_t section_count, exl__e
 /* ---- hashes -------------------------------------------------------------------------------------------------- */
 
 /* Large sections are read, not mapped in: hashing must not cost the memory of what it looks at. */
-static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl__error *error) {
+static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl_error *error) {
     uint64_t offset = exl__get64(entry + 8), left = exl__get64(entry + 16);
     uint32_t kind = exl__get32(entry);
     uint8_t chunk[16384], digest[32];
@@ -158,7 +158,7 @@ static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl
     return EXL_OK;
 }
 
-static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl__error *error) {
+static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl_error *error) {
     for (uint32_t i = 0; i < section_count; i++) {
         const uint8_t *entry = bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES;
         uint32_t kind = exl__get32(entry);
@@ -213,7 +213,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
 }
 // clang-format on
 
-static exl_status read_parameters(exl_bundle *bundle, exl__error *error) {
+static exl_status read_parameters(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__PARAMETERS];
     const char *field;
 
@@ -233,7 +233,7 @@ static exl_status read_parameters(exl_bundle *bundle, exl__error *error) {
 
 /* ---- index sections ------------------------------------------------------------------------------------------ */
 
-static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expected, exl__error *error) {
+static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expected, exl_error *error) {
     if (bundle->sections[kind].length == expected)
         return EXL_OK;
     return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s has %llu bytes, the parameters ask for %llu",
@@ -241,7 +241,7 @@ static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expe
                      (unsigned long long)expected);
 }
 
-static exl_status check_index(const exl_bundle *bundle, exl__error *error) {
+static exl_status check_index(const exl_bundle *bundle, exl_error *error) {
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
     uint64_t entries = exl__times(exl__times(p->subspaces, 16), p->subspace_dims);
@@ -261,7 +261,7 @@ static exl_status check_index(const exl_bundle *bundle, exl__error *error) {
     return EXL_OK;
 }
 
-static exl_status read_row_labels(exl_bundle *bundle, exl__error *error) {
+static exl_status read_row_labels(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__ROW_LABELS];
     const exl__parameters *p = &bundle->parameters;
     uint64_t aliases = (uint64_t)p->rows - p->labels, words = section->length / 4;
@@ -288,7 +288,7 @@ static exl_status read_row_labels(exl_bundle *bundle, exl__error *error) {
 }
 
 /* The rows at the places are looked at when a query needs them: all of them would be far too many to check at open. */
-static exl_status read_cells(exl_bundle *bundle, exl__error *error) {
+static exl_status read_cells(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__CELLS];
     const exl__parameters *p = &bundle->parameters;
     exl__cells *cells = &bundle->cells;
@@ -315,7 +315,7 @@ static exl_status read_cells(exl_bundle *bundle, exl__error *error) {
 
 /* ---- calibration --------------------------------------------------------------------------------------------- */
 
-static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
+static exl_status read_calibration(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__CALIBRATION];
     exl__calibration *c = &bundle->calibration;
     const uint8_t *at = section->bytes;
@@ -343,7 +343,7 @@ static exl_status read_calibration(exl_bundle *bundle, exl__error *error) {
 
 /* ---- all ----------------------------------------------------------------------------------------------------- */
 
-static exl_status read_strings(exl_bundle *bundle, int kind, exl__strings *strings, exl__error *error) {
+static exl_status read_strings(exl_bundle *bundle, int kind, exl__strings *strings, exl_error *error) {
     const exl__section *section = &bundle->sections[kind];
 
     if (exl__strings_init(strings, section->bytes, (size_t)section->length, bundle->parameters.labels) != 0)
@@ -351,7 +351,7 @@ static exl_status read_strings(exl_bundle *bundle, int kind, exl__strings *strin
     return EXL_OK;
 }
 
-static exl_status read_tokenizer(exl_bundle *bundle, exl__error *error) {
+static exl_status read_tokenizer(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__TOKENIZER];
 
     if (exl__tokenizer_init(&bundle->tokenizer, section->bytes, (size_t)section->length) != 0)
@@ -361,7 +361,7 @@ static exl_status read_tokenizer(exl_bundle *bundle, exl__error *error) {
     return EXL_OK;
 }
 
-exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl__error *error) {
+exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error) {
     uint32_t section_count = 0;
     exl_status status = check_header(bundle, &section_count, error);
 

@@ -12,7 +12,7 @@ static uint32_t word(const uint8_t *at, uint32_t index) {
     return value;
 }
 
-exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *g, exl__error *error) {
+exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *g, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__GOLDENS];
 
     if (!section->bytes)
@@ -31,7 +31,7 @@ exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *g, exl__er
 }
 
 /* The sizes first, then their sum against what is left. */
-exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *g, exl__golden *golden, exl__error *error) {
+exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *g, exl__golden *golden, exl_error *error) {
     uint64_t left = (uint64_t)(g->end - g->at), used;
 
     if (left >= 8) {
@@ -50,19 +50,19 @@ exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *g, exl__gol
     return exl__fail(error, EXL_BUNDLE_MALFORMED, "the goldens section ends inside a golden");
 }
 
-exl_status exl_golden(const exl_bundle *bundle, uint32_t index, const char **text, size_t *text_bytes) {
+exl_status exl_golden_read(const exl_bundle *bundle, uint32_t index, const char **text, size_t *text_bytes,
+                           exl_error *error) {
     exl__goldens all = {0};
     exl__golden golden = {0};
-    exl__error error;
     exl_status status;
 
-    if (!bundle || !text || !text_bytes)
+    if (!exl__begin(error, bundle && text && text_bytes))
         return EXL_BAD_ARGUMENT;
-    status = exl__goldens_begin(bundle, &all, &error);
+    status = exl__goldens_begin(bundle, &all, error);
     if (status == EXL_OK && index >= all.count)
-        status = EXL_BAD_ARGUMENT;
+        status = exl__fail(error, EXL_BAD_ARGUMENT, "there is no golden %u, the bundle has %u", index, all.count);
     for (uint32_t i = 0; status == EXL_OK && i <= index; i++)
-        status = exl__goldens_next(bundle, &all, &golden, &error);
+        status = exl__goldens_next(bundle, &all, &golden, error);
     *text = golden.text;
     *text_bytes = golden.text_bytes;
     return status;

@@ -18,8 +18,8 @@ typedef struct exl__golden {
 } exl__golden;
 
 /* EXL_SELF_TEST_FAILED when the bundle holds no goldens. */
-exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *goldens, exl__error *error);
+exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *goldens, exl_error *error);
 /* Takes the next golden; call it `count` times at most. */
-exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *goldens, exl__golden *golden, exl__error *error);
+exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *goldens, exl__golden *golden, exl_error *error);
 
 #endif

@@ -5,7 +5,6 @@
  * older of two places, each on the disk before the next thing is written; so at any moment one commit is whole. */
 #include "compiler.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -27,7 +26,7 @@ static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
 /* The label file after a change, in memory: what `before` (null: nothing) has committed, the operations, and a commit.
  * It is read as any file is, so that once a change is on the disk nothing can fail any more. */
 static exl_status image_of(const exl_bundle *bundle, const exl__live *before, uint64_t generation,
-                           const uint8_t *operations, uint64_t bytes, exl__live **after, exl__error *error) {
+                           const uint8_t *operations, uint64_t bytes, exl__live **after, exl_error *error) {
     uint64_t from = before ? before->committed_bytes : EXL__LIVE_HEADER_BYTES;
     uint32_t commit = before ? 1 - before->commit : 0;
     uint8_t *file = exl__allocate(&bundle->allocator, from + bytes, 1);
@@ -50,7 +49,7 @@ static exl_status image_of(const exl_bundle *bundle, const exl__live *before, ui
 }
 
 /* What the image has and the file before it had not: operations behind what is committed, then the other commit. */
-static exl_status append(const exl__live *before, const exl__live *image, int descriptor, exl__error *error) {
+static exl_status append(const exl__live *before, const exl__live *image, int descriptor, exl_error *error) {
     uint64_t from = before->committed_bytes, commit = EXL__COMMIT_AT + (uint64_t)image->commit * EXL__COMMIT_BYTES;
     exl_status status =
         exl__descriptor_write(descriptor, from, image->file + from, (size_t)(image->file_bytes - from), error);
@@ -60,9 +59,15 @@ static exl_status append(const exl__live *before, const exl__live *image, int de
     return status;
 }
 
-/* Of a bundle opened with EXL_OPEN_COMPILED. */
-static exl_status no_label_file(exl__error *error) {
-    return exl__fail(error, EXL_BAD_ARGUMENT, "the bundle was opened without its label file");
+/* Begins a call that changes the set; 0 where it cannot be changed so. */
+static int begin_change(const exl_bundle *bundle, int are_given, size_t count, exl_error *error) {
+    if (!exl__begin(error, bundle && are_given))
+        return 0;
+    if (!bundle->live) /* EXL_OPEN_COMPILED */
+        exl__fail(error, EXL_BAD_ARGUMENT, "the bundle was opened without its label file");
+    else if (count > INT32_MAX)
+        exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
+    return bundle->live && count <= INT32_MAX;
 }
 
 /* The operations of a change, as far as they can be told before it is known what the file holds. */
@@ -75,7 +80,7 @@ typedef struct change {
     int exact_ids;  /* nonzero: equivalent ids are others */
     uint32_t anew;  /* nonzero: these operations alone make up the file */
     uint32_t first; /* set when it is carried out: the number of the first label that is added */
-    exl_status (*complete)(struct change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error);
+    exl_status (*complete)(struct change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error);
 } change;
 
 /* Whether the change is in force, for everybody who reads the file. */
@@ -83,7 +88,7 @@ static int is_in_force(exl_status status) { return status == EXL_OK || status ==
 
 /* Puts the set after the change on the disk. */
 static exl_status put(const exl_bundle *bundle, const change *change, const exl__live *before, exl__live **after,
-                      exl__error *error) {
+                      exl_error *error) {
     const exl__live_store *store = bundle->live;
     uint64_t generation = before ? before->newest_generation + 1 : 1;
     exl_status status =
@@ -102,7 +107,7 @@ static exl_status put(const exl_bundle *bundle, const change *change, const exl_
 
 /* A label file in whose place no other can be put: it is a mount point, or its directory may not be written. While it
  * is empty it can begin with a set of no changes, in one write, and grow as any other. */
-static exl_status begin_in_place(const exl_bundle *bundle, exl__live **empty, exl__error *error) {
+static exl_status begin_in_place(const exl_bundle *bundle, exl__live **empty, exl_error *error) {
     exl_status status = image_of(bundle, NULL, 1, NULL, 0, empty, error);
 
     if (status == EXL_OK)
@@ -112,7 +117,7 @@ static exl_status begin_in_place(const exl_bundle *bundle, exl__live **empty, ex
 
 /* Carries a change out, with the file locked. The bundle's current set is then the changed one, where it is in force.
  */
-static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error *error) {
+static exl_status carry_out(const exl_bundle *bundle, change *change, exl_error *error) {
     exl__live_store *store = bundle->live;
     exl__live *before = NULL, *after = NULL;
     exl_status status;
@@ -128,8 +133,10 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl__error
     if (status == EXL_OK)
         status = put(bundle, change, before, &after, error);
     if (status == EXL_FILE_UNWRITABLE && store->locked >= 0 && !before &&
-        begin_in_place(bundle, &before, error) == EXL_OK)
+        begin_in_place(bundle, &before, error) == EXL_OK) {
+        (void)exl__begin(error, 1); /* what could not be put in its place is forgotten */
         status = put(bundle, change, before, &after, error);
+    }
     if (is_in_force(status))
         exl__live_publish(bundle, after);
     exl__live_release(bundle, before);
@@ -148,7 +155,7 @@ static void put_retire(uint8_t *at, uint32_t label) {
 
 /* ---- adding -------------------------------------------------------------------------------------------------- */
 
-static exl_status check_text(const char *what, const char *text, size_t bytes, size_t place, exl__error *error) {
+static exl_status check_text(const char *what, const char *text, size_t bytes, size_t place, exl_error *error) {
     if (!text || bytes == 0 || bytes > EXL__LONGEST_STRING || memchr(text, 0, bytes))
         return exl__fail(error, EXL_BAD_ARGUMENT,
                          "the %s of new label %zu must have 1 to 65535 bytes, and none of them NUL", what, place);
@@ -157,7 +164,7 @@ static exl_status check_text(const char *what, const char *text, size_t bytes, s
     return EXL_OK;
 }
 
-static exl_status check_label(const exl_new_label *label, size_t place, exl__error *error) {
+static exl_status check_label(const exl_new_label *label, size_t place, exl_error *error) {
     exl_status status = check_text("id", label->id, label->id_bytes, place, error);
 
     if (status == EXL_OK)
@@ -191,10 +198,10 @@ static uint8_t *put_string(uint8_t *at, const char *text, size_t bytes) {
 
 /* The codes of one text, as the compiler makes them of its vector. fine_scratch: [5 * fine_dims]. */
 static exl_status encode_row(exl_session *s, const char *text, size_t bytes, float *fine_scratch, uint8_t *coarse,
-                             uint8_t *fine) {
+                             uint8_t *fine, exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
     const float *codebook = (const float *)(const void *)s->bundle->sections[EXL__CODEBOOK].bytes;
-    exl_status status = exl__encode_text(s, text, bytes);
+    exl_status status = exl__encode_text(s, text, bytes, error);
 
     if (status != EXL_OK)
         return status;
@@ -205,7 +212,8 @@ static exl_status encode_row(exl_session *s, const char *text, size_t bytes, flo
 }
 
 /* Writes the operation that adds the label, but for its number. */
-static exl_status put_add(exl_session *s, const exl_new_label *label, float *fine_scratch, uint8_t *at) {
+static exl_status put_add(exl_session *s, const exl_new_label *label, float *fine_scratch, uint8_t *at,
+                          exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
     uint32_t rows = (uint32_t)label->alias_count + 1, code_bytes = p->subspaces / 2;
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
@@ -220,9 +228,9 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
     for (uint32_t row = 0; row < rows && status == EXL_OK; row++)
         status = encode_row(s, row ? label->aliases[row - 1] : label->text,
                             row ? label->alias_bytes[row - 1] : label->text_bytes, fine_scratch,
-                            coarse + (size_t)row * code_bytes, fine + row * stride);
+                            coarse + (size_t)row * code_bytes, fine + row * stride, error);
     if (status == EXL_EMPTY_TEXT)
-        exl__fail(&s->error, status, "a text of the label %.*s holds no token", quoted(label->id_bytes), label->id);
+        exl__fail(error, status, "a text of the label %.*s holds no token", quoted(label->id_bytes), label->id);
     strings = put_string(strings, label->id, label->id_bytes);
     strings = put_string(strings, label->text, label->text_bytes);
     for (size_t i = 0; i < label->alias_count; i++)
@@ -231,7 +239,7 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
 }
 
 /* Numbers the labels that are added; no id may be in the set. */
-static exl_status complete_add(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+static exl_status complete_add(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
     uint32_t next = change->first = exl__live_end(bundle, live);
 
     if ((uint64_t)next + change->count > INT32_MAX)
@@ -245,13 +253,13 @@ static exl_status complete_add(change *change, const exl_bundle *bundle, const e
     return EXL_OK;
 }
 
-static exl_status missing(const exl__text *id, exl__error *error) {
+static exl_status missing(const exl__text *id, exl_error *error) {
     return exl__fail(error, EXL_NO_SUCH_LABEL, "the label set has no label with the id %.*s", quoted(id->bytes),
                      id->text);
 }
 
 /* Numbers the labels, and the ones that they replace: each of these is retired right before. */
-static exl_status complete_replace(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+static exl_status complete_replace(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
     uint32_t next = change->first = exl__live_end(bundle, live);
     uint64_t at = 0;
 
@@ -269,18 +277,16 @@ static exl_status complete_replace(change *change, const exl_bundle *bundle, con
 }
 
 /* The caller's labels, whatever version of the header it has, as ours. */
-static exl_status take_label(const exl_new_label *labels, size_t place, exl_new_label *known, exl__error *error) {
-    const uint8_t *at = (const uint8_t *)labels + place * labels->struct_size;
-    exl_status status;
-
+static exl_status take_label(const exl_new_label *labels, size_t place, exl_new_label *known, exl_error *error) {
     *known = (exl_new_label){0};
-    status = exl__take_options(known, sizeof *known, at, labels->struct_size, error);
-    return status == EXL_OK ? check_label(known, place, error) : status;
+    if (exl__take_struct(known, sizeof *known, (const uint8_t *)labels + place * labels->struct_size, error) != EXL_OK)
+        return EXL_BAD_ARGUMENT;
+    return check_label(known, place, error);
 }
 
 /* Everything that can be known before the file is locked: checks, and all operations. */
 static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const exl_add_options *options,
-                              change *change, exl__text *ids) {
+                              change *change, exl__text *ids, exl_error *error) {
     const exl_allocator *allocator = &s->bundle->allocator;
     uint64_t scratch_count = 5ull * s->bundle->parameters.fine_dims, before = options->replace ? RETIRE_BYTES : 0;
     float *fine_scratch = NULL;
@@ -288,10 +294,10 @@ static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const
     exl_status status = EXL_OK;
 
     for (uint32_t i = 0; i < change->count && status == EXL_OK; i++) {
-        status = take_label(labels, i, &label, &s->error);
+        status = take_label(labels, i, &label, error);
         ids[i] = (exl__text){label.id, label.id_bytes};
         if (status == EXL_OK && add_bytes(s->bundle, &label) > INT32_MAX)
-            status = exl__fail(&s->error, EXL_BAD_ARGUMENT, "the aliases of new label %u are too many", i);
+            status = exl__fail(error, EXL_BAD_ARGUMENT, "the aliases of new label %u are too many", i);
         if (status == EXL_OK)
             change->capacity += before + add_bytes(s->bundle, &label);
     }
@@ -300,10 +306,10 @@ static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const
     change->operations = exl__allocate(allocator, change->capacity, 1);
     fine_scratch = exl__allocate(allocator, scratch_count, sizeof *fine_scratch);
     if (!change->operations || !fine_scratch)
-        status = exl__fail(&s->error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
+        status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
     for (uint32_t i = 0; i < change->count && status == EXL_OK; i++) {
-        (void)take_label(labels, i, &label, &s->error);
-        status = put_add(s, &label, fine_scratch, change->operations + change->bytes + before);
+        (void)take_label(labels, i, &label, error);
+        status = put_add(s, &label, fine_scratch, change->operations + change->bytes + before, error);
         change->bytes += before + add_bytes(s->bundle, &label);
         if (options->progress && status == EXL_OK)
             options->progress(options->context, i + 1u, change->count);
@@ -313,20 +319,16 @@ static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const
 }
 
 exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
-                          const exl_add_options *options, uint32_t *first) {
+                          const exl_add_options *options, uint32_t *first, exl_error *error) {
     exl_add_options known = {0};
     change change = {.complete = complete_add, .exact_ids = 1};
     const exl_allocator *allocator;
     exl__text *ids;
-    exl_status status = EXL_OK;
+    exl_status status;
 
-    if (!session || (!labels && count > 0) || count > INT32_MAX)
+    if (!begin_change(session ? session->bundle : NULL, labels || count == 0, count, error))
         return EXL_BAD_ARGUMENT;
-    session->error.text[0] = '\0';
-    if (!session->bundle->live)
-        return no_label_file(&session->error);
-    if (options)
-        status = exl__take_options(&known, sizeof known, options, options->struct_size, &session->error);
+    status = exl__take_struct(&known, sizeof known, options, error);
     if (status != EXL_OK || count == 0)
         return status;
     if (known.replace)
@@ -336,11 +338,11 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
     change.ids = ids = exl__allocate(allocator, count, sizeof *ids);
     change.found = exl__allocate(allocator, count, sizeof *change.found);
     if (!ids || !change.found)
-        status = exl__fail(&session->error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
+        status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
     if (status == EXL_OK)
-        status = prepare_add(session, labels, &known, &change, ids);
+        status = prepare_add(session, labels, &known, &change, ids, error);
     if (status == EXL_OK)
-        status = carry_out(session->bundle, &change, &session->error);
+        status = carry_out(session->bundle, &change, error);
     if (is_in_force(status) && first)
         *first = change.first;
     exl__release(allocator, change.operations, change.capacity, 1);
@@ -351,13 +353,7 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
 
 /* ---- retiring, compacting, refreshing ------------------------------------------------------------------------ */
 
-static exl_status tell(exl_status status, const exl__error *error, char *to, size_t bytes) {
-    if (to && bytes > 0)
-        snprintf(to, bytes, "%s", error->text);
-    return status;
-}
-
-static exl_status complete_retire(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+static exl_status complete_retire(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
     (void)bundle;
     (void)live;
     for (uint32_t i = 0; i < change->count; i++) {
@@ -369,7 +365,7 @@ static exl_status complete_retire(change *change, const exl_bundle *bundle, cons
 }
 
 static exl_status retire(const exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, uint32_t count,
-                         exl__error *error) {
+                         exl_error *error) {
     const exl_allocator *allocator = &bundle->allocator;
     change change = {.complete = complete_retire, .count = count, .bytes = (uint64_t)count * RETIRE_BYTES};
     exl__text *texts = exl__allocate(allocator, count, sizeof *texts);
@@ -394,15 +390,10 @@ static exl_status retire(const exl_bundle *bundle, const char *const *ids, const
 }
 
 exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, size_t count,
-                             char *error, size_t error_bytes) {
-    exl__error sentence = {""};
-
-    if (!bundle || ((!ids || !id_bytes) && count > 0) || count > INT32_MAX)
+                             exl_error *error) {
+    if (!begin_change(bundle, (ids && id_bytes) || count == 0, count, error))
         return EXL_BAD_ARGUMENT;
-    if (!bundle->live)
-        return tell(no_label_file(&sentence), &sentence, error, error_bytes);
-    return tell(count > 0 ? retire(bundle, ids, id_bytes, (uint32_t)count, &sentence) : EXL_OK, &sentence, error,
-                error_bytes);
+    return count > 0 ? retire(bundle, ids, id_bytes, (uint32_t)count, error) : EXL_OK;
 }
 
 /* What remains of a set, as one change of an empty one: first who of the bundle is retired, then who is added. */
@@ -430,7 +421,7 @@ static uint64_t remaining(const exl_bundle *bundle, const exl__live *live, uint8
     return bytes;
 }
 
-static exl_status complete_compact(change *change, const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+static exl_status complete_compact(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
     if (!live)
         return EXL_OK;
     change->bytes = change->capacity = remaining(bundle, live, NULL);
@@ -443,22 +434,15 @@ static exl_status complete_compact(change *change, const exl_bundle *bundle, con
     return EXL_OK;
 }
 
-static exl_status compact(const exl_bundle *bundle, exl__error *error) {
+exl_status exl_labels_compact(exl_bundle *bundle, exl_error *error) {
     change change = {.complete = complete_compact, .anew = 1};
-    exl_status status = carry_out(bundle, &change, error);
+    exl_status status;
 
+    if (!begin_change(bundle, 1, 0, error))
+        return EXL_BAD_ARGUMENT;
+    status = carry_out(bundle, &change, error);
     exl__release(&bundle->allocator, change.operations, change.capacity, 1);
     return status;
-}
-
-exl_status exl_labels_compact(exl_bundle *bundle, char *error, size_t error_bytes) {
-    exl__error sentence = {""};
-
-    if (!bundle)
-        return EXL_BAD_ARGUMENT;
-    if (!bundle->live)
-        return tell(no_label_file(&sentence), &sentence, error, error_bytes);
-    return tell(compact(bundle, &sentence), &sentence, error, error_bytes);
 }
 
 /* Whether the file begins as it did when the current set was read: every change writes one of its commits. */
@@ -468,12 +452,14 @@ static int is_current(const exl__live *live, const uint8_t head[EXL__LIVE_HEADER
     return bytes == EXL__LIVE_HEADER_BYTES && memcmp(live->file, head, bytes) == 0;
 }
 
-static exl_status refresh(const exl_bundle *bundle, exl__error *error) {
+exl_status exl_labels_refresh(exl_bundle *bundle, exl_error *error) {
     uint8_t head[EXL__LIVE_HEADER_BYTES];
     exl__live *live = NULL;
     size_t bytes = 0;
     exl_status status;
 
+    if (!begin_change(bundle, 1, 0, error))
+        return EXL_BAD_ARGUMENT;
     exl__mutex_lock(&bundle->live->changing); /* so that nothing newer is published between reading and publishing */
     status = exl__file_peek(bundle->live->path, head, sizeof head, &bytes, error);
     if (status == EXL_OK && !is_current(bundle->live->current, head, bytes)) {
@@ -483,14 +469,4 @@ static exl_status refresh(const exl_bundle *bundle, exl__error *error) {
     }
     exl__mutex_unlock(&bundle->live->changing);
     return status;
-}
-
-exl_status exl_labels_refresh(exl_bundle *bundle, char *error, size_t error_bytes) {
-    exl__error sentence = {""};
-
-    if (!bundle)
-        return EXL_BAD_ARGUMENT;
-    if (!bundle->live)
-        return tell(no_label_file(&sentence), &sentence, error, error_bytes);
-    return tell(refresh(bundle, &sentence), &sentence, error, error_bytes);
 }

@@ -82,7 +82,7 @@ void exl__live_commit(const uint8_t header[EXL__COMMIT_AT], uint64_t generation,
     memcpy(commit + COMMIT_CHECK_AT, digest, CHECK_BYTES);
 }
 
-static exl_status check_header(const exl_bundle *bundle, const exl__live *live, exl__error *error) {
+static exl_status check_header(const exl_bundle *bundle, const exl__live *live, exl_error *error) {
     uint8_t expected[EXL__COMMIT_AT], digest[32];
 
     if (live->file_bytes < sizeof MAGIC || memcmp(live->file, MAGIC, sizeof MAGIC) != 0)
@@ -102,8 +102,8 @@ static exl_status check_header(const exl_bundle *bundle, const exl__live *live, 
     if (memcmp(expected, live->file, 96) != 0)
         return exl__fail(
             error, EXL_LABELS_OF_ANOTHER_BUNDLE,
-            "the label file was made for another bundle, or an earlier compile of this one: list its labels, "
-            "remove it, and add them again");
+            "the label file was made for another bundle, or an earlier compile of this one: list its labels with that, "
+            "remove the file, and add and retire them again");
     return EXL_OK;
 }
 
@@ -143,7 +143,7 @@ static int take_commit(exl__live *live, uint32_t which) {
 }
 
 /* The newest commit that holds. An append that was cut off left the one before it. */
-static exl_status choose_commit(exl__live *live, exl__error *error) {
+static exl_status choose_commit(exl__live *live, exl_error *error) {
     int first = take_commit(live, 0), second = take_commit(live, 1);
     if (first || second)
         return EXL_OK;
@@ -211,13 +211,13 @@ static int take_operation(const exl_bundle *bundle, const exl__live *live, uint6
            take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
 }
 
-static exl_status malformed(uint64_t at, exl__error *error) {
+static exl_status malformed(uint64_t at, exl_error *error) {
     return exl__fail(error, EXL_LABELS_MALFORMED, "the label file breaks the format's rules at byte %llu",
                      (unsigned long long)at);
 }
 
 /* Counts what the arrays must hold; rows of labels that are retired later are counted too. */
-static exl_status count_operations(const exl_bundle *bundle, exl__live *live, exl__error *error) {
+static exl_status count_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     uint64_t rows = 0;
     operation op;
 
@@ -254,7 +254,7 @@ static void carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver 
 }
 
 /* Who is added and who retired, in order. A label has its rows' number until it is retired. */
-static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, exl__error *error) {
+static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     uint32_t compiled = bundle->parameters.labels, added = 0;
     operation op;
 
@@ -327,7 +327,7 @@ static void bury_places(const exl_bundle *bundle, exl__live *live) {
             live->dead_places[place / 64] |= (uint64_t)1 << place % 64;
 }
 
-static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl__error *error) {
+static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     exl__carver from = {NULL, 0};
     exl_status status = check_header(bundle, live, error);
 
@@ -354,7 +354,7 @@ static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl__error
 }
 
 exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t file_bytes, exl__live **out,
-                           exl__error *error) {
+                           exl_error *error) {
     exl__live *live = exl__allocate(&bundle->allocator, 1, sizeof *live);
     exl_status status;
 
@@ -387,7 +387,7 @@ static uint64_t wanted(const uint8_t *head, size_t bytes) {
     return most;
 }
 
-exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl__error *error) {
+exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl_error *error) {
     uint8_t *file = NULL;
     uint64_t file_bytes = 0;
     exl_status status =
@@ -401,7 +401,7 @@ exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **
     return status;
 }
 
-exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl__error *error) {
+exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl_error *error) {
     int descriptor = -1;
     exl_status status = exl__descriptor_open(bundle->live->path, &descriptor, error);
 

@@ -73,7 +73,7 @@ struct exl__live_store {
 
 /* live_store.c: makes the bundle's store, for the label file at `labels_path` (null: the bundle's path and ".labels"),
  * and reads the file where it is there. */
-exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl__error *error);
+exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl_error *error);
 void exl__live_close(exl_bundle *bundle);
 
 /* The current set, or null; held until it is given back. Nothing is allocated or released. */
@@ -85,11 +85,11 @@ void exl__live_publish(const exl_bundle *bundle, exl__live *live);
 /* live.c: the set that a label file's bytes hold; they come from the allocator and belong to the set, or are released.
  */
 exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t file_bytes, exl__live **live,
-                           exl__error *error);
+                           exl_error *error);
 /* Reads an open label file as it is now. A file that is empty gives null. */
-exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl__error *error);
+exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl_error *error);
 /* Reads the bundle's label file; null where there is none. */
-exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl__error *error);
+exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl_error *error);
 void exl__live_release(const exl_bundle *bundle, exl__live *live);
 
 /* Whether the label (a number of the bundle or of the set) is retired. live may be null. */

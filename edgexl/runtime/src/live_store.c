@@ -64,7 +64,7 @@ static void forget_forks(const exl__live_store *store) {
 
 /* ---- the store ------------------------------------------------------------------------------------------------- */
 
-exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl__error *error) {
+exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl_error *error) {
     static const char SUFFIX[] = ".labels";
     size_t stem = strlen(labels_path ? labels_path : path), suffix = labels_path ? 0 : sizeof SUFFIX - 1;
     exl__live_store *store = exl__allocate(&bundle->allocator, 1, sizeof *store);

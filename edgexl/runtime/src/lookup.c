@@ -29,7 +29,7 @@ static int same_bytes(const exl__text *one, const char *id, size_t bytes) {
     return one->bytes == bytes && memcmp(one->text, id, bytes) == 0;
 }
 
-static exl_status fill_table(id_table *table, uint32_t count, exl__error *error) {
+static exl_status fill_table(id_table *table, uint32_t count, exl_error *error) {
     uint32_t mask = table->slot_count - 1;
 
     for (uint32_t i = 0; i < count; i++) {
@@ -60,7 +60,7 @@ static void note(id_table *table, const char *id, size_t bytes, uint32_t label) 
 }
 
 /* An id that is only equivalent to a label's must not mean one that another id, given too, means as well. */
-static exl_status check_table(const id_table *table, uint32_t count, exl__error *error) {
+static exl_status check_table(const id_table *table, uint32_t count, exl_error *error) {
     uint32_t mask = table->slot_count - 1;
 
     for (uint32_t i = 0; i < count; i++) {
@@ -78,12 +78,12 @@ static exl_status check_table(const id_table *table, uint32_t count, exl__error 
 
 /* All ids of the bundle once, whatever the number wanted. */
 static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live, id_table *table, char *buffer,
-                                exl__error *error) {
+                                exl_error *error) {
     for (uint32_t label = 0; label < bundle->parameters.labels; label++) {
         size_t bytes = 0;
-        if (exl__strings_get(&bundle->ids, label, buffer, bundle->ids.longest_bytes, &bytes) != EXL__STRINGS_OK)
-            return exl__fail(error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
-                             label);
+        exl_status status = exl__label_string(&bundle->ids, label, buffer, bundle->ids.longest_bytes, &bytes, error);
+        if (status != EXL_OK)
+            return status;
         if (!exl__live_is_retired(bundle, live, label))
             note(table, buffer, bytes, label);
     }
@@ -91,7 +91,7 @@ static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live,
 }
 
 exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
-                            int exact, uint32_t *found, exl__error *error) {
+                            int exact, uint32_t *found, exl_error *error) {
     const exl_allocator *allocator = &bundle->allocator;
     id_table table = {.ids = ids, .slot_count = 4, .exact = exact, .found = found};
     uint64_t buffer_bytes = bundle->ids.longest_bytes + 1ull;
@@ -121,57 +121,67 @@ exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, con
 
 /* ---- by number ------------------------------------------------------------------------------------------------ */
 
-static exl_status give_live_string(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer,
-                                   size_t buffer_bytes, size_t *bytes) {
-    const exl__live *live = exl__live_take(bundle);
-    exl_status status = EXL_NO_SUCH_LABEL;
-
-    if (label < exl__live_end(bundle, live)) {
-        const exl__live_label *one = &live->labels[label - bundle->parameters.labels];
-        size_t room = buffer_bytes > 0 ? buffer_bytes - 1 : 0, used;
-        *bytes = field == EXL_LABEL_ID ? one->id_bytes : one->text_bytes;
-        used = *bytes < room ? *bytes : room;
-        if (buffer_bytes > 0) {
-            memcpy(buffer, field == EXL_LABEL_ID ? one->id : one->text, used);
-            buffer[used] = '\0';
-        }
-        status = *bytes < buffer_bytes ? EXL_OK : EXL_BUFFER_TOO_SMALL;
-    }
-    exl__live_give(bundle, live);
-    return status;
+static exl_status no_room(uint32_t label, size_t bytes, exl_error *error) {
+    return exl__fail(error, EXL_BUFFER_TOO_SMALL, "a string of label %u takes %zu bytes and a NUL", label, bytes);
 }
 
-exl_status exl_label(const exl_bundle *bundle, uint32_t label, exl_label_field field, char *buffer, size_t buffer_bytes,
-                     size_t *bytes) {
-    int result;
+exl_status exl__label_string(const exl__strings *strings, uint32_t label, char *to, size_t capacity, size_t *bytes,
+                             exl_error *error) {
+    int result = exl__strings_get(strings, label, to, capacity, bytes);
 
-    if (!bundle || !bytes || (!buffer && buffer_bytes > 0) || (field != EXL_LABEL_ID && field != EXL_LABEL_TEXT))
-        return EXL_BAD_ARGUMENT;
-    *bytes = 0;
-    if (label >= bundle->parameters.labels)
-        return give_live_string(bundle, label, field, buffer, buffer_bytes, bytes);
-    result = exl__strings_get(field == EXL_LABEL_ID ? &bundle->ids : &bundle->texts, label, buffer,
-                              buffer_bytes > 0 ? buffer_bytes - 1 : 0, bytes);
-    if (result == EXL__STRINGS_MALFORMED)
-        return EXL_BUNDLE_CORRUPT;
-    if (buffer_bytes > 0)
-        buffer[*bytes < buffer_bytes ? *bytes : buffer_bytes - 1] = '\0';
-    return result == EXL__STRINGS_TOO_SMALL || buffer_bytes == 0 ? EXL_BUFFER_TOO_SMALL : EXL_OK;
+    if (result == EXL__STRINGS_TOO_SMALL)
+        return no_room(label, *bytes, error);
+    if (result != EXL__STRINGS_OK)
+        return exl__fail(error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
+                         label);
+    return EXL_OK;
 }
 
-exl_status exl_label_get_state(const exl_bundle *bundle, uint32_t label, exl_label_state *state) {
-    const exl__live *live;
+/* The same for a label of the bundle (live is null) or one that was added, with a closing NUL; none is wanted where
+ * `to` is null. */
+static exl_status give_string(const exl__strings *own, uint32_t number, const char *live, size_t live_bytes, char *to,
+                              size_t capacity, size_t *bytes, exl_error *error) {
+    size_t room = capacity > 0 ? capacity - 1 : 0;
     exl_status status = EXL_OK;
 
-    if (!bundle || !state)
+    *bytes = 0;
+    if (!to)
+        return EXL_OK;
+    if (live)
+        memcpy(to, live, live_bytes < room ? live_bytes : room), *bytes = live_bytes;
+    else
+        status = exl__label_string(own, number, to, room, bytes, error);
+    if (capacity > 0)
+        to[*bytes < room ? *bytes : room] = '\0';
+    return status == EXL_OK && *bytes >= capacity ? no_room(number, *bytes, error) : status;
+}
+
+exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *label, exl_error *error) {
+    exl_label known = {0};
+    const exl__live_label none = {0}, *one = &none;
+    const exl__live *live;
+    exl_status status = EXL_OK, text_status;
+
+    if (!exl__begin(error, bundle && exl__can_give(label)) || exl__take_struct(&known, sizeof known, label, error))
         return EXL_BAD_ARGUMENT;
     live = exl__live_take(bundle);
-    if (label >= exl__live_end(bundle, live))
-        status = EXL_NO_SUCH_LABEL;
-    else if (exl__live_is_retired(bundle, live, label))
-        *state = EXL_LABEL_RETIRED;
-    else
-        *state = label < bundle->parameters.labels ? EXL_LABEL_COMPILED : EXL_LABEL_ADDED;
+    if (number >= exl__live_end(bundle, live)) {
+        status = exl__fail(error, EXL_NO_SUCH_LABEL, "there is no label %u, they end at %u", number,
+                           exl__live_end(bundle, live));
+    } else {
+        if (number >= bundle->parameters.labels)
+            known.state = EXL_LABEL_ADDED, one = &live->labels[number - bundle->parameters.labels];
+        else
+            known.state = EXL_LABEL_COMPILED;
+        if (exl__live_is_retired(bundle, live, number))
+            known.state = EXL_LABEL_RETIRED;
+        status = give_string(&bundle->ids, number, one->id, one->id_bytes, known.id, known.id_capacity, &known.id_bytes,
+                             error);
+        text_status = give_string(&bundle->texts, number, one->text, one->text_bytes, known.text, known.text_capacity,
+                                  &known.text_bytes, error);
+        status = status == EXL_OK ? text_status : status;
+        exl__give_struct(label, &known, sizeof known);
+    }
     exl__live_give(bundle, live);
     return status;
 }
@@ -230,12 +240,13 @@ static exl_status find_live(const exl_bundle *bundle, const exl__live *live, con
     return EXL_NO_SUCH_LABEL;
 }
 
-exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label) {
+exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *label,
+                          exl_error *error) {
     const exl__live *live;
     uint32_t found;
     exl_status status = EXL_NO_SUCH_LABEL;
 
-    if (!bundle || !label || (!id && id_bytes > 0))
+    if (!exl__begin(error, bundle && label && (id || id_bytes == 0)))
         return EXL_BAD_ARGUMENT;
     live = exl__live_take(bundle);
     for (int exact = 1; exact >= 0 && status == EXL_NO_SUCH_LABEL; exact--) {
@@ -244,9 +255,10 @@ exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_by
             status = find_live(bundle, live, id, id_bytes, exact, &found);
     }
     exl__live_give(bundle, live);
-    if (status == EXL_OK)
-        *label = found;
-    return status;
+    if (status != EXL_OK)
+        return exl__fail(error, status, "%s", exl_describe_status(status));
+    *label = found;
+    return EXL_OK;
 }
 
 /* ---- by prefix ------------------------------------------------------------------------------------------------ */
@@ -267,13 +279,13 @@ static exl_status own_prefix(const exl_bundle *bundle, const exl__live *live, co
     return EXL_OK;
 }
 
-exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
-                            uint32_t *labels, uint32_t capacity, uint32_t *count) {
+exl_status exl_labels_complete(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
+                               uint32_t *labels, uint32_t capacity, uint32_t *count, exl_error *error) {
     const exl__live *live;
     uint32_t compiled;
     exl_status status;
 
-    if (!bundle || !count || (!prefix && prefix_bytes > 0) || (!labels && capacity > 0))
+    if (!exl__begin(error, bundle && count && (prefix || prefix_bytes == 0) && (labels || capacity == 0)))
         return EXL_BAD_ARGUMENT;
     *count = 0;
     compiled = bundle->parameters.labels;
@@ -286,16 +298,16 @@ exl_status exl_label_prefix(const exl_bundle *bundle, const char *prefix, size_t
                                prefix_bytes, NULL))
             labels[(*count)++] = label;
     exl__live_give(bundle, live);
-    return status;
+    return status == EXL_OK ? status : exl__fail(error, status, "%s", exl_describe_status(status));
 }
 
 /* ---- the set -------------------------------------------------------------------------------------------------- */
 
-exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info) {
+exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info, exl_error *error) {
     exl_labels_info known = {0};
     const exl__live *live;
 
-    if (!bundle || !info || info->struct_size < sizeof(size_t))
+    if (!exl__begin(error, bundle && exl__can_give(info)))
         return EXL_BAD_ARGUMENT;
     live = exl__live_take(bundle);
     known.end = exl__live_end(bundle, live);
@@ -309,6 +321,6 @@ exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info) 
         known.file_bytes = live->file_bytes;
     }
     exl__live_give(bundle, live);
-    exl__give_struct(info, info->struct_size, &known, sizeof known);
+    exl__give_struct(info, &known, sizeof known);
     return EXL_OK;
 }

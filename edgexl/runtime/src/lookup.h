@@ -15,6 +15,10 @@ typedef struct exl__text {
  * has the same bytes for its id; else, where none has, an equivalent one will do. One scan over all ids, however many
  * are looked up. live may be null. */
 exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
-                            int exact, uint32_t *found, exl__error *error);
+                            int exact, uint32_t *found, exl_error *error);
+/* A string of one of the bundle's labels, without a closing NUL; *bytes is its length, also when that is more than
+ * capacity. */
+exl_status exl__label_string(const exl__strings *strings, uint32_t label, char *to, size_t capacity, size_t *bytes,
+                             exl_error *error);
 
 #endif

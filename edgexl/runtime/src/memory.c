@@ -22,7 +22,7 @@ static void default_release(void *context, void *memory, size_t bytes) {
     free(memory);
 }
 
-const exl_allocator exl__default_allocator = {NULL, default_allocate, default_release};
+const exl_allocator exl__default_allocator = {sizeof(exl_allocator), NULL, default_allocate, default_release};
 
 void *exl__allocate_scratch(const exl_allocator *allocator, uint64_t count, uint64_t item_bytes) {
     uint64_t bytes = exl__times(count, item_bytes);

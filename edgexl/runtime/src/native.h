@@ -132,7 +132,7 @@ typedef struct exl__run_state {
     void **buffers; /* [buffer_count]; null for an output that is not wanted */
     uint8_t *work;  /* plan->work_bytes */
     const char *role;
-    exl__error *error;
+    exl_error *error;
 } exl__run_state;
 
 /* native_run.c */

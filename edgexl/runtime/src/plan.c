@@ -413,7 +413,7 @@ static int operation_is_sound(checker *c) {
     return 1;
 }
 
-static exl_status check_operations(checker *c, exl__error *error) {
+static exl_status check_operations(checker *c, exl_error *error) {
     const char *role = c->source->role;
 
     for (uint32_t i = 0; i < c->plan->operation_count; i++) {
@@ -439,7 +439,7 @@ static exl_status check_operations(checker *c, exl__error *error) {
 /* ---- all ----------------------------------------------------------------------------------------------------- */
 
 /* The head of a plan, and where its records lie. */
-static exl_status read_head(const exl__graph_source *source, exl__plan *plan, exl__error *error) {
+static exl_status read_head(const exl__graph_source *source, exl__plan *plan, exl_error *error) {
     uint32_t head[8];
 
     memset(plan, 0, sizeof *plan);
@@ -472,7 +472,7 @@ static exl_status read_head(const exl__graph_source *source, exl__plan *plan, ex
 }
 
 exl_status exl__plan_read(const exl_allocator *allocator, const exl__graph_source *source, exl__plan *plan,
-                          exl__error *error) {
+                          exl_error *error) {
     checker c = {.source = source, .plan = plan};
     exl_status status = read_head(source, plan, error);
 

@@ -178,6 +178,6 @@ uint64_t exl__constant_elements(const exl__operation *operation, int place, cons
  * its buffers, at any text length up to max_tokens and any shortlist up to max_labels, where each buffer has exactly
  * its elements. The allocator's memory is returned before it ends. */
 exl_status exl__plan_read(const exl_allocator *allocator, const exl__graph_source *source, exl__plan *plan,
-                          exl__error *error);
+                          exl_error *error);
 
 #endif

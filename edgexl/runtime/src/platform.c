@@ -81,7 +81,7 @@ int exl__regular_open(const char *path, int for_change, uint64_t *length, const 
 
 /* ---- a file to be read ----------------------------------------------------------------------------------------- */
 
-static exl_status map(exl__file *file, exl__error *error) {
+static exl_status map(exl__file *file, exl_error *error) {
     void *mapping = mmap(NULL, (size_t)file->length, PROT_READ, MAP_PRIVATE, file->descriptor, 0);
 
     if (mapping == MAP_FAILED)
@@ -90,7 +90,7 @@ static exl_status map(exl__file *file, exl__error *error) {
     return EXL_OK;
 }
 
-static exl_status copy(const exl_allocator *allocator, exl__file *file, exl__error *error) {
+static exl_status copy(const exl_allocator *allocator, exl__file *file, exl_error *error) {
     const exl__file open = {.descriptor = file->descriptor};
     uint8_t *bytes = exl__allocate_scratch(allocator, file->length, 1), more;
     exl_status status;
@@ -107,7 +107,7 @@ static exl_status copy(const exl_allocator *allocator, exl__file *file, exl__err
     return status;
 }
 
-exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl__file *file, exl__error *error) {
+exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl__file *file, exl_error *error) {
     exl_status status = EXL_OK;
     const char *why;
 
@@ -128,7 +128,7 @@ exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl_
     return status;
 }
 
-exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl__error *error) {
+exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl_error *error) {
     uint8_t *to = buffer;
 
     if (file->copied && bytes > 0)

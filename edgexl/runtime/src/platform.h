@@ -30,9 +30,9 @@ typedef struct exl__file {
 } exl__file;
 
 /* copy: null to map the file. */
-exl_status exl__file_open(const char *path, const exl_allocator *copy, exl__file *file, exl__error *error);
+exl_status exl__file_open(const char *path, const exl_allocator *copy, exl__file *file, exl_error *error);
 /* Reads through the descriptor, so that what is only hashed does not become resident in the mapping. */
-exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl__error *error);
+exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl_error *error);
 /* Says that these bytes are not needed for now. They stay readable, from the file. */
 void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes);
 void exl__file_close(exl__file *file);

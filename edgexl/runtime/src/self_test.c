@@ -32,13 +32,13 @@ static const char *difference(const exl_session *s, const exl__goldens *g, const
         uint32_t place = 0;
         float off;
 
-        while (place < g->k && golden_label(one, place) != result->predictions[i].label)
+        while (place < g->k && golden_label(one, place) != result->predictions[i]->label)
             place++;
         if (place == g->k)
             return "the labels differ";
         if (place != i && !(fabsf(golden_probability(one, place) - golden_probability(one, i)) < g->tolerance))
             return "the labels' order differs";
-        off = fabsf(result->predictions[i].probability - golden_probability(one, place));
+        off = fabsf(result->predictions[i]->probability - golden_probability(one, place));
         if (isnan(off) || off > *largest) /* a golden that is NaN stays the largest */
             *largest = off;
         if (!(off <= g->tolerance))
@@ -47,26 +47,25 @@ static const char *difference(const exl_session *s, const exl__goldens *g, const
     return NULL;
 }
 
-exl_status exl_self_test(exl_session *session, exl_self_test_report *report) {
+exl_status exl_self_test_run(exl_session *session, exl_self_test_report *report, exl_error *error) {
     exl_self_test_report known = {0};
     exl__goldens all = {0};
     exl__golden one = {0};
     exl_status status;
     char first[64] = "";
 
-    if (!session || !report || report->struct_size < sizeof(size_t))
+    if (!exl__begin(error, session && exl__can_give(report)))
         return EXL_BAD_ARGUMENT;
-    session->error.text[0] = '\0';
     session->compiled_only = 1; /* goldens know nothing of labels that came later */
-    status = exl__goldens_begin(session->bundle, &all, &session->error);
+    status = exl__goldens_begin(session->bundle, &all, error);
     for (uint32_t i = 0; status == EXL_OK && i < all.count; i++) {
         exl_predict_options options = {.struct_size = sizeof options, .k = all.k};
         const exl_result *result = NULL;
         const char *what;
 
-        status = exl__goldens_next(session->bundle, &all, &one, &session->error);
+        status = exl__goldens_next(session->bundle, &all, &one, error);
         if (status == EXL_OK)
-            status = exl_predict(session, one.text, one.text_bytes, &options, &result);
+            status = exl_predict(session, one.text, one.text_bytes, &options, &result, error);
         if (status != EXL_OK)
             break;
         known.goldens++;
@@ -75,11 +74,12 @@ exl_status exl_self_test(exl_session *session, exl_self_test_report *report) {
             strncpy(first, what, sizeof first - 1);
     }
     if (status == EXL_OK && all.at != all.end)
-        status = exl__fail(&session->error, EXL_BUNDLE_MALFORMED, "there are bytes behind the last golden");
+        status = exl__fail(error, EXL_BUNDLE_MALFORMED, "there are bytes behind the last golden");
     if (status == EXL_OK && known.failed > 0)
-        status = exl__fail(&session->error, EXL_SELF_TEST_FAILED, "%u of %u goldens are not reproduced (the first: %s)",
+        status = exl__fail(error, EXL_SELF_TEST_FAILED, "%u of %u goldens are not reproduced (the first: %s)",
                            known.failed, known.goldens, first);
     session->compiled_only = 0;
-    exl__give_struct(report, report->struct_size, &known, sizeof known);
+    known.tolerance = all.tolerance;
+    exl__give_struct(report, &known, sizeof known);
     return status;
 }

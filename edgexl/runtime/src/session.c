@@ -1,4 +1,4 @@
-/* session.c: the pipeline, one function a stage. exl__run_stages is its table of contents. */
+/* session.c: the pipeline, one function a stage. STAGES is its table of contents. */
 #include "compiler.h"
 
 #include "session.h"
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "checked.h"
+#include "lookup.h"
 #include "memory.h"
 #include "options.h"
 #include "rescore.h"
@@ -68,31 +69,30 @@ static void carve_session(exl_session *s, exl__carver *from) {
     s->logits = exl__carve(from, N, sizeof *s->logits);
     s->order = exl__carve(from, N, sizeof *s->order);
     s->predictions = exl__carve(from, N, sizeof *s->predictions);
+    s->answers = exl__carve(from, N, sizeof *s->answers);
     s->engine_scratch = exl__carve(from, engine_scratch_bytes(s->bundle), 1);
     if (s->bundle->alias_start)
         s->seen = exl__carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
 }
 
-exl_status exl_session_open(exl_bundle *bundle, exl_session **out) { return exl_session_open_with(bundle, NULL, out); }
-
-exl_status exl_session_open_with(exl_bundle *bundle, const exl_session_options *options, exl_session **out) {
+exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *options, exl_session **out,
+                            exl_error *error) {
     exl_session_options known = {0};
     exl_session *session;
     exl__carver from = {NULL, 0};
-    exl__error error;
 
-    if (!bundle || !out)
+    if (out)
+        *out = NULL;
+    if (!exl__begin(error, bundle && out) || exl__take_struct(&known, sizeof known, options, error) != EXL_OK)
         return EXL_BAD_ARGUMENT;
-    *out = NULL;
-    if (options && exl__take_options(&known, sizeof known, options, options->struct_size, &error) != EXL_OK)
-        return EXL_BAD_ARGUMENT;
-    if (known.scan_threads > EXL__SCAN_PARTS)
-        return EXL_BAD_ARGUMENT;
+    if (known.scan_threads > EXL__SCAN_PARTS || known.reserved != 0)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "scan_threads is %u, at most %u are allowed, and reserved must be 0",
+                         known.scan_threads, EXL__SCAN_PARTS);
     if (!bundle->engine)
-        return EXL_NO_ENGINE_LOADED;
+        return exl__fail(error, EXL_NO_ENGINE_LOADED, "the bundle was opened without its engine");
     session = exl__allocate(&bundle->allocator, 1, sizeof *session);
     if (!session)
-        return EXL_OUT_OF_MEMORY;
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the session");
     session->bundle = bundle;
     carve_session(session, &from);
     session->scratch_bytes = from.used;
@@ -104,7 +104,7 @@ exl_status exl_session_open_with(exl_bundle *bundle, const exl_session_options *
                                             bundle->parameters.subspaces, bundle->parameters.overfetch);
     if (!session->scratch || (known.scan_threads > 1 && !session->crew)) {
         exl_session_close(session);
-        return EXL_OUT_OF_MEMORY;
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the session, or no thread for its scan");
     }
     from = (exl__carver){session->scratch, 0};
     carve_session(session, &from);
@@ -126,8 +126,6 @@ void exl_session_close(exl_session *session) {
     exl__release(allocator, session, 1, sizeof *session);
 }
 
-const char *exl_session_error(const exl_session *session) { return session ? session->error.text : ""; }
-
 void exl__session_refresh(exl_session *s) {
     exl__live_give(s->bundle, s->live);
     s->live = s->compiled_only ? NULL : exl__live_take(s->bundle);
@@ -135,22 +133,22 @@ void exl__session_refresh(exl_session *s) {
 
 /* ---- stages -------------------------------------------------------------------------------------------------- */
 
-static exl_status tokenize(exl_session *s, const char *text, size_t text_bytes) {
+static exl_status tokenize(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     size_t most = bundle->parameters.max_tokens, count;
 
-    if (!text && text_bytes > 0)
-        return exl__fail(&s->error, EXL_BAD_ARGUMENT, "the text is null");
-    if (!exl__utf8_valid(text, text_bytes))
-        return exl__fail(&s->error, EXL_INVALID_UTF8, "the text is not valid UTF-8");
-    count = exl__tokenize(&bundle->tokenizer, text, text_bytes, 1, s->tokens, most + 1);
+    if (!s->text && s->text_bytes > 0)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "the text is null");
+    if (!exl__utf8_valid(s->text, s->text_bytes))
+        return exl__fail(error, EXL_INVALID_UTF8, "the text is not valid UTF-8");
+    count = exl__tokenize(&bundle->tokenizer, s->text, s->text_bytes, 1, s->tokens, most + 1);
     s->truncated = count > most;
     if (s->truncated) {
         count = most;
         s->tokens[most - 1] = (int32_t)bundle->tokenizer.suffix_id;
     }
     if (count <= 2)
-        return exl__fail(&s->error, EXL_EMPTY_TEXT, "the text holds no token");
+        return exl__fail(error, EXL_EMPTY_TEXT, "the text holds no token");
     for (size_t t = 0; t < count; t++)
         s->input_ids[t] = s->tokens[t];
     s->token_count = (uint32_t)count;
@@ -183,7 +181,7 @@ static exl__tensor input_tensor(const exl_session *s, int input) {
 }
 
 static exl_status run_graph(exl_session *s, const exl__graph *graph, uint32_t input_bits, const exl__tensor *outputs,
-                            size_t output_count) {
+                            size_t output_count, exl_error *error) {
     exl__tensor inputs[EXL__MAX_INPUTS];
     size_t count = 0;
 
@@ -192,7 +190,7 @@ static exl_status run_graph(exl_session *s, const exl__graph *graph, uint32_t in
             inputs[count] = input_tensor(s, input);
             inputs[count++].number = (uint32_t)input;
         }
-    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, &s->error);
+    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, error);
 }
 
 static int all_finite(const float *numbers, size_t count) {
@@ -202,19 +200,24 @@ static int all_finite(const float *numbers, size_t count) {
     return 1;
 }
 
-static exl_status encode(exl_session *s) {
+static exl_status encode(exl_session *s, exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
     exl__tensor outputs[2] = {input_tensor(s, EXL__QUERY_VECTOR), input_tensor(s, EXL__TOKEN_STATES)};
-    exl_status status = run_graph(s, s->bundle->screener, p->screener_inputs, outputs, p->state_dims > 0 ? 2 : 1);
+    exl_status status =
+        run_graph(s, s->bundle->screener, p->screener_inputs, outputs, p->state_dims > 0 ? 2 : 1, error);
 
     if (status == EXL_OK && !all_finite(s->query_vector, p->dims))
-        status = exl__fail(&s->error, EXL_ENGINE_FAILED, "the screener gives a query vector that is not finite");
+        status = exl__fail(error, EXL_ENGINE_FAILED, "the screener gives a query vector that is not finite");
     return status;
 }
 
-exl_status exl__encode_text(exl_session *s, const char *text, size_t text_bytes) {
-    exl_status status = tokenize(s, text, text_bytes);
-    return status == EXL_OK ? encode(s) : status;
+exl_status exl__encode_text(exl_session *s, const char *text, size_t text_bytes, exl_error *error) {
+    exl_status status;
+
+    s->text = text;
+    s->text_bytes = text_bytes;
+    status = tokenize(s, error);
+    return status == EXL_OK ? encode(s, error) : status;
 }
 
 /* Live rows behind the bundle's: as one scan over both, for of equal scores the lower row comes first. */
@@ -233,7 +236,7 @@ static void append_live_rows(exl_session *s, uint32_t found) {
     s->live_row_count = live;
 }
 
-static exl_status scan(exl_session *s) {
+static exl_status scan(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
@@ -253,8 +256,7 @@ static exl_status scan(exl_session *s) {
         s->row_count = exl__scan_ranges(bundle->isa, codes, p->rows, dead, p->subspaces, s->tables, ranges, range_count,
                                         p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
     if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
-        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT,
-                         "the cells name a row that is not there: copy the bundle again");
+        return exl__fail(error, EXL_BUNDLE_CORRUPT, "the cells name a row that is not there: copy the bundle again");
     s->live_row_count = 0;
     if (s->live && s->live->rows > 0)
         append_live_rows(s, exl__scan(bundle->isa, s->live->coarse, s->live->rows, p->subspaces, s->tables,
@@ -262,11 +264,12 @@ static exl_status scan(exl_session *s) {
     return EXL_OK;
 }
 
-static void rescore(exl_session *s) {
+static exl_status rescore(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     uint32_t compiled = s->row_count - s->live_row_count;
 
+    (void)error; /* nothing can go wrong */
     s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, p->subspaces * p->subspace_dims, p->fine_gain,
                                         s->query_codes);
     exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, s->rows, compiled, p->fine_dims,
@@ -280,15 +283,17 @@ static void rescore(exl_session *s) {
         const float *pair = s->screening_scores + 2 * n;
         s->best_scores[n] = pair[0] > pair[1] ? pair[0] : pair[1];
     }
+    return EXL_OK;
 }
 
 /* A label's id or text, NUL-terminated, into its place. */
-static exl_status read_string(exl_session *s, const exl__strings *strings, uint32_t label, char *place, size_t *bytes) {
-    if (exl__strings_get(strings, label, place, strings->longest_bytes, bytes) != EXL__STRINGS_OK)
-        return exl__fail(&s->error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
-                         label);
-    place[*bytes] = '\0';
-    return EXL_OK;
+static exl_status read_string(const exl__strings *strings, uint32_t label, char *place, size_t *bytes,
+                              exl_error *error) {
+    exl_status status = exl__label_string(strings, label, place, strings->longest_bytes, bytes, error);
+
+    if (status == EXL_OK)
+        place[*bytes] = '\0';
+    return status;
 }
 
 /* The live label of this number; null where it is one of the bundle's. */
@@ -298,31 +303,31 @@ static const exl__live_label *live_label(const exl_session *s, uint32_t label) {
 }
 
 /* The text of a shortlisted label, in the session's memory or in that of the live labels that it holds. */
-static exl_status read_text(exl_session *s, uint32_t n, const char **text, size_t *bytes) {
+static exl_status read_text(exl_session *s, uint32_t n, const char **text, size_t *bytes, exl_error *error) {
     const exl__live_label *live = live_label(s, s->labels[n]);
     char *place = s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1);
 
     *text = live ? live->text : place;
     *bytes = live ? live->text_bytes : 0;
-    return live ? EXL_OK : read_string(s, &s->bundle->texts, s->labels[n], place, bytes);
+    return live ? EXL_OK : read_string(&s->bundle->texts, s->labels[n], place, bytes, error);
 }
 
-static exl_status read_id(exl_session *s, uint32_t i, uint32_t label, const char **id) {
+static exl_status read_id(exl_session *s, uint32_t i, uint32_t label, const char **id, exl_error *error) {
     const exl__live_label *live = live_label(s, label);
     char *place = s->ids + i * (s->bundle->ids.longest_bytes + (size_t)1);
     size_t bytes;
 
     *id = live ? live->id : place;
-    return live ? EXL_OK : read_string(s, &s->bundle->ids, label, place, &bytes);
+    return live ? EXL_OK : read_string(&s->bundle->ids, label, place, &bytes, error);
 }
 
-static exl_status gather_tokens(exl_session *s, uint32_t n) {
+static exl_status gather_tokens(exl_session *s, uint32_t n, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     uint32_t S = bundle->parameters.label_tokens;
     int64_t *to = s->label_tokens + (size_t)n * S;
     const char *text;
     size_t bytes, count;
-    exl_status status = read_text(s, n, &text, &bytes);
+    exl_status status = read_text(s, n, &text, &bytes, error);
 
     if (status != EXL_OK)
         return status;
@@ -333,7 +338,7 @@ static exl_status gather_tokens(exl_session *s, uint32_t n) {
 }
 
 /* What the reasoner is to see of the shortlist; nothing that it does not take. */
-static exl_status gather(exl_session *s) {
+static exl_status gather(exl_session *s, exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
     exl_status status = EXL_OK;
 
@@ -343,16 +348,18 @@ static exl_status gather(exl_session *s) {
                                 p->subspaces * p->subspace_dims, p->fine_gain, p->dims,
                                 s->label_vectors + (size_t)n * p->dims);
     for (uint32_t n = 0; n < s->shortlist && p->label_tokens > 0 && status == EXL_OK; n++)
-        status = gather_tokens(s, n);
+        status = gather_tokens(s, n, error);
     return status;
 }
 
-static exl_status reason(exl_session *s) {
+static exl_status reason(exl_session *s, exl_error *error) {
     exl__tensor logits = tensor3("logits", EXL__F32, s->logits, 2, s->shortlist, 0);
-    exl_status status = run_graph(s, s->bundle->reasoner, s->bundle->parameters.reasoner_inputs, &logits, 1);
+    exl_status status = EXL_OK;
 
+    if (s->shortlist > 0) /* it is 0 when all labels are retired */
+        status = run_graph(s, s->bundle->reasoner, s->bundle->parameters.reasoner_inputs, &logits, 1, error);
     if (status == EXL_OK && !all_finite(s->logits, s->shortlist))
-        status = exl__fail(&s->error, EXL_ENGINE_FAILED, "the reasoner gives a logit that is not finite");
+        status = exl__fail(error, EXL_ENGINE_FAILED, "the reasoner gives a logit that is not finite");
     return status;
 }
 
@@ -391,61 +398,52 @@ float exl__probability(const exl_session *s, float logit) {
                    ((double)c->p[high] - c->p[low]) * ((double)x - c->x[low]) / ((double)c->x[high] - c->x[low]));
 }
 
-static void calibrate(exl_session *s) {
+static exl_status calibrate(exl_session *s, exl_error *error) {
+    (void)error;
     s->log_normaliser = s->bundle->calibration.input != 1 && s->shortlist > 0 ? log_normaliser(s) : 0;
     for (uint32_t n = 0; n < s->shortlist; n++) {
         s->order[n].key = exl__rank_key(s->logits[n], n);
         s->order[n].index = n;
     }
     exl__rank(s->order, s->shortlist, s->shortlist);
+    return EXL_OK;
 }
 
 /* ---- the pipeline -------------------------------------------------------------------------------------------- */
 
-exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes) {
-    exl_stage_ms *ms = &s->result.ms;
-    double clock[8];
-    exl_status status;
+/* In the order in which they run; exl_result has their times by their number. */
+static const struct {
+    exl_stage number;
+    exl_status (*run)(exl_session *s, exl_error *error);
+} STAGES[] = {
+    {EXL_STAGE_TOKENIZE, tokenize},   {EXL_STAGE_ENCODE, encode}, {EXL_STAGE_SCAN, scan},
+    {EXL_STAGE_RESCORE, rescore},     {EXL_STAGE_GATHER, gather}, {EXL_STAGE_REASON, reason},
+    {EXL_STAGE_CALIBRATE, calibrate},
+};
 
-    s->error.text[0] = '\0';
+#define STAGE_NAME(NAME, name) name,
+static const char *const STAGE_NAMES[] = {EXL_STAGES(STAGE_NAME)};
+
+exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, exl_error *error) {
+    double start = exl__now_ms(), end = start;
+    exl_status status = EXL_OK;
+
     memset(&s->result, 0, sizeof s->result);
     exl__session_refresh(s);
-    clock[0] = exl__now_ms();
-    status = tokenize(s, text, text_bytes);
-    clock[1] = exl__now_ms();
-    if (status == EXL_OK)
-        status = encode(s);
-    if (status != EXL_OK)
-        return status;
-    clock[2] = exl__now_ms();
-    status = scan(s);
-    if (status != EXL_OK)
-        return status;
-    clock[3] = exl__now_ms();
-    rescore(s);
-    clock[4] = exl__now_ms();
-    status = gather(s);
-    clock[5] = exl__now_ms();
-    if (status == EXL_OK && s->shortlist > 0) /* it is 0 when all labels are retired */
-        status = reason(s);
-    if (status != EXL_OK)
-        return status;
-    clock[6] = exl__now_ms();
-    calibrate(s);
-    clock[7] = exl__now_ms();
-    ms->tokenize = clock[1] - clock[0];
-    ms->encode = clock[2] - clock[1];
-    ms->scan = clock[3] - clock[2];
-    ms->rescore = clock[4] - clock[3];
-    ms->gather = clock[5] - clock[4];
-    ms->reason = clock[6] - clock[5];
-    ms->calibrate = clock[7] - clock[6];
-    ms->total = clock[7] - clock[0];
-    return EXL_OK;
+    s->text = text;
+    s->text_bytes = text_bytes;
+    for (size_t i = 0; i < sizeof STAGES / sizeof *STAGES && status == EXL_OK; i++) {
+        double begin = end;
+        status = STAGES[i].run(s, error);
+        end = exl__now_ms();
+        s->stage_ms[STAGES[i].number] = end - begin;
+    }
+    s->result.total_ms = end - start;
+    return status;
 }
 
 /* The first k of the order, with ids and texts. */
-static exl_status answer(exl_session *s, uint32_t k, float threshold) {
+static exl_status answer(exl_session *s, uint32_t k, float threshold, exl_error *error) {
     exl_result *result = &s->result;
     exl_status status = EXL_OK;
 
@@ -454,17 +452,20 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold) {
         exl_prediction *prediction = &s->predictions[i];
         size_t bytes;
 
+        s->answers[i] = prediction;
+        prediction->struct_size = sizeof *prediction;
         prediction->label = s->labels[n];
         prediction->logit = s->logits[n];
         prediction->probability = exl__probability(s, s->logits[n]);
         if (prediction->probability < threshold)
             break; /* the order is by logit, and probability does not fall where the logit rises */
-        status = read_id(s, i, prediction->label, &prediction->id);
+        status = read_id(s, i, prediction->label, &prediction->id, error);
         if (status == EXL_OK)
-            status = read_text(s, n, &prediction->text, &bytes);
+            status = read_text(s, n, &prediction->text, &bytes, error);
         result->count = i + 1u;
     }
-    result->predictions = s->predictions;
+    result->struct_size = sizeof *result;
+    result->predictions = s->answers;
     result->shortlist = s->shortlist;
     result->shortlist_labels = s->labels;
     result->shortlist_scores = s->best_scores;
@@ -473,47 +474,77 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold) {
     result->tokens = s->token_count;
     result->truncated = s->truncated;
     result->none_fits = s->shortlist == 0 || s->logits[s->order[0].index] < s->bundle->calibration.presence;
+    result->stage_count = EXL_STAGE_COUNT;
+    result->stage_names = STAGE_NAMES;
+    result->stage_ms = s->stage_ms;
     return status;
 }
 
-static exl_status choose(exl_session *s, const exl_predict_options *options, uint32_t *k, float *threshold) {
+/* What a caller's options come to. */
+typedef struct choice {
+    uint32_t k;
+    float threshold;
+} choice;
+
+static exl_status choose(const exl_session *s, const exl_predict_options *options, choice *chosen, exl_error *error) {
     uint32_t N = s->bundle->parameters.shortlist;
     exl_predict_options known = {0};
-    exl_status status = EXL_OK;
 
-    s->error.text[0] = '\0';
-    if (options)
-        status = exl__take_options(&known, sizeof known, options, options->struct_size, &s->error);
-    if (status != EXL_OK)
-        return status;
+    if (exl__take_struct(&known, sizeof known, options, error) != EXL_OK)
+        return EXL_BAD_ARGUMENT;
     if (known.k > N)
-        return exl__fail(&s->error, EXL_BAD_K, "k is %u, the bundle's shortlist is %u", known.k, N);
-    if (isnan(known.threshold))
-        return exl__fail(&s->error, EXL_BAD_ARGUMENT, "the threshold is not a number");
-    *threshold = -1;
+        return exl__fail(error, EXL_BAD_K, "k is %u, the bundle's shortlist is %u", known.k, N);
+    if (isnan(known.threshold) || !(known.coverage >= 0 && known.coverage <= 1))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "the threshold is not a number, or the coverage not from 0 to 1");
+    if (known.coverage > 0)
+        return exl__fail(error, EXL_NOT_SUPPORTED, "the bundle's calibration has no sets of a stated coverage");
+    chosen->threshold = -1;
     if (known.use_threshold)
-        *threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
-    *k = known.k;
-    if (*k == 0)
-        *k = known.use_threshold || N < DEFAULT_K ? N : DEFAULT_K;
+        chosen->threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
+    chosen->k = known.k;
+    if (known.k == 0)
+        chosen->k = known.use_threshold || N < DEFAULT_K ? N : DEFAULT_K;
     return EXL_OK;
 }
 
+static exl_status predict(exl_session *s, const char *text, size_t text_bytes, const choice *chosen, exl_error *error) {
+    exl_status status = exl__run_stages(s, text, text_bytes, error);
+    return status == EXL_OK ? answer(s, chosen->k, chosen->threshold, error) : status;
+}
+
 exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes, const exl_predict_options *options,
-                       const exl_result **result) {
-    float threshold = -1;
-    uint32_t k = 0;
+                       const exl_result **result, exl_error *error) {
+    choice chosen;
     exl_status status;
 
-    if (!session || !result)
+    if (result)
+        *result = NULL;
+    if (!exl__begin(error, session && result))
         return EXL_BAD_ARGUMENT;
-    *result = NULL;
-    status = choose(session, options, &k, &threshold);
+    status = choose(session, options, &chosen, error);
     if (status == EXL_OK)
-        status = exl__run_stages(session, text, text_bytes);
-    if (status == EXL_OK)
-        status = answer(session, k, threshold);
+        status = predict(session, text, text_bytes, &chosen, error);
     if (status == EXL_OK)
         *result = &session->result;
+    return status;
+}
+
+exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error) {
+    exl_batch known = {0};
+    exl_error said = {.struct_size = sizeof said};
+    choice chosen;
+    exl_status status;
+
+    if (!exl__begin(error, session && batch) || exl__take_struct(&known, sizeof known, batch, error) != EXL_OK)
+        return EXL_BAD_ARGUMENT;
+    if (!known.answer || (known.count > 0 && (!known.texts || !known.text_bytes)))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "the batch lacks texts, their lengths, or whom to answer");
+    status = choose(session, known.options, &chosen, error);
+    for (size_t i = 0; status == EXL_OK && i < known.count; i++) {
+        int done =
+            exl__begin(&said, 1) && predict(session, known.texts[i], known.text_bytes[i], &chosen, &said) == EXL_OK;
+        if (known.answer(known.context, i, done ? &session->result : NULL, &said) != 0)
+            break;
+    }
     return status;
 }

@@ -13,9 +13,10 @@ struct exl_session {
     void *engine_scratch;
     const exl__live *live;  /* the labels added and retired when the last prediction began, or null; held */
     uint32_t compiled_only; /* nonzero: predict as if there were no such labels */
-    exl__error error;
 
     /* text */
+    const char *text; /* of the call under way */
+    size_t text_bytes;
     int32_t *tokens;         /* [max_tokens + 1]: one more, to see whether the text goes on */
     int64_t *input_ids;      /* [T] */
     int64_t *attention_mask; /* [T] */
@@ -54,7 +55,9 @@ struct exl_session {
     exl__ranked *order;      /* [N], by logit */
     double log_normaliser;   /* what the calibration takes off a logit */
 
-    exl_prediction *predictions; /* [N] */
+    exl_prediction *predictions;    /* [N] */
+    const exl_prediction **answers; /* [N]: where they lie */
+    double stage_ms[EXL_STAGE_COUNT];
     exl_result result;
     uint64_t *seen; /* explain: one bit a label of the bundle; null without aliases */
 };
@@ -62,10 +65,10 @@ struct exl_session {
 /* Lets go of the set of live labels that the session holds, and takes the bundle's current one. */
 void exl__session_refresh(exl_session *session);
 /* Tokens and query vector of a text. */
-exl_status exl__encode_text(exl_session *session, const char *text, size_t text_bytes);
+exl_status exl__encode_text(exl_session *session, const char *text, size_t text_bytes, exl_error *error);
 
-/* The stages up to and with `calibrate` of a text; session->order and logits hold the answer. */
-exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes);
+/* All stages of a text; session->order and logits hold the answer. */
+exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes, exl_error *error);
 /* Calibrated, of a logit of the shortlist that was just run. */
 float exl__probability(const exl_session *session, float logit);
 

@@ -3,11 +3,31 @@
 #include "status.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 
-const char *exl_version(void) { return EXL_VERSION_STRING; }
+/* A field that is added behind must not fall into what an older program has for padding, which may hold anything. */
+#define ENDS_WITH(type, last)                                                                                          \
+    _Static_assert(sizeof(type) == offsetof(type, last) + sizeof(((type *)0)->last), "padding behind the last field")
+ENDS_WITH(exl_error, sentence);
+ENDS_WITH(exl_allocator, release);
+ENDS_WITH(exl_open_options, labels_path);
+ENDS_WITH(exl_bundle_info, manifest_bytes);
+ENDS_WITH(exl_label, text_bytes);
+ENDS_WITH(exl_session_options, reserved);
+ENDS_WITH(exl_predict_options, coverage);
+ENDS_WITH(exl_prediction, text);
+ENDS_WITH(exl_result, total_ms);
+ENDS_WITH(exl_batch, context);
+ENDS_WITH(exl_explanation, probability);
+ENDS_WITH(exl_self_test_report, tolerance);
+ENDS_WITH(exl_new_label, alias_count);
+ENDS_WITH(exl_add_options, context);
+ENDS_WITH(exl_labels_info, file_bytes);
 
-const char *exl_status_text(exl_status status) {
+const char *exl_get_version(void) { return EXL_VERSION_STRING; }
+
+const char *exl_describe_status(exl_status status) {
     switch (status) {
     case EXL_OK: return "done";
     case EXL_BAD_ARGUMENT: return "an argument is null, of the wrong size or not known";
@@ -18,6 +38,7 @@ const char *exl_status_text(exl_status status) {
     case EXL_BUFFER_TOO_SMALL: return "the buffer is too small";
     case EXL_NO_ENGINE_LOADED: return "the bundle was opened without its engine";
     case EXL_LABEL_EXISTS: return "the label set has a label with that id";
+    case EXL_NOT_SUPPORTED: return "the bundle does not hold what the option takes";
     case EXL_OUT_OF_MEMORY: return "there is not enough memory";
     case EXL_FILE_UNREADABLE: return "the file cannot be read";
     case EXL_FILE_UNWRITABLE: return "the file cannot be written";
@@ -38,11 +59,36 @@ const char *exl_status_text(exl_status status) {
     return "unknown status";
 }
 
-exl_status exl__fail(exl__error *error, exl_status status, const char *format, ...) {
+/* Bytes of the caller's sentence; 0 where there is none. */
+static size_t sentence_bytes(const exl_error *error) {
+    size_t head = offsetof(exl_error, sentence), most = sizeof *error - head;
+
+    if (!error || error->struct_size <= head)
+        return 0;
+    return error->struct_size - head < most ? error->struct_size - head : most;
+}
+
+int exl__begin(exl_error *error, int is_given) {
+    if (error && sentence_bytes(error) == 0)
+        return 0;
+    if (error) {
+        error->status = EXL_OK;
+        error->sentence[0] = '\0';
+    }
+    if (!is_given)
+        exl__fail(error, EXL_BAD_ARGUMENT, "an argument is null, or its struct_size is not set with sizeof");
+    return is_given;
+}
+
+exl_status exl__fail(exl_error *error, exl_status status, const char *format, ...) {
+    size_t bytes = sentence_bytes(error);
     va_list arguments;
 
+    if (bytes == 0)
+        return status;
+    error->status = status;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof error->text, format, arguments);
+    vsnprintf(error->sentence, bytes, format, arguments);
     va_end(arguments);
     return status;
 }

@@ -11,11 +11,10 @@
 #define EXL__PRINTF(format_at, first_argument_at)
 #endif
 
-typedef struct exl__error {
-    char text[512];
-} exl__error;
-
+/* Begins a call of the interface: the caller's error (may be null) says nothing yet. 0, and it says so, where what must
+ * be given is not; also 0 where the error's struct_size is not set. */
+int exl__begin(exl_error *error, int is_given);
 /* Writes the sentence (cut to fit) and returns `status`, so that a check is one line: return exl__fail(...). */
-exl_status exl__fail(exl__error *error, exl_status status, const char *format, ...) EXL__PRINTF(3, 4);
+exl_status exl__fail(exl_error *error, exl_status status, const char *format, ...) EXL__PRINTF(3, 4);
 
 #endif

@@ -20,15 +20,15 @@
 
 enum { PATH_BYTES = 4096, MOST_LINKS = 40, PARTIAL_BYTES = 64 }; /* the first two as the systems have them */
 
-static exl_status unreadable(const char *why, exl__error *error) {
+static exl_status unreadable(const char *why, exl_error *error) {
     return exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", why);
 }
 
-static exl_status unwritable(const char *why, exl__error *error) {
+static exl_status unwritable(const char *why, exl_error *error) {
     return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file cannot be written: %s", why);
 }
 
-static exl_status not_durable(int reason, exl__error *error) {
+static exl_status not_durable(int reason, exl_error *error) {
     return exl__fail(error, EXL_NOT_DURABLE,
                      "the change is in force, but the system did not confirm that it is on the disk (%s): compact the "
                      "labels, which writes all of them again",
@@ -37,7 +37,7 @@ static exl_status not_durable(int reason, exl__error *error) {
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-exl_status exl__descriptor_open(const char *path, int *descriptor, exl__error *error) {
+exl_status exl__descriptor_open(const char *path, int *descriptor, exl_error *error) {
     const char *why;
     uint64_t length;
 
@@ -61,7 +61,7 @@ static int64_t length_of(int descriptor) {
 
 exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes,
                                 uint64_t (*wanted)(const uint8_t *head, size_t bytes), uint8_t **bytes,
-                                uint64_t *length, exl__error *error) {
+                                uint64_t *length, exl_error *error) {
     const exl__file file = {.descriptor = descriptor};
     uint8_t head[512];
     int64_t before = length_of(descriptor), all;
@@ -91,7 +91,7 @@ exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, 
     return exl__file_read(&file, here, *bytes + here, (size_t)all - here, error);
 }
 
-exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_t *bytes, exl__error *error) {
+exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_t *bytes, exl_error *error) {
     exl__file file = {.descriptor = -1};
     exl_status status = exl__descriptor_open(path, &file.descriptor, error);
     int64_t length;
@@ -116,7 +116,7 @@ static int same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-exl_status exl__descriptor_lock(const char *path, int *descriptor, exl__error *error) {
+exl_status exl__descriptor_lock(const char *path, int *descriptor, exl_error *error) {
     struct stat ours, named;
     const char *why = NULL;
     uint64_t length;
@@ -178,7 +178,7 @@ static int write_all(int descriptor, uint64_t offset, const void *bytes, size_t 
     return 0;
 }
 
-exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl__error *error) {
+exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
     int reason = write_all(descriptor, offset, bytes, length);
 
     if (reason == 0)
@@ -190,14 +190,12 @@ exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *by
 static int is_there(int descriptor, uint64_t offset, const void *bytes, size_t length) {
     const exl__file file = {.descriptor = descriptor};
     uint8_t found[256];
-    exl__error ignored;
 
-    return length <= sizeof found && exl__file_read(&file, offset, found, length, &ignored) == EXL_OK &&
+    return length <= sizeof found && exl__file_read(&file, offset, found, length, NULL) == EXL_OK &&
            memcmp(found, bytes, length) == 0;
 }
 
-exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length,
-                                  exl__error *error) {
+exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
     int reason = write_all(descriptor, offset, bytes, length);
 
     if (reason && !is_there(descriptor, offset, bytes, length))
@@ -376,7 +374,7 @@ static int put_in_place(int descriptor, const char *partial, const char *target)
     return reason;
 }
 
-exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl__error *error) {
+exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl_error *error) {
     char target[PATH_BYTES], partial[PATH_BYTES];
     struct stat old, there;
     int descriptor, reason = follow_links(path, target);

@@ -10,32 +10,32 @@
 
 /* A file to be read as it is now. A file that is not there is no error: *descriptor is then negative, which the other
  * functions must not get (closing it is allowed). */
-exl_status exl__descriptor_open(const char *path, int *descriptor, exl__error *error);
+exl_status exl__descriptor_open(const char *path, int *descriptor, exl_error *error);
 void exl__descriptor_close(int descriptor);
 /* An open file into memory from the allocator, *bytes long (null when it is empty). Its first head_bytes (at most 512)
  * are read first, so that what they say of the rest is there even where the file grows meanwhile, and `wanted` says of
  * them how much of the file is: a file that is none of ours may be of any size. */
 exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes,
                                 uint64_t (*wanted)(const uint8_t *head, size_t bytes), uint8_t **bytes,
-                                uint64_t *length, exl__error *error);
+                                uint64_t *length, exl_error *error);
 /* The first `capacity` bytes of a file, or all where it is shorter; none where it is not there. */
-exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_t *bytes, exl__error *error);
+exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_t *bytes, exl_error *error);
 
 /* Opens a file for writing and waits until nobody else, in this process or another, has it locked; makes an empty one
  * where there is none. *descriptor is set as soon as it is open. */
-exl_status exl__descriptor_lock(const char *path, int *descriptor, exl__error *error);
+exl_status exl__descriptor_lock(const char *path, int *descriptor, exl_error *error);
 /* Unlocks it and closes it: a process that was forked meanwhile has the descriptor too, and closing alone would leave
  * the lock with it. */
 void exl__descriptor_unlock(int descriptor);
 
 /* Writes at an offset, and returns when that is on the disk. Where it fails, nobody knows what is there. */
-exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl__error *error);
+exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error);
 /* Writes what makes a change one. EXL_FILE_UNWRITABLE: it is not there; EXL_NOT_DURABLE: it is, for all who read the
  * file, but the system did not confirm that it is on the disk. */
-exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length, exl__error *error);
+exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error);
 /* Puts a file of these bytes in the place of the one that is locked, in one step: where `path` leads, so that symbolic
  * links stay, with its mode and owner as far as the process may give them (never readable by more). Fails as
  * exl__descriptor_commit does; on EXL_FILE_UNWRITABLE all is as it was. */
-exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl__error *error);
+exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl_error *error);
 
 #endif

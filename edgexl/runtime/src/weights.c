@@ -45,7 +45,7 @@ static int entry_is_sound(const weights_entry *entry, const exl__section *sectio
 }
 
 exl_status exl__weights_read(const exl_allocator *allocator, const exl__section *section, const char *role,
-                             exl__tensor **tensors, size_t *count, exl__error *error) {
+                             exl__tensor **tensors, size_t *count, exl_error *error) {
     uint32_t header[2] = {0, 0};
     exl__tensor *list;
 

@@ -15,7 +15,6 @@ static uint8_t *bytes_of[KINDS]; /* [length + ROOM] of each section; the file is
 static uint64_t length_of[KINDS];
 static uint32_t minor_version;
 static uint8_t *file;
-static char error[512];
 
 static inline void restore(void) {
     for (uint32_t kind = 0; kind < KINDS; kind++) {
@@ -77,13 +76,12 @@ static inline size_t put_together(void) {
 }
 
 static inline exl_bundle *open_file(size_t length, uint32_t flags, exl_status *status) {
-    exl_open_options options = {
-        .struct_size = sizeof options, .flags = flags, .error = error, .error_bytes = sizeof error};
+    exl_open_options options = {.struct_size = sizeof options, .flags = flags};
     exl_bundle *bundle = NULL;
 
     write_file(scratch, file, length);
-    *status = exl_bundle_open(scratch, &options, &bundle);
-    CHECK((*status == EXL_OK) == (bundle != NULL) && (*status == EXL_OK) == (error[0] == '\0'));
+    *status = exl_bundle_open(scratch, &options, &bundle, &said);
+    CHECK((*status == EXL_OK) == (bundle != NULL) && (*status == EXL_OK) == (said.sentence[0] == '\0'));
     return bundle;
 }
 
@@ -98,9 +96,9 @@ static inline exl_status try_it(uint32_t flags) {
 #define CHECK_REFUSED(flags, words)                                                                                    \
     do {                                                                                                               \
         CHECK_STATUS(try_it(flags), EXL_BUNDLE_MALFORMED);                                                             \
-        if (!strstr(error, words))                                                                                     \
-            fprintf(stderr, "it says: %s\n", error);                                                                   \
-        CHECK(strstr(error, words));                                                                                   \
+        if (!strstr(said.sentence, words))                                                                             \
+            fprintf(stderr, "it says: %s\n", said.sentence);                                                           \
+        CHECK(strstr(said.sentence, words));                                                                           \
         restore();                                                                                                     \
     } while (0)
 #define CHECK_OPENS(flags)                                                                                             \

@@ -140,7 +140,7 @@ typedef struct opened {
     exl__engine_state *state;
     exl__graph *graph;
     exl__plan plan;
-    exl__error error;
+    exl_error error;
 } opened;
 
 static inline void describe_ports(const plan_case *p, exl__graph_source *source) {
@@ -164,6 +164,7 @@ static inline exl_status open_case(const plan_case *p, const plan_case *ports, o
     exl_status status;
 
     memset(to, 0, sizeof *to);
+    to->error.struct_size = sizeof to->error;
     to->from = p;
     to->source = (exl__graph_source){.role = "tested", .weights = p->weights, .weight_count = p->weight_count};
     to->source.length = 64 + buffers + operations;
@@ -189,7 +190,7 @@ static inline void close_case(opened *o) {
 }
 
 /* Whether the plan is admitted; opens and closes it. */
-static inline exl_status admit(const plan_case *p, exl__error *error) {
+static inline exl_status admit(const plan_case *p, exl_error *error) {
     opened o;
     exl_status status = open_case(p, p, &o);
 

@@ -8,7 +8,6 @@
 #include "testing.h"
 
 static const char *bundle_path, *engine_path;
-static char error[512];
 static long *fails_at, *calls, *outstanding;
 static const char **version;
 static int *names, *rank;
@@ -20,7 +19,7 @@ static void *symbol(void *library, const char *name) {
     return found;
 }
 
-/* All of a life. The first status that is not EXL_OK, its words in `error`. */
+/* All of a life. The first status that is not EXL_OK, its words in `said`. */
 static exl_status live(uint32_t threads, float logits[20]) {
     exl_open_options options = {.struct_size = sizeof options, .threads = threads, .engine_library = engine_path};
     const exl_result *result = NULL;
@@ -29,20 +28,17 @@ static exl_status live(uint32_t threads, float logits[20]) {
     exl_status status;
 
     *calls = *outstanding = 0;
-    options.error = error, options.error_bytes = sizeof error;
-    status = exl_bundle_open(bundle_path, &options, &bundle);
+    status = exl_bundle_open(bundle_path, &options, &bundle, &said);
     if (status == EXL_OK)
-        status = exl_session_open(bundle, &session);
-    if (status == EXL_OK) {
-        status = exl_predict(session, "red river", 9, NULL, &result);
-        snprintf(error, sizeof error, "%s", exl_session_error(session));
-    }
+        status = exl_session_open(bundle, NULL, &session, &said);
+    if (status == EXL_OK)
+        status = exl_predict(session, "red river", 9, NULL, &result, &said);
     if (status == EXL_OK)
         memcpy(logits, result->shortlist_logits, 20 * sizeof *logits);
     exl_session_close(session);
     exl_bundle_close(bundle);
     CHECK(*outstanding == 0);
-    CHECK((status == EXL_OK) == (error[0] == '\0') && !strchr(error, '\n'));
+    CHECK((status == EXL_OK) == (said.sentence[0] == '\0') && !strchr(said.sentence, '\n'));
     return status;
 }
 
@@ -66,14 +62,15 @@ static void test_every_call_fails(uint32_t threads) {
             CHECK(memcmp(logits, sound, sizeof logits) == 0);
             continue;
         }
-        CHECK(strstr(error, "told to fail"));
+        CHECK(strstr(said.sentence, "told to fail"));
         CHECK(status == EXL_ENGINE_REFUSED || status == EXL_ENGINE_FAILED);
-        if (strstr(error, "ONNX Runtime does not start"))
+        if (strstr(said.sentence, "ONNX Runtime does not start"))
             CHECK(status == EXL_ENGINE_FAILED);
-        else if (strstr(error, "ONNX Runtime fails on the "))
+        else if (strstr(said.sentence, "ONNX Runtime fails on the "))
             CHECK(status == EXL_ENGINE_FAILED && ++ran);
         else
-            CHECK(status == EXL_ENGINE_REFUSED && (strstr(error, "screener") || strstr(error, "reasoner")));
+            CHECK(status == EXL_ENGINE_REFUSED &&
+                  (strstr(said.sentence, "screener") || strstr(said.sentence, "reasoner")));
         failed++;
     }
     CHECK(failed > 30 && ran >= 4);
@@ -87,7 +84,8 @@ static void test_versions(void) {
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
         *version = old[i];
         CHECK_STATUS(live(1, logits), EXL_ENGINE_TOO_OLD);
-        CHECK(strstr(error, "is too old, 1.12 or newer is needed") && strstr(error, "pip install onnxruntime"));
+        CHECK(strstr(said.sentence, "is too old, 1.12 or newer is needed") &&
+              strstr(said.sentence, "pip install onnxruntime"));
         CHECK(*calls == 0);
     }
     for (size_t i = 0; i < sizeof new / sizeof *new; i++) {
@@ -102,10 +100,10 @@ static void test_other_graphs(void) {
 
     *names = 1;
     CHECK_STATUS(live(1, logits), EXL_ENGINE_REFUSED);
-    CHECK(strstr(error, "the screener graph has the input `!nput_ids`, which the bundle does not declare"));
+    CHECK(strstr(said.sentence, "the screener graph has the input `!nput_ids`, which the bundle does not declare"));
     *names = 0, *rank = 1;
     CHECK_STATUS(live(1, logits), EXL_ENGINE_REFUSED);
-    CHECK(strstr(error, "the screener graph's input `input_ids` has element type 7 and rank 3, not 7 and 2"));
+    CHECK(strstr(said.sentence, "the screener graph's input `input_ids` has element type 7 and rank 3, not 7 and 2"));
     *rank = 0;
     CHECK_STATUS(live(1, logits), EXL_OK);
 }

@@ -167,33 +167,33 @@ static exl_bundle *open_bundle(uint32_t flags) {
     exl_open_options options = {.struct_size = sizeof options, .flags = flags, .labels_path = labels_path};
     exl_bundle *bundle = NULL;
 
-    CHECK_STATUS(exl_bundle_open(bundle_path, &options, &bundle), EXL_OK);
+    CHECK_STATUS(exl_bundle_open(bundle_path, &options, &bundle, &said), EXL_OK);
     return bundle;
 }
 
 static exl_status add(exl_bundle *bundle, exl_session *session) {
     exl_new_label labels[] = {LABEL("N3", "red horse"), LABEL("N4", "winter bread")};
     (void)bundle;
-    return exl_labels_add(session, labels, 2, NULL, NULL);
+    return exl_labels_add(session, labels, 2, NULL, NULL, &said);
 }
 
 static exl_status replace(exl_bundle *bundle, exl_session *session) {
     exl_new_label labels[] = {LABEL("N1", "red horse"), LABEL("L0007", "winter bread")};
     exl_add_options options = {.struct_size = sizeof options, .replace = 1};
     (void)bundle;
-    return exl_labels_add(session, labels, 2, &options, NULL);
+    return exl_labels_add(session, labels, 2, &options, NULL, &said);
 }
 
 static exl_status retire(exl_bundle *bundle, exl_session *session) {
     const char *ids[] = {"N1", "L0009"};
     const size_t bytes[] = {2, 5};
     (void)session;
-    return exl_labels_retire(bundle, ids, bytes, 2, NULL, 0);
+    return exl_labels_retire(bundle, ids, bytes, 2, &said);
 }
 
 static exl_status compact(exl_bundle *bundle, exl_session *session) {
     (void)session;
-    return exl_labels_compact(bundle, NULL, 0);
+    return exl_labels_compact(bundle, &said);
 }
 
 /* What can be told of a set. */
@@ -206,11 +206,11 @@ static state state_of(const exl_bundle *bundle) {
     exl_labels_info info = {.struct_size = sizeof info};
     state found = {0};
 
-    CHECK_STATUS(exl_labels_get_info(bundle, &info), EXL_OK);
+    CHECK_STATUS(exl_labels_get_info(bundle, &info, &said), EXL_OK);
     found.labels = info.labels;
     found.end = info.end;
     for (size_t i = 0; i < sizeof IDS / sizeof *IDS; i++)
-        if (exl_label_find(bundle, IDS[i], strlen(IDS[i]), &found.places[i]) != EXL_OK)
+        if (exl_label_find(bundle, IDS[i], strlen(IDS[i]), &found.places[i], &said) != EXL_OK)
             found.places[i] = UINT32_MAX;
     return found;
 }
@@ -253,7 +253,7 @@ static long try(exl_status (*change)(exl_bundle *, exl_session *), const file_by
     if (before->length > 0)
         write_file(labels_path, before->bytes, before->length);
     bundle = open_bundle(0);
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, &said), EXL_OK);
     old = state_of(bundle);
     armed = fault, calls = 0, fails_at = at;
     *status = change(bundle, session);
@@ -265,9 +265,9 @@ static long try(exl_status (*change)(exl_bundle *, exl_session *), const file_by
     CHECK(same(new, old) == (*status != EXL_OK && *status != EXL_NOT_DURABLE));
     CHECK(left_over() == 0 || fault == EVER);
     /* and it goes on from there */
-    CHECK_STATUS(exl_labels_refresh(bundle, NULL, 0), EXL_OK);
+    CHECK_STATUS(exl_labels_refresh(bundle, &said), EXL_OK);
     CHECK(same(new, state_of(bundle)));
-    CHECK_STATUS(exl_labels_compact(bundle, NULL, 0), EXL_OK);
+    CHECK_STATUS(exl_labels_compact(bundle, &said), EXL_OK);
     CHECK(state_of(bundle).labels == new.labels &&same(state_of(bundle), state_on_disk()));
     exl_session_close(session);
     exl_bundle_close(bundle);
@@ -332,7 +332,7 @@ static void kill_in_turn(exl_status (*change)(exl_bundle *, exl_session *), cons
         CHECK(same(new, old) || same(new, after));
         made += !same(new, old);
         bundle = open_bundle(EXL_OPEN_NO_ENGINE);
-        CHECK_STATUS(exl_labels_compact(bundle, NULL, 0), EXL_OK);
+        CHECK_STATUS(exl_labels_compact(bundle, &said), EXL_OK);
         CHECK(state_of(bundle).labels == new.labels &&same(state_of(bundle), state_on_disk()));
         exl_bundle_close(bundle);
         CHECK(left_over() == 0);
@@ -355,10 +355,10 @@ int main(int count, char **arguments) {
     unlink(labels_path);
     CHECK(mkdir(directory, 0700) == 0 || errno == EEXIST);
     bundle = open_bundle(0);
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
-    CHECK_STATUS(exl_labels_add(session, labels, 2, NULL, NULL), EXL_OK);
-    CHECK_STATUS(exl_labels_retire(bundle, &labels[1].id, &labels[1].id_bytes, 1, NULL, 0), EXL_OK);
-    CHECK_STATUS(exl_bundle_get_info(bundle, &info), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, &said), EXL_OK);
+    CHECK_STATUS(exl_labels_add(session, labels, 2, NULL, NULL, &said), EXL_OK);
+    CHECK_STATUS(exl_labels_retire(bundle, &labels[1].id, &labels[1].id_bytes, 1, &said), EXL_OK);
+    CHECK_STATUS(exl_bundle_get_info(bundle, &info, &said), EXL_OK);
     is_native = strcmp(info.engine, "native") == 0;
     exl_session_close(session);
     exl_bundle_close(bundle);

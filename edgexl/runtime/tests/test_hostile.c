@@ -39,24 +39,24 @@ static exl_status try_it(size_t length, uint32_t flags) {
     size_t bytes;
 
     write_file(scratch, damaged, length);
-    status = exl_bundle_open(scratch, &options, &bundle);
+    status = exl_bundle_open(scratch, &options, &bundle, &said);
     CHECK((status == EXL_OK) == (bundle != NULL));
     if (status != EXL_OK)
         return status;
     for (uint32_t i = 0; i < 40; i++) {
-        (void)exl_label(bundle, i * 7, EXL_LABEL_ID, buffer, sizeof buffer, &bytes);
-        (void)exl_label(bundle, i * 7, EXL_LABEL_TEXT, buffer, sizeof buffer, &bytes);
+        (void)read_field(bundle, i * 7, FIELD_ID, buffer, sizeof buffer, &bytes);
+        (void)read_field(bundle, i * 7, FIELD_TEXT, buffer, sizeof buffer, &bytes);
     }
-    (void)exl_label_find(bundle, "L0299", 5, &label);
-    (void)exl_label_prefix(bundle, "re", 2, 3, &label, 1, &count);
+    (void)exl_label_find(bundle, "L0299", 5, &label, &said);
+    (void)exl_labels_complete(bundle, "re", 2, 3, &label, 1, &count, &said);
     (void)exl_tokenize(bundle,
                        "R\xc3\xa9"
                        "d rivers\xe2\x80\x94old",
-                       16, ids, 8192, &bytes);
-    if (exl_session_open(bundle, &session) == EXL_OK) {
-        status = exl_predict(session, "red river, storms", 17, NULL, &result);
-        (void)exl_explain(session, "old king", 8, 5, &way);
-        (void)exl_self_test(session, &report);
+                       16, ids, 8192, &bytes, &said);
+    if (exl_session_open(bundle, NULL, &session, &said) == EXL_OK) {
+        status = exl_predict(session, "red river, storms", 17, NULL, &result, &said);
+        (void)exl_explain(session, "old king", 8, 5, &way, &said);
+        (void)exl_self_test_run(session, &report, &said);
     }
     exl_session_close(session);
     exl_bundle_close(bundle);

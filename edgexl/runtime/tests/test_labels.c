@@ -30,34 +30,29 @@ static const char *bundle_path, *labels_path;
      .text_bytes = strlen(text_)}
 
 static exl_bundle *open_with(const exl_allocator *allocator, uint32_t flags, exl_status expected) {
-    char error[512] = "";
-    exl_open_options options = {.struct_size = sizeof options,
-                                .flags = flags,
-                                .allocator = allocator,
-                                .error = error,
-                                .error_bytes = sizeof error,
-                                .labels_path = labels_path};
+    exl_open_options options = {
+        .struct_size = sizeof options, .flags = flags, .allocator = allocator, .labels_path = labels_path};
     exl_bundle *bundle = NULL;
 
-    CHECK_STATUS(exl_bundle_open(bundle_path, &options, &bundle), expected);
-    CHECK((error[0] == '\0') == (expected == EXL_OK));
+    CHECK_STATUS(exl_bundle_open(bundle_path, &options, &bundle, &said), expected);
+    CHECK((said.sentence[0] == '\0') == (expected == EXL_OK));
     return bundle;
 }
 
 static exl_status retire(exl_bundle *bundle, const char *id) {
     size_t bytes = strlen(id);
-    return exl_labels_retire(bundle, &id, &bytes, 1, NULL, 0);
+    return exl_labels_retire(bundle, &id, &bytes, 1, &said);
 }
 
 static uint32_t labels_of(const exl_bundle *bundle) {
     exl_labels_info info = {.struct_size = sizeof info};
-    CHECK_STATUS(exl_labels_get_info(bundle, &info), EXL_OK);
+    CHECK_STATUS(exl_labels_get_info(bundle, &info, &said), EXL_OK);
     return info.labels;
 }
 
 static int has(const exl_bundle *bundle, const char *id) {
     uint32_t label;
-    return exl_label_find(bundle, id, strlen(id), &label) == EXL_OK;
+    return exl_label_find(bundle, id, strlen(id), &label, &said) == EXL_OK;
 }
 
 /* A file of three labels in two changes, the second of which also retires one of the bundle's: `old` and `new` are its
@@ -77,11 +72,11 @@ static void make_files(file_bytes *old, file_bytes *new) {
     first.alias_bytes = &alias_bytes;
     first.alias_count = 1;
     bundle = open_with(NULL, 0, EXL_OK);
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
-    CHECK_STATUS(exl_labels_add(session, &first, 1, NULL, &number), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, &said), EXL_OK);
+    CHECK_STATUS(exl_labels_add(session, &first, 1, NULL, &number, &said), EXL_OK);
     CHECK(number == 300 && labels_of(bundle) == 301);
     *old = read_file(labels_path);
-    CHECK_STATUS(exl_labels_add(session, others, 2, &replace, &number), EXL_OK);
+    CHECK_STATUS(exl_labels_add(session, others, 2, &replace, &number, &said), EXL_OK);
     CHECK(number == 301 && labels_of(bundle) == 301);
     *new = read_file(labels_path);
     exl_session_close(session);
@@ -94,7 +89,7 @@ static uint32_t label_count(const file_bytes *file) {
 
     write_file(labels_path, file->bytes, file->length);
     bundle = open_with(NULL, EXL_OPEN_NO_ENGINE, EXL_OK);
-    CHECK_STATUS(exl_labels_get_info(bundle, &info), EXL_OK);
+    CHECK_STATUS(exl_labels_get_info(bundle, &info, &said), EXL_OK);
     exl_bundle_close(bundle);
     return info.added;
 }
@@ -206,16 +201,16 @@ static exl_status use(const file_bytes *file) {
     exl_status status;
 
     write_file(labels_path, file->bytes, file->length);
-    status = exl_bundle_open(bundle_path, &options, &bundle);
+    status = exl_bundle_open(bundle_path, &options, &bundle, &said);
     if (status != EXL_OK) {
         CHECK(!bundle && (status == EXL_LABELS_MALFORMED || status == EXL_LABELS_OF_ANOTHER_BUNDLE));
         return status;
     }
-    CHECK_STATUS(exl_labels_get_info(bundle, &info), EXL_OK);
+    CHECK_STATUS(exl_labels_get_info(bundle, &info, &said), EXL_OK);
     for (uint32_t label = 0; label < info.end; label++)
-        CHECK_STATUS(exl_label(bundle, label, EXL_LABEL_TEXT, text, sizeof text, &bytes), EXL_OK);
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
-    CHECK_STATUS(exl_predict(session, "red river horse", 15, NULL, &result), EXL_OK);
+        CHECK_STATUS(read_field(bundle, label, FIELD_TEXT, text, sizeof text, &bytes), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, &said), EXL_OK);
+    CHECK_STATUS(exl_predict(session, "red river horse", 15, NULL, &result, &said), EXL_OK);
     exl_session_close(session);
     exl_bundle_close(bundle);
     return EXL_OK;
@@ -271,33 +266,33 @@ static void test_hostile(void) {
 /* ---- memory that runs out ---------------------------------------------------------------------------------------- */
 
 static exl_status live(counting *c) {
-    exl_allocator allocator = {c, count_allocate, count_release};
+    exl_allocator allocator = {sizeof allocator, c, count_allocate, count_release};
     exl_open_options options = {.struct_size = sizeof options, .allocator = &allocator, .labels_path = labels_path};
     exl_new_label labels[] = {LABEL("M1", "red horse"), LABEL("M2", "dark river")};
     const exl_result *result = NULL;
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
-    exl_status status = exl_bundle_open(bundle_path, &options, &bundle);
+    exl_status status = exl_bundle_open(bundle_path, &options, &bundle, &said);
     long before;
 
     if (status == EXL_OK)
-        status = exl_session_open(bundle, &session);
+        status = exl_session_open(bundle, NULL, &session, &said);
     if (status == EXL_OK)
-        status = exl_labels_add(session, labels, 2, NULL, NULL);
+        status = exl_labels_add(session, labels, 2, NULL, NULL, &said);
     if (status == EXL_OK)
-        status = exl_labels_refresh(bundle, NULL, 0);
+        status = exl_labels_refresh(bundle, &said);
     before = c->calls;
     if (status == EXL_OK) {
         CHECK(labels_of(bundle) == 302);
-        status = exl_predict(session, "red horse", 9, NULL, &result);
+        status = exl_predict(session, "red horse", 9, NULL, &result, &said);
     }
     if (status == EXL_OK)
-        CHECK(strcmp(result->predictions[0].id, "M1") == 0);
+        CHECK(strcmp(result->predictions[0]->id, "M1") == 0);
     CHECK(c->calls == before); /* nothing is allocated in a prediction, after a change neither */
     if (status == EXL_OK)
         status = retire(bundle, "M1");
     if (status == EXL_OK)
-        status = exl_labels_compact(bundle, NULL, 0);
+        status = exl_labels_compact(bundle, &said);
     CHECK(status != EXL_OK || labels_of(bundle) == 301);
     exl_session_close(session);
     exl_bundle_close(bundle);
@@ -337,15 +332,15 @@ static void *change_set(void *argument) {
     exl_bundle *bundle = argument;
     exl_session *session;
 
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, NULL), EXL_OK);
     for (int i = 0; i < CHANGES; i++) {
         exl_new_label pair[] = {LABEL("P1", "silver horse"), LABEL("P2", "silver horse")};
         const char *ids[] = {"P1", "P2"};
         size_t bytes[] = {2, 2};
-        CHECK_STATUS(exl_labels_add(session, pair, 2, NULL, NULL), EXL_OK);
+        CHECK_STATUS(exl_labels_add(session, pair, 2, NULL, NULL, NULL), EXL_OK);
         if (i % 8 == 7)
-            CHECK_STATUS(exl_labels_compact(bundle, NULL, 0), EXL_OK);
-        CHECK_STATUS(exl_labels_retire(bundle, ids, bytes, 2, NULL, 0), EXL_OK);
+            CHECK_STATUS(exl_labels_compact(bundle, NULL), EXL_OK);
+        CHECK_STATUS(exl_labels_retire(bundle, ids, bytes, 2, NULL), EXL_OK);
     }
     exl_session_close(session);
     return NULL;
@@ -360,15 +355,15 @@ static void test_old_or_new(void) {
 
     unlink(labels_path);
     bundle = open_with(NULL, 0, EXL_OK);
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, &said), EXL_OK);
     CHECK(pthread_create(&thread, NULL, change_set, bundle) == 0);
     for (int i = 0; i < 40 * CHANGES && seen[2] + seen[0] < 20 * CHANGES; i++) {
         const exl_result *result = NULL;
         int pairs = 0;
-        CHECK_STATUS(exl_predict(session, "silver horse", 12, &options, &result), EXL_OK);
+        CHECK_STATUS(exl_predict(session, "silver horse", 12, &options, &result, &said), EXL_OK);
         CHECK(result->count == 20); /* retired labels take no place */
         for (size_t n = 0; n < result->count; n++)
-            pairs += result->predictions[n].id[0] == 'P';
+            pairs += result->predictions[n]->id[0] == 'P';
         CHECK(pairs == 0 || pairs == 2);
         seen[pairs]++;
     }
@@ -388,12 +383,12 @@ static void test_fork_while_it_changes(void) {
 
     unlink(labels_path);
     bundle = open_with(NULL, 0, EXL_OK);
-    CHECK_STATUS(exl_bundle_get_info(bundle, &info), EXL_OK);
+    CHECK_STATUS(exl_bundle_get_info(bundle, &info, &said), EXL_OK);
     if (strcmp(info.engine, "native") != 0) { /* a fork while a thread is in ONNX Runtime is not allowed */
         exl_bundle_close(bundle);
         return;
     }
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, &said), EXL_OK);
     CHECK(pthread_create(&thread, NULL, change_set, bundle) == 0);
     for (int i = 0; i < CHILDREN; i++) {
         const exl_result *result = NULL;
@@ -406,10 +401,10 @@ static void test_fork_while_it_changes(void) {
         CHECK(children[i] >= 0);
         if (children[i] == 0) {
             alarm(i % 2 ? 60 : 300); /* on a busy machine, too */
-            CHECK_STATUS(exl_predict(session, "silver horse", 12, NULL, &result), EXL_OK);
-            CHECK_STATUS(exl_labels_add(session, &label, 1, NULL, NULL), EXL_OK);
+            CHECK_STATUS(exl_predict(session, "silver horse", 12, NULL, &result, &said), EXL_OK);
+            CHECK_STATUS(exl_labels_add(session, &label, 1, NULL, NULL, &said), EXL_OK);
             CHECK(has(bundle, id));
-            CHECK_STATUS(exl_predict(session, "winter bread", 12, NULL, &result), EXL_OK);
+            CHECK_STATUS(exl_predict(session, "winter bread", 12, NULL, &result, &said), EXL_OK);
             exl_session_close(session);
             exl_bundle_close(bundle);
             if (i % 2)
@@ -468,7 +463,7 @@ static void release(void *context, void *memory, size_t bytes) {
 /* In a process group of its own: a change that forks at its allocation number `at`, and, if it lives, another one. */
 static void change_and_fork(long at, int quietly, int dies) {
     forking f = {.forks_at = -1, .quietly = quietly, .dies = dies};
-    exl_allocator allocator = {&f, fork_and_allocate, release};
+    exl_allocator allocator = {sizeof allocator, &f, fork_and_allocate, release};
     exl_bundle *bundle;
 
     setpgid(0, 0);
@@ -520,35 +515,35 @@ static void test_arguments(void) {
 
     unlink(labels_path);
     bundle = open_with(NULL, 0, EXL_OK);
-    CHECK_STATUS(exl_session_open(bundle, &session), EXL_OK);
-    CHECK_STATUS(exl_labels_add(NULL, &label, 1, NULL, NULL), EXL_BAD_ARGUMENT);
-    CHECK_STATUS(exl_labels_add(session, NULL, 1, NULL, NULL), EXL_BAD_ARGUMENT);
-    CHECK_STATUS(exl_labels_add(session, NULL, 0, NULL, &first), EXL_OK);
+    CHECK_STATUS(exl_session_open(bundle, NULL, &session, &said), EXL_OK);
+    CHECK_STATUS(exl_labels_add(NULL, &label, 1, NULL, NULL, &said), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_add(session, NULL, 1, NULL, NULL, &said), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_add(session, NULL, 0, NULL, &first, &said), EXL_OK);
     wrong = label, wrong.struct_size = 0;
-    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL, &said), EXL_BAD_ARGUMENT);
     wrong = label, wrong.text_bytes = 0;
-    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL, &said), EXL_BAD_ARGUMENT);
     wrong = label, wrong.text = "re\0d";
     wrong.text_bytes = 4;
-    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL, &said), EXL_BAD_ARGUMENT);
     wrong = label, wrong.text = "\xff\xfe";
     wrong.text_bytes = 2;
-    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL), EXL_INVALID_UTF8);
-    CHECK(strstr(exl_session_error(session), "text of new label 0"));
+    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL, &said), EXL_INVALID_UTF8);
+    CHECK(strstr(said.sentence, "text of new label 0"));
     wrong = label, wrong.alias_count = 1;
-    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_add(session, &wrong, 1, NULL, NULL, &said), EXL_BAD_ARGUMENT);
     CHECK(labels_of(bundle) == 300);
     CHECK_STATUS(retire(bundle, "A1"), EXL_NO_SUCH_LABEL);
-    CHECK_STATUS(exl_labels_retire(bundle, NULL, NULL, 1, NULL, 0), EXL_BAD_ARGUMENT);
-    CHECK_STATUS(exl_label_get_state(bundle, 300, &state), EXL_NO_SUCH_LABEL);
-    CHECK_STATUS(exl_label(bundle, 300, EXL_LABEL_ID, NULL, 0, &bytes), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(exl_labels_retire(bundle, NULL, NULL, 1, &said), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(read_state(bundle, 300, &state), EXL_NO_SUCH_LABEL);
+    CHECK_STATUS(read_field(bundle, 300, FIELD_ID, NULL, 0, &bytes), EXL_NO_SUCH_LABEL);
     exl_session_close(session);
     exl_bundle_close(bundle);
 
     bundle = open_with(NULL, EXL_OPEN_COMPILED | EXL_OPEN_NO_ENGINE, EXL_OK);
     CHECK_STATUS(retire(bundle, "L0001"), EXL_BAD_ARGUMENT);
-    CHECK_STATUS(exl_labels_refresh(bundle, NULL, 0), EXL_BAD_ARGUMENT);
-    CHECK_STATUS(exl_labels_compact(bundle, NULL, 0), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_refresh(bundle, &said), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_labels_compact(bundle, &said), EXL_BAD_ARGUMENT);
     exl_bundle_close(bundle);
 }
 

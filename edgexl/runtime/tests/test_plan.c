@@ -88,9 +88,9 @@ enum { COPY, LINEAR, ATTENTION, EMBED, ADD, REDUCE };
         (void)b, (void)o;                                                                                              \
         __VA_ARGS__;                                                                                                   \
         CHECK_STATUS(open_case(&p, &ports, &opened_), EXL_BUNDLE_MALFORMED);                                           \
-        if (!strstr(opened_.error.text, words))                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, opened_.error.text);                                    \
-        CHECK(strstr(opened_.error.text, words) != NULL);                                                              \
+        if (!strstr(opened_.error.sentence, words))                                                                    \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, opened_.error.sentence);                                \
+        CHECK(strstr(opened_.error.sentence, words) != NULL);                                                          \
         close_case(&opened_);                                                                                          \
         drop_case(&ports);                                                                                             \
     } while (0)
@@ -508,13 +508,13 @@ static int is_allowed(uint32_t code, const uint64_t n[EXL__PLAN_RANK]) {
 static void check_grown(uint32_t code, uint32_t function, const uint64_t n[EXL__PLAN_RANK], uint32_t counts[2]) {
     int fits = 0, is_admitted;
     plan_case p = grown(code, function, n, &fits);
-    exl__error error = {""};
+    exl_error error = {.struct_size = sizeof error};
 
     fits = fits && p.arena_bytes <= (uint64_t)1 << 31;
     is_admitted = admit(&p, &error) == EXL_OK;
     if (is_admitted != (fits && is_allowed(code, n)))
         fprintf(stderr, "code %u, sizes %llu %llu %llu %llu: %s\n", code, (unsigned long long)n[0],
-                (unsigned long long)n[1], (unsigned long long)n[2], (unsigned long long)n[3], error.text);
+                (unsigned long long)n[1], (unsigned long long)n[2], (unsigned long long)n[3], error.sentence);
     CHECK(is_admitted == (fits && is_allowed(code, n)));
     counts[is_admitted]++;
     drop_case(&p);
@@ -563,11 +563,11 @@ static void test_work_adds_up(void) {
     for (uint32_t times = 1; times <= 2; times++) {
         int fits;
         plan_case p = grown(EXL__REDUCE, EXL__SUM, half, &fits);
-        exl__error error;
+        exl_error error = {.struct_size = sizeof error};
         for (uint32_t i = 1; i < times; i++)
             p.operations[p.operation_count++] = p.operations[0];
         CHECK(admit(&p, &error) == (times == 1 ? EXL_OK : EXL_BUNDLE_MALFORMED)); /* twice the half and one copy more */
-        CHECK(times == 1 || strstr(error.text, "more than 2^36 multiply-adds"));
+        CHECK(times == 1 || strstr(error.sentence, "more than 2^36 multiply-adds"));
         drop_case(&p);
     }
 }
@@ -635,7 +635,7 @@ static void test_ids_beyond_the_table(void) {
         t = make_tensors(&o, 3, 2, 0, 9);
         ((int64_t *)(uintptr_t)t.inputs[1].data)[2] = id;
         CHECK_STATUS(run_poisoned(&o, &t, 0), EXL_ENGINE_FAILED);
-        CHECK(strstr(o.error.text, "of a table of 7") != NULL);
+        CHECK(strstr(o.error.sentence, "of a table of 7") != NULL);
         drop_tensors(&t);
     }
     close_case(&o), drop_case(&p);
@@ -671,12 +671,12 @@ static void test_no_memory(void) {
     opened o;
     exl__engine_state *state = NULL;
     exl__graph *graph = NULL;
-    exl__error error;
+    exl_error error = {.struct_size = sizeof error};
 
     CHECK_STATUS(open_case(&p, &p, &o), EXL_OK);
     for (long at = 0; at < 5; at++) {
         counting counts = {.fails_at = at};
-        exl_allocator memory = {&counts, count_allocate, count_release};
+        exl_allocator memory = {sizeof memory, &counts, count_allocate, count_release};
         exl_status status = exl__engine_native.open(&memory, NULL, 1, 0, &state, &error);
         CHECK(status == (at == 0 ? EXL_OUT_OF_MEMORY : EXL_OK));
         if (status != EXL_OK)

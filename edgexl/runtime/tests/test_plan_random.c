@@ -266,7 +266,7 @@ static void check_sound(const plan_case *p, uint32_t seed) {
     exl_status status = open_case(p, p, &o);
 
     if (status != EXL_OK)
-        fprintf(stderr, "%s\n", o.error.text), describe(p);
+        fprintf(stderr, "%s\n", o.error.sentence), describe(p);
     CHECK_STATUS(status, EXL_OK);
     for (int round = 0; round < 3; round++) {
         uint64_t T = round == 0 ? 1 : round == 1 ? MAX_TOKENS : 1 + draw(MAX_TOKENS);

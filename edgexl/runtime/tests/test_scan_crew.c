@@ -118,7 +118,7 @@ static void no_release(void *context, void *memory, size_t bytes) {
 
 int main(void) {
     static const uint32_t rows[] = {1, 256, 257, 1000, 20000}, threads[] = {1, 2, 3, 64, 1000}, keeps[] = {1, 40, 3000};
-    const exl_allocator empty = {NULL, no_memory, no_release};
+    const exl_allocator empty = {sizeof empty, NULL, no_memory, no_release};
     int failures = exl__scan_crew_open(&empty, 4, 1000, 6, 40) != NULL;
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)

@@ -25,8 +25,8 @@ static side open_side(const char *path, uint32_t overfetch) {
     snprintf(s.labels, sizeof s.labels, "%s.labels", path);
     unlink(s.labels);
     options.labels_path = s.labels;
-    CHECK_STATUS(exl_bundle_open(path, &options, &s.bundle), EXL_OK);
-    CHECK_STATUS(exl_session_open(s.bundle, &s.session), EXL_OK);
+    CHECK_STATUS(exl_bundle_open(path, &options, &s.bundle, &said), EXL_OK);
+    CHECK_STATUS(exl_session_open(s.bundle, NULL, &s.session, &said), EXL_OK);
     return s;
 }
 
@@ -42,7 +42,7 @@ static void add(side *s, const char *id, const char *text, const char *alias) {
 
     label.id_bytes = strlen(id), label.text_bytes = strlen(text);
     label.alias_bytes = &alias_bytes, label.alias_count = alias != NULL;
-    CHECK_STATUS(exl_labels_add(s->session, &label, 1, NULL, NULL), EXL_OK);
+    CHECK_STATUS(exl_labels_add(s->session, &label, 1, NULL, NULL, &said), EXL_OK);
 }
 
 /* How many of the first FAR added labels both shortlists have. Their scores and logits are the same. */
@@ -50,8 +50,8 @@ static uint32_t compare(side *few, side *all, const char *text) {
     const exl_result *one, *other;
     uint32_t shared = 0;
 
-    CHECK_STATUS(exl_predict(few->session, text, strlen(text), NULL, &one), EXL_OK);
-    CHECK_STATUS(exl_predict(all->session, text, strlen(text), NULL, &other), EXL_OK);
+    CHECK_STATUS(exl_predict(few->session, text, strlen(text), NULL, &one, &said), EXL_OK);
+    CHECK_STATUS(exl_predict(all->session, text, strlen(text), NULL, &other, &said), EXL_OK);
     CHECK(one->shortlist == 20 && other->shortlist == 20);
     for (size_t i = 0; i < one->shortlist; i++)
         for (size_t j = 0; j < other->shortlist; j++) {

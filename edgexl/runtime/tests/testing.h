@@ -9,6 +9,12 @@
 
 #include "edgexl.h"
 
+/* What the last call that was given it said. */
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static exl_error said = {.struct_size = sizeof said};
+
 /* Ends the test: what comes after would only be noise. */
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
@@ -23,10 +29,35 @@
         exl_status got_ = (call);                                                                                      \
         if (got_ != (expected)) {                                                                                      \
             fprintf(stderr, "%s:%d: %s gives %d (%s), not %s\n", __FILE__, __LINE__, #call, (int)got_,                 \
-                    exl_status_text(got_), #expected);                                                                 \
+                    exl_describe_status(got_), #expected);                                                             \
             exit(1);                                                                                                   \
         }                                                                                                              \
     } while (0)
+
+typedef enum label_field { FIELD_ID, FIELD_TEXT } label_field;
+
+/* One string of a label, of *bytes bytes. */
+static inline exl_status read_field(const exl_bundle *bundle, uint32_t number, label_field field, char *buffer,
+                                    size_t capacity, size_t *bytes) {
+    exl_label label = {.struct_size = sizeof label};
+    exl_status status;
+
+    if (field == FIELD_ID)
+        label.id = buffer, label.id_capacity = capacity;
+    else
+        label.text = buffer, label.text_capacity = capacity;
+    status = exl_label_read(bundle, number, &label, &said);
+    *bytes = field == FIELD_ID ? label.id_bytes : label.text_bytes;
+    return status;
+}
+
+static inline exl_status read_state(const exl_bundle *bundle, uint32_t number, exl_label_state *state) {
+    exl_label label = {.struct_size = sizeof label};
+    exl_status status = exl_label_read(bundle, number, &label, &said);
+
+    *state = label.state;
+    return status;
+}
 
 typedef struct file_bytes {
     uint8_t *bytes;

@@ -19,9 +19,9 @@ static const char USAGE[] =
     "usage: exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH]\n"
     "                 [--labels-file PATH] [--copy]\n";
 
-enum { STAGES = 8 }; /* with the total */
-static const char *const STAGE_NAMES[STAGES] = {"tokenize", "encode", "scan",      "rescore",
-                                                "gather",   "reason", "calibrate", "total"};
+enum { TIMES = EXL_STAGE_COUNT + 1 }; /* with the total */
+#define TIME_NAME(NAME, name) name,
+static const char *const TIME_NAMES[TIMES] = {EXL_STAGES(TIME_NAME) "total"};
 
 typedef struct command {
     const char *bundle, *queries, *engine, *labels_file;
@@ -130,15 +130,15 @@ static int read_file(texts *all, const char *path) {
 static int read_goldens(texts *all, const exl_bundle *bundle) {
     exl_bundle_info info = {.struct_size = sizeof info};
 
-    exl_bundle_get_info(bundle, &info);
+    exl_bundle_get_info(bundle, &info, NULL);
     for (uint32_t i = 0; i < info.goldens; i++) {
         const char *text;
         size_t bytes;
-        exl_status status = exl_golden(bundle, i, &text, &bytes);
+        exl_status status = exl_golden_read(bundle, i, &text, &bytes, NULL);
         if (status == EXL_OK && !add_text(all, text, bytes))
             status = EXL_OUT_OF_MEMORY;
         if (status != EXL_OK) {
-            say("%s", exl_status_text(status));
+            say("%s", exl_describe_status(status));
             return exit_code_of(status);
         }
     }
@@ -180,24 +180,23 @@ static unsigned long long peak_resident_bytes(void) {
 #endif
 }
 
-/* Fills times[stage * runs + run]; the first call's answer comes back as first_done_ms. */
+/* Fills times[time * runs + run]; the first call's answer comes back as first_done_ms. */
 static exl_status measure(exl_session *session, const command *c, const texts *all, double *times,
                           double *first_done_ms) {
     for (uint64_t run = 0; run < (uint64_t)c->warmup + c->runs; run++) {
         size_t query = (size_t)(run % all->count);
         const exl_result *result;
-        double stages[STAGES];
-        exl_status status = exl_predict(session, all->at[query], all->bytes[query], NULL, &result);
+        exl_error error = {.struct_size = sizeof error};
+        exl_status status = exl_predict(session, all->at[query], all->bytes[query], NULL, &result, &error);
 
         if (run == 0)
             *first_done_ms = now_ms();
         if (status != EXL_OK) {
-            say("query %zu: %s", query + 1, exl_session_error(session));
+            say("query %zu: %s", query + 1, error.sentence);
             return status;
         }
-        memcpy(stages, &result->ms, sizeof stages);
-        for (int stage = 0; stage < STAGES && run >= c->warmup; stage++)
-            times[(size_t)stage * c->runs + (run - c->warmup)] = stages[stage];
+        for (size_t i = 0; i < TIMES && run >= c->warmup; i++)
+            times[i * c->runs + (run - c->warmup)] = i < EXL_STAGE_COUNT ? result->stage_ms[i] : result->total_ms;
     }
     return EXL_OK;
 }
@@ -206,7 +205,7 @@ static void print_report(const command *c, const exl_bundle *bundle, double *tim
     exl_bundle_info info = {.struct_size = sizeof info};
     struct utsname machine;
 
-    exl_bundle_get_info(bundle, &info);
+    exl_bundle_get_info(bundle, &info, NULL);
     fputs("{\"device\": ", stdout);
     if (uname(&machine) == 0)
         json_string(stdout, machine.machine, strlen(machine.machine));
@@ -214,9 +213,9 @@ static void print_report(const command *c, const exl_bundle *bundle, double *tim
         fputs("\"unknown\"", stdout);
     printf(", \"engine\": \"%s\", \"kernel\": \"%s\", \"threads\": %u, \"runs\": %u, \"stages\": {", info.engine,
            info.kernel, c->threads, c->runs);
-    for (int stage = 0; stage < STAGES; stage++) {
-        print_times(STAGE_NAMES[stage], times + (size_t)stage * c->runs, c->runs);
-        fputs(stage == STAGES - 2 ? "}, " : stage < STAGES - 1 ? ", " : "", stdout);
+    for (size_t i = 0; i < TIMES; i++) {
+        print_times(TIME_NAMES[i], times + i * c->runs, c->runs);
+        fputs(i == TIMES - 2 ? "}, " : i < TIMES - 1 ? ", " : "", stdout);
     }
     printf(", \"load_ms\": %.3f, \"first_ms\": %.3f, \"peak_resident_bytes\": %llu, \"mapped_bytes\": %llu}\n", load_ms,
            first_ms, peak_resident_bytes(), (unsigned long long)(info.copied ? 0 : info.file_bytes));
@@ -230,7 +229,7 @@ int main(int count, char **arguments) {
     texts all = {0};
     double *times = NULL, start, loaded = 0, read_ms = 0, first_done = 0;
     exl_status status;
-    char error[512] = "";
+    exl_error error = {.struct_size = sizeof error};
     int code;
 
     if (!parse(&c, count, arguments))
@@ -239,22 +238,20 @@ int main(int count, char **arguments) {
     options.labels_path = c.labels_file;
     options.threads = c.threads;
     options.engine_library = c.engine;
-    options.error = error;
-    options.error_bytes = sizeof error;
     start = now_ms();
-    status = exl_bundle_open(c.bundle, &options, &bundle);
+    status = exl_bundle_open(c.bundle, &options, &bundle, &error);
     if (status == EXL_OK)
-        status = exl_session_open(bundle, &session);
+        status = exl_session_open(bundle, NULL, &session, &error);
     loaded = now_ms();
     code = exit_code_of(status);
     if (status != EXL_OK) {
-        say("%s: %s", c.bundle, error[0] ? error : exl_status_text(status));
+        say("%s: %s", c.bundle, error.sentence);
         goto done;
     }
     code = c.queries ? read_file(&all, c.queries) : read_goldens(&all, bundle);
     if (code != EXIT_DONE)
         goto done;
-    times = malloc((size_t)c.runs * STAGES * sizeof *times);
+    times = malloc((size_t)c.runs * TIMES * sizeof *times);
     if (!times) {
         say("there is not enough memory for the times");
         code = EXIT_DEVICE;

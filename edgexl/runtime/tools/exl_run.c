@@ -101,23 +101,21 @@ static void print_error_line(const char *text, size_t text_bytes, const char *se
 }
 
 static void print_answer(const char *text, size_t text_bytes, const exl_result *result) {
-    const exl_stage_ms *ms = &result->ms;
-
     fputs("{\"text\": ", stdout);
     json_string(stdout, text, text_bytes);
     fputs(", \"labels\": [", stdout);
     for (size_t i = 0; i < result->count; i++) {
-        const exl_prediction *label = &result->predictions[i];
+        const exl_prediction *label = result->predictions[i];
         fputs(i ? ", {\"id\": " : "{\"id\": ", stdout);
         json_string(stdout, label->id, strlen(label->id));
         fputs(", \"text\": ", stdout);
         json_string(stdout, label->text, strlen(label->text));
         printf(", \"probability\": %.6g}", (double)label->probability);
     }
-    printf("], \"none_fits\": %s, \"ms\": {\"tokenize\": %.4f, \"encode\": %.4f, \"scan\": %.4f, \"rescore\": %.4f, "
-           "\"gather\": %.4f, \"reason\": %.4f, \"calibrate\": %.4f, \"total\": %.4f}",
-           result->none_fits ? "true" : "false", ms->tokenize, ms->encode, ms->scan, ms->rescore, ms->gather,
-           ms->reason, ms->calibrate, ms->total);
+    printf("], \"none_fits\": %s, \"ms\": {", result->none_fits ? "true" : "false");
+    for (uint32_t i = 0; i < result->stage_count; i++)
+        printf("\"%s\": %.4f, ", result->stage_names[i], result->stage_ms[i]);
+    printf("\"total\": %.4f}", result->total_ms);
 }
 
 static void print_explanation(const command *c, const exl_explanation *way) {
@@ -128,22 +126,23 @@ static void print_explanation(const command *c, const exl_explanation *way) {
     printf(", \"index\": %u, \"screening_rank\": %u, \"screening_score\": %.6g, \"shortlisted\": %s, "
            "\"reasoner_rank\": %u, "
            "\"logit\": %.6g, \"probability\": %.6g}",
-           way->label, way->screening_rank, (double)way->screening_score, way->shortlisted ? "true" : "false",
+           c->explain_label, way->screening_rank, (double)way->screening_score, way->shortlisted ? "true" : "false",
            way->reasoner_rank, (double)way->logit, (double)way->probability);
 }
 
 /* Prints one line for one text. */
 static exl_status answer(exl_session *session, const command *c, const char *text, size_t text_bytes) {
     exl_explanation way = {.struct_size = sizeof way};
+    exl_error error = {.struct_size = sizeof error};
     const exl_result *result = NULL;
     exl_status status = EXL_OK;
 
     if (c->explain) /* first, since the result lives until the next call */
-        status = exl_explain(session, text, text_bytes, c->explain_label, &way);
+        status = exl_explain(session, text, text_bytes, c->explain_label, &way, &error);
     if (status == EXL_OK)
-        status = exl_predict(session, text, text_bytes, &c->predict, &result);
+        status = exl_predict(session, text, text_bytes, &c->predict, &result, &error);
     if (status != EXL_OK) {
-        print_error_line(text, text_bytes, exl_session_error(session));
+        print_error_line(text, text_bytes, error.sentence);
         return status;
     }
     print_answer(text, text_bytes, result);
@@ -188,32 +187,33 @@ static int answer_all(exl_session *session, const command *c) {
 
 static int self_test(exl_session *session) {
     exl_self_test_report report = {.struct_size = sizeof report};
-    exl_status status = exl_self_test(session, &report);
+    exl_error error = {.struct_size = sizeof error};
+    exl_status status = exl_self_test_run(session, &report, &error);
 
     printf("{\"goldens\": %u, \"failed\": %u, \"largest_probability_difference\": %.6g}\n", report.goldens,
            report.failed, (double)report.largest_probability_difference);
     if (status != EXL_OK)
-        say("%s", exl_session_error(session));
+        say("%s", error.sentence);
     return exit_code_of(status);
 }
 
 /* What is wrong for every text is said once, before the first. */
 static exl_status check(const exl_bundle *bundle, command *c) {
     exl_bundle_info info = {.struct_size = sizeof info};
-    exl_status status = exl_bundle_get_info(bundle, &info);
-    size_t bytes;
+    exl_label label = {.struct_size = sizeof label, .text = c->explain_text, .text_capacity = sizeof c->explain_text};
+    exl_error error = {.struct_size = sizeof error};
+    exl_status status = exl_bundle_get_info(bundle, &info, &error);
 
     if (status == EXL_OK && c->predict.k > info.shortlist) {
         say("k is %u, the bundle's shortlist is %u", c->predict.k, info.shortlist);
         return EXL_BAD_K;
     }
     if (status == EXL_OK && c->explain) {
-        status = exl_label_find(bundle, c->explain, strlen(c->explain), &c->explain_label);
+        status = exl_label_find(bundle, c->explain, strlen(c->explain), &c->explain_label, &error);
         if (status == EXL_OK)
-            status =
-                exl_label(bundle, c->explain_label, EXL_LABEL_TEXT, c->explain_text, sizeof c->explain_text, &bytes);
+            status = exl_label_read(bundle, c->explain_label, &label, &error);
         if (status != EXL_OK)
-            say("%s: %s", c->explain, exl_status_text(status));
+            say("%s: %s", c->explain, error.sentence);
     }
     return status;
 }
@@ -224,11 +224,11 @@ int main(int count, char **arguments) {
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
     exl_status status;
-    char error[512] = "";
+    exl_error error = {.struct_size = sizeof error};
     int code;
 
     if (count == 2 && strcmp(arguments[1], "--version") == 0) {
-        puts(exl_version());
+        puts(exl_get_version());
         return finish(EXIT_DONE);
     }
     if (!parse(&c, count, arguments))
@@ -237,16 +237,17 @@ int main(int count, char **arguments) {
     options.labels_path = c.labels_file;
     options.threads = c.threads;
     options.engine_library = c.engine;
-    options.error = error;
-    options.error_bytes = sizeof error;
-    status = exl_bundle_open(c.bundle, &options, &bundle);
+    status = exl_bundle_open(c.bundle, &options, &bundle, &error);
     if (status != EXL_OK) {
-        say("%s: %s", c.bundle, error);
+        say("%s: %s", c.bundle, error.sentence);
         return exit_code_of(status);
     }
     status = check(bundle, &c);
-    if (status == EXL_OK)
-        status = exl_session_open(bundle, &session);
+    if (status == EXL_OK) {
+        status = exl_session_open(bundle, NULL, &session, &error);
+        if (status != EXL_OK)
+            say("%s: %s", c.bundle, error.sentence);
+    }
     code = exit_code_of(status);
     if (status == EXL_OK)
         code = c.self_test ? self_test(session) : answer_all(session, &c);
