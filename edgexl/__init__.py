@@ -1,14 +1,16 @@
 """edgexl: an edge deployment compiler for two-stage students over huge label sets.
 
-The public API, each name imported when it is first used, so that `import edgexl` costs nothing and running a bundle
-never loads torch:
-
-    student = edgexl.load_student("wordnet")
-    edgexl.compile(student, recipe, target, "words.exl")
+    student = edgexl.load_student("wordnet")  # by name, or a directory
+    edgexl.compile(student, "balanced", "host", "words.exl")
     with edgexl.open_bundle("words.exl") as bundle:
-        bundle.predict("a small house for a dog").labels
-    edgexl.evaluate("words.exl", "DATA")
-    edgexl.profile("words.exl")
+        for label in bundle.predict("a small house for a dog", k=5).labels:
+            print(label.probability, label.text)
+        bundle.explain("a small house for a dog", "kennel")
+    edgexl.evaluate("words.exl", "students/wordnet/evaluation.json.gz")["bundle"]["P@1"]
+    edgexl.profile("words.exl", runs=100)["total"]["p50_ms"]
+
+`pydoc edgexl.runtime.binding.BundleHandle` shows all that an open bundle does. Each name is imported when it is first
+used, so that `import edgexl` costs nothing and running a bundle never loads torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cells section: which rows of a large index a query scans, as FORMAT.md, "Cells section", has it."""
+"""The cells section: which rows of a large index a query scans, as docs/format.md, "Cells section", has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads label files: what was added to a bundle's label set, and retired from it, after the compile (FORMAT.md).
+"""Reads label files: what was added to a bundle's label set, and retired from it, after the compile (docs/format.md).
 
 Only the runtime writes them, for only it has the screener. This reader needs no bundle: it can tell what a label file
 holds whose bundle was compiled anew or lost, so that its labels can be added again.

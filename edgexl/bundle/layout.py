@@ -1,4 +1,4 @@
-"""Header and section table of a bundle: the constants of FORMAT.md and how both are packed."""
+"""Header and section table of a bundle: the constants of docs/format.md and how both are packed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The section's name as FORMAT.md writes it, or its number when this version does not know it."""
+        """The section's name as docs/format.md writes it, or its number when this version does not know it."""
         return Kind(self.kind).name.lower() if self.kind <= LARGEST_KNOWN else f"kind {self.kind}"
 
 

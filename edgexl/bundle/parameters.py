@@ -46,7 +46,7 @@ def input_names(bits: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Sizes of a bundle, as FORMAT.md names them; making one with a value out of its limits raises `BadInput`."""
+    """Sizes of a bundle, as docs/format.md names them; making one with a value out of its limits raises `BadInput`."""
 
     labels: int
     rows: int

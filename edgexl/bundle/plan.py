@@ -1,4 +1,4 @@
-"""The plan section: what the native engine runs in the place of a graph (FORMAT.md, "Plan sections").
+"""The plan section: what the native engine runs in the place of a graph (docs/format.md, "Plan sections").
 
 A plan is a flat list of operations over buffers whose places are fixed when it is made. Sizes are monomials in T (the
 text's tokens) and N (the shortlist's labels), so that one plan serves every length.
@@ -96,7 +96,7 @@ TYPE_BYTES = {Type.F32: 4, Type.U8: 1, Type.I8: 1, Type.I32: 4, Type.I64: 8}
 
 
 class Code(IntEnum):
-    """Operations; FORMAT.md says what each does with its sizes and operands."""
+    """Operations; docs/format.md says what each does with its sizes and operands."""
 
     LINEAR_INT8 = 1
     LINEAR_F32 = 2
@@ -190,7 +190,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class Operation:
-    """One step: `sizes` and `operands` mean what FORMAT.md says for its code."""
+    """One step: `sizes` and `operands` mean what docs/format.md says for its code."""
 
     code: Code
     function: int

@@ -1,4 +1,4 @@
-"""Read a bundle: check every byte of structure that FORMAT.md describes, refuse everything else."""
+"""Read a bundle: check every byte of structure that docs/format.md describes, refuse everything else."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Bundle:
 def read_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
     """Map the bundle at `path` and check its structure and sizes, and with `verify` every section's hash.
 
-    Raises `BadInput` with one sentence for the first thing that FORMAT.md forbids.
+    Raises `BadInput` with one sentence for the first thing that docs/format.md forbids.
     """
     place = Path(path)
     with open_input(place) as stream:

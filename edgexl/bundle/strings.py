@@ -3,7 +3,7 @@
 Strings are coded by a static table of up to 255 symbols of 1 to 8 bytes, after FSST (Boncz, Neumann, Leis: "FSST:
 Fast Random Access String Compression", VLDB 2020), behind front coding in blocks of 64: each string says how many
 bytes it shares with the one before it in its block, so that sorted label sets gain and unsorted ones lose nothing.
-The bytes are specified in FORMAT.md, "String sections"; edgexl/runtime/src/strings.c reads them.
+The bytes are specified in docs/format.md, "String sections"; edgexl/runtime/src/strings.c reads them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def pack_strings(strings: Sequence[str]) -> bytes:
 
 
 def unpack_strings(section: bytes | memoryview) -> list[str]:
-    """All strings of a section. Raises BadInput where the section is not exactly as FORMAT.md says."""
+    """All strings of a section. Raises BadInput where the section is not exactly as docs/format.md says."""
     section = bytes(section)
     fixed = _HEADER.size + 256 + 2048
     if len(section) < fixed:

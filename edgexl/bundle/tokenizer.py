@@ -2,7 +2,7 @@
 
 The section holds no Unicode version of its own: what becomes of each code point is found out by asking the Hugging
 Face normalizer and pre-tokenizer about each in turn, so that the device gives the ids the student was trained on. The
-layout is FORMAT.md's chapter "Tokenizer section". Only BERT's kind of tokenizer can be packed (BertNormalizer,
+layout is docs/format.md's chapter "Tokenizer section". Only BERT's kind of tokenizer can be packed (BertNormalizer,
 BertPreTokenizer, WordPiece, one token before and one behind the text); everything else is refused by name.
 """
 
@@ -30,7 +30,7 @@ SLOTS_PER_PIECE = 5 / 3
 HEADS_BASIS = 0x811C9DC5
 TAILS_BASIS = 0x9E3779B9
 
-# Actions of the character table and kinds of expansion items, as FORMAT.md numbers them.
+# Actions of the character table and kinds of expansion items, as docs/format.md numbers them.
 KEEP, DROP, BARRIER, SPACE, ISOLATE, EXPAND, MARK, HANGUL = range(8)
 ITEM_KEEP, ITEM_ISOLATE, ITEM_SPACE, ITEM_MARK = range(4)
 

@@ -1,7 +1,7 @@
 """The label index: rotation, code books, encoders, and a plain numpy search that equals the C runtime to the bit.
 
 A row (a label's text or an alias) is kept twice: as coarse codes, 4 bits a subspace, that every query scans, and as
-fine codes, 2, 4 or 8 bits a dimension, that are read for the scan's best rows only. The bytes of both are FORMAT.md's.
+fine codes, 2, 4 or 8 bits a dimension, read for the scan's best rows only (docs/format.md has the bytes of both).
 All functions take float32 vectors and work in chunks, so that a million rows need little more memory than they hold.
 """
 

@@ -2,7 +2,7 @@
 
 K-means parts the rows into cells; coarse codes lie in the order of their cells, and a query scans the cells whose
 centroids score best. How many is fitted on held-out queries, to a share of what the flat scan finds; where the best
-cell leads by far, fewer are scanned. The scan is the same kernel, and the bytes are FORMAT.md's, "Cells section".
+cell leads by far, fewer are scanned. The scan is the same kernel, and the bytes are docs/format.md's, "Cells section".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Coarse codes: rows to nibbles, interleaved in blocks of 256 rows as FORMAT.md, "Coarse codes section", has them."""
+"""Coarse codes: rows to nibbles, interleaved in blocks of 256 rows (docs/format.md, "Coarse codes section")."""
 
 from __future__ import annotations
 

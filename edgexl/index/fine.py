@@ -1,4 +1,4 @@
-"""Fine codes: 2, 4 or 8 bits a dimension behind an f16 scale a row, as FORMAT.md, "Fine codes section", has them.
+"""Fine codes: 2, 4 or 8 bits a dimension behind an f16 scale a row, as docs/format.md, "Fine codes section", has them.
 
 A row has one scale, and so the same levels for all of its dimensions. Where coarse codes keep the leading dimensions
 only, these hold more energy each than those behind; a `Gain` says by how much, so that levels fit both.

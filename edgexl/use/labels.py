@@ -1,8 +1,8 @@
 """Adding labels to a compiled bundle and retiring them: what `edgexl labels` does, and where its labels come from.
 
-The bundle stays as it is. Changes are kept in a label file next to it, which the runtime writes and reads; all that
-a call is asked for is done, or nothing. See FORMAT.md, "Label file". The report of a change that is in force, but that
-the system did not confirm to be on the disk, also has `durable`: False, and the sentence for that, `warning`.
+The bundle stays as it is. Changes are kept in a label file next to it (docs/format.md, "The label file"), which the
+runtime writes and reads; all that a call is asked for is done, or nothing. The report of a change that is in force, but
+that the system did not confirm to be on the disk, also has `durable`: False, and the sentence for that, `warning`.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def test_plans_come_back(plan: Plan) -> None:
 
 
 def test_a_plan_by_hand() -> None:
-    """Where FORMAT.md, "Plan sections", puts each number."""
+    """Where docs/format.md, "Plan sections", puts each number."""
     strides = (Size(3), Size(4, 1), Size(5, 0, 2), ONE)
     operation = Operation(
         Code.MAP, Function.ADD, (ONE, ONE, Size(7, 1), Size(8)), (Operand(9, Size(2, 1), strides),), (1.5, -2.0)

@@ -247,7 +247,7 @@ CELLS = {"cells": 4, "probes": 2, "cell_margin": 1.5}
 def test_parameters_limits_are_the_formats(
     given: dict[str, int], name: str, inside: tuple[float, ...], outside: tuple[float, ...]
 ) -> None:
-    """Both sides of each limit of FORMAT.md, "Parameters section"; what lies inside comes back."""
+    """Both sides of each limit of docs/format.md, "Parameters section"; what lies inside comes back."""
     for value in inside:
         made = parameters(**(given | {name: value}))  # type: ignore[arg-type]
         assert getattr(made, name) == value

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from tests.mutants.inside import ROOT
 
-COPIED = ("edgexl", "tests", "recipes", "targets", "students", "benchmarks", "README.md", "pyproject.toml", ".ci")
+COPIED = (
+    *("edgexl", "tests", "recipes", "targets", "students", "benchmarks", "docs"),
+    *("README.md", "CONTRIBUTING.md", "pyproject.toml", ".ci"),
+)
 SITE = "from tests.mutants.inside import enter\n\nenter()\n"
 # What compiling leaves in the cache depends on the code: a fault must not find it, nor leave it to the next one.
 _MADE = ("rows", "students", "teacher", "demo", "data", "mutants")

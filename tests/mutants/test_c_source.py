@@ -7,7 +7,7 @@ from tests.mutants.c_source import find_changes
 SOURCE = r"""
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 static const int TABLE[2] = {1 + 1, 2}; /* a < b */
-_Static_assert(sizeof(int) == 4, "FORMAT.md");
+_Static_assert(sizeof(int) == 4, "docs/format.md");
 static int first(const unsigned char *bytes, int count) {
     int sums[16] = {0}; // count - 1
     if (count <= 0 && bytes[0] != '<')

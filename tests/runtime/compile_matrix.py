@@ -98,7 +98,7 @@ class Cell:
             call = ("clang", f"--target={architecture.triple}", "-static")
         else:
             call = (f"{architecture.triple}-gcc", "-static")
-        if self.architecture == "wasm":  # as README.md has it
+        if self.architecture == "wasm":  # as docs/c-api.md has it
             call = (*call, "-msimd128", "-D_WASI_EMULATED_MMAN")
         standard = _STANDARDS[self.level, self.form]
         return (*call, self.level, *([standard] if standard else []), "-Wall", "-Wextra", "-Wpedantic", "-Werror")

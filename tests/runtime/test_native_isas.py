@@ -27,7 +27,7 @@ SOURCES = {
     "test_scan": ("scan", "scan_x86", "scan_neon", "scan_wasm", "cpu"),
 }
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME / 'include'}")
-# what README.md tells users
+# what docs/c-api.md tells users
 WASM = (sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-msimd128", "-D_WASI_EMULATED_MMAN")
 
 

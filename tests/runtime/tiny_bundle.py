@@ -289,7 +289,7 @@ def _encode(model: bytes, tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TinyReference:
-    """The same prediction in numpy and onnxruntime, as FORMAT.md and the graphs' contract have it."""
+    """The same prediction in numpy and onnxruntime, as docs/format.md and the graphs' contract have it."""
 
     screener: onnxruntime.InferenceSession
     reasoner: onnxruntime.InferenceSession

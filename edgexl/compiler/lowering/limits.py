@@ -1,4 +1,4 @@
-"""Limits: what the runtime refuses of a plan (FORMAT.md, "Plan sections"), said before anything is packed.
+"""Limits: what the runtime refuses of a plan (docs/format.md, "Plan sections"), said before anything is packed.
 
 A lowered plan keeps the rules of form by how it is made; here are those that a large student, or one that takes a
 constant place of its text, can break.

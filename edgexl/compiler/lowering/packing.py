@@ -1,4 +1,4 @@
-"""Packing: weights in the order in which the kernels read them (FORMAT.md, "Packed matrices").
+"""Packing: weights in the order in which the kernels read them (docs/format.md, "Packed matrices").
 
 One order serves VNNI, AVX2 and NEON: panels of 16 columns, in each of them 4 rows of one column side by side.
 """

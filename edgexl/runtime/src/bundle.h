@@ -13,7 +13,7 @@
 #include "strings.h"
 #include "tokenizer.h"
 
-/* Section kinds, FORMAT.md. */
+/* Section kinds, docs/format.md. */
 enum {
     EXL__MANIFEST = 1,
     EXL__PARAMETERS,

@@ -1,4 +1,4 @@
-/* cells.h: which rows of a large index a query scans (FORMAT.md, "Cells section"). */
+/* cells.h: which rows of a large index a query scans (docs/format.md, "Cells section"). */
 #ifndef EXL_CELLS_H
 #define EXL_CELLS_H
 

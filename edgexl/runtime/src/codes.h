@@ -1,5 +1,5 @@
-/* codes.h: from a vector to the codes of a row (FORMAT.md, "Coarse codes section" and "Fine codes section"), the same
- * bytes as the compiler writes (edgexl/index/coarse.py, edgexl/index/fine.py): every sum has one order. */
+/* codes.h: from a vector to the codes of a row (docs/format.md, "Coarse codes section" and "Fine codes section"), the
+ * same bytes as the compiler writes (edgexl/index/coarse.py, edgexl/index/fine.py): every sum has one order. */
 #ifndef EXL_CODES_H
 #define EXL_CODES_H
 

@@ -1,4 +1,4 @@
-/* format.c: reads a bundle as FORMAT.md has it, and refuses every file that is not exactly so.
+/* format.c: reads a bundle as docs/format.md has it, and refuses every file that is not exactly so.
  *
  * Order: header, section table, hashes, then each section; nothing is used before it is checked, and every size is
  * checked against what remains, in 64 bits, so that no sum can wrap.
@@ -174,7 +174,7 @@ static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count,
 
 /* ---- parameters ---------------------------------------------------------------------------------------------- */
 
-/* The limits of FORMAT.md, in its order; null when all are kept, else the name of the first field that breaks one. */
+/* The limits of docs/format.md, in its order; null when all are kept, else the first field's name that breaks one. */
 // clang-format off: a line a field
 static const char *forbidden_parameter(const exl__parameters *p) {
     const uint32_t token_inputs = 1u << EXL__INPUT_IDS | 1u << EXL__ATTENTION_MASK;
@@ -217,7 +217,7 @@ static exl_status read_parameters(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__PARAMETERS];
     const char *field;
 
-    _Static_assert(sizeof(exl__parameters) == 160, "FORMAT.md");
+    _Static_assert(sizeof(exl__parameters) == 160, "docs/format.md");
     if (section->length < sizeof bundle->parameters)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section is too short");
     memcpy(&bundle->parameters, section->bytes, sizeof bundle->parameters);

@@ -1,4 +1,4 @@
-/* goldens.h: the goldens section (FORMAT.md): inputs with the answers that the compiler's machine gave. */
+/* goldens.h: the goldens section (docs/format.md): inputs with the answers that the compiler's machine gave. */
 #ifndef EXL_GOLDENS_H
 #define EXL_GOLDENS_H
 

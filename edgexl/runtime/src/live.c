@@ -1,4 +1,4 @@
-/* live.c: reads label files, as FORMAT.md, "Label file", has them.
+/* live.c: reads label files, as docs/format.md, "Label file", has them.
  *
  * A label file is read as hostile input: whole, into memory of our own, so that nothing changes behind a check; every
  * size is held against what remains, in 64 bits. Codes may be any bytes. */

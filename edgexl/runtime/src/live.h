@@ -1,4 +1,4 @@
-/* live.h: labels that were added and retired after the compile: the label file next to a bundle (FORMAT.md, "Label
+/* live.h: labels that were added and retired after the compile: the label file next to a bundle (docs/format.md, "Label
  * file"), and the sets that are read from it.
  *
  * A set never changes. A change writes the file, reads it again and makes what it read the bundle's current set; a

@@ -1,4 +1,4 @@
-/* plan.c: reads a plan as FORMAT.md has it, and refuses every one that is not exactly so.
+/* plan.c: reads a plan as docs/format.md has it, and refuses every one that is not exactly so.
  *
  * What a file can make large is computed by checked.h. Inputs, outputs and arena buffers shrink with T and N while a
  * plan's constants stay, so that operands are compared with their buffers as polynomials in T and N, at every length at
@@ -28,8 +28,8 @@ enum {
 /* Multiply-adds. BERT-base takes 2^35.5 at 512 tokens; this is a second of one core with vectors. */
 #define MOST_WORK ((uint64_t)1 << 36)
 
-_Static_assert(sizeof(exl__plan_buffer) == 32, "FORMAT.md");
-_Static_assert(sizeof(exl__operation) == 176, "FORMAT.md");
+_Static_assert(sizeof(exl__plan_buffer) == 32, "docs/format.md");
+_Static_assert(sizeof(exl__operation) == 176, "docs/format.md");
 
 /* A size taken apart: of x T^t x N^n. */
 typedef struct term {

@@ -1,5 +1,5 @@
-/* plan.h: a plan section (FORMAT.md): what the native engine runs in the place of a graph. Records are used where they
- * lie in the mapped bundle, and only after exl__plan_read has checked all of them.
+/* plan.h: a plan section (docs/format.md): what the native engine runs in the place of a graph. Records are used where
+ * they lie in the mapped bundle, and only after exl__plan_read has checked all of them.
  *
  * What an operation takes, touches, works in and costs stands in one table (plan_rules.c). The reader checks by it and
  * the engine lays out its memory by it, so that they cannot disagree. */

@@ -1,4 +1,4 @@
-/* rescore.h: exact integer scores of single rows from their fine codes (FORMAT.md, "Fine codes section"). */
+/* rescore.h: exact integer scores of single rows from their fine codes (docs/format.md, "Fine codes section"). */
 #ifndef EXL_RESCORE_H
 #define EXL_RESCORE_H
 

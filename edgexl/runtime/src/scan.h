@@ -1,4 +1,4 @@
-/* scan.h: the coarse scan over all rows of a label index (FORMAT.md, "Coarse codes section").
+/* scan.h: the coarse scan over all rows of a label index (docs/format.md, "Coarse codes section").
  *
  * A row is M nibbles; each selects one of 16 entries of its subspace's table, and the row's score is the sum of the
  * M entries. Everything after the tables is integer arithmetic, so every kernel gives the same candidates. */

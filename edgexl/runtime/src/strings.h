@@ -1,4 +1,4 @@
-/* strings.h: random access into a compressed string section (FORMAT.md, "String sections"). */
+/* strings.h: random access into a compressed string section (docs/format.md, "String sections"). */
 #ifndef EXL_STRINGS_H
 #define EXL_STRINGS_H
 
@@ -25,7 +25,7 @@ int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length
 
 /* Writes string `index` to out (no closing NUL) and its length to *bytes. When capacity is smaller than that, the
  * first `capacity` bytes are written and the result is EXL__STRINGS_TOO_SMALL. Takes whatever the section holds:
- * bytes that FORMAT.md forbids give EXL__STRINGS_MALFORMED, with *bytes 0. */
+ * bytes that docs/format.md forbids give EXL__STRINGS_MALFORMED, with *bytes 0. */
 int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, size_t capacity, size_t *bytes);
 
 /* A prefix with letters beyond ASCII is looked for in so many bytes of a string. */
@@ -33,7 +33,7 @@ enum { EXL__LONGEST_FOLDED = 4096 };
 
 /* The indices of the first `capacity` strings from string `from` on that begin with the prefix, in order, under
  * canonical equivalence and in either case (fold.h); *count is how many there are. An empty prefix begins every string.
- * Bytes that FORMAT.md forbids give EXL__STRINGS_MALFORMED where they are come upon, with what was found before. */
+ * Bytes that docs/format.md forbids give EXL__STRINGS_MALFORMED where they are met, with what was found before. */
 int exl__strings_prefix(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
                         uint32_t *found, uint32_t capacity, uint32_t *count);
 /* The same for strings that begin with these very bytes. */

@@ -1,5 +1,5 @@
 /* tokenizer.h: WordPiece, exactly as Hugging Face's BERT tokenizers do it, out of the tables of a bundle's tokenizer
- * section (FORMAT.md, "Tokenizer section"; written by edgexl/bundle/tokenizer.py).
+ * section (docs/format.md, "Tokenizer section"; written by edgexl/bundle/tokenizer.py).
  *
  * Nothing is allocated and nothing is copied: the struct points into the section, which must outlive it. After init the
  * struct is read-only, so threads share it. The bytes need no alignment.

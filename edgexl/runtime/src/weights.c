@@ -1,5 +1,5 @@
-/* weights.c: a weights section (FORMAT.md) as a list of tensors that point into the mapped bundle, and the check that a
- * graph has no others outside of itself. */
+/* weights.c: a weights section (docs/format.md) as a list of tensors that point into the mapped bundle, and the check
+ * that a graph has no others outside of itself. */
 #include "compiler.h"
 
 #include <string.h>

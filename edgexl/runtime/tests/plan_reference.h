@@ -1,5 +1,5 @@
-/* plan_reference.h: what FORMAT.md says that a plan computes, element by element and in doubles; what it says about
- * quantised rows is done in floats, as there. */
+/* plan_reference.h: what docs/format.md says that a plan computes, element by element and in doubles; what it says
+ * about quantised rows is done in floats, as there. */
 #ifndef EXL_PLAN_REFERENCE_H
 #define EXL_PLAN_REFERENCE_H
 

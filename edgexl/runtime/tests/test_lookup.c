@@ -240,7 +240,7 @@ static void check_sentences(void) {
 /* ---- the file ------------------------------------------------------------------------------------------------------
  */
 
-/* Field by field as FORMAT.md has it, for files outlive the library that wrote them. */
+/* Field by field as docs/format.md has it, for files outlive the library that wrote them. */
 static void check_file(const char *bundle_path, const char *labels) {
     static const uint8_t magic[] = {0x89, 'E', 'L', 'B', '\r', '\n', 0x1a, '\n'}, zeros[8] = {0};
     file_bytes of_bundle = read_file(bundle_path), file = read_file(labels);

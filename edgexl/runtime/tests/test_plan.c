@@ -484,7 +484,7 @@ static plan_case grown(uint32_t code, uint32_t function, const uint64_t n[EXL__P
     return p;
 }
 
-/* Work, and bytes to work in, as FORMAT.md has them. */
+/* Work, and bytes to work in, as docs/format.md has them. */
 static int is_allowed(uint32_t code, const uint64_t n[EXL__PLAN_RANK]) {
     uint64_t b = (n[1] + 15) / 16 * 16, c = (n[2] + 15) / 16 * 16, d = (n[3] + 15) / 16 * 16;
     double work = 16.0 * (double)n[0] * (double)n[1] * (double)n[2] * (double)d, bytes = 0;

@@ -1,6 +1,6 @@
 /* test_plan_random.c: random plans. What the reader admits runs clean in buffers of exactly its sizes, at every length,
- * and no bit of an answer depends on what the memory held before or on the kernels. Sound plans give what FORMAT.md
- * says (plan_reference.h); the same ones with some numbers changed are refused, or as clean.
+ * and no bit of an answer depends on what the memory held before or on the kernels. Sound plans give what
+ * docs/format.md says (plan_reference.h); the same ones with some numbers changed are refused, or as clean.
  *
  *     test_plan_random [ROUNDS [SEED]]
  */

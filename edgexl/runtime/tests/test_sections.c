@@ -1,5 +1,5 @@
-/* test_sections.c: every rule of FORMAT.md on a section, from both sides: the first value that is refused, with the
- * sentence that says so, and the last one that is not.
+/* test_sections.c: every rule of docs/format.md on a section, from both sides: the first value that is refused, with
+ * the sentence that says so, and the last one that is not.
  *
  *     test_sections BUNDLE SCRATCH        with $EDGEXL_ORT_LIBRARY set; SCRATCH is a file that may be overwritten
  */

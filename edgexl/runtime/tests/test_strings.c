@@ -28,7 +28,7 @@ static const char *const expected[COUNT] = {
     "", "mark", "markers", "markerX", "marksererererererersssssssss", "marksererererere", "", "",
     EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), EIGHT(""), "marker"};
 
-/* `expected`, written out by hand after FORMAT.md. */
+/* `expected`, written out by hand after docs/format.md. */
 static uint8_t *example(size_t *length) {
     static const uint8_t data[] = {
         0x00,                                /* "" */

@@ -1,4 +1,4 @@
-/* test_tokenizer.c: the tokenizer on a section built here after FORMAT.md, and on damaged ones.
+/* test_tokenizer.c: the tokenizer on a section built here after docs/format.md, and on damaged ones.
  *
  *   test_tokenizer            known texts, every truncation and many byte flips of the section built here
  *   test_tokenizer SECTION    the same damage to the section in a file

@@ -28,7 +28,7 @@ typedef struct command {
     int text_count;
     uint32_t threads, trust, copy, self_test;
     uint32_t explain_label;
-    char explain_text[65536]; /* no label is longer, FORMAT.md */
+    char explain_text[65536]; /* no label is longer, docs/format.md */
     exl_predict_options predict;
 } command;
 
