@@ -1,4 +1,4 @@
-"""Where each weight goes, number by number, as FORMAT.md, "Packed matrices", has it."""
+"""Where each weight goes, number by number, as docs/format.md, "Packed matrices", has it."""
 
 from __future__ import annotations
 
