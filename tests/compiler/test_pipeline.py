@@ -19,6 +19,7 @@ from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, Ind
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
+from tests.steps import Steps
 from tests.tiny import tiny_labels, tiny_student
 
 PASSES = ["export", "quantize", "encode", "build_index", "calibrate", "lower", "pack"]
@@ -228,11 +229,12 @@ def test_an_interrupted_compile_leaves_the_old_bundle(student: Student, tmp_path
 
 
 def test_progress_is_told_of_every_stage(student: Student, tmp_path: Path) -> None:
-    told: dict[str, tuple[int, int]] = {}
-    compile(student, TINY_RECIPE, "host", tmp_path / "out.exl", lambda stage, *share: told.update({stage: share}))
-    assert set(PASSES) <= set(told)
-    assert told["calibrate"] == (len(student.calibration), len(student.calibration))
-    assert told["measure build_index"] == (len(student.evaluation), len(student.evaluation))
+    steps = Steps()
+    compile(student, TINY_RECIPE, "host", tmp_path / "out.exl", steps)
+    steps.assert_whole()
+    assert set(PASSES) <= set(steps.told)
+    assert steps.told["calibrate"][-1] == (len(student.calibration), len(student.calibration))
+    assert steps.told["measure build_index"][-1] == (len(student.evaluation), len(student.evaluation))
 
 
 def test_a_student_without_queries(student: Student, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from edgexl.distill.pipeline import distill
 from edgexl.distill.recipe import read_recipe
 from edgexl.distill.stages.start import open_start
 from edgexl.student.student import load_student
+from tests.steps import Steps
 from tests.tiny import tiny_labels, tiny_queries
 
 
@@ -24,15 +25,16 @@ class Killed(Exception):
 
 def test_a_distillation_teaches_both_stages(tiny_recipe: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    told: set[str] = set()
-    student = distill(tiny_recipe, tmp_path / "student", lambda what, done, total: told.add(what), lines.append)
+    steps = Steps()
+    student = distill(tiny_recipe, tmp_path / "student", steps, lines.append)
     judged = student.metrics["evaluation"]
     # 100 queries over 300 labels: chance would be P@1 0.3
     assert judged["queries"] == 100
     assert judged["screening"]["P@1"] > 30
     assert judged["reasoned"]["P@1"] > 30
     assert load_student(tmp_path / "student").metrics == student.metrics
-    assert {"train screener", "train reasoner", "make shortlists"} <= told
+    assert {"train screener", "train reasoner", "make shortlists"} <= set(steps.told)
+    steps.assert_whole()
     assert any("reasoner step 60/60" in line for line in lines)
     assert not (tmp_path / "student.work").exists()
     seen = {query.uid + query.text for query in student.calibration}
