@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.distillation.cells import DATA_SETS, METHODS, SEEDS, SIZES, Cell
+from benchmarks.distillation.runs import DATA_SETS, METHODS, SEEDS, SIZES, Run
 from edgexl.base.fetch import sha256_file
 from edgexl.data import Query, open_data
 from edgexl.data.label_set import LabelSet
@@ -41,12 +41,12 @@ def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") ->
         dataset = open_data(target)
         labels = LabelSet(dataset.labels.ids, dataset.labels.texts)  # aliases would be training queries: none here
         queries: list[Query] = list(islice((query for query in dataset.queries("tst") if query.targets), QUERIES))
-        cells = [
-            Cell(source, size, method, seed)
+        runs = [
+            Run(source, size, method, seed)
             for size, method in itertools.product(reversed(SIZES), METHODS)  # the quick ones first
             for seed in SEEDS[size]
         ]
-        trained = [(cell.size, cell.method, cell.seed, students / cell.name) for cell in cells]
+        trained = [(run.size, run.method, run.seed, students / run.name) for run in runs]
         untrained = [(size, "zero-shot", 0, None) for size in SIZES]
         for size, method, seed, directory in (*untrained, *trained):
             if directory and not (directory / "training.html").is_file():
@@ -60,14 +60,14 @@ def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") ->
             else:
                 student = zero_shot(source, size, labels, where)
             yield {
-                "cell": name, "data": f"{source} to {target}", "size": size, "method": method, "seed": seed,
+                "run": name, "data": f"{source} to {target}", "size": size, "method": method, "seed": seed,
                 "weights": weights, "float": Judge(student, where)(queries),
             }  # fmt: skip
 
 
 def zero_shot(source: str, size: str, labels: LabelSet, device: torch.device) -> Student:
     """MiniLM cut to the shape of a size's recipe, over `labels`; its projection fitted on the source's own labels."""
-    shape = Cell(source, size, "mechanistic", 0).recipe().student
+    shape = Run(source, size, "mechanistic", 0).recipe().student
     layers = shape.teacher_layers if shape.screener == "transformer" else ()
     ffn_dims = shape.ffn_dims if shape.screener == "transformer" else 0
     shape = dataclasses.replace(shape, screener="transformer", teacher_layers=layers or (0,), ffn_dims=ffn_dims)

@@ -39,7 +39,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.distillation.cells import SIZES
+from benchmarks.distillation.runs import SIZES
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.base.files import write_text

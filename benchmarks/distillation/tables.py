@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.distillation.cells import DATA_SETS, METHODS, SIZES
+from benchmarks.distillation.runs import DATA_SETS, METHODS, SIZES
 from edgexl.report import Bar, BarChart, BarGroup
 
 ALL_METHODS = (*METHODS, "zero-shot")

@@ -1,6 +1,6 @@
-"""The cells of the comparison: which student is trained how, on what, and what is measured of it.
+"""The runs of the comparison: which student is trained how, on what, and what is measured of it.
 
-A cell is (data set, size, method, seed). Its recipe is the shipped one of that data set and size; standard distillation
+A run is (data set, size, method, seed). Its recipe is the shipped one of that data set and size; standard distillation
 changes the method and the few settings in `STANDARD`, which were chosen on development queries as the mechanistic
 recipe's own were. Steps, batches, architecture, data and teacher are the same, so that both train equally long.
 MeSH's screeners learn from a sample of the queries, by either method: standard distillation needs the teacher's final
@@ -24,15 +24,15 @@ METHODS: tuple[Method, ...] = ("mechanistic", "standard")
 SEEDS = {"small": (0,), "tiny": (0, 1, 2), "micro": (0, 1, 2)}
 # What standard distillation needs otherwise than its rival: table, setting, value.
 STANDARD: tuple[tuple[str, str, float], ...] = (("reasoning", "teacher_temperature", 1.0),)
-# Queries that train the screener in a cell; 0 = all of them.
+# Queries that train the screener in a run; 0 = all of them.
 SCREENING_QUERIES = {"wordnet": 0, "mesh": 120_000}
-# Steps of the screener in a cell, where they are not the recipe's: the sample takes fewer than all queries do, and an
+# Steps of the screener in a run, where they are not the recipe's: the sample takes fewer than all queries do, and an
 # encoder with attention is dear to train.
 SCREENING_STEPS = {("mesh", "small"): 600, ("mesh", "tiny"): 600}
 
 
 @dataclass(frozen=True)
-class Cell:
+class Run:
     """One training run."""
 
     data: str
@@ -64,11 +64,11 @@ def recipe_name(data: str, size: str) -> str:
     return data if data == "wordnet" and size == "small" else f"{data}-{size}"
 
 
-def all_cells() -> list[Cell]:
-    """Every cell, seeds outermost: whoever stops early has whole comparisons."""
-    cells = [
-        Cell(data, size, method, seed)
+def all_runs() -> list[Run]:
+    """Every run, seeds outermost: whoever stops early has whole comparisons."""
+    runs = [
+        Run(data, size, method, seed)
         for data, size, method in itertools.product(DATA_SETS, SIZES, METHODS)
         for seed in SEEDS[size]
     ]
-    return sorted(cells, key=lambda cell: (cell.seed, -SIZES.index(cell.size), DATA_SETS.index(cell.data)))
+    return sorted(runs, key=lambda run: (run.seed, -SIZES.index(run.size), DATA_SETS.index(run.data)))
