@@ -23,9 +23,10 @@ from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.measure.yardstick import accuracy, reference_pipeline
-from edgexl.compiler.passes.export import Export, sample_inputs
+from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import GraphRecipe, Recipe, Scheme
+from edgexl.student.contract import sample_inputs
 from edgexl.student.student import load_student
 from edgexl.target import load_target
 

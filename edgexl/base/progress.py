@@ -7,6 +7,8 @@ from typing import TypeVar
 
 # (what is being done, steps done, steps in all)
 Progress = Callable[[str, int, int], None]
+# The same of one stage: (done, total).
+StageProgress = Callable[[int, int], None]
 _T = TypeVar("_T")
 
 

@@ -26,6 +26,7 @@ LARGEST_SIZES = {
 }  # fmt: skip
 SCREENER_INPUTS = GRAPH_INPUTS[:2]
 SCREENER_OUTPUTS = ("query_vector", "token_states")
+REASONER_OUTPUTS = ("logits",)
 
 MOST_CELLS = 65536
 LARGEST_MARGIN = 3.4028234663852886e38  # of an f32

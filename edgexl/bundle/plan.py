@@ -16,6 +16,8 @@ VERSION = 1
 MAX_RECORDS = 4096
 NO_BUFFER = 0xFFFFFFFF
 OPERANDS = 6
+# Packed matrices: columns of a panel, rows of a block with scales of its own.
+PANEL, BLOCK = 16, 32
 _HEAD = struct.Struct("<8IQ24x")
 _BUFFER = struct.Struct("<4IQ8x")
 _OPERATION = struct.Struct("<HH4I36I2f4x")

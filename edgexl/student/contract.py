@@ -17,19 +17,20 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgexl.base.errors import BadInput
-from edgexl.bundle.parameters import LARGEST_SIZES
+from edgexl.bundle.parameters import GRAPH_INPUTS, LARGEST_SIZES
 from edgexl.bundle.tokenizer import check_tokenizer_json
 
 # B = 1 on the device; T tokens of the text, N labels in the shortlist, S tokens a label, d and h as in `Shapes`.
-REASONER_INPUTS = {
-    "input_ids": "[B,T] int64",
-    "attention_mask": "[B,T] int64, 1 = token",
-    "token_states": "[B,T,h], what the screener made of the text",
-    "query_vector": "[B,d], length 1",
-    "label_vectors": "[B,N,d], decompressed",
-    "screening_scores": "[B,N,2]: best over the label's own text, best over its aliases (= the former without any)",
-    "label_tokens": "[B,N,S] int64, the label text's word pieces without special tokens, padded with 0",
-}
+_MEANINGS = (
+    "[B,T] int64",
+    "[B,T] int64, 1 = token",
+    "[B,T,h], what the screener made of the text",
+    "[B,d], length 1",
+    "[B,N,d], decompressed",
+    "[B,N,2]: best over the label's own text, best over its aliases (= the former without any)",
+    "[B,N,S] int64, the label text's word pieces without special tokens, padded with 0",
+)
+REASONER_INPUTS = dict(zip(GRAPH_INPUTS, _MEANINGS, strict=True))
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
@@ -102,13 +103,12 @@ def refuse_unpackable(tokenizer: Tokenizer) -> None:
 
 def ask_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:
     """The reasoner's logits [B,N], given those of the inputs in `supply` that it takes."""
-    names: tuple[str, ...] = reasoner.input_names  # type: ignore[assignment]  # which check_modules has seen to
-    logits: Tensor = reasoner(**{name: supply[name] for name in names})
+    logits: Tensor = reasoner(**{name: supply[name] for name in reasoner.input_names})  # type: ignore[union-attr]
     return logits
 
 
-def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> None:
-    """Run both modules once on small random inputs; raises `BadInput` naming the first breach of the contract."""
+def input_names(reasoner: nn.Module) -> tuple[str, ...]:
+    """The inputs that a reasoner takes. Raises `BadInput` where it does not say so, or takes unknown ones."""
     names = getattr(reasoner, "input_names", None)
     if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
         raise BadInput("The reasoner has no tuple 'input_names'; name the inputs that it takes.")
@@ -117,6 +117,28 @@ def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> N
         raise BadInput(
             f"The reasoner takes '{unknown[0]}', which no runtime supplies; known are {', '.join(REASONER_INPUTS)}."
         )
+    return names
+
+
+def sample_inputs(screener: nn.Module, shapes: Shapes, tokens: int, labels: int) -> dict[str, Tensor]:
+    """Random inputs for both graphs, those of the reasoner made with the screener's outputs."""
+    draw = torch.Generator().manual_seed(tokens * 10007 + labels)
+    ids = torch.randint(0, shapes.vocabulary, (1, tokens), generator=draw)
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        vector, states = screener(input_ids=ids, attention_mask=mask)
+    vectors = nn.functional.normalize(torch.randn(1, labels, shapes.query_dims, generator=draw), dim=-1)
+    scores = (vectors * vector.unsqueeze(1)).sum(-1, keepdim=True)
+    pieces = torch.randint(0, shapes.vocabulary, (1, labels, shapes.label_tokens), generator=draw)
+    return {
+        "input_ids": ids, "attention_mask": mask, "token_states": states, "query_vector": vector,
+        "label_vectors": vectors, "screening_scores": torch.cat([scores, scores + 0.01], -1), "label_tokens": pieces,
+    }  # fmt: skip
+
+
+def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> None:
+    """Run both modules once on small random inputs; raises `BadInput` naming the first breach of the contract."""
+    names = input_names(reasoner)
     modes = screener.training, reasoner.training
     screener.eval(), reasoner.eval()
     try:
@@ -130,7 +152,6 @@ def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> N
 def _check_screener(screener: nn.Module, shapes: Shapes) -> dict[str, Tensor]:
     """Check the screener at two lengths; return inputs for the reasoner, made with its outputs."""
     draw = torch.Generator().manual_seed(0)
-    vector = states = ids = mask = torch.empty(0)
     for tokens in (shapes.max_tokens, min(5, shapes.max_tokens)):
         ids = (
             torch.randint(1, shapes.vocabulary, (1, tokens), generator=draw)
@@ -147,14 +168,7 @@ def _check_screener(screener: nn.Module, shapes: Shapes) -> dict[str, Tensor]:
         length = float(vector.norm())
         if abs(length - 1.0) > 1e-2:
             raise BadInput(f"The screener's query_vector has length {length:.3f}; it must be normalised to 1.")
-    count = min(7, max(2, shapes.shortlist))
-    labels = torch.nn.functional.normalize(torch.randn(1, count, shapes.query_dims, generator=draw), dim=-1)
-    scores = (labels * vector.unsqueeze(1)).sum(-1, keepdim=True).expand(1, count, 2)
-    pieces = torch.randint(0, shapes.vocabulary, (1, count, shapes.label_tokens), generator=draw)
-    return {
-        "input_ids": ids, "attention_mask": mask, "token_states": states, "query_vector": vector,
-        "label_vectors": labels, "screening_scores": scores, "label_tokens": pieces,
-    }  # fmt: skip
+    return sample_inputs(screener, shapes, min(5, shapes.max_tokens), min(7, max(2, shapes.shortlist)))
 
 
 def _check_reasoner(reasoner: nn.Module, inputs: dict[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ compile with other index settings encodes nothing again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,10 @@ import numpy as np
 import onnxruntime
 
 from edgexl.base.arrays import Floats, Ints
+from edgexl.base.progress import StageProgress
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.encoding.workers import Batch, LocalWorkers, Workers
 from edgexl.index.row_cache import RowCache
-
-Progress = Callable[[int, int], None]
 
 # 2,048 tokens a batch keep the activations of a small encoder inside a core's second-level cache.
 BATCH_TOKENS = 2048
@@ -30,7 +29,7 @@ def encode_rows(
     rows: Ragged,
     batched: bool,
     threads: int,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     workers: Workers | None = None,
 ) -> Floats:
     """Vectors [rows, D], float32, of token id lists, by `workers` or else by so many threads.

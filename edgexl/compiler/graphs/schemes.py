@@ -18,13 +18,13 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from edgexl.base.arrays import Array
 from edgexl.base.errors import BadInput
+from edgexl.bundle.plan import BLOCK
 from edgexl.compiler.graphs import graph
 from edgexl.compiler.recipe import GraphRecipe
 from edgexl.target import Int8
 
 # Tables with fewer rows (positions, types) are too small to be worth the operators.
 SMALLEST_TABLE_ROWS = 1024
-BLOCK = 32
 # The domain of ONNX Runtime's own operators, which every build of it has.
 MICROSOFT = "com.microsoft"
 

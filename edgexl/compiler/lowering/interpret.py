@@ -12,6 +12,8 @@ import numpy as np
 from edgexl.base.arrays import Array
 from edgexl.bundle.parameters import GRAPH_INPUTS
 from edgexl.bundle.plan import (
+    BLOCK,
+    PANEL,
     TYPE_BYTES,
     Activation,
     Function,
@@ -24,7 +26,6 @@ from edgexl.bundle.plan import (
 )  # fmt: skip
 from edgexl.bundle.weights import unpack_weights
 
-PANEL, BLOCK = 16, 32
 _DTYPES = {Type.F32: np.float32, Type.U8: np.uint8, Type.I8: np.int8, Type.I32: np.int32, Type.I64: np.int64}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log2
 
-from edgexl.bundle.plan import MAX_RECORDS, ONE, OPERANDS, Code, Operation, Plan
+from edgexl.bundle.plan import MAX_RECORDS, ONE, OPERANDS, PANEL, Code, Operation, Plan
 
 MOST_WORK = 2**36
 MOST_BYTES = 2**31
@@ -17,7 +17,6 @@ MOST_SIZE = 2**30
 MOST_COEFFICIENT = 2**28 - 1
 MOST_POWER = 3
 MOST_INT8_DEPTH = 2**16
-PANEL = 16
 # What an element of a function counts, in multiply-adds.
 ELEMENT = 16
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgexl.base.arrays import Array
-from edgexl.compiler.lowering.recognise import BLOCK, Weights
+from edgexl.bundle.plan import BLOCK, PANEL
+from edgexl.compiler.lowering.recognise import Weights
 
-PANEL = 16
 # Rows are filled up with zeros to this many, so that a kernel may load 16 activations at once.
 DEPTH = 16
 

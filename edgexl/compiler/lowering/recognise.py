@@ -14,12 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from edgexl.base.arrays import Array
-from edgexl.bundle.plan import Activation
+from edgexl.bundle.plan import BLOCK, Activation
 from edgexl.compiler.lowering.nodes import Node, Nodes
 from edgexl.compiler.lowering.shapes import Shapes, infer
 
 Kind = Literal["f32", "int8", "blocks4", "blocks8"]
-BLOCK = 32
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ of its own, so that the ledger can put an exact search over float vectors in the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,10 +17,11 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from edgexl.base.arrays import Floats, Ints
+from edgexl.base.progress import StageProgress
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.bundle.layout import Kind
-from edgexl.bundle.parameters import ENGINE_NATIVE, SCREENER_OUTPUTS, Parameters
+from edgexl.bundle.parameters import ENGINE_NATIVE, REASONER_OUTPUTS, SCREENER_OUTPUTS, Parameters
 from edgexl.bundle.read import Bundle, read_bundle
 from edgexl.bundle.strings import unpack_strings
 from edgexl.bundle.weights import internalise
@@ -116,7 +117,7 @@ class ReferencePipeline:
         self,
         texts: Sequence[str],
         threads: int = 1,
-        progress: Callable[[int, int], None] | None = None,
+        progress: StageProgress | None = None,
         without: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[Answer]:
         """Answers in order, on `threads` threads; each graph runs on its caller's. The labels `without` of each text
@@ -198,7 +199,7 @@ class ReferencePipeline:
         return cls(
             tokenizer=tokenizer,
             screener=_session(sections, Kind.SCREENER_GRAPH, sizes, SCREENER_OUTPUTS),
-            reasoner=_session(sections, Kind.REASONER_GRAPH, sizes, ("logits",)),
+            reasoner=_session(sections, Kind.REASONER_GRAPH, sizes, REASONER_OUTPUTS),
             screening=index,
             label_pieces=label_pieces,
             max_tokens=sizes.max_tokens,

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arrays import Floats
+from edgexl.base.progress import StageProgress
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import Progress, encode_rows
+from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.exact_search import ExactSearch
 from edgexl.compiler.measure.kernel_search import fastest
@@ -34,7 +35,7 @@ class Yardstick:
     alias_labels: Ragged
     threads: int
 
-    def measure(self, artifact: Artifact, progress: Progress | None = None) -> Accuracy:
+    def measure(self, artifact: Artifact, progress: StageProgress | None = None) -> Accuracy:
         """What the artifact reaches on the queries; all None when there are none."""
         if not self.queries:
             return Accuracy()

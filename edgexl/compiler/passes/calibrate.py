@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgexl.base.errors import BadInput
+from edgexl.base.progress import StageProgress
 from edgexl.bundle.calibration import Calibration
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import Progress
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.graphs.rotate import scale_output
 from edgexl.compiler.measure.fitting import (
@@ -51,7 +51,7 @@ class Calibrate:
 
     calibrate: CalibrateRecipe
     threads: int
-    progress: Progress | None = None
+    progress: StageProgress | None = None
     name: str = "calibrate"
 
     def run(self, artifact: Artifact) -> Artifact:

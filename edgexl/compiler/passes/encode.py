@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgexl.base.arrays import Floats
+from edgexl.base.progress import StageProgress
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import Progress, encode_rows
+from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import Workers
 from edgexl.compiler.measure.yardstick import screening_recall
 from edgexl.index.rows import Repetitions, Rows
@@ -25,7 +26,7 @@ class Encode:
     labels_from: Literal["float", "quantized"]
     alias_cosine: float
     workers: Workers
-    progress: Progress | None = None
+    progress: StageProgress | None = None
     name: str = "encode"
 
     def run(self, artifact: Artifact) -> Artifact:

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.base.errors import BadInput
-from edgexl.bundle.parameters import GRAPH_INPUTS, SCREENER_OUTPUTS
+from edgexl.bundle.parameters import REASONER_OUTPUTS, SCREENER_INPUTS, SCREENER_OUTPUTS
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.graphs.graph import OPSET, Session, fold, plain_products
 from edgexl.compiler.measure.gates import Verdict, judge
-from edgexl.student.contract import Shapes
+from edgexl.student.contract import input_names, sample_inputs
 
 # The axes that stay free, by input or output name.
 FREE_AXES = {
@@ -46,21 +46,13 @@ class Export:
         it.
         """
         student, shapes = artifact.student, artifact.shapes
-        names = tuple(getattr(student.reasoner, "input_names", ()))
-        unknown = [name for name in names if name not in GRAPH_INPUTS]
-        if unknown or not names:
-            raise BadInput(
-                f"The reasoner takes {unknown[0]!r}, which no runtime supplies; known are {', '.join(GRAPH_INPUTS)}."
-                if unknown
-                else "The reasoner has no input_names; name the inputs that it takes."
-            )
+        names = input_names(student.reasoner)
         sample = sample_inputs(
             student.screener, shapes, tokens=min(7, shapes.max_tokens), labels=min(5, shapes.shortlist)
         )
-        text = ("input_ids", "attention_mask")
-        screener = trace(student.screener, text, SCREENER_OUTPUTS, sample)
-        reasoner = trace(student.reasoner, names, ("logits",), sample)
-        encoder = trace(student.screener, text, SCREENER_OUTPUTS, sample, free_batch=True)
+        screener = trace(student.screener, SCREENER_INPUTS, SCREENER_OUTPUTS, sample)
+        reasoner = trace(student.reasoner, names, REASONER_OUTPUTS, sample)
+        encoder = trace(student.screener, SCREENER_INPUTS, SCREENER_OUTPUTS, sample, free_batch=True)
         difference = largest_difference(artifact, screener, reasoner)
         verdict = Verdict(
             "export_difference", difference, LARGEST_DIFFERENCE, self.name,
@@ -123,22 +115,6 @@ def _no_graph_dump() -> Iterator[None]:
         yield
     finally:
         torch._C._jit_onnx_log = log
-
-
-def sample_inputs(screener: nn.Module, shapes: Shapes, tokens: int, labels: int) -> dict[str, Tensor]:
-    """Random inputs for both graphs, those of the reasoner made with the screener's outputs."""
-    draw = torch.Generator().manual_seed(tokens * 10007 + labels)
-    ids = torch.randint(0, shapes.vocabulary, (1, tokens), generator=draw)
-    mask = torch.ones_like(ids)
-    with torch.no_grad():
-        vector, states = screener(input_ids=ids, attention_mask=mask)
-    vectors = nn.functional.normalize(torch.randn(1, labels, shapes.query_dims, generator=draw), dim=-1)
-    scores = (vectors * vector.unsqueeze(1)).sum(-1, keepdim=True)
-    pieces = torch.randint(0, shapes.vocabulary, (1, labels, shapes.label_tokens), generator=draw)
-    return {
-        "input_ids": ids, "attention_mask": mask, "token_states": states, "query_vector": vector,
-        "label_vectors": vectors, "screening_scores": torch.cat([scores, scores + 0.01], -1), "label_tokens": pieces,
-    }  # fmt: skip
 
 
 def largest_difference(artifact: Artifact, screener: bytes, reasoner: bytes) -> float:

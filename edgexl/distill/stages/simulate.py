@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.base.errors import BadInput
-from edgexl.compiler.graphs.schemes import BLOCK, SMALLEST_TABLE_ROWS
+from edgexl.bundle.plan import BLOCK
+from edgexl.compiler.graphs.schemes import SMALLEST_TABLE_ROWS
 from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Scheme
 from edgexl.index import CoarseCode, Gain, decode_fine, encode_fine, fit_codes
 from edgexl.index.codebook import nearest_entry

@@ -9,9 +9,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgexl.compiler.graphs.graph import Session, serialise
 from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input
-from edgexl.compiler.passes.export import Export, sample_inputs
+from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
 from edgexl.index import train_rotation
+from edgexl.student.contract import sample_inputs
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from edgexl.base.errors import BadInput, GateFailed
 from edgexl.compiler.graphs.graph import Session
-from edgexl.compiler.passes.export import Export, sample_inputs
+from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
+from edgexl.student.contract import sample_inputs
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
