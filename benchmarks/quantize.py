@@ -46,7 +46,6 @@ def main() -> None:
     student = load_student(options.student)
     student = dataclasses.replace(student, evaluation=student.evaluation[: options.queries])
     artifact = Export().run(begin(student, Recipe("benchmark"), load_target(options.target)))
-    assert artifact.graphs is not None
     vectors = encode_rows(artifact.graphs.label_encoder, artifact.rows.tokens, batched=True, threads=1)
     rows = []
     for role in ("screener", "reasoner"):

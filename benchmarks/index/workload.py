@@ -70,7 +70,6 @@ def of_student(name: str, queries: int, every: int, threads: int) -> Workload:
 
     student = load_student(name)
     artifact = Export().run(pipeline.begin(student, Recipe("benchmark"), load_target("host")))
-    assert artifact.graphs is not None
     encoder, shapes = artifact.graphs.label_encoder, artifact.shapes
     vectors = encode_rows(encoder, artifact.rows.tokens, True, threads)
     count, aliases = artifact.rows.labels, artifact.rows.alias_labels

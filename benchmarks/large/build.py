@@ -65,8 +65,6 @@ def compile_base(student: str, threads: int, progress: Progress) -> Base:
     )
     bare = dataclasses.replace(loaded, calibration=(), evaluation=())
     artifact = run_passes(begin(bare, recipe, load_target("host")), Path("base.exl"), LocalWorkers(threads), progress)
-    assert artifact.graphs is not None
-    assert artifact.vectors is not None
     assert artifact.rotation is not None
     texts = [query.text for query in asked]
     tokens = Ragged.of(encode_texts(loaded.tokenizer, texts, artifact.shapes.max_tokens), np.int32)
@@ -89,7 +87,6 @@ def build(
 
     vectors = generate(folder / "vectors", base.vectors[:count], labels, SEED, threads, _named(progress, "generate"))
     step("generate")
-    assert base.artifact.index is not None
     known = base.artifact.index
     sample = _sample(vectors)
     subspaces, _, subspace_dims = known.codebook.shape

@@ -38,9 +38,13 @@ class Plans:
     reasoner_weights: bytes
 
 
+# A part that a pass adds: None until then, whatever its type says. A pass reads those that it declares to need.
+_LATER: Any = None
+
+
 @dataclass(frozen=True)
 class Artifact:
-    """A student on its way to a bundle. What a pass has not made yet is None.
+    """A student on its way to a bundle.
 
     `rows` are the texts of the index, `vectors` [rows, D] their vectors in the index's space, which is the student's
     space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
@@ -53,19 +57,23 @@ class Artifact:
     target: Target
     shapes: Shapes
     rows: Rows
-    graphs: Graphs | None = None
-    engine: Literal["native", "ort"] = "ort"
+    graphs: Graphs = _LATER
+    engine: Literal["native", "ort"] = _LATER
     plans: Plans | None = None
-    vectors: Floats | None = None
+    vectors: Floats = _LATER
     rotation: Floats | None = None
-    index: LabelIndex | None = None
-    calibration: Calibration | None = None
-    goldens: Goldens | None = None
+    index: LabelIndex = _LATER
+    calibration: Calibration = _LATER
+    goldens: Goldens = _LATER
     answered: Accuracy | None = None
-    sections: dict[Kind, bytes] = field(default_factory=dict)
+    sections: dict[Kind, bytes] = _LATER
     facts: dict[str, Any] = field(default_factory=dict)
     ledger: tuple[LedgerRow, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+
+    def has(self, part: str) -> bool:
+        """Whether a part is there."""
+        return getattr(self, part) is not None
 
     @property
     def is_small(self) -> bool:

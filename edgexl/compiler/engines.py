@@ -22,7 +22,6 @@ def choose_engine(artifact: Artifact) -> tuple[Literal["native", "ort"], dict[st
         return "ort", {"asked": asked}
     if asked == "auto" and "fp32" in (recipe.screener.scheme, recipe.reasoner.scheme):
         return "ort", {"asked": asked, "because": "a graph stays in fp32"}
-    assert artifact.graphs is not None
     missing = uncovered(artifact.graphs, artifact.shapes.max_tokens, artifact.shapes.shortlist)
     if not missing:
         return "native", {"asked": asked}

@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -31,6 +31,7 @@ from edgexl.compiler.measure.ledger import LedgerRow
 from edgexl.compiler.measure.yardstick import Yardstick
 from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.calibrate import Calibrate, calibration_queries
+from edgexl.compiler.passes.declaration import Pass, run_pass
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.lower import Lower
@@ -40,15 +41,6 @@ from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.index.rows import Rows
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
-
-
-class Pass(Protocol):
-    """A step of the compiler: a frozen configuration with a name, which adds something to the artifact."""
-
-    @property
-    def name(self) -> str: ...
-
-    def run(self, artifact: Artifact) -> Artifact: ...
 
 
 @dataclass(frozen=True)
@@ -113,19 +105,19 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         Lower(),
         Pack(out, progress),
     ]
-    waiting: list[tuple[Pass, float, Artifact]] = []
+    waiting: list[Stage] = []
     for step in passes:
         progress(step.name, 0, 1)
         began = time.perf_counter()
-        artifact = step.run(artifact)
-        waiting.append((step, time.perf_counter() - began, artifact))
-        if not isinstance(step, Encode | Calibrate):  # these two tell more themselves
+        artifact = run_pass(step, artifact)
+        waiting.append(Stage(step, time.perf_counter() - began, artifact))
+        if not step.tells:
             progress(step.name, 1, 1)
-        # What export and quantize cost can be told as soon as there are label vectors to search.
-        if artifact.vectors is not None:
-            artifact = measured(artifact, waiting, workers, progress)
+        # What the passes before cost can be told as soon as there are label vectors to search.
+        if artifact.has("vectors"):
+            artifact = with_rows(artifact, waiting, workers, progress)
             waiting = []
-        if step.name == "build_index":
+        if step.judged:
             verdicts = accuracy_gates(recipe.gates, artifact.ledger)
             artifact = dataclasses.replace(artifact, verdicts=artifact.verdicts + verdicts)
     return artifact
@@ -149,16 +141,17 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
     return Artifact(student, recipe, target, shapes, rows)
 
 
-def measured(
-    artifact: Artifact, waiting: list[tuple[Pass, float, Artifact]], workers: Workers, progress: Progress
-) -> Artifact:
-    """The artifact with ledger rows for the passes that wait for one.
+@dataclass(frozen=True)
+class Stage:
+    """A pass that waits for its row of the ledger: how long it took, and what it made."""
 
-    Calibrating changes no order of labels, and keeps the accuracy of the row before; so do lowering and packing,
-    unless the packed bundle has been asked itself.
-    """
-    assert artifact.vectors is not None
-    assert artifact.graphs is not None
+    step: Pass
+    seconds: float
+    artifact: Artifact
+
+
+def with_rows(artifact: Artifact, waiting: Sequence[Stage], workers: Workers, progress: Progress) -> Artifact:
+    """The artifact with ledger rows for the passes that wait for one."""
     queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
     ledger = list(artifact.ledger)
     vectors = artifact.vectors
@@ -166,25 +159,24 @@ def measured(
         encoder, tokens = artifact.graphs.label_encoder, artifact.rows.tokens
         vectors = encode_rows(encoder, tokens, True, workers.threads, workers=workers)
     yardstick = Yardstick(queries, vectors, artifact.rows.alias_labels, workers.threads)
-    for step, seconds, state in waiting:
-        unchanged = isinstance(step, Calibrate | Lower | Pack) or (
-            isinstance(step, Encode) and vectors is artifact.vectors
-        )
-        if unchanged:
-            accuracy = state.answered or ledger[-1].accuracy
+    for stage in waiting:
+        name, made = stage.step.name, stage.artifact
+        if stage.step.measured:
+            accuracy = yardstick.measure(made, partial(progress, f"measure {name}"))
         else:
-            accuracy = yardstick.measure(state, partial(progress, f"measure {step.name}"))
-        ledger.append(LedgerRow(step.name, seconds, product_bytes(state, yardstick), accuracy))
+            accuracy = made.answered or ledger[-1].accuracy
+        ledger.append(LedgerRow(name, stage.seconds, product_bytes(made, yardstick), accuracy))
     return dataclasses.replace(artifact, ledger=tuple(ledger))
 
 
 def product_bytes(artifact: Artifact, yardstick: Yardstick) -> int:
     """Graphs and label vectors or codes; once there are sections, the file."""
-    if artifact.sections:
+    if artifact.has("sections"):
         return bundle_bytes({kind: len(content) for kind, content in artifact.sections.items()})
-    assert artifact.graphs is not None
     graphs = len(artifact.graphs.screener) + len(artifact.graphs.reasoner)
     if artifact.plans is not None:
         graphs = sum(len(part) for part in dataclasses.astuple(artifact.plans))
+    if not artifact.has("index"):
+        return graphs + yardstick.vectors.nbytes
     index = artifact.index
-    return graphs + (len(index.coarse) + len(index.fine) + index.codebook.nbytes if index else yardstick.vectors.nbytes)
+    return graphs + len(index.coarse) + len(index.fine) + index.codebook.nbytes

@@ -65,7 +65,6 @@ def test_a_graph_in_fp32_is_left_to_onnx_runtime_unless_asked_for(exported: Arti
 
 
 def test_a_graph_that_is_not_covered_is_named(odd: Artifact) -> None:
-    assert odd.graphs is not None
     assert uncovered(odd.graphs, 16, 16) == ("Atan",)
     assert choose_engine(asking(odd, "auto")) == ("ort", {"asked": "auto", "not_covered": ["Atan"]})
     with pytest.raises(BadInput, match=r"does not cover the student's graphs \(Atan\)"):
@@ -82,7 +81,6 @@ def test_only_the_native_engine_scales_by_row_unasked() -> None:
 
 @pytest.mark.parametrize("engine", ["ort", "native"])
 def test_each_graph_is_quantized_by_its_own_scheme_for_the_engine(exported: Artifact, engine: str) -> None:
-    assert exported.graphs is not None
     int8 = Int8("avx512_vnni", "int8")
     scheme: Scheme = "int8-token" if engine == "native" else "int8"
     done = Quantize(GraphRecipe(scheme="int8"), GraphRecipe(scheme="int8-weights"), int8).run(asking(exported, engine))

@@ -39,8 +39,9 @@ class Yardstick:
         """What the artifact reaches on the queries; all None when there are none."""
         if not self.queries:
             return Accuracy()
-        vectors = self.vectors if artifact.vectors is None else artifact.vectors
-        aliases = self.alias_labels if artifact.vectors is None else artifact.rows.alias_labels
+        there = artifact.has("vectors")
+        vectors = artifact.vectors if there else self.vectors
+        aliases = artifact.rows.alias_labels if there else self.alias_labels
         pipeline = reference_pipeline(artifact, vectors, aliases)
         answers = pipeline.answers([query.text for query in self.queries], self.threads, progress)
         return accuracy(padded([answer.ranked for answer in answers], -1), self.queries)
@@ -48,14 +49,13 @@ class Yardstick:
 
 def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged) -> ReferencePipeline:
     """The artifact's graphs over its index, or over an exact search of `vectors` while there is no index."""
-    assert artifact.graphs is not None
     student, shapes = artifact.student, artifact.shapes
     exact = ExactSearch(vectors, artifact.rows.labels, alias_labels, shapes.shortlist)
     return ReferencePipeline(
         tokenizer=student.tokenizer,
         screener=Session(artifact.graphs.screener),
         reasoner=Session(artifact.graphs.reasoner),
-        screening=fastest(artifact.index) if artifact.index else exact,
+        screening=fastest(artifact.index) if artifact.has("index") else exact,
         label_pieces=artifact.rows.label_pieces(shapes.label_tokens),
         max_tokens=shapes.max_tokens,
         calibration=artifact.calibration,
@@ -64,7 +64,6 @@ def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged
 
 def screening_recall(artifact: Artifact, rows: Rows, vectors: Floats, queries: Sequence[Query], threads: int) -> float:
     """R@N of an exact search of the float vectors of `rows`, in percent; N is the shortlist's length."""
-    assert artifact.graphs is not None
     student, shapes = artifact.student, artifact.shapes
     texts = [query.text for query in queries]
     tokens = Ragged.of(encode_texts(student.tokenizer, texts, shapes.max_tokens), np.int32)

@@ -17,6 +17,7 @@ from edgexl.compiler.engines import scheme_for
 from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input
 from edgexl.compiler.graphs.schemes import SCHEMES, product_names
 from edgexl.compiler.measure.probing import QUERIES, fit_probing
+from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import IndexRecipe, Scheme
 from edgexl.data import Query
 from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
@@ -31,7 +32,7 @@ LEAST_LEARNT_FROM = 2048
 
 
 @dataclass(frozen=True)
-class BuildIndex:
+class BuildIndex(Pass):
     """What the recipe says of the index, and the scheme of the reasoner's products, which the rotation's inverse
     gets.
     """
@@ -40,13 +41,16 @@ class BuildIndex:
     scheme: Scheme
     int8: Int8
     threads: int = 1
-    name: str = "build_index"
+
+    name = "build_index"
+    needs = ("graphs", "engine", "vectors")
+    adds = ("index",)
+    measured = True
+    judged = True
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `index` and `rotation`, turns `vectors`, and puts the rotation into the graphs. Raises `BadInput` when
         the recipe's sizes do not fit the student's."""
-        assert artifact.vectors is not None
-        assert artifact.graphs is not None
         recipe, dims = self.index, artifact.vectors.shape[1]
         fine_dims = recipe.fine_dims_of(dims)
         vectors, graphs = artifact.vectors, artifact.graphs
@@ -106,8 +110,6 @@ class BuildIndex:
         those to come.
         """
         vectors, graphs = artifact.vectors, artifact.graphs
-        assert vectors is not None
-        assert graphs is not None
         missing = LEAST_LEARNT_FROM - len(vectors)
         if not artifact.is_small or missing <= 0:
             return vectors, {}
@@ -119,7 +121,6 @@ class BuildIndex:
     def _held_out(self, artifact: Artifact, asked: tuple[Query, ...]) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
         """The queries' vectors [Q, D], and the labels that are right for each."""
         graphs, student = artifact.graphs, artifact.student
-        assert graphs is not None
         if not asked:
             return np.empty((0, artifact.shapes.query_dims), np.float32), []
         ids = encode_texts(student.tokenizer, [query.text for query in asked], artifact.shapes.max_tokens)

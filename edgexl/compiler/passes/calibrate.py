@@ -27,6 +27,7 @@ from edgexl.compiler.measure.fitting import (
 )
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
 from edgexl.compiler.measure.yardstick import padded, reference_pipeline
+from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import CalibrateRecipe
 from edgexl.data import Query
 from edgexl.student.student import Student
@@ -46,13 +47,17 @@ def calibration_queries(student: Student, recipe: CalibrateRecipe) -> tuple[Quer
 
 
 @dataclass(frozen=True)
-class Calibrate:
+class Calibrate(Pass):
     """The fit's method and how many queries it takes at most."""
 
     calibrate: CalibrateRecipe
     threads: int
     progress: StageProgress | None = None
-    name: str = "calibrate"
+
+    name = "calibrate"
+    needs = ("graphs", "vectors")
+    adds = ("calibration",)
+    tells = True
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `calibration`. Raises `BadInput` when the student has no calibration queries."""
@@ -62,7 +67,6 @@ class Calibrate:
             facts: dict[str, Any] = {"method": method}
             return _calibrated(artifact, uncalibrated(label_set), facts)
         queries = calibration_queries(artifact.student, self.calibrate)
-        assert artifact.vectors is not None
         pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows.alias_labels)
         texts = [query.text for query in queries]
         answers = list(pipeline.answers(texts, self.threads, self.progress))
@@ -78,7 +82,6 @@ class Calibrate:
             shares = fit_share(logits, right, positives, label_set)
             calibration, facts = shares.calibration, self._share_facts(shares, len(queries))
             artifact = _scaled(artifact, shares.scale)
-            assert artifact.graphs is not None
             pipeline = dataclasses.replace(pipeline, reasoner=Session(artifact.graphs.reasoner))
             answers = [dataclasses.replace(each, logits=each.logits * np.float32(shares.scale)) for each in answers]
         else:
@@ -143,7 +146,6 @@ def _curve_facts(fitted: Fit, queries: int) -> dict[str, Any]:
 
 def _scaled(artifact: Artifact, factor: float) -> Artifact:
     """With logits so many times as large: the order of labels stays, and their softmax says how sure it is."""
-    assert artifact.graphs is not None
     reasoner = scale_output(artifact.graphs.reasoner, "logits", factor)
     return dataclasses.replace(artifact, graphs=dataclasses.replace(artifact.graphs, reasoner=reasoner))
 

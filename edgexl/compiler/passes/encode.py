@@ -12,6 +12,7 @@ from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import Workers
 from edgexl.compiler.measure.yardstick import screening_recall
+from edgexl.compiler.passes.declaration import Pass
 from edgexl.index.rows import Repetitions, Rows
 
 # Calibration queries that what the aliases left out cost is measured on: a point of R@100 is then ten of them.
@@ -19,7 +20,7 @@ QUERIES = 1000
 
 
 @dataclass(frozen=True)
-class Encode:
+class Encode(Pass):
     """`labels_from`: the float screener gives the least noise; the quantised one gives the vectors that the device
     itself would make of a label added later. `alias_cosine`: from where on an alias says nothing new."""
 
@@ -27,11 +28,19 @@ class Encode:
     alias_cosine: float
     workers: Workers
     progress: StageProgress | None = None
-    name: str = "encode"
+
+    name = "encode"
+    needs = ("graphs",)
+    adds = ("vectors",)
+    tells = True
+
+    @property
+    def measured(self) -> bool:
+        """The float screener's vectors are those that earlier passes are measured by."""
+        return self.labels_from != "float"
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `vectors`, and leaves out the aliases that say nothing new."""
-        assert artifact.graphs is not None
         batched = self.labels_from == "float"
         model = artifact.graphs.label_encoder if batched else artifact.graphs.screener
         rows = artifact.rows

@@ -18,6 +18,7 @@ from edgexl.bundle.parameters import REASONER_OUTPUTS, SCREENER_INPUTS, SCREENER
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.graphs.graph import OPSET, Session, fold, plain_products
 from edgexl.compiler.measure.gates import Verdict, judge
+from edgexl.compiler.passes.declaration import Pass
 from edgexl.student.contract import input_names, sample_inputs
 
 # The axes that stay free, by input or output name.
@@ -35,11 +36,13 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Pass):
     """Trace both modules at batch size 1, fold constants, and see that the graphs give the modules' numbers at other
     lengths than the traced ones, too."""
 
-    name: str = "export"
+    name = "export"
+    adds = ("graphs",)
+    measured = True
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `graphs`. Raises `BadInput` when a module cannot be traced, `GateFailed` when the graphs differ from

@@ -10,20 +10,21 @@ from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.artifact import Artifact, Plans
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.lowering import Lowered, NotCovered, lower_graph
+from edgexl.compiler.passes.declaration import Pass
 
 
 @dataclass(frozen=True)
-class Lower:
+class Lower(Pass):
     """No settings: the graphs and their quantisation are what they are."""
 
-    name: str = "lower"
+    name = "lower"
+    needs = ("graphs", "engine")
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `plans`, where the native engine was chosen. The choice has seen that it covers the float graphs, and
         every scheme's operators are among those that it knows. Raises `BadInput` where that is not so after all."""
         if artifact.engine != "native":
             return artifact
-        assert artifact.graphs is not None
         shapes = artifact.shapes
         # token states that no reasoner takes are not even computed
         wanted = ("query_vector", "token_states")[: 1 + takes_states(artifact)]
@@ -40,7 +41,6 @@ class Lower:
 
 def takes_states(artifact: Artifact) -> bool:
     """Whether the reasoner takes token_states."""
-    assert artifact.graphs is not None
     return "token_states" in Session(artifact.graphs.reasoner).input_names
 
 

@@ -33,6 +33,7 @@ from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import LedgerRow
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
 from edgexl.compiler.measure.yardstick import accuracy, padded
+from edgexl.compiler.passes.declaration import Pass
 from edgexl.index import LabelIndex
 from edgexl.runtime.binding import BundleHandle, open_bundle
 
@@ -47,18 +48,20 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Pack:
+class Pack(Pass):
     """What goes in is decided. A native bundle lies beside `out` for a moment, to be asked the evaluation queries."""
 
     out: Path
     progress: Progress = no_progress
-    name: str = "pack"
+
+    name = "pack"
+    needs = ("graphs", "engine", "index", "calibration")
+    adds = ("goldens", "sections")
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `goldens`, `sections` and, of a native bundle, `answered`, by which the accuracy gates are judged again.
         Raises `GateFailed` when one fails, over the budget, or when the sections answer otherwise than the artifact
         that they were made of."""
-        assert artifact.calibration is not None
         sections, sizes = _sections(artifact)
         pipeline = _pipeline(artifact, sections, sizes)
         goldens = make_goldens(artifact, pipeline)
@@ -133,9 +136,6 @@ def manifest(artifact: Artifact, ledger: tuple[LedgerRow, ...], verdicts: tuple[
 def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     """All sections but the manifest and the goldens."""
     graphs, index, shapes, student = artifact.graphs, artifact.index, artifact.shapes, artifact.student
-    assert graphs is not None
-    assert index is not None
-    assert artifact.calibration is not None
     if artifact.plans is not None:
         screener_graph, screener_weights, reasoner_graph, reasoner_weights = dataclasses.astuple(artifact.plans)
     else:
@@ -193,8 +193,6 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
 
 
 def _pipeline(artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> ReferencePipeline:
-    assert artifact.index is not None
-    assert artifact.calibration is not None
     student, pieces = artifact.student, None
     # tokenising all texts once more takes seconds, and gives what is known where the section has kept them
     if unpack_strings(sections[Kind.LABEL_TEXTS]) == list(student.labels.texts):

@@ -8,22 +8,26 @@ from dataclasses import dataclass
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.engines import choose_engine, scheme_for
 from edgexl.compiler.graphs.schemes import quantize_graph
+from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import GraphRecipe
 from edgexl.target import Int8
 
 
 @dataclass(frozen=True)
-class Quantize:
+class Quantize(Pass):
     """The screener's and the reasoner's scheme, for a CPU whose 8-bit products are as `int8` says."""
 
     screener: GraphRecipe
     reasoner: GraphRecipe
     int8: Int8
-    name: str = "quantize"
+
+    name = "quantize"
+    needs = ("graphs",)
+    adds = ("engine",)
+    measured = True
 
     def run(self, artifact: Artifact) -> Artifact:
         """Chooses the engine and replaces the two graphs; the label encoder stays float."""
-        assert artifact.graphs is not None
         engine, facts = choose_engine(artifact)
         screener, reasoner = (
             dataclasses.replace(recipe, scheme=scheme_for(engine, recipe.scheme))

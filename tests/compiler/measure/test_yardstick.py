@@ -59,7 +59,6 @@ def test_padding_and_accuracy_by_hand() -> None:
 
 
 def test_aliases_are_left_out_and_what_that_costs_is_told(exported: Artifact) -> None:
-    assert exported.graphs is not None
     made = Encode("float", 0.98, WORKERS).run(exported)
     rows = exported.rows
     vectors = encode_rows(exported.graphs.label_encoder, rows.tokens, True, 1)
@@ -68,7 +67,6 @@ def test_aliases_are_left_out_and_what_that_costs_is_told(exported: Artifact) ->
     assert (repetitions.near_alias & ~repetitions.near_text).any()  # or this shows nothing
     kept, places = rows.without(repetitions.either)
     assert made.rows.alias_labels.tolist() == kept.alias_labels.tolist()
-    assert made.vectors is not None
     np.testing.assert_array_equal(made.vectors, vectors[places])
     told = made.facts["aliases"]
     assert told["rows"] == len(kept.alias_labels) < len(rows.alias_labels)
@@ -83,7 +81,6 @@ def test_aliases_are_left_out_and_what_that_costs_is_told(exported: Artifact) ->
 
 def recall_by_hand(artifact: Artifact, rows: Rows, vectors: np.ndarray) -> float:
     """R@16 of labels by the best of their rows, query by query."""
-    assert artifact.graphs is not None
     student, shares = artifact.student, []
     pipeline = reference_pipeline(artifact, vectors, rows.alias_labels)
     owners = rows.alias_labels
@@ -100,15 +97,12 @@ def recall_by_hand(artifact: Artifact, rows: Rows, vectors: np.ndarray) -> float
 
 def test_labels_as_the_device_would_encode_them(exported: Artifact) -> None:
     """By the screener itself, one text at a time."""
-    assert exported.graphs is not None
     made = Encode("quantized", 1.0, WORKERS).run(exported)
     alone = encode_rows(exported.graphs.screener, made.rows.tokens, False, 1)
-    assert made.vectors is not None
     np.testing.assert_array_equal(made.vectors, alone)
 
 
 def test_a_yardstick_measures_what_there_is(exported: Artifact) -> None:
-    assert exported.graphs is not None
     vectors = encode_rows(exported.graphs.label_encoder, exported.rows.tokens, True, 1)
     queries = exported.student.evaluation[:50]
     yardstick = Yardstick(queries, vectors, exported.rows.alias_labels, 1)
@@ -151,7 +145,6 @@ def test_what_is_remembered_is_of_the_very_texts(
 ) -> None:
     """The same tokens, parted otherwise, are other texts; and so are other tokens, or another graph."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert exported.graphs is not None
     model, screener = exported.graphs.label_encoder, exported.graphs.screener
     texts = [[2, 5, 9, 3], [2, 7, 3]], [[2, 5, 9], [3, 2, 7, 3]], [[2, 5, 9, 3], [2, 8, 3]]
     first = [encode_rows(model, Ragged.of(lists, np.int32), True, 1) for lists in texts]

@@ -52,7 +52,6 @@ def test_at_most_so_many_queries_are_taken_the_first_ones(indexed: Artifact) -> 
 
 def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifact) -> None:
     """Query by query: the shortlist's logits and which are right; then the same with the right ones taken away."""
-    assert indexed.vectors is not None
     queries = indexed.student.calibration
     pipeline = reference_pipeline(indexed, indexed.vectors, indexed.rows.alias_labels)
     answers = [pipeline.answer(query.text) for query in queries]
@@ -77,7 +76,6 @@ def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifa
     )
 
     made = Calibrate(CalibrateRecipe(absence_noticed=0.6), 1).run(indexed)
-    assert made.calibration is not None
     assert made.calibration == dataclasses.replace(presence, label_set_sha256=made.calibration.label_set_sha256)
     assert made.calibration.label_set_sha256.hex() == indexed.student.labels.sha256()
     below = sum(logit < made.calibration.presence for logit in present)
@@ -91,6 +89,5 @@ def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifa
 
 def test_absence_that_is_not_asked_for_is_never_said(indexed: Artifact) -> None:
     made = Calibrate(CalibrateRecipe(absence_noticed=0.0), 1).run(indexed)
-    assert made.calibration is not None
     assert made.calibration.presence == -np.inf
     assert "doubted_percent" not in made.facts["calibration"]
