@@ -20,12 +20,14 @@ ALIGNMENT_BYTES = 64
 
 @dataclass(frozen=True)
 class Lowered:
-    """A plan, the weights that it names by position, and the graph's input and output names in order."""
+    """A plan, the weights that it names by position, the graph's input and output names in order, and how often each
+    rule of `recognise` found its pattern."""
 
     plan: Plan
     weights: dict[str, Tensor]
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
+    rules: dict[str, int]
 
 
 def lower_graph(model: bytes, max_tokens: int, max_labels: int, outputs: tuple[str, ...] | None = None) -> Lowered:
@@ -37,13 +39,14 @@ def lower_graph(model: bytes, max_tokens: int, max_labels: int, outputs: tuple[s
     """
     graph = read(model)
     graph.outputs = outputs or graph.outputs
-    emitter = Emitter(graph, recognise(graph))
+    shapes, rules = recognise(graph)
+    emitter = Emitter(graph, shapes)
     emitter.run({**ELEMENTS, **PRODUCTS})
     buffers, arena_bytes = arrange(emitter.buffers, emitter.operations, max_tokens, max_labels)
     plan = Plan(max_tokens, max_labels, arena_bytes, len(emitter.weights), tuple(buffers), tuple(emitter.operations))
     if limits := exceeded(plan):
         raise NotCovered(limits)
-    return Lowered(plan, emitter.weights, tuple(graph.inputs), graph.outputs)
+    return Lowered(plan, emitter.weights, tuple(graph.inputs), graph.outputs, rules)
 
 
 def arrange(

@@ -40,6 +40,7 @@ class Nodes:
     constants: dict[str, Array]
     inputs: dict[str, tuple[tuple[Size, ...], int]]
     outputs: tuple[str, ...]
+    replaced: int = 0  # how many times nodes gave way to another
 
     def producer(self, name: str) -> Node | None:
         """The node that makes a value."""
@@ -65,6 +66,7 @@ class Nodes:
         last = max(place for place, node in enumerate(self.nodes) if id(node) in doomed)
         self.nodes[last] = new
         self.nodes = [node for node in self.nodes if id(node) not in doomed]
+        self.replaced += 1
 
     def sort(self) -> None:
         """Every node behind those whose values it reads, in the order that they have, without those that nothing

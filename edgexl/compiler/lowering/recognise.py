@@ -1,13 +1,16 @@
 """Recognise: operators that the engine does in one step become one node each.
 
-Each function below finds one pattern and rewrites it; `recognise` applies them in an order in which each finds what
-the ones before left. Products with constant weights are `Linear` whatever they are quantised to.
+`RULES`, at the end, are applied in order: each finds its pattern in what the ones before left. Products with constant
+weights are `Linear` whatever they are quantised to. To add a rule, write its function, whose docstring is the pattern
+that `edgexl inspect STUDENT --rules` prints, put it into `RULES` under a name, and its test into
+tests/compiler/lowering/test_recognise.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,26 +49,6 @@ class Weights:
     def columns(self) -> int:
         """N."""
         return int(self.codes.shape[1])
-
-
-def recognise(graph: Nodes) -> Shapes:
-    """Rewrite the graph in place; gives the sizes of what is left."""
-    _quantised_per_row(graph)
-    _quantised_per_tensor(graph)
-    _weight_blocks(graph)
-    _float_products(graph)
-    _look_ups(graph)
-    _gelu(graph)
-    _bias(graph)
-    graph.sort()
-    _scaled_inputs(graph)
-    _attention(graph, infer(graph))
-    _activation(graph)
-    graph.sort()
-    _residual(graph, infer(graph))
-    _shared_inputs(graph)
-    graph.sort()
-    return infer(graph)
 
 
 def _linear(source: str, output: str, weights: Weights) -> Node:
@@ -257,8 +240,9 @@ def _scaled_inputs(graph: Nodes) -> None:
                 break
             weights: Weights = node.settings["weights"]
             scaled = dataclasses.replace(weights, scales=weights.scales * np.float32(factor))
-            node.inputs[0], node.settings["weights"] = source, scaled
-            graph.nodes.remove(scaling)
+            new = Node("Linear", [source, *node.inputs[1:]], node.outputs, node.settings | {"weights": scaled})
+            graph.replace([scaling, node], new)
+            node = new
 
 
 def _activation(graph: Nodes) -> None:
@@ -271,8 +255,9 @@ def _activation(graph: Nodes) -> None:
             graph.replace([node, reader], Node("Linear", node.inputs, reader.outputs, settings))
 
 
-def _attention(graph: Nodes, shapes: Shapes) -> None:
+def _attention(graph: Nodes) -> None:
     """softmax(q k^T x scale + bias) v, and the largest score of each row where something reads it."""
+    shapes = infer(graph)
     for softmax in [node for node in graph.nodes if node.op == "Softmax"]:
         product = graph.only_reader(softmax.outputs[0])
         sizes = shapes.sizes.get(softmax.inputs[0], ())
@@ -288,7 +273,6 @@ def _attention(graph: Nodes, shapes: Shapes) -> None:
         outputs = [product.outputs[0], best.outputs[0] if best else ""]
         node = Node("Attention", [query, key, product.inputs[1], bias], outputs, {"scale": scale})
         graph.replace([*gone, softmax, product, *([best] if best else [])], node)
-    graph.sort()
 
 
 def _largest_of_row(node: Node, rank: int) -> bool:
@@ -332,8 +316,9 @@ def _scores(graph: Nodes, name: str) -> tuple[list[Node], str, str, float, str] 
     return gone, query, key, scale, bias
 
 
-def _residual(graph: Nodes, shapes: Shapes) -> None:
+def _residual(graph: Nodes) -> None:
     """What is added to a product number by number."""
+    shapes = infer(graph)
     for node in [node for node in graph.nodes if node.op == "Linear"]:
         reader = graph.only_reader(node.outputs[0])
         if not reader or reader.op != "Add" or len(node.inputs) > 1 or "activation" in node.settings:
@@ -361,3 +346,43 @@ def _shared_inputs(graph: Nodes) -> None:
         widths = [node.settings["weights"].columns for node in nodes]
         outputs = [node.outputs[0] for node in nodes]
         graph.replace(nodes, Node("Linear", [source], outputs, {"weights": weights, "widths": widths}))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A fusion: it rewrites a graph's nodes wherever it finds its pattern."""
+
+    name: str
+    rewrite: Callable[[Nodes], None]
+
+    @property
+    def pattern(self) -> str:
+        """What it looks for, in a sentence or two."""
+        return " ".join((self.rewrite.__doc__ or "").split())
+
+
+RULES = (
+    Rule("int8 product by row", _quantised_per_row),
+    Rule("int8 product by tensor", _quantised_per_tensor),
+    Rule("product of weight blocks", _weight_blocks),
+    Rule("float product", _float_products),
+    Rule("look-up", _look_ups),
+    Rule("gelu", _gelu),
+    Rule("bias", _bias),
+    Rule("scaled input", _scaled_inputs),
+    Rule("attention", _attention),
+    Rule("activation", _activation),
+    Rule("residual", _residual),
+    Rule("shared input", _shared_inputs),
+)
+
+
+def recognise(graph: Nodes) -> tuple[Shapes, dict[str, int]]:
+    """Rewrite the graph in place; gives the sizes of what is left, and how often each rule found its pattern."""
+    found: dict[str, int] = {}
+    for rule in RULES:
+        before = graph.replaced
+        rule.rewrite(graph)
+        graph.sort()
+        found[rule.name] = graph.replaced - before
+    return infer(graph), found
