@@ -26,12 +26,20 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option("--self-test", is_flag=True, help="Also run the bundle's goldens on this machine.")
+@click.option("--rules", is_flag=True, help="Of a student: the fusion rules that its graphs are lowered by.")
 @labels_file_option
 @json_option
-def inspect(bundle: Path, self_test: bool, labels_file: Path | None, as_json: bool) -> None:
-    """Show what is in BUNDLE, after checking every byte of it."""
-    from edgexl.use.inspect import inspect
+def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None, as_json: bool) -> None:
+    """Show what is in BUNDLE, after checking every byte of it; with --rules, BUNDLE is a student instead."""
+    from edgexl.use.inspect import inspect, inspect_rules
 
+    if rules:
+        found = inspect_rules(str(bundle))
+        if as_json:
+            print_json(found)
+        else:
+            print_table(tuple(found[0]), (tuple(row.values()) for row in found))
+        return
     report = inspect(bundle, self_test, labels_file)
     if as_json:
         print_json(report)

@@ -40,6 +40,30 @@ def inspect(
     return report
 
 
+def inspect_rules(student: str) -> list[dict[str, Any]]:
+    """The fusion rules of lowering, in order: each `rule` and its `pattern`, and how often it finds that in the
+    student's `screener` and `reasoner`, exported and quantized to int8. Raises `BadInput` where the native engine does
+    not cover them."""
+    from edgexl.compiler.lowering import RULES, lower_graph
+    from edgexl.compiler.passes.export import Export
+    from edgexl.compiler.passes.quantize import Quantize
+    from edgexl.compiler.pipeline import begin
+    from edgexl.compiler.recipe import CalibrateRecipe, IndexRecipe, Recipe
+    from edgexl.student.student import load_student
+    from edgexl.target import load_target
+
+    index, target = IndexRecipe(aliases=False), load_target("host")
+    recipe = Recipe("rules", engine="native", index=index, calibrate=CalibrateRecipe("none"))
+    made = Export().run(begin(load_student(student), recipe, target))
+    made = Quantize(recipe.screener, recipe.reasoner, target.int8).run(made)
+    sizes = made.shapes.max_tokens, made.shapes.shortlist
+    screener, reasoner = (lower_graph(model, *sizes).rules for model in (made.graphs.screener, made.graphs.reasoner))
+    return [
+        {"rule": rule.name, "screener": screener[rule.name], "reasoner": reasoner[rule.name], "pattern": rule.pattern}
+        for rule in RULES
+    ]
+
+
 def _check_manifest(bundle: Bundle) -> None:
     """Refuse a manifest that lacks what a compile writes into it, or holds it in another shape."""
     manifest = bundle.manifest

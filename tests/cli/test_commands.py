@@ -132,6 +132,15 @@ def test_eval_refuses_another_label_set(tiny: Tiny, edgexl: Edgexl, tmp_path: Pa
     edgexl("eval", tiny.bundle, tmp_path / "data").refuses(2, "label set", "'x'")
 
 
+def test_inspect_lists_the_rules_that_a_students_graphs_are_lowered_by(tiny: Tiny, edgexl: Edgexl) -> None:
+    rules = edgexl("inspect", tiny.student, "--rules", "--json").json
+    assert all(list(row) == ["rule", "screener", "reasoner", "pattern"] and row["pattern"] for row in rules)
+    found = {row["rule"]: (row["screener"], row["reasoner"]) for row in rules}
+    assert found["attention"] == (1, 3)
+    assert found["int8 product by tensor"] == (0, 0)
+    assert "softmax(q k^T" in edgexl("inspect", tiny.student, "--rules").out
+
+
 def test_inspect_shows_what_the_bundle_holds(tiny: Tiny, edgexl: Edgexl) -> None:
     report = edgexl("inspect", tiny.bundle, "--json", "--self-test").json
     wanted = {"format", "bytes", "labels", "shapes", "engine", "recipe", "target", "ledger", "gates", "self_test"}

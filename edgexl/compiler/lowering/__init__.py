@@ -7,5 +7,6 @@ What an operator becomes stands in `emit`; what several become together, in `rec
 
 from edgexl.compiler.lowering.lower import Lowered, lower_graph
 from edgexl.compiler.lowering.nodes import NotCovered
+from edgexl.compiler.lowering.recognise import RULES
 
-__all__ = ["Lowered", "NotCovered", "lower_graph"]
+__all__ = ["RULES", "Lowered", "NotCovered", "lower_graph"]
