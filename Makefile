@@ -24,6 +24,7 @@ demo: $(VENV)/.ready $(LIB)
 test: lint types pytest
 
 test-all: lint types $(LIB)
+	.ci/packages test-all
 	$(BIN)/python -m pytest -q -m 'slow or not slow'
 	$(BIN)/python -m tests.runtime.compile_matrix
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from edgexl.runtime.kernels import Kernels
 from tests.command_line import RECIPE, TARGET, Edgexl, Said, Tiny, edgexl_process
+from tests.missing_packages import name_missing_packages
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Last before pytest's closing line: the packages that skipped tests wanted."""
+    yield
+    if line := name_missing_packages(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ SOURCES = {
 
 @pytest.mark.skipif(
     not (shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")),
-    reason="NEON IS UNTESTED HERE: install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user",
+    reason="NEON is untested here: aarch64-linux-gnu-gcc or qemu-aarch64 is not installed",
 )
 @pytest.mark.parametrize("program", SOURCES)
 def test_kernels_under_qemu(program, tmp_path):
