@@ -29,6 +29,7 @@ from edgexl.cli.study import DefaultingGroup
 from edgexl.compiler.recipe import Recipe
 from edgexl.distill.recipe import DistillRecipe
 from edgexl.target import Target
+from tests.test_rooms import ROOMS
 
 ROOT = Path(__file__).parents[1]
 INCLUDE = ROOT / "edgexl/runtime/include"
@@ -227,6 +228,14 @@ def test_files_within_sentences_exist() -> None:
     for document in DOCUMENTS:
         for file in re.findall(r"`((?:edgexl|tests|benchmarks|recipes|targets)/[\w./-]+)`", document.read_text()):
             assert (ROOT / file).exists(), f"{document.name}: there is no {file}"
+
+
+def test_architecture_draws_all_rooms_and_passes() -> None:
+    rooms, passes, _ = (block.content for block in blocks(ROOT / "docs/architecture.md"))
+    drawn = re.compile(r"^  (\w+)", re.MULTILINE)
+    assert drawn.findall(rooms) == [room for room in reversed(ROOMS) if room != "__main__"]
+    files = {path.stem for path in (ROOT / "edgexl/compiler/passes").glob("*.py")}
+    assert set(drawn.findall(passes)) == files - {"__init__"}
 
 
 def test_readme_is_short() -> None:
