@@ -51,9 +51,9 @@ int main(int count, char **words) {
     source.max_tokens = most;
     source.max_labels = ((const uint32_t *)(const void *)plan.bytes)[5];
     for (uint32_t i = 0; i < 2; i++)
-        source.inputs[i] = (exl__port){"", EXL__I64, 2, i, 1u << 28 | 1};
+        source.inputs[i] = (exl__port){"", EXL__I64, 2, i, EXL__PER_TOKEN | 1};
     source.outputs[0] = (exl__port){"", EXL__F32, 2, 0, dims};
-    source.outputs[1] = (exl__port){"", EXL__F32, 3, 0, 1u << 28 | wide};
+    source.outputs[1] = (exl__port){"", EXL__F32, 3, 0, EXL__PER_TOKEN | wide};
     if (engine->open(&exl__default_allocator, NULL, 1, 0, &state, &error) || !exl__native_choose(state, words[8]) ||
         engine->open_graph(state, &source, &graph, &error))
         return puts(error.sentence), 1;

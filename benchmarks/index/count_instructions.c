@@ -28,7 +28,8 @@ static void at_exit(plugin_id id, void *data) {
     fprintf(stderr, "instructions %" PRIu64 "\n", executed);
 }
 
-__attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const void *info, int count, char **words) {
+__attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const void *info, int count,
+                                                               char **words) {
     (void)info;
     (void)count;
     (void)words;

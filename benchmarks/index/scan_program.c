@@ -23,12 +23,14 @@ int main(int count, char **words) {
     uint32_t *best = malloc(keep * sizeof *best), found = 0;
     uint16_t *scores = malloc(keep * sizeof *scores);
     uint64_t sum = 0;
+    exl__scan_codes scanned = {exl__isa_best(), rows, 2 * code_bytes, codes, NULL};
+    exl__scan_query query = {tables, scratch, best, scores, 0};
     for (size_t i = 0; i < bytes; i++)
         codes[i] = draw();
     for (uint32_t i = 0; i < 32 * code_bytes; i++)
         tables[i] = draw() >> 2;
     for (int scan = atoi(words[4]); scan > 0; scan--)
-        found = exl__scan(exl__isa_best(), codes, rows, 2 * code_bytes, tables, keep, scratch, best, scores);
+        found = exl__scan(&scanned, NULL, 0, keep, &query);
     for (uint32_t i = 0; i < found; i++)
         sum = sum * 31 + best[i] + scores[i];
     printf("%s %" PRIu64 "\n", exl__isa_name(exl__isa_best()), sum);

@@ -81,8 +81,8 @@ class Kernels:
         available, best = library.function("exl__isa_available"), library.function("exl__isa_best")
         self.isas = {name: isa for name, isa in _ISAS.items() if available(isa)}
         self.best_isa: str = library.function("exl__isa_name", ctypes.c_char_p)(best()).decode()
-        self._tables, self._scan = library.function("exl__scan_tables"), library.function("exl__scan")
-        self._scan_ranges, self._probe = library.function("exl__scan_ranges"), library.function("private_probe")
+        self._tables, self._scan = library.function("exl__scan_tables"), library.function("private_scan")
+        self._probe = library.function("private_probe")
         self._scan_batch = library.function("private_scan_batch", None)
         self._scratch_bytes = library.function("exl__scan_scratch_bytes", ctypes.c_size_t)
 
@@ -106,11 +106,8 @@ class Kernels:
         memory, subspaces = self.batch_memory(tables[None], rows, keep), len(tables)
         best, scores, scratch = memory.rows[0], memory.scores[0], _at(memory.scratch)
         out = (keep, scratch, _at(best), _at(scores))
-        if ranges is None:
-            count = self._scan(self.isas[isa], _at(codes), rows, subspaces, _at(tables), *out)
-        else:
-            some = (_at(tables), _at(ranges), len(ranges))
-            count = self._scan_ranges(self.isas[isa], _at(codes), rows, None, subspaces, *some, *out)
+        some = (None, 0) if ranges is None else (_at(ranges), len(ranges))
+        count = self._scan(self.isas[isa], _at(codes), rows, subspaces, _at(tables), *some, *out)
         return best[:count], scores[:count]
 
     def probe(self, isa: str, cells: Cells, query: Floats) -> Rows:

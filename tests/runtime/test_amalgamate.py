@@ -10,7 +10,7 @@ import pytest
 
 from edgexl.base.errors import BadInput
 from edgexl.bundle.read import read_bundle
-from edgexl.runtime.amalgamate import _new_names, amalgamate
+from edgexl.runtime.amalgamate import RUNTIME, amalgamate, amalgamation
 from tests.runtime.tiny_bundle import build
 
 PROGRAM = """
@@ -53,19 +53,18 @@ def test_nothing_is_included_but_the_header_and_the_system(tmp_path: Path) -> No
     assert included == ["edgexl.h"]
 
 
-def test_private_names_that_meet_get_others_that_nobody_has() -> None:
-    """Attributes in front of a name, and a source that already has the name that would come next."""
-    sources = {
-        "near.c": "static __attribute__((always_inline)) int pair(int x);\nstatic int near_pair;\n",
-        "far.c": '__attribute__((target("a,b"), noinline)) static int pair(int x) { return x; }\n#define LONE 1\n',
-        "near_far.c": "typedef struct {\n    int x;\n} walk;\nstatic walk begin(void);\n",
-        "far_off.c": "enum { MOST = 1 };\nstatic walk pair[3];\nstatic int far_pair_(int walk);\nint MOST_of_all;\n",
-    }
-    new_names = _new_names(sources)
-    assert new_names["near.c"]["pair"] == "near_pair_"
-    assert new_names["far.c"]["pair"] == "far_pair"
-    assert new_names["near_far.c"]["walk"] == "near_far_walk"
-    assert new_names["far_off.c"]["pair"] == "far_off_pair"
+def test_sources_stand_in_it_as_they_are() -> None:
+    """Word for word but for their includes; so no two may have a static name in common, for any processor."""
+    whole, owners = amalgamation(), dict[str, str]()
+    for source in sorted((RUNTIME / "src").glob("*.c")):
+        text = source.read_text(encoding="utf-8")
+        for part in re.split(r'^#include "[^"]+"\n', text, flags=re.M):
+            assert part.strip() in whole
+        if source.stem.endswith(("_neon", "_wasm", "_x86")):  # of these, one is compiled
+            continue
+        statics = re.findall(r"^static\b[^;{=(]*?\b(\w+)\s*[(\[=;]", text, re.M) + re.findall(r"^\} (\w+);", text, re.M)
+        for name in set(statics):
+            assert owners.setdefault(name, source.name) == source.name, f"{name}: {owners[name]}, {source.name}"
 
 
 def test_the_directory_must_be_there(tmp_path: Path) -> None:

@@ -25,8 +25,6 @@ SHOW(exl__isa_best);
 SHOW(exl__isa_name);
 SHOW(exl__scan_tables);
 SHOW(exl__scan_scratch_bytes);
-SHOW(exl__scan);
-SHOW(exl__scan_ranges); /* a range is two numbers side by side */
 SHOW(exl__quantize_query);
 SHOW(exl__rescore_rows);
 SHOW(exl__decompress_row);
@@ -39,11 +37,22 @@ SHOW(exl__kernels_named);
 
 /* ---- the index ---- */
 
+/* exl__scan; ranges: [range_count][2], or null for all rows. */
+EXL_API uint32_t private_scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces,
+                              const uint8_t *tables, const uint32_t *ranges, uint32_t range_count, uint32_t keep,
+                              void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
+    exl__scan_codes scanned = {isa, rows, subspaces, codes, NULL};
+    exl__scan_query query = {tables, scratch, out_rows, out_scores, 0};
+
+    return exl__scan(&scanned, (const exl__scan_range *)(const void *)ranges, range_count, keep, &query);
+}
+
 /* exl__scan_batch: tables [queries][subspaces][16]; scratch: [queries], scratch_stride bytes apart; out_rows,
  * out_scores: [queries][min(keep, rows)]. */
 EXL_API void private_scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
                                 uint32_t queries, const uint8_t *tables, uint8_t *scratch, size_t scratch_stride,
                                 uint32_t *out_rows, uint16_t *out_scores) {
+    exl__scan_codes scanned = {isa, rows, subspaces, codes, NULL};
     size_t wide = keep < rows ? keep : rows;
 
     for (uint32_t done = 0; done < queries; done += EXL__SCAN_PARTS) {
@@ -57,7 +66,7 @@ EXL_API void private_scan_batch(exl__isa isa, const uint8_t *codes, uint32_t row
                                          .out_rows = out_rows + q * wide,
                                          .out_scores = out_scores + q * wide};
         }
-        exl__scan_batch(isa, codes, rows, subspaces, keep, batch, count);
+        exl__scan_batch(&scanned, keep, batch, count);
     }
 }
 

@@ -50,17 +50,15 @@ void exl__give_struct(void *theirs, const void *ours, size_t our_bytes) {
 static const char *const INPUT_NAMES[EXL__VOCABULARY_OF_INPUTS] = {
     "input_ids", "attention_mask", "token_states", "query_vector", "label_vectors", "screening_scores", "label_tokens"};
 
-/* Elements of a graph input, as plans write sizes: T is 1 << 28, N is 1 << 30 (plan.h). */
+/* Elements of a graph input, as plans write sizes. */
 static uint32_t input_elements(const exl__parameters *p, int input) {
-    const uint32_t T = 1u << 28, N = 1u << 30;
-
     switch (input) {
-    case EXL__TOKEN_STATES: return T | p->state_dims;
+    case EXL__TOKEN_STATES: return EXL__PER_TOKEN | p->state_dims;
     case EXL__QUERY_VECTOR: return p->dims;
-    case EXL__LABEL_VECTORS: return N | p->dims;
-    case EXL__SCREENING_SCORES: return N | 2;
-    case EXL__LABEL_TOKENS: return N | p->label_tokens;
-    default: return T | 1;
+    case EXL__LABEL_VECTORS: return EXL__PER_LABEL | p->dims;
+    case EXL__SCREENING_SCORES: return EXL__PER_LABEL | 2;
+    case EXL__LABEL_TOKENS: return EXL__PER_LABEL | p->label_tokens;
+    default: return EXL__PER_TOKEN | 1;
     }
 }
 
@@ -106,17 +104,17 @@ static exl_status open_engine(exl_bundle *bundle, const exl_open_options *option
     const exl__parameters *p = &bundle->parameters;
     exl__graph_source screener = {.role = "screener",
                                   .outputs = {{"query_vector", EXL__F32, 2, 0, p->dims},
-                                              {"token_states", EXL__F32, 3, 0, 1u << 28 | p->state_dims}},
+                                              {"token_states", EXL__F32, 3, 0, EXL__PER_TOKEN | p->state_dims}},
                                   .max_tokens = p->max_tokens,
                                   .max_labels = p->shortlist};
     exl__graph_source reasoner = {.role = "reasoner",
-                                  .outputs = {{"logits", EXL__F32, 2, 0, 1u << 30 | 1}},
+                                  .outputs = {{"logits", EXL__F32, 2, 0, EXL__PER_LABEL | 1}},
                                   .output_count = 1,
                                   .max_tokens = p->max_tokens,
                                   .max_labels = p->shortlist};
     exl_status status;
 
-    screener.output_count = p->screener_outputs & 2u ? 2 : 1;
+    screener.output_count = p->screener_outputs & EXL__GIVES_TOKEN_STATES ? 2 : 1;
     bundle->engine = p->engine == EXL__NATIVE ? &exl__engine_native : &exl__engine_ort;
     status = bundle->engine->open(&bundle->allocator, options->engine_library, options->threads ? options->threads : 1,
                                   (options->flags & EXL_OPEN_SCALAR) != 0, &bundle->engine_state, error);

@@ -49,6 +49,9 @@ enum {
     EXL__VOCABULARY_OF_INPUTS
 };
 
+/* Screener outputs, bits in the parameters. */
+enum { EXL__GIVES_QUERY_VECTOR = 1, EXL__GIVES_TOKEN_STATES = 2 };
+
 /* The parameters section, field for field. */
 typedef struct exl__parameters {
     uint32_t struct_bytes;
@@ -82,8 +85,12 @@ typedef struct exl__section {
     uint64_t length;
 } exl__section;
 
+/* What a calibration looks at: the logit; that less the log of the sum of the shortlist's exponentials; the same with
+ * exp(0), "none of these", in the sum. */
+enum { EXL__BY_LOGIT = 1, EXL__BY_LEAD, EXL__BY_LEAD_OR_NONE };
+
 typedef struct exl__calibration {
-    uint32_t input; /* 1: the logit; 2: less the log of the sum of the shortlist's exponentials; 3: and exp(0) */
+    uint32_t input; /* one of EXL__BY_LOGIT ... */
     uint32_t knots;
     float threshold;
     float presence;     /* a logit; a best label below it is most likely wrong */

@@ -93,7 +93,7 @@ static void levels(const float *even, uint32_t dims, uint32_t fine_bits, float s
     }
 }
 
-static void pack(const float *values, uint32_t dims, uint32_t fine_bits, uint8_t *codes) {
+static void codes_pack(const float *values, uint32_t dims, uint32_t fine_bits, uint8_t *codes) {
     uint32_t a_byte = 8 / fine_bits, most = (1u << fine_bits) - 1;
     memset(codes, 0, (size_t)dims / a_byte);
     for (uint32_t i = 0; i < dims; i++) {
@@ -142,5 +142,5 @@ void exl__encode_fine(const float *vector, uint32_t fine_dims, uint32_t fine_bit
     half_scale = exl__f32_to_f16(scale);
     row[0] = (uint8_t)half_scale;
     row[1] = (uint8_t)(half_scale >> 8);
-    pack(best, fine_dims, fine_bits, row + 2);
+    codes_pack(best, fine_dims, fine_bits, row + 2);
 }

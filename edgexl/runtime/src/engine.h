@@ -25,13 +25,18 @@ typedef struct exl__tensor {
     int64_t dims[EXL__MAX_RANK];
 } exl__tensor;
 
+/* A size as plans write it: a coefficient in 28 bits, then 2 bits power of T (tokens), 2 bits power of N (labels). */
+typedef uint32_t exl__size;
+#define EXL__PER_TOKEN (1u << 28)
+#define EXL__PER_LABEL (1u << 30)
+
 /* A name and type that a graph must declare, no more and no fewer. */
 typedef struct exl__port {
     const char *name;
     uint32_t type;
     uint32_t rank;
-    uint32_t number;   /* of an input: its bit in the parameters */
-    uint32_t elements; /* as plans write sizes (plan.h) */
+    uint32_t number; /* of an input: its bit in the parameters */
+    exl__size elements;
 } exl__port;
 
 typedef struct exl__graph_source {

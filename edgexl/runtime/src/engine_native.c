@@ -127,10 +127,10 @@ static exl__lengths lengths_of(const exl__plan *plan, const exl__tensor *inputs,
         const exl__tensor *tensor = buffer->place == EXL__FROM_INPUT ? named(inputs, count, buffer->index) : NULL;
         if (!tensor)
             continue;
-        uint64_t elements = tensor->data_bytes / exl__type_bytes(buffer->type) / (buffer->elements & 0xFFFFFFF);
-        if (buffer->elements >> 28 == 1)
+        uint64_t elements = tensor->data_bytes / exl__type_bytes(buffer->type) / exl__coefficient(buffer->elements);
+        if (buffer->elements - exl__coefficient(buffer->elements) == EXL__PER_TOKEN)
             tokens = elements;
-        else if (buffer->elements >> 28 == 4)
+        else if (buffer->elements - exl__coefficient(buffer->elements) == EXL__PER_LABEL)
             labels = elements;
     }
     return exl__lengths_of(tokens, labels);
@@ -163,7 +163,7 @@ static exl_status bind(exl__run_state *run, const native_graph *graph, const exl
 }
 
 /* What nothing has written reads as 0: neither an earlier text nor the heap shows in an answer. */
-static void clear(const exl__plan *plan, const exl__tensor *outputs, size_t output_count, uint8_t *arena) {
+static void native_clear(const exl__plan *plan, const exl__tensor *outputs, size_t output_count, uint8_t *arena) {
     if (plan->cleared_bytes > 0)
         memset(arena + plan->cleared_offset, 0, (size_t)plan->cleared_bytes);
     for (size_t i = 0; i < output_count; i++)
@@ -184,7 +184,7 @@ static exl_status native_run(const exl__graph *opened, const exl__tensor *inputs
     status = bind(&run, graph, inputs, input_count, outputs, output_count, arena);
     if (status != EXL_OK)
         return status;
-    clear(&graph->plan, outputs, output_count, arena);
+    native_clear(&graph->plan, outputs, output_count, arena);
     return exl__plan_run(&run);
 }
 

@@ -29,12 +29,13 @@ static uint32_t mark(exl_session *s, uint32_t label) {
 /* Of the labels that were added. */
 static uint32_t live_labels_ahead(const exl_session *s, uint32_t label, float score) {
     uint32_t compiled = s->bundle->parameters.labels, ahead = 0;
+    exl__label_query query = exl__query_of(s);
 
     for (uint32_t other = compiled; other < exl__live_end(s->bundle, s->live); other++) {
         float own, alias;
         if (exl__live_is_retired(s->bundle, s->live, other))
             continue;
-        exl__label_scores(s->bundle, s->live, other, s->query_codes, s->query_unit, &own, &alias);
+        exl__label_scores(&query, other, &own, &alias);
         ahead += (uint32_t)is_ahead(own > alias ? own : alias, other, score, label);
     }
     return ahead;
@@ -75,6 +76,7 @@ static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
 exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
                        exl_explanation *explanation, exl_error *error) {
     exl_explanation known = {0};
+    exl__label_query query;
     float own, alias;
     exl_status status;
 
@@ -88,7 +90,8 @@ exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes
                          exl__live_end(session->bundle, session->live));
     if (exl__live_is_retired(session->bundle, session->live, label))
         return exl__fail(error, EXL_NO_SUCH_LABEL, "label %u is retired", label);
-    exl__label_scores(session->bundle, session->live, label, session->query_codes, session->query_unit, &own, &alias);
+    query = exl__query_of(session);
+    exl__label_scores(&query, label, &own, &alias);
     known.screening_score = own > alias ? own : alias;
     known.screening_rank = labels_ahead(session, label, known.screening_score) + 1;
     for (uint32_t i = 0; i < session->shortlist; i++) {

@@ -15,17 +15,17 @@
 #include "sha256.h"
 
 enum {
-    HEADER_BYTES = 64,
+    FORMAT_HEADER_BYTES = 64,
     ENTRY_BYTES = 64,
-    ALIGNMENT_BYTES = 16384,
+    FORMAT_ALIGNMENT_BYTES = 16384,
     MOST_SECTIONS = 64,
-    MAJOR = 2,
-    MINOR = 0,
-    LARGEST_GAIN = 1024,
+    FORMAT_MAJOR = 2,
+    FORMAT_MINOR = 0,
     MOST_CELLS = 65536
 };
 
-static const uint8_t MAGIC[8] = {0x89, 'E', 'X', 'L', '\r', '\n', 0x1a, '\n'};
+static const float LARGEST_GAIN = 1024;
+static const uint8_t FORMAT_MAGIC[8] = {0x89, 'E', 'X', 'L', '\r', '\n', 0x1a, '\n'};
 
 static const struct {
     const char *name;
@@ -52,37 +52,37 @@ static const struct {
 
 /* ---- header and table ---------------------------------------------------------------------------------------- */
 
-static exl_status check_header(exl_bundle *bundle, uint32_t *section_count, exl_error *error) {
+static exl_status format_check_header(exl_bundle *bundle, uint32_t *section_count, exl_error *error) {
     const uint8_t *header = bundle->file.bytes;
     uint64_t length = bundle->file.length;
     uint8_t digest[32];
     exl__sha256 hash;
 
-    if (length < sizeof MAGIC || memcmp(header, MAGIC, sizeof MAGIC) != 0)
+    if (length < sizeof FORMAT_MAGIC || memcmp(header, FORMAT_MAGIC, sizeof FORMAT_MAGIC) != 0)
         return exl__fail(error, EXL_NOT_A_BUNDLE, "the file does not begin as an edgexl bundle does");
-    if (length < HEADER_BYTES)
+    if (length < FORMAT_HEADER_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its header");
     bundle->format_major = exl__get16(header + 8);
     bundle->format_minor = exl__get16(header + 10);
-    if (bundle->format_major > MAJOR)
+    if (bundle->format_major > FORMAT_MAJOR)
         return exl__fail(error, EXL_VERSION_TOO_NEW,
                          "the bundle has format %u.%u, this library reads up to %d.%d: update it", bundle->format_major,
-                         bundle->format_minor, MAJOR, MINOR);
-    if (bundle->format_major < MAJOR)
+                         bundle->format_minor, FORMAT_MAJOR, FORMAT_MINOR);
+    if (bundle->format_major < FORMAT_MAJOR)
         return exl__fail(error, EXL_BUNDLE_MALFORMED,
                          "the bundle has format %u.%u, this library reads %d.%d: compile it again",
-                         bundle->format_major, bundle->format_minor, MAJOR, MINOR);
+                         bundle->format_major, bundle->format_minor, FORMAT_MAJOR, FORMAT_MINOR);
     *section_count = exl__get32(header + 12);
-    if (*section_count < 1 || *section_count > MOST_SECTIONS || exl__get32(header + 24) != ALIGNMENT_BYTES ||
+    if (*section_count < 1 || *section_count > MOST_SECTIONS || exl__get32(header + 24) != FORMAT_ALIGNMENT_BYTES ||
         exl__get32(header + 28) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the header holds a value that the format forbids");
     if (exl__get64(header + 16) != length)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file has %llu bytes, its header says %llu: copy it again",
                          (unsigned long long)length, (unsigned long long)exl__get64(header + 16));
-    if (length < HEADER_BYTES + (uint64_t)*section_count * ENTRY_BYTES)
+    if (length < FORMAT_HEADER_BYTES + (uint64_t)*section_count * ENTRY_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its section table");
     exl__sha256_init(&hash);
-    exl__sha256_update(&hash, header + HEADER_BYTES, (size_t)*section_count * ENTRY_BYTES);
+    exl__sha256_update(&hash, header + FORMAT_HEADER_BYTES, (size_t)*section_count * ENTRY_BYTES);
     exl__sha256_final(&hash, digest);
     if (memcmp(digest, header + 32, sizeof digest) != 0)
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section table does not match its hash");
@@ -94,11 +94,11 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
                               exl_error *error) {
     uint32_t kind = exl__get32(entry);
     uint64_t offset = exl__get64(entry + 8), length = exl__get64(entry + 16), file_bytes = bundle->file.length;
-    uint64_t expected = exl__round_up(*end, ALIGNMENT_BYTES);
+    uint64_t expected = exl__round_up(*end, FORMAT_ALIGNMENT_BYTES);
 
     if (kind <= *kind_before)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u stands after kind %u", kind, *kind_before);
-    if (kind >= EXL__SECTION_KINDS && bundle->format_minor <= MINOR)
+    if (kind >= EXL__SECTION_KINDS && bundle->format_minor <= FORMAT_MINOR)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u is not known", kind);
     if (exl__get32(entry + 4) != 0 || exl__get64(entry + 56) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u sets reserved fields", kind);
@@ -115,13 +115,13 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
     return EXL_OK;
 }
 
-static exl_status check_table(exl_bundle *bundle, uint32_t section_count, exl_error *error) {
-    uint64_t end = HEADER_BYTES + (uint64_t)section_count * ENTRY_BYTES;
+static exl_status format_check_table(exl_bundle *bundle, uint32_t section_count, exl_error *error) {
+    uint64_t end = FORMAT_HEADER_BYTES + (uint64_t)section_count * ENTRY_BYTES;
     uint32_t kind = 0;
 
     for (uint32_t i = 0; i < section_count; i++) {
         exl_status status =
-            check_entry(bundle, bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES, &kind, &end, error);
+            check_entry(bundle, bundle->file.bytes + FORMAT_HEADER_BYTES + i * ENTRY_BYTES, &kind, &end, error);
         if (status != EXL_OK)
             return status;
     }
@@ -160,7 +160,7 @@ static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl
 
 static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl_error *error) {
     for (uint32_t i = 0; i < section_count; i++) {
-        const uint8_t *entry = bundle->file.bytes + HEADER_BYTES + i * ENTRY_BYTES;
+        const uint8_t *entry = bundle->file.bytes + FORMAT_HEADER_BYTES + i * ENTRY_BYTES;
         uint32_t kind = exl__get32(entry);
         exl_status status = EXL_OK;
 
@@ -179,6 +179,7 @@ static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count,
 static const char *forbidden_parameter(const exl__parameters *p) {
     const uint32_t token_inputs = 1u << EXL__INPUT_IDS | 1u << EXL__ATTENTION_MASK;
     const uint32_t all_inputs = (1u << EXL__VOCABULARY_OF_INPUTS) - 1;
+    const uint32_t all_outputs = EXL__GIVES_QUERY_VECTOR | EXL__GIVES_TOKEN_STATES;
     const uint32_t takes_tokens = p->reasoner_inputs >> EXL__LABEL_TOKENS & 1;
     const uint32_t takes_states = p->reasoner_inputs >> EXL__TOKEN_STATES & 1;
 
@@ -201,8 +202,8 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->state_dims > 8192 || !p->state_dims != !takes_states) return "state_dims";
     if (p->screener_inputs == 0 || (p->screener_inputs & ~token_inputs)) return "screener_inputs";
     if (p->reasoner_inputs == 0 || (p->reasoner_inputs & ~all_inputs)) return "reasoner_inputs";
-    if ((p->screener_outputs & ~3u) || !(p->screener_outputs & 1u)) return "screener_outputs";
-    if (p->state_dims && !(p->screener_outputs & 2u)) return "screener_outputs";
+    if ((p->screener_outputs & ~all_outputs) || !(p->screener_outputs & EXL__GIVES_QUERY_VECTOR)) return "screener_outputs";
+    if (p->state_dims && !(p->screener_outputs & EXL__GIVES_TOKEN_STATES)) return "screener_outputs";
     if (p->vocabulary < 1 || p->vocabulary > 1u << 24) return "vocabulary";
     if (p->cells > MOST_CELLS || p->cells > p->rows) return "cells";
     if (p->probes > p->cells || !p->probes != !p->cells) return "probes";
@@ -223,7 +224,7 @@ static exl_status read_parameters(exl_bundle *bundle, exl_error *error) {
     memcpy(&bundle->parameters, section->bytes, sizeof bundle->parameters);
     if (bundle->parameters.struct_bytes != section->length)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section does not have the size that it states");
-    if (bundle->format_minor <= MINOR && section->length != sizeof bundle->parameters)
+    if (bundle->format_minor <= FORMAT_MINOR && section->length != sizeof bundle->parameters)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section is too long");
     field = forbidden_parameter(&bundle->parameters);
     if (field)
@@ -330,7 +331,7 @@ static exl_status read_calibration(exl_bundle *bundle, exl_error *error) {
     memcpy(&c->presence, at + 44, 4);
     c->x = (const float *)(const void *)(at + 48);
     c->p = c->x + c->knots;
-    if (c->input < 1 || c->input > 3 || c->knots < 2 || c->knots > 4096 ||
+    if (c->input < EXL__BY_LOGIT || c->input > EXL__BY_LEAD_OR_NONE || c->knots < 2 || c->knots > 4096 ||
         section->length != exl__plus(48, exl__times(c->knots, 8)) || !(c->threshold >= 0 && c->threshold <= 1) ||
         !(c->presence < INFINITY))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
@@ -354,8 +355,10 @@ static exl_status read_strings(exl_bundle *bundle, int kind, exl__strings *strin
 static exl_status read_tokenizer(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__TOKENIZER];
 
-    if (exl__tokenizer_init(&bundle->tokenizer, section->bytes, (size_t)section->length) != 0)
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section tokenizer is not well formed");
+    const char *field = exl__tokenizer_init(&bundle->tokenizer, section->bytes, (size_t)section->length);
+
+    if (field)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the tokenizer's field %s is not well formed", field);
     if (bundle->tokenizer.vocabulary > bundle->parameters.vocabulary)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the tokenizer gives ids that the graphs do not have");
     return EXL_OK;
@@ -363,10 +366,10 @@ static exl_status read_tokenizer(exl_bundle *bundle, exl_error *error) {
 
 exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error) {
     uint32_t section_count = 0;
-    exl_status status = check_header(bundle, &section_count, error);
+    exl_status status = format_check_header(bundle, &section_count, error);
 
     // clang-format off: a line a step
-    if (status == EXL_OK) status = check_table(bundle, section_count, error);
+    if (status == EXL_OK) status = format_check_table(bundle, section_count, error);
     if (status == EXL_OK) status = check_hashes(bundle, section_count, verify, error);
     if (status == EXL_OK) status = read_parameters(bundle, error);
     if (status == EXL_OK) status = check_index(bundle, error);

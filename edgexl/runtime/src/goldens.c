@@ -4,13 +4,8 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "checked.h"
-
-static uint32_t word(const uint8_t *at, uint32_t index) {
-    uint32_t value;
-    memcpy(&value, at + 4 * (size_t)index, sizeof value);
-    return value;
-}
 
 exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *g, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__GOLDENS];
@@ -19,13 +14,13 @@ exl_status exl__goldens_begin(const exl_bundle *bundle, exl__goldens *g, exl_err
         return exl__fail(error, EXL_SELF_TEST_FAILED, "the bundle holds no goldens to test with");
     if (section->length < 16)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the goldens section is too short");
-    g->count = word(section->bytes, 0);
-    g->k = word(section->bytes, 1);
+    g->count = exl__get32(section->bytes);
+    g->k = exl__get32(section->bytes + 4);
     memcpy(&g->tolerance, section->bytes + 8, 4);
     g->at = section->bytes + 16;
     g->end = section->bytes + section->length;
     if (g->count == 0 || g->k == 0 || g->k > bundle->parameters.shortlist ||
-        !(g->tolerance >= 0 && g->tolerance <= 1) || word(section->bytes, 3) != 0)
+        !(g->tolerance >= 0 && g->tolerance <= 1) || exl__get32(section->bytes + 12) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the goldens section holds a value that the format forbids");
     return EXL_OK;
 }
@@ -35,8 +30,8 @@ exl_status exl__goldens_next(const exl_bundle *bundle, exl__goldens *g, exl__gol
     uint64_t left = (uint64_t)(g->end - g->at), used;
 
     if (left >= 8) {
-        golden->text_bytes = word(g->at, 0);
-        golden->token_count = word(g->at, 1);
+        golden->text_bytes = exl__get32(g->at);
+        golden->token_count = exl__get32(g->at + 4);
         used = exl__plus(exl__times(1ull + g->k, 8), exl__times(golden->token_count, 4));
         used = exl__round_up(exl__plus(used, golden->text_bytes), 4);
         if (used <= left && golden->token_count <= bundle->parameters.max_tokens) {

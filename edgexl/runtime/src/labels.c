@@ -18,9 +18,6 @@
 
 enum { RETIRE_BYTES = EXL__OPERATION_BYTES };
 
-/* How much of an id a sentence quotes. */
-static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
-
 /* ---- writing ------------------------------------------------------------------------------------------------- */
 
 /* The label file after a change, in memory: what `before` (null: nothing) has committed, the operations, and a commit.
@@ -49,7 +46,7 @@ static exl_status image_of(const exl_bundle *bundle, const exl__live *before, ui
 }
 
 /* What the image has and the file before it had not: operations behind what is committed, then the other commit. */
-static exl_status append(const exl__live *before, const exl__live *image, int descriptor, exl_error *error) {
+static exl_status labels_append(const exl__live *before, const exl__live *image, int descriptor, exl_error *error) {
     uint64_t from = before->committed_bytes, commit = EXL__COMMIT_AT + (uint64_t)image->commit * EXL__COMMIT_BYTES;
     exl_status status =
         exl__descriptor_write(descriptor, from, image->file + from, (size_t)(image->file_bytes - from), error);
@@ -87,15 +84,15 @@ typedef struct change {
 static int is_in_force(exl_status status) { return status == EXL_OK || status == EXL_NOT_DURABLE; }
 
 /* Puts the set after the change on the disk. */
-static exl_status put(const exl_bundle *bundle, const change *change, const exl__live *before, exl__live **after,
-                      exl_error *error) {
+static exl_status labels_put(const exl_bundle *bundle, const change *change, const exl__live *before, exl__live **after,
+                             exl_error *error) {
     const exl__live_store *store = bundle->live;
     uint64_t generation = before ? before->newest_generation + 1 : 1;
     exl_status status =
         image_of(bundle, change->anew ? NULL : before, generation, change->operations, change->bytes, after, error);
 
     if (status == EXL_OK && before && !change->anew)
-        status = append(before, *after, store->locked, error);
+        status = labels_append(before, *after, store->locked, error);
     else if (status == EXL_OK)
         status = exl__file_replace(store->path, store->locked, (*after)->file, (size_t)(*after)->file_bytes, error);
     if (!is_in_force(status)) {
@@ -131,11 +128,11 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl_error 
     if (status == EXL_OK)
         status = change->complete(change, bundle, before, error);
     if (status == EXL_OK)
-        status = put(bundle, change, before, &after, error);
+        status = labels_put(bundle, change, before, &after, error);
     if (status == EXL_FILE_UNWRITABLE && store->locked >= 0 && !before &&
         begin_in_place(bundle, &before, error) == EXL_OK) {
         (void)exl__begin(error, 1); /* what could not be put in its place is forgotten */
-        status = put(bundle, change, before, &after, error);
+        status = labels_put(bundle, change, before, &after, error);
     }
     if (is_in_force(status))
         exl__live_publish(bundle, after);
@@ -230,7 +227,7 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
                             row ? label->alias_bytes[row - 1] : label->text_bytes, fine_scratch,
                             coarse + (size_t)row * code_bytes, fine + row * stride, error);
     if (status == EXL_EMPTY_TEXT)
-        exl__fail(error, status, "a text of the label %.*s holds no token", quoted(label->id_bytes), label->id);
+        exl__fail(error, status, "a text of the label %.*s holds no token", exl__quoted(label->id_bytes), label->id);
     strings = put_string(strings, label->id, label->id_bytes);
     strings = put_string(strings, label->text, label->text_bytes);
     for (size_t i = 0; i < label->alias_count; i++)
@@ -247,14 +244,14 @@ static exl_status complete_add(change *change, const exl_bundle *bundle, const e
     for (uint32_t i = 0; i < change->count; i++)
         if (change->found[i] != EXL__NO_LABEL)
             return exl__fail(error, EXL_LABEL_EXISTS, "the label set has a label with the id %.*s; replace it",
-                             quoted(change->ids[i].bytes), change->ids[i].text);
+                             exl__quoted(change->ids[i].bytes), change->ids[i].text);
     for (uint64_t at = 0; at < change->bytes; at += exl__get32(change->operations + at + 4))
         exl__put32(change->operations + at + 8, next++);
     return EXL_OK;
 }
 
 static exl_status missing(const exl__text *id, exl_error *error) {
-    return exl__fail(error, EXL_NO_SUCH_LABEL, "the label set has no label with the id %.*s", quoted(id->bytes),
+    return exl__fail(error, EXL_NO_SUCH_LABEL, "the label set has no label with the id %.*s", exl__quoted(id->bytes),
                      id->text);
 }
 

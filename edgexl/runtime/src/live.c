@@ -15,9 +15,9 @@
 #include "rescore.h"
 #include "storage.h"
 
-enum { MAJOR = 1, MINOR = 0, CHECK_BYTES = 16, COMMIT_CHECK_AT = 48 };
+enum { LIVE_MAJOR = 1, LIVE_MINOR = 0, CHECK_BYTES = 16, COMMIT_CHECK_AT = 48 };
 
-static const uint8_t MAGIC[8] = {0x89, 'E', 'L', 'B', '\r', '\n', 0x1a, '\n'};
+static const uint8_t LIVE_MAGIC[8] = {0x89, 'E', 'L', 'B', '\r', '\n', 0x1a, '\n'};
 
 uint64_t exl__live_row_bytes(const exl_bundle *bundle) {
     const exl__parameters *p = &bundle->parameters;
@@ -53,9 +53,9 @@ static const uint8_t *identity(const exl_bundle *bundle) {
 void exl__live_header(const exl_bundle *bundle, uint8_t header[EXL__COMMIT_AT]) {
     const exl__parameters *p = &bundle->parameters;
     memset(header, 0, EXL__COMMIT_AT);
-    memcpy(header, MAGIC, sizeof MAGIC);
-    header[8] = MAJOR;
-    header[10] = MINOR;
+    memcpy(header, LIVE_MAGIC, sizeof LIVE_MAGIC);
+    header[8] = LIVE_MAJOR;
+    header[10] = LIVE_MINOR;
     exl__put32(header + 12, p->labels);
     exl__put32(header + 16, p->subspaces / 2);
     exl__put32(header + 20, (uint32_t)exl__fine_stride(p->fine_dims, p->fine_bits));
@@ -82,17 +82,17 @@ void exl__live_commit(const uint8_t header[EXL__COMMIT_AT], uint64_t generation,
     memcpy(commit + COMMIT_CHECK_AT, digest, CHECK_BYTES);
 }
 
-static exl_status check_header(const exl_bundle *bundle, const exl__live *live, exl_error *error) {
+static exl_status live_check_header(const exl_bundle *bundle, const exl__live *live, exl_error *error) {
     uint8_t expected[EXL__COMMIT_AT], digest[32];
 
-    if (live->file_bytes < sizeof MAGIC || memcmp(live->file, MAGIC, sizeof MAGIC) != 0)
+    if (live->file_bytes < sizeof LIVE_MAGIC || memcmp(live->file, LIVE_MAGIC, sizeof LIVE_MAGIC) != 0)
         return exl__fail(error, EXL_LABELS_MALFORMED, "the label file does not begin as one does");
     if (live->file_bytes < EXL__LIVE_HEADER_BYTES)
         return exl__fail(error, EXL_LABELS_MALFORMED, "the label file ends inside its header: copy it again");
-    if (exl__get16(live->file + 8) > MAJOR)
+    if (exl__get16(live->file + 8) > LIVE_MAJOR)
         return exl__fail(error, EXL_VERSION_TOO_NEW,
                          "the label file has format %u, this library reads up to %d: update it",
-                         exl__get16(live->file + 8), MAJOR);
+                         exl__get16(live->file + 8), LIVE_MAJOR);
     sha256(live->file, 96, digest);
     if (memcmp(digest, live->file + 96, sizeof digest) != 0)
         return exl__fail(error, EXL_LABELS_MALFORMED, "the label file's header is damaged: copy it again");
@@ -329,7 +329,7 @@ static void bury_places(const exl_bundle *bundle, exl__live *live) {
 
 static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     exl__carver from = {NULL, 0};
-    exl_status status = check_header(bundle, live, error);
+    exl_status status = live_check_header(bundle, live, error);
 
     if (status == EXL_OK)
         status = choose_commit(live, error);
@@ -377,7 +377,7 @@ exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t fil
 static uint64_t wanted(const uint8_t *head, size_t bytes) {
     uint64_t most = bytes;
 
-    if (bytes < EXL__LIVE_HEADER_BYTES || memcmp(head, MAGIC, sizeof MAGIC) != 0)
+    if (bytes < EXL__LIVE_HEADER_BYTES || memcmp(head, LIVE_MAGIC, sizeof LIVE_MAGIC) != 0)
         return most;
     for (uint32_t which = 0; which < 2; which++) {
         uint64_t end = exl__get64(head + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES + 8);

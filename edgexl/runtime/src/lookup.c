@@ -12,9 +12,6 @@
 
 /* ---- finding ids --------------------------------------------------------------------------------------------- */
 
-/* How much of an id a sentence quotes. */
-static int quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
-
 /* An open-addressing table of the wanted ids, equivalent ones behind each other: place + 1, or 0. */
 typedef struct id_table {
     const exl__text *ids;
@@ -37,7 +34,8 @@ static exl_status fill_table(id_table *table, uint32_t count, exl_error *error) 
         uint32_t slot = exl__equivalent_hash(one->text, one->bytes) & mask;
         for (; table->slots[slot] != 0; slot = (slot + 1) & mask)
             if (same_bytes(&table->ids[table->slots[slot] - 1], one->text, one->bytes))
-                return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice", quoted(one->bytes), one->text);
+                return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice", exl__quoted(one->bytes),
+                                 one->text);
         table->slots[slot] = i + 1;
         table->found[i] = EXL__NO_LABEL;
     }
@@ -60,7 +58,7 @@ static void note(id_table *table, const char *id, size_t bytes, uint32_t label) 
 }
 
 /* An id that is only equivalent to a label's must not mean one that another id, given too, means as well. */
-static exl_status check_table(const id_table *table, uint32_t count, exl_error *error) {
+static exl_status lookup_check_table(const id_table *table, uint32_t count, exl_error *error) {
     uint32_t mask = table->slot_count - 1;
 
     for (uint32_t i = 0; i < count; i++) {
@@ -71,7 +69,7 @@ static exl_status check_table(const id_table *table, uint32_t count, exl_error *
              slot = (slot + 1) & mask)
             if (table->slots[slot] - 1 != i && table->found[table->slots[slot] - 1] == table->found[i])
                 return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice, in two forms",
-                                 quoted(one->bytes), one->text);
+                                 exl__quoted(one->bytes), one->text);
     }
     return EXL_OK;
 }
@@ -112,7 +110,7 @@ exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, con
         if (live->labels[i].row_count > 0)
             note(&table, live->labels[i].id, live->labels[i].id_bytes, bundle->parameters.labels + i);
     if (status == EXL_OK)
-        status = check_table(&table, count, error);
+        status = lookup_check_table(&table, count, error);
     exl__release(allocator, table.is_same, count, sizeof *table.is_same);
     exl__release(allocator, table.slots, table.slot_count, sizeof *table.slots);
     exl__release(allocator, buffer, buffer_bytes, 1);

@@ -11,6 +11,9 @@ typedef struct exl__text {
     size_t bytes;
 } exl__text;
 
+/* How much of an id a sentence quotes. */
+static inline int exl__quoted(size_t bytes) { return bytes < 200 ? (int)bytes : 200; }
+
 /* found: [count], for each id the number of its label in the set, EXL__NO_LABEL where there is none. exact: the label
  * has the same bytes for its id; else, where none has, an equivalent one will do. One scan over all ids, however many
  * are looked up. live may be null. */

@@ -7,13 +7,13 @@
 
 #include "checked.h"
 
-enum { ALIGNMENT_BYTES = 64 }; /* a cache line, and the widest vector load */
+enum { MEMORY_ALIGNMENT_BYTES = 64 }; /* a cache line, and the widest vector load */
 
 static void *default_allocate(void *context, size_t bytes) {
     void *memory = NULL;
 
     (void)context;
-    return posix_memalign(&memory, ALIGNMENT_BYTES, bytes) == 0 ? memory : NULL;
+    return posix_memalign(&memory, MEMORY_ALIGNMENT_BYTES, bytes) == 0 ? memory : NULL;
 }
 
 static void default_release(void *context, void *memory, size_t bytes) {
@@ -48,6 +48,6 @@ void exl__release(const exl_allocator *allocator, void *memory, uint64_t count, 
 void *exl__carve(exl__carver *from, uint64_t count, uint64_t item_bytes) {
     void *piece = from->base ? from->base + from->used : NULL;
 
-    from->used = exl__round_up(exl__plus(from->used, exl__times(count, item_bytes)), ALIGNMENT_BYTES);
+    from->used = exl__round_up(exl__plus(from->used, exl__times(count, item_bytes)), MEMORY_ALIGNMENT_BYTES);
     return piece;
 }

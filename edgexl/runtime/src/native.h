@@ -135,10 +135,10 @@ typedef struct exl__run_state {
     exl_error *error;
 } exl__run_state;
 
-/* native_run.c */
+/* native_run.c: runs all operations, by native_walk.c where they go over four strided axes. */
 exl_status exl__plan_run(const exl__run_state *run);
 
-/* native_walk.c: operations over four strided axes. */
+/* native_walk.c */
 void exl__walk_map(const exl__run_state *run, const exl__operation *operation);
 void exl__walk_reduce(const exl__run_state *run, const exl__operation *operation);
 void exl__walk_integers(const exl__run_state *run, const exl__operation *operation); /* shift, running sum */

@@ -22,7 +22,7 @@ enum { NATIVE_NAME(vectors) = EXL__PANEL / NATIVE_LANES };
 /* Vector v of the panel at p. */
 #define VECTOR_AT(p, v) (*(const VECTOR *)(const void *)((p) + (v) * NATIVE_LANES))
 #define PUT_VECTOR(p, v, value) (*(VECTOR *)(void *)((p) + (v) * NATIVE_LANES) = (value))
-#define EACH_VECTOR(v) for (int v = 0; v < NATIVE_NAME(vectors); v++)
+#define EACH_VECTOR(v) for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
 /* 1.5 x 2^23: adding it rounds to an integer, which stands in the low bits. */
 #define NATIVE_MAGIC 12582912.0f
 #define NATIVE_MAGIC_BITS 0x4B400000
@@ -112,8 +112,8 @@ EXL__INLINE VECTOR NATIVE_NAME(sigmoid)(VECTOR x) { return 1.0f / (1.0f + NATIVE
 
 /* Lane l with lane l + 8, then + 4, + 2, + 1. */
 static inline float NATIVE_NAME(join)(float lanes[EXL__PANEL]) {
-    for (int width = EXL__PANEL / 2; width > 0; width /= 2)
-        for (int l = 0; l < width; l++)
+    for (uint32_t width = EXL__PANEL / 2; width > 0; width /= 2)
+        for (uint32_t l = 0; l < width; l++)
             lanes[l] += lanes[l + width];
     return lanes[0];
 }
@@ -153,14 +153,14 @@ EXL__INLINE void NATIVE_NAME(range)(const float *x, uint32_t n, float *low, floa
             lows[v] = NATIVE_LEAST(numbers, lows[v]);
             highs[v] = NATIVE_MOST(numbers, highs[v]);
         }
-    for (int v = 1; v < NATIVE_NAME(vectors); v++) {
+    for (uint32_t v = 1; v < NATIVE_NAME(vectors); v++) {
         lows[0] = NATIVE_LEAST(lows[v], lows[0]);
         highs[0] = NATIVE_MOST(highs[v], highs[0]);
     }
     PUT_VECTOR(lanes[0], 0, lows[0]);
     PUT_VECTOR(lanes[1], 0, highs[0]);
     *low = *high = 0;
-    for (int l = 0; l < NATIVE_LANES; l++) {
+    for (uint32_t l = 0; l < NATIVE_LANES; l++) {
         *low = lanes[0][l] < *low ? lanes[0][l] : *low;
         *high = lanes[1][l] > *high ? lanes[1][l] : *high;
     }
@@ -296,23 +296,23 @@ static void NATIVE_NAME(add_block)(const int32_t *sums, int32_t zero, const floa
 
 /* ---- products -------------------------------------------------------------------------------------------------- */
 
-EXL__INLINE void NATIVE_NAME(float_tile)(const float *a, size_t a_stride, const int rows, const float *b,
+EXL__INLINE void NATIVE_NAME(float_tile)(const float *a, size_t a_stride, const uint32_t rows, const float *b,
                                          size_t b_stride, uint32_t depth, float *out, size_t out_stride) {
     NATIVE_NAME(vector) totals[NATIVE_ROWS][NATIVE_NAME(vectors)];
 
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < NATIVE_NAME(vectors); v++)
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
             totals[r][v] = (NATIVE_NAME(vector)){0};
     for (uint32_t k = 0; k < depth; k++) {
         NATIVE_NAME(vector) line[NATIVE_NAME(vectors)];
-        for (int v = 0; v < NATIVE_NAME(vectors); v++)
+        for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
             line[v] = *(const NATIVE_NAME(vector) *)(const void *)(b + k * b_stride + v * NATIVE_LANES);
-        for (int r = 0; r < rows; r++)
-            for (int v = 0; v < NATIVE_NAME(vectors); v++)
+        for (uint32_t r = 0; r < rows; r++)
+            for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
                 totals[r][v] += a[r * a_stride + k] * line[v];
     }
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < NATIVE_NAME(vectors); v++)
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
             *(NATIVE_NAME(vector) *)(void *)(out + r * out_stride + v * NATIVE_LANES) = totals[r][v];
 }
 
@@ -377,7 +377,7 @@ EXL__INLINE float NATIVE_NAME(softmax_row)(float *x, uint32_t n, uint32_t line, 
         EACH_VECTOR(v) tops = NATIVE_MOST(VECTOR_AT(x + i, v), tops);
     PUT_VECTOR(lanes, 0, tops);
     top = lanes[0];
-    for (int l = 1; l < NATIVE_LANES; l++)
+    for (uint32_t l = 1; l < NATIVE_LANES; l++)
         top = lanes[l] > top ? lanes[l] : top;
     EACH_VECTOR(v) totals[v] = (VECTOR){0};
     for (uint32_t i = 0; i < line; i += EXL__PANEL)

@@ -41,7 +41,7 @@ EXL__INLINE void neon_narrow(const four_integers *panel, uint32_t code_bytes, ui
         vst1q_u8(to, codes);
         return;
     }
-    for (int step = 0; step < 4; step++)
+    for (uint32_t step = 0; step < 4; step++)
         vst1q_u32((uint32_t *)(void *)(to + step * 16), vdupq_n_u32(vreinterpretq_u32_u8(codes)[step]));
 }
 
@@ -53,24 +53,24 @@ EXL__INLINE void neon_narrow(const four_integers *panel, uint32_t code_bytes, ui
  *
  * Two products of bytes fit 16 bits, for |code| <= 128 and |weight| <= 127: two steps, then into 32 bits by pairs.
  * 8 columns at a time; each register of totals holds two columns, two halves each. Steps are even (K is padded). */
-EXL__INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+EXL__INLINE void neon_tile(const int8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
                            uint32_t steps, int32_t *sums, size_t sum_stride) {
-    for (int half = 0; half < 2; half++) {
+    for (uint32_t half = 0; half < 2; half++) {
         const int8_t *at = weights + half * 32;
         const int8_t *row[4];
         int32x4_t totals[4][4];
 
-        for (int r = 0; r < rows; r++) {
+        for (uint32_t r = 0; r < rows; r++) {
             row[r] = codes + r * code_stride;
-            for (int c = 0; c < 4; c++)
+            for (uint32_t c = 0; c < 4; c++)
                 totals[r][c] = vdupq_n_s32(0);
         }
         for (uint32_t s = 0; s < steps; s += 2, at += EXL__PANEL * 8) {
             int8x16x2_t w = vld1q_s8_x2(at), then = vld1q_s8_x2(at + EXL__PANEL * 4);
-            for (int r = 0; r < rows; r++) {
+            for (uint32_t r = 0; r < rows; r++) {
                 int8x16x2_t code = vld1q_s8_x2(row[r]);
                 row[r] += 32;
-                for (int c = 0; c < 2; c++) {
+                for (uint32_t c = 0; c < 2; c++) {
                     int16x8_t p = vmull_s8(vget_low_s8(w.val[c]), vget_low_s8(code.val[0]));
                     p = vmlal_s8(p, vget_low_s8(then.val[c]), vget_low_s8(code.val[1]));
                     totals[r][2 * c] = vpadalq_s16(totals[r][2 * c], p);
@@ -79,8 +79,8 @@ EXL__INLINE void neon_tile(const int8_t *codes, size_t code_stride, const int ro
                 }
             }
         }
-        for (int r = 0; r < rows; r++)
-            for (int c = 0; c < 2; c++)
+        for (uint32_t r = 0; r < rows; r++)
+            for (uint32_t c = 0; c < 2; c++)
                 vst1q_s32(sums + r * sum_stride + half * 8 + c * 4, vpaddq_s32(totals[r][2 * c], totals[r][2 * c + 1]));
     }
 }
@@ -95,27 +95,27 @@ const exl__kernels exl__kernels_neon = {
 EXL__TARGET_BEGIN(DOT_PRODUCTS)
 
 /* 16 bytes of each row serve 4 steps, one lane each. Steps are a multiple of 4. */
-EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
                                uint32_t steps, int32_t *sums, size_t sum_stride) {
     int32x4_t totals[4][4];
     const int8_t *row[4];
 
-    for (int r = 0; r < rows; r++) {
+    for (uint32_t r = 0; r < rows; r++) {
         row[r] = codes + r * code_stride;
-        for (int c = 0; c < 4; c++)
+        for (uint32_t c = 0; c < 4; c++)
             totals[r][c] = vdupq_n_s32(0);
     }
     for (uint32_t s = 0; s < steps; s += 4) {
         int8x16_t code[4];
-        for (int r = 0; r < rows; r++)
+        for (uint32_t r = 0; r < rows; r++)
             code[r] = vld1q_s8(row[r]), row[r] += 16;
 #define NEON_STEP(lane)                                                                                                \
     {                                                                                                                  \
         int8x16x4_t w = vld1q_s8_x4(weights);                                                                          \
         weights += EXL__PANEL * 4;                                                                                     \
         STEPPED(weights);                                                                                              \
-        for (int c = 0; c < 4; c++)                                                                                    \
-            for (int r = 0; r < rows; r++)                                                                             \
+        for (uint32_t c = 0; c < 4; c++)                                                                               \
+            for (uint32_t r = 0; r < rows; r++)                                                                        \
                 totals[r][c] = vdotq_laneq_s32(totals[r][c], w.val[c], code[r], lane);                                 \
     }
         NEON_STEP(0)
@@ -123,8 +123,8 @@ EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const in
         NEON_STEP(2)
         NEON_STEP(3)
     }
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < 4; c++)
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t c = 0; c < 4; c++)
             vst1q_s32(sums + r * sum_stride + c * 4, totals[r][c]);
 }
 
@@ -138,42 +138,42 @@ EXL__TARGET_BEGIN(MATRIX_PRODUCTS)
 
 /* smmla multiplies 8 codes of two rows with 8 weights of two columns. Two steps' lines of the common packing, zipped,
  * are such pairs of columns. 8 rows x 8 columns at a time; of an odd number of rows the last goes twice. */
-EXL__INLINE void neon_i8mm_tile(const int8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+EXL__INLINE void neon_i8mm_tile(const int8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
                                 uint32_t steps, int32_t *sums, size_t sum_stride) {
-    const int pairs = (rows + 1) / 2;
+    const uint32_t pairs = (rows + 1) / 2;
     const int8_t *row[8];
 
-    for (int r = 0; r < 2 * pairs; r++)
+    for (uint32_t r = 0; r < 2 * pairs; r++)
         row[r] = codes + (size_t)(r < rows ? r : r - 1) * code_stride;
-    for (int half = 0; half < 2; half++) {
+    for (uint32_t half = 0; half < 2; half++) {
         const int8_t *at = weights + half * 32;
         int32x4_t totals[4][4];
 
-        for (int p = 0; p < pairs; p++)
-            for (int c = 0; c < 4; c++)
+        for (uint32_t p = 0; p < pairs; p++)
+            for (uint32_t c = 0; c < 4; c++)
                 totals[p][c] = vdupq_n_s32(0);
         for (uint32_t s = 0; s < steps; s += 4) {
             int8x16_t columns[2][4];
-            for (int k = 0; k < 2; k++, at += EXL__PANEL * 8) {
+            for (uint32_t k = 0; k < 2; k++, at += EXL__PANEL * 8) {
                 int8x16x2_t first = vld1q_s8_x2(at), second = vld1q_s8_x2(at + EXL__PANEL * 4);
-                for (int c = 0; c < 2; c++) {
+                for (uint32_t c = 0; c < 2; c++) {
                     int32x4_t x = vreinterpretq_s32_s8(first.val[c]), y = vreinterpretq_s32_s8(second.val[c]);
                     columns[k][2 * c] = vreinterpretq_s8_s32(vzip1q_s32(x, y));
                     columns[k][2 * c + 1] = vreinterpretq_s8_s32(vzip2q_s32(x, y));
                 }
             }
-            for (int p = 0; p < pairs; p++) {
+            for (uint32_t p = 0; p < pairs; p++) {
                 int64x2_t x = vreinterpretq_s64_s8(vld1q_s8(row[2 * p] + s * 4));
                 int64x2_t y = vreinterpretq_s64_s8(vld1q_s8(row[2 * p + 1] + s * 4));
                 int8x16_t early = vreinterpretq_s8_s64(vzip1q_s64(x, y)), late = vreinterpretq_s8_s64(vzip2q_s64(x, y));
-                for (int c = 0; c < 4; c++) {
+                for (uint32_t c = 0; c < 4; c++) {
                     totals[p][c] = vmmlaq_s32(totals[p][c], early, columns[0][c]);
                     totals[p][c] = vmmlaq_s32(totals[p][c], late, columns[1][c]);
                 }
             }
         }
-        for (int r = 0; r < rows; r++)
-            for (int c = 0; c < 4; c += 2) {
+        for (uint32_t r = 0; r < rows; r++)
+            for (uint32_t c = 0; c < 4; c += 2) {
                 int64x2_t x = vreinterpretq_s64_s32(totals[r / 2][c]), y = vreinterpretq_s64_s32(totals[r / 2][c + 1]);
                 int64x2_t joined = r % 2 == 0 ? vzip1q_s64(x, y) : vzip2q_s64(x, y);
                 vst1q_s32(sums + r * sum_stride + half * 8 + c * 2, vreinterpretq_s32_s64(joined));

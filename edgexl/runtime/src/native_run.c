@@ -13,16 +13,6 @@ static uint64_t padded(uint64_t size) { return (size + EXL__PANEL - 1) / EXL__PA
 
 static uint64_t at(const exl__run_state *run, exl__size size) { return exl__size_at(size, &run->at); }
 
-void *exl__operand_at(const exl__run_state *run, const exl__operation *operation, int place) {
-    const exl__operand *operand = &operation->operands[place];
-    uint32_t type;
-
-    if (operand->buffer == EXL__NO_BUFFER)
-        return NULL;
-    type = run->plan->buffers[operand->buffer].type;
-    return (uint8_t *)run->buffers[operand->buffer] + at(run, operand->offset) * exl__type_bytes(type);
-}
-
 static uint64_t stride(const exl__run_state *run, const exl__operation *o, int place, int axis) {
     return at(run, o->operands[place].strides[axis]);
 }
@@ -199,8 +189,8 @@ static void run_linear_f32(const exl__run_state *run, const exl__operation *o) {
 /* ---- products of two values ------------------------------------------------------------------------------------- */
 
 /* A matrix [depth][columns] with any strides as [depth][padded columns], zeros behind. */
-static void pack(const float *from, uint64_t row_stride, uint64_t column_stride, uint64_t depth, uint64_t columns,
-                 float *to) {
+static void run_pack(const float *from, uint64_t row_stride, uint64_t column_stride, uint64_t depth, uint64_t columns,
+                     float *to) {
     uint64_t line = padded(columns);
 
     if (row_stride == 1 && column_stride != 1) /* a transpose: read in order, a column of `to` at a time */
@@ -218,8 +208,8 @@ static void pack(const float *from, uint64_t row_stride, uint64_t column_stride,
 
 /* out[rows][columns] = a[rows][depth] x b, b packed; rows of out lie out_stride apart. Where out_columns is more than
  * columns, there is room in out for the padding, too. */
-static void product(const exl__run_state *run, const float *a, uint64_t a_stride, uint64_t rows, const float *b,
-                    uint64_t depth, uint64_t columns, float *out, uint64_t out_stride, uint64_t out_columns) {
+static void run_product(const exl__run_state *run, const float *a, uint64_t a_stride, uint64_t rows, const float *b,
+                        uint64_t depth, uint64_t columns, float *out, uint64_t out_stride, uint64_t out_columns) {
     float tile[EXL__MOST_TILE_ROWS * EXL__PANEL];
     uint64_t line = padded(columns);
 
@@ -248,22 +238,22 @@ static void attend(const exl__run_state *run, const exl__operation *o, const att
     uint64_t bias_stride = a->bias ? stride(run, o, 4, 1) : 0, bias_step = a->bias ? stride(run, o, 4, 2) : 0;
     float tops[EXL__MOST_TILE_ROWS];
 
-    pack(a->k, stride(run, o, 2, 3), stride(run, o, 2, 2), a->width, a->keys, a->packed_keys);
-    pack(a->v, stride(run, o, 3, 2), stride(run, o, 3, 3), a->keys, a->width, a->packed_values);
+    run_pack(a->k, stride(run, o, 2, 3), stride(run, o, 2, 2), a->width, a->keys, a->packed_keys);
+    run_pack(a->v, stride(run, o, 3, 2), stride(run, o, 3, 3), a->keys, a->width, a->packed_values);
     if (a->bias && bias_stride == 0)
-        pack(a->bias, 0, bias_step, 1, a->keys, a->packed_bias);
+        run_pack(a->bias, 0, bias_step, 1, a->keys, a->packed_bias);
     for (uint64_t r = 0, high; r < a->queries; r += high) {
         high = tile_rows(a->queries - r, run->kernels->float_rows);
-        product(run, a->q + r * q_stride, q_stride, high, a->packed_keys, a->width, a->keys, a->scores, a->line,
-                a->line);
+        run_product(run, a->q + r * q_stride, q_stride, high, a->packed_keys, a->width, a->keys, a->scores, a->line,
+                    a->line);
         if (bias_stride != 0)
-            pack(a->bias + r * bias_stride, bias_stride, bias_step, high, a->keys, a->packed_bias);
+            run_pack(a->bias + r * bias_stride, bias_stride, bias_step, high, a->keys, a->packed_bias);
         run->kernels->softmax(a->scores, (uint32_t)high, (uint32_t)a->keys, (uint32_t)a->line, o->numbers[0],
                               a->bias ? a->packed_bias : NULL, bias_stride ? a->line : 0, tops);
         for (uint64_t i = 0; i < high && a->best; i++)
             a->best[(r + i) * stride(run, o, 5, 1)] = tops[i];
-        product(run, a->scores, a->line, high, a->packed_values, a->keys, a->width, a->out + r * out_stride, out_stride,
-                a->width);
+        run_product(run, a->scores, a->line, high, a->packed_values, a->keys, a->width, a->out + r * out_stride,
+                    out_stride, a->width);
     }
 }
 
@@ -302,9 +292,9 @@ static void run_matmul(const exl__run_state *run, const exl__operation *o) {
     take_work(run, o, pieces);
     packed = (float *)(void *)pieces[0];
     for (uint64_t i = 0; i < batch; i++) {
-        pack(b + i * stride(run, o, 2, 0), stride(run, o, 2, 2), stride(run, o, 2, 3), depth, columns, packed);
-        product(run, a + i * stride(run, o, 1, 0), stride(run, o, 1, 1), rows, packed, depth, columns,
-                out + i * stride(run, o, 0, 0), stride(run, o, 0, 1), columns);
+        run_pack(b + i * stride(run, o, 2, 0), stride(run, o, 2, 2), stride(run, o, 2, 3), depth, columns, packed);
+        run_product(run, a + i * stride(run, o, 1, 0), stride(run, o, 1, 1), rows, packed, depth, columns,
+                    out + i * stride(run, o, 0, 0), stride(run, o, 0, 1), columns);
     }
 }
 

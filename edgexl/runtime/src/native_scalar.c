@@ -24,7 +24,7 @@ typedef int32_t four_integers __attribute__((vector_size(16), aligned(4), may_al
 static inline void scalar_narrow(const four_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
     (void)code_bytes; /* 1 */
     (void)flip;       /* 0 */
-    for (int l = 0; l < EXL__PANEL; l++) {
+    for (uint32_t l = 0; l < EXL__PANEL; l++) {
         int32_t code = panel[l / 4][l % 4];
         code = code > 0 ? code : 0;
         to[l] = (uint8_t)(code < 255 ? code : 255);
@@ -43,8 +43,8 @@ void exl__dot_scalar(const void *codes, size_t code_stride, uint32_t rows, const
 
             memset(out, 0, EXL__PANEL * sizeof *out);
             for (uint32_t s = 0; s < steps; s++)
-                for (int c = 0; c < EXL__PANEL; c++)
-                    for (int k = 0; k < 4; k++)
+                for (uint32_t c = 0; c < EXL__PANEL; c++)
+                    for (uint32_t k = 0; k < 4; k++)
                         out[c] += (int32_t)row[s * 4 + k] * panel[(s * EXL__PANEL + c) * 4 + k];
         }
 }

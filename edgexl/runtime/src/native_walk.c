@@ -17,6 +17,16 @@ typedef struct walk {
     uint32_t bytes[4]; /* of an element */
 } walk;
 
+void *exl__operand_at(const exl__run_state *run, const exl__operation *operation, int place) {
+    const exl__operand *operand = &operation->operands[place];
+    uint32_t type;
+
+    if (operand->buffer == EXL__NO_BUFFER)
+        return NULL;
+    type = run->plan->buffers[operand->buffer].type;
+    return (uint8_t *)run->buffers[operand->buffer] + exl__size_at(operand->offset, &run->at) * exl__type_bytes(type);
+}
+
 static walk begin(const exl__run_state *run, const exl__operation *o, int operands) {
     walk w;
 
@@ -106,7 +116,7 @@ typedef struct lane { /* an operand along the last axis */
     uint64_t stride;
 } lane;
 
-static void gather(void *to, const lane *from, uint64_t first, uint64_t n, uint32_t bytes) {
+static void walk_gather(void *to, const lane *from, uint64_t first, uint64_t n, uint32_t bytes) {
     if (bytes == 4)
         for (uint64_t i = 0; i < n; i++)
             ((float *)to)[i] = ((const float *)(const void *)from->at)[(first + i) * from->stride];
@@ -170,7 +180,7 @@ static void map_row(const exl__kernels *kernels, uint32_t function, uint64_t n, 
             if (from->stride <= 1) {
                 inputs[i] = from->at + first * from->stride * bytes;
             } else {
-                gather(chunks[i + 1], from, first, length, bytes);
+                walk_gather(chunks[i + 1], from, first, length, bytes);
                 inputs[i] = chunks[i + 1];
             }
         }
@@ -311,7 +321,7 @@ void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
                     total += (uint64_t)x[d * step];
                     if (o->code == EXL__RUNNING_SUM)
                         *to = (int64_t)total;
-                    else if (o->function == 1)
+                    else if (o->function == EXL__FROM_BEFORE)
                         *to = d > 0 ? x[(d - 1) * step] : 0;
                     else
                         *to = d + 1 < n ? x[(d + 1) * step] : 0;

@@ -23,7 +23,7 @@ EXL__INLINE void wasm_narrow(const four_integers *panel, uint32_t code_bytes, ui
 
     (void)code_bytes; /* 2 */
     (void)flip;       /* 0 */
-    for (int half = 0; half < 2; half++) {
+    for (uint32_t half = 0; half < 2; half++) {
         v128_t wide = wasm_i16x8_narrow_i32x4((v128_t)panel[2 * half], (v128_t)panel[2 * half + 1]);
         wasm_v128_store(to + half * 16, wasm_i16x8_min(wasm_i16x8_max(wide, none), most));
     }
@@ -33,24 +33,24 @@ EXL__INLINE void wasm_narrow(const four_integers *panel, uint32_t code_bytes, ui
 
 /* Codes as 16-bit integers, whose products are added by pairs. 4 columns at a time; each register of totals holds two
  * of them, two halves each. */
-EXL__INLINE void wasm_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+EXL__INLINE void wasm_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
                            uint32_t steps, int32_t *sums, size_t sum_stride) {
-    for (int quarter = 0; quarter < 4; quarter++) {
+    for (uint32_t quarter = 0; quarter < 4; quarter++) {
         const int8_t *at = weights + quarter * 16;
         v128_t totals[4][2];
 
-        for (int r = 0; r < rows; r++)
+        for (uint32_t r = 0; r < rows; r++)
             totals[r][0] = totals[r][1] = wasm_i32x4_splat(0);
         for (uint32_t s = 0; s < steps; s++, at += EXL__PANEL * 4) {
             v128_t line = wasm_v128_load(at);
             v128_t first = wasm_i16x8_extend_low_i8x16(line), second = wasm_i16x8_extend_high_i8x16(line);
-            for (int r = 0; r < rows; r++) {
+            for (uint32_t r = 0; r < rows; r++) {
                 v128_t code = wasm_v128_load64_splat(codes + r * code_stride + s * 8);
                 totals[r][0] = wasm_i32x4_add(totals[r][0], wasm_i32x4_dot_i16x8(first, code));
                 totals[r][1] = wasm_i32x4_add(totals[r][1], wasm_i32x4_dot_i16x8(second, code));
             }
         }
-        for (int r = 0; r < rows; r++) {
+        for (uint32_t r = 0; r < rows; r++) {
             v128_t even = wasm_i32x4_shuffle(totals[r][0], totals[r][1], 0, 2, 4, 6);
             v128_t odd = wasm_i32x4_shuffle(totals[r][0], totals[r][1], 1, 3, 5, 7);
             wasm_v128_store(sums + r * sum_stride + quarter * 4, wasm_i32x4_add(even, odd));

@@ -54,14 +54,14 @@ EXL__INLINE void avx2_narrow(const eight_integers *panel, uint32_t code_bytes, u
 #define KEPT(sum) __asm__("" : "+x"(sum))
 
 /* Codes as 16-bit integers: vpmaddwd adds two exact products in 32 bits, where vpmaddubsw would saturate. */
-EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
                            uint32_t steps, int32_t *sums, size_t sum_stride) {
-    for (int half = 0; half < 2; half++) { /* 8 of the 16 columns */
+    for (uint32_t half = 0; half < 2; half++) { /* 8 of the 16 columns */
         const int8_t *at = weights + half * 32;
         const uint8_t *row[4];
         __m256i totals[4][2];
 
-        for (int r = 0; r < rows; r++) {
+        for (uint32_t r = 0; r < rows; r++) {
             row[r] = codes + r * code_stride;
             totals[r][0] = totals[r][1] = _mm256_setzero_si256();
             __asm__("" : "+r"(row[r]));
@@ -69,7 +69,7 @@ EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const int r
         for (size_t s = 0; s < steps; s++, at += EXL__PANEL * 4) {
             __m256i first = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)at));
             __m256i second = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(at + 16)));
-            for (int r = 0; r < rows; r++) {
+            for (uint32_t r = 0; r < rows; r++) {
                 int64_t four;
                 __m256i code;
                 memcpy(&four, row[r] + s * 8, sizeof four);
@@ -80,7 +80,7 @@ EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const int r
                 KEPT(totals[r][1]);
             }
         }
-        for (int r = 0; r < rows; r++) { /* each column's two halves stand side by side */
+        for (uint32_t r = 0; r < rows; r++) { /* each column's two halves stand side by side */
             __m256i joined = _mm256_hadd_epi32(totals[r][0], totals[r][1]);
             joined = _mm256_permute4x64_epi64(joined, 0xd8);
             _mm256_storeu_si256((__m256i *)(void *)(sums + r * sum_stride + half * 8), joined);
@@ -97,16 +97,16 @@ EXL__TARGET_END
 /* ---- AVX2 with VNNI -------------------------------------------------------------------------------------------- */
 
 EXL__TARGET_BEGIN("avx2,avxvnni")
-EXL__INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
+EXL__INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
                                 uint32_t steps, int32_t *sums, size_t sum_stride) {
     __m256i totals[6][2];
 
-    for (int r = 0; r < rows; r++)
+    for (uint32_t r = 0; r < rows; r++)
         totals[r][0] = totals[r][1] = _mm256_setzero_si256();
     for (uint32_t s = 0; s < steps; s++, weights += EXL__PANEL * 4) {
         __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)weights);
         __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(weights + 32));
-        for (int r = 0; r < rows; r++) {
+        for (uint32_t r = 0; r < rows; r++) {
             int32_t four;
             __m256i code;
             memcpy(&four, codes + r * code_stride + s * 4, sizeof four);
@@ -115,8 +115,8 @@ EXL__INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const 
             totals[r][1] = _mm256_dpbusd_avx_epi32(totals[r][1], code, second);
         }
     }
-    for (int r = 0; r < rows; r++)
-        for (int half = 0; half < 2; half++)
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t half = 0; half < 2; half++)
             _mm256_storeu_si256((__m256i *)(void *)(sums + r * sum_stride + half * 8), totals[r][half]);
 }
 
@@ -156,31 +156,31 @@ EXL__INLINE void avx512_narrow(const sixteen_integers *panel, uint32_t code_byte
 
 /* While the last rows of a panel are at work, the next panels' lines are asked for: weights come from memory once a
  * text, and without it a third of the time is waiting. */
-EXL__INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const int rows, const int8_t *weights,
-                             size_t panel_bytes, const int panels, uint32_t steps, int32_t *sums) {
+EXL__INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
+                             size_t panel_bytes, const uint32_t panels, uint32_t steps, int32_t *sums) {
     __m512i totals[8][2];
 
-    for (int r = 0; r < rows; r++)
-        for (int p = 0; p < panels; p++)
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t p = 0; p < panels; p++)
             totals[r][p] = _mm512_setzero_si512();
     for (uint32_t s = 0; s < steps; s++) {
         __m512i line[2];
-        for (int p = 0; p < panels; p++) {
+        for (uint32_t p = 0; p < panels; p++) {
             const int8_t *at = weights + p * panel_bytes + (size_t)s * EXL__PANEL * 4;
             line[p] = _mm512_loadu_si512(at);
             _mm_prefetch((const char *)at + panels * panel_bytes, _MM_HINT_T0);
         }
-        for (int r = 0; r < rows; r++) {
+        for (uint32_t r = 0; r < rows; r++) {
             int32_t four;
             __m512i code;
             memcpy(&four, codes + r * code_stride + s * 4, sizeof four);
             code = _mm512_set1_epi32(four);
-            for (int p = 0; p < panels; p++)
+            for (uint32_t p = 0; p < panels; p++)
                 totals[r][p] = _mm512_dpbusd_epi32(totals[r][p], code, line[p]);
         }
     }
-    for (int r = 0; r < rows; r++)
-        for (int p = 0; p < panels; p++)
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t p = 0; p < panels; p++)
             _mm512_storeu_si512(sums + (r * panels + p) * EXL__PANEL, totals[r][p]);
 }
 

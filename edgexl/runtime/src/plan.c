@@ -15,7 +15,7 @@ enum {
     HEAD_BYTES = 64,
     MOST_RECORDS = 4096,
     VERSION = 1,
-    ALIGNMENT_BYTES = 64,
+    PLAN_ALIGNMENT_BYTES = 64,
     MOST_TOKENS = 8192,
     MOST_LABELS = 4096,
     POWERS = 7 /* of T, and of N, in the product of two sizes: 0 to 6 */
@@ -76,11 +76,11 @@ uint32_t exl__type_bytes(uint32_t type) {
 }
 
 static term term_of(exl__size size) {
-    term result = {size & 0xFFFFFFF, size >> 28 & 3, size >> 30};
+    term result = {exl__coefficient(size), exl__token_power(size), exl__label_power(size)};
     return result;
 }
 
-static term product(term a, term b) {
+static term plan_product(term a, term b) {
     term result = {exl__times(a.of, b.of), a.t + b.t, a.n + b.n};
     return result;
 }
@@ -112,7 +112,7 @@ static int buffer_is_sound(const checker *c, const exl__plan_buffer *buffer) {
         return 0;
     switch (buffer->place) {
     case EXL__ARENA:
-        return buffer->index == 0 && buffer->offset_bytes % ALIGNMENT_BYTES == 0 &&
+        return buffer->index == 0 && buffer->offset_bytes % PLAN_ALIGNMENT_BYTES == 0 &&
                exl__lies_within(buffer->offset_bytes, bytes, c->plan->arena_bytes);
     case EXL__FROM_INPUT:
         for (size_t i = 0; i < source->input_count; i++)
@@ -123,7 +123,7 @@ static int buffer_is_sound(const checker *c, const exl__plan_buffer *buffer) {
         return buffer->index < source->output_count && source->outputs[buffer->index].type == buffer->type &&
                source->outputs[buffer->index].elements == buffer->elements;
     case EXL__FROM_WEIGHT:
-        return buffer->index < source->weight_count && buffer->elements >> 28 == 0 &&
+        return buffer->index < source->weight_count && exl__is_constant(buffer->elements) &&
                source->weights[buffer->index].type == buffer->type &&
                source->weights[buffer->index].data_bytes == bytes;
     default: return 0;
@@ -202,7 +202,7 @@ static int ends_within(const checker *c, int place, exl__size elements) {
             continue;
         one = term_of(operand->strides[axis]);
         sums[one.t][one.n] -= (int64_t)one.of;
-        one = product(one, term_of(c->operation->sizes[axis]));
+        one = plan_product(one, term_of(c->operation->sizes[axis]));
         sums[one.t][one.n] += (int64_t)one.of;
     }
     for (uint32_t t = 0; t < POWERS; t++)
@@ -256,7 +256,7 @@ static int find_span(const checker *c, int place, span *found) {
             left |= 1u << axis;
     found->run = run_of(c, place);
     while ((size = take_axis(c, place, &left, found->run)).of != 0)
-        found->run = product(found->run, size);
+        found->run = plan_product(found->run, size);
     found->count = one;
     found->apart = found->run;
     for (int first = 0; left != 0 && first < EXL__PLAN_RANK; first++) { /* the axis that moves by least is not known */
@@ -265,8 +265,8 @@ static int find_span(const checker *c, int place, span *found) {
             continue;
         found->apart = term_of(operand->strides[first]);
         found->count = term_of(c->operation->sizes[first]);
-        while ((size = take_axis(c, place, &rest, product(found->apart, found->count))).of != 0)
-            found->count = product(found->count, size);
+        while ((size = take_axis(c, place, &rest, plan_product(found->apart, found->count))).of != 0)
+            found->count = plan_product(found->count, size);
         if (rest == 0)
             return found->run.of <= found->apart.of && found->run.t <= found->apart.t && found->run.n <= found->apart.n;
     }
@@ -286,7 +286,7 @@ static void note_written(const checker *c, int place, const span *made) {
         so_far->done = so_far->period = elements;
         return;
     }
-    if (!same(period, elements) && !same(product(made->apart, made->count), elements))
+    if (!same(period, elements) && !same(plan_product(made->apart, made->count), elements))
         return;
     if (offset.of == 0) {
         so_far->done = made->run;
@@ -302,7 +302,7 @@ static int is_written(const checker *c, uint32_t number) {
 }
 
 /* Has a run begin by clearing an arena buffer that is read before all of it is written. */
-static void clear(exl__plan *plan, const exl__plan_buffer *buffer) {
+static void plan_clear(exl__plan *plan, const exl__plan_buffer *buffer) {
     uint64_t from = buffer->offset_bytes, to = from + largest(plan, buffer->elements) * exl__type_bytes(buffer->type);
     uint64_t end = plan->cleared_offset + plan->cleared_bytes;
 
@@ -317,7 +317,7 @@ static void note_reads(const checker *c) {
         const exl__plan_buffer *buffer = buffer_of(c, place);
         if (buffer && buffer->place == EXL__ARENA && c->rule->operands[place].use & EXL__READ &&
             !is_written(c, c->operation->operands[place].buffer))
-            clear(c->plan, buffer);
+            plan_clear(c->plan, buffer);
     }
 }
 
@@ -386,7 +386,7 @@ static int sizes_are_sound(checker *c) {
         c->sizes[axis] = largest(c->plan, o->sizes[axis]);
         if (c->sizes[axis] == 0 || c->sizes[axis] > MOST_SIZE)
             return 0;
-        if (c->rule->constant_sizes >> axis & 1 && o->sizes[axis] >> 28 != 0)
+        if (c->rule->constant_sizes >> axis & 1 && !exl__is_constant(o->sizes[axis]))
             return 0;
     }
     if (c->rule->most_depth != 0 && c->sizes[1] > c->rule->most_depth)

@@ -15,9 +15,6 @@
 enum { EXL__PLAN_OPERANDS = 6, EXL__PLAN_RANK = 4 };
 #define EXL__NO_BUFFER UINT32_MAX
 
-/* coefficient in 28 bits, then 2 bits power of T, 2 bits power of N. */
-typedef uint32_t exl__size;
-
 enum { EXL__ARENA, EXL__FROM_INPUT, EXL__TO_OUTPUT, EXL__FROM_WEIGHT };
 
 /* Element types carry ONNX's numbers; exl__tensor has the others. */
@@ -77,6 +74,7 @@ typedef enum exl__function {
 } exl__function;
 
 enum { EXL__ACT_NONE, EXL__ACT_RELU, EXL__ACT_GELU, EXL__ACT_TANH, EXL__ACTIVATIONS };
+enum { EXL__FROM_BEFORE = 1, EXL__FROM_BEHIND }; /* of EXL__SHIFT: what result[i] is, x[i - 1] or x[i + 1] */
 enum { EXL__SUM = 1, EXL__LARGEST, EXL__MEAN, EXL__SUM_INT = 32 };
 
 typedef struct exl__plan_buffer { /* field for field as in the file */
@@ -120,8 +118,14 @@ typedef struct exl__lengths {
 
 exl__lengths exl__lengths_of(uint64_t tokens, uint64_t labels);
 
+/* The parts of a size. */
+static inline uint32_t exl__coefficient(exl__size size) { return size & (EXL__PER_TOKEN - 1); }
+static inline uint32_t exl__token_power(exl__size size) { return size / EXL__PER_TOKEN & 3; }
+static inline uint32_t exl__label_power(exl__size size) { return size / EXL__PER_LABEL; }
+static inline int exl__is_constant(exl__size size) { return size < EXL__PER_TOKEN; }
+
 static inline uint64_t exl__size_at(exl__size size, const exl__lengths *at) {
-    return (uint64_t)(size & 0xFFFFFFF) * at->tokens[size >> 28 & 3] * at->labels[size >> 30];
+    return exl__coefficient(size) * at->tokens[exl__token_power(size)] * at->labels[exl__label_power(size)];
 }
 
 /* Bytes of an element; 0 for types that no plan has. */

@@ -92,7 +92,7 @@ static const exl__rule RULES[] = {
                   SOURCE(F32, AXIS_0 | AXIS_2 | AXIS_3, EXL__NO_RUN)},
      .pieces = {{4, AXIS_2, AXIS_3}}, /* b [K][N] */
      .work = {1, OF_BATCH, AXIS_2 | AXIS_3}},
-    EACH_ELEMENT(EXL__SHIFT, 1, 2, I64, INTEGER),
+    EACH_ELEMENT(EXL__SHIFT, EXL__FROM_BEFORE, EXL__FROM_BEHIND, I64, INTEGER),
     EACH_ELEMENT(EXL__RUNNING_SUM, 0, 0, I64, INTEGER),
 };
 // clang-format on

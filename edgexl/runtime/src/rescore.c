@@ -36,13 +36,14 @@ float exl__quantize_query(const float *q, uint32_t fine_dims, uint32_t gain_dims
         float magnitude = value < 0.0f ? -value : value;
         largest = magnitude > largest && magnitude <= 3.402823466e38f ? magnitude : largest;
     }
+    const double most = LARGEST_QUERY;
     float unit = largest / (float)LARGEST_QUERY;
     for (uint32_t i = 0; i < fine_dims; i++) {
         float value = i < gain_dims ? q[i] * gain : q[i];
         double steps = unit > 0.0f ? (double)(value / unit) : 0.0; /* double: adding a half is exact */
         double rounded = steps < 0.0 ? steps - 0.5 : steps + 0.5;
-        if (!(rounded >= -(LARGEST_QUERY + 0.5) && rounded <= LARGEST_QUERY + 0.5))
-            rounded = steps > 0.0 ? LARGEST_QUERY : steps < 0.0 ? -LARGEST_QUERY : 0.0;
+        if (!(rounded >= -(most + 0.5) && rounded <= most + 0.5))
+            rounded = steps > 0.0 ? most : steps < 0.0 ? -most : 0.0;
         Q[i] = (int16_t)rounded;
     }
     return unit;
@@ -76,7 +77,7 @@ int32_t exl__dot8_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_d
     return sum;
 }
 
-static exl__dot_kernel *kernel_for(exl__isa isa, uint32_t fine_bits) {
+static exl__dot_kernel *rescore_kernel_for(exl__isa isa, uint32_t fine_bits) {
     switch (isa) {
 #if defined(__x86_64__)
     case EXL__AVX2:
@@ -96,12 +97,12 @@ static float score(exl__dot_kernel *dot, const uint8_t *fine_row, uint32_t fine_
 
 float exl__rescore_row(exl__isa isa, const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q,
                        float unit) {
-    return score(kernel_for(isa, fine_bits), fine_row, fine_dims, Q, unit);
+    return score(rescore_kernel_for(isa, fine_bits), fine_row, fine_dims, Q, unit);
 }
 
 void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *rows, uint32_t count,
                        uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q, float unit, float *scores) {
-    exl__dot_kernel *dot = kernel_for(isa, fine_bits);
+    exl__dot_kernel *dot = rescore_kernel_for(isa, fine_bits);
     size_t stride = exl__fine_stride(fine_dims, fine_bits);
     for (uint32_t i = 0; i < count; i++) {
         if (count - i > ROWS_AHEAD) {

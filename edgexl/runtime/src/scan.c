@@ -24,7 +24,7 @@ enum {
     CHUNK_BYTES = 1 << 17
 };
 
-static exl__scan_kernel *kernel_for(exl__isa isa) {
+static exl__scan_kernel *scan_kernel_for(exl__isa isa) {
     switch (isa) {
 #if defined(__x86_64__)
     case EXL__SSSE3: return exl__scan_block_ssse3;
@@ -230,15 +230,19 @@ size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep)
 
 typedef struct scan_job {
     exl__scan_kernel *score_block;
-    const uint8_t *codes;
-    uint32_t rows, code_bytes;
-    const uint64_t *dead; /* null, or rows that are no candidates */
+    const exl__scan_codes *codes;
+    uint32_t code_bytes; /* of a row */
 } scan_job;
+
+static scan_job scan_begin(const exl__scan_codes *codes) {
+    return (scan_job){scan_kernel_for(codes->isa), codes, codes->subspaces / 2};
+}
 
 /* Asks for a block that is not next to what is read: no prefetching but this would have it coming. */
 static void fetch_block(const scan_job *job, uint64_t first) {
-    const uint8_t *block = job->codes + (size_t)first * job->code_bytes;
-    for (size_t at = 0; first < job->rows && at < (size_t)EXL__SCAN_BLOCK * job->code_bytes; at += CACHE_LINE_BYTES)
+    const uint8_t *block = job->codes->bytes + (size_t)first * job->code_bytes;
+    for (size_t at = 0; first < job->codes->rows && at < (size_t)EXL__SCAN_BLOCK * job->code_bytes;
+         at += CACHE_LINE_BYTES)
         __builtin_prefetch(block + at);
 }
 
@@ -249,15 +253,15 @@ static void scan_blocks(const scan_job *job, const uint8_t *tables, uint32_t fro
     for (uint64_t first = from; first < to; first += (uint64_t)step * EXL__SCAN_BLOCK) {
         if (step > 1)
             fetch_block(job, first + (uint64_t)step * EXL__SCAN_BLOCK);
-        job->score_block(job->codes + (size_t)first * job->code_bytes, job->code_bytes, tables, chosen->minimum,
+        job->score_block(job->codes->bytes + (size_t)first * job->code_bytes, job->code_bytes, tables, chosen->minimum,
                          chosen->block_scores, above);
-        uint32_t here = job->rows - (uint32_t)first;
+        uint32_t here = job->codes->rows - (uint32_t)first;
         if (here < EXL__SCAN_BLOCK) /* the last block's padding is no candidate */
             for (uint32_t word = here / 64; word < EXL__SCAN_BLOCK / 64; word++)
                 above[word] &= word == here / 64 ? ((uint64_t)1 << here % 64) - 1 : 0;
-        if (job->dead)
+        if (job->codes->dead)
             for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64; word++)
-                above[word] &= ~job->dead[first / 64 + word];
+                above[word] &= ~job->codes->dead[first / 64 + word];
         if ((above[0] | above[1] | above[2] | above[3]) != 0)
             selection_push(chosen, (uint32_t)first, above);
     }
@@ -298,42 +302,49 @@ static void sample_minimum(const scan_job *job, const uint8_t *tables, const exl
 }
 
 /* The best rows, in order. */
-static uint32_t selection_finish(selection *chosen, uint32_t *out_rows, uint16_t *out_scores) {
+static uint32_t selection_finish(exl__scan_query *query) {
+    selection *chosen = query->scratch;
+
     selection_cut(chosen);
-    sort_by_score(chosen, out_rows, out_scores);
-    return chosen->count;
+    sort_by_score(chosen, query->out_rows, query->out_scores);
+    query->count = chosen->count;
+    return query->count;
 }
 
-uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
-                          const uint8_t *tables, const exl__scan_range *ranges, uint32_t range_count, uint32_t keep,
-                          void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
-    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, dead};
-    selection *chosen = scratch;
+uint32_t exl__scan(const exl__scan_codes *codes, const exl__scan_range *ranges, uint32_t range_count, uint32_t keep,
+                   exl__scan_query *query) {
+    scan_job job = scan_begin(codes);
+    exl__scan_range all = {0, codes->rows};
+    selection *chosen = query->scratch;
     uint32_t there = 0;
+
+    if (!ranges)
+        ranges = &all, range_count = 1;
+    query->count = 0;
     for (uint32_t i = 0; i < range_count; i++)
         there += ranges[i].to - ranges[i].from;
-    (void)selection_place(scratch, keep < there ? keep : there);
+    (void)selection_place(query->scratch, keep < there ? keep : there);
     if (chosen->keep == 0)
         return 0;
-    sample_minimum(&job, tables, ranges, range_count, chosen);
+    sample_minimum(&job, query->tables, ranges, range_count, chosen);
     for (int again = 0;; again++) {
         for (uint32_t i = 0; i < range_count; i++) {
             if (i + 1 < range_count)
                 fetch_block(&job, ranges[i + 1].from);
-            scan_blocks(&job, tables, ranges[i].from, ranges[i].to, 1, chosen);
+            scan_blocks(&job, query->tables, ranges[i].from, ranges[i].to, 1, chosen);
         }
         if (again || chosen->count >= chosen->keep)
             break;
         chosen->minimum = 0; /* the sample promised too much: the best rows lay in its blocks, or many are dead */
         chosen->count = 0;
     }
-    return selection_finish(chosen, out_rows, out_scores);
+    return selection_finish(query);
 }
 
-void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
-                     exl__scan_query *queries, uint32_t query_count) {
-    scan_job job = {kernel_for(isa), codes, rows, subspaces / 2, NULL};
-    exl__scan_range all = {0, rows};
+void exl__scan_batch(const exl__scan_codes *codes, uint32_t keep, exl__scan_query *queries, uint32_t query_count) {
+    scan_job job = scan_begin(codes);
+    exl__scan_range all = {0, codes->rows};
+    uint32_t rows = codes->rows;
     uint32_t chunk = CHUNK_BYTES / (EXL__SCAN_BLOCK * job.code_bytes) * EXL__SCAN_BLOCK;
     if (chunk == 0)
         chunk = EXL__SCAN_BLOCK;
@@ -354,14 +365,8 @@ void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t
             chosen->count = 0;
             scan_blocks(&job, queries[i].tables, 0, rows, 1, chosen);
         }
-        queries[i].count = selection_finish(chosen, queries[i].out_rows, queries[i].out_scores);
+        (void)selection_finish(&queries[i]);
     }
-}
-
-uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
-                   uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores) {
-    exl__scan_range all = {0, rows};
-    return exl__scan_ranges(isa, codes, rows, NULL, subspaces, tables, &all, 1, keep, scratch, out_rows, out_scores);
 }
 
 uint32_t exl__scan_merge(const exl__scan_query *parts, const uint32_t *part_starts, uint32_t part_count, uint32_t keep,

@@ -36,36 +36,34 @@ void exl__scan_tables(const float *q, const float *codebook, uint32_t subspaces,
 /* Bytes of scratch that a query needs; the scratch must be aligned to 64. */
 size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep);
 
-/* The `keep` rows of highest score (all rows when there are fewer), by score descending, ties by row ascending.
- * codes: [ceil(rows / 256)][subspaces / 2][256]; tables: [subspaces][16] as above; subspaces even, 2 to 256.
- * out_rows, out_scores: [min(keep, rows)]. Returns their number. */
-uint32_t exl__scan(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, const uint8_t *tables,
-                   uint32_t keep, void *scratch, uint32_t *out_rows, uint16_t *out_scores);
+/* The coarse codes of rows, and the kernels that scan them. */
+typedef struct exl__scan_codes {
+    exl__isa isa;
+    uint32_t rows, subspaces; /* subspaces: even, 2 to 256 */
+    const uint8_t *bytes;     /* [ceil(rows / 256)][subspaces / 2][256] */
+    const uint64_t *dead;     /* [ceil(rows / 256)][4] words: rows whose bit is 1 are none; null: all are */
+} exl__scan_codes;
+
+typedef struct exl__scan_query {
+    const uint8_t *tables; /* [subspaces][16] as above */
+    void *scratch;
+    uint32_t *out_rows; /* [min(keep, rows)], as out_scores */
+    uint16_t *out_scores;
+    uint32_t count; /* set: how many were found */
+} exl__scan_query;
 
 /* Rows from the first of a block up to `to`: the end of a block, or of all rows. */
 typedef struct exl__scan_range {
     uint32_t from, to;
 } exl__scan_range;
 
-/* exl__scan over the rows of some ranges alone, which ascend and do not overlap, and of those the rows whose bit in
- * `dead` ([ceil(rows / 256)][4] words; null: none) is 0; rows are counted as there. At most min(keep, rows of the
- * ranges) come out. */
-uint32_t exl__scan_ranges(exl__isa isa, const uint8_t *codes, uint32_t rows, const uint64_t *dead, uint32_t subspaces,
-                          const uint8_t *tables, const exl__scan_range *ranges, uint32_t range_count, uint32_t keep,
-                          void *scratch, uint32_t *out_rows, uint16_t *out_scores);
-
-/* One of several queries that share a pass over the codes; as in exl__scan. */
-typedef struct exl__scan_query {
-    const uint8_t *tables;
-    void *scratch;
-    uint32_t *out_rows;
-    uint16_t *out_scores;
-    uint32_t count; /* set by exl__scan_batch */
-} exl__scan_query;
-
-/* exl__scan for each of the queries, with the same results: the codes come from memory once for all of them. */
-void exl__scan_batch(exl__isa isa, const uint8_t *codes, uint32_t rows, uint32_t subspaces, uint32_t keep,
-                     exl__scan_query *queries, uint32_t query_count);
+/* The `keep` rows of highest score (all rows when there are fewer), by score descending, ties by row ascending: of the
+ * ranges alone, which ascend and do not overlap, or of all rows (null). Returns their number. */
+uint32_t exl__scan(const exl__scan_codes *codes, const exl__scan_range *ranges, uint32_t range_count, uint32_t keep,
+                   exl__scan_query *query);
+/* exl__scan of all rows for each of the queries, with the same results: the codes come from memory once for all of
+ * them. */
+void exl__scan_batch(const exl__scan_codes *codes, uint32_t keep, exl__scan_query *queries, uint32_t query_count);
 
 /* The most parts that a scan may be divided into. */
 #define EXL__SCAN_PARTS 64u

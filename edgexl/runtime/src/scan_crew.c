@@ -14,9 +14,8 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
 
 void exl__scan_crew_close(exl__scan_crew *crew) { (void)crew; }
 
-uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
-                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores) {
-    (void)crew, (void)isa, (void)codes, (void)dead, (void)tables, (void)out_rows, (void)out_scores;
+uint32_t exl__scan_crew_run(exl__scan_crew *crew, const exl__scan_codes *codes, exl__scan_query *query) {
+    (void)crew, (void)codes, (void)query;
     return 0;
 }
 
@@ -25,6 +24,7 @@ uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *c
 #include <pthread.h>
 #include <signal.h>
 
+#include "checked.h"
 #include "platform.h"
 
 typedef struct member {
@@ -36,7 +36,7 @@ struct exl__scan_crew {
     exl_allocator allocator;
     uint64_t bytes;
     long process; /* in which the threads are */
-    uint32_t rows, subspaces, keep, parts;
+    uint32_t keep, parts;
     uint32_t part_starts[EXL__SCAN_PARTS + 1];
 
     pthread_mutex_t lock; /* of all that follows, up to the job */
@@ -44,9 +44,7 @@ struct exl__scan_crew {
     uint32_t scans, left; /* how many scans there have been; parts of this one that others are still at */
     int ends;
 
-    exl__isa isa;
-    const uint8_t *codes;
-    const uint64_t *dead;
+    exl__scan_codes codes;
     exl__scan_query queries[EXL__SCAN_PARTS]; /* a part is scanned as a query of its own */
     pthread_t threads[EXL__SCAN_PARTS];
     uint32_t thread_count;
@@ -54,13 +52,13 @@ struct exl__scan_crew {
 };
 
 static void scan_part(exl__scan_crew *crew, uint32_t part) {
-    uint32_t from = crew->part_starts[part], rows = crew->part_starts[part + 1] - from;
-    exl__scan_query *query = &crew->queries[part];
-    exl__scan_range all = {0, rows};
+    uint32_t from = crew->part_starts[part];
+    exl__scan_codes own = crew->codes;
 
-    query->count = exl__scan_ranges(crew->isa, crew->codes + (size_t)from * (crew->subspaces / 2), rows,
-                                    crew->dead ? crew->dead + from / 64 : NULL, crew->subspaces, query->tables, &all, 1,
-                                    crew->keep, query->scratch, query->out_rows, query->out_scores);
+    own.rows = crew->part_starts[part + 1] - from;
+    own.bytes += (size_t)from * (own.subspaces / 2);
+    own.dead = own.dead ? own.dead + from / 64 : NULL;
+    (void)exl__scan(&own, NULL, 0, crew->keep, &crew->queries[part]);
 }
 
 static void *work(void *of) {
@@ -101,14 +99,13 @@ static int start(exl__scan_crew *crew) {
     return !failed;
 }
 
-static uint64_t align64(uint64_t bytes) { return (bytes + 63) & ~(uint64_t)63; }
-
 exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t threads, uint32_t rows, uint32_t subspaces,
                                     uint32_t keep) {
     uint32_t blocks = (uint32_t)(((uint64_t)rows + EXL__SCAN_BLOCK - 1) / EXL__SCAN_BLOCK);
     uint32_t parts = threads < EXL__SCAN_PARTS ? threads : EXL__SCAN_PARTS, most = keep < rows ? keep : rows;
-    uint64_t head = align64(sizeof(exl__scan_crew)), scratch = align64(exl__scan_scratch_bytes(rows, subspaces, keep));
-    uint64_t each = scratch + align64((uint64_t)most * 4) + align64((uint64_t)most * 2), bytes;
+    uint64_t head = exl__round_up(sizeof(exl__scan_crew), 64),
+             scratch = exl__round_up(exl__scan_scratch_bytes(rows, subspaces, keep), 64);
+    uint64_t each = scratch + exl__round_up((uint64_t)most * 4, 64) + exl__round_up((uint64_t)most * 2, 64), bytes;
     exl__scan_crew *crew;
 
     parts = parts < blocks ? parts : blocks;
@@ -119,13 +116,13 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
     crew->allocator = *allocator;
     crew->bytes = bytes;
     crew->process = exl__process();
-    crew->rows = rows, crew->subspaces = subspaces, crew->keep = keep, crew->parts = parts;
+    crew->keep = keep, crew->parts = parts;
     for (uint32_t part = 0; part < parts; part++) {
         uint8_t *own = (uint8_t *)crew + head + part * each;
         crew->part_starts[part] = (uint32_t)((uint64_t)blocks * part / parts) * EXL__SCAN_BLOCK;
         crew->queries[part].scratch = own;
         crew->queries[part].out_rows = (uint32_t *)(void *)(own + scratch);
-        crew->queries[part].out_scores = (uint16_t *)(void *)(own + scratch + align64((uint64_t)most * 4));
+        crew->queries[part].out_scores = (uint16_t *)(void *)(own + scratch + exl__round_up((uint64_t)most * 4, 64));
     }
     crew->part_starts[parts] = rows;
     pthread_mutex_init(&crew->lock, NULL); /* these three cannot fail without attributes, on any system there is */
@@ -178,19 +175,18 @@ static void scan_together(exl__scan_crew *crew) {
     pthread_mutex_unlock(&crew->lock);
 }
 
-uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
-                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores) {
-    crew->isa = isa; /* the others sleep, and see it once they have the lock */
-    crew->codes = codes;
-    crew->dead = dead;
+uint32_t exl__scan_crew_run(exl__scan_crew *crew, const exl__scan_codes *codes, exl__scan_query *query) {
+    crew->codes = *codes; /* the others sleep, and see it once they have the lock */
     for (uint32_t part = 0; part < crew->parts; part++)
-        crew->queries[part].tables = tables;
+        crew->queries[part].tables = query->tables;
     if (has_its_threads(crew))
         scan_together(crew);
     else
         for (uint32_t part = 0; part < crew->parts; part++)
             scan_part(crew, part);
-    return exl__scan_merge(crew->queries, crew->part_starts, crew->parts, crew->keep, out_rows, out_scores);
+    query->count =
+        exl__scan_merge(crew->queries, crew->part_starts, crew->parts, crew->keep, query->out_rows, query->out_scores);
+    return query->count;
 }
 
 #endif

@@ -21,9 +21,8 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
 /* Ends the threads. Null is allowed. In a child made by fork there are none, and the memory is given back. */
 void exl__scan_crew_close(exl__scan_crew *crew);
 
-/* exl__scan_ranges over all rows that the crew was opened for, with the same result. One call at a time. In a child
- * made by fork the caller scans all parts. */
-uint32_t exl__scan_crew_run(exl__scan_crew *crew, exl__isa isa, const uint8_t *codes, const uint64_t *dead,
-                            const uint8_t *tables, uint32_t *out_rows, uint16_t *out_scores);
+/* exl__scan of all rows that the crew was opened for, with the same result; the query needs no scratch. One call at a
+ * time. In a child made by fork the caller scans all parts. */
+uint32_t exl__scan_crew_run(exl__scan_crew *crew, const exl__scan_codes *codes, exl__scan_query *query);
 
 #endif

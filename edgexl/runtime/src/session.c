@@ -240,34 +240,39 @@ static exl_status scan(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
-    const uint8_t *codes = bundle->sections[EXL__COARSE_CODES].bytes;
-    const uint64_t *dead = s->live ? s->live->dead_places : NULL;
-    const exl__scan_range all = {0, p->rows}, *ranges = &all;
-    uint32_t range_count = 1;
+    exl__scan_codes codes = {bundle->isa, p->rows, p->subspaces, bundle->sections[EXL__COARSE_CODES].bytes,
+                             s->live ? s->live->dead_places : NULL};
+    exl__scan_query query = {s->tables, s->scan_scratch, s->rows, s->scan_scores, 0};
+    const exl__scan_range *ranges = NULL; /* all */
+    uint32_t range_count = 0;
 
     if (bundle->cells.count > 0) {
         range_count = exl__cells_probe(bundle->isa, &bundle->cells, p->rows, s->query_vector, &s->cells_scratch);
         ranges = s->cells_scratch.ranges;
     }
     exl__scan_tables(s->query_vector, codebook, p->subspaces, p->subspace_dims, s->tables);
-    if (s->crew)
-        s->row_count = exl__scan_crew_run(s->crew, bundle->isa, codes, dead, s->tables, s->rows, s->scan_scores);
-    else
-        s->row_count = exl__scan_ranges(bundle->isa, codes, p->rows, dead, p->subspaces, s->tables, ranges, range_count,
-                                        p->overfetch, s->scan_scratch, s->rows, s->scan_scores);
+    s->row_count = s->crew ? exl__scan_crew_run(s->crew, &codes, &query)
+                           : exl__scan(&codes, ranges, range_count, p->overfetch, &query);
     if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the cells name a row that is not there: copy the bundle again");
     s->live_row_count = 0;
-    if (s->live && s->live->rows > 0)
-        append_live_rows(s, exl__scan(bundle->isa, s->live->coarse, s->live->rows, p->subspaces, s->tables,
-                                      p->overfetch, s->scan_scratch, s->live_rows, s->live_scores));
+    if (s->live && s->live->rows > 0) {
+        codes = (exl__scan_codes){bundle->isa, s->live->rows, p->subspaces, s->live->coarse, NULL};
+        query = (exl__scan_query){s->tables, s->scan_scratch, s->live_rows, s->live_scores, 0};
+        append_live_rows(s, exl__scan(&codes, NULL, 0, p->overfetch, &query));
+    }
     return EXL_OK;
+}
+
+exl__label_query exl__query_of(const exl_session *s) {
+    return (exl__label_query){s->bundle, s->live, s->query_codes, s->query_unit};
 }
 
 static exl_status rescore(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     uint32_t compiled = s->row_count - s->live_row_count;
+    exl__label_query query;
 
     (void)error; /* nothing can go wrong */
     s->query_unit = exl__quantize_query(s->query_vector, p->fine_dims, p->subspaces * p->subspace_dims, p->fine_gain,
@@ -277,8 +282,9 @@ static exl_status rescore(exl_session *s, exl_error *error) {
     if (s->live_row_count > 0)
         exl__rescore_rows(bundle->isa, s->live->fine, s->live_rows, s->live_row_count, p->fine_dims, p->fine_bits,
                           s->query_codes, s->query_unit, s->row_scores + compiled);
-    s->shortlist = exl__shortlist(bundle, s->live, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count,
-                                  s->query_codes, s->query_unit, s->labels, s->screening_scores);
+    query = exl__query_of(s);
+    s->shortlist = exl__shortlist(&query, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count, s->labels,
+                                  s->screening_scores);
     for (uint32_t n = 0; n < s->shortlist; n++) {
         const float *pair = s->screening_scores + 2 * n;
         s->best_scores[n] = pair[0] > pair[1] ? pair[0] : pair[1];
@@ -303,7 +309,7 @@ static const exl__live_label *live_label(const exl_session *s, uint32_t label) {
 }
 
 /* The text of a shortlisted label, in the session's memory or in that of the live labels that it holds. */
-static exl_status read_text(exl_session *s, uint32_t n, const char **text, size_t *bytes, exl_error *error) {
+static exl_status session_read_text(exl_session *s, uint32_t n, const char **text, size_t *bytes, exl_error *error) {
     const exl__live_label *live = live_label(s, s->labels[n]);
     char *place = s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1);
 
@@ -327,7 +333,7 @@ static exl_status gather_tokens(exl_session *s, uint32_t n, exl_error *error) {
     int64_t *to = s->label_tokens + (size_t)n * S;
     const char *text;
     size_t bytes, count;
-    exl_status status = read_text(s, n, &text, &bytes, error);
+    exl_status status = session_read_text(s, n, &text, &bytes, error);
 
     if (status != EXL_OK)
         return status;
@@ -363,8 +369,8 @@ static exl_status reason(exl_session *s, exl_error *error) {
     return status;
 }
 
-/* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others; with input 3,
- * "none of these" is one of them, at 0. */
+/* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others; with
+ * EXL__BY_LEAD_OR_NONE, "none of these" is one of them, at 0. */
 static double log_normaliser(const exl_session *s) {
     float largest = s->logits[0];
     double sum = 0;
@@ -373,7 +379,7 @@ static double log_normaliser(const exl_session *s) {
         largest = s->logits[n] > largest ? s->logits[n] : largest;
     for (uint32_t n = 0; n < s->shortlist; n++)
         sum += exp((double)s->logits[n] - largest);
-    if (s->bundle->calibration.input == 3)
+    if (s->bundle->calibration.input == EXL__BY_LEAD_OR_NONE)
         sum += exp(-(double)largest);
     return largest + log(sum);
 }
@@ -400,7 +406,7 @@ float exl__probability(const exl_session *s, float logit) {
 
 static exl_status calibrate(exl_session *s, exl_error *error) {
     (void)error;
-    s->log_normaliser = s->bundle->calibration.input != 1 && s->shortlist > 0 ? log_normaliser(s) : 0;
+    s->log_normaliser = s->bundle->calibration.input != EXL__BY_LOGIT && s->shortlist > 0 ? log_normaliser(s) : 0;
     for (uint32_t n = 0; n < s->shortlist; n++) {
         s->order[n].key = exl__rank_key(s->logits[n], n);
         s->order[n].index = n;
@@ -461,7 +467,7 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold, exl_error 
             break; /* the order is by logit, and probability does not fall where the logit rises */
         status = read_id(s, i, prediction->label, &prediction->id, error);
         if (status == EXL_OK)
-            status = read_text(s, n, &prediction->text, &bytes, error);
+            status = session_read_text(s, n, &prediction->text, &bytes, error);
         result->count = i + 1u;
     }
     result->struct_size = sizeof *result;
@@ -514,7 +520,7 @@ static exl_status predict(exl_session *s, const char *text, size_t text_bytes, c
 
 exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes, const exl_predict_options *options,
                        const exl_result **result, exl_error *error) {
-    choice chosen;
+    choice chosen = {0};
     exl_status status;
 
     if (result)
@@ -532,7 +538,7 @@ exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes
 exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error) {
     exl_batch known = {0};
     exl_error said = {.struct_size = sizeof said};
-    choice chosen;
+    choice chosen = {0};
     exl_status status;
 
     if (!exl__begin(error, session && batch) || exl__take_struct(&known, sizeof known, batch, error) != EXL_OK)

@@ -69,6 +69,8 @@ exl_status exl__encode_text(exl_session *session, const char *text, size_t text_
 
 /* All stages of a text; session->order and logits hold the answer. */
 exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes, exl_error *error);
+/* The text that was just encoded, as a query on the labels that the session holds. */
+exl__label_query exl__query_of(const exl_session *session);
 /* Calibrated, of a logit of the shortlist that was just run. */
 float exl__probability(const exl_session *session, float logit);
 

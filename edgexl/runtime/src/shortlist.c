@@ -42,23 +42,21 @@ static exl__candidate *candidate_of(exl__shortlist_scratch *scratch, uint32_t *c
 }
 
 /* The label of a row that stands for one: an own row of the bundle, or a live row. */
-static uint32_t label_of(const exl_bundle *bundle, const exl__live *live, uint32_t row) {
-    const exl__parameters *p = &bundle->parameters;
-    return row < p->rows ? row : p->labels + live->row_labels[row - p->rows];
+static uint32_t label_of(const exl__label_query *q, uint32_t row) {
+    const exl__parameters *p = &q->bundle->parameters;
+    return row < p->rows ? row : p->labels + q->live->row_labels[row - p->rows];
 }
 
-static int is_own(const exl_bundle *bundle, const exl__live *live, uint32_t row) {
-    const exl__parameters *p = &bundle->parameters;
+static int is_own(const exl__label_query *q, uint32_t row) {
+    const exl__parameters *p = &q->bundle->parameters;
     if (row < p->rows)
         return row < p->labels;
-    return live->labels[live->row_labels[row - p->rows]].first_row == row - p->rows;
+    return q->live->labels[q->live->row_labels[row - p->rows]].first_row == row - p->rows;
 }
 
-static uint32_t without_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
-                                const uint32_t *rows, const float *scores, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        scratch->candidates[i] = (exl__candidate){.label = label_of(bundle, live, rows[i]), .own = scores[i]};
-    return count;
+static float score_row(const exl__label_query *q, const uint8_t *fine_row) {
+    const exl__parameters *p = &q->bundle->parameters;
+    return exl__rescore_row(q->bundle->isa, fine_row, p->fine_dims, p->fine_bits, q->Q, q->unit);
 }
 
 static int see_alias(exl__shortlist_scratch *scratch, uint32_t *count, uint32_t label, float score) {
@@ -72,9 +70,9 @@ static int see_alias(exl__shortlist_scratch *scratch, uint32_t *count, uint32_t 
 }
 
 /* Alias rows of the bundle; labels that they bring up anew lack their own scores, which are fetched together. */
-static uint32_t see_compiled_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
-                                     uint32_t count, const uint32_t *rows, const float *scores, uint32_t row_count,
-                                     const int16_t *Q, float unit) {
+static uint32_t see_compiled_aliases(const exl__label_query *q, exl__shortlist_scratch *scratch, uint32_t count,
+                                     const uint32_t *rows, const float *scores, uint32_t row_count) {
+    const exl_bundle *bundle = q->bundle;
     const exl__parameters *p = &bundle->parameters;
     uint32_t own_count = count;
 
@@ -83,57 +81,46 @@ static uint32_t see_compiled_aliases(const exl_bundle *bundle, const exl__live *
             continue;
         for (uint32_t a = bundle->alias_start[rows[i] - p->labels]; a < bundle->alias_start[rows[i] - p->labels + 1];
              a++)
-            if (!exl__live_is_retired(bundle, live, bundle->alias_labels[a]) &&
+            if (!exl__live_is_retired(bundle, q->live, bundle->alias_labels[a]) &&
                 see_alias(scratch, &count, bundle->alias_labels[a], scores[i]))
                 scratch->missing[count - 1 - own_count] = bundle->alias_labels[a];
     }
     exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count,
-                      p->fine_dims, p->fine_bits, Q, unit, scratch->missing_scores);
+                      p->fine_dims, p->fine_bits, q->Q, q->unit, scratch->missing_scores);
     for (uint32_t i = own_count; i < count; i++)
         scratch->candidates[i].own = scratch->missing_scores[i - own_count];
     return count;
 }
 
-static uint32_t see_live_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
-                                 uint32_t count, const uint32_t *rows, const float *scores, uint32_t row_count,
-                                 const int16_t *Q, float unit) {
-    const exl__parameters *p = &bundle->parameters;
-
-    for (uint32_t i = 0; i < row_count; i++) {
-        uint32_t label;
-        if (rows[i] < p->rows || is_own(bundle, live, rows[i]))
-            continue;
-        label = label_of(bundle, live, rows[i]);
-        if (see_alias(scratch, &count, label, scores[i]))
-            scratch->candidates[count - 1].own =
-                exl__rescore_row(bundle->isa, exl__own_row(bundle, live, label), p->fine_dims, p->fine_bits, Q, unit);
-    }
-    return count;
-}
-
 /* Own rows first, so that what the aliases then bring up anew is exactly what lacks its own score. */
-static uint32_t with_aliases(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
-                             const uint32_t *rows, const float *scores, uint32_t row_count, const int16_t *Q,
-                             float unit) {
+static uint32_t with_aliases(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                             const float *scores, uint32_t row_count) {
     uint32_t count = 0;
     int is_new;
 
     memset(scratch->slots, 0, scratch->slot_count * sizeof *scratch->slots);
     for (uint32_t i = 0; i < row_count; i++)
-        if (is_own(bundle, live, rows[i]))
-            candidate_of(scratch, &count, label_of(bundle, live, rows[i]), &is_new)->own = scores[i];
-    count = see_compiled_aliases(bundle, live, scratch, count, rows, scores, row_count, Q, unit);
-    return see_live_aliases(bundle, live, scratch, count, rows, scores, row_count, Q, unit);
+        if (is_own(q, rows[i]))
+            candidate_of(scratch, &count, label_of(q, rows[i]), &is_new)->own = scores[i];
+    count = see_compiled_aliases(q, scratch, count, rows, scores, row_count);
+    for (uint32_t i = 0; i < row_count; i++) { /* those that were added */
+        if (rows[i] < q->bundle->parameters.rows || is_own(q, rows[i]))
+            continue;
+        if (see_alias(scratch, &count, label_of(q, rows[i]), scores[i]))
+            scratch->candidates[count - 1].own = score_row(q, exl__own_row(q->bundle, q->live, label_of(q, rows[i])));
+    }
+    return count;
 }
 
-uint32_t exl__shortlist(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
-                        const uint32_t *rows, const float *scores, uint32_t row_count, const int16_t *Q, float unit,
-                        uint32_t *labels, float *pairs) {
-    uint32_t count, kept;
+uint32_t exl__shortlist(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                        const float *scores, uint32_t row_count, uint32_t *labels, float *pairs) {
+    uint32_t count = row_count, kept;
 
-    count = bundle->alias_start || (live && live->has_aliases)
-                ? with_aliases(bundle, live, scratch, rows, scores, row_count, Q, unit)
-                : without_aliases(bundle, live, scratch, rows, scores, row_count);
+    if (q->bundle->alias_start || (q->live && q->live->has_aliases))
+        count = with_aliases(q, scratch, rows, scores, row_count);
+    else
+        for (uint32_t i = 0; i < row_count; i++)
+            scratch->candidates[i] = (exl__candidate){.label = label_of(q, rows[i]), .own = scores[i]};
     for (uint32_t i = 0; i < count; i++) {
         exl__candidate *candidate = &scratch->candidates[i];
         if (!candidate->has_alias)
@@ -142,7 +129,7 @@ uint32_t exl__shortlist(const exl_bundle *bundle, const exl__live *live, exl__sh
             exl__rank_key(candidate->own > candidate->alias ? candidate->own : candidate->alias, candidate->label);
         scratch->ranked[i].index = i;
     }
-    kept = exl__rank(scratch->ranked, count, bundle->parameters.shortlist);
+    kept = exl__rank(scratch->ranked, count, q->bundle->parameters.shortlist);
     for (uint32_t n = 0; n < kept; n++) {
         const exl__candidate *candidate = &scratch->candidates[scratch->ranked[n].index];
         labels[n] = candidate->label;
@@ -158,23 +145,21 @@ static void best_alias(float score, int *has_alias, float *alias) {
     *has_alias = 1;
 }
 
-void exl__label_scores(const exl_bundle *bundle, const exl__live *live, uint32_t label, const int16_t *Q, float unit,
-                       float *own, float *alias) {
+void exl__label_scores(const exl__label_query *q, uint32_t label, float *own, float *alias) {
+    const exl_bundle *bundle = q->bundle;
     const exl__parameters *p = &bundle->parameters;
-    const uint8_t *codes = bundle->sections[EXL__FINE_CODES].bytes, *first = exl__own_row(bundle, live, label);
+    const uint8_t *codes = bundle->sections[EXL__FINE_CODES].bytes, *first = exl__own_row(bundle, q->live, label);
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
     int has_alias = 0;
 
-    *own = *alias = exl__rescore_row(bundle->isa, first, p->fine_dims, p->fine_bits, Q, unit);
+    *own = *alias = score_row(q, first);
     if (label >= p->labels) {
-        for (uint32_t i = 1; i < live->labels[label - p->labels].row_count; i++)
-            best_alias(exl__rescore_row(bundle->isa, first + i * stride, p->fine_dims, p->fine_bits, Q, unit),
-                       &has_alias, alias);
+        for (uint32_t i = 1; i < q->live->labels[label - p->labels].row_count; i++)
+            best_alias(score_row(q, first + i * stride), &has_alias, alias);
         return;
     }
     for (uint32_t row = p->labels; row < p->rows; row++)
         for (uint32_t a = bundle->alias_start[row - p->labels]; a < bundle->alias_start[row - p->labels + 1]; a++)
             if (bundle->alias_labels[a] == label)
-                best_alias(exl__rescore_row(bundle->isa, codes + row * stride, p->fine_dims, p->fine_bits, Q, unit),
-                           &has_alias, alias);
+                best_alias(score_row(q, codes + row * stride), &has_alias, alias);
 }

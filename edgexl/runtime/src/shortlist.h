@@ -27,18 +27,23 @@ typedef struct exl__shortlist_scratch {
 
 void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *scratch);
 
-/* rows, scores: [row_count], rescored candidate rows, live ones behind the bundle's and numbered on from these. Q,
- * unit: the quantised query (rescore.h). labels: [shortlist]; pairs: [shortlist][2], own and alias score. Returns the
- * shortlist's length. */
-uint32_t exl__shortlist(const exl_bundle *bundle, const exl__live *live, exl__shortlist_scratch *scratch,
-                        const uint32_t *rows, const float *scores, uint32_t row_count, const int16_t *Q, float unit,
-                        uint32_t *labels, float *pairs);
+/* A query on a label set: the bundle's and what was added and retired since (null: nothing), and its codes. */
+typedef struct exl__label_query {
+    const exl_bundle *bundle;
+    const exl__live *live;
+    const int16_t *Q; /* [fine_dims], in steps of `unit` (rescore.h) */
+    float unit;
+} exl__label_query;
+
+/* rows, scores: [row_count], rescored candidate rows, live ones behind the bundle's and numbered on from these.
+ * labels: [shortlist]; pairs: [shortlist][2], own and alias score. Returns the shortlist's length. */
+uint32_t exl__shortlist(const exl__label_query *query, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                        const float *scores, uint32_t row_count, uint32_t *labels, float *pairs);
 
 /* The fine codes of a label's own text. */
 const uint8_t *exl__own_row(const exl_bundle *bundle, const exl__live *live, uint32_t label);
 
 /* A label's own and alias score over all of its rows, whether candidates or not. */
-void exl__label_scores(const exl_bundle *bundle, const exl__live *live, uint32_t label, const int16_t *Q, float unit,
-                       float *own, float *alias);
+void exl__label_scores(const exl__label_query *query, uint32_t label, float *own, float *alias);
 
 #endif

@@ -13,7 +13,7 @@
 #include "utf8.h"
 
 enum {
-    HEADER_BYTES = 32,
+    STRINGS_HEADER_BYTES = 32,
     SYMBOLS_BYTES = 256 * 8,
     LENGTHS_BYTES = 256,
     BLOCK_STRINGS = 64,
@@ -39,7 +39,7 @@ static int symbols_are_sound(const exl__strings *s) {
 
 int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length, uint32_t expected_count) {
     exl__strings s;
-    size_t fixed = HEADER_BYTES + LENGTHS_BYTES + SYMBOLS_BYTES, offsets_bytes;
+    size_t fixed = STRINGS_HEADER_BYTES + LENGTHS_BYTES + SYMBOLS_BYTES, offsets_bytes;
     memset(strings, 0, sizeof *strings);
     if (length < fixed)
         return EXL__STRINGS_MALFORMED;
@@ -47,10 +47,10 @@ int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length
     s.longest_bytes = read_u32(bytes + 4);
     s.symbol_count = read_u32(bytes + 8);
     s.data_bytes = read_u32(bytes + 12);
-    s.symbol_bytes = bytes + HEADER_BYTES;
+    s.symbol_bytes = bytes + STRINGS_HEADER_BYTES;
     s.symbols = s.symbol_bytes + LENGTHS_BYTES;
     s.offsets = s.symbols + SYMBOLS_BYTES;
-    for (uint32_t i = 16; i < HEADER_BYTES; i++)
+    for (uint32_t i = 16; i < STRINGS_HEADER_BYTES; i++)
         if (bytes[i] != 0)
             return EXL__STRINGS_MALFORMED;
     if (s.count == 0 || s.count != expected_count || s.longest_bytes > LONGEST || s.symbol_count > ESCAPE)

@@ -15,7 +15,7 @@
 #include "utf8.h"
 
 enum {
-    HEADER_BYTES = 64,
+    TOKENIZER_HEADER_BYTES = 64,
     CODE_POINTS = 0x110000,
     PAGE_BITS = 7,
     PAGE_SIZE = 1 << PAGE_BITS,
@@ -59,6 +59,8 @@ typedef struct counts {
     uint32_t pages, expansions, items, record_bytes, added, added_bytes;
 } counts;
 
+/* Each check gives null, or the name of the first field of FORMAT.md that breaks a rule. */
+
 /* Takes the next array of `bytes` bytes and the zeros after it up to a multiple of 4; null if that is not there. */
 static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t bytes) {
     const uint8_t *start = *at;
@@ -72,91 +74,92 @@ static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t byte
     return start;
 }
 
-static int check_characters(const exl__tokenizer *t, const counts *n) {
+static const char *check_characters(const exl__tokenizer *t, const counts *n) {
     for (size_t i = 0; i < PAGE_COUNT; i++)
         if (load_u16(t->page_of + 2 * i) >= n->pages)
-            return 1;
+            return "page_of";
     for (size_t i = 0; i < (size_t)n->pages * PAGE_SIZE; i++) {
         uint32_t entry = load_u16(t->pages + 2 * i), argument = ARGUMENT(entry);
         switch (ACTION(entry)) {
         case EXPAND:
             if (argument >= n->expansions)
-                return 1;
+                return "pages";
             break;
         case MARK:
             if (argument < 1 || argument > 255)
-                return 1;
+                return "pages";
             break;
         default:
             if (argument != 0)
-                return 1;
+                return "pages";
         }
     }
-    return 0;
+    return NULL;
 }
 
-static int check_expansions(const exl__tokenizer *t, const counts *n) {
+static const char *check_expansions(const exl__tokenizer *t, const counts *n) {
     if (load_u16(t->expansions) != 0 || load_u16(t->expansions + 2 * (size_t)n->expansions) != n->items)
-        return 1;
+        return "expansion_starts";
     for (size_t i = 0; i < n->expansions; i++)
         if (load_u16(t->expansions + 2 * i) >= load_u16(t->expansions + 2 * i + 2))
-            return 1;
+            return "expansion_starts";
     for (size_t i = 0; i < n->items; i++) {
         uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF, kind = item >> 21 & 7, rank = item >> 24;
         if (c >= CODE_POINTS || (c >= 0xD800 && c < 0xE000) || kind > ITEM_MARK)
-            return 1;
+            return "items";
         if ((rank != 0) != (kind == ITEM_MARK))
-            return 1;
+            return "items";
     }
-    return 0;
+    return NULL;
 }
 
-/* A record: u24 id, u8 length, the bytes. */
-static int check_pieces(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t record_bytes) {
+/* A record: u24 id, u8 length, the bytes. slots: the table's name. */
+static const char *check_pieces(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t record_bytes,
+                                const char *slots) {
     int has_free_slot = 0; /* without one a search would not end */
     for (size_t i = 0; i < pieces->slot_count; i++) {
         uint32_t offset = load_u24(pieces->slots + 4 * i), length;
         if (offset == 0) {
             if (pieces->slots[4 * i + 3] != 0)
-                return 1;
+                return slots;
             has_free_slot = 1;
             continue;
         }
         offset -= 1;
         if (offset > record_bytes || record_bytes - offset < 4)
-            return 1;
+            return "records";
         length = t->records[offset + 3];
         if (length == 0 || length > pieces->longest_bytes || length > record_bytes - offset - 4)
-            return 1;
+            return "records";
         if (load_u24(t->records + offset) >= t->vocabulary)
-            return 1;
+            return "records";
     }
-    return !has_free_slot;
+    return has_free_slot ? NULL : slots;
 }
 
 /* A record: u32 id, the bytes. Ordered by first byte, and the longer ones first where that is the same. */
-static int check_added(exl__tokenizer *t, const counts *n) {
+static const char *check_added(exl__tokenizer *t, const counts *n) {
     uint32_t previous = 0, previous_length = 0;
     memset(t->added_from, 0, sizeof t->added_from);
     if (load_u32(t->added) != 0 || load_u32(t->added + 4 * (size_t)n->added) != n->added_bytes)
-        return 1;
+        return "added_starts";
     for (size_t i = 0; i < n->added; i++) {
         uint32_t from = load_u32(t->added + 4 * i), to = load_u32(t->added + 4 * i + 4), first, length;
         if (from > to || to > n->added_bytes || to - from < 5)
-            return 1;
+            return "added_starts";
         if (load_u32(t->added_records + from) >= t->vocabulary)
-            return 1;
+            return "added";
         first = t->added_records[from + 4];
         length = to - from - 4;
         if (i > 0 && (first < previous || (first == previous && length > previous_length)))
-            return 1;
+            return "added";
         previous = first;
         previous_length = length;
         t->added_from[first + 1]++;
     }
     for (size_t b = 0; b < 256; b++)
         t->added_from[b + 1] = (uint16_t)(t->added_from[b + 1] + t->added_from[b]);
-    return 0;
+    return NULL;
 }
 
 static void derive_steps(exl__tokenizer *t) {
@@ -183,71 +186,62 @@ static void derive_steps(exl__tokenizer *t) {
     }
 }
 
-int exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
-    const uint8_t *at, *end;
-    counts n;
-    if (length < HEADER_BYTES || load_u32(bytes) != 1)
-        return 1;
+// clang-format off: a line a field
+static const char *read_header(exl__tokenizer *t, counts *n, const uint8_t *bytes, size_t length) {
+    if (length < TOKENIZER_HEADER_BYTES) return "length";
+    if (load_u32(bytes) != 1) return "version";
     t->vocabulary = load_u32(bytes + 4);
     t->prefix_id = load_u32(bytes + 8);
     t->suffix_id = load_u32(bytes + 12);
     t->unknown_id = load_u32(bytes + 16);
     t->max_word_chars = load_u32(bytes + 20);
-    t->heads =
-        (exl__pieces){.slot_count = load_u32(bytes + 24), .longest_bytes = load_u32(bytes + 28), .basis = 0x811C9DC5U};
-    t->tails =
-        (exl__pieces){.slot_count = load_u32(bytes + 32), .longest_bytes = load_u32(bytes + 36), .basis = 0x9E3779B9U};
-    n.pages = load_u32(bytes + 40);
-    n.expansions = load_u16(bytes + 44);
-    n.items = load_u16(bytes + 46);
-    n.record_bytes = load_u32(bytes + 48);
-    n.added = load_u32(bytes + 52);
-    n.added_bytes = load_u32(bytes + 56);
-    if (load_u32(bytes + 60) != 0)
-        return 1;
-    if (t->vocabulary < 1 || t->vocabulary > 1U << 24)
-        return 1;
-    if (t->prefix_id >= t->vocabulary || t->suffix_id >= t->vocabulary || t->unknown_id >= t->vocabulary)
-        return 1;
-    if (t->max_word_chars < 1 || t->max_word_chars > EXL__MAX_WORD_CHARS)
-        return 1;
-    if (t->heads.longest_bytes > EXL__MAX_PIECE_BYTES || t->tails.longest_bytes > EXL__MAX_PIECE_BYTES)
-        return 1;
-    if (t->heads.slot_count < 1 || t->tails.slot_count < 1 || n.pages < 1)
-        return 1;
-    if (n.added > UINT16_MAX || n.record_bytes > 0xFFFFFE)
-        return 1;
-
-    at = bytes + HEADER_BYTES;
-    end = bytes + length;
-    if (!(t->page_of = take(&at, end, 2 * (uint64_t)PAGE_COUNT)))
-        return 1;
-    if (!(t->pages = take(&at, end, 2 * (uint64_t)n.pages * PAGE_SIZE)))
-        return 1;
-    if (!(t->expansions = take(&at, end, 2 * ((uint64_t)n.expansions + 1))))
-        return 1;
-    if (!(t->items = take(&at, end, 4 * (uint64_t)n.items)))
-        return 1;
-    if (!(t->heads.slots = take(&at, end, 4 * (uint64_t)t->heads.slot_count)))
-        return 1;
-    if (!(t->tails.slots = take(&at, end, 4 * (uint64_t)t->tails.slot_count)))
-        return 1;
-    if (!(t->records = take(&at, end, n.record_bytes)))
-        return 1;
-    if (!(t->added = take(&at, end, 4 * ((uint64_t)n.added + 1))))
-        return 1;
-    if (!(t->added_records = take(&at, end, n.added_bytes)))
-        return 1;
-    if (at != end)
-        return 1;
-
-    if (check_characters(t, &n) || check_expansions(t, &n) || check_added(t, &n))
-        return 1;
-    if (check_pieces(t, &t->heads, n.record_bytes) || check_pieces(t, &t->tails, n.record_bytes))
-        return 1;
-    derive_steps(t);
-    return 0;
+    t->heads = (exl__pieces){.slot_count = load_u32(bytes + 24), .longest_bytes = load_u32(bytes + 28), .basis = 0x811C9DC5U};
+    t->tails = (exl__pieces){.slot_count = load_u32(bytes + 32), .longest_bytes = load_u32(bytes + 36), .basis = 0x9E3779B9U};
+    n->pages = load_u32(bytes + 40);
+    n->expansions = load_u16(bytes + 44);
+    n->items = load_u16(bytes + 46);
+    n->record_bytes = load_u32(bytes + 48);
+    n->added = load_u32(bytes + 52);
+    n->added_bytes = load_u32(bytes + 56);
+    if (t->vocabulary < 1 || t->vocabulary > 1U << 24) return "vocabulary";
+    if (t->prefix_id >= t->vocabulary) return "prefix_id";
+    if (t->suffix_id >= t->vocabulary) return "suffix_id";
+    if (t->unknown_id >= t->vocabulary) return "unknown_id";
+    if (t->max_word_chars < 1 || t->max_word_chars > EXL__MAX_WORD_CHARS) return "max_word_chars";
+    if (t->heads.slot_count < 1) return "head_slots";
+    if (t->heads.longest_bytes > EXL__MAX_PIECE_BYTES) return "longest_head_bytes";
+    if (t->tails.slot_count < 1) return "tail_slots";
+    if (t->tails.longest_bytes > EXL__MAX_PIECE_BYTES) return "longest_tail_bytes";
+    if (n->pages < 1) return "pages";
+    if (n->record_bytes > 0xFFFFFE) return "record_bytes";
+    if (n->added > UINT16_MAX) return "added_tokens";
+    return load_u32(bytes + 60) != 0 ? "reserved" : NULL;
 }
+
+const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
+    const char *wrong;
+    const uint8_t *at, *end;
+    counts n;
+
+    if ((wrong = read_header(t, &n, bytes, length))) return wrong;
+    at = bytes + TOKENIZER_HEADER_BYTES, end = bytes + length;
+    if (!(t->page_of = take(&at, end, 2 * (uint64_t)PAGE_COUNT))) return "page_of";
+    if (!(t->pages = take(&at, end, 2 * (uint64_t)n.pages * PAGE_SIZE))) return "pages";
+    if (!(t->expansions = take(&at, end, 2 * ((uint64_t)n.expansions + 1)))) return "expansion_starts";
+    if (!(t->items = take(&at, end, 4 * (uint64_t)n.items))) return "items";
+    if (!(t->heads.slots = take(&at, end, 4 * (uint64_t)t->heads.slot_count))) return "heads";
+    if (!(t->tails.slots = take(&at, end, 4 * (uint64_t)t->tails.slot_count))) return "tails";
+    if (!(t->records = take(&at, end, n.record_bytes))) return "records";
+    if (!(t->added = take(&at, end, 4 * ((uint64_t)n.added + 1)))) return "added_starts";
+    if (!(t->added_records = take(&at, end, n.added_bytes))) return "added";
+    if (at != end) return "length";
+    if ((wrong = check_characters(t, &n)) || (wrong = check_expansions(t, &n)) || (wrong = check_added(t, &n))) return wrong;
+    if ((wrong = check_pieces(t, &t->heads, n.record_bytes, "heads"))) return wrong;
+    if ((wrong = check_pieces(t, &t->tails, n.record_bytes, "tails"))) return wrong;
+    derive_steps(t);
+    return NULL;
+}
+// clang-format on
 
 /* ---- Words to token ids ---------------------------------------------------------------------------------------- */
 
@@ -257,7 +251,7 @@ typedef struct output {
     size_t capacity;
 } output;
 
-static void put(output *out, uint32_t id) {
+static void tokenizer_put(output *out, uint32_t id) {
     if (out->count < out->capacity)
         out->ids[out->count++] = (int32_t)id;
 }
@@ -309,10 +303,10 @@ static void put_word(const exl__tokenizer *t, output *out, const uint8_t *word, 
         }
         if (id == NO_PIECE) {
             out->count = before;
-            put(out, t->unknown_id);
+            tokenizer_put(out, t->unknown_id);
             return;
         }
-        put(out, id);
+        tokenizer_put(out, id);
         start += reach;
         pieces = &t->tails;
     }
@@ -339,13 +333,13 @@ static int has_room(const exl__tokenizer *t, word *w, output *out) {
     if (w->chars < t->max_word_chars)
         return 1;
     if (w->chars == t->max_word_chars) {
-        put(out, t->unknown_id);
+        tokenizer_put(out, t->unknown_id);
         w->chars++;
     }
     return 0;
 }
 
-static void append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
+static void tokenizer_append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
     if (!has_room(t, w, out))
         return;
     w->length += exl__encode_utf8(c, w->bytes + w->length);
@@ -383,7 +377,7 @@ static void expand(const exl__tokenizer *t, word *w, output *out, uint32_t expan
     for (size_t i = from; i < to; i++) {
         uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF;
         switch (item >> 21 & 7) {
-        case ITEM_KEEP: append(t, w, out, c); break;
+        case ITEM_KEEP: tokenizer_append(t, w, out, c); break;
         case ITEM_ISOLATE: put_isolated(t, w, out, c); break;
         case ITEM_SPACE: end_word(t, w, out); break;
         default: append_mark(t, w, out, c, item >> 24); break;
@@ -394,7 +388,7 @@ static void expand(const exl__tokenizer *t, word *w, output *out, uint32_t expan
 static void read_character(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
     uint32_t entry = character(t, c), syllable;
     switch (ACTION(entry)) {
-    case KEEP: append(t, w, out, c); break;
+    case KEEP: tokenizer_append(t, w, out, c); break;
     case DROP: break;
     case BARRIER: w->marks_from = w->length; break;
     case SPACE: end_word(t, w, out); break;
@@ -403,10 +397,10 @@ static void read_character(const exl__tokenizer *t, word *w, output *out, uint32
     case MARK: append_mark(t, w, out, c, ARGUMENT(entry)); break;
     default: /* HANGUL: 19 leading x 21 vowel x 28 trailing consonants (0 = none); The Unicode Standard, 3.12 */
         syllable = (c - 0xAC00) % (19 * 21 * 28); /* the remainder only so that no table can make it leave the jamo */
-        append(t, w, out, 0x1100 + syllable / (21 * 28));
-        append(t, w, out, 0x1161 + syllable / 28 % 21);
+        tokenizer_append(t, w, out, 0x1100 + syllable / (21 * 28));
+        tokenizer_append(t, w, out, 0x1161 + syllable / 28 % 21);
         if (syllable % 28 != 0)
-            append(t, w, out, 0x11A7 + syllable % 28);
+            tokenizer_append(t, w, out, 0x11A7 + syllable % 28);
     }
 }
 
@@ -425,7 +419,7 @@ static size_t match_added(const exl__tokenizer *t, const uint8_t *p, const uint8
     return 0;
 }
 
-static void read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, word *w, output *out) {
+static void tokenizer_read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, word *w, output *out) {
     while (p < end && out->count < out->capacity) {
         uint32_t step = t->step[*p], id;
         size_t length;
@@ -446,7 +440,7 @@ static void read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *
             p++;
         } else if ((length = match_added(t, p, end, &id)) != 0) {
             end_word(t, w, out);
-            put(out, id);
+            tokenizer_put(out, id);
             p += length;
         } else {
             uint32_t c = exl__decode_utf8(p, end, &length);
@@ -466,14 +460,14 @@ size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_byte
     if (add_special) {
         if (capacity < 2)
             return 0;
-        put(&out, t->prefix_id);
+        tokenizer_put(&out, t->prefix_id);
         out.capacity = capacity - 1;
     }
     if (text_bytes != 0)
-        read_text(t, bytes, bytes + text_bytes, &w, &out);
+        tokenizer_read_text(t, bytes, bytes + text_bytes, &w, &out);
     if (add_special) {
         out.capacity = capacity;
-        put(&out, t->suffix_id);
+        tokenizer_put(&out, t->suffix_id);
     }
     return out.count;
 }

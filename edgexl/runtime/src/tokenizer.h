@@ -41,9 +41,9 @@ typedef struct exl__tokenizer {
     uint8_t step[256];        /* what to do on a byte, ASCII's part of the character table: see tokenizer.c */
 } exl__tokenizer;
 
-/* Checks all of a section (it may be hostile) and points t into it. 0 = well formed. The section must have exactly
- * `length` bytes. On any other return t must not be used. */
-int exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length);
+/* Checks all of a section (it may be hostile) and points t into it. Null = well formed, else the name of the field (of
+ * FORMAT.md) that is wrong, and t must not be used. The section must have exactly `length` bytes. */
+const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length);
 
 /* Writes at most `capacity` token ids of a text and returns how many. With add_special they are [CLS] .. [SEP], closed
  * by [SEP] when truncated too; none are written when capacity is below 2. Without, the first `capacity` pieces. Reading

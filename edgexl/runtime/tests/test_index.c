@@ -191,8 +191,9 @@ static void test_ranges(void) {
         scratch = aligned_alloc(64, exl__scan_scratch_bytes(rows, c.subspaces, keep));
         for (exl__isa isa = EXL__SCALAR; isa < EXL__ISAS; isa++)
             if (exl__isa_available(isa)) {
-                uint32_t count = exl__scan_ranges(isa, c.codes, rows, dead, c.subspaces, c.tables, ranges, range_count,
-                                                  keep, scratch, out_rows, out_scores);
+                exl__scan_codes codes = {isa, rows, c.subspaces, c.codes, dead};
+                exl__scan_query query = {c.tables, scratch, out_rows, out_scores, 0};
+                uint32_t count = exl__scan(&codes, ranges, range_count, keep, &query);
                 CHECK(count == (keep < expected ? keep : expected));
                 for (uint32_t i = 0; i < count; i++)
                     CHECK(out_rows[i] == all[i].row && out_scores[i] == all[i].score);
@@ -212,17 +213,18 @@ static void test_batch_and_merge(void) {
         uint32_t *one_rows = room(keep, 4), starts[5], part_count = 0;
         uint16_t *one_scores = room(keep, 2);
         exl__scan_query queries[5], parts[5];
+        exl__scan_codes codes = {isa, rows, c.subspaces, c.codes, NULL};
 
         for (uint32_t i = 0; i < 5; i++) {
             queries[i] = (exl__scan_query){.tables = c.tables + (size_t)i * c.subspaces * 16, .count = 99};
             queries[i].scratch = aligned_alloc(64, bytes);
             queries[i].out_rows = room(keep, 4), queries[i].out_scores = room(keep, 2);
         }
-        exl__scan_batch(isa, c.codes, rows, c.subspaces, keep, queries, 5);
+        exl__scan_batch(&codes, keep, queries, 5);
         for (uint32_t i = 0; i < 5; i++) {
-            uint32_t count = exl__scan(isa, c.codes, rows, c.subspaces, queries[i].tables, keep, queries[0].scratch,
-                                       one_rows, one_scores);
-            CHECK(count == expected && (keep == 0 || queries[i].count == expected));
+            exl__scan_query one = {queries[i].tables, queries[0].scratch, one_rows, one_scores, 99};
+            uint32_t count = exl__scan(&codes, NULL, 0, keep, &one);
+            CHECK(count == expected && one.count == expected && (keep == 0 || queries[i].count == expected));
             CHECK(memcmp(queries[i].out_rows, one_rows, 4 * (size_t)count) == 0);
             CHECK(memcmp(queries[i].out_scores, one_scores, 2 * (size_t)count) == 0);
         }
@@ -231,9 +233,9 @@ static void test_batch_and_merge(void) {
             to = to < rows ? to : rows;
             starts[part_count] = from;
             parts[part_count] = queries[part_count];
-            parts[part_count].count = exl__scan(isa, c.codes + (size_t)from * c.subspaces / 2, to - from, c.subspaces,
-                                                queries[4].tables, keep, queries[part_count].scratch,
-                                                queries[part_count].out_rows, queries[part_count].out_scores);
+            parts[part_count].tables = queries[4].tables;
+            codes.rows = to - from, codes.bytes = c.codes + (size_t)from * c.subspaces / 2;
+            exl__scan(&codes, NULL, 0, keep, &parts[part_count]);
             from = to;
         }
         CHECK(exl__scan_merge(parts, starts, part_count, keep, one_rows, one_scores) == expected);

@@ -73,7 +73,9 @@ static int check(uint32_t rows, uint32_t subspaces, uint32_t keep, uint32_t larg
         if (!exl__isa_available(isa))
             continue;
         memset(scratch, 0xa5, scratch_bytes);
-        uint32_t count = exl__scan(isa, codes, rows, subspaces, tables, keep, scratch, out_rows, out_scores);
+        exl__scan_codes scanned = {isa, rows, subspaces, codes, NULL};
+        exl__scan_query query = {tables, scratch, out_rows, out_scores, 0};
+        uint32_t count = exl__scan(&scanned, NULL, 0, keep, &query);
         int same = count == expected;
         for (uint32_t i = 0; same && i < count; i++)
             same = out_rows[i] == all[i].row && out_scores[i] == all[i].score;

@@ -37,14 +37,15 @@ static int check(uint32_t rows, uint32_t threads, uint32_t keep) {
         for (uint32_t i = 0; i < sizeof tables; i++)
             tables[i] = (uint8_t)(draw() % (scan % 4 + 1)); /* few levels: ties that only the row's number breaks */
         const uint64_t *dead = scan % 2 ? some_dead : NULL;
-        exl__scan_range all = {0, rows};
-        uint32_t count = exl__scan_ranges(EXL__SCALAR, codes, rows, dead, SUBSPACES, tables, &all, 1, keep, scratch,
-                                          wanted, wanted_scores);
+        exl__scan_codes scanned = {EXL__SCALAR, rows, SUBSPACES, codes, dead};
+        exl__scan_query alone = {tables, scratch, wanted, wanted_scores, 0}, shared = {tables, NULL, found, scores, 0};
+        uint32_t count = exl__scan(&scanned, NULL, 0, keep, &alone);
         for (uint32_t i = 0; i < count && dead; i++)
             failures += (int)(dead[wanted[i] / 64] >> wanted[i] % 64 & 1);
         memset(found, 0xa5, most * 4);
-        failures += exl__scan_crew_run(crew, exl__isa_best(), codes, dead, tables, found, scores) != count ||
-                    memcmp(found, wanted, count * 4) != 0 || memcmp(scores, wanted_scores, count * 2) != 0;
+        scanned.isa = exl__isa_best();
+        failures += exl__scan_crew_run(crew, &scanned, &shared) != count || memcmp(found, wanted, count * 4) != 0 ||
+                    memcmp(scores, wanted_scores, count * 2) != 0;
     }
     exl__scan_crew_close(crew);
     free(codes);
@@ -60,19 +61,20 @@ static int check(uint32_t rows, uint32_t threads, uint32_t keep) {
 }
 
 /* A child scans with the crew of its parent and closes it; so does its child. */
-static int scan_in_a_child(exl__scan_crew *crew, const uint8_t *codes, const uint8_t *tables, uint32_t count,
+static int scan_in_a_child(exl__scan_crew *crew, const exl__scan_codes *codes, const uint8_t *tables, uint32_t count,
                            const uint32_t *wanted, int generation) {
     enum { KEEP = 40 };
     uint32_t found[KEEP];
     uint16_t scores[KEEP];
+    exl__scan_query query = {tables, NULL, found, scores, 0};
     int state = 0;
     pid_t child = fork();
 
     if (child == 0) {
         int failures;
         alarm(20); /* a child that waits for threads that it has not would do so for ever */
-        failures = exl__scan_crew_run(crew, EXL__SCALAR, codes, NULL, tables, found, scores) != count ||
-                   memcmp(found, wanted, count * sizeof *found) != 0;
+        failures =
+            exl__scan_crew_run(crew, codes, &query) != count || memcmp(found, wanted, count * sizeof *found) != 0;
         if (generation > 0)
             failures += scan_in_a_child(crew, codes, tables, count, wanted, generation - 1);
         exl__scan_crew_close(crew);
@@ -86,6 +88,8 @@ static int check_forks(void) {
     static uint8_t codes[4 * SUBSPACES / 2 * 256], tables[SUBSPACES * 16];
     uint32_t wanted[KEEP], count;
     uint16_t scores[KEEP];
+    exl__scan_codes scanned = {EXL__SCALAR, ROWS, SUBSPACES, codes, NULL};
+    exl__scan_query query = {tables, NULL, wanted, scores, 0};
     exl__scan_crew *crew = exl__scan_crew_open(&exl__default_allocator, 4, ROWS, SUBSPACES, KEEP);
     int failures = crew == NULL;
 
@@ -93,11 +97,11 @@ static int check_forks(void) {
         codes[i] = draw();
     for (size_t i = 0; i < sizeof tables; i++)
         tables[i] = draw() % 16;
-    failures += scan_in_a_child(crew, codes, tables, 0, wanted, -1) == 0; /* a wrong answer is seen */
-    count = exl__scan_crew_run(crew, EXL__SCALAR, codes, NULL, tables, wanted, scores);
+    failures += scan_in_a_child(crew, &scanned, tables, 0, wanted, -1) == 0; /* a wrong answer is seen */
+    count = exl__scan_crew_run(crew, &scanned, &query);
     failures += count != KEEP;
-    failures += scan_in_a_child(crew, codes, tables, count, wanted, 1);
-    failures += exl__scan_crew_run(crew, EXL__SCALAR, codes, NULL, tables, wanted, scores) != count;
+    failures += scan_in_a_child(crew, &scanned, tables, count, wanted, 1);
+    failures += exl__scan_crew_run(crew, &scanned, &query) != count;
     exl__scan_crew_close(crew);
     if (failures)
         printf("scan crew: forks go wrong\n");

@@ -208,7 +208,7 @@ static void test_known_texts(const bytes *section) {
         LAST_K
     };
     exl__tokenizer t;
-    expect(exl__tokenizer_init(&t, section->data, section->length) == 0, "the section built here is taken");
+    expect(exl__tokenizer_init(&t, section->data, section->length) == NULL, "the section built here is taken");
     EXPECT("", 8, CLS, SEP);
     EXPECT("Hello!", 8, CLS, HELLO, BANG, SEP);
     EXPECT("he\xc3\xa9 a\x01"
@@ -258,7 +258,7 @@ static void test_longest_word(const bytes *section) {
 
     longest = *section;
     memcpy(longest.data + 20, &(uint32_t){EXL__MAX_WORD_CHARS}, 4);
-    expect(exl__tokenizer_init(&t, longest.data, longest.length) == 0, "words of the most characters");
+    expect(exl__tokenizer_init(&t, longest.data, longest.length) == NULL, "words of the most characters");
     for (size_t i = 0; i < EXL__MAX_WORD_CHARS; i++)
         memcpy(text + 4 * i,
                i < EXL__MAX_WORD_CHARS / 2   ? "\U0001F600"
@@ -285,11 +285,11 @@ static const char DAMAGE_TEXT[] = "Hello, \U0001D16D\U0001D165 heal! [MASK] \xea
                                   "\xe2\x89\xa0 internationalisation ##a";
 
 /* Inits on a copy of exactly `length` bytes and tokenizes if that succeeds. Returns init's answer. */
-static int try_section(const uint8_t *data, size_t length) {
+static const char *try_section(const uint8_t *data, size_t length) {
     exl__tokenizer t;
     int32_t ids[64];
     uint8_t *exact = malloc(length + (length == 0));
-    int refused;
+    const char *refused;
     if (exact == NULL)
         exit(2);
     memcpy(exact, data, length);
@@ -311,9 +311,9 @@ static int try_section(const uint8_t *data, size_t length) {
 static void test_damage(uint8_t *data, size_t length, size_t truncations, size_t flips) {
     enum { TABLES = 64 + 2 * 8704 }; /* most bytes before here are page numbers, most checks are about what follows */
     size_t stride = length / truncations + 1;
-    expect(try_section(data, length) == 0, "the undamaged section is taken");
+    expect(try_section(data, length) == NULL, "the undamaged section is taken");
     for (size_t cut = 0; cut < length; cut += stride)
-        expect(try_section(data, cut) != 0, "a truncated section is refused");
+        expect(try_section(data, cut) != NULL, "a truncated section is refused");
     for (size_t i = 0; i < flips; i++) {
         size_t at[3], count = 1 + random_below(3);
         uint8_t before[3];
@@ -365,7 +365,7 @@ static void expect_init(const bytes *section, size_t at, uint32_t value, size_t 
     changed = *section;
     memcpy(changed.data + at, &value, size);
     snprintf(what, sizeof what, "%u at byte %zu is %s", value, at, refused ? "refused" : "taken");
-    expect(try_section(changed.data, changed.length) == refused, what);
+    expect((try_section(changed.data, changed.length) != NULL) == refused, what);
 }
 
 #define TAKEN(at, value, size) expect_init(section, at, value, size, 0)
@@ -394,6 +394,47 @@ static void test_header_limits(const bytes *section) {
     REFUSED(LONGEST_TAIL, EXL__MAX_PIECE_BYTES + 1, 4);
     for (size_t at = 60; at < 64; at++)
         REFUSED(at, 1, 1);
+}
+
+/* The name of what is wrong, as FORMAT.md has it. */
+static void test_names(const bytes *section) {
+    static const struct {
+        size_t at;
+        uint32_t value;
+        const char *name;
+    } wrong[] = {
+        {0, 2, "version"},
+        {VOCABULARY, 0, "vocabulary"},
+        {PREFIX, TOP + 1, "prefix_id"},
+        {SUFFIX, TOP + 1, "suffix_id"},
+        {UNKNOWN, TOP + 1, "unknown_id"},
+        {WORD_CHARS, 0, "max_word_chars"},
+        {24, 0, "head_slots"},
+        {LONGEST_HEAD, EXL__MAX_PIECE_BYTES + 1, "longest_head_bytes"},
+        {32, 0, "tail_slots"},
+        {LONGEST_TAIL, EXL__MAX_PIECE_BYTES + 1, "longest_tail_bytes"},
+        {40, 0, "pages"},
+        {RECORD_BYTES, 0xFFFFFF, "record_bytes"},
+        {52, 65536, "added_tokens"},
+        {60, 1, "reserved"},
+        {PAGE_OF, 7, "page_of"},
+        {PAGES, 5U << 13 | 28, "pages"},
+        {EXPANSIONS, 1, "expansion_starts"},
+        {ITEMS, 0x110000, "items"},
+        {HEADS_AT, 0xFFFFFF, "records"},
+    };
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        static bytes changed;
+        const char *name;
+
+        changed = *section;
+        memcpy(changed.data + wrong[i].at, &wrong[i].value, 4);
+        name = try_section(changed.data, changed.length);
+        expect(name && strcmp(name, wrong[i].name) == 0, wrong[i].name);
+    }
+    expect(strcmp(try_section(section->data, 63), "length") == 0, "a section without its header");
+    expect(strcmp(try_section(section->data, section->length - 4), "added") == 0, "a section without its end");
 }
 
 static void test_character_limits(const bytes *section) {
@@ -457,9 +498,9 @@ static void test_piece_limits(const bytes *section) {
         for (size_t at = table; at < table + 64; at += 4)
             if (word_at(&full, at) == 0)
                 memcpy(full.data + at, section->data + used, 4);
-        expect(try_section(full.data, full.length) != 0, "a table without a free slot is refused");
+        expect(try_section(full.data, full.length) != NULL, "a table without a free slot is refused");
         memset(full.data + table + 60, 0, 4);
-        expect(try_section(full.data, full.length) == 0, "one free slot is enough");
+        expect(try_section(full.data, full.length) == NULL, "one free slot is enough");
     }
     /* the last record, which is a tail's, reaches to the end of all, and no further */
     for (size_t at = TAILS_AT; at < TAILS_AT + 64; at += 4) {
@@ -492,6 +533,7 @@ static void test_added_limits(const bytes *section) {
 
 static void test_limits(const bytes *section) {
     test_header_limits(section);
+    test_names(section);
     test_character_limits(section);
     test_piece_limits(section);
     test_added_limits(section);
