@@ -14,6 +14,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LIB := edgexl/runtime/lib/.built
 C_FILES := $(shell find edgexl/runtime -name '*.[ch]' -o -name CMakeLists.txt)
+# Two processes, of one thread each where it matters; a file's tests stay together as long as both have some.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: demo test test-all fix lint types ctest pytest cover cover-c cover-python mutants lib clean
@@ -25,7 +27,7 @@ test: lint types pytest
 
 test-all: lint types $(LIB)
 	.ci/packages test-all
-	$(BIN)/python -m pytest -q -m 'slow or not slow'
+	$(PYTEST) -m 'slow or not slow'
 	$(BIN)/python -m tests.runtime.compile_matrix
 
 fix: $(VENV)/.ready-dev
@@ -62,7 +64,7 @@ cover-python: $(VENV)/.ready-dev $(LIB)
 	$(BIN)/python -m pytest -q --cov=edgexl --cov-branch --cov-report=term
 
 pytest: $(VENV)/.ready-dev $(LIB)
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 # A sample of each language; results add up in the user's cache (`--totals`). SEED=3 draws other faults than SEED=2.
 SEED ?= 1

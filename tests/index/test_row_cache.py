@@ -16,10 +16,10 @@ from edgexl.compiler.encoding.workers import LocalWorkers
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
 from edgexl.index.row_cache import RowCache
-from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.command_line import Edgexl, Tiny
 from tests.compiler.conftest import TINY_RECIPE
+from tests.tiny import tiny_student
 
 ENTRY_BYTES = 128 + 100 * 8 * 4 + 32  # header, vectors, digest
 
@@ -161,10 +161,10 @@ def test_a_cache_of_no_bytes_is_off(cache: RowCache) -> None:
 
 
 def test_a_second_encoding_runs_no_graph_and_a_damaged_entry_is_made_again(
-    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    artifact = Export().run(begin(student, TINY_RECIPE, load_target("host")))
+    artifact = Export().run(begin(tiny_student(), TINY_RECIPE, load_target("host")))
     runs: list[int] = []
 
     class Counted(LocalWorkers):
