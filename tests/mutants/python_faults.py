@@ -66,8 +66,9 @@ _DROPPED_CALLS = {
     *("abs", "sorted", "reversed", "sqrt", "log2", "log", "exp", "sort", "normalize", "clip", "nextafter", "round"),
     *("strip", "rstrip", "lstrip", "lower", "casefold", "set", "clamp"),
 }  # a call that is left out: its first argument, or the object that the method is of, stays
-# Dropped, these change nothing here: where there is one device, and where checks are for the programmer.
-_UNSEEN_ARGUMENTS = {"strict", "progress", "dtype", "device"}
+# Dropped, these change nothing here: where there is one device, where text is UTF-8 unless told, and where checks are
+# for the programmer.
+_UNSEEN_ARGUMENTS = {"strict", "progress", "dtype", "device", "encoding"}
 # Who reads these sees progress, or a program's words, not an answer.
 _SPEAKERS = {"progress", "report", "print", "warn", "echo", "_note", "note", "info", "say", "tell", "told"}
 
@@ -299,6 +300,10 @@ class _Finder(ast.NodeVisitor):
             changes += [("slice", f"{lower}:{upper}")]
         self._add(node, *changes)
         self.generic_visit(node)
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg not in _UNSEEN_ARGUMENTS or not isinstance(node.value, ast.Constant):
+            self.visit(node.value)
 
     def visit_Call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

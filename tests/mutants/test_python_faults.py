@@ -80,6 +80,8 @@ def test_each_fault_is_one_change_that_can_be_read() -> None:
         ("f(a, b)", {"f(a, b)": {"f(b, a)", "pass"}}),
         ("x[0] = 1", {"x[0] = 1": {"pass"}}),
         ("x = [y for y in z if y]", {"y": {"True"}}),
+        ("x = g(y, strict=True)", {"True": set(), "g(y, strict=True)": set()}),
+        ("x = g(y, stable=True)", {"True": {"False"}, "g(y, stable=True)": {"g(y)"}}),
         ("x = sorted(y)", {"sorted(y)": {"list(y)", "y"}}),
     ],
 )

@@ -493,6 +493,14 @@ def test_shapes_are_whole_numbers_within_a_bundles_limits(value: Any) -> None:
     assert dataclasses.replace(SHAPES, max_tokens=np.int64(20)) == dataclasses.replace(SHAPES, max_tokens=20)
 
 
+def test_equal_scores_go_to_the_lower_label() -> None:
+    student = tiny_student()
+    alike = torch.zeros(300, 32)
+    alike[torch.arange(300), torch.arange(300) % 7 % 4] = 1.0
+    screened = StudentPredictor(student, alike).screen(torch.tensor([[0.5, 0.1, 0.7, 0.3] + [0.0] * 28]), 300)
+    assert screened.labels[0].tolist() == sorted(range(300), key=lambda label: (2, 0, 3, 1).index(label % 7 % 4))
+
+
 def test_a_student_without_a_reasoner_keeps_screenings_order(tmp_path: Path) -> None:
     dataclasses.replace(tiny_student(), reasoner=ScreeningReasoner()).save(tmp_path / "one stage")
     student = load_student(tmp_path / "one stage")

@@ -13,7 +13,7 @@ from edgexl.data import write_dataset
 from edgexl.distill.characterize import focus
 from edgexl.distill.characterize.asked_teacher import Bench
 from edgexl.distill.characterize.confusion import margins, mass, near_misses, pairs
-from edgexl.distill.characterize.focus import _pool, by_length
+from edgexl.distill.characterize.focus import _pool, by_length, measure_focus
 from edgexl.distill.characterize.interventions import measure_interventions, random_lists, sweep_lengths, with_gold
 from edgexl.distill.characterize.measures import probabilities
 from edgexl.distill.characterize.study import set_up
@@ -117,6 +117,22 @@ def test_right_labels_come_into_view_with_the_length(bench: Bench) -> None:
         assert row["gold"] == pytest.approx(100 * np.mean(gold))
         assert row["gold_like"] == pytest.approx(100 * np.mean(near))
         assert row["random"] == pytest.approx(100 * row["length"] / 300)
+
+
+def test_gold_like_labels_are_counted(bench: Bench) -> None:
+    labels, likeness = np.full((60, 3), -1), np.full((60, 3), -np.inf, dtype=np.float32)
+    labels[0], likeness[0] = (0, 7, 9), (0.9, 0.7, 0.4)
+    labels[1, 0], likeness[1, 0] = 0, 0.5
+    labels[2, 0], likeness[2, 0] = 5, 0.4
+    bench.neighbours = replace(bench.neighbours, labels=labels, likeness=likeness, threshold=0.5)
+    told = measure_focus(bench)
+    assert told["gold_like"] == {"measure": "cosine", "threshold": 0.5, "labels_a_query": 3 / 60, "queries": 2}
+    assert [row["layer"] for row in told["by_depth"]] == [0, 1, 2, 3]
+    assert told["by_trace"] is told["by_reasoning"] is None
+    last = told["by_length"][-1]
+    assert (last["gold_like"], last["gold_like_interval"]) == (100.0, [100.0, 100.0])
+    none = by_length(replace(bench, neighbours=replace(bench.neighbours, threshold=1.0)))[-1]
+    assert none["gold_like"] is none["gold_like_interval"] is None
 
 
 def test_lists_of_interventions(bench: Bench) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edgexl.base.errors import BadInput
 from edgexl.distill.characterize import Recommendation, read_recommendation
-from edgexl.distill.characterize.recommendation import recommend
+from edgexl.distill.characterize.recommendation import ReasoningAdvice, ScreeningAdvice, recommend
 from tests.tiny import tiny_labels
 
 
@@ -66,6 +66,24 @@ def test_weights_follow_what_was_measured() -> None:
         "shortlist", "screening.teacher_weight", "screening.ranking_weight", "screening.hard_negatives",
         "reasoning.teacher_weight", "reasoning.near_miss_weight", "reasoning.absent_share",
     }  # fmt: skip
+
+
+def test_weights_are_rounded_to_what_a_reader_can_weigh() -> None:
+    uneven = made_up(GAINS, {**RECALL, 64: 37.777}, 0.1234)
+    uneven["focus"]["by_length"][0]["gold"] = 50.0
+    uneven["interventions"][0]["P@1"], uneven["interventions"][1]["P@1"] = 30.1234, 27.5678
+    uneven["confusion"]["mass"] |= {"screening": {"near_misses": 0.5512}, "decision": {"near_misses": 0.2345}}
+    advice = recommend(uneven, True)
+    assert advice.screening == ScreeningAdvice(teacher_weight=1.51, ranking_weight=0.69, hard_negatives=9)
+    assert advice.reasoning == ReasoningAdvice(teacher_weight=0.639, near_miss_weight=0.23, absent_share=0.15)
+
+
+def test_where_nothing_was_found_nothing_is_advised() -> None:
+    nothing = made_up(GAINS, RECALL, None)
+    nothing["confusion"]["mass"] = {"queries": 0, "screening": None, "decision": None}
+    advice = recommend(nothing, True)
+    assert (advice.screening.ranking_weight, advice.screening.hard_negatives) == (0.0, 0)
+    assert advice.reasoning == ReasoningAdvice(teacher_weight=0.0, near_miss_weight=0.0, absent_share=0.1)
 
 
 WRITTEN: dict[str, Any] = {

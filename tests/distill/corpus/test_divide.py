@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from edgexl.data import Query, write_dataset
-from edgexl.distill.corpus.divide import Targets, epoch_batches, read_corpus, right_pairs
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.corpus.divide import Targets, epoch_batches, names_its_label, read_corpus, right_pairs
 from edgexl.distill.recipe import SplitTable
 from tests.tiny import tiny_labels, tiny_queries
 
@@ -25,6 +26,18 @@ def test_the_parts_share_no_query_and_held_out_ones_do_not_name_their_labels(tmp
     assert [len(part) for part in parts] == [458, 152, 50, 40]
     assert not [query for query in corpus.calibration + corpus.development if query.text.startswith("well")]
     assert [query.uid for query in corpus.evaluation] == [query.uid for query in tiny_queries(LABELS, 30, 2)]
+
+
+def test_a_query_names_its_label_where_it_holds_the_text_of_any_of_them() -> None:
+    labels = LabelSet(("a", "b", "c"), ("Sheep Dog", "cat", "cow"))
+    told = [
+        names_its_label(Query("q", text, targets), labels)
+        for text, targets in (
+            ("the sheep dog", (0,)), ("CATS", (2, 1)), ("a CAT", (1, 2)), ("cat and cow", (1, 2)), ("a dog", (0, 1)),
+            ("a cat", (0, 2)),
+        )
+    ]  # fmt: skip
+    assert told == [True, True, True, True, False, False]
 
 
 def test_targets_draw_right_labels_and_find_pairs_of_them() -> None:

@@ -104,8 +104,10 @@ def test_a_pool_holds_the_best_rows_some_deeper_ones_strangers_and_what_is_right
     certain = {*best[:, :3].ravel().tolist(), *(target for query in asked for target in queries[query].targets)}
     assert certain <= set(pool.tolist())
     assert len(certain) < len(pool) <= len(certain) + 16 * 4 + 20  # seven rows a query, three of them the best
-    bound = {*best.ravel().tolist(), *certain}
-    assert 2 <= len(set(pool.tolist()) - bound) <= 20
+    draw = np.random.default_rng(1)
+    columns = draw.integers(0, 12, (16, 4))
+    deeper = {int(row[column]) for row, some in zip(best, columns, strict=True) for column in some}
+    assert set(pool.tolist()) == certain | deeper | set(draw.integers(0, len(bench.rows), 20).tolist())
 
 
 def test_rows_are_encoded_as_the_compiler_will(bench: Bench, queries: tuple[Query, ...]) -> None:

@@ -162,6 +162,11 @@ def test_names_are_those_of_the_exported_products(student: Student, graphs: Grap
         pass
 
 
+def test_numbers_of_a_name_go_with_the_word_before_them() -> None:
+    names = {"up": "up", "layers.0.up": "layers.0/up", "text.layers.1.2.down": "text/layers.1.2/down", "0.up": "0/up"}
+    assert {name: exported_name(name) for name in names} == {n: f"/module/{path}/" for n, path in names.items()}
+
+
 @pytest.fixture(scope="module")
 def vectors() -> Tensor:
     draw = torch.Generator().manual_seed(6)

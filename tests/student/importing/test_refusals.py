@@ -280,11 +280,13 @@ def test_what_nobody_knows_is_said_in_a_line(model: Path, caplog: pytest.LogCapt
     assert not caplog.records
     both(
         config(attention_sink=True),
+        lengths(pad_to=8, model_args={}, tokenizer_args=None, padding_side=None, unpad_inputs=True),
         weights(lambda tensors: tensors | {"encoder.layer.7.x": torch.ones(1), "cls.y": torch.ones(1)}),
     )(model)
     with caplog.at_level(logging.WARNING):
         import_sentence_transformer(model)
     said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 2
-    assert "'attention_sink'" in said[0]
-    assert "'encoder.layer.7.x' (1 such)" in said[1]
+    assert len(said) == 3
+    assert sum("edgexl does not know 'pad_to'" in line for line in said) == 1
+    assert sum("'attention_sink'" in line for line in said) == 1
+    assert "'encoder.layer.7.x' (1 such)" in said[2]
