@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,15 +10,22 @@ import numpy as np
 import pytest
 import torch
 
-from edgexl.distill.corpus.divide import Targets
+from edgexl.data import Query
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.corpus.divide import Targets, epoch_batches
+from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.recipe import ScreeningTable
+from edgexl.distill.stages.bags import bag_table
+from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.screening import (
     Batches,
     HardRows,
     Lists,
     RightRows,
     ScreeningData,
+    _hard,
     encode_pool,
+    freeze,
     hide_tokens,
     mechanistic_losses,
     rotate_output,
@@ -26,6 +34,7 @@ from edgexl.distill.stages.screening import (
 from edgexl.student.ngrams import NgramScreener
 from edgexl.student.screener import TransformerScreener
 from edgexl.student.student import Student
+from edgexl.student.text import encode_texts
 from tests.distill.stages.test_losses import STUDENT, screening_data
 from tests.tiny import tiny_ngram_student, tiny_student
 
@@ -146,7 +155,8 @@ def test_a_teacher_of_lists_is_followed_by_its_shares() -> None:
     assert float(found["loss"].detach()) == pytest.approx(total, rel=1e-5)
 
 
-def test_the_standard_loss_is_its_formula() -> None:
+@pytest.mark.parametrize("hard", [0, 2])
+def test_the_standard_loss_is_its_formula(hard: int) -> None:
     """Labels that the teacher names more often are drawn more often, and the scores take that off again."""
     draw = np.random.default_rng(7)
     labels = np.stack(
@@ -157,21 +167,23 @@ def test_the_standard_loss_is_its_formula() -> None:
     shares[labels < 0] = 0.0
     shares /= shares.sum(1, keepdims=True)
     data = replace(uneven_data(), lists=Lists(labels, shares))
-    found = float(standard_losses(STUDENT.screener, data, TABLE, SEED)(STEP)["loss"].detach())
+    table = replace(TABLE, hard_labels=hard)
+    found = float(standard_losses(STUDENT.screener, data, table, SEED)(STEP)["loss"].detach())
 
     asked = Batches(data.queries.lengths, 16, SEED).at(STEP)
     rng = np.random.default_rng((SEED, STEP, 1))
-    points = rng.random((16, 1, 1))[:, :, 0]
+    points = rng.random((16, 1 + hard, 1))[:, :, 0]
     named = [
-        int(labels[query][np.searchsorted(np.cumsum(shares[query]), point)[0]])
-        for query, point in zip(asked, points, strict=True)
+        int(labels[query][np.searchsorted(np.cumsum(shares[query]), point)])
+        for query, some in zip(asked, points, strict=True)
+        for point in some
     ]
     pool = np.unique([*named, *rng.integers(0, 300, RANDOM).tolist()])
     expected = np.full(300, RANDOM / 300)
     for query in range(400):
         for label, share in zip(labels[query], shares[query], strict=True):
             if label >= 0:
-                expected[label] += 16 * share / 400
+                expected[label] += 16 * (1 + hard) * share / 400
     close = cosines(data, asked, pool)
     losses = []
     for place, query in enumerate(asked):
@@ -196,6 +208,90 @@ def test_aliases_are_expected_as_often_as_they_are_drawn() -> None:
     np.testing.assert_allclose(said[texts & ~asked], RANDOM / len(data.rows), rtol=1e-5)
     assert said[texts & asked].sum() < expected[texts & asked].sum() < 2.1 * said[texts & asked].sum()
     assert expected[~texts].sum() < said[~texts].sum() < 2.1 * expected[~texts].sum()
+
+
+def aliased_data() -> ScreeningData:
+    """Three labels, of which one has three aliases, one shares one of these, and one has none; four queries."""
+    labels = LabelSet(("a", "b", "c"), ("ba be", "bi bo", "da do"), (("fa",), ("fa", "fe", "fi"), ()))
+    rows = RowTable.make(labels, STUDENT.tokenizer, 16, torch.device("cpu"))
+    queries = [Query("0", "fe", (1,)), Query("1", "ki", (0, 1)), Query("2", "ka", (2,)), Query("3", "fa", (1, 0))]
+    tokens = TokenTable.of(encode_texts(STUDENT.tokenizer, [query.text for query in queries], 16), torch.device("cpu"))
+    return ScreeningData(tokens, Targets.make(queries), rows, rows.rows_of_queries(queries))
+
+
+def test_a_right_row_is_a_text_or_an_alias_of_the_rarest_label() -> None:
+    """Rarest is the one of fewest aliases: what the last query itself is would be its only one."""
+    data = aliased_data()
+    assert data.own_rows.tolist() == [4, -1, -1, 3]
+    right = RightRows(data)
+    drawn = np.stack([right.draw(np.arange(4), np.random.default_rng(seed)) for seed in range(300)])
+    assert [set(column.tolist()) for column in drawn.T] == [{1, 3, 5}, {0, 1, 3}, {2}, {0, 1}]
+    assert (drawn[:, 1] == 3).mean() == pytest.approx(0.5, abs=0.1)
+    assert (drawn[:, 0] == 5).mean() == pytest.approx(1 / 6, abs=0.07)  # half the time an alias, and one of three
+    # four draws of a batch are a text each time, or half the time where there are aliases; and a random row in six
+    texts = np.array([0.25 + 0.25, 0.5 + 0.25 + 0.25, 1.0])
+    said = right.log_expected(16, 8, data.rows).double().exp().tolist()
+    assert said == pytest.approx([*(16 / 4 * texts + 8 / 6), *[16 / 4 * 0.5 + 8 / 6] * 3])
+
+
+def test_near_misses_are_drawn_from_what_was_mined() -> None:
+    mined = HardRows(np.array([[7, 8, 9, -1], [1, 2, 3, 4], [-1, -1, -1, -1]]))
+    asked = np.array([2, 0])
+    columns = np.random.default_rng(5).integers(0, 4, (2, 3))
+    wanted = sorted({[7, 8, 9, -1][column] for column in columns[1]} - {-1})
+    assert _hard(mined, asked, 3, np.random.default_rng(5)).tolist() == wanted
+    assert len(wanted) > 1  # or this shows nothing
+    assert _hard(mined, asked, 0, np.random.default_rng(5)).tolist() == []
+    assert _hard(HardRows(), asked, 3, np.random.default_rng(5)).tolist() == []
+
+
+def test_texts_are_cut_where_nearly_all_are_whole() -> None:
+    data = aliased_data()
+    queries, rows = (
+        TokenTable.of([[1] * length for length in range(1, count + 1)], torch.device("cpu")) for count in (101, 1001)
+    )
+    data = replace(data, queries=queries, rows=replace(data.rows, tokens=rows))
+    assert (data.cut_query_tokens, data.cut_tokens) == (99, 999)
+
+
+@pytest.mark.parametrize("ngrams", [False, True])
+def test_tokens_of_queries_are_hidden_and_of_rows_are_not(ngrams: bool) -> None:
+    data = aliased_data()
+    screener = STUDENT.screener
+    if ngrams:
+        screener = tiny_ngram_student().screener
+        assert isinstance(screener, NgramScreener)
+        bags = [bag_table(screener, table) for table in (data.queries, data.rows.tokens)]
+        data = replace(data, query_bags=bags[0], row_bags=bags[1])
+    asked, candidates = np.arange(4), np.array([5, 0, 3])
+    with torch.no_grad():
+        whole = encode_pool(screener, data, asked, candidates)
+        torch.manual_seed(0)
+        hidden = encode_pool(screener, data, asked, candidates, 0.8)
+    assert torch.equal(whole[1], hidden[1])
+    assert not torch.allclose(whole[0], hidden[0], atol=0.1)
+
+
+def test_batches_are_an_epochs_and_then_the_nexts() -> None:
+    lengths = np.random.default_rng(0).integers(2, 9, 50)
+    batches = Batches(lengths, 16, SEED)
+    wanted = [batch.tolist() for epoch in range(3) for batch in epoch_batches(lengths, 16, SEED, epoch)]
+    assert len(wanted) == 9
+    assert [batches.at(step).tolist() for step in range(9)] == wanted
+    assert batches.at(4).tolist() == wanted[4]
+    assert sorted(Batches(lengths[:5], 16, SEED).at(7).tolist()) == list(range(5))
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_frozen_parts_are_the_embeddings_and_the_first_layers(layers: int) -> None:
+    screener = tiny_student().screener
+    assert isinstance(screener, TransformerScreener)
+    screener.layers.append(copy.deepcopy(screener.layers[0]))
+    freeze(screener, layers)
+    still = {name.split(".")[0] + name.split(".")[1] * name.startswith("layers")
+             for name, part in screener.named_parameters() if not part.requires_grad}  # fmt: skip
+    assert still == ({"word", "position", "embedding_norm", "layers0"} if layers else set())
+    freeze(tiny_ngram_student().screener, 1)  # it has none
 
 
 def test_without_a_teacher_the_task_is_all_there_is() -> None:

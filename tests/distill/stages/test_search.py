@@ -69,6 +69,19 @@ def test_shortlists_hold_each_labels_best_row_but_never_the_query_itself(rough: 
         assert torch.allclose(found.aliases[place].float(), alias, atol=1e-3)
 
 
+def test_equal_scores_go_to_the_lower_label() -> None:
+    """Of many labels that share their best rows."""
+    labels = tiny_labels(60)
+    labels = with_query_aliases(labels, [Query(str(i), f"x{i}", tuple(range(i, 60, 3))) for i in range(3)])
+    rows = RowTable.make(labels, tiny_tokenizer(), 16, CPU)
+    vectors = torch.cat([torch.zeros(60, 4), torch.eye(3, 4)])
+    query = torch.tensor([[0.5, 0.25, 0.75, 0.0]])
+    found = RowSearch(rows, vectors).shortlists(query, 60, np.array([-1]), no_progress)
+    assert found.labels[0].tolist() == [*range(2, 60, 3), *range(0, 60, 3), *range(1, 60, 3)]
+    assert found.aliases is not None
+    assert found.aliases[0].tolist() == [0.75] * 20 + [0.5] * 20 + [0.25] * 20
+
+
 def test_a_rough_search_scores_fp16_rows_in_fp32() -> None:
     rows = RowTable.make(aliased_labels(), tiny_tokenizer(), 16, CPU)
     draw = torch.Generator().manual_seed(4)
@@ -116,7 +129,9 @@ def test_a_table_of_tokens_gives_what_padding_would() -> None:
 def test_encoding_a_table_is_encoding_each_text() -> None:
     student = tiny_student()
     table = TokenTable.of(encode_texts(student.tokenizer, student.labels.texts, 16), CPU)
-    vectors = encode_table(student.screener, table, "encode", no_progress, half=False)
+    told: list[tuple[str, int, int]] = []
+    vectors = encode_table(student.screener, table, "encode", lambda *line: told.append(line), half=False)
+    assert told[-1] == ("encode", 300, 300)
     with torch.inference_mode():
         for label in (0, 17, 299):
             alone = student.screener(*table.batch(np.array([label])))[0][0]

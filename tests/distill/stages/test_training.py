@@ -130,12 +130,13 @@ def test_what_is_logged_is_the_mean_since_the_last_line(tmp_path: Path) -> None:
     module = nn.Linear(1, 1, bias=False)
 
     def losses(step: int) -> dict[str, torch.Tensor]:
+        assert torch.initial_seed() == 7 * 1_000_003 + step
         return {"loss": 0.0 * module.weight.sum() + step, "other": torch.tensor(2.0 * step)}
 
     curves = Curves(tmp_path / "curves.jsonl")
     observer = Observer(no_progress, lambda line: None, curves)
     train_stage(
-        "it", module, losses, Schedule(120, 0.1, 0.1, 0.0), 0, Checkpoint(tmp_path / "it.safetensors", "me"), observer
+        "it", module, losses, Schedule(120, 0.1, 0.1, 0.0), 7, Checkpoint(tmp_path / "it.safetensors", "me"), observer
     )
     assert [(point["loss"], point["other"]) for point in curves.points] == [(24.5, 49.0), (74.5, 149.0), (109.5, 219.0)]
 
