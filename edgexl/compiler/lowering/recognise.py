@@ -188,10 +188,10 @@ def _gelu(graph: Nodes) -> None:
         plus = graph.only_reader(node.outputs[0])
         if not divide or not plus or plus.op != "Add" or 1.0 not in [graph.scalar(name) for name in plus.inputs]:
             continue
-        factor = next((graph.scalar(name) for name in divide.inputs if graph.scalar(name)), None) or 0.0
+        factor = next((number for number in map(graph.scalar, divide.inputs) if number), math.nan)
         source = next((name for name in divide.inputs if graph.scalar(name) is None), "")
-        root = factor if divide.op == "Div" else 1 / factor if divide.op == "Mul" and factor else 0.0
-        if not math.isclose(root, math.sqrt(2), rel_tol=1e-5):
+        wanted = {"Div": math.sqrt(2), "Mul": math.sqrt(0.5)}.get(divide.op, math.nan)
+        if not math.isclose(factor, wanted, rel_tol=1e-5):
             continue
         last = _gelu_end(graph, plus, source)
         if last:

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.graphs.graph import Session, serialise
 from edgexl.compiler.lowering import NotCovered, lower_graph
-from edgexl.compiler.lowering.interpret import PlanSession
+from edgexl.compiler.lowering.interpret import PlanSession, quantise_rows
 
 TOKENS, LABELS, WIDTH, PIECES = 9, 7, 8, 3
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -189,11 +189,13 @@ def test_sums() -> None:
 def test_what_only_moves_numbers() -> None:
     check([("Transpose", "token_states", "y", {"perm": [0, 2, 1]})])
     check([("Reshape", "token_states sizes", "x"), ("Transpose", "x", "y", {"perm": [0, 2, 1, 3]})],
-          {"sizes": np.array([1, -1, 2, 4])})  # fmt: skip
+          {"sizes": np.array([1, -1, 2, 4])}, MAP=1)  # fmt: skip
     check([("Reshape", "token_states sizes", "x"), ("ReduceMax", "x", "y", {"axes": [2], "keepdims": 0})],
           {"sizes": np.array([0, 0, 4, 2])})  # fmt: skip
     check([("Transpose", "token_states", "x", {"perm": [0, 2, 1]}), ("Reshape", "x sizes", "y")],
           {"sizes": np.array([1, -1])})  # fmt: skip
+    leading = {"zero": np.array([0]), "three": np.array([3]), "two": np.array([2]), "sizes": np.array([0, 0, 1, 3])}
+    check([("Slice", "label_vectors zero three two", "x"), ("Reshape", "x sizes", "y")], leading, MAP=1)
     check([("Unsqueeze", "query_vector axes", "x"), ("Mul", "x label_vectors", "y")], {"axes": np.array([1])})
     check([("Unsqueeze", "query_vector axes", "x"), ("Squeeze", "x axes", "y")], {"axes": np.array([-1])})
     check([("Expand", "query_vector sizes", "y")], {"sizes": np.array([3, WIDTH])})
@@ -246,6 +248,7 @@ def test_places_of_an_axis() -> None:
 def test_parts_put_together() -> None:
     check([("Concat", "label_vectors screening_scores label_vectors", "y", {"axis": 2})])
     check([("Concat", "token_states token_states", "y", {"axis": 1})])
+    check([("Concat", "token_states", "y", {"axis": 1})])
     check([("Concat", "query_vector row query_vector", "y", {"axis": -2})], {"row": draw(4, 2, WIDTH)})
     refused([("Concat", "row token_states", "y", {"axis": 1})], {"row": draw(4, 1, 2, WIDTH)}, what="Concat")
 
@@ -281,6 +284,7 @@ def test_sizes_that_the_graph_computes() -> None:
     check(steps, constants)
     steps[2] = ("Add", "t t", "d")
     check(steps, constants)
+    check([steps[0], ("Cast", "s", "c", {"to": INT64}), ("Gather", "c one", "t", {"axis": 0}), *steps[2:]], constants)
     halves: list[Step] = [
         ("Concat", "token_states token_states", "x", {"axis": 1}), ("Shape", "x", "s"),
         ("Gather", "s one", "t", {"axis": 0}), ("Div", "t two", "h"), ("Unsqueeze", "h zero", "end"),
@@ -297,6 +301,15 @@ def test_sizes_that_the_graph_computes() -> None:
         ("Expand", "query_vector sizes", "y"),
     ]  # fmt: skip
     check(parts, {"one": np.array([1]), "two": np.array([2]), "eight": np.array([WIDTH])})
+
+
+def test_rows_are_quantised_from_end_to_end_and_keep_zero() -> None:
+    rows = np.array([[-1.0, 0.0, 4.1, 1.015], [1.2, 2.0, 0.5, 2.0], [-3.0, -0.6, -1.2, -3.0], [0, 0, 0, 0]], np.float32)
+    codes, scale, zero = quantise_rows(rows)
+    assert codes.tolist() == [[0, 50, 255, 101], [153, 255, 64, 255], [0, 204, 153, 0], [0, 0, 0, 0]]
+    assert scale.tolist() == pytest.approx([5.1 / 255, 2 / 255, 3 / 255, 0.0], rel=1e-6)
+    assert zero.tolist() == [50, 0, 255, 0]
+    assert quantise_rows(np.float32([[1e-29, 0]]))[1].tolist() == [0.0]  # too little to divide by
 
 
 # ---- patterns, and what only looks like one ----------------------------------------------------------------------

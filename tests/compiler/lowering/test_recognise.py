@@ -91,7 +91,7 @@ def model(case: Case) -> bytes:
         nodes,
         "graph",
         inputs,
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(made) if name[0] == "y"],
         [numpy_helper.from_array(constant(name), name) for name in names],
     )
     plain = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
@@ -112,6 +112,16 @@ def test_a_rule_leaves_what_only_looks_like_it(rule: str) -> None:
     _, found = recognise(nodes)
     assert found[rule] == 0
     assert tuple(node.op for node in nodes.nodes) == NOT_FOUND[rule].left
+
+
+@pytest.mark.parametrize("rule", NOT_FOUND)
+def test_a_rule_goes_on_behind_what_only_looks_like_it(rule: str) -> None:
+    steps = []
+    for suffix, case in (("0", NOT_FOUND[rule]), ("1", CASES[rule])):
+        made = {output for _, _, output in case.steps}
+        for operator, inputs, output in case.steps:
+            steps.append((operator, tuple(name + suffix * (name in made) for name in inputs), output + suffix))
+    assert recognise(read(model(Case(tuple(steps), ()))))[1][rule] == 1
 
 
 def test_every_rule_has_a_name_of_its_own_and_a_pattern_in_words() -> None:
