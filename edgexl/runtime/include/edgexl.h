@@ -80,7 +80,7 @@ typedef enum exl_status {
 
 typedef struct exl_error {
     size_t struct_size;
-    exl_status status;
+    int32_t status;     /* an exl_status; of a fixed size, whatever the compiler makes of an enum */
     char sentence[508]; /* NUL-terminated; a longer one is cut */
 } exl_error;
 
@@ -157,11 +157,11 @@ typedef enum exl_label_state { EXL_LABEL_COMPILED = 0, EXL_LABEL_ADDED = 1, EXL_
 
 typedef struct exl_label {
     size_t struct_size;
-    exl_label_state state; /* is filled in */
-    char *id;              /* where its id is written, with a closing NUL; null: it is not read */
-    size_t id_capacity;    /* bytes there */
-    size_t id_bytes;       /* is filled in: its length without the NUL, also with EXL_BUFFER_TOO_SMALL */
-    char *text;            /* the same for its text */
+    int32_t state;      /* is filled in: an exl_label_state */
+    char *id;           /* where its id is written, with a closing NUL; null: it is not read */
+    size_t id_capacity; /* bytes there */
+    size_t id_bytes;    /* is filled in: its length without the NUL, also with EXL_BUFFER_TOO_SMALL */
+    char *text;         /* the same for its text */
     size_t text_capacity, text_bytes;
 } exl_label;
 

@@ -86,7 +86,7 @@ exl_status exl__fail(exl_error *error, exl_status status, const char *format, ..
 
     if (bytes == 0)
         return status;
-    error->status = status;
+    error->status = (int32_t)status;
     va_start(arguments, format);
     vsnprintf(error->sentence, bytes, format, arguments);
     va_end(arguments);
