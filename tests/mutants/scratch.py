@@ -14,7 +14,7 @@ from tests.mutants.inside import ROOT
 
 COPIED = (
     *("edgexl", "tests", "recipes", "targets", "students", "benchmarks", "docs"),
-    *("README.md", "CONTRIBUTING.md", "pyproject.toml", ".ci"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "NOTICE", "Makefile", "pyproject.toml", ".ci"),
 )
 SITE = "from tests.mutants.inside import enter\n\nenter()\n"
 # What compiling leaves in the cache depends on the code: a fault must not find it, nor leave it to the next one.
