@@ -59,7 +59,7 @@ typedef struct counts {
     uint32_t pages, expansions, items, record_bytes, added, added_bytes;
 } counts;
 
-/* Each check gives null, or the name of the first field of FORMAT.md that breaks a rule. */
+/* Each check gives null, or the name of the first field of docs/format.md that breaks a rule. */
 
 /* Takes the next array of `bytes` bytes and the zeros after it up to a multiple of 4; null if that is not there. */
 static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t bytes) {

@@ -42,7 +42,7 @@ typedef struct exl__tokenizer {
 } exl__tokenizer;
 
 /* Checks all of a section (it may be hostile) and points t into it. Null = well formed, else the name of the field (of
- * FORMAT.md) that is wrong, and t must not be used. The section must have exactly `length` bytes. */
+ * docs/format.md) that is wrong, and t must not be used. The section must have exactly `length` bytes. */
 const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length);
 
 /* Writes at most `capacity` token ids of a text and returns how many. With add_special they are [CLS] .. [SEP], closed

@@ -396,7 +396,7 @@ static void test_header_limits(const bytes *section) {
         REFUSED(at, 1, 1);
 }
 
-/* The name of what is wrong, as FORMAT.md has it. */
+/* The name of what is wrong, as docs/format.md has it. */
 static void test_names(const bytes *section) {
     static const struct {
         size_t at;
