@@ -351,7 +351,7 @@ def _mark_ranks(normal: Mapping[str, str], kinds: Mapping[str, int]) -> dict[str
 
 def _gone_actions(normalizer: Any, gone: list[str], ranks: Mapping[str, int]) -> dict[str, int]:
     """For characters that normalize to nothing: do marks still move across them?"""
-    if len(set(ranks.values())) < 2:
+    if not ranks:
         return dict.fromkeys(gone, DROP)
     low, high = min(ranks, key=lambda mark: ranks[mark]), max(ranks, key=lambda mark: ranks[mark])
     actions = {}

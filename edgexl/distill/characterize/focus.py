@@ -106,10 +106,8 @@ def _pool(bench: Bench) -> Ints:
 
 
 def _nearest(queries: torch.Tensor, vectors: torch.Tensor, pool: Ints, depth: int) -> Ints:
-    found = []
-    for start in range(0, len(queries), 256):
-        scores = queries[start : start + 256] @ vectors.T
-        found.append(scores.topk(min(depth, len(pool)), dim=1).indices.numpy())
+    depth = min(depth, len(pool))
+    found = [(part @ vectors.T).topk(depth, dim=1).indices.numpy() for part in torch.split(queries, 256)]
     return np.asarray(pool[np.concatenate(found)], dtype=np.int64)
 
 
