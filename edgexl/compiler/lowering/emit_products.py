@@ -140,7 +140,7 @@ def _attention(emitter: Emitter, node: Node) -> None:
     ]
     bias = emitter.value(node.inputs[3]) if node.inputs[3] else None
     if bias is not None:
-        bias = bias.spread((*sizes[:-2], sizes[-2], keys))
+        bias = bias.spread((*sizes[:-1], keys))
         bias = strides(bias, bias.strides[-2], bias.strides[-1], ZERO)
     best = emitter.new(Type.F32, (count, sizes[-2])) if node.outputs[1] else None
     operands += [bias, dataclasses.replace(best, strides=(sizes[-2], ONE, ZERO, ZERO)) if best else None]
