@@ -48,8 +48,8 @@ class Artifact:
 
     `rows` are the texts of the index, `vectors` [rows, D] their vectors in the index's space, which is the student's
     space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
-    there. `engine` runs them on the device; for the native one there are `plans`. `answered` is what the packed bundle
-    reached when asked. `facts` are for the manifest.
+    there. `engine` runs them on the device; for the native one there are `plans`. `answered` is what the C runtime
+    reached with the packed bundle. `facts` are for the manifest.
     """
 
     student: Student
@@ -65,7 +65,7 @@ class Artifact:
     index: LabelIndex = _LATER
     calibration: Calibration = _LATER
     goldens: Goldens = _LATER
-    answered: Accuracy | None = None
+    answered: Accuracy = _LATER
     sections: dict[Kind, bytes] = _LATER
     facts: dict[str, Any] = field(default_factory=dict)
     ledger: tuple[LedgerRow, ...] = ()

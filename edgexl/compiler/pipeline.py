@@ -1,7 +1,8 @@
 """The flow on one page: a student goes through a flat list of passes and comes out as a bundle.
 
     student --export--> two ONNX graphs --quantize--> --encode--> label vectors --build index--> codes
-            --calibrate--> probabilities, threshold --lower--> plans (native engine only) --pack--> bundle
+            --calibrate--> probabilities, threshold --lower--> plans (native engine only) --pack--> sections
+            --verify--> the same, answered by the C runtime; and a manifest makes them a bundle
 
 Gates judge after each step; each step appends its row to the ledger.
 """
@@ -26,6 +27,7 @@ from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.open_workers import open_workers
 from edgexl.compiler.encoding.workers import Workers
+from edgexl.compiler.manifest import add_manifest
 from edgexl.compiler.measure.gates import Verdict, accuracy_gates
 from edgexl.compiler.measure.ledger import LedgerRow
 from edgexl.compiler.measure.yardstick import Yardstick
@@ -37,6 +39,7 @@ from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
+from edgexl.compiler.passes.verify import Verify
 from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.index.rows import Rows
 from edgexl.student.student import Student, load_student
@@ -103,7 +106,8 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8, threads),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
-        Pack(out, progress),
+        Pack(),
+        Verify(out, partial(progress, "verify")),
     ]
     waiting: list[Stage] = []
     for step in passes:
@@ -117,10 +121,11 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         if artifact.has("vectors"):
             artifact = with_rows(artifact, waiting, workers, progress)
             waiting = []
-        if step.judged:
-            verdicts = accuracy_gates(recipe.gates, artifact.ledger)
-            artifact = dataclasses.replace(artifact, verdicts=artifact.verdicts + verdicts)
-    return artifact
+        if step.judged:  # the last judgement of a gate stands
+            verdicts = {verdict.name: verdict for verdict in artifact.verdicts}
+            verdicts |= {verdict.name: verdict for verdict in accuracy_gates(recipe.gates, artifact.ledger)}
+            artifact = dataclasses.replace(artifact, verdicts=tuple(verdicts.values()))
+    return add_manifest(artifact)
 
 
 def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
@@ -164,7 +169,7 @@ def with_rows(artifact: Artifact, waiting: Sequence[Stage], workers: Workers, pr
         if stage.step.measured:
             accuracy = yardstick.measure(made, partial(progress, f"measure {name}"))
         else:
-            accuracy = made.answered or ledger[-1].accuracy
+            accuracy = made.answered if made.has("answered") else ledger[-1].accuracy
         ledger.append(LedgerRow(name, stage.seconds, product_bytes(made, yardstick), accuracy))
     return dataclasses.replace(artifact, ledger=tuple(ledger))
 

@@ -22,7 +22,7 @@ from tests.compiler.conftest import TINY_RECIPE
 from tests.steps import Steps
 from tests.tiny import tiny_labels, tiny_student
 
-PASSES = ["export", "quantize", "encode", "build_index", "calibrate", "lower", "pack"]
+PASSES = ["export", "quantize", "encode", "build_index", "calibrate", "lower", "pack", "verify"]
 
 
 def test_the_bundle_holds_the_student(compiled: CompileReport, student: Student) -> None:

@@ -39,6 +39,8 @@ def encode_rows(
     """
     cache, key = RowCache.of_user(), _key(model, rows, batched)
     if known := cache.get(key, 1):
+        if progress:
+            progress(len(rows), len(rows))
         return known[0]
     workers = workers or LocalWorkers(threads)
     batches = _batches(rows, BATCH_TOKENS if batched else 0)

@@ -17,7 +17,7 @@ from edgexl.compiler.recipe import GateRecipe
 # What helps where a pass has lost too much accuracy; otherwise it is the index.
 _ADVICE = {
     "quantize": "give it more bits, or keep_fp32 parts of it",
-    "pack": 'the native engine rounds otherwise than ONNX Runtime, which engine = "ort" chooses',
+    "verify": 'the native engine rounds otherwise than ONNX Runtime, which engine = "ort" chooses',
 }
 
 

@@ -64,6 +64,8 @@ class Calibrate(Pass):
         label_set = bytes.fromhex(artifact.student.labels.sha256())
         method = self.calibrate.method
         if method == "none":
+            if self.progress:
+                self.progress(1, 1)
             facts: dict[str, Any] = {"method": method}
             return _calibrated(artifact, uncalibrated(label_set), facts)
         queries = calibration_queries(artifact.student, self.calibrate)

@@ -25,7 +25,7 @@ class Pass:
 
     @property
     def measured(self) -> bool:
-        """Whether labels may come in another order after it; else its row keeps the accuracy of the row before."""
+        """Whether labels may come in another order after it; else its row repeats what was known before."""
         return False
 
     def run(self, artifact: Artifact) -> Artifact:

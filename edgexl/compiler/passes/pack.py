@@ -1,41 +1,24 @@
-"""Pack: everything becomes sections of a bundle, goldens included, and the sections are tried before they are
-written.
-"""
+"""Pack: everything becomes sections of a bundle, and the pipeline of these very sections makes the goldens."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from edgexl import __version__
-from edgexl.base.arrays import Ints
-from edgexl.base.errors import BadInput
-from edgexl.base.progress import Progress, no_progress
-from edgexl.bundle.goldens import Golden, Goldens, compare
-from edgexl.bundle.layout import MAJOR, MINOR, Kind
+from edgexl.bundle.goldens import Golden, Goldens
+from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, SCREENER_INPUTS, Parameters, input_bits
 from edgexl.bundle.row_labels import pack_row_labels
 from edgexl.bundle.strings import pack_strings, unpack_strings
 from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise
-from edgexl.bundle.write import bundle_bytes, trial_bundle
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.graphs.graph import Session, fuse
-from edgexl.compiler.measure.budget import budget
-from edgexl.compiler.measure.gates import Verdict, accuracy_gates, judge
 from edgexl.compiler.measure.kernel_search import fastest
-from edgexl.compiler.measure.ledger import LedgerRow
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
-from edgexl.compiler.measure.yardstick import accuracy, padded
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.index import LabelIndex
-from edgexl.runtime.binding import BundleHandle, open_bundle
 
 GOLDENS = 32
 GOLDEN_LABELS = 5
@@ -49,88 +32,17 @@ MARGIN = 0.1
 
 @dataclass(frozen=True)
 class Pack(Pass):
-    """What goes in is decided. A native bundle lies beside `out` for a moment, to be asked the evaluation queries."""
-
-    out: Path
-    progress: Progress = no_progress
+    """No settings: what goes in is decided."""
 
     name = "pack"
     needs = ("graphs", "engine", "index", "calibration")
     adds = ("goldens", "sections")
 
     def run(self, artifact: Artifact) -> Artifact:
-        """Adds `goldens`, `sections` and, of a native bundle, `answered`, by which the accuracy gates are judged again.
-        Raises `GateFailed` when one fails, over the budget, or when the sections answer otherwise than the artifact
-        that they were made of."""
+        """Adds `sections`, all but the manifest, and the `goldens` among them."""
         sections, sizes = _sections(artifact)
-        pipeline = _pipeline(artifact, sections, sizes)
-        goldens = make_goldens(artifact, pipeline)
-        sections[Kind.GOLDENS] = goldens.pack()
-        share = (
-            100 * sum(_reproduced(pipeline, golden, goldens.tolerance) for golden in goldens.items) / len(goldens.items)
-        )
-        verdict = Verdict("goldens_reproduced", share, 100.0, self.name, "the packed sections answer differently")
-        artifact = dataclasses.replace(artifact, goldens=goldens, verdicts=artifact.verdicts + judge((verdict,)))
-        return self._with_manifest(self._asked(artifact, sections), sections)
-
-    def _asked(self, artifact: Artifact, sections: dict[Kind, bytes]) -> Artifact:
-        """Adds `answered`: the C runtime's native engine gives the same bits here as on every device, and others than
-        ONNX Runtime, by which the passes before were measured."""
-        queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
-        if artifact.engine != "native" or not queries:
-            return artifact
-        ranked = []
-        with (
-            trial_bundle(self.out, {Kind.MANIFEST: b"{}\n", **sections}) as path,
-            open_bundle(path, verify=False, compiled_only=True) as handle,
-        ):
-            for done, query in enumerate(queries, 1):
-                ranked.append(_ranking(handle, query.text))
-                self.progress(f"measure {self.name}", done, len(queries))
-        answered = accuracy(padded(ranked, -1), queries)
-        ledger = (*artifact.ledger, LedgerRow(self.name, 0.0, 0, answered))
-        known = {verdict.name: verdict for verdict in artifact.verdicts}
-        known |= {verdict.name: verdict for verdict in accuracy_gates(artifact.recipe.gates, ledger)}
-        return dataclasses.replace(artifact, answered=answered, verdicts=tuple(known.values()))
-
-    def _with_manifest(self, artifact: Artifact, sections: dict[Kind, bytes]) -> Artifact:
-        """Add the manifest, which states the file's length, which depends on the manifest's: repeat until it agrees."""
-        last, file_bytes = artifact.answered or artifact.ledger[-1].accuracy, 0
-        while True:
-            lengths = {kind: len(content) for kind, content in sections.items()} | {Kind.MANIFEST: 1}
-            verdicts = artifact.verdicts + budget(
-                lengths, file_bytes, artifact.recipe, artifact.target, artifact.engine
-            )
-            ledger = (*artifact.ledger, LedgerRow(self.name, 0.0, file_bytes, last))
-            text = json.dumps(manifest(artifact, ledger, verdicts), ensure_ascii=False, indent=1)
-            packed = {Kind.MANIFEST: text.encode() + b"\n", **sections}
-            found = bundle_bytes({kind: len(content) for kind, content in packed.items()})
-            if found == file_bytes:
-                return dataclasses.replace(artifact, sections=packed, verdicts=judge(verdicts))
-            file_bytes = found
-
-
-def manifest(artifact: Artifact, ledger: tuple[LedgerRow, ...], verdicts: tuple[Verdict, ...]) -> dict[str, Any]:
-    """What people and hosts can know of a bundle. No time and no place is in it: the same inputs give the same
-    bytes.
-    """
-    student = artifact.student
-    return {
-        "format": f"{MAJOR}.{MINOR}",
-        "edgexl": __version__,
-        "engine": artifact.engine,
-        "labels": len(student.labels),
-        "rows": len(artifact.rows),
-        "label_set_sha256": student.labels.sha256(),
-        "shapes": dataclasses.asdict(artifact.shapes),
-        "recipe": dataclasses.asdict(artifact.recipe),
-        "target": dataclasses.asdict(artifact.target),
-        "provenance": student.provenance,
-        "student_metrics": student.metrics,
-        **artifact.facts,
-        "ledger": [row.as_json(seconds=False) for row in ledger],
-        "gates": [verdict.as_json() for verdict in verdicts],
-    }
+        goldens = make_goldens(artifact, _pipeline(artifact, sections, sizes))
+        return dataclasses.replace(artifact, goldens=goldens, sections={**sections, Kind.GOLDENS: goldens.pack()})
 
 
 def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
@@ -232,20 +144,7 @@ def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
     return Goldens(k, TOLERANCE, tuple(items))
 
 
-def _ranking(handle: BundleHandle, text: str) -> Ints:
-    """The shortlist's labels, best first; none for a text without a token."""
-    try:
-        return handle.predict(text, k=1).ranked
-    except BadInput:
-        return np.empty(0, np.int64)
-
-
 def _margin(answer: Answer, k: int) -> float:
     """By how much the k-th logit leads the next; infinite when there is no next."""
     logits = answer.logits[answer.order]
     return float(logits[k - 1] - logits[k]) if len(logits) > k else float("inf")
-
-
-def _reproduced(pipeline: ReferencePipeline, golden: Golden, tolerance: float) -> bool:
-    answers = pipeline.predict(golden.text, len(golden.labels))
-    return compare(golden, [label for label, _ in answers], [share for _, share in answers], tolerance)

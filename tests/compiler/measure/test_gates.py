@@ -106,9 +106,9 @@ def test_the_last_row_is_judged_by_the_first() -> None:
     assert "keep_fp32" in told[1].advice
     with pytest.raises(GateFailed, match=r"p_at_1_kept failed: 90 is below .* 90\.1"):
         accuracy_gates(GateRecipe(p_at_1_kept=90.1), LEDGER)
-    packed = (*LEDGER, row("pack", 30.0, 68.0, 30))
-    with pytest.raises(GateFailed, match=r'The stage to blame is pack; .*engine = "ort"'):
-        accuracy_gates(GateRecipe(p_at_1_kept=90.0), packed)
+    answered = (*LEDGER, row("verify", 30.0, 68.0, 30))
+    with pytest.raises(GateFailed, match=r'The stage to blame is verify; .*engine = "ort"'):
+        accuracy_gates(GateRecipe(p_at_1_kept=90.0), answered)
 
 
 def test_what_was_nothing_before_is_all_kept() -> None:

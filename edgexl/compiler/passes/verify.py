@@ -1,0 +1,82 @@
+"""Verify: the C runtime answers the bundle's goldens and the evaluation queries, as a device will."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgexl.base.arrays import Ints
+from edgexl.base.errors import BadInput
+from edgexl.base.progress import StageProgress
+from edgexl.bundle.goldens import Golden, Goldens, compare
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.write import trial_bundle
+from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.measure.gates import Verdict, judge
+from edgexl.compiler.measure.ledger import Accuracy
+from edgexl.compiler.measure.yardstick import accuracy, padded
+from edgexl.compiler.passes.declaration import Pass
+from edgexl.runtime.binding import BundleHandle, open_bundle
+
+
+@dataclass(frozen=True)
+class Verify(Pass):
+    """The bundle lies beside `out` for a moment, all of it but the manifest. The native engine gives the same bits here
+    as on every device, and others than ONNX Runtime, by which the passes before were measured."""
+
+    out: Path
+    progress: StageProgress | None = None
+
+    name = "verify"
+    needs = ("goldens", "sections")
+    adds = ("answered",)
+    judged = True
+    tells = True
+
+    def run(self, artifact: Artifact) -> Artifact:
+        """Adds `answered`. Raises `GateFailed` when a golden is not reproduced."""
+        with (
+            trial_bundle(self.out, {Kind.MANIFEST: b"{}\n", **artifact.sections}) as path,
+            open_bundle(path, verify=False, compiled_only=True) as handle,
+        ):
+            verdict = Verdict(
+                "goldens_reproduced", _reproduced(handle, artifact.goldens), 100.0, self.name,
+                "the runtime answers otherwise than the compiler's reference does",
+            )  # fmt: skip
+            verdicts = artifact.verdicts + judge((verdict,))
+            return dataclasses.replace(artifact, answered=self._answered(artifact, handle), verdicts=verdicts)
+
+    def _answered(self, artifact: Artifact, handle: BundleHandle) -> Accuracy:
+        queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
+        if not queries:
+            if self.progress:
+                self.progress(1, 1)
+            return Accuracy()
+        ranked = []
+        for done, query in enumerate(queries, 1):
+            ranked.append(_ranking(handle, query.text))
+            if self.progress:
+                self.progress(done, len(queries))
+        return accuracy(padded(ranked, -1), queries)
+
+
+def _ranking(handle: BundleHandle, text: str) -> Ints:
+    """The shortlist's labels, best first; none for a text without a token."""
+    try:
+        return handle.predict(text, k=1).ranked
+    except BadInput:
+        return np.empty(0, np.int64)
+
+
+def _reproduced(handle: BundleHandle, goldens: Goldens) -> float:
+    """The percentage of goldens that are answered as they say."""
+
+    def reproduces(golden: Golden) -> bool:
+        labels = handle.predict(golden.text, goldens.k).labels
+        answers = [label.index for label in labels], [label.probability for label in labels]
+        return compare(golden, *answers, goldens.tolerance)
+
+    return 100 * sum(map(reproduces, goldens.items)) / len(goldens.items)
