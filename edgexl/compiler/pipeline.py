@@ -1,8 +1,8 @@
 """The flow on one page: a student goes through a flat list of passes and comes out as a bundle.
 
-    student --export--> two ONNX graphs --quantize--> --encode--> label vectors --build index--> codes
-            --calibrate--> probabilities, threshold --lower--> plans (native engine only) --pack--> sections
-            --verify--> the same, answered by the C runtime; and a manifest makes them a bundle
+    student --export--> two ONNX graphs --encode--> label vectors --build index--> codes, graphs in their space
+            --quantize--> --calibrate--> probabilities, threshold --lower--> plans (native engine only)
+            --pack--> sections --verify--> the C runtime's answers; and a manifest makes them a bundle
 
 Gates judge after each step; each step appends its row to the ledger.
 """
@@ -98,12 +98,12 @@ def compile(
 def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress) -> Artifact:
     """All passes in order, the ledger and the accuracy gates with them. The bundle is not written to `out`, but lies
     beside it while it is asked."""
-    recipe, target, threads = artifact.recipe, artifact.target, workers.threads
+    recipe, threads, quantize = artifact.recipe, workers.threads, Quantize(artifact.recipe, artifact.target)
     passes: list[Pass] = [
         Export(),
-        Quantize(recipe.screener, recipe.reasoner, target.int8),
-        Encode(recipe.index.labels_from, recipe.index.alias_cosine, workers, partial(progress, "encode")),
-        BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8, threads),
+        Encode(recipe.index, quantize, workers, partial(progress, "encode")),
+        BuildIndex(recipe.index, threads),
+        quantize,
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
         Pack(),

@@ -25,7 +25,7 @@ class GraphRecipe:
 
     fp32          as they are
     int8          weights int8 a channel, activations uint8 with one scale a tensor, found while running. The native
-                  engine always finds one a row: there, it is int8-token
+                  engine always finds one a row: where it may be chosen, it is int8-token
     int8-token    the same with one activation scale a row: nearly exact. Six operators more a product, which a
                   screener's wide products hardly notice and a reasoner's narrow ones do (benchmarks/quantize.py)
     int8-weights  weights in blocks of 32 at 8 bits, nearly exact, but slow without dot products

@@ -55,7 +55,7 @@ def inspect_rules(student: str) -> list[dict[str, Any]]:
     index, target = IndexRecipe(aliases=False), load_target("host")
     recipe = Recipe("rules", engine="native", index=index, calibrate=CalibrateRecipe("none"))
     made = Export().run(begin(load_student(student), recipe, target))
-    made = Quantize(recipe.screener, recipe.reasoner, target.int8).run(made)
+    made = Quantize(recipe, target).run(made)
     sizes = made.shapes.max_tokens, made.shapes.shortlist
     screener, reasoner = (lower_graph(model, *sizes).rules for model in (made.graphs.screener, made.graphs.reasoner))
     return [

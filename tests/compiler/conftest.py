@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from edgexl.compiler import CompileReport, compile
+from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.passes.export import Export
+from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import IndexRecipe, Recipe
+from edgexl.data.label_set import LabelSet
 from edgexl.student.student import Student
-from tests.tiny import tiny_student
+from edgexl.target import load_target
+from tests.tiny import tiny_labels, tiny_student
 
 TINY_RECIPE = Recipe("tiny test", index=IndexRecipe(code_bytes=8, overfetch=64))
 
@@ -32,3 +37,19 @@ def student() -> Student:
 @pytest.fixture(scope="session")
 def compiled(student: Student, tmp_path_factory: pytest.TempPathFactory) -> CompileReport:
     return compile(student, TINY_RECIPE, "host", tmp_path_factory.mktemp("bundle") / "tiny.exl")
+
+
+@pytest.fixture(scope="session")
+def aliased() -> Artifact:
+    """A student with aliases of three kinds: new ones, some that are nearly the label's text, some nearly another."""
+    plain = tiny_labels(120)
+    aliases = []
+    for place, text in enumerate(plain.texts):
+        words = text.split()
+        near = " ".join([words[1], words[0], words[2]])  # the same words: the same vector but for positions
+        other = plain.texts[(place + 7) % 120].split()[2]
+        new, turned = f"{words[0]} {other} {other}", f"{other} {words[0]} {other}"
+        aliases.append({0: (near,), 1: (new,), 2: (new, turned), 3: ()}[place % 4])
+    labels = LabelSet(plain.ids, plain.texts, tuple(aliases))
+    recipe = Recipe("tiny", index=IndexRecipe(code_bytes=8, overfetch=64, alias_cosine=0.98))
+    return Export().run(begin(tiny_student(labels), recipe, load_target("host")))

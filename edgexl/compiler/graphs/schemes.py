@@ -31,16 +31,21 @@ MICROSOFT = "com.microsoft"
 
 def quantize_graph(model: bytes, recipe: GraphRecipe, int8: Int8) -> bytes:
     """The model under the recipe's scheme, for a CPU whose 8-bit products are as `int8` says."""
-    chosen = product_names(model)
-    for part in recipe.keep_fp32:
-        if not any(part in name for name in chosen):
-            raise BadInput(f"keep_fp32 = '{part}' is part of no matrix product's name; there are {', '.join(chosen)}.")
-    chosen = [name for name in chosen if not any(part in name for part in recipe.keep_fp32)]
+    chosen = chosen_products(model, recipe)
     if chosen:
         model = SCHEMES[recipe.scheme](model, chosen, int8)
     if recipe.embeddings == "int8":
         model = quantize_tables(model)
     return model
+
+
+def chosen_products(model: bytes, recipe: GraphRecipe) -> list[str]:
+    """The products that the recipe's scheme is for, by name. Raises `BadInput` where it keeps one that is not there."""
+    names = product_names(model)
+    for part in recipe.keep_fp32:
+        if not any(part in name for name in names):
+            raise BadInput(f"keep_fp32 = '{part}' is part of no matrix product's name; there are {', '.join(names)}.")
+    return [name for name in names if not any(part in name for part in recipe.keep_fp32)]
 
 
 def product_names(model: bytes) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +13,15 @@ from edgexl.base.arrays import Floats
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.encoding.encode import encode_rows
-from edgexl.compiler.engines import scheme_for
 from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input
-from edgexl.compiler.graphs.schemes import SCHEMES, product_names
 from edgexl.compiler.measure.probing import QUERIES, fit_probing
 from edgexl.compiler.passes.declaration import Pass
-from edgexl.compiler.recipe import IndexRecipe, Scheme
+from edgexl.compiler.recipe import IndexRecipe
 from edgexl.data import Query
 from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
 from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.student.text import encode_texts, word_texts
-from edgexl.target import Int8
 
 # With what stands in for others: 128 for each entry of a code book, and enough for the moments of several hundred
 # dimensions.
@@ -33,20 +30,15 @@ LEAST_LEARNT_FROM = 2048
 
 @dataclass(frozen=True)
 class BuildIndex(Pass):
-    """What the recipe says of the index, and the scheme of the reasoner's products, which the rotation's inverse
-    gets.
-    """
+    """What the recipe says of the index."""
 
     index: IndexRecipe
-    scheme: Scheme
-    int8: Int8
     threads: int = 1
 
     name = "build_index"
-    needs = ("graphs", "engine", "vectors")
+    needs = ("graphs", "vectors")
     adds = ("index",)
     measured = True
-    judged = True
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `index` and `rotation`, turns `vectors`, and puts the rotation into the graphs. Raises `BadInput` when
@@ -74,7 +66,7 @@ class BuildIndex(Pass):
         fitted = fit_codes(learnt, coarse, recipe.rotation, recipe.code_bytes, fine_dims, recipe.seed)
         turned = fitted.turned[: len(vectors)]
         if fitted.rotation is not None:
-            graphs = self._rotated(graphs, fitted.rotation, artifact.engine)
+            graphs = rotate_graphs(graphs, fitted.rotation)
         aliases = artifact.rows.alias_labels
         cells = make_cells(turned, count, fine_dims, recipe.seed, self.threads) if count else None
         index = LabelIndex(
@@ -127,15 +119,12 @@ class BuildIndex(Pass):
         queries = encode_rows(graphs.label_encoder, Ragged.of(ids, np.int32), True, 1)
         return queries, [np.array(query.targets, np.int64) for query in asked]
 
-    def _rotated(self, graphs: Graphs, rotation: Floats, engine: Literal["native", "ort"]) -> Graphs:
-        """Both graphs speaking the index's space."""
-        reasoner = graphs.reasoner
-        for name in ("query_vector", "label_vectors"):
-            reasoner = unrotate_input(reasoner, name, rotation)
-        # The labels' inverse is a product of N rows, a tenth of a small reasoner's time in fp32; the query's is one
-        # row.
-        inverse = [name for name in product_names(reasoner) if name == "label_vectors/unrotate"]
-        if inverse:
-            reasoner = SCHEMES[scheme_for(engine, self.scheme)](reasoner, inverse, self.int8)
-        screener = rotate_output(graphs.screener, "query_vector", rotation)
-        return dataclasses.replace(graphs, screener=screener, reasoner=reasoner)
+
+def rotate_graphs(graphs: Graphs, rotation: Floats) -> Graphs:
+    """Both graphs, float ones, speaking the index's space."""
+    reasoner = graphs.reasoner
+    for name in ("query_vector", "label_vectors"):
+        reasoner = unrotate_input(reasoner, name, rotation)
+    return dataclasses.replace(
+        graphs, screener=rotate_output(graphs.screener, "query_vector", rotation), reasoner=reasoner
+    )

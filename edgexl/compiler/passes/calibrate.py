@@ -55,7 +55,7 @@ class Calibrate(Pass):
     progress: StageProgress | None = None
 
     name = "calibrate"
-    needs = ("graphs", "vectors")
+    needs = ("graphs", "vectors", "index")
     adds = ("calibration",)
     tells = True
 

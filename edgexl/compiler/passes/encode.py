@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from edgexl.base.arrays import Floats
 from edgexl.base.progress import StageProgress
@@ -13,6 +13,8 @@ from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import Workers
 from edgexl.compiler.measure.yardstick import screening_recall
 from edgexl.compiler.passes.declaration import Pass
+from edgexl.compiler.passes.quantize import Quantize
+from edgexl.compiler.recipe import IndexRecipe
 from edgexl.index.rows import Repetitions, Rows
 
 # Calibration queries that what the aliases left out cost is measured on: a point of R@100 is then ten of them.
@@ -21,11 +23,11 @@ QUERIES = 1000
 
 @dataclass(frozen=True)
 class Encode(Pass):
-    """`labels_from`: the float screener gives the least noise; the quantised one gives the vectors that the device
-    itself would make of a label added later. `alias_cosine`: from where on an alias says nothing new."""
+    """`labels_from` of the index: the float screener gives the least noise; the quantized one, as `quantize` will have
+    it, gives the vectors that the device itself would make of a label added later."""
 
-    labels_from: Literal["float", "quantized"]
-    alias_cosine: float
+    index: IndexRecipe
+    quantize: Quantize
     workers: Workers
     progress: StageProgress | None = None
 
@@ -37,17 +39,19 @@ class Encode(Pass):
     @property
     def measured(self) -> bool:
         """The float screener's vectors are those that earlier passes are measured by."""
-        return self.labels_from != "float"
+        return self.index.labels_from != "float"
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `vectors`, and leaves out the aliases that say nothing new."""
-        batched = self.labels_from == "float"
-        model = artifact.graphs.label_encoder if batched else artifact.graphs.screener
+        batched, graphs = self.index.labels_from == "float", artifact.graphs
+        model = graphs.label_encoder
+        if not batched:
+            model = self.quantize.quantize(graphs.screener, self.quantize.recipe.screener)
         rows = artifact.rows
         vectors = encode_rows(model, rows.tokens, batched, self.workers.threads, self.progress, self.workers)
         if not len(rows.alias_labels):
             return dataclasses.replace(artifact, vectors=vectors)
-        repetitions = rows.repetitions(vectors, self.alias_cosine)
+        repetitions = rows.repetitions(vectors, self.index.alias_cosine)
         kept, places = rows.without(repetitions.either)
         kept_vectors = vectors[places] if len(places) < len(vectors) else vectors
         facts = self._facts(artifact, repetitions, (rows, vectors), (kept, kept_vectors))

@@ -1,48 +1,58 @@
-"""Lower: for the native engine, each graph becomes a plan."""
+"""Lower: each graph becomes a plan, where the native engine may run it and covers both."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from edgexl.base.errors import BadInput
+from edgexl.bundle.parameters import SCREENER_OUTPUTS
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.artifact import Artifact, Plans
+from edgexl.compiler.engines import asked_engine, may_be_native
 from edgexl.compiler.graphs.graph import Session
-from edgexl.compiler.lowering import Lowered, NotCovered, lower_graph
+from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.passes.declaration import Pass
 
 
 @dataclass(frozen=True)
 class Lower(Pass):
-    """No settings: the graphs and their quantisation are what they are."""
+    """No settings: the graphs and their quantization are what they are."""
 
     name = "lower"
-    needs = ("graphs", "engine")
+    needs = ("graphs",)
+    adds = ("engine",)
 
     def run(self, artifact: Artifact) -> Artifact:
-        """Adds `plans`, where the native engine was chosen. The choice has seen that it covers the float graphs, and
-        every scheme's operators are among those that it knows. Raises `BadInput` where that is not so after all."""
-        if artifact.engine != "native":
-            return artifact
-        shapes = artifact.shapes
+        """Adds `engine`, the native one's `plans`, and for the manifest why it is that engine. Raises `BadInput` where
+        the native engine is asked for and does not cover the graphs."""
+        asked = asked_engine(artifact.recipe, artifact.target)
+        facts: dict[str, Any] = {"asked": asked}
+        if not may_be_native(artifact.recipe, artifact.target):
+            return _chosen(artifact, "ort", facts if asked == "ort" else facts | {"because": "a graph stays in fp32"})
+        graphs, sizes = artifact.graphs, (artifact.shapes.max_tokens, artifact.shapes.shortlist)
         # token states that no reasoner takes are not even computed
-        wanted = ("query_vector", "token_states")[: 1 + takes_states(artifact)]
-        try:
-            screener = lower_graph(artifact.graphs.screener, shapes.max_tokens, shapes.shortlist, wanted)
-            reasoner = lower_graph(artifact.graphs.reasoner, shapes.max_tokens, shapes.shortlist)
-        except NotCovered as error:
+        wanted = SCREENER_OUTPUTS[: 1 + ("token_states" in Session(graphs.reasoner).input_names)]
+        sections: list[bytes] = []
+        missing: list[str] = []
+        for model, outputs in ((graphs.screener, wanted), (graphs.reasoner, None)):
+            try:
+                lowered = lower_graph(model, *sizes, outputs)
+                sections += (lowered.plan.pack(), pack_weights(lowered.weights))
+            except NotCovered as error:
+                missing += error.operators
+        if not missing:
+            return _chosen(artifact, "native", facts, Plans(*sections))
+        if asked == "native":
             raise BadInput(
-                f"The native engine does not cover the quantised graphs ({error}); "
-                'choose another scheme, or engine = "ort" in the recipe.'
-            ) from None
-        return dataclasses.replace(artifact, plans=Plans(*_sections(screener), *_sections(reasoner)))
+                f"The native engine does not cover the student's graphs ({', '.join(dict.fromkeys(missing))}); "
+                'set engine = "ort" or "auto" in the recipe.'
+            )
+        return _chosen(artifact, "ort", facts | {"not_covered": list(dict.fromkeys(missing))})
 
 
-def takes_states(artifact: Artifact) -> bool:
-    """Whether the reasoner takes token_states."""
-    return "token_states" in Session(artifact.graphs.reasoner).input_names
-
-
-def _sections(lowered: Lowered) -> tuple[bytes, bytes]:
-    return lowered.plan.pack(), pack_weights(lowered.weights)
+def _chosen(
+    artifact: Artifact, engine: Literal["native", "ort"], facts: dict[str, Any], plans: Plans | None = None
+) -> Artifact:
+    return dataclasses.replace(artifact, engine=engine, plans=plans, facts=artifact.facts | {"engine_choice": facts})

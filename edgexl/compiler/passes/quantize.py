@@ -6,38 +6,33 @@ import dataclasses
 from dataclasses import dataclass
 
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.engines import choose_engine, scheme_for
+from edgexl.compiler.engines import may_be_native, scheme_for
 from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.passes.declaration import Pass
-from edgexl.compiler.recipe import GraphRecipe
-from edgexl.target import Int8
+from edgexl.compiler.recipe import GraphRecipe, Recipe
+from edgexl.target import Target
 
 
 @dataclass(frozen=True)
 class Quantize(Pass):
-    """The screener's and the reasoner's scheme, for a CPU whose 8-bit products are as `int8` says."""
+    """The screener's and the reasoner's scheme, for an engine and a CPU."""
 
-    screener: GraphRecipe
-    reasoner: GraphRecipe
-    int8: Int8
+    recipe: Recipe
+    target: Target
 
     name = "quantize"
-    needs = ("graphs",)
-    adds = ("engine",)
+    needs = ("graphs", "index")  # the rotation into the index's space is a product like others, or a part of one
     measured = True
+    judged = True
 
     def run(self, artifact: Artifact) -> Artifact:
-        """Chooses the engine and replaces the two graphs; the label encoder stays float."""
-        engine, facts = choose_engine(artifact)
-        screener, reasoner = (
-            dataclasses.replace(recipe, scheme=scheme_for(engine, recipe.scheme))
-            for recipe in (self.screener, self.reasoner)
-        )
-        graphs = dataclasses.replace(
-            artifact.graphs,
-            screener=quantize_graph(artifact.graphs.screener, screener, self.int8),
-            reasoner=quantize_graph(artifact.graphs.reasoner, reasoner, self.int8),
-        )
-        return dataclasses.replace(
-            artifact, graphs=graphs, engine=engine, facts=artifact.facts | {"engine_choice": facts}
-        )
+        """Replaces the two graphs; the label encoder stays float."""
+        screener = self.quantize(artifact.graphs.screener, self.recipe.screener)
+        reasoner = self.quantize(artifact.graphs.reasoner, self.recipe.reasoner)
+        graphs = dataclasses.replace(artifact.graphs, screener=screener, reasoner=reasoner)
+        return dataclasses.replace(artifact, graphs=graphs)
+
+    def quantize(self, model: bytes, graph: GraphRecipe) -> bytes:
+        """The model under one of the recipe's schemes."""
+        scheme = scheme_for(may_be_native(self.recipe, self.target), graph.scheme)
+        return quantize_graph(model, dataclasses.replace(graph, scheme=scheme), self.target.int8)

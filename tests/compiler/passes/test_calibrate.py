@@ -27,12 +27,12 @@ from tests.compiler.conftest import TINY_RECIPE
 def indexed(student: Student) -> Artifact:
     """All passes before calibrate."""
     recipe, target, workers = TINY_RECIPE, load_target("host"), open_workers("1")
-    artifact = begin(student, recipe, target)
+    artifact, quantize = begin(student, recipe, target), Quantize(recipe, target)
     for step in (
         Export(),
-        Quantize(recipe.screener, recipe.reasoner, target.int8),
-        Encode(recipe.index.labels_from, recipe.index.alias_cosine, workers),
-        BuildIndex(recipe.index, recipe.reasoner.scheme, target.int8),
+        Encode(recipe.index, quantize, workers),
+        BuildIndex(recipe.index),
+        quantize,
     ):
         artifact = step.run(artifact)
     return artifact

@@ -179,7 +179,7 @@ def test_codes_are_the_compiled_indexs(student: Student, graphs: Graphs, vectors
     index = IndexRecipe(rotation="pca", coarse=coarse, code_bytes=4, fine_dims=24, overfetch=64)  # type: ignore[arg-type]
     recipe = Recipe("test", index=index, reasoner=GraphRecipe("int4-weights"))
     artifact = begin(student, recipe, load_target("host"))
-    built = BuildIndex(recipe.index, "int4-weights", FULL_RANGE).run(
+    built = BuildIndex(recipe.index).run(
         replace(artifact, graphs=graphs, vectors=vectors[: len(student.labels)].numpy())
     )
     tried = built.facts["coarse"]

@@ -1,0 +1,60 @@
+"""Build the index: codes of the rotated vectors, and float graphs that speak the rotated space."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edgexl.base.errors import BadInput
+from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.graphs.graph import Session
+from edgexl.compiler.graphs.schemes import product_names
+from edgexl.compiler.passes.build_index import BuildIndex
+from edgexl.compiler.passes.export import Export
+from edgexl.compiler.pipeline import begin
+from edgexl.compiler.recipe import IndexRecipe
+from edgexl.student.contract import sample_inputs
+from edgexl.student.student import Student
+from edgexl.target import load_target
+from tests.compiler.conftest import TINY_RECIPE
+
+
+@pytest.fixture(scope="module")
+def encoded(student: Student) -> Artifact:
+    artifact = Export().run(begin(student, TINY_RECIPE, load_target("host")))
+    vectors = encode_rows(artifact.graphs.label_encoder, artifact.rows.tokens, True, 1)
+    return dataclasses.replace(artifact, vectors=vectors)
+
+
+def test_codes_and_graphs_are_of_the_rotated_space(encoded: Artifact) -> None:
+    made = BuildIndex(IndexRecipe(rotation="random", code_bytes=4, fine_bits=8, overfetch=64)).run(encoded)
+    assert made.rotation is not None
+    np.testing.assert_allclose(made.vectors, encoded.vectors @ made.rotation, atol=1e-6)
+    every = np.arange(len(made.vectors))
+    np.testing.assert_allclose(made.index.decompress(every), made.vectors, atol=0.01)
+    inputs = sample_inputs(encoded.student.screener, encoded.shapes, tokens=9, labels=6)
+    feeds = {name: value.numpy() for name, value in inputs.items()}
+    wanted = Session(encoded.graphs.reasoner).run(feeds)[0]
+    vector = Session(made.graphs.screener).run(feeds)[0]
+    np.testing.assert_allclose(vector, feeds["query_vector"] @ made.rotation, atol=1e-5)
+    turned = feeds | {"query_vector": vector, "label_vectors": feeds["label_vectors"] @ made.rotation}
+    np.testing.assert_allclose(Session(made.graphs.reasoner).run(turned)[0], wanted, atol=1e-3)
+    assert made.graphs.label_encoder == encoded.graphs.label_encoder
+    # what is left to quantize: every product that there was, and the rotation's
+    assert set(product_names(encoded.graphs.reasoner)) <= set(product_names(made.graphs.reasoner))
+    assert "query_vector/rotate" in product_names(made.graphs.screener)
+
+
+def test_without_a_rotation_the_graphs_stay(encoded: Artifact) -> None:
+    made = BuildIndex(IndexRecipe(code_bytes=4, overfetch=64)).run(encoded)
+    assert made.rotation is None
+    assert made.graphs == encoded.graphs
+    np.testing.assert_array_equal(made.vectors, encoded.vectors)
+
+
+def test_sizes_that_do_not_fit_the_student_are_refused(encoded: Artifact) -> None:
+    with pytest.raises(BadInput, match="fine_dims = 64 is more than"):
+        BuildIndex(IndexRecipe(code_bytes=4, fine_dims=64)).run(encoded)
