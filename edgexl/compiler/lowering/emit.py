@@ -15,26 +15,10 @@ import numpy as np
 
 from edgexl.base.arrays import Array
 from edgexl.bundle.parameters import GRAPH_INPUTS
-from edgexl.bundle.plan import (
-    ONE,
-    ZERO,
-    Buffer,
-    Code,
-    Function,
-    Operand,
-    Operation,
-    Place,
-    Size,
-    Type,
-)  # fmt: skip
+from edgexl.bundle.plan import ONE, ZERO, Buffer, Code, Function, Operand, Operation, Place, Size, Type
 from edgexl.bundle.weights import Tensor
 from edgexl.compiler.lowering.nodes import Node, Nodes, NotCovered
-from edgexl.compiler.lowering.shapes import (
-    Shapes,
-    Sizes,
-    broadcast,
-    total,
-)  # fmt: skip
+from edgexl.compiler.lowering.shapes import Shapes, Sizes, broadcast, total
 
 RANK = 4
 TYPES = {np.dtype(np.float32): Type.F32, np.dtype(np.int8): Type.I8, np.dtype(np.uint8): Type.U8,

@@ -7,22 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgexl.bundle.plan import (
-    ONE,
-    ZERO,
-    Code,
-    Function,
-    Reduction,
-    Type,
-)  # fmt: skip
+from edgexl.bundle.plan import ONE, ZERO, Code, Function, Reduction, Type
 from edgexl.compiler.lowering.emit import Emitter, View, merged
 from edgexl.compiler.lowering.nodes import Node, NotCovered
-from edgexl.compiler.lowering.shapes import (
-    axes_of,
-    axis_of,
-    order_of,
-    slices_of,
-)  # fmt: skip
+from edgexl.compiler.lowering.shapes import axes_of, axis_of, order_of, slices_of
 
 _FLOATS = {"Add": Function.ADD, "Sub": Function.SUB, "Mul": Function.MUL, "Div": Function.DIV, "Max": Function.MAX,
            "Min": Function.MIN, "Sqrt": Function.SQRT, "Erf": Function.ERF, "Tanh": Function.TANH,

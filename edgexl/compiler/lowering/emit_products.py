@@ -8,22 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from edgexl.base.arrays import Array
-from edgexl.bundle.plan import (
-    ONE,
-    ZERO,
-    Activation,
-    Code,
-    Size,
-    Type,
-)  # fmt: skip
+from edgexl.bundle.plan import ONE, ZERO, Activation, Code, Size, Type
 from edgexl.compiler.lowering.emit import RANK, Emitter, View, merged
 from edgexl.compiler.lowering.nodes import Node, NotCovered
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
 from edgexl.compiler.lowering.recognise import Weights
-from edgexl.compiler.lowering.shapes import (
-    axis_of,
-    total,
-)  # fmt: skip
+from edgexl.compiler.lowering.shapes import axis_of, total
 
 
 def _softmax(emitter: Emitter, node: Node) -> None:

@@ -111,7 +111,7 @@ class _Run:
         stride = operand.strides[0].at(self.tokens, self.labels) * array.itemsize
         return np.lib.stride_tricks.as_strided(array, (rows, wide), (stride, array.itemsize))
 
-    def _linear_int8(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _linear_int8(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         rows, depth, columns, _ = sizes
         codes, scale, zero = quantise_rows(self._rows(operation, 1, rows, depth))
         weights, table = self._matrix(operation, 2), self._matrix(operation, 3).reshape(3, -1)[:, :columns]
@@ -122,13 +122,13 @@ class _Run:
         product = sums.astype(np.float32) * (scale[:, None] * table[1].view(np.float32))
         self._finish(operation, sizes, product + table[0].view(np.float32))
 
-    def _linear_f32(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _linear_f32(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         rows, depth, columns, _ = sizes
         matrix = self._matrix(operation, 2).reshape(-1, depth, PANEL).swapaxes(0, 1).reshape(depth, -1)[:, :columns]
         bias = self._matrix(operation, 3).view(np.float32)[:columns]
         self._finish(operation, sizes, self._rows(operation, 1, rows, depth) @ matrix + bias)
 
-    def _linear_blocks(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _linear_blocks(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         rows, depth, columns, bits = sizes
         blocks = depth // BLOCK
         codes, scale, zero = quantise_rows(self._rows(operation, 1, rows, depth))
@@ -162,7 +162,7 @@ class _Run:
             product = product + self._rows(operation, 4, sizes[0], sizes[2])
         self._rows(operation, 0, sizes[0], sizes[2])[...] = product
 
-    def _layer_norm(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _layer_norm(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         x = self._rows(operation, 1, *sizes[:2])
         centred = x - x.mean(1, keepdims=True, dtype=np.float32)
         spread = (centred * centred).mean(1, keepdims=True, dtype=np.float32)
@@ -172,12 +172,8 @@ class _Run:
                 result = join(result, self._matrix(operation, place))
         self._rows(operation, 0, *sizes[:2])[...] = result
 
-    def _attention(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _attention(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         out, query, key, value, bias, best = views
-        assert out is not None
-        assert query is not None
-        assert key is not None
-        assert value is not None
         scores = np.einsum("hqw,hkw->hqk", query[:, :, 0], key[:, 0]) * np.float32(operation.numbers[0])
         if bias is not None:
             scores = scores + bias[:, :, :, 0]
@@ -188,7 +184,7 @@ class _Run:
         shares /= shares.sum(2, keepdims=True)
         out[:, :, 0] = np.einsum("hqk,hkw->hqw", shares, value[:, 0])
 
-    def _embed(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _embed(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         rows, wide = sizes[:2]
         ids = self._rows(operation, 1, rows, 1)[:, 0]
         found = self._matrix(operation, 2).reshape(-1, wide)[ids].astype(np.float32)
@@ -196,35 +192,28 @@ class _Run:
             found *= self._matrix(operation, 3)[ids][:, None]
         self._rows(operation, 0, rows, wide)[...] = found
 
-    def _map(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _map(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         out, *inputs = [view for view in views if view is not None]
         out[...] = _FUNCTIONS[Function(operation.function)](*inputs)
 
-    def _reduce(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _reduce(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         out, source = views[0], views[1]
-        assert out is not None
-        assert source is not None
         source = np.broadcast_to(source, sizes)
         axes = tuple(axis for axis, size in enumerate(out.shape) if size == 1 and sizes[axis] > 1)
         kinds: dict[Reduction, Any] = {Reduction.MAX: np.max, Reduction.MEAN: np.mean}
         out[...] = kinds.get(Reduction(operation.function), np.sum)(source, axis=axes, keepdims=True)
 
-    def _softmax(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _softmax(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         x = self._rows(operation, 1, *sizes[:2])
         shares = np.exp(x - x.max(1, keepdims=True))
         self._rows(operation, 0, *sizes[:2])[...] = shares / shares.sum(1, keepdims=True)
 
-    def _matmul(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _matmul(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         out, left, right = views[:3]
-        assert out is not None
-        assert left is not None
-        assert right is not None
         out[:, :, 0] = np.einsum("bmk,bkn->bmn", left[..., 0], right[:, 0])
 
-    def _shift(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _shift(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         out, source = views[:2]
-        assert out is not None
-        assert source is not None
         source = np.broadcast_to(source, sizes)
         shifted = np.zeros(sizes, np.int64)
         if operation.function == 1:
@@ -233,10 +222,8 @@ class _Run:
             shifted[..., :-1] = source[..., 1:]
         out[...] = shifted
 
-    def _running_sum(self, operation: Operation, sizes: list[int], views: list[Array | None]) -> None:
+    def _running_sum(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         out, source = views[:2]
-        assert out is not None
-        assert source is not None
         out[...] = np.cumsum(np.broadcast_to(source, sizes), -1)
 
 

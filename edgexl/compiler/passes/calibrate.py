@@ -24,7 +24,7 @@ from edgexl.compiler.measure.fitting import (
     fit_presence,
     fit_share,
     uncalibrated,
-)
+)  # fmt: skip
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
 from edgexl.compiler.measure.yardstick import padded, reference_pipeline
 from edgexl.compiler.passes.declaration import Pass
