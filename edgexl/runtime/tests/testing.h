@@ -55,7 +55,7 @@ static inline exl_status read_state(const exl_bundle *bundle, uint32_t number, e
     exl_label label = {.struct_size = sizeof label};
     exl_status status = exl_label_read(bundle, number, &label, &said);
 
-    *state = label.state;
+    *state = (exl_label_state)label.state;
     return status;
 }
 
