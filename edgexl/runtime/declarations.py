@@ -27,7 +27,7 @@ class Header:
         self._text = re.sub(r"/\*.*?\*/|^#.*?(?<!\\)$", "", text, flags=re.S | re.M)
         self._types = dict(_SIMPLE)
         self.structs: dict[str, Any] = {}
-        self.constants: dict[str, int] = {}
+        self.constants = {name: int(value) for name, value in re.findall(r"STATUS\((\w+), (\d+), ", text)}
         for name, body in re.findall(r"enum (\w*) ?\{(.*?)\}", self._text, re.S):
             self._types[name] = ctypes.c_int
             self.constants |= {key: int(value) for key, value in re.findall(r"(\w+) = (\d+)", body)}

@@ -3,8 +3,28 @@
 #include "edgexl.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A field that is added behind must not fall into what an older program has for padding, which may hold anything. */
+#define ENDS_WITH(type, last)                                                                                          \
+    _Static_assert(sizeof(type) == offsetof(type, last) + sizeof(((type *)0)->last), "padding behind the last field")
+ENDS_WITH(exl_error, sentence);
+ENDS_WITH(exl_allocator, release);
+ENDS_WITH(exl_open_options, labels_path);
+ENDS_WITH(exl_bundle_info, manifest_bytes);
+ENDS_WITH(exl_label, text_bytes);
+ENDS_WITH(exl_session_options, reserved);
+ENDS_WITH(exl_predict_options, coverage);
+ENDS_WITH(exl_prediction, text);
+ENDS_WITH(exl_result, total_ms);
+ENDS_WITH(exl_batch, context);
+ENDS_WITH(exl_explanation, probability);
+ENDS_WITH(exl_self_test_report, tolerance);
+ENDS_WITH(exl_new_label, alias_count);
+ENDS_WITH(exl_add_options, context);
+ENDS_WITH(exl_labels_info, file_bytes);
 
 static uint32_t bits(float x) {
     uint32_t same;

@@ -7,11 +7,10 @@
  * Errors. Every function that can fail returns an exl_status and takes, last, an exl_error of the caller's: null, or
  * where status and one sentence are written (EXL_OK and "" when nothing went wrong). The library keeps none.
  *
- * Growth. Every struct begins with struct_size. The caller sets it with sizeof, in structs that it fills and in those
- * that are filled for it; in results the library does. Structs grow at their end alone, so that old programs run with
- * new libraries: the library reads and writes no more than struct_size says. New programs run with old ones, too: a
- * field that these do not know must be 0, else they refuse it, and EXL_HAS tells whether they gave it. Functions and
- * statuses are only added.
+ * Growth. Every struct begins with struct_size: set it with sizeof; in results the library does. Structs grow at their
+ * end alone, functions and statuses are only added, and the library reads and writes no more than struct_size says. So
+ * old programs run with new libraries, and new ones with old libraries: a field that these do not know must be 0, else
+ * they refuse it, and EXL_HAS tells whether they gave it.
  *
  * Ownership. What a function returns through a pointer belongs to the object that made it: a result and all that it
  * points to belong to the session and live until the next call with that session, also one that fails; strings of a
@@ -25,8 +24,7 @@
  *
  * Telemetry. Before ONNX Runtime starts, exl_bundle_open sets ORT_DISABLE_TELEMETRY=1 in the process's environment
  * where it is not set: else ONNX Runtime writes a device id and events into the user's cache, and sends them. Where
- * other threads may read the environment at that moment, set it yourself, first. Bundles for the native engine set
- * nothing.
+ * other threads may read the environment then, set it yourself, first. Bundles for the native engine set nothing.
  */
 #ifndef EDGEXL_H
 #define EDGEXL_H
@@ -48,35 +46,37 @@ extern "C" {
 /* Whether a struct that the library filled has the field: `EXL_HAS(exl_result, result, none_fits)`. */
 #define EXL_HAS(type, pointer, field) ((pointer)->struct_size >= offsetof(type, field) + sizeof((pointer)->field))
 
-/* Bands: 1xx the caller, 2xx the system, 3xx the bundle, 4xx the engine. Values never change their meaning. */
-typedef enum exl_status {
-    EXL_OK = 0,
-    EXL_BAD_ARGUMENT = 100,  /* a null pointer, a zero struct_size, an unknown flag */
-    EXL_EMPTY_TEXT = 101,    /* the text holds no token */
-    EXL_INVALID_UTF8 = 102,  /* the text is not UTF-8 */
-    EXL_BAD_K = 103,         /* k is larger than exl_bundle_info.shortlist */
-    EXL_NO_SUCH_LABEL = 104, /* a label index or id that the bundle does not have */
-    EXL_BUFFER_TOO_SMALL = 105,
-    EXL_NO_ENGINE_LOADED = 106, /* the bundle was opened with EXL_OPEN_NO_ENGINE */
-    EXL_LABEL_EXISTS = 107,     /* a label with that id is in the set */
-    EXL_NOT_SUPPORTED = 108,    /* the bundle does not hold what the option takes */
-    EXL_OUT_OF_MEMORY = 200,
-    EXL_FILE_UNREADABLE = 201,
-    EXL_FILE_UNWRITABLE = 202,  /* nothing was changed */
-    EXL_NOT_DURABLE = 203,      /* the change is in force, but the system did not confirm that it is on the disk */
-    EXL_NOT_A_BUNDLE = 300,     /* the magic is not there */
-    EXL_VERSION_TOO_NEW = 301,  /* a newer major version */
-    EXL_BUNDLE_TRUNCATED = 302, /* the file ends before its sections do, or goes on after them */
-    EXL_BUNDLE_MALFORMED = 303, /* a table, size or number that the format forbids */
-    EXL_BUNDLE_CORRUPT = 304,   /* a section's hash is not the recorded one */
-    EXL_LABELS_MALFORMED = 305, /* a label file that breaks the format's rules, or is damaged */
-    EXL_LABELS_OF_ANOTHER_BUNDLE = 306,
-    EXL_ENGINE_MISSING = 400, /* the engine's library cannot be loaded */
-    EXL_ENGINE_TOO_OLD = 401,
-    EXL_ENGINE_REFUSED = 402,  /* the engine does not take a graph */
-    EXL_ENGINE_FAILED = 403,   /* the engine failed at run time, or gave a shape or number out of contract */
-    EXL_SELF_TEST_FAILED = 404 /* the goldens' answers are not reproduced on this device */
-} exl_status;
+/* Each status with its sentence. Bands: 1xx the caller, 2xx the system, 3xx the bundle, 4xx the engine. Values never
+ * change their meaning. */
+#define EXL_STATUSES(STATUS)                                                                                           \
+    STATUS(EXL_OK, 0, "done")                                                                                          \
+    STATUS(EXL_BAD_ARGUMENT, 100, "an argument is null, of the wrong size or not known")                               \
+    STATUS(EXL_EMPTY_TEXT, 101, "the text holds no token")                                                             \
+    STATUS(EXL_INVALID_UTF8, 102, "the text is not valid UTF-8")                                                       \
+    STATUS(EXL_BAD_K, 103, "k is larger than the bundle's shortlist")                                                  \
+    STATUS(EXL_NO_SUCH_LABEL, 104, "the bundle has no such label")                                                     \
+    STATUS(EXL_BUFFER_TOO_SMALL, 105, "the buffer is too small")                                                       \
+    STATUS(EXL_NO_ENGINE_LOADED, 106, "the bundle was opened without its engine")                                      \
+    STATUS(EXL_LABEL_EXISTS, 107, "the label set has a label with that id")                                            \
+    STATUS(EXL_NOT_SUPPORTED, 108, "the bundle does not hold what the option takes")                                   \
+    STATUS(EXL_OUT_OF_MEMORY, 200, "there is not enough memory")                                                       \
+    STATUS(EXL_FILE_UNREADABLE, 201, "the file cannot be read")                                                        \
+    STATUS(EXL_FILE_UNWRITABLE, 202, "the file cannot be written")                                                     \
+    STATUS(EXL_NOT_DURABLE, 203, "the change is in force, but the system did not confirm that it is on the disk")      \
+    STATUS(EXL_NOT_A_BUNDLE, 300, "the file is not an edgexl bundle")                                                  \
+    STATUS(EXL_VERSION_TOO_NEW, 301, "the bundle is of a newer format than this library")                              \
+    STATUS(EXL_BUNDLE_TRUNCATED, 302, "the bundle's length is not the one that it states")                             \
+    STATUS(EXL_BUNDLE_MALFORMED, 303, "the bundle breaks the format's rules")                                          \
+    STATUS(EXL_BUNDLE_CORRUPT, 304, "the bundle's contents do not match their recorded hash")                          \
+    STATUS(EXL_LABELS_MALFORMED, 305, "the label file breaks the format's rules, or is damaged")                       \
+    STATUS(EXL_LABELS_OF_ANOTHER_BUNDLE, 306, "the label file was made for another bundle")                            \
+    STATUS(EXL_ENGINE_MISSING, 400, "the engine's library cannot be loaded")                                           \
+    STATUS(EXL_ENGINE_TOO_OLD, 401, "the engine's library is too old")                                                 \
+    STATUS(EXL_ENGINE_REFUSED, 402, "the engine does not take one of the bundle's graphs")                             \
+    STATUS(EXL_ENGINE_FAILED, 403, "the engine failed or broke its contract")                                          \
+    STATUS(EXL_SELF_TEST_FAILED, 404, "this device does not reproduce the bundle's recorded answers")
+#define EXL_STATUS_NUMBER(NAME, number, sentence) NAME = number,
+typedef enum exl_status { EXL_STATUSES(EXL_STATUS_NUMBER) EXL_LARGEST_STATUS = 65535 } exl_status;
 
 typedef struct exl_error {
     size_t struct_size;
@@ -307,9 +307,9 @@ EXL_API exl_status exl_self_test_run(exl_session *session, exl_self_test_report 
 
 /* ---- live labels ----------------------------------------------------------------------------------------------- */
 
-/* Labels can be added to an open bundle, and any label retired, without a compile. The bundle's file stays as it is:
- * the changes are kept in a label file next to it. A call changes all that it is asked to or nothing, and so does a
- * crash at any moment. Several processes may change and use one label file; a change waits for the one before it.
+/* Labels can be added to an open bundle, and any label retired, without a compile. Its file stays as it is: changes are
+ * kept in a label file next to it. A call changes all that it is asked to or nothing, and so does a crash at any
+ * moment. Several processes may change and use one label file; a change waits for the one before it.
  *
  * What a status says of a change holds for all who read the file: it is in force with EXL_OK, when it is on the disk,
  * and with EXL_NOT_DURABLE, when the system did not confirm that (exl_labels_compact writes everything again); with any
@@ -338,8 +338,7 @@ typedef struct exl_new_label {
 
 typedef struct exl_add_options {
     size_t struct_size;
-    uint32_t replace; /* nonzero: each id must be in the set, and its label is retired for the new one; zero: none may
-                         be */
+    uint32_t replace; /* nonzero: each id must be in the set, and its label is retired; zero: none may be */
     void (*progress)(void *context, size_t done, size_t count); /* null, or told after each label that was encoded */
     void *context;
 } exl_add_options;

@@ -62,7 +62,7 @@ static uint32_t input_elements(const exl__parameters *p, int input) {
     }
 }
 
-static exl__port input_port(const exl__parameters *p, int input) {
+exl__port exl__input_port(const exl__parameters *p, int input) {
     exl__port port = {INPUT_NAMES[input], EXL__F32, 3, (uint32_t)input, input_elements(p, input)};
 
     if (input == EXL__INPUT_IDS || input == EXL__ATTENTION_MASK || input == EXL__LABEL_TOKENS)
@@ -81,7 +81,7 @@ static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int 
     source->length = (size_t)bundle->sections[graph_kind].length;
     for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
         if (inputs >> input & 1)
-            source->inputs[source->input_count++] = input_port(&bundle->parameters, input);
+            source->inputs[source->input_count++] = exl__input_port(&bundle->parameters, input);
     status = exl__weights_read(&bundle->allocator, &bundle->sections[weights_kind], source->role, &weights,
                                &source->weight_count, error);
     source->weights = weights;

@@ -128,6 +128,20 @@ exl_status exl__weights_read(const exl_allocator *allocator, const exl__section 
  * to nothing else. With the engine's own check that every weight has a tensor in the graph, no file can be opened. */
 int exl__graph_is_closed(const exl__section *graph, size_t weight_count);
 
+/* The labels of one of the bundle's rows: an own row's is its number, an alias row has one or more. */
+static inline const uint32_t *exl__row_labels(const exl_bundle *bundle, const uint32_t *row, uint32_t *count) {
+    const uint32_t *start = bundle->alias_start;
+
+    if (*row < bundle->parameters.labels)
+        return *count = 1, row;
+    start += *row - bundle->parameters.labels;
+    *count = start[1] - start[0];
+    return bundle->alias_labels + start[0];
+}
+
+/* bundle.c: a graph input, as graphs must declare it. */
+exl__port exl__input_port(const exl__parameters *parameters, int input);
+
 /* utf8.c: whether all of the text is UTF-8 (no surrogates, no overlong forms). */
 int exl__utf8_valid(const char *text, size_t text_bytes);
 

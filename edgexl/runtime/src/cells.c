@@ -8,7 +8,7 @@
 #include "checked.h"
 #include "rescore.h"
 
-enum { CENTROID_BITS = 8, CHUNK_CELLS = 256 };
+enum { CENTROID_BITS = 8 };
 
 uint64_t exl__cells_bytes(uint32_t count, uint32_t rows, uint32_t dims) {
     uint64_t numbers = exl__times(4, 1ull + count + rows);
@@ -17,15 +17,9 @@ uint64_t exl__cells_bytes(uint32_t count, uint32_t rows, uint32_t dims) {
 
 static void score_cells(exl__isa isa, const exl__cells *cells, const float *query, exl__cells_scratch *scratch) {
     float unit = exl__quantize_query(query, cells->dims, 0, 1.0f, scratch->query);
-    uint32_t chunk[CHUNK_CELLS];
 
-    for (uint32_t from = 0; from < cells->count; from += CHUNK_CELLS) {
-        uint32_t here = cells->count - from < CHUNK_CELLS ? cells->count - from : CHUNK_CELLS;
-        for (uint32_t i = 0; i < here; i++)
-            chunk[i] = from + i;
-        exl__rescore_rows(isa, cells->centroids, chunk, here, cells->dims, CENTROID_BITS, scratch->query, unit,
-                          scratch->scores + from);
-    }
+    exl__rescore_rows(isa, cells->centroids, NULL, cells->count, cells->dims, CENTROID_BITS, scratch->query, unit,
+                      scratch->scores);
 }
 
 static void sort_ascending(uint32_t *numbers, uint32_t count) {

@@ -29,6 +29,10 @@ typedef struct exl__tensor {
 typedef uint32_t exl__size;
 #define EXL__PER_TOKEN (1u << 28)
 #define EXL__PER_LABEL (1u << 30)
+static inline uint32_t exl__coefficient(exl__size size) { return size & (EXL__PER_TOKEN - 1); }
+static inline uint32_t exl__token_power(exl__size size) { return size / EXL__PER_TOKEN & 3; }
+static inline uint32_t exl__label_power(exl__size size) { return size / EXL__PER_LABEL; }
+static inline int exl__is_constant(exl__size size) { return size < EXL__PER_TOKEN; }
 
 /* A name and type that a graph must declare, no more and no fewer. */
 typedef struct exl__port {
@@ -71,8 +75,6 @@ typedef struct exl__engine {
      * run one graph at the same time. Allocates nothing through our allocator. */
     exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
                       const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error);
-    /* The name of the kernels that run graphs; null where that is not for us to know. */
-    const char *(*kernels)(const exl__engine_state *state);
 } exl__engine;
 
 extern const exl__engine exl__engine_ort, exl__engine_native;

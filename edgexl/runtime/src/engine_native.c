@@ -60,6 +60,10 @@ int exl__native_choose(exl__engine_state *state, const char *kernels) {
     return chosen != NULL;
 }
 
+const char *exl__native_kernels(const exl__engine_state *state) {
+    return ((const native_state *)(const void *)state)->kernels->name;
+}
+
 uint64_t exl__native_cleared_bytes(const exl__graph *graph) {
     const exl__plan *plan = &graph_of(graph)->plan;
     return plan->cleared_bytes + plan->cleared_outputs;
@@ -188,9 +192,5 @@ static exl_status native_run(const exl__graph *opened, const exl__tensor *inputs
     return exl__plan_run(&run);
 }
 
-static const char *native_kernels(const exl__engine_state *state) {
-    return ((const native_state *)(const void *)state)->kernels->name;
-}
-
 const exl__engine exl__engine_native = {"native",           native_open,          native_close, native_open_graph,
-                                        native_close_graph, native_scratch_bytes, native_run,   native_kernels};
+                                        native_close_graph, native_scratch_bytes, native_run};

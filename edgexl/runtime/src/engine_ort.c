@@ -473,8 +473,8 @@ static uint64_t ort_scratch_bytes(const exl__graph *graph) {
 static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
                           const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
     const ort_api *api = &graph->state->api;
-    const char *input_names[EXL__MAX_INPUTS] = {0}, *output_names[EXL__MAX_OUTPUTS] = {0};
-    OrtValue *input_values[EXL__MAX_INPUTS] = {0}, *output_values[EXL__MAX_OUTPUTS] = {0};
+    const char *names[EXL__MAX_INPUTS + EXL__MAX_OUTPUTS] = {0}; /* of the outputs behind the inputs, as values */
+    OrtValue *values[EXL__MAX_INPUTS + EXL__MAX_OUTPUTS] = {0};
     OrtStatus *failed = NULL;
     exl_status status = EXL_OK;
     char what[64];
@@ -483,34 +483,23 @@ static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, si
     if (threads_are_lost(graph->state))
         return exl__fail(error, EXL_ENGINE_FAILED,
                          "ONNX Runtime's threads do not outlive a fork: open the bundle again in this process");
-    for (size_t i = 0; i < input_count && !failed; i++) {
-        input_names[i] = inputs[i].name;
-        failed = make_value(graph->state, &inputs[i], &input_values[i]);
-    }
-    for (size_t i = 0; i < output_count && !failed; i++) {
-        output_names[i] = outputs[i].name;
-        failed = make_value(graph->state, &outputs[i], &output_values[i]);
+    for (size_t i = 0; i < input_count + output_count && !failed; i++) {
+        const exl__tensor *tensor = i < input_count ? &inputs[i] : &outputs[i - input_count];
+        names[i] = tensor->name;
+        failed = make_value(graph->state, tensor, &values[i]);
     }
     if (!failed)
-        failed = api->Run(graph->session, NULL, input_names, (const OrtValue *const *)input_values, input_count,
-                          output_names, output_count, output_values);
+        failed = api->Run(graph->session, NULL, names, (const OrtValue *const *)values, input_count,
+                          names + input_count, output_count, values + input_count);
     if (failed) {
         snprintf(what, sizeof what, "ONNX Runtime fails on the %s graph", graph->role);
         status = report(api, failed, EXL_ENGINE_FAILED, what, error);
     }
-    for (size_t i = 0; i < input_count; i++)
-        if (input_values[i])
-            api->ReleaseValue(input_values[i]);
-    for (size_t i = 0; i < output_count; i++)
-        if (output_values[i])
-            api->ReleaseValue(output_values[i]);
+    for (size_t i = 0; i < input_count + output_count; i++)
+        if (values[i])
+            api->ReleaseValue(values[i]);
     return status;
 }
 
-static const char *ort_kernels(const exl__engine_state *state) {
-    (void)state;
-    return NULL;
-}
-
 const exl__engine exl__engine_ort = {"ort",           ort_open,          ort_close, ort_open_graph,
-                                     ort_close_graph, ort_scratch_bytes, ort_run,   ort_kernels};
+                                     ort_close_graph, ort_scratch_bytes, ort_run};

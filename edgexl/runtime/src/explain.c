@@ -41,11 +41,23 @@ static uint32_t live_labels_ahead(const exl_session *s, uint32_t label, float sc
     return ahead;
 }
 
+/* Of the bundle's labels, those that a row with such a score stands for. */
+static uint32_t row_labels_ahead(exl_session *s, uint32_t row, float row_score, uint32_t label, float score) {
+    uint32_t count, ahead = 0;
+    const uint32_t *labels = exl__row_labels(s->bundle, &row, &count);
+
+    for (uint32_t i = 0; i < count; i++)
+        if (!exl__live_is_retired(s->bundle, s->live, labels[i]) && is_ahead(row_score, labels[i], score, label))
+            ahead += mark(s, labels[i]);
+    return ahead;
+}
+
 /* How many labels come before this one, by the fine score of their best row, over the whole index. */
 static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
-    uint32_t ahead = 0, rows[CHUNK_ROWS];
+    size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
+    uint32_t ahead = 0;
     float scores[CHUNK_ROWS];
 
     if (s->seen)
@@ -53,22 +65,10 @@ static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
     for (uint32_t from = 0; from < p->rows; from += CHUNK_ROWS) {
         uint32_t count = p->rows - from < CHUNK_ROWS ? p->rows - from : CHUNK_ROWS;
 
+        exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes + from * stride, NULL, count,
+                          p->fine_dims, p->fine_bits, s->query_codes, s->query_unit, scores);
         for (uint32_t i = 0; i < count; i++)
-            rows[i] = from + i;
-        exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, rows, count, p->fine_dims, p->fine_bits,
-                          s->query_codes, s->query_unit, scores);
-        for (uint32_t i = 0; i < count; i++) {
-            if (rows[i] < p->labels) {
-                if (!exl__live_is_retired(bundle, s->live, rows[i]) && is_ahead(scores[i], rows[i], score, label))
-                    ahead += mark(s, rows[i]);
-                continue;
-            }
-            for (uint32_t a = bundle->alias_start[rows[i] - p->labels];
-                 a < bundle->alias_start[rows[i] - p->labels + 1]; a++)
-                if (!exl__live_is_retired(bundle, s->live, bundle->alias_labels[a]) &&
-                    is_ahead(scores[i], bundle->alias_labels[a], score, label))
-                    ahead += mark(s, bundle->alias_labels[a]);
-        }
+            ahead += row_labels_ahead(s, from + i, scores[i], label, score);
     }
     return ahead + live_labels_ahead(s, label, score);
 }

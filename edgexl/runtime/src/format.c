@@ -56,7 +56,6 @@ static exl_status format_check_header(exl_bundle *bundle, uint32_t *section_coun
     const uint8_t *header = bundle->file.bytes;
     uint64_t length = bundle->file.length;
     uint8_t digest[32];
-    exl__sha256 hash;
 
     if (length < sizeof FORMAT_MAGIC || memcmp(header, FORMAT_MAGIC, sizeof FORMAT_MAGIC) != 0)
         return exl__fail(error, EXL_NOT_A_BUNDLE, "the file does not begin as an edgexl bundle does");
@@ -81,9 +80,7 @@ static exl_status format_check_header(exl_bundle *bundle, uint32_t *section_coun
                          (unsigned long long)length, (unsigned long long)exl__get64(header + 16));
     if (length < FORMAT_HEADER_BYTES + (uint64_t)*section_count * ENTRY_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its section table");
-    exl__sha256_init(&hash);
-    exl__sha256_update(&hash, header + FORMAT_HEADER_BYTES, (size_t)*section_count * ENTRY_BYTES);
-    exl__sha256_final(&hash, digest);
+    exl__sha256_of(header + FORMAT_HEADER_BYTES, (size_t)*section_count * ENTRY_BYTES, digest);
     if (memcmp(digest, header + 32, sizeof digest) != 0)
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section table does not match its hash");
     return EXL_OK;

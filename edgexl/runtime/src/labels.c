@@ -74,6 +74,7 @@ typedef struct change {
     const exl__text *ids; /* [count]: of the labels that it is about */
     uint32_t *found;      /* [count]: their labels */
     uint32_t count;
+    uint32_t replaces;
     int exact_ids;  /* nonzero: equivalent ids are others */
     uint32_t anew;  /* nonzero: these operations alone make up the file */
     uint32_t first; /* set when it is carried out: the number of the first label that is added */
@@ -235,40 +236,28 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
     return status;
 }
 
-/* Numbers the labels that are added; no id may be in the set. */
-static exl_status complete_add(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
-    uint32_t next = change->first = exl__live_end(bundle, live);
-
-    if ((uint64_t)next + change->count > INT32_MAX)
-        return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
-    for (uint32_t i = 0; i < change->count; i++)
-        if (change->found[i] != EXL__NO_LABEL)
-            return exl__fail(error, EXL_LABEL_EXISTS, "the label set has a label with the id %.*s; replace it",
-                             exl__quoted(change->ids[i].bytes), change->ids[i].text);
-    for (uint64_t at = 0; at < change->bytes; at += exl__get32(change->operations + at + 4))
-        exl__put32(change->operations + at + 8, next++);
-    return EXL_OK;
-}
-
 static exl_status missing(const exl__text *id, exl_error *error) {
     return exl__fail(error, EXL_NO_SUCH_LABEL, "the label set has no label with the id %.*s", exl__quoted(id->bytes),
                      id->text);
 }
 
-/* Numbers the labels, and the ones that they replace: each of these is retired right before. */
-static exl_status complete_replace(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
+/* Numbers the labels. No id may be in the set, or each must be and its label is retired right before. */
+static exl_status complete_add(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
     uint32_t next = change->first = exl__live_end(bundle, live);
-    uint64_t at = 0;
+    uint8_t *at = change->operations;
 
     if ((uint64_t)next + change->count > INT32_MAX)
         return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
     for (uint32_t i = 0; i < change->count; i++) {
-        if (change->found[i] == EXL__NO_LABEL)
+        if (change->replaces && change->found[i] == EXL__NO_LABEL)
             return missing(&change->ids[i], error);
-        put_retire(change->operations + at, change->found[i]);
-        at += RETIRE_BYTES;
-        exl__put32(change->operations + at + 8, next++);
-        at += exl__get32(change->operations + at + 4);
+        if (!change->replaces && change->found[i] != EXL__NO_LABEL)
+            return exl__fail(error, EXL_LABEL_EXISTS, "the label set has a label with the id %.*s; replace it",
+                             exl__quoted(change->ids[i].bytes), change->ids[i].text);
+        if (change->replaces)
+            put_retire(at, change->found[i]), at += RETIRE_BYTES;
+        exl__put32(at + 8, next++);
+        at += exl__get32(at + 4);
     }
     return EXL_OK;
 }
@@ -318,7 +307,7 @@ static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const
 exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
                           const exl_add_options *options, uint32_t *first, exl_error *error) {
     exl_add_options known = {0};
-    change change = {.complete = complete_add, .exact_ids = 1};
+    change change = {.complete = complete_add};
     const exl_allocator *allocator;
     exl__text *ids;
     exl_status status;
@@ -328,8 +317,7 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
     status = exl__take_struct(&known, sizeof known, options, error);
     if (status != EXL_OK || count == 0)
         return status;
-    if (known.replace)
-        change.complete = complete_replace, change.exact_ids = 0;
+    change.replaces = known.replace, change.exact_ids = !known.replace;
     allocator = &session->bundle->allocator;
     change.count = (uint32_t)count;
     change.ids = ids = exl__allocate(allocator, count, sizeof *ids);

@@ -39,13 +39,6 @@ int exl__live_is_retired(const exl_bundle *bundle, const exl__live *live, uint32
 
 /* ---- header and commits -------------------------------------------------------------------------------------- */
 
-static void sha256(const void *bytes, uint64_t length, uint8_t digest[32]) {
-    exl__sha256 hash;
-    exl__sha256_init(&hash);
-    exl__sha256_update(&hash, bytes, (size_t)length);
-    exl__sha256_final(&hash, digest);
-}
-
 static const uint8_t *identity(const exl_bundle *bundle) {
     return bundle->file.bytes + 32; /* the hash of the section table, and so of every section */
 }
@@ -61,7 +54,7 @@ void exl__live_header(const exl_bundle *bundle, uint8_t header[EXL__COMMIT_AT]) 
     exl__put32(header + 20, (uint32_t)exl__fine_stride(p->fine_dims, p->fine_bits));
     memcpy(header + 32, identity(bundle), 32);
     memcpy(header + 64, p->label_set_sha256, 32);
-    sha256(header, 96, header + 96);
+    exl__sha256_of(header, 96, header + 96);
 }
 
 static void commit_check(const uint8_t *header, const uint8_t *commit, uint8_t digest[32]) {
@@ -93,7 +86,7 @@ static exl_status live_check_header(const exl_bundle *bundle, const exl__live *l
         return exl__fail(error, EXL_VERSION_TOO_NEW,
                          "the label file has format %u, this library reads up to %d: update it",
                          exl__get16(live->file + 8), LIVE_MAJOR);
-    sha256(live->file, 96, digest);
+    exl__sha256_of(live->file, 96, digest);
     if (memcmp(digest, live->file + 96, sizeof digest) != 0)
         return exl__fail(error, EXL_LABELS_MALFORMED, "the label file's header is damaged: copy it again");
     exl__live_header(bundle, expected);
@@ -310,9 +303,11 @@ static void bury_aliases(const exl_bundle *bundle, exl__live *live) {
     const exl__parameters *p = &bundle->parameters;
 
     for (uint32_t row = p->labels; live->dead && row < p->rows; row++) {
+        uint32_t count;
+        const uint32_t *labels = exl__row_labels(bundle, &row, &count);
         uint64_t dead = 1;
-        for (uint32_t a = bundle->alias_start[row - p->labels]; a < bundle->alias_start[row - p->labels + 1]; a++)
-            dead &= (uint64_t)is_dead(live, bundle->alias_labels[a]);
+        for (uint32_t i = 0; i < count; i++)
+            dead &= (uint64_t)is_dead(live, labels[i]);
         live->dead[row / 64] |= dead << row % 64;
     }
 }

@@ -110,6 +110,8 @@ const exl__kernels *exl__kernels_best(int scalar);
 const exl__kernels *exl__kernels_named(const char *name);
 /* Has an engine use that set; 0 when it cannot. For tests and benchmarks. */
 int exl__native_choose(exl__engine_state *state, const char *kernels);
+/* The name of the set that an engine uses. */
+const char *exl__native_kernels(const exl__engine_state *state);
 /* 0: the graph's operations read and hand out nothing that they have not written in the same run. For tests. */
 uint64_t exl__native_cleared_bytes(const exl__graph *graph);
 

@@ -118,12 +118,6 @@ typedef struct exl__lengths {
 
 exl__lengths exl__lengths_of(uint64_t tokens, uint64_t labels);
 
-/* The parts of a size. */
-static inline uint32_t exl__coefficient(exl__size size) { return size & (EXL__PER_TOKEN - 1); }
-static inline uint32_t exl__token_power(exl__size size) { return size / EXL__PER_TOKEN & 3; }
-static inline uint32_t exl__label_power(exl__size size) { return size / EXL__PER_LABEL; }
-static inline int exl__is_constant(exl__size size) { return size < EXL__PER_TOKEN; }
-
 static inline uint64_t exl__size_at(exl__size size, const exl__lengths *at) {
     return exl__coefficient(size) * at->tokens[exl__token_power(size)] * at->labels[exl__label_power(size)];
 }

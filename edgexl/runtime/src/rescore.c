@@ -106,12 +106,12 @@ void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *
     size_t stride = exl__fine_stride(fine_dims, fine_bits);
     for (uint32_t i = 0; i < count; i++) {
         if (count - i > ROWS_AHEAD) {
-            const uint8_t *ahead = fine_codes + rows[i + ROWS_AHEAD] * stride;
+            const uint8_t *ahead = fine_codes + (rows ? rows[i + ROWS_AHEAD] : i + ROWS_AHEAD) * stride;
             for (size_t at = 0; at < stride; at += CACHE_LINE)
                 __builtin_prefetch(ahead + at);
             __builtin_prefetch(ahead + stride - 1);
         }
-        scores[i] = score(dot, fine_codes + rows[i] * stride, fine_dims, Q, unit);
+        scores[i] = score(dot, fine_codes + (rows ? rows[i] : i) * stride, fine_dims, Q, unit);
     }
 }
 

@@ -23,7 +23,7 @@ float exl__quantize_query(const float *q, uint32_t fine_dims, uint32_t gain_dims
 float exl__rescore_row(exl__isa isa, const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q,
                        float unit);
 
-/* scores[i] = score of row rows[i]; fetches rows ahead, since they lie far apart. */
+/* scores[i] = score of row rows[i] (null: of row i); fetches rows ahead, since they lie far apart. */
 void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *rows, uint32_t count,
                        uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q, float unit, float *scores);
 

@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#include "memory.h"
+
 /* GROUP subspaces' entries are added as bytes. GROUP_RANGE leaves room for each of them to be rounded up by a half. */
 enum {
     MOST_SUBSPACES = 256,
@@ -193,34 +195,19 @@ static void sort_by_score(selection *s, uint32_t *rows, uint16_t *scores) {
 
 /* ---- scan -------------------------------------------------------------------------------------------------- */
 
-static size_t align64(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 /* A query's scratch holds its selection and the selection's arrays. base is null to count bytes alone. */
-static size_t selection_place(char *base, uint32_t keep) {
-    size_t capacity = selection_capacity(keep), at = align64(sizeof(selection));
-    size_t block_scores = at, rows, scores, sorted_rows, sorted_scores;
-    at = align64(at + EXL__SCAN_BLOCK * sizeof(uint16_t));
-    rows = at;
-    at = align64(at + capacity * sizeof(uint32_t));
-    scores = at;
-    at = align64(at + capacity * sizeof(uint16_t));
-    sorted_rows = at;
-    at = align64(at + keep * sizeof(uint32_t));
-    sorted_scores = at;
-    at = align64(at + keep * sizeof(uint16_t));
-    if (base) {
-        selection *s = (selection *)(void *)base;
-        s->block_scores = (uint16_t *)(void *)(base + block_scores);
-        s->rows = (uint32_t *)(void *)(base + rows);
-        s->scores = (uint16_t *)(void *)(base + scores);
-        s->sorted_rows = (uint32_t *)(void *)(base + sorted_rows);
-        s->sorted_scores = (uint16_t *)(void *)(base + sorted_scores);
-        s->capacity = (uint32_t)capacity;
-        s->keep = keep;
-        s->count = 0;
-        s->minimum = 0;
-    }
-    return at;
+static size_t selection_place(void *base, uint32_t keep) {
+    exl__carver from = {base, 0};
+    selection *chosen = exl__carve(&from, 1, sizeof *chosen), s = {.keep = keep, .capacity = selection_capacity(keep)};
+
+    s.block_scores = exl__carve(&from, EXL__SCAN_BLOCK, sizeof *s.block_scores);
+    s.rows = exl__carve(&from, s.capacity, sizeof *s.rows);
+    s.scores = exl__carve(&from, s.capacity, sizeof *s.scores);
+    s.sorted_rows = exl__carve(&from, keep, sizeof *s.sorted_rows);
+    s.sorted_scores = exl__carve(&from, keep, sizeof *s.sorted_scores);
+    if (chosen)
+        *chosen = s;
+    return (size_t)from.used;
 }
 
 size_t exl__scan_scratch_bytes(uint32_t rows, uint32_t subspaces, uint32_t keep) {

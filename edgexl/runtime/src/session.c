@@ -155,29 +155,28 @@ static exl_status tokenize(exl_session *s, exl_error *error) {
     return EXL_OK;
 }
 
-static exl__tensor tensor3(const char *name, uint32_t type, void *data, uint32_t rank, uint64_t middle, uint64_t last) {
-    exl__tensor tensor = {.name = name, .data = data, .type = type, .rank = rank};
+/* A port's numbers, of as many tokens and labels as the session holds. */
+static exl__tensor tensor_of(const exl_session *s, exl__port port, const void *data) {
+    uint64_t last = exl__coefficient(port.elements), first = last;
 
-    tensor.dims[0] = 1;
-    tensor.dims[1] = (int64_t)middle;
-    tensor.dims[2] = (int64_t)last;
-    tensor.data_bytes = middle * (rank == 3 ? last : 1) * (type == EXL__I64 ? 8 : 4);
-    return tensor;
+    if (!exl__is_constant(port.elements))
+        first = exl__token_power(port.elements) ? s->token_count : s->shortlist;
+    return (exl__tensor){.name = port.name,
+                         .data = data,
+                         .data_bytes = first * (port.rank == 3 ? last : 1) * (port.type == EXL__I64 ? 8 : 4),
+                         .number = port.number,
+                         .type = port.type,
+                         .rank = port.rank,
+                         .dims = {1, (int64_t)first, (int64_t)last}};
 }
 
 /* The graph input with this number, as the session holds it. */
 static exl__tensor input_tensor(const exl_session *s, int input) {
-    const exl__parameters *p = &s->bundle->parameters;
+    const void *const data[EXL__VOCABULARY_OF_INPUTS] = {s->input_ids,    s->attention_mask, s->token_states,
+                                                         s->query_vector, s->label_vectors,  s->screening_scores,
+                                                         s->label_tokens};
 
-    switch (input) {
-    case EXL__INPUT_IDS: return tensor3("input_ids", EXL__I64, s->input_ids, 2, s->token_count, 0);
-    case EXL__ATTENTION_MASK: return tensor3("attention_mask", EXL__I64, s->attention_mask, 2, s->token_count, 0);
-    case EXL__TOKEN_STATES: return tensor3("token_states", EXL__F32, s->token_states, 3, s->token_count, p->state_dims);
-    case EXL__QUERY_VECTOR: return tensor3("query_vector", EXL__F32, s->query_vector, 2, p->dims, 0);
-    case EXL__LABEL_VECTORS: return tensor3("label_vectors", EXL__F32, s->label_vectors, 3, s->shortlist, p->dims);
-    case EXL__SCREENING_SCORES: return tensor3("screening_scores", EXL__F32, s->screening_scores, 3, s->shortlist, 2);
-    default: return tensor3("label_tokens", EXL__I64, s->label_tokens, 3, s->shortlist, p->label_tokens);
-    }
+    return tensor_of(s, exl__input_port(&s->bundle->parameters, input), data[input]);
 }
 
 static exl_status run_graph(exl_session *s, const exl__graph *graph, uint32_t input_bits, const exl__tensor *outputs,
@@ -186,10 +185,8 @@ static exl_status run_graph(exl_session *s, const exl__graph *graph, uint32_t in
     size_t count = 0;
 
     for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
-        if (input_bits >> input & 1) {
-            inputs[count] = input_tensor(s, input);
-            inputs[count++].number = (uint32_t)input;
-        }
+        if (input_bits >> input & 1)
+            inputs[count++] = input_tensor(s, input);
     return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, error);
 }
 
@@ -359,7 +356,7 @@ static exl_status gather(exl_session *s, exl_error *error) {
 }
 
 static exl_status reason(exl_session *s, exl_error *error) {
-    exl__tensor logits = tensor3("logits", EXL__F32, s->logits, 2, s->shortlist, 0);
+    exl__tensor logits = tensor_of(s, (exl__port){"logits", EXL__F32, 2, 0, EXL__PER_LABEL | 1}, s->logits);
     exl_status status = EXL_OK;
 
     if (s->shortlist > 0) /* it is 0 when all labels are retired */

@@ -14,5 +14,12 @@ typedef struct exl__sha256 {
 void exl__sha256_init(exl__sha256 *hash);
 void exl__sha256_update(exl__sha256 *hash, const void *bytes, size_t length);
 void exl__sha256_final(exl__sha256 *hash, uint8_t digest[32]);
+/* All three. */
+static inline void exl__sha256_of(const void *bytes, size_t length, uint8_t digest[32]) {
+    exl__sha256 hash;
+    exl__sha256_init(&hash);
+    exl__sha256_update(&hash, bytes, length);
+    exl__sha256_final(&hash, digest);
+}
 
 #endif

@@ -77,13 +77,14 @@ static uint32_t see_compiled_aliases(const exl__label_query *q, exl__shortlist_s
     uint32_t own_count = count;
 
     for (uint32_t i = 0; i < row_count; i++) {
+        const uint32_t *labels;
+        uint32_t label_count;
         if (rows[i] < p->labels || rows[i] >= p->rows)
             continue;
-        for (uint32_t a = bundle->alias_start[rows[i] - p->labels]; a < bundle->alias_start[rows[i] - p->labels + 1];
-             a++)
-            if (!exl__live_is_retired(bundle, q->live, bundle->alias_labels[a]) &&
-                see_alias(scratch, &count, bundle->alias_labels[a], scores[i]))
-                scratch->missing[count - 1 - own_count] = bundle->alias_labels[a];
+        labels = exl__row_labels(bundle, &rows[i], &label_count);
+        for (uint32_t n = 0; n < label_count; n++)
+            if (!exl__live_is_retired(bundle, q->live, labels[n]) && see_alias(scratch, &count, labels[n], scores[i]))
+                scratch->missing[count - 1 - own_count] = labels[n];
     }
     exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count,
                       p->fine_dims, p->fine_bits, q->Q, q->unit, scratch->missing_scores);
@@ -158,8 +159,11 @@ void exl__label_scores(const exl__label_query *q, uint32_t label, float *own, fl
             best_alias(score_row(q, first + i * stride), &has_alias, alias);
         return;
     }
-    for (uint32_t row = p->labels; row < p->rows; row++)
-        for (uint32_t a = bundle->alias_start[row - p->labels]; a < bundle->alias_start[row - p->labels + 1]; a++)
-            if (bundle->alias_labels[a] == label)
+    for (uint32_t row = p->labels; row < p->rows; row++) {
+        uint32_t count;
+        const uint32_t *labels = exl__row_labels(bundle, &row, &count);
+        for (uint32_t i = 0; i < count; i++)
+            if (labels[i] == label)
                 best_alias(score_row(q, codes + row * stride), &has_alias, alias);
+    }
 }

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "fold.h"
 #include "utf8.h"
 
@@ -20,10 +21,6 @@ enum {
     ESCAPE = 255,
     LONGEST = 65535
 };
-
-static uint32_t read_u32(const uint8_t *at) {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
 
 static int symbols_are_sound(const exl__strings *s) {
     for (uint32_t code = 0; code < 256; code++) {
@@ -43,10 +40,10 @@ int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length
     memset(strings, 0, sizeof *strings);
     if (length < fixed)
         return EXL__STRINGS_MALFORMED;
-    s.count = read_u32(bytes);
-    s.longest_bytes = read_u32(bytes + 4);
-    s.symbol_count = read_u32(bytes + 8);
-    s.data_bytes = read_u32(bytes + 12);
+    s.count = exl__get32(bytes);
+    s.longest_bytes = exl__get32(bytes + 4);
+    s.symbol_count = exl__get32(bytes + 8);
+    s.data_bytes = exl__get32(bytes + 12);
     s.symbol_bytes = bytes + STRINGS_HEADER_BYTES;
     s.symbols = s.symbol_bytes + LENGTHS_BYTES;
     s.offsets = s.symbols + SYMBOLS_BYTES;
@@ -59,7 +56,7 @@ int exl__strings_init(exl__strings *strings, const uint8_t *bytes, size_t length
     if (length - fixed < offsets_bytes || length - fixed - offsets_bytes != s.data_bytes)
         return EXL__STRINGS_MALFORMED;
     s.data = s.offsets + offsets_bytes;
-    if (read_u32(s.offsets) != 0 || read_u32(s.data - 4) != s.data_bytes || !symbols_are_sound(&s))
+    if (exl__get32(s.offsets) != 0 || exl__get32(s.data - 4) != s.data_bytes || !symbols_are_sound(&s))
         return EXL__STRINGS_MALFORMED;
     *strings = s;
     return EXL__STRINGS_OK;
@@ -143,8 +140,8 @@ int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, siz
     if (index >= strings->count)
         return EXL__STRINGS_MALFORMED;
     uint32_t block = index / BLOCK_STRINGS, last = index % BLOCK_STRINGS, links = 0;
-    uint32_t begin = read_u32(strings->offsets + (size_t)block * 4),
-             stop = read_u32(strings->offsets + (size_t)block * 4 + 4);
+    uint32_t begin = exl__get32(strings->offsets + (size_t)block * 4),
+             stop = exl__get32(strings->offsets + (size_t)block * 4 + 4);
     if (begin > stop || stop > strings->data_bytes ||
         !read_heads(strings->data + begin, strings->data + stop, last,
                     last == BLOCK_STRINGS - 1 || index == strings->count - 1, pieces))
@@ -212,7 +209,7 @@ typedef struct block_reader {
 } block_reader;
 
 static int open_block(const exl__strings *s, uint32_t block, block_reader *reader) {
-    uint32_t begin = read_u32(s->offsets + (size_t)block * 4), stop = read_u32(s->offsets + (size_t)block * 4 + 4);
+    uint32_t begin = exl__get32(s->offsets + (size_t)block * 4), stop = exl__get32(s->offsets + (size_t)block * 4 + 4);
     if (begin > stop || stop > s->data_bytes)
         return 0;
     *reader = (block_reader){s->data + begin, s->data + stop};

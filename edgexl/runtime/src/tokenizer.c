@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "utf8.h"
 
 enum {
@@ -42,15 +43,11 @@ enum { ITEM_KEEP = 0, ITEM_ISOLATE = 1, ITEM_SPACE = 2, ITEM_MARK = 3 };
 /* tokenizer.step: a value of 1 to 127 is the byte that the word goes on with; the others are these. */
 enum { STEP_TABLE = 0, STEP_DROP = 0x80, STEP_SPACE = 0x81, STEP_ISOLATE = 0x82 };
 
-static uint32_t load_u16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
-
-static uint32_t load_u24(const uint8_t *p) { return load_u16(p) | (uint32_t)p[2] << 16; }
-
-static uint32_t load_u32(const uint8_t *p) { return load_u16(p) | load_u16(p + 2) << 16; }
+static uint32_t load_u24(const uint8_t *p) { return exl__get16(p) | (uint32_t)p[2] << 16; }
 
 static uint32_t character(const exl__tokenizer *t, uint32_t c) {
-    uint32_t page = load_u16(t->page_of + 2 * (size_t)(c >> PAGE_BITS));
-    return load_u16(t->pages + 2 * ((size_t)page * PAGE_SIZE + (c & (PAGE_SIZE - 1))));
+    uint32_t page = exl__get16(t->page_of + 2 * (size_t)(c >> PAGE_BITS));
+    return exl__get16(t->pages + 2 * ((size_t)page * PAGE_SIZE + (c & (PAGE_SIZE - 1))));
 }
 
 /* ---- The section's checks -------------------------------------------------------------------------------------- */
@@ -76,10 +73,10 @@ static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t byte
 
 static const char *check_characters(const exl__tokenizer *t, const counts *n) {
     for (size_t i = 0; i < PAGE_COUNT; i++)
-        if (load_u16(t->page_of + 2 * i) >= n->pages)
+        if (exl__get16(t->page_of + 2 * i) >= n->pages)
             return "page_of";
     for (size_t i = 0; i < (size_t)n->pages * PAGE_SIZE; i++) {
-        uint32_t entry = load_u16(t->pages + 2 * i), argument = ARGUMENT(entry);
+        uint32_t entry = exl__get16(t->pages + 2 * i), argument = ARGUMENT(entry);
         switch (ACTION(entry)) {
         case EXPAND:
             if (argument >= n->expansions)
@@ -98,13 +95,13 @@ static const char *check_characters(const exl__tokenizer *t, const counts *n) {
 }
 
 static const char *check_expansions(const exl__tokenizer *t, const counts *n) {
-    if (load_u16(t->expansions) != 0 || load_u16(t->expansions + 2 * (size_t)n->expansions) != n->items)
+    if (exl__get16(t->expansions) != 0 || exl__get16(t->expansions + 2 * (size_t)n->expansions) != n->items)
         return "expansion_starts";
     for (size_t i = 0; i < n->expansions; i++)
-        if (load_u16(t->expansions + 2 * i) >= load_u16(t->expansions + 2 * i + 2))
+        if (exl__get16(t->expansions + 2 * i) >= exl__get16(t->expansions + 2 * i + 2))
             return "expansion_starts";
     for (size_t i = 0; i < n->items; i++) {
-        uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF, kind = item >> 21 & 7, rank = item >> 24;
+        uint32_t item = exl__get32(t->items + 4 * i), c = item & 0x1FFFFF, kind = item >> 21 & 7, rank = item >> 24;
         if (c >= CODE_POINTS || (c >= 0xD800 && c < 0xE000) || kind > ITEM_MARK)
             return "items";
         if ((rank != 0) != (kind == ITEM_MARK))
@@ -141,13 +138,13 @@ static const char *check_pieces(const exl__tokenizer *t, const exl__pieces *piec
 static const char *check_added(exl__tokenizer *t, const counts *n) {
     uint32_t previous = 0, previous_length = 0;
     memset(t->added_from, 0, sizeof t->added_from);
-    if (load_u32(t->added) != 0 || load_u32(t->added + 4 * (size_t)n->added) != n->added_bytes)
+    if (exl__get32(t->added) != 0 || exl__get32(t->added + 4 * (size_t)n->added) != n->added_bytes)
         return "added_starts";
     for (size_t i = 0; i < n->added; i++) {
-        uint32_t from = load_u32(t->added + 4 * i), to = load_u32(t->added + 4 * i + 4), first, length;
+        uint32_t from = exl__get32(t->added + 4 * i), to = exl__get32(t->added + 4 * i + 4), first, length;
         if (from > to || to > n->added_bytes || to - from < 5)
             return "added_starts";
-        if (load_u32(t->added_records + from) >= t->vocabulary)
+        if (exl__get32(t->added_records + from) >= t->vocabulary)
             return "added";
         first = t->added_records[from + 4];
         length = to - from - 4;
@@ -174,10 +171,10 @@ static void derive_steps(exl__tokenizer *t) {
         case SPACE: t->step[b] = STEP_SPACE; break;
         case ISOLATE: t->step[b] = STEP_ISOLATE; break;
         case EXPAND: /* lower-casing */
-            if (load_u16(t->expansions + 2 * (size_t)argument) + 1 !=
-                load_u16(t->expansions + 2 * (size_t)argument + 2))
+            if (exl__get16(t->expansions + 2 * (size_t)argument) + 1 !=
+                exl__get16(t->expansions + 2 * (size_t)argument + 2))
                 break;
-            item = load_u32(t->items + 4 * (size_t)load_u16(t->expansions + 2 * (size_t)argument));
+            item = exl__get32(t->items + 4 * (size_t)exl__get16(t->expansions + 2 * (size_t)argument));
             if (item < 128)
                 t->step[b] = (uint8_t)item;
             break;
@@ -189,20 +186,20 @@ static void derive_steps(exl__tokenizer *t) {
 // clang-format off: a line a field
 static const char *read_header(exl__tokenizer *t, counts *n, const uint8_t *bytes, size_t length) {
     if (length < TOKENIZER_HEADER_BYTES) return "length";
-    if (load_u32(bytes) != 1) return "version";
-    t->vocabulary = load_u32(bytes + 4);
-    t->prefix_id = load_u32(bytes + 8);
-    t->suffix_id = load_u32(bytes + 12);
-    t->unknown_id = load_u32(bytes + 16);
-    t->max_word_chars = load_u32(bytes + 20);
-    t->heads = (exl__pieces){.slot_count = load_u32(bytes + 24), .longest_bytes = load_u32(bytes + 28), .basis = 0x811C9DC5U};
-    t->tails = (exl__pieces){.slot_count = load_u32(bytes + 32), .longest_bytes = load_u32(bytes + 36), .basis = 0x9E3779B9U};
-    n->pages = load_u32(bytes + 40);
-    n->expansions = load_u16(bytes + 44);
-    n->items = load_u16(bytes + 46);
-    n->record_bytes = load_u32(bytes + 48);
-    n->added = load_u32(bytes + 52);
-    n->added_bytes = load_u32(bytes + 56);
+    if (exl__get32(bytes) != 1) return "version";
+    t->vocabulary = exl__get32(bytes + 4);
+    t->prefix_id = exl__get32(bytes + 8);
+    t->suffix_id = exl__get32(bytes + 12);
+    t->unknown_id = exl__get32(bytes + 16);
+    t->max_word_chars = exl__get32(bytes + 20);
+    t->heads = (exl__pieces){.slot_count = exl__get32(bytes + 24), .longest_bytes = exl__get32(bytes + 28), .basis = 0x811C9DC5U};
+    t->tails = (exl__pieces){.slot_count = exl__get32(bytes + 32), .longest_bytes = exl__get32(bytes + 36), .basis = 0x9E3779B9U};
+    n->pages = exl__get32(bytes + 40);
+    n->expansions = exl__get16(bytes + 44);
+    n->items = exl__get16(bytes + 46);
+    n->record_bytes = exl__get32(bytes + 48);
+    n->added = exl__get32(bytes + 52);
+    n->added_bytes = exl__get32(bytes + 56);
     if (t->vocabulary < 1 || t->vocabulary > 1U << 24) return "vocabulary";
     if (t->prefix_id >= t->vocabulary) return "prefix_id";
     if (t->suffix_id >= t->vocabulary) return "suffix_id";
@@ -215,7 +212,7 @@ static const char *read_header(exl__tokenizer *t, counts *n, const uint8_t *byte
     if (n->pages < 1) return "pages";
     if (n->record_bytes > 0xFFFFFE) return "record_bytes";
     if (n->added > UINT16_MAX) return "added_tokens";
-    return load_u32(bytes + 60) != 0 ? "reserved" : NULL;
+    return exl__get32(bytes + 60) != 0 ? "reserved" : NULL;
 }
 
 const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
@@ -269,7 +266,7 @@ static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, u
     tag = hash & 0xFF;
     slot = (size_t)((uint64_t)hash * pieces->slot_count >> 32);
     for (;;) {
-        uint32_t entry = load_u32(pieces->slots + 4 * slot);
+        uint32_t entry = exl__get32(pieces->slots + 4 * slot);
         if (entry == 0)
             return NO_PIECE;
         if (entry >> 24 == tag) {
@@ -372,10 +369,10 @@ static void put_isolated(const exl__tokenizer *t, word *w, output *out, uint32_t
 }
 
 static void expand(const exl__tokenizer *t, word *w, output *out, uint32_t expansion) {
-    size_t from = load_u16(t->expansions + 2 * (size_t)expansion),
-           to = load_u16(t->expansions + 2 * (size_t)expansion + 2);
+    size_t from = exl__get16(t->expansions + 2 * (size_t)expansion),
+           to = exl__get16(t->expansions + 2 * (size_t)expansion + 2);
     for (size_t i = from; i < to; i++) {
-        uint32_t item = load_u32(t->items + 4 * i), c = item & 0x1FFFFF;
+        uint32_t item = exl__get32(t->items + 4 * i), c = item & 0x1FFFFF;
         switch (item >> 21 & 7) {
         case ITEM_KEEP: tokenizer_append(t, w, out, c); break;
         case ITEM_ISOLATE: put_isolated(t, w, out, c); break;
@@ -409,10 +406,10 @@ static void read_character(const exl__tokenizer *t, word *w, output *out, uint32
 /* The longest added token that the text goes on with: its length, or 0. */
 static size_t match_added(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, uint32_t *id) {
     for (size_t i = t->added_from[*p]; i < t->added_from[*p + 1]; i++) {
-        uint32_t from = load_u32(t->added + 4 * i), to = load_u32(t->added + 4 * i + 4);
+        uint32_t from = exl__get32(t->added + 4 * i), to = exl__get32(t->added + 4 * i + 4);
         size_t length = to - from - 4;
         if (length <= (size_t)(end - p) && memcmp(t->added_records + from + 4, p, length) == 0) {
-            *id = load_u32(t->added_records + from);
+            *id = exl__get32(t->added_records + from);
             return length;
         }
     }

@@ -44,6 +44,13 @@ static inline uint32_t exl__decode_utf8(const uint8_t *p, const uint8_t *end, si
     return c;
 }
 
+/* The length of the character, or 0 where it is not UTF-8. p < end. */
+static inline size_t exl__measure_utf8(const uint8_t *p, const uint8_t *end, uint32_t *c) {
+    size_t length;
+    *c = exl__decode_utf8(p, end, &length);
+    return *c != EXL__REPLACEMENT || (length == 3 && p[0] == 0xEF) ? length : 0;
+}
+
 /* Writes a character's 1 to 4 bytes; returns how many. */
 static inline size_t exl__encode_utf8(uint32_t c, uint8_t *bytes) {
     if (c < 0x80) {

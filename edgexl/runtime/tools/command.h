@@ -40,18 +40,32 @@ say(const char *format, ...) {
     va_end(arguments);
     bytes = strlen(text);
     for (size_t i = 0; i < bytes;) {
-        unsigned long c = 0;
-        size_t length = utf8_bytes((const unsigned char *)text + i, bytes - i, &c);
+        const unsigned char *at = (const unsigned char *)text;
+        uint32_t c;
+        size_t length = exl__measure_utf8(at + i, at + bytes, &c);
 
         if (length == 0)
-            fprintf(stderr, "\\x%02x", (unsigned)(unsigned char)text[i]);
+            fprintf(stderr, "\\x%02x", (unsigned)at[i]);
         else if (is_command(c))
-            fprintf(stderr, c < 0x80 ? "\\x%02lx" : "\\u%04lx", c);
+            fprintf(stderr, c < 0x80 ? "\\x%02x" : "\\u%04x", (unsigned)c);
         else
             fwrite(text + i, 1, length, stderr);
         i += length > 0 ? length : 1;
     }
     fputc('\n', stderr);
+}
+
+/* Opens both, or says why not. */
+static exl_status open_session(const char *path, const exl_open_options *options, exl_bundle **bundle,
+                               exl_session **session) {
+    exl_error error = {.struct_size = sizeof error};
+    exl_status status = exl_bundle_open(path, options, bundle, &error);
+
+    if (status == EXL_OK)
+        status = exl_session_open(*bundle, NULL, session, &error);
+    if (status != EXL_OK)
+        say("%s: %s", path, error.sentence);
+    return status;
 }
 
 /* The exit code in the end: whatever was done, it is of no use where nobody got it. */
@@ -62,30 +76,41 @@ static int finish(int code) {
     return EXIT_DEVICE;
 }
 
-/* Takes the value of the option at arguments[*at], and moves on; null with a message when there is none. */
-static const char *option_value(int count, char **arguments, int *at) {
-    if (*at + 1 < count)
-        return arguments[++*at];
-    say("the option %s needs a value", arguments[*at]);
-    return NULL;
-}
+/* An option: a flag, or with a value after it, a text or a whole number from low to high. One of the three is set. */
+typedef struct option {
+    const char *name;
+    uint32_t *flag;
+    const char **text;
+    uint32_t *number;
+    unsigned long low, high;
+} option;
 
-/* 1 when the option's value is a whole number from low to high. */
-static int option_number(int count, char **arguments, int *at, unsigned long low, unsigned long high,
-                         uint32_t *number) {
-    const char *name = arguments[*at], *value = option_value(count, arguments, at);
+/* 1 = arguments[*at] is one of the options and is taken, 0 = it is none of them, -1 = its value is wrong. */
+static int take_option(const option *options, size_t option_count, int count, char **arguments, int *at) {
+    const option *one = options;
+    const char *value;
     char *end = NULL;
     unsigned long parsed;
 
-    if (!value)
+    while (one < options + option_count && strcmp(one->name, arguments[*at]) != 0)
+        one++;
+    if (one == options + option_count)
         return 0;
-    parsed = strtoul(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || parsed < low || parsed > high) {
-        say("the option %s takes a whole number from %lu to %lu, not '%s'", name, low, high, value);
-        return 0;
+    if (one->flag)
+        return *one->flag = 1, 1;
+    if (*at + 1 == count) {
+        say("the option %s needs a value", one->name);
+        return -1;
     }
-    *number = (uint32_t)parsed;
-    return 1;
+    value = arguments[++*at];
+    if (one->text)
+        return *one->text = value, 1;
+    parsed = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || parsed < one->low || parsed > one->high) {
+        say("the option %s takes a whole number from %lu to %lu, not '%s'", one->name, one->low, one->high, value);
+        return -1;
+    }
+    return *one->number = (uint32_t)parsed, 1;
 }
 
 /* A text a line, without its end; grows to the longest line. */

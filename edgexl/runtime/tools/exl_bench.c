@@ -24,13 +24,16 @@ enum { TIMES = EXL_STAGE_COUNT + 1 }; /* with the total */
 static const char *const TIME_NAMES[TIMES] = {EXL_STAGES(TIME_NAME) "total"};
 
 typedef struct command {
-    const char *bundle, *queries, *engine, *labels_file;
-    uint32_t runs, warmup, threads, copy;
+    const char *bundle, *queries;
+    uint32_t runs, warmup, copy;
+    exl_open_options open;
 } command;
 
 typedef struct texts {
-    char **at;
-    size_t *bytes;
+    struct {
+        char *text;
+        size_t bytes;
+    } *at;
     size_t count, capacity;
 } texts;
 
@@ -41,33 +44,23 @@ static double now_ms(void) {
 }
 
 static int parse(command *c, int count, char **arguments) {
-    for (int at = 1; at < count; at++) {
-        const char *argument = arguments[at];
+    const option options[] = {{"--queries", .text = &c->queries},
+                              {"--engine", .text = &c->open.engine_library},
+                              {"--labels-file", .text = &c->open.labels_path},
+                              {"--copy", .flag = &c->copy},
+                              {"--runs", .number = &c->runs, .low = 1, .high = 10000000},
+                              {"--warmup", .number = &c->warmup, .high = 10000000},
+                              {"--threads", .number = &c->open.threads, .low = 1, .high = 1024}};
 
-        if (strcmp(argument, "--queries") == 0) {
-            if (!(c->queries = option_value(count, arguments, &at)))
-                return 0;
-        } else if (strcmp(argument, "--engine") == 0) {
-            if (!(c->engine = option_value(count, arguments, &at)))
-                return 0;
-        } else if (strcmp(argument, "--labels-file") == 0) {
-            if (!(c->labels_file = option_value(count, arguments, &at)))
-                return 0;
-        } else if (strcmp(argument, "--copy") == 0) {
-            c->copy = 1;
-        } else if (strcmp(argument, "--runs") == 0) {
-            if (!option_number(count, arguments, &at, 1, 10000000, &c->runs))
-                return 0;
-        } else if (strcmp(argument, "--warmup") == 0) {
-            if (!option_number(count, arguments, &at, 0, 10000000, &c->warmup))
-                return 0;
-        } else if (strcmp(argument, "--threads") == 0) {
-            if (!option_number(count, arguments, &at, 1, 1024, &c->threads))
-                return 0;
-        } else if (argument[0] != '-' && !c->bundle) {
-            c->bundle = argument;
-        } else {
-            say("%s is not expected here", argument);
+    for (int at = 1; at < count; at++) {
+        int taken = take_option(options, sizeof options / sizeof *options, count, arguments, &at);
+
+        if (taken < 0)
+            return 0;
+        if (taken == 0 && arguments[at][0] != '-' && !c->bundle)
+            c->bundle = arguments[at];
+        else if (taken == 0) {
+            say("%s is not expected here", arguments[at]);
             fputs(USAGE, stderr);
             return 0;
         }
@@ -84,22 +77,17 @@ static int add_text(texts *all, const char *text, size_t text_bytes) {
 
     if (copy && all->count == all->capacity) {
         size_t larger = all->capacity ? all->capacity * 2 : 256;
-        char **at = realloc(all->at, larger * sizeof *at);
-        size_t *bytes = at ? realloc(all->bytes, larger * sizeof *bytes) : NULL;
-        if (at)
-            all->at = at;
-        if (!bytes) {
-            free(copy);
-            return 0;
-        }
-        all->bytes = bytes;
-        all->capacity = larger;
+        void *moved = realloc(all->at, larger * sizeof *all->at);
+        if (moved)
+            all->at = moved, all->capacity = larger;
     }
-    if (!copy)
+    if (!copy || all->count == all->capacity) {
+        free(copy);
         return 0;
+    }
     memcpy(copy, text, text_bytes);
-    all->at[all->count] = copy;
-    all->bytes[all->count++] = text_bytes;
+    all->at[all->count].text = copy;
+    all->at[all->count++].bytes = text_bytes;
     return 1;
 }
 
@@ -187,7 +175,7 @@ static exl_status measure(exl_session *session, const command *c, const texts *a
         size_t query = (size_t)(run % all->count);
         const exl_result *result;
         exl_error error = {.struct_size = sizeof error};
-        exl_status status = exl_predict(session, all->at[query], all->bytes[query], NULL, &result, &error);
+        exl_status status = exl_predict(session, all->at[query].text, all->at[query].bytes, NULL, &result, &error);
 
         if (run == 0)
             *first_done_ms = now_ms();
@@ -212,7 +200,7 @@ static void print_report(const command *c, const exl_bundle *bundle, double *tim
     else
         fputs("\"unknown\"", stdout);
     printf(", \"engine\": \"%s\", \"kernel\": \"%s\", \"threads\": %u, \"runs\": %u, \"stages\": {", info.engine,
-           info.kernel, c->threads, c->runs);
+           info.kernel, c->open.threads, c->runs);
     for (size_t i = 0; i < TIMES; i++) {
         print_times(TIME_NAMES[i], times + i * c->runs, c->runs);
         fputs(i == TIMES - 2 ? "}, " : i < TIMES - 1 ? ", " : "", stdout);
@@ -222,32 +210,23 @@ static void print_report(const command *c, const exl_bundle *bundle, double *tim
 }
 
 int main(int count, char **arguments) {
-    command c = {.runs = 200, .warmup = 20, .threads = 1};
-    exl_open_options options = {.struct_size = sizeof options};
+    command c = {.runs = 200, .warmup = 20, .open = {.struct_size = sizeof c.open, .threads = 1}};
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
     texts all = {0};
     double *times = NULL, start, loaded = 0, read_ms = 0, first_done = 0;
     exl_status status;
-    exl_error error = {.struct_size = sizeof error};
     int code;
 
     if (!parse(&c, count, arguments))
         return EXIT_BAD_INPUT;
-    options.flags = c.copy ? EXL_OPEN_COPY : 0;
-    options.labels_path = c.labels_file;
-    options.threads = c.threads;
-    options.engine_library = c.engine;
+    c.open.flags = c.copy ? EXL_OPEN_COPY : 0;
     start = now_ms();
-    status = exl_bundle_open(c.bundle, &options, &bundle, &error);
-    if (status == EXL_OK)
-        status = exl_session_open(bundle, NULL, &session, &error);
+    status = open_session(c.bundle, &c.open, &bundle, &session);
     loaded = now_ms();
     code = exit_code_of(status);
-    if (status != EXL_OK) {
-        say("%s: %s", c.bundle, error.sentence);
+    if (status != EXL_OK)
         goto done;
-    }
     code = c.queries ? read_file(&all, c.queries) : read_goldens(&all, bundle);
     if (code != EXIT_DONE)
         goto done;
@@ -263,9 +242,8 @@ int main(int count, char **arguments) {
         print_report(&c, bundle, times, loaded - start, first_done - start - read_ms);
 done:
     for (size_t i = 0; i < all.count; i++)
-        free(all.at[i]);
+        free(all.at[i].text);
     free(all.at);
-    free(all.bytes);
     free(times);
     exl_session_close(session);
     exl_bundle_close(bundle);

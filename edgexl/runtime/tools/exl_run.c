@@ -23,69 +23,55 @@ static const char USAGE[] =
     "  --                what follows is TEXT\n";
 
 typedef struct command {
-    const char *bundle, *engine, *explain, *labels_file;
+    const char *bundle, *explain;
     char **texts;
     int text_count;
-    uint32_t threads, trust, copy, self_test;
+    uint32_t trust, copy, self_test;
     uint32_t explain_label;
     char explain_text[65536]; /* no label is longer, docs/format.md */
+    exl_open_options open;
     exl_predict_options predict;
 } command;
 
 /* 1 = go on, 0 = wrong usage. Texts are moved to the front of `arguments`. */
 static int parse(command *c, int count, char **arguments) {
-    int only_text = 0;
+    const char *threshold = NULL;
+    char *end = NULL;
+    uint32_t above = 0, only_text = 0;
+    const option options[] = {{"--", .flag = &only_text},
+                              {"-k", .number = &c->predict.k, .low = 1, .high = UINT32_MAX},
+                              {"--threads", .number = &c->open.threads, .low = 1, .high = 1024},
+                              {"--threshold", .text = &threshold},
+                              {"--above", .flag = &above},
+                              {"--explain", .text = &c->explain},
+                              {"--engine", .text = &c->open.engine_library},
+                              {"--labels-file", .text = &c->open.labels_path},
+                              {"--copy", .flag = &c->copy},
+                              {"--trust", .flag = &c->trust},
+                              {"--self-test", .flag = &c->self_test}};
 
     c->texts = arguments;
     for (int at = 1; at < count; at++) {
-        char *argument = arguments[at], *end;
+        char *argument = arguments[at];
 
-        if (only_text || argument[0] != '-' || strcmp(argument, "-") == 0) {
-            if (c->bundle)
-                c->texts[c->text_count++] = argument;
-            else
-                c->bundle = argument;
-        } else if (strcmp(argument, "--") == 0) {
-            only_text = 1;
-        } else if (strcmp(argument, "-k") == 0) {
-            if (!option_number(count, arguments, &at, 1, UINT32_MAX, &c->predict.k))
-                return 0;
-        } else if (strcmp(argument, "--threads") == 0) {
-            if (!option_number(count, arguments, &at, 1, 1024, &c->threads))
-                return 0;
-        } else if (strcmp(argument, "--threshold") == 0) {
-            const char *value = option_value(count, arguments, &at);
-            if (!value)
-                return 0;
-            c->predict.use_threshold = 1;
-            c->predict.threshold = strtof(value, &end);
-            if (end == value || *end || !(c->predict.threshold >= 0 && c->predict.threshold <= 1)) {
-                say("the threshold '%s' is not a probability from 0 to 1", value);
-                return 0;
+        if (!only_text && argument[0] == '-' && argument[1] != '\0') {
+            int taken = take_option(options, sizeof options / sizeof *options, count, arguments, &at);
+            if (taken == 0) {
+                say("unknown option %s", argument);
+                fputs(USAGE, stderr);
             }
-        } else if (strcmp(argument, "--above") == 0) {
-            c->predict.use_threshold = 1;
-            c->predict.threshold = -1;
-        } else if (strcmp(argument, "--explain") == 0) {
-            if (!(c->explain = option_value(count, arguments, &at)))
+            if (taken <= 0)
                 return 0;
-        } else if (strcmp(argument, "--engine") == 0) {
-            if (!(c->engine = option_value(count, arguments, &at)))
-                return 0;
-        } else if (strcmp(argument, "--labels-file") == 0) {
-            if (!(c->labels_file = option_value(count, arguments, &at)))
-                return 0;
-        } else if (strcmp(argument, "--copy") == 0) {
-            c->copy = 1;
-        } else if (strcmp(argument, "--trust") == 0) {
-            c->trust = 1;
-        } else if (strcmp(argument, "--self-test") == 0) {
-            c->self_test = 1;
-        } else {
-            say("unknown option %s", argument);
-            fputs(USAGE, stderr);
-            return 0;
-        }
+        } else if (c->bundle)
+            c->texts[c->text_count++] = argument;
+        else
+            c->bundle = argument;
+    }
+    c->predict.use_threshold = threshold || above;
+    c->predict.threshold = threshold ? strtof(threshold, &end) : -1;
+    if (threshold && (end == threshold || *end || !(c->predict.threshold >= 0 && c->predict.threshold <= 1))) {
+        say("the threshold '%s' is not a probability from 0 to 1", threshold);
+        return 0;
     }
     if (!c->bundle)
         fputs(USAGE, stderr);
@@ -219,12 +205,10 @@ static exl_status check(const exl_bundle *bundle, command *c) {
 }
 
 int main(int count, char **arguments) {
-    static command c = {.predict.struct_size = sizeof c.predict};
-    exl_open_options options = {.struct_size = sizeof options};
+    static command c = {.open.struct_size = sizeof c.open, .predict.struct_size = sizeof c.predict};
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
     exl_status status;
-    exl_error error = {.struct_size = sizeof error};
     int code;
 
     if (count == 2 && strcmp(arguments[1], "--version") == 0) {
@@ -233,21 +217,10 @@ int main(int count, char **arguments) {
     }
     if (!parse(&c, count, arguments))
         return EXIT_BAD_INPUT;
-    options.flags = (c.trust ? 0 : EXL_OPEN_VERIFY) | (c.copy ? EXL_OPEN_COPY : 0);
-    options.labels_path = c.labels_file;
-    options.threads = c.threads;
-    options.engine_library = c.engine;
-    status = exl_bundle_open(c.bundle, &options, &bundle, &error);
-    if (status != EXL_OK) {
-        say("%s: %s", c.bundle, error.sentence);
-        return exit_code_of(status);
-    }
-    status = check(bundle, &c);
-    if (status == EXL_OK) {
-        status = exl_session_open(bundle, NULL, &session, &error);
-        if (status != EXL_OK)
-            say("%s: %s", c.bundle, error.sentence);
-    }
+    c.open.flags = (c.trust ? 0 : EXL_OPEN_VERIFY) | (c.copy ? EXL_OPEN_COPY : 0);
+    status = open_session(c.bundle, &c.open, &bundle, &session);
+    if (status == EXL_OK)
+        status = check(bundle, &c);
     code = exit_code_of(status);
     if (status == EXL_OK)
         code = c.self_test ? self_test(session) : answer_all(session, &c);
