@@ -218,9 +218,7 @@ EXL_API private_graph *private_graph_open(const uint8_t *plan, size_t plan_bytes
     return NULL;
 }
 
-EXL_API const char *private_graph_kernels(const private_graph *opened) {
-    return exl__native_kernels(opened->state);
-}
+EXL_API const char *private_graph_kernels(const private_graph *opened) { return exl__native_kernels(opened->state); }
 
 EXL_API uint64_t private_graph_cleared_bytes(const private_graph *opened) {
     return exl__native_cleared_bytes(opened->graph);
