@@ -301,7 +301,7 @@ def _draw(lists: Lists, asked: Ints, count: int, rng: np.random.Generator) -> In
     """[asked, count] labels drawn by their probability."""
     shares = np.cumsum(lists.probabilities[asked], 1)
     points = rng.random((len(asked), count, 1)) * shares[:, None, -1:]
-    places = (points > shares[:, None, :]).sum(-1).clip(max=lists.labels.shape[1] - 1)
+    places = (points > shares[:, None, :]).sum(-1)  # a point is less than 1 of the last share
     return np.take_along_axis(lists.labels[asked], places, 1)
 
 

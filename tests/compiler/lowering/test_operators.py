@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.graphs.graph import Session, serialise
 from edgexl.compiler.lowering import NotCovered, lower_graph
-from edgexl.compiler.lowering.interpret import PlanSession, quantise_rows
+from edgexl.compiler.lowering.interpret import PlanSession, _erf, _gelu, quantise_rows
 
 TOKENS, LABELS, WIDTH, PIECES = 9, 7, 8, 3
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -310,6 +311,14 @@ def test_rows_are_quantised_from_end_to_end_and_keep_zero() -> None:
     assert scale.tolist() == pytest.approx([5.1 / 255, 2 / 255, 3 / 255, 0.0], rel=1e-6)
     assert zero.tolist() == [50, 0, 255, 0]
     assert quantise_rows(np.float32([[1e-29, 0]]))[1].tolist() == [0.0]  # too little to divide by
+
+
+def test_functions_keep_the_engines_stated_error() -> None:
+    """erf's is absolute, GELU's a share of x."""
+    x = np.linspace(-6, 6, 2000, dtype=np.float32)
+    np.testing.assert_allclose(_erf(x), [math.erf(number) for number in x], rtol=0, atol=5e-7)
+    parts = [math.erfc(-number / math.sqrt(2)) / 2 for number in x]
+    np.testing.assert_allclose(_gelu(x) / x, parts, rtol=0, atol=1.6e-6)
 
 
 # ---- patterns, and what only looks like one ----------------------------------------------------------------------

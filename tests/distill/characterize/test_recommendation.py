@@ -68,6 +68,17 @@ def test_weights_follow_what_was_measured() -> None:
     }  # fmt: skip
 
 
+def test_limits_of_the_shortlist() -> None:
+    """Sixteen labels where that is enough, 512 where more would help; 0.25 points are a gain, 20 points are near."""
+    lengths = [2**power for power in range(3, 11)]
+    flat, full = dict.fromkeys(lengths, 30.0), dict.fromkeys(lengths, 50.0)
+    assert recommend(made_up(flat, full), True).shortlist == 16
+    assert recommend(made_up({n: float(n) for n in lengths}, full), True).shortlist == 512
+    assert recommend(made_up(flat | {8: 29.0, 16: 29.75}, full), True).shortlist == 32
+    assert recommend(made_up(flat | {8: 29.0, 16: 29.76}, full), True).shortlist == 16
+    assert recommend(made_up(flat, full | {16: 49.99}), True).shortlist == 32
+
+
 def test_weights_are_rounded_to_what_a_reader_can_weigh() -> None:
     uneven = made_up(GAINS, {**RECALL, 64: 37.777}, 0.1234)
     uneven["focus"]["by_length"][0]["gold"] = 50.0
