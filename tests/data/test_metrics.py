@@ -108,6 +108,21 @@ def test_bands_split_precision_and_count_recall_within_the_band():
         assert sum(band[f"P@{k}"] for band in bands.values()) == pytest.approx(got[f"P@{k}"])
 
 
+def test_a_band_holds_its_ends():
+    counts = np.array([0, 1, 4, 5, 19, 20])
+    got = evaluate([[0, 1, 2, 3, 4, 5]], [range(6)], ks=(1,), train_frequency=TrainFrequency(counts, 100))
+    labels = {name: band["labels"] for name, band in got["bands"].items()}
+    assert labels == {"head": 1, "torso": 2, "tail": 2, "unseen": 1}
+
+
+@pytest.mark.parametrize(("name", "a", "b"), [("default", 0.55, 1.5), ("amazon", 0.6, 2.6), ("wikipedia", 0.5, 0.4)])
+def test_propensities_are_the_papers(name, a, b):
+    train = TrainFrequency(np.array([0, 9]), 100)
+    weight = [1 + (math.log(100) - 1) * (b + 1) ** a / (count + b) ** a for count in (0, 9)]
+    got = evaluate([[1]], [(0, 1)], ks=(1,), train_frequency=train, propensity=name)
+    assert got["PSP@1"] == pytest.approx(100 * weight[1] / weight[0])
+
+
 def test_queries_without_right_labels_count_as_zero():
     got = evaluate([[1], [1]], [(1,), ()], ks=(1,), train_frequency=TrainFrequency(np.array([1, 1]), 9))
     assert (got["P@1"], got["R@1"], got["nDCG@1"], got["PSP@1"]) == (50.0, 50.0, 50.0, 100.0)

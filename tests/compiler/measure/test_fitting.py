@@ -211,6 +211,8 @@ def test_platt_of_one_value() -> None:
     assert knots[-1] == pytest.approx(2.001)
     # 4 of 10, each kind drawn towards a half by one more
     np.testing.assert_allclose(p, (4 * 5 / 6 + 6 / 8) / 10, atol=1e-6)
+    _, p = platt(np.full(10, 2.0), np.arange(10) < 5)
+    assert set(p.tolist()) == {0.5}  # where it begins
 
 
 def test_the_held_out_loss_is_of_queries_that_were_not_given() -> None:
@@ -326,6 +328,9 @@ def test_the_scale_of_shares_is_where_cross_entropy_is_lowest() -> None:
     found = minimize_scalar(loss, (-1, 1), tol=1e-9).x
     assert fitted.scale == pytest.approx(math.exp(found), rel=1e-4)
     assert fitted.times == 1.0  # five right ones on five lists
+    fewer = fit_share(logits[:3], right[:3], 4, SET)
+    assert fewer.times == 1.3333  # four on three
+    assert fewer.calibration.p[0] == pytest.approx(4 / 3 * 1e-5, rel=1e-5)
     weights = np.exp(logits * fitted.scale)
     shares, there = weights / weights.sum(1, keepdims=True), np.isfinite(logits)
     threshold, f1 = best_threshold(shares[there], right[there], 6)
