@@ -172,8 +172,21 @@ def test_rows_of_interventions_and_the_phases_sum(bench: Bench) -> None:
     held = np.array([bool(np.isin(bench.own[query], right_labels(bench, query)).any()) for query in range(60)])
     assert phases["table"]["in_shortlist_right"] == int((held & (judged.hit > 0)).sum())
     assert phases["table"]["in_shortlist_wrong"] == int((held & (judged.hit == 0)).sum())
-    missed = phases["table"]["missed_right_if_put_in"] + phases["table"]["missed_wrong_if_put_in"]
-    assert missed == int((~held).sum())
+    put_in = with_gold(bench, bench.own)
+    oracle = bench.judge(put_in, bench.decide(put_in, "")).hit > 0
+    assert phases["table"]["missed_right_if_put_in"] == int((~held & oracle).sum())
+    assert phases["table"]["missed_wrong_if_put_in"] == int((~held & ~oracle).sum()) > 0
+    # the arm of neither: random labels and the right ones, in the order of chance
+    lists = with_gold(bench, random_lists(bench))
+    chance = np.where(lists >= 0, bench.draw(4).random(lists.shape), -1)
+    lucky = [lists[query, chance[query].argmax()] in right_labels(bench, query) for query in range(60)]
+    assert phases["neither"]["P@1"] == pytest.approx(100 * np.mean(lucky))
+    hits = [judged.hit, np.array(first), bench.judge(lists, bench.decide(lists, "")).hit, np.array(lucky)]
+    gained = 100 * (hits[0] - hits[1] - hits[2] + hits[3])
+    assert phases["interaction"]["P@1"]["interval"] == pytest.approx(bench.bootstrap.interval(gained))
+    shuffled = np.take_along_axis(bench.own, bench.draw(2).random(bench.own.shape).argsort(axis=1), 1)
+    again = bench.judge(shuffled, bench.decide(shuffled, ""))
+    assert named["order shuffled"]["same_best_share"] == pytest.approx(np.mean(again.best == judged.best))
 
 
 def test_the_sweep_is_over_every_length(bench: Bench) -> None:
