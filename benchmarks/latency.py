@@ -25,8 +25,8 @@ from typing import Any
 import torch
 
 from edgexl.device.local import LocalDevice, this_machine
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.runtime.binding import open_bundle
-from edgexl.student.predict import StudentPredictor
 from edgexl.student.student import load_student
 
 # what this project wants of its reference student on a two-core x86-64 server

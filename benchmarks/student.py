@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from edgexl.base.shipped import available_students
-from edgexl.student.evaluate import REPORTED, evaluate_student
-from edgexl.student.predict import StudentPredictor
+from edgexl.predict.evaluate import REPORTED, evaluate_student
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.student import load_student
 
 

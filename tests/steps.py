@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 
-class Steps:
+class StageProgress:
     """`told`: for each name what was done at each call, and of how much."""
 
     def __init__(self) -> None:

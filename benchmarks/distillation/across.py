@@ -20,10 +20,11 @@ from edgexl.base.fetch import sha256_file
 from edgexl.data import Query, open_data
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.compute import choose_device
-from edgexl.distill.stages.judging import Judge
 from edgexl.distill.stages.start import aim_projection, open_start, prune, start_screener
 from edgexl.distill.teachers import open_teacher
 from edgexl.distill.teachers.vectors import leading_directions
+from edgexl.predict.evaluate import evaluate_student
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.contract import Shapes
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.screener import TransformerScreener
@@ -61,7 +62,7 @@ def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") ->
                 student = zero_shot(source, size, labels, where)
             yield {
                 "run": name, "data": f"{source} to {target}", "size": size, "method": method, "seed": seed,
-                "weights": weights, "float": Judge(student, where)(queries),
+                "weights": weights, "float": evaluate_student(StudentPredictor(student, device=where), queries),
             }  # fmt: skip
 
 

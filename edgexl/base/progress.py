@@ -16,6 +16,10 @@ def no_progress(_name: str, _done: int, _total: int) -> None:
     """The `Progress` of a caller that shows none."""
 
 
+def no_stage_progress(_done: int, _total: int) -> None:
+    """The `StageProgress` of a caller that shows none."""
+
+
 def tracked(items: Sequence[_T], name: str, progress: Progress, every: int = 1000) -> Iterator[_T]:
     """Yield `items`, telling `progress` after each `every` of them and at the end."""
     for done, item in enumerate(items):

@@ -58,6 +58,11 @@ class Ragged:
         shift = np.repeat(begins - starts[:-1], ends - begins)
         return Ragged(self.values[np.arange(len(shift)) + shift], starts)
 
+    def pairs(self, places: Ints) -> tuple[Ints, Array]:
+        """(place in `places`, value) of every value of the lists at `places`, in order."""
+        chosen = self.take(places)
+        return chosen.owners, chosen.values
+
     def tolist(self) -> list[list[Any]]:
         """Plain lists."""
         return [part.tolist() for part in self]

@@ -20,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,13 +31,13 @@ from edgexl.base.progress import Progress, no_progress
 from edgexl.base.sealed import SEAL_FILE, is_sealed_directory, seal_directory
 from edgexl.base.shipped import available_students, shipped_files
 from edgexl.data.metrics import evaluate
-from edgexl.distill.corpus.divide import Targets
+from edgexl.distill.corpus.divide import gold_labels
+from edgexl.distill.judge import judge_splits
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
 from edgexl.distill.stages import reasoning, screening
 from edgexl.distill.stages.bags import bag_table
-from edgexl.distill.stages.compute import TokenTable, release_memory
-from edgexl.distill.stages.judging import Judge
+from edgexl.distill.stages.compute import release_memory
 from edgexl.distill.stages.mining import with_mining
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.shortlists import (
@@ -64,7 +63,7 @@ from edgexl.student.ngrams import NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screener import TransformerScreener
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
-from edgexl.student.text import encode_texts, label_tokens
+from edgexl.student.text import label_tokens
 from edgexl.student.weights import round_trip
 
 Screener = TransformerScreener | NgramScreener
@@ -100,7 +99,10 @@ def distill(
     student = assemble(bench, screener, reasoner, token_map)
     student.save(out)
     # judged as anyone will meet it: after the rounding that storage brings
-    metrics = judge_splits(bench, load_student(out))
+    metrics = judge_splits(load_student(out), bench.corpus, bench.device, progress)
+    for split, found in metrics.items():
+        for stage in ("screening", "reasoned"):
+            log(f"{split}, {stage}: " + ", ".join(f"{k} {v}" for k, v in found[stage].items()))
     clock, processor = time.monotonic() - started, time.process_time() - cpu_started
     replace(student, metrics=metrics).save(out)
     write_report(out / "training.html", out.name, recipe, bench.curves.points, metrics, clock)
@@ -153,7 +155,7 @@ def distil_screener(bench: Workbench) -> Screener:
         bench.log(f"{len(bench.learned)} queries train the screener, as the recipe has it")
     data = screening.ScreeningData(
         queries=bench.tokens(bench.learned),
-        targets=Targets.make(bench.learned),
+        targets=gold_labels(bench.learned),
         rows=rows,
         own_rows=rows.rows_of_queries(bench.learned),
         query_teacher=vectors.queries if vectors else None,
@@ -180,7 +182,7 @@ def distil_screener(bench: Workbench) -> Screener:
         recipe.seed, bench.checkpoint("screening"), bench.observer(partial(glance_at_screener, bench, screener)),
     )  # fmt: skip
     # every eighth label settles a 256-wide covariance
-    eighth = TokenTable.of(encode_texts(bench.tokenizer, rows.texts[: rows.labels : 8], 128), bench.device)
+    eighth = rows.sample(np.arange(0, rows.labels, 8))
     screening.rotate_output(screener, encode_table(screener, eighth, "rotate", no_progress))
     weights = round_trip(screener.state_dict())
     screener.load_state_dict(weights)
@@ -194,9 +196,7 @@ def glance_at_screener(bench: Workbench, screener: nn.Module) -> dict[str, float
     wanted = np.unique([target for query in queries for target in query.targets])
     rng = np.random.default_rng(0)
     sample = np.union1d(wanted, rng.permutation(rows.labels)[:GLANCE_ROWS])
-    longest = bench.recipe.student.max_tokens
-    tokens = TokenTable.of(encode_texts(bench.tokenizer, [rows.texts[row] for row in sample], longest), bench.device)
-    vectors = encode_table(screener, tokens, "judge the screener", no_progress)
+    vectors = encode_table(screener, rows.sample(sample), "judge the screener", no_progress)
     asked = encode_table(screener, bench.tokens(queries), "judge the screener", no_progress)
     best = sample[(asked @ vectors.T).topk(min(10, len(sample)), dim=1).indices.cpu().numpy()]
     found = evaluate(best, [query.targets for query in queries], (1, min(10, len(sample))))
@@ -310,15 +310,3 @@ def assemble(bench: Workbench, screener: Screener, reasoner: ListwiseReasoner, t
         provenance=provenance,
         maps={token_product(screener): token_map.cpu()},
     )
-
-
-def judge_splits(bench: Workbench, student: Student) -> dict[str, Any]:
-    """Held-out metrics by stage, on the development and the evaluation queries."""
-    corpus = bench.corpus
-    trained = (*corpus.screening, *corpus.reasoning, *corpus.calibration, *corpus.development)
-    judge = Judge(student, bench.device, bench.progress, {target for query in trained for target in query.targets})
-    report = {"development": judge(corpus.development), "evaluation": judge(corpus.evaluation)}
-    for split, found in report.items():
-        for stage in ("screening", "reasoned"):
-            bench.log(f"{split}, {stage}: " + ", ".join(f"{k} {v}" for k, v in found[stage].items()))
-    return report

@@ -15,13 +15,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Floats
+from edgexl.base.arrays import Floats, Ints
 from edgexl.bundle.cells import CENTROID_BITS, Cells
 from edgexl.bundle.parameters import LARGEST_MARGIN
 from edgexl.index.fine import encode_fine
 from edgexl.index.search import cell_scores
 
-_Ints = npt.NDArray[np.int64]
 # A flat scan of so many rows takes 2 to 3 ms of a core; with fewer, cells cost more recall than time is worth.
 LEAST_ROWS = 3_000_000
 MOST_CELLS = 16_384
@@ -165,7 +164,7 @@ def _balanced(cells: npt.NDArray[np.int32], losses: Floats, most: int, count: in
     return chosen
 
 
-def _rank(groups: npt.NDArray[np.int32]) -> _Ints:
+def _rank(groups: npt.NDArray[np.int32]) -> Ints:
     """For each place of ascending `groups` how many of its group stand before it."""
     places = np.arange(len(groups))
     first = np.concatenate([[True], groups[1:] != groups[:-1]]) if len(groups) else np.zeros(0, np.bool_)
@@ -182,7 +181,7 @@ class ProbeFit:
     scanned: float
 
 
-def fit_probes(cells: Cells, queries: Floats, wanted: list[_Ints], goal: float) -> ProbeFit:
+def fit_probes(cells: Cells, queries: Floats, wanted: list[Ints], goal: float) -> ProbeFit:
     """The fewest probes that find the share `goal` of each query's `wanted` rows, on average.
 
     queries: [Q, D], held out; wanted: for each the rows that the flat scan finds and that matter. Of all pairs of a
@@ -220,7 +219,7 @@ def fit_probes(cells: Cells, queries: Floats, wanted: list[_Ints], goal: float) 
     return ProbeFit(replace(cells, probes=probes, margin=margin), recall, cost)
 
 
-def _candidates(rank: _Ints, weight: npt.NDArray[np.float64], goal: float, count: int) -> list[int]:
+def _candidates(rank: Ints, weight: npt.NDArray[np.float64], goal: float, count: int) -> list[int]:
     """Numbers of probes that reach the goal: the fewest, and ever more, for margins to cut down."""
     found = np.bincount(rank, weight, minlength=count).cumsum()
     least = int(np.searchsorted(found, min(goal, found[-1]) - 1e-12)) + 1

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Floats
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.errors import BadInput
 from edgexl.index.coarse import decode_coarse, encode_coarse
 from edgexl.index.codebook import Coarse, train_codebook
 from edgexl.index.rotation import Rotation, train_rotation
 
-_Ints = npt.NDArray[np.int64]
 NEAREST = 10
 SAMPLE_ROWS = 65_536
 SAMPLE_QUERIES = 500
@@ -55,7 +54,7 @@ class CoarseCode:
 def coarse_code(
     vectors: Floats,
     queries: Floats,
-    gold_rows: Sequence[_Ints],
+    gold_rows: Sequence[Ints],
     rotation: Rotation,
     coarse: Coarse,
     coarse_dims: int | None,
@@ -94,7 +93,7 @@ def preferred(tried: Sequence[CoarseCode], fine_dims: int) -> CoarseCode:
 def choose_coarse(
     vectors: Floats,
     queries: Floats,
-    gold_rows: Sequence[_Ints],
+    gold_rows: Sequence[Ints],
     rotation: Rotation,
     candidates: Sequence[CoarseCode],
     code_bytes: int,
@@ -173,9 +172,9 @@ def _moment(vectors: Floats) -> npt.NDArray[np.float64]:
     return moment
 
 
-def _first(queries: Floats, vectors: Floats, depth: int) -> list[_Ints]:
+def _first(queries: Floats, vectors: Floats, depth: int) -> list[Ints]:
     """The `depth` rows of highest inner product with each query, best first."""
-    found: list[_Ints] = []
+    found: list[Ints] = []
     for begin in range(0, len(queries), _BATCH):
         scores = queries[begin : begin + _BATCH] @ vectors.T
         for row in scores:
@@ -184,6 +183,6 @@ def _first(queries: Floats, vectors: Floats, depth: int) -> list[_Ints]:
     return found
 
 
-def _share(wanted: Sequence[_Ints], found: Sequence[_Ints]) -> float:
+def _share(wanted: Sequence[Ints], found: Sequence[Ints]) -> float:
     hits = sum(int(np.isin(rows, among).sum()) for rows, among in zip(wanted, found, strict=True))
     return hits / max(1, sum(map(len, wanted)))

@@ -5,7 +5,6 @@ Label sets come with up to millions of aliases (training queries, synonyms), so 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from edgexl.student.text import encode_texts
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
 # Raise it when `Rows.of` makes other rows of the same labels: remembered ones are then no longer taken.
-_FORM = 1
+_FORM = 2
 
 
 @dataclass(frozen=True)
@@ -33,34 +32,41 @@ class Rows:
     """Token ids of each row, [CLS] and [SEP] included: rows 0 to `labels` - 1 are the labels' own texts, the rest
     aliases.
 
-    List i of `alias_labels` are the labels of row `labels` + i, ascending.
+    List i of `alias_labels` are the labels of row `labels` + i, ascending, and `aliases` [i] is its text's place among
+    all aliases of the label set, label by label; of texts with the same tokens the first is taken.
     """
 
     labels: int
     tokens: Ragged
     alias_labels: Ragged
+    aliases: Ints
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     @classmethod
-    def of(cls, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int, aliases: bool) -> Rows:
+    def of(cls, labels: LabelSet, tokenizer: Tokenizer | None, max_tokens: int, aliases: bool) -> Rows:
         """Rows of a label set, remembered on disk. An alias with the tokens of its label's own text is left out, one
-        with the same tokens for several labels is one row of them all."""
-        about = [_FORM, tokenizers.__version__, labels.sha256(), tokenizer.to_str(), max_tokens, aliases]
+        with the same tokens for several labels is one row of them all. Without a tokenizer (a teacher's is its own
+        affair) a text's bytes stand for its tokens."""
+        kind = tokenizer.to_str() if tokenizer else ""
+        about = [_FORM, tokenizers.__version__, labels.sha256(), kind, max_tokens, aliases]
         cache, key = RowCache.of_user(), hashlib.sha256(json.dumps(about).encode()).hexdigest()
-        if known := cache.get(key, 4):
-            return cls(len(labels), Ragged(*known[:2]), Ragged(*known[2:]))
-        rows = cls._made(labels, tokenizer, max_tokens, aliases)
-        cache.put(key, rows.tokens.values, rows.tokens.starts, rows.alias_labels.values, rows.alias_labels.starts)
+        if known := cache.get(key, 5):
+            return cls(len(labels), Ragged(*known[:2]), Ragged(*known[2:4]), known[4])
+        rows = cls._merge(labels, tokenizer, max_tokens, aliases)
+        cache.put(
+            key, rows.tokens.values, rows.tokens.starts, rows.alias_labels.values, rows.alias_labels.starts,
+            rows.aliases,
+        )  # fmt: skip
         return rows
 
     @classmethod
-    def _made(cls, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int, aliases: bool) -> Rows:
+    def _merge(cls, labels: LabelSet, tokenizer: Tokenizer | None, max_tokens: int, aliases: bool) -> Rows:
         count = len(labels)
         own = _tokens(tokenizer, labels.texts, max_tokens)
         if not aliases or not any(labels.aliases):
-            return cls(count, own, Ragged.of((), np.uint32))
+            return cls(count, own, Ragged.of((), np.uint32), np.zeros(0, np.int64))
         # one number for each different text, then one for each different list of tokens, the labels' own ones first
         known: dict[str, int] = {}
         text = np.array([known.setdefault(alias, len(known)) for texts in labels.aliases for alias in texts], np.int64)
@@ -70,15 +76,27 @@ class Rows:
         own_kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in own])
         kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in encoded])[text]
         new = kind != own_kind[label]
-        kind, label, text = kind[new], label[new], text[new]
+        kind, label, text, place = kind[new], label[new], text[new], np.flatnonzero(new)
         # rows in the order in which they first come up
         _, first, row = np.unique(kind, return_index=True, return_inverse=True)
         rank = np.empty(len(first), np.int64)
         rank[np.argsort(first, kind="stable")] = np.arange(len(first))
         pairs = np.unique(rank[row] * count + label)
         starts = np.searchsorted(pairs // count, np.arange(len(first) + 1)).astype(np.int64)
-        alias_tokens = encoded.take(text[np.sort(first)])
-        return cls(count, Ragged.joined([own, alias_tokens]), Ragged((pairs % count).astype(np.uint32), starts))
+        first = np.sort(first)
+        tokens = Ragged.joined([own, encoded.take(text[first])])
+        return cls(count, tokens, Ragged((pairs % count).astype(np.uint32), starts), place[first])
+
+    def texts(self, labels: LabelSet) -> list[str]:
+        """The text of each row; `labels` is the set that these rows are of."""
+        every = [alias for aliases in labels.aliases for alias in aliases]
+        return [*labels.texts, *(every[place] for place in self.aliases)]
+
+    @property
+    def of_rows(self) -> Ragged:
+        """The labels (int64) of each row."""
+        own = Ragged(np.arange(self.labels), np.arange(self.labels + 1))
+        return Ragged.joined([own, Ragged(self.alias_labels.values.astype(np.int64), self.alias_labels.starts)])
 
     def label_pieces(self, count: int) -> npt.NDArray[np.int64]:
         """[labels, count] word pieces of the label texts without special tokens, padded with 0: `label_tokens`."""
@@ -96,8 +114,8 @@ class Rows:
         """The rows without the aliases that are `repeated` [aliases], and the places of those that stay."""
         kept = np.flatnonzero(~repeated)
         places = np.concatenate([np.arange(self.labels), self.labels + kept])
-        rows = dataclasses.replace(self, tokens=self.tokens.take(places), alias_labels=self.alias_labels.take(kept))
-        return rows, places
+        aliases = self.alias_labels.take(kept), self.aliases[kept]
+        return Rows(self.labels, self.tokens.take(places), *aliases), places
 
 
 @dataclass(frozen=True)
@@ -113,11 +131,11 @@ class Repetitions:
         return self.near_text | self.near_alias
 
 
-def _tokens(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Ragged:
-    parts = [
-        Ragged.of(encode_texts(tokenizer, texts[begin : begin + CHUNK], max_tokens), np.int32)
-        for begin in range(0, len(texts), CHUNK)
-    ]
+def _tokens(tokenizer: Tokenizer | None, texts: Sequence[str], max_tokens: int) -> Ragged:
+    def encode(part: Sequence[str]) -> list[list[int]]:
+        return encode_texts(tokenizer, part, max_tokens) if tokenizer else [list(text.encode()) for text in part]
+
+    parts = [Ragged.of(encode(texts[begin : begin + CHUNK]), np.int32) for begin in range(0, len(texts), CHUNK)]
     return Ragged.joined(parts or [Ragged.of((), np.int32)])
 
 

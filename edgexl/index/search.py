@@ -13,8 +13,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Floats
+from edgexl.base.arrays import Floats, Ints
+from edgexl.base.ragged import Ragged
 from edgexl.bundle.cells import CENTROID_BITS, Cells
+from edgexl.index.best_of_rows import LabelScores
 from edgexl.index.coarse import BLOCK_ROWS, unpack_coarse
 from edgexl.index.fine import EVEN, Gain, decode_fine, fine_stride_bytes, fine_values
 
@@ -22,7 +24,6 @@ GROUP = 4  # the entries of so many subspaces add up within a byte
 GROUP_RANGE = 252  # leaves room for each of them to be rounded up by a half
 LARGEST_QUERY = 2047
 _CHUNK_ROWS = 65536  # what numpy widens indices into then stays in a core's cache
-_Ints = npt.NDArray[np.int64]
 
 
 def scan_tables(query: Floats, codebook: Floats) -> npt.NDArray[np.uint8]:
@@ -47,7 +48,7 @@ def scan_tables(query: Floats, codebook: Floats) -> npt.NDArray[np.uint8]:
 
 def scan(
     codes: bytes | npt.NDArray[np.uint8], rows: int, tables: npt.NDArray[np.uint8], keep: int
-) -> tuple[_Ints, npt.NDArray[np.uint16]]:
+) -> tuple[Ints, npt.NDArray[np.uint16]]:
     """The `keep` best rows and their scores, by score descending, ties by row.
 
     codes: the section's bytes, or what unpack_coarse made of them ([M / 2, rows], to scan them more than once).
@@ -84,7 +85,7 @@ def quantize_query(query: Floats, fine_dims: int, gain: Gain = EVEN) -> tuple[np
 
 def rescore(
     fine: bytes | memoryview,
-    rows: _Ints,
+    rows: Ints,
     fine_dims: int,
     fine_bits: int,
     quantized: npt.NDArray[np.int16],
@@ -104,7 +105,7 @@ def cell_scores(cells: Cells, query: Floats) -> Floats:
     return rescore(cells.centroids, np.arange(cells.count), cells.dims, CENTROID_BITS, quantized, unit)
 
 
-def probed_cells(cells: Cells, query: Floats) -> _Ints:
+def probed_cells(cells: Cells, query: Floats) -> Ints:
     """The cells that a query [D] scans, ascending."""
     scores = cell_scores(cells, query)
     best = np.argsort(-scores, kind="stable")[: cells.probes]
@@ -112,7 +113,7 @@ def probed_cells(cells: Cells, query: Floats) -> _Ints:
     return np.sort(best[near])
 
 
-def probed_places(cells: Cells, query: Floats) -> _Ints:
+def probed_places(cells: Cells, query: Floats) -> Ints:
     """The places of the coarse codes that a query [D] scans, ascending: all of each block that holds a row of a probed
     cell."""
     rows, chosen = len(cells.rows), probed_cells(cells, query)
@@ -128,7 +129,7 @@ def probed_places(cells: Cells, query: Floats) -> _Ints:
 class Shortlist:
     """What screening hands on, best first: label indices [N], screening_scores f32 [N, 2] (own text, best alias)."""
 
-    labels: _Ints
+    labels: Ints
     scores: Floats
 
 
@@ -168,6 +169,11 @@ class LabelIndex:
         return self.labels + max(0, len(self.row_starts) - 1)
 
     @cached_property
+    def _alias_labels(self) -> Ragged:
+        starts = self.row_starts if len(self.row_starts) else np.zeros(1, np.uint32)
+        return Ragged(self.row_labels, starts.astype(np.int64))
+
+    @cached_property
     def _unpacked(self) -> npt.NDArray[np.uint8]:
         return unpack_coarse(self.coarse, self.rows, len(self.codebook))
 
@@ -175,7 +181,7 @@ class LabelIndex:
         """The shortlist of a query vector [D] in the index's space."""
         return self.shortlist_of(query, self.candidates(query))
 
-    def candidates(self, query: Floats) -> _Ints:
+    def candidates(self, query: Floats) -> Ints:
         """The rows that the scan finds for a query vector [D], best first."""
         tables = scan_tables(query, self.codebook)
         if self.cells is None:
@@ -184,23 +190,17 @@ class LabelIndex:
         best, _ = scan(self._unpacked[:, places], len(places), tables, self.overfetch)
         return self.cells.rows[places[best]].astype(np.int64)
 
-    def shortlist_of(self, query: Floats, candidates: _Ints) -> Shortlist:
+    def shortlist_of(self, query: Floats, candidates: Ints) -> Shortlist:
         """The shortlist of a query vector [D] whose scan found the rows `candidates`."""
         quantized, unit = quantize_query(query, self.fine_dims, self.gain)
-        aliases = candidates[candidates >= self.labels]
-        alias_scores = rescore(self.fine, aliases, self.fine_dims, self.fine_bits, quantized, unit)
-        counts = (self.row_starts[1:] - self.row_starts[:-1])[aliases - self.labels].astype(np.int64)
-        behind = np.repeat(aliases - self.labels, counts)
-        offsets = np.arange(len(behind)) - np.repeat(np.cumsum(counts) - counts, counts)
-        alias_labels = self.row_labels[self.row_starts[behind].astype(np.int64) + offsets].astype(np.int64)
-
-        labels = np.unique(np.concatenate([candidates[candidates < self.labels], alias_labels]))
-        own = rescore(self.fine, labels, self.fine_dims, self.fine_bits, quantized, unit)
-        best_alias = np.full(len(labels), -np.inf, np.float32)
-        np.maximum.at(best_alias, np.searchsorted(labels, alias_labels), np.repeat(alias_scores, counts))
-        best_alias = np.where(np.isneginf(best_alias), own, best_alias)
-        order = np.lexsort((labels, -np.maximum(own, best_alias)))[: self.shortlist]
-        return Shortlist(labels[order], np.stack([own, best_alias], axis=1)[order])
+        # where an alias was found, its labels' own texts count, too
+        aliases = candidates[candidates >= self.labels] - self.labels
+        rows = np.union1d(candidates, self._alias_labels.take(aliases).values.astype(np.int64))
+        scores = rescore(self.fine, rows, self.fine_dims, self.fine_bits, quantized, unit)
+        found = LabelScores.of(1, np.zeros_like(rows), rows, scores, self.labels, self._alias_labels)
+        labels = found.best(min(self.shortlist, len(found.pairs)))
+        own, alias = found.look_up(labels)[0].T
+        return Shortlist(labels[0], np.stack([own, np.where(np.isneginf(alias), own, alias)], axis=1))
 
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
         """The shortlists of query vectors [n, D], on the pool's threads."""
@@ -210,7 +210,7 @@ class LabelIndex:
         """The same for shortlists of another length, for which it rescores at least so many rows."""
         return replace(self, shortlist=shortlist, overfetch=max(self.overfetch, shortlist))
 
-    def decompress(self, labels: _Ints) -> Floats:
+    def decompress(self, labels: Ints) -> Floats:
         """label_vectors [n, D] of the given labels, as the reasoner gets them."""
         stride = fine_stride_bytes(self.fine_dims, self.fine_bits)
         chosen = np.frombuffer(self.fine, np.uint8).reshape(-1, stride)[labels].tobytes()

@@ -101,7 +101,7 @@ def refuse_unpackable(tokenizer: Tokenizer) -> None:
         raise BadInput(f"The tokenizer makes '{names}' of a text A, but a student's makes '[CLS] A [SEP]'.")
 
 
-def ask_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:
+def call_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:
     """The reasoner's logits [B,N], given those of the inputs in `supply` that it takes."""
     logits: Tensor = reasoner(**{name: supply[name] for name in reasoner.input_names})  # type: ignore[union-attr]
     return logits

@@ -211,7 +211,7 @@ def _bundle_metrics(
 def _student_metrics(
     source: str | os.PathLike[str], bundle: Bundle, held_out: HeldOut, empty: Collection[int], progress: Progress
 ) -> dict[str, Any]:
-    from edgexl.student.predict import StudentPredictor
+    from edgexl.predict.float_student import StudentPredictor
     from edgexl.student.student import load_student
 
     student = load_student(source)

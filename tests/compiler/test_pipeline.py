@@ -19,7 +19,7 @@ from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, Ind
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
-from tests.steps import Steps
+from tests.steps import StageProgress
 from tests.tiny import tiny_labels, tiny_student
 
 PASSES = ["export", "encode", "build_index", "quantize", "calibrate", "lower", "pack", "verify"]
@@ -229,7 +229,7 @@ def test_an_interrupted_compile_leaves_the_old_bundle(student: Student, tmp_path
 
 
 def test_progress_is_told_of_every_stage(student: Student, tmp_path: Path) -> None:
-    steps = Steps()
+    steps = StageProgress()
     compile(student, TINY_RECIPE, "host", tmp_path / "out.exl", steps)
     steps.assert_whole()
     assert set(PASSES) <= set(steps.told)

@@ -14,8 +14,8 @@ from edgexl.compiler import compile
 from edgexl.compiler.measure.fitting import can_fit, fit_share
 from edgexl.compiler.recipe import Engine, IndexRecipe, Recipe, load_recipe
 from edgexl.data.label_set import LabelSet
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.runtime.binding import NewLabel, open_bundle
-from edgexl.student.predict import StudentPredictor
 from edgexl.use.evaluate import evaluate
 from tests.tiny import SHAPES, tiny_labels, tiny_queries, tiny_student
 

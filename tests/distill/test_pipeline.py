@@ -15,7 +15,7 @@ from edgexl.distill.pipeline import distill
 from edgexl.distill.recipe import read_recipe
 from edgexl.distill.stages.start import open_start
 from edgexl.student.student import load_student
-from tests.steps import Steps
+from tests.steps import StageProgress
 from tests.tiny import tiny_labels, tiny_queries
 
 
@@ -25,7 +25,7 @@ class Killed(Exception):
 
 def test_a_distillation_teaches_both_stages(tiny_recipe: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    steps = Steps()
+    steps = StageProgress()
     student = distill(tiny_recipe, tmp_path / "student", steps, lines.append)
     judged = student.metrics["evaluation"]
     # 100 queries over 300 labels: chance would be P@1 0.3

@@ -28,7 +28,6 @@ _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "np.nextafter(np.float32(lag[order][at]) * np.float32(1.0001), np.float32(np.inf))", "*", _HAIR,
     ),
     ("edgexl/bundle/tokenizer.py", "check_tokenizer_json", "2", "3", "the slow way is taken earlier, to the same end"),
-    ("edgexl/student/predict.py", "StudentPredictor.screen", "best.topk(depth, dim=1)", "*", "of two, it is the last"),
     (
         "edgexl/compiler/lowering/interpret.py", "_Run.__init__", "np.zeros(count, _DTYPES[buffer.type])", "*",
         "all of it is written",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgexl.student.predict import Encoded, Screened, StudentPredictor
+from edgexl.predict.float_student import Encoded, Screened, StudentPredictor
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from tests.tiny import tiny_student
 

@@ -7,8 +7,8 @@ import pytest
 from edgexl.base.shipped import available_students
 from edgexl.data import metrics
 from edgexl.data.label_set import LabelSet
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.encode import encode_vectors
-from edgexl.student.predict import StudentPredictor
 from edgexl.student.student import Student, load_student
 
 

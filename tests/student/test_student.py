@@ -20,8 +20,8 @@ from edgexl.base.errors import BadInput
 from edgexl.base.shipped import available_students
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.contract import Shapes
-from edgexl.student.predict import StudentPredictor
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student import Student, load_student
 from tests.tiny import SHAPES, tiny_labels, tiny_student, tiny_tokenizer

@@ -14,8 +14,8 @@ import pytest
 from edgexl.base.errors import BadInput
 from edgexl.data import metrics
 from edgexl.data.label_set import LabelSet
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.runtime.binding import NewLabel, open_bundle
-from edgexl.student.predict import StudentPredictor
 from edgexl.student.student import load_student
 from edgexl.use.evaluate import evaluate
 from edgexl.use.labels import add_labels, retire_labels

@@ -16,12 +16,12 @@ from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.graphs.graph import Session
-from edgexl.compiler.measure.exact_search import ExactSearch
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import Accuracy
 from edgexl.compiler.measure.reference import BATCH, ReferencePipeline
 from edgexl.data import Query, metrics
 from edgexl.index import Shortlist
+from edgexl.index.exact_search import ExactSearch
 from edgexl.index.rows import Rows
 from edgexl.student.text import encode_texts
 

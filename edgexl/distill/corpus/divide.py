@@ -16,6 +16,7 @@ import numpy as np
 
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
+from edgexl.base.ragged import Ragged
 from edgexl.data import Dataset, Query
 from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import ABOUT_FILE
@@ -79,31 +80,16 @@ def names_its_label(query: Query, labels: LabelSet) -> bool:
     return any(labels.texts[target].lower() in text for target in query.targets)
 
 
-@dataclass(frozen=True)
-class Targets:
-    """The right labels of many queries, flat: those of query i are `labels[starts[i] : starts[i + 1]]`."""
+def gold_labels(queries: Sequence[Query]) -> Ragged:
+    """The gold labels (int64) of each query."""
+    return Ragged.of([query.targets for query in queries], np.int64)
 
-    labels: Ints
-    starts: Ints
 
-    @classmethod
-    def make(cls, queries: Sequence[Query]) -> Targets:
-        """Flatten the targets of `queries`."""
-        counts = np.array([len(query.targets) for query in queries], dtype=np.int64)
-        flat = [target for query in queries for target in query.targets]
-        return cls(np.array(flat, dtype=np.int64), np.concatenate([[0], np.cumsum(counts)]))
-
-    def draw(self, rows: Ints, rng: np.random.Generator) -> Ints:
-        """One right label for each query of `rows`, at random."""
-        counts = self.starts[rows + 1] - self.starts[rows]
-        return self.labels[self.starts[rows] + (rng.random(len(rows)) * counts).astype(np.int64)]
-
-    def of(self, rows: Ints) -> tuple[Ints, Ints]:
-        """The right labels of some queries as pairs: (place in `rows`, label), in order of place."""
-        begins, counts = self.starts[rows], self.starts[rows + 1] - self.starts[rows]
-        places = np.repeat(np.arange(len(rows)), counts)
-        within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return places, self.labels[np.repeat(begins, counts) + within]
+def draw_labels(gold: Ragged, queries: Ints, rng: np.random.Generator) -> Ints:
+    """One gold label for each of `queries`, at random."""
+    counts = gold.lengths[queries]
+    drawn: Ints = gold.values[gold.starts[queries] + (rng.random(len(queries)) * counts).astype(np.int64)]
+    return drawn
 
 
 def join(left: Ints, right: Ints) -> tuple[Ints, Ints]:
@@ -117,12 +103,12 @@ def join(left: Ints, right: Ints) -> tuple[Ints, Ints]:
     return ours, order[np.repeat(begins, counts) + within]
 
 
-def right_pairs(queries: Targets, rows: Ints, candidates: Targets, chosen: Ints) -> tuple[Ints, Ints]:
-    """Pairs (place in `rows`, place in `chosen`) of a query and a candidate that share a label."""
-    asking, wanted = queries.of(rows)
-    standing, labels = candidates.of(chosen)
+def gold_pairs(gold: Ragged, queries: Ints, labels_of: Ragged, rows: Ints) -> tuple[Ints, Ints]:
+    """Pairs (place in `queries`, place in `rows`) of a query and a row that stands for one of its gold labels."""
+    query, wanted = gold.pairs(queries)
+    row, labels = labels_of.pairs(rows)
     ours, theirs = join(wanted, labels)
-    return asking[ours], standing[theirs]
+    return query[ours], row[theirs]
 
 
 def epoch_batches(lengths: Ints, batch: int, seed: int, epoch: int) -> list[Ints]:

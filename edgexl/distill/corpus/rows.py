@@ -1,7 +1,7 @@
-"""The rows of a student's index in training: label texts first, then aliases, each with the labels it stands for.
+"""The rows of a student's index (`edgexl.index.rows`) in training, on its device, with their texts for teachers.
 
-The same text for several labels is one row. Training queries may serve as aliases; a query that is a row itself is
-never shown that row, neither as its answer nor in its shortlist: on the device no query is its own alias.
+Training queries may serve as aliases; a query that is a row itself is never shown that row, neither as its answer nor
+in its shortlist: on the device no query is its own alias.
 """
 
 from __future__ import annotations
@@ -15,52 +15,63 @@ import torch
 from tokenizers import Tokenizer
 
 from edgexl.base.arrays import Ints
+from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.corpus.divide import Targets
 from edgexl.distill.stages.compute import TokenTable
+from edgexl.index.rows import Rows
 from edgexl.student.text import encode_texts
 
 
 @dataclass(frozen=True)
 class RowTable:
-    """`texts` of all rows, `labels` of them being label texts; `of` says which labels each row stands for."""
+    """`rows` with a text each, and their `tokens` on the training device."""
 
-    texts: tuple[str, ...]
-    labels: int
-    of: Targets
+    rows: Rows
+    texts: list[str]
     tokens: TokenTable
+    tokenizer: Tokenizer
+    max_tokens: int
 
     @classmethod
     def make(
         cls, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int, device: torch.device, aliases: bool = True
     ) -> RowTable:
-        """Rows of a label set and, if wanted, of its aliases."""
-        found: dict[str, dict[int, None]] = {}
-        if aliases:
-            for label, texts in enumerate(labels.aliases):
-                for text in texts:
-                    found.setdefault(text, {})[label] = None
-        texts = (*labels.texts, *found)
-        standing = [np.arange(len(labels))] + [np.array(sorted(of)) for of in found.values()]
-        counts = np.array([1] * len(labels) + [len(of) for of in found.values()], np.int64)
-        of = Targets(np.concatenate(standing).astype(np.int64), np.concatenate([[0], np.cumsum(counts)]))
-        return cls(texts, len(labels), of, TokenTable.of(encode_texts(tokenizer, texts, max_tokens), device))
+        """The rows of a label set and, if wanted, of its aliases."""
+        rows = Rows.of(labels, tokenizer, max_tokens, aliases)
+        return cls(rows, rows.texts(labels), TokenTable.of(rows.tokens, device), tokenizer, max_tokens)
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.rows)
 
-    def rows_of_queries(self, queries: Sequence[Query]) -> Ints:
-        """The alias row that is each query's own text; -1 where there is none."""
-        return np.array([self._place.get(query.text, -1) for query in queries], np.int64)
+    @property
+    def labels(self) -> int:
+        """How many of the rows are labels' own texts."""
+        return self.rows.labels
 
     @cached_property
-    def _place(self) -> dict[str, int]:
-        return {text: row for row, text in enumerate(self.texts[self.labels :], self.labels)}
+    def of(self) -> Ragged:
+        """The labels of each row."""
+        return self.rows.of_rows
+
+    def sample(self, rows: Ints) -> TokenTable:
+        """The tokens of some rows."""
+        return TokenTable.of(self.rows.tokens.take(rows), self.tokens.flat.device)
+
+    def rows_of_queries(self, queries: Sequence[Query]) -> Ints:
+        """The alias row that is each query's own text, token for token; -1 where there is none."""
+        if len(self) == self.labels:
+            return np.full(len(queries), -1, np.int64)
+        tokens = encode_texts(self.tokenizer, [query.text for query in queries], self.max_tokens)
+        return np.array([self._place.get(np.array(ids, np.int32).tobytes(), -1) for ids in tokens], np.int64)
+
+    @cached_property
+    def _place(self) -> dict[bytes, int]:
+        return {self.rows.tokens[row].tobytes(): row for row in range(self.labels, len(self))}
 
 
 def with_query_aliases(labels: LabelSet, queries: Sequence[Query]) -> LabelSet:
-    """The label set with the text of every query as an alias of each label that is right for it."""
+    """The label set with the text of every query as an alias of each of its gold labels."""
     aliases: list[dict[str, None]] = [dict.fromkeys(texts) for texts in labels.aliases]
     for query in queries:
         for target in query.targets:

@@ -24,9 +24,9 @@ from edgexl.distill.finishing.finish_reasoning import finish_reasoner
 from edgexl.distill.finishing.finish_screening import finish_screener
 from edgexl.distill.finishing.settings import Bench
 from edgexl.distill.finishing.table import FinishingTable
+from edgexl.distill.judge import judge_splits
 from edgexl.distill.recipe import SplitTable
 from edgexl.distill.stages.compute import choose_device
-from edgexl.distill.stages.judging import Judge
 from edgexl.distill.stages.simulate import FULL_RANGE
 from edgexl.distill.stages.training import Curves
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
@@ -113,9 +113,7 @@ def finish_student(
     )  # fmt: skip
     done.save(out)
     # what it is uncompiled, after the rounding that storage brings; a compile's ledger tells the rest
-    trained = (*corpus.screening, *corpus.reasoning, *corpus.calibration, *corpus.development)
-    judge = Judge(load_student(out), choose_device(device), progress, {label for q in trained for label in q.targets})
-    metrics = {"development": judge(corpus.development), "evaluation": judge(corpus.evaluation)}
+    metrics = judge_splits(load_student(out), corpus, choose_device(device), progress)
     replace(done, metrics=metrics).save(out)
     shutil.rmtree(work, ignore_errors=True)
     return load_student(out)

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.data import Query
-from edgexl.distill.corpus.divide import Targets
+from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
 from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.reasoning import mark_right
 from edgexl.distill.stages.screening import Batches
-from edgexl.distill.stages.search import Found, RowSearch, encode_table
+from edgexl.distill.stages.search import SEARCH_BATCH, Found, RowSearch, encode_table
 from edgexl.distill.stages.simulate import IndexCodes, simulated
 from edgexl.distill.stages.training import Losses
-from edgexl.student.contract import ask_reasoner
+from edgexl.student.contract import call_reasoner
 from edgexl.student.text import label_tokens
 from edgexl.student.weights import round_trip
 
@@ -64,7 +64,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
                 "query_vector": vector, "token_states": states, "label_vectors": exact[labels].float(),
                 "screening_scores": scores,
             }  # fmt: skip
-            wanted = ask_reasoner(bench.original.reasoner, exactly)
+            wanted = call_reasoner(bench.original.reasoner, exactly)
             with simulated(screener, bench.recipe.screener, bench.int8):
                 vector, states = screener(ids, mask)
             decoded = coded[labels]
@@ -76,7 +76,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
                 "label_vectors": codes.unturn(decoded, bench.recipe.reasoner.scheme, bench.int8),
             }  # fmt: skip
         with simulated(reasoner, bench.recipe.reasoner, bench.int8):
-            logits = ask_reasoner(reasoner, rounded)
+            logits = call_reasoner(reasoner, rounded)
         # a further logit of 0 keeps the level, which says whether any of the labels is right
         shares = nn.functional.pad(wanted, (0, 1)).softmax(-1)
         found: Losses = {"decision": divergence(shares, nn.functional.pad(logits, (0, 1)).log_softmax(-1))}
@@ -105,12 +105,13 @@ def _shortlists(
     wanted = bench.recipe.shortlist.n or bench.original.shapes.shortlist
     with simulated(screener, bench.recipe.screener, bench.int8):
         asked = encode_table(screener, tokens, "encode queries by the finished screener", bench.progress, half=False)
-    found = RowSearch(bench.rows, coded).shortlists(codes.turn(asked), wanted, banned, bench.progress)
+    found = RowSearch(bench.rows.rows, coded).shortlists(codes.turn(asked), wanted, banned, bench.progress)
     floats = encode_table(bench.original.screener, tokens, "encode queries by the float self", bench.progress)
-    search = RowSearch(bench.rows, exact.float())
-    scores = [
-        torch.stack(search.scores(floats[part], found.labels[part].to(bench.device, torch.int64), banned[part]), -1)
-        for part in (slice(start, start + 128) for start in range(0, len(queries), 128))
-    ]
-    right = mark_right(found.labels, Targets.make(queries), len(bench.original.labels))
+    search = RowSearch(bench.rows.rows, exact.float())
+    scores = []
+    for start in range(0, len(queries), SEARCH_BATCH):
+        part = slice(start, start + SEARCH_BATCH)
+        labels = found.labels[part].to(bench.device, torch.int64)
+        scores.append(torch.stack(search.near_scores(floats[part], labels, banned[part]), -1))
+    right = mark_right(found.labels, gold_labels(queries), len(bench.original.labels))
     return Lessons(tokens, found, right, torch.cat(scores).to("cpu", torch.float16))

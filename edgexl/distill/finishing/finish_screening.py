@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
+from edgexl.base.ragged import Ragged
 from edgexl.data import Query
-from edgexl.distill.corpus.divide import Targets, join, right_pairs
+from edgexl.distill.corpus.divide import gold_labels, gold_pairs, join
 from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
 from edgexl.distill.stages.compute import TokenTable, bf16
 from edgexl.distill.stages.screening import Batches
@@ -54,7 +55,7 @@ def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...
     table = bench.table
     codes = IndexCodes(bench.recipe.index, bench.original.shapes.query_dims, chosen_code(bench)).to(bench.device)
     module = CodedScreener(screener, codes)
-    tokens, targets = bench.tokens(queries), Targets.make(queries)
+    tokens, targets = bench.tokens(queries), gold_labels(queries)
     own_rows = bench.rows.rows_of_queries(queries)
     batches = Batches(tokens.lengths, table.screening_batch, bench.seed)
     vectors = float_rows(bench)
@@ -72,7 +73,7 @@ def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...
         theirs = ranking.vectors[torch.from_numpy(ranking.place[asked]).to(bench.device)].float()
         others = vectors[near].float()
         hidden = _mask(bench, *join(own_rows[asked], pool), (len(asked), len(pool)))
-        right = _mask(bench, *right_pairs(targets, asked, bench.rows.of, pool), (len(asked), len(pool))) & ~hidden
+        right = _mask(bench, *gold_pairs(targets, asked, bench.rows.of, pool), (len(asked), len(pool))) & ~hidden
         exact = (theirs @ others.T).masked_fill(hidden, NEVER)
         wanted = (exact / table.temperature).softmax(-1)
 
@@ -109,7 +110,7 @@ def _float_ranking(
             bench.original.screener, bench.tokens([queries[i] for i in asked]), "encode queries by the float self",
             bench.progress,
         )  # fmt: skip
-        search = RowSearch(bench.rows, vectors.float())
+        search = RowSearch(bench.rows.rows, vectors.float())
         best = []
         for start in range(0, len(asked), 128):
             part = slice(start, start + 128)
@@ -120,14 +121,14 @@ def _float_ranking(
     return Ranking(place, kept["vectors"].to(bench.device), kept["best"].numpy().astype(np.int64))
 
 
-def _pool(bench: Bench, targets: Targets, ranking: Ranking, asked: Ints, rng: np.random.Generator) -> Ints:
+def _pool(bench: Bench, targets: Ragged, ranking: Ranking, asked: Ints, rng: np.random.Generator) -> Ints:
     """The rows that a batch is scored against, ascending."""
     best = ranking.best[ranking.place[asked]]
     first = min(bench.table.near_rows // 2, best.shape[1])
     columns = rng.integers(0, best.shape[1], (len(asked), bench.table.near_rows - first))
     deeper = np.take_along_axis(best, columns, 1)
     strangers = rng.integers(0, len(bench.rows), bench.table.random_rows)
-    return np.unique(np.concatenate([best[:, :first].ravel(), deeper.ravel(), strangers, targets.of(asked)[1]]))
+    return np.unique(np.concatenate([best[:, :first].ravel(), deeper.ravel(), strangers, targets.pairs(asked)[1]]))
 
 
 def _student_vectors(

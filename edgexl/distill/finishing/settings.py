@@ -128,10 +128,7 @@ def encode_rows(bench: Bench, screener: nn.Module, sample: Ints | None = None) -
     """Vectors of (a sample of) the index's rows, as the compiler will encode them."""
     tokens = bench.rows.tokens
     if sample is not None:
-        texts = [bench.rows.texts[row] for row in sample]
-        tokens = TokenTable.of(
-            encode_texts(bench.original.tokenizer, texts, bench.original.shapes.max_tokens), bench.device
-        )
+        tokens = bench.rows.sample(sample)
     screener.eval()
     name = "encode labels by the finished screener" if sample is None else "fit codes"
     rounded = bench.recipe.index.labels_from == "quantized"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
+from edgexl.base.ragged import Ragged
 
 # Tokens that run at once, padding included: on a CPU, on a GPU.
 GROUP_TOKENS = (4096, 65536)
@@ -81,12 +82,10 @@ class TokenTable:
     lengths: Ints
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]], device: torch.device) -> TokenTable:
+    def of(cls, rows: Sequence[Sequence[int]] | Ragged, device: torch.device) -> TokenTable:
         """Lay out token id lists; 4 bytes a token."""
-        lengths = np.array([len(row) for row in rows], np.int64)
-        flat = np.fromiter((token for row in rows for token in row), np.int32, int(lengths.sum()))
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        return cls(torch.from_numpy(flat).to(device), torch.from_numpy(starts).to(device), lengths)
+        flat = rows if isinstance(rows, Ragged) else Ragged.of(rows, np.int32)
+        return cls(torch.tensor(flat.values, device=device), torch.tensor(flat.starts, device=device), flat.lengths)
 
     def __len__(self) -> int:
         return len(self.lengths)

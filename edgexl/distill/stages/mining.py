@@ -10,11 +10,9 @@ from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
 from edgexl.distill.stages import screening
-from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.training import load_tensors, save_tensors
 from edgexl.distill.workbench import Workbench
-from edgexl.student.text import encode_texts
 
 # Near misses kept a query, and rows that they are looked for in: a sample is as instructive, and bounds the time.
 MINED, MINED_ROWS = 16, 200_000
@@ -51,11 +49,8 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
         screener.eval()
         rng = np.random.default_rng((bench.recipe.seed, moment))
         sample = np.sort(rng.permutation(len(data.rows))[:MINED_ROWS])
-        tokens = TokenTable.of(
-            encode_texts(bench.tokenizer, [data.rows.texts[row] for row in sample], bench.recipe.student.max_tokens),
-            bench.device,
-        )
         # a rough order does, and bf16 is several times as fast on CPUs that know it
+        tokens = data.rows.sample(sample)
         vectors = encode_table(screener, tokens, "encode labels to mine near misses", bench.progress).to(torch.bfloat16)
         asked = np.sort(rng.permutation(count)[: table.mine_queries])
         tokens = bench.tokens(tuple(bench.learned[index] for index in asked))

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
-from edgexl.distill.corpus.divide import Targets
+from edgexl.base.ragged import Ragged
 from edgexl.distill.recipe import ReasoningTable
 from edgexl.distill.stages.compute import TokenTable, bf16
 from edgexl.distill.stages.screening import Batches, hide_tokens
 from edgexl.distill.stages.training import Losses
-from edgexl.student.contract import ask_reasoner
+from edgexl.student.contract import call_reasoner
 from edgexl.student.reasoner import ListwiseReasoner
 
 # Labels kept behind the shortlist, to move up where right ones are taken out.
@@ -98,9 +98,9 @@ class LabelTables:
     tokens: Tensor
 
 
-def mark_right(labels: Tensor, targets: Targets, label_count: int) -> Tensor:
+def mark_right(labels: Tensor, targets: Ragged, label_count: int) -> Tensor:
     """[n,M] bool: which labels of the shortlists [n,M] are right."""
-    asking, wanted = targets.of(np.arange(len(labels)))
+    asking, wanted = targets.pairs(np.arange(len(labels)))
     keys = np.unique(asking * label_count + wanted)
     own = np.arange(len(labels))[:, None] * label_count + labels.cpu().numpy().astype(np.int64)
     places = np.searchsorted(keys, own).clip(max=len(keys) - 1)
@@ -232,5 +232,5 @@ def decide(
         columns = torch.arange(min(shortlist, data.labels.shape[1]), device=data.labels.device).expand(len(rows), -1)
         inputs = reasoner_inputs(screener, data, tables, rows, columns, len(tables.vectors) - 1, half)
         with bf16(data.labels.device, half):
-            found.append(ask_reasoner(reasoner, inputs).to(torch.float32))
+            found.append(call_reasoner(reasoner, inputs).to(torch.float32))
     return torch.cat(found)

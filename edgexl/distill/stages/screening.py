@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
-from edgexl.distill.corpus.divide import Targets, epoch_batches, join, right_pairs
+from edgexl.base.ragged import Ragged
+from edgexl.distill.corpus.divide import draw_labels, epoch_batches, gold_pairs, join
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.recipe import ScreeningTable
 from edgexl.distill.stages.bags import encode_bags
@@ -61,7 +62,7 @@ class ScreeningData:
     """
 
     queries: TokenTable
-    targets: Targets
+    targets: Ragged
     rows: RowTable
     own_rows: Ints
     query_teacher: Tensor | None = None
@@ -94,12 +95,12 @@ class RightRows:
     def __init__(self, data: ScreeningData) -> None:
         self.targets, self.own_rows = data.targets, data.own_rows
         rows = data.rows
-        places, labels = rows.of.of(np.arange(rows.labels, len(rows)))
+        places, labels = rows.of.pairs(np.arange(rows.labels, len(rows)))
         order = np.argsort(labels, kind="stable")
         self.alias_rows = (places + rows.labels)[order]
         counts = np.bincount(labels, minlength=rows.labels) if len(labels) else np.zeros(rows.labels, np.int64)
         self.starts = np.concatenate([[0], np.cumsum(counts)])
-        asking, wanted = self.targets.of(np.arange(len(self.targets.starts) - 1))
+        asking, wanted = self.targets.pairs(np.arange(len(self.targets)))
         # the rarest right label of each query: its record rather than the heading that hundreds share
         ranked = np.lexsort((counts[wanted], asking))
         first = np.concatenate([[True], asking[ranked][1:] != asking[ranked][:-1]])
@@ -107,7 +108,7 @@ class RightRows:
 
     def draw(self, queries: Ints, rng: np.random.Generator) -> Ints:
         """One right row a query."""
-        rows = self.targets.draw(queries, rng)
+        rows = draw_labels(self.targets, queries, rng)
         if not len(self.alias_rows):
             return rows
         rarest = self.rarest[queries]
@@ -124,8 +125,8 @@ class RightRows:
         share = np.zeros(len(rows))
         counts = self.starts[self.rarest + 1] - self.starts[self.rarest]
         stays = np.where(counts > 0, 1.0 - ALIAS_SHARE, 1.0)
-        asking, wanted = self.targets.of(np.arange(n))
-        per_query = np.diff(self.targets.starts)
+        asking, wanted = self.targets.pairs(np.arange(n))
+        per_query = self.targets.lengths
         np.add.at(share, wanted, (stays / per_query)[asking])
         if len(self.alias_rows):
             share[rows.labels :] = ALIAS_SHARE
@@ -281,7 +282,7 @@ def encode_pool(
 def _right_mask(data: ScreeningData, asked: Ints, candidates: Ints) -> Tensor:
     """[asked, candidates] bool: is the row right for the query, or the query itself?"""
     mask = torch.zeros(len(asked), len(candidates), dtype=torch.bool)
-    ours, theirs = right_pairs(data.targets, asked, data.rows.of, candidates)
+    ours, theirs = gold_pairs(data.targets, asked, data.rows.of, candidates)
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
     ours, theirs = join(data.own_rows[asked], candidates)
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
@@ -367,8 +368,8 @@ def rotate_output(screener: TransformerScreener | NgramScreener, label_vectors: 
 def wrong_rows(data: ScreeningData, asked: Ints, best: Ints) -> Ints:
     """The rows [n,M] without those that are right for their query, or the query: wrong ones first, -1 behind them."""
     flat = best.ravel()
-    places, labels = data.rows.of.of(flat)
-    owners, wanted = data.targets.of(asked)
+    places, labels = data.rows.of.pairs(flat)
+    owners, wanted = data.targets.pairs(asked)
     count = data.rows.labels
     right = np.isin(places // best.shape[1] * count + labels, owners * count + wanted)
     wrong = np.ones(len(flat), np.bool_)

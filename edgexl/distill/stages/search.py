@@ -1,21 +1,24 @@
 """Screening as training sees it: exact search over the rows' vectors, by matrix products on the training device.
 
-Rows become labels as in the runtime: a label's score is the best of its rows, its own text and its aliases apart.
+Rows become labels as in the runtime (`edgexl.index.best_of_rows`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgexl.base.arrays import Ints
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import Progress
-from edgexl.distill.corpus.rows import RowTable
+from edgexl.base.ragged import Ragged
 from edgexl.distill.stages.bags import bag_table, encode_bags
 from edgexl.distill.stages.compute import TokenTable, alike, bf16
+from edgexl.index.best_of_rows import LabelScores, best_aliases, rows_of_labels
+from edgexl.index.rows import CHUNK, Rows
 from edgexl.student.ngrams import NgramScreener
 
 # 128 queries x 700,000 rows of fp32 scores are 360 MB.
@@ -68,22 +71,17 @@ class Found:
 
 
 class RowSearch:
-    """Search over row vectors [rows,d]; `banned` rows of a query are left out of its search.
+    """Search over the vectors [rows,d] of `rows`; `banned` rows of a query are left out of its search.
 
     `rough` finds candidates by products in bf16, five times as fast on CPUs that know it, and scores those exactly: a
-    row at the very end of the candidates may then be another one. Vectors may then be fp16; scores are fp32.
+    row at the very end of the candidates may then be another one. Vectors may be fp16; scores are fp32.
     """
 
-    def __init__(self, rows: RowTable, vectors: Tensor, rough: bool = False) -> None:
+    def __init__(self, rows: Rows, vectors: Tensor, rough: bool = False) -> None:
         self.rows = rows
         self.vectors = vectors
         self.rough = vectors.to(torch.bfloat16) if rough else None
-        device = vectors.device
         self.has_aliases = len(rows) > rows.labels
-        counts = np.diff(rows.of.starts)
-        self.counts = torch.from_numpy(counts).to(device)
-        self.starts = torch.from_numpy(rows.of.starts[:-1].copy()).to(device)
-        self.flat = torch.from_numpy(rows.of.labels).to(device)
         self._buffer: Tensor | None = None
 
     def shortlists(
@@ -95,12 +93,27 @@ class RowSearch:
         shortlist = min(shortlist, self.rows.labels)
         for start in range(0, len(queries), SEARCH_BATCH):
             part = queries[start : start + SEARCH_BATCH]
-            found, best = self._search(part, shortlist, banned[start : start + SEARCH_BATCH])
-            labels.append(found.to(torch.int32).cpu())
-            if best is not None:
-                aliases.append(best.to(torch.float16).cpu())
+            found = self.score_labels(part, shortlist, banned[start : start + SEARCH_BATCH])
+            best = found.best(shortlist)
+            labels.append(torch.from_numpy(best.astype(np.int32)))
+            if self.has_aliases:
+                aliases.append(self._near_aliases(part, best, found)[1].to("cpu", torch.float16))
             progress(name, start + len(part), len(queries))
         return Found(torch.cat(labels), torch.cat(aliases) if aliases else None)
+
+    def score_labels(self, queries: Tensor, depth: int, banned: Ints | None = None) -> LabelScores:
+        """What the best rows say of the labels: of so many rows that each query [n,d] gets `depth` labels, or all."""
+        tried = depth * (ROWS_A_SHORTLIST if self.has_aliases else 1)
+        banned = np.full(len(queries), -1, np.int64) if banned is None else banned
+        while True:
+            scores, rows = (part.cpu().numpy() for part in self.best_rows(queries, tried, banned))
+            query, place = np.nonzero(np.isfinite(scores))  # a banned row's is not
+            found = LabelScores.of(
+                len(queries), query, rows[query, place], scores[query, place], self.rows.labels, self.rows.alias_labels
+            )
+            if tried >= len(self.rows) or found.counts.min() >= depth:
+                return found
+            tried *= 4
 
     @torch.inference_mode()
     def best_rows(self, queries: Tensor, depth: int, banned: Ints) -> tuple[Tensor, Tensor]:
@@ -117,78 +130,57 @@ class RowSearch:
         exact, order = exact.sort(dim=1, descending=True)
         return exact, rows.gather(1, order)
 
+    @torch.inference_mode()
     def exact(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Scores [n,k] of given rows [n,k], a few queries at a time: fresh memory for all of their vectors takes longer
         than the products."""
         few = max(1, GATHERED // (rows.shape[1] * self.vectors.shape[1]))
         pairs = zip(torch.split(queries, few), torch.split(rows, few), strict=True)
-        return torch.cat([torch.einsum("nd,nkd->nk", asked, self.vectors[chosen].float()) for asked, chosen in pairs])
+        return torch.cat([torch.einsum("nd,nkd->nk", query, self.vectors[chosen].float()) for query, chosen in pairs])
 
     def _score(self, queries: Tensor) -> Tensor:
         """Scores [n,rows] in a buffer that the next call overwrites: at hundreds of megabytes, fresh memory for each
         batch takes longer than the product."""
         rows = self.vectors if self.rough is None else self.rough
+        # fp16 products are exact on no device, and slow on CPUs
+        kind = torch.float32 if rows.dtype == torch.float16 else rows.dtype
         if self._buffer is None or len(self._buffer) < len(queries):
-            self._buffer = torch.empty(len(queries), len(rows), dtype=rows.dtype, device=rows.device)
-        return torch.mm(queries.to(rows.dtype), rows.T, out=self._buffer[: len(queries)])
+            self._buffer = torch.empty(len(queries), len(rows), dtype=kind, device=rows.device)
+        scores = self._buffer[: len(queries)]
+        if kind == rows.dtype:
+            return torch.mm(queries.to(kind), rows.T, out=scores)
+        for start in range(0, len(rows), CHUNK):
+            scores[:, start : start + CHUNK] = queries @ rows[start : start + CHUNK].to(kind).T
+        return scores
+
+    def near_scores(self, queries: Tensor, labels: Tensor, banned: Ints) -> tuple[Tensor, Tensor]:
+        """(own score, best alias score), each [n,N], of given labels; aliases far from the query are not looked for."""
+        if not self.has_aliases:
+            own = self.exact(queries, labels)
+            return own, own
+        found = self.score_labels(queries, labels.shape[1], banned)
+        return self._near_aliases(queries, labels.cpu().numpy(), found)
+
+    def _near_aliases(self, queries: Tensor, labels: Ints, found: LabelScores) -> tuple[Tensor, Tensor]:
+        own = self.exact(queries, torch.from_numpy(labels).to(queries.device))
+        alias = torch.from_numpy(found.look_up(labels)[..., 1]).to(queries.device)
+        return own, torch.where(alias.isfinite(), alias, own)
 
     @torch.inference_mode()
-    def scores(self, queries: Tensor, labels: Tensor, banned: Ints) -> tuple[Tensor, Tensor]:
-        """(own score, best alias score), each [n,N], of given labels; aliases far from the query are not looked for."""
-        own = self.exact(queries, labels)
-        if not self.has_aliases:
-            return own, own
-        scores, rows = self.best_rows(queries, labels.shape[1] * ROWS_A_SHORTLIST, banned)
-        places, found = self._expand(rows)
-        return own, self._alias_scores(own, labels, rows, places, found, scores.gather(1, places))
+    def all_scores(self, queries: Tensor, labels: Ints) -> Tensor:
+        """Scores [n,N,2] of given labels [n,N], -1 pads: the own text's, then the best of all aliases, or again the own
+        text's where there are none. A pad has minus infinity in both."""
+        own = self.exact(queries, torch.from_numpy(np.maximum(labels, 0)).to(self.vectors.device)).cpu().numpy()
 
-    def _search(self, queries: Tensor, shortlist: int, banned: Ints) -> tuple[Tensor, Tensor | None]:
-        if not self.has_aliases:
-            return self.best_rows(queries, shortlist, banned)[1], None
-        scores, rows = self.best_rows(queries, shortlist * ROWS_A_SHORTLIST, banned)
-        places, labels = self._expand(rows)
-        pair_scores = scores.gather(1, places)
-        missing = labels < 0
-        pair_scores = pair_scores.masked_fill(missing, -torch.inf)
-        # by label, best first within each: the first of a run is the label's best
-        by_score = pair_scores.argsort(dim=1, descending=True, stable=True)
-        ordered = labels.gather(1, by_score)
-        by_label = ordered.argsort(dim=1, stable=True)
-        ordered = ordered.gather(1, by_label)
-        order = by_score.gather(1, by_label)
-        repeated = torch.zeros_like(ordered, dtype=torch.bool)
-        repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-        best = pair_scores.gather(1, order).masked_fill(repeated, -torch.inf)
-        top = best.topk(min(shortlist, best.shape[1]), dim=1)
-        chosen, place = ordered.gather(1, top.indices).clamp_min(0).sort(dim=1)
-        # labels that share their best row tie: the lower one comes first, as on the device
-        by_score = top.values.gather(1, place).argsort(dim=1, descending=True, stable=True)
-        chosen = chosen.gather(1, by_score)
-        return chosen, self._alias_scores(self.exact(queries, chosen), chosen, rows, places, labels, pair_scores)
+        def score(query: Ints, rows: Ints) -> Floats:
+            few = max(1, GATHERED // self.vectors.shape[1])
+            pairs = (torch.split(torch.from_numpy(part).to(self.vectors.device), few) for part in (query, rows))
+            parts = [(queries[of] * self.vectors[row].float()).sum(-1) for of, row in zip(*pairs, strict=True)]
+            return torch.cat(parts).cpu().numpy()
 
-    def _expand(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The labels of rows [n,R] as pairs: (place of the row in 0..R-1, label or -1), each [n,P]."""
-        counts = self.counts[rows]
-        widest = int(counts.sum(1).max())
-        ends = counts.cumsum(1)
-        slot = torch.arange(widest, device=rows.device).expand(len(rows), widest).contiguous()
-        places = torch.searchsorted(ends, slot, right=True).clamp_max(rows.shape[1] - 1)
-        within = slot - (ends - counts).gather(1, places)
-        labels = self.flat[(self.starts[rows].gather(1, places) + within).clamp_max(len(self.flat) - 1)]
-        return places, labels.masked_fill(slot >= ends[:, -1:], -1)
+        both = np.stack([own, best_aliases(self._alias_rows, labels, own, score)], -1)
+        return torch.from_numpy(np.where(labels[..., None] < 0, np.float32(-np.inf), both))
 
-    def _alias_scores(
-        self, own: Tensor, chosen: Tensor, rows: Tensor, places: Tensor, labels: Tensor, pair_scores: Tensor
-    ) -> Tensor:
-        """[n,N] the best score among alias rows found for each chosen label; its `own` [n,N] where there are none."""
-        is_alias = rows.gather(1, places) >= self.rows.labels
-        aliases = torch.where(is_alias & (labels >= 0), labels, self.rows.labels)  # others go to the end
-        by_score = pair_scores.argsort(dim=1, descending=True, stable=True)
-        ordered = aliases.gather(1, by_score)
-        by_label = ordered.argsort(dim=1, stable=True)
-        ordered = ordered.gather(1, by_label)
-        best = pair_scores.gather(1, by_score).gather(1, by_label)
-        place = torch.searchsorted(ordered.contiguous(), chosen.contiguous()).clamp_max(ordered.shape[1] - 1)
-        score = best.gather(1, place)
-        found = (ordered.gather(1, place) == chosen) & score.isfinite()  # a banned row's is not
-        return torch.where(found, score, own)
+    @cached_property
+    def _alias_rows(self) -> Ragged:
+        return rows_of_labels(self.rows.labels, self.rows.alias_labels)

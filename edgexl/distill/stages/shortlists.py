@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.data import Query
-from edgexl.distill.corpus.divide import Targets, names_its_label
+from edgexl.distill.corpus.divide import gold_labels, names_its_label
 from edgexl.distill.stages import reasoning
 from edgexl.distill.stages.compression import compress
 from edgexl.distill.stages.search import SEARCH_BATCH, RowSearch, encode_table
@@ -33,7 +33,8 @@ def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
 
 def compressed_search(bench: Workbench, vectors: Tensor) -> RowSearch:
     """Search over row vectors [rows,d] as the device will hold them."""
-    return RowSearch(bench.rows, compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1]), rough=True)
+    coded = compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1])
+    return RowSearch(bench.rows.rows, coded, rough=True)
 
 
 def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
@@ -74,7 +75,7 @@ def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch
         save_tensors(path, kept, about)
     return reasoning.Shortlists(
         bench.tokens(queries), kept["vectors"], kept["labels"], kept.get("aliases"),
-        reasoning.mark_right(kept["labels"], Targets.make(queries), len(corpus.labels)), kept.get("teacher"),
+        reasoning.mark_right(kept["labels"], gold_labels(queries), len(corpus.labels)), kept.get("teacher"),
     ).to(bench.device)  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def make_shortlists(
     tokens = bench.tokens(queries)
     asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
     found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
-    right = reasoning.mark_right(found.labels, Targets.make(queries), len(bench.corpus.labels))
+    right = reasoning.mark_right(found.labels, gold_labels(queries), len(bench.corpus.labels))
     return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, right)
 
 
@@ -102,7 +103,7 @@ def score_shortlists(
     """Given labels [n,N] with the scores that the student's screening gives to aliases of theirs."""
     tokens = bench.tokens(queries)
     asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
-    right = reasoning.mark_right(labels, Targets.make(queries), len(bench.corpus.labels))
+    right = reasoning.mark_right(labels, gold_labels(queries), len(bench.corpus.labels))
     if len(bench.rows) == bench.rows.labels:
         return reasoning.Shortlists(tokens, asked, labels, None, right)
     banned = bench.rows.rows_of_queries(queries)
@@ -110,7 +111,7 @@ def score_shortlists(
     for start in range(0, len(queries), SEARCH_BATCH):
         part = slice(start, start + SEARCH_BATCH)
         given = labels[part].to(bench.device, torch.int64)
-        aliases.append(search.scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
+        aliases.append(search.near_scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
         bench.progress("score the teacher's lists", start + len(given), len(queries))
     return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), right)
 

@@ -25,7 +25,7 @@ from edgexl.base.fetch import sha256_file
 from edgexl.base.progress import Progress
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.compute import bf16
-from edgexl.distill.teachers.rows import EncoderPhase
+from edgexl.distill.teachers.encoder_phase import EncoderPhase
 from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, require_finite
 from edgexl.student.importer import (
     PACKAGED_MODELS,
@@ -156,6 +156,7 @@ class _ForeignEncoder:
         from sentence_transformers import SentenceTransformer
 
         self.name, self.device = name, device
+        self.tokenizer, self.max_tokens = None, 0
         self.identity = _weights_sha256(directory)
         options = {"use_safetensors": True, "dtype": torch.float32}  # transformers 5 would take the file's
         try:

@@ -110,7 +110,7 @@ class Lessons:
         if self._rows_found is None:
             rows = self.row_vectors()
             assert rows is not None
-            self._rows_found = RowSearch(self.rows, rows, rough=True)
+            self._rows_found = RowSearch(self.rows.rows, rows, rough=True)
         return self._rows_found
 
     def _find(self, queries: Sequence[Query], depth: int) -> Found:
@@ -139,7 +139,7 @@ class Lessons:
         label_vectors = self._search.vectors[labels].float()
         if alias is None:
             assert banned is not None
-            own, alias = self._search.scores(asked.vector, labels, banned)
+            own, alias = self._search.near_scores(asked.vector, labels, banned)
         else:
             own = torch.einsum("nd,nkd->nk", asked.vector, label_vectors)
         return self.teacher.reason(asked, labels, label_vectors, torch.stack([own, alias.float()], -1))

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from edgexl.base.arrays import Ints
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.compute import bf16
-from edgexl.distill.teachers.rows import EncoderPhase
+from edgexl.distill.teachers.encoder_phase import EncoderPhase
 from edgexl.distill.teachers.vectors import ScreenerEncoder, require_finite
-from edgexl.student.contract import ask_reasoner
+from edgexl.student.contract import call_reasoner
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts, label_tokens, pad
 
@@ -106,14 +106,14 @@ class TwoStageTeacher(EncoderPhase):
         for start in range(0, len(labels), size):
             part = {name: value[start : start + size] for name, value in supply.items()}
             with bf16(self.device):
-                logits.append(ask_reasoner(self.reasoner, part).float().cpu())
+                logits.append(call_reasoner(self.reasoner, part).float().cpu())
         return torch.cat(logits)
 
     def _over_rows(self, texts: Sequence[str], labels: Ints) -> Tensor:
         """Logits [B,N] over labels without pads, by the teacher's own rows."""
-        rows, asked, at = self.rows(), self.read(texts), torch.from_numpy(labels).to(self.device)
-        scores = rows.pairs(asked.vector, labels).to(self.device)
-        return self.reason(asked, at, rows.own[at].float(), scores)
+        search, asked, at = self.search(), self.read(texts), torch.from_numpy(labels).to(self.device)
+        scores = search.all_scores(asked.vector, labels).to(self.device)
+        return self.reason(asked, at, search.vectors[at].float(), scores)
 
     @cached_property
     def _label_tokens(self) -> Tensor:

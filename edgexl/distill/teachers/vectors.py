@@ -34,10 +34,13 @@ _BATCH_TOKENS_ACCELERATED = 65_536
 
 
 class Encoder(Protocol):
-    """What turns texts into vectors. `identity` (hex) stands for all that they depend on, `name` is for people."""
+    """What turns texts into vectors. `identity` (hex) stands for all that they depend on, `name` is for people. Texts
+    with the same `max_tokens` tokens have the same vector; without a tokenizer of edgexl's, the same texts."""
 
     identity: str
     name: str
+    tokenizer: Tokenizer | None
+    max_tokens: int
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """Unit vectors [len(texts), w] in fp32 on the CPU; not yet checked."""

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from edgexl.base.ragged import Ragged
 from edgexl.data import Query, write_dataset
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.corpus.divide import Targets, epoch_batches, names_its_label, read_corpus, right_pairs
+from edgexl.distill.corpus.divide import (
+    draw_labels,
+    epoch_batches,
+    gold_labels,
+    gold_pairs,
+    names_its_label,
+    read_corpus,
+)
 from edgexl.distill.recipe import SplitTable
 from tests.tiny import tiny_labels, tiny_queries
 
@@ -42,12 +50,12 @@ def test_a_query_names_its_label_where_it_holds_the_text_of_any_of_them() -> Non
 
 def test_targets_draw_right_labels_and_find_pairs_of_them() -> None:
     queries = [Query("a", "a", (3, 5)), Query("b", "b", (7,)), Query("c", "c", (3, 7, 9))]
-    targets = Targets.make(queries)
+    targets = gold_labels(queries)
     rng = np.random.default_rng(0)
-    drawn = [set(targets.draw(np.array([0, 1, 2]), rng).tolist()) for _ in range(40)]
+    drawn = [set(draw_labels(targets, np.array([0, 1, 2]), rng).tolist()) for _ in range(40)]
     assert set.union(*drawn) == {3, 5, 7, 9}
-    rows = Targets(np.array([7, 3, 1, 9, 5, 3, 8]), np.array([0, 1, 2, 4, 5, 7]))  # five rows, two of two labels
-    asking, chosen = right_pairs(targets, np.array([0, 2]), rows, np.array([4, 0, 1, 1, 2, 3]))
+    rows = Ragged(np.array([7, 3, 1, 9, 5, 3, 8]), np.array([0, 1, 2, 4, 5, 7]))  # five rows, two of two labels
+    asking, chosen = gold_pairs(targets, np.array([0, 2]), rows, np.array([4, 0, 1, 1, 2, 3]))
     assert sorted(zip(asking.tolist(), chosen.tolist(), strict=True)) == [
         (0, 0), (0, 2), (0, 3), (0, 5), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4),
     ]  # fmt: skip

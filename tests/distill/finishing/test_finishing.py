@@ -17,7 +17,7 @@ from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.data import Query, write_dataset
 from edgexl.distill.finishing.finish import finish
 from edgexl.distill.finishing.table import FinishingTable
-from edgexl.student.predict import Screened, StudentPredictor
+from edgexl.predict.float_student import Screened, StudentPredictor
 from edgexl.student.student import Student, load_student
 from tests.command_line import Edgexl
 from tests.tiny import tiny_labels, tiny_ngram_student, tiny_queries, tiny_student

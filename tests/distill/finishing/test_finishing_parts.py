@@ -14,7 +14,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.progress import no_progress
 from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.data import Query
-from edgexl.distill.corpus.divide import Targets
+from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.finishing.finish import _made_ready, _prepare, _usable, split_of
 from edgexl.distill.finishing.finish_reasoning import _shortlists, finish_reasoner
 from edgexl.distill.finishing.finish_screening import _float_ranking, _pool, _student_vectors, finish_screener
@@ -92,7 +92,7 @@ def test_the_float_selfs_ranking_leaves_out_the_query_itself(bench: Bench, queri
 def test_a_pool_holds_the_best_rows_some_deeper_ones_strangers_and_what_is_right(
     bench: Bench, queries: tuple[Query, ...]
 ) -> None:
-    tokens, targets = bench.tokens(queries), Targets.make(queries)
+    tokens, targets = bench.tokens(queries), gold_labels(queries)
     own = bench.rows.rows_of_queries(queries)
     batches = Batches(tokens.lengths, 16, bench.seed)
     ranking = _float_ranking(bench, queries, tokens, own, float_rows(bench), batches)
@@ -149,7 +149,7 @@ def test_the_reasoners_lessons_are_shortlists_of_coded_rows(bench: Bench, querie
             text, alias = scores[:300].clone(), torch.full((300,), -torch.inf)
             for row in range(300, len(bench.rows)):
                 if row != own[query]:
-                    for label in bench.rows.of.of(np.array([row]))[1]:
+                    for label in bench.rows.of.pairs(np.array([row]))[1]:
                         alias[label] = max(alias[label], scores[row])
             best[name] = text, torch.where(alias.isinf(), text, alias)
         total = torch.maximum(*best["coded"])

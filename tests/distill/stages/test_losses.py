@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgexl.data import Query
-from edgexl.distill.corpus.divide import Targets
+from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
 from edgexl.distill.stages import compute
@@ -40,7 +40,7 @@ def screening_data(aliases: bool) -> ScreeningData:
         labels = with_query_aliases(labels, queries)
     rows = RowTable.make(labels, STUDENT.tokenizer, 16, CPU)
     tokens = TokenTable.of(encode_texts(STUDENT.tokenizer, [query.text for query in queries], 16), CPU)
-    return ScreeningData(tokens, Targets.make(queries), rows, rows.rows_of_queries(queries))
+    return ScreeningData(tokens, gold_labels(queries), rows, rows.rows_of_queries(queries))
 
 
 @pytest.mark.parametrize("aliases", [False, True])
@@ -53,15 +53,15 @@ def test_right_rows_are_right_and_never_the_query_itself(aliases: bool) -> None:
         assert not (drawn == data.own_rows).any()
         kinds |= set((drawn >= data.rows.labels).tolist())
         for query, row in zip(asked, drawn, strict=True):
-            own = set(data.targets.of(np.array([query]))[1].tolist())
-            assert own & set(data.rows.of.of(np.array([row]))[1].tolist())
+            own = set(data.targets.pairs(np.array([query]))[1].tolist())
+            assert own & set(data.rows.of.pairs(np.array([row]))[1].tolist())
     assert kinds == ({False, True} if aliases else {False})
 
 
 def test_wrong_rows_leave_out_what_is_right() -> None:
     data = screening_data(True)
     asked = np.array([0, 5])
-    right = [data.targets.of(np.array([query]))[1][0] for query in asked]
+    right = [data.targets.pairs(np.array([query]))[1][0] for query in asked]
     best = np.array([[right[0], 17, data.own_rows[0], 20], [1, 2, 4, right[1]]])
     found = wrong_rows(data, asked, best)
     assert found.tolist() == [[17, 20, -1, -1], [1, 2, 4, -1]]
@@ -138,7 +138,7 @@ def test_standard_distillation_hears_of_nothing_but_the_final_distribution() -> 
     table = ScreeningTable(steps=10, batch=16, random_labels=8)
     losses = standard_losses(STUDENT.screener, replace(data, lists=Lists(labels, shares)), table, 0)
     # the data's own right labels may be anything at all
-    other = replace(data, targets=Targets.make([Query("x", "x", (0,))] * 400), lists=Lists(labels, shares))
+    other = replace(data, targets=gold_labels([Query("x", "x", (0,))] * 400), lists=Lists(labels, shares))
     assert set(losses(0)) == {"loss"}
     assert torch.equal(losses(0)["loss"], standard_losses(STUDENT.screener, other, table, 0)(0)["loss"])
 
@@ -180,7 +180,7 @@ def test_right_labels_can_be_taken_out_of_a_shortlist() -> None:
 
 
 def test_right_labels_are_marked() -> None:
-    targets = Targets.make([Query("a", "a", (3, 5)), Query("b", "b", (0,))])
+    targets = gold_labels([Query("a", "a", (3, 5)), Query("b", "b", (0,))])
     marked = mark_right(torch.tensor([[5, 1, 3], [3, 5, 0]]), targets, 10)
     assert marked.tolist() == [[True, False, True], [False, False, True]]
 

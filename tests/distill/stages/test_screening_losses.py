@@ -14,6 +14,7 @@ from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.corpus.divide import Targets, epoch_batches
 from edgexl.distill.corpus.rows import RowTable
+from edgexl.base.ragged import Ragged
 from edgexl.distill.recipe import ScreeningTable
 from edgexl.distill.stages.bags import bag_table
 from edgexl.distill.stages.compute import TokenTable
@@ -52,11 +53,11 @@ def uneven_data() -> ScreeningData:
     for query in range(0, 400, 2):
         labels[query].append(100 + query // 2 % 30)
     starts = np.cumsum([0, *map(len, labels)])
-    return replace(data, targets=Targets(np.concatenate([np.array(some) for some in labels]), starts))
+    return replace(data, targets=Ragged(np.concatenate([np.array(some) for some in labels]), starts))
 
 
 def right_labels(data: ScreeningData, query: int) -> list[int]:
-    return data.targets.labels[data.targets.starts[query] : data.targets.starts[query + 1]].tolist()
+    return data.targets[query].tolist()
 
 
 def expected_rows(data: ScreeningData) -> np.ndarray:
@@ -204,7 +205,7 @@ def test_aliases_are_expected_as_often_as_they_are_drawn() -> None:
     said = right.log_expected(16, RANDOM, data.rows).double().exp().numpy()
     # a label that two queries ask for has both as aliases: its text stands in for the one that is the query itself
     texts = np.arange(len(data.rows)) < 300
-    asked = np.isin(np.arange(len(data.rows)), data.targets.labels)
+    asked = np.isin(np.arange(len(data.rows)), data.targets.values)
     np.testing.assert_allclose(said[texts & ~asked], RANDOM / len(data.rows), rtol=1e-5)
     assert said[texts & asked].sum() < expected[texts & asked].sum() < 2.1 * said[texts & asked].sum()
     assert expected[~texts].sum() < said[~texts].sum() < 2.1 * expected[~texts].sum()

@@ -33,10 +33,10 @@ def aliased_labels() -> LabelSet:
 def test_a_text_that_stands_for_several_labels_is_one_row() -> None:
     labels = aliased_labels()
     rows = RowTable.make(labels, tiny_tokenizer(), 16, CPU)
-    assert rows.texts[:60] == labels.texts
+    assert rows.texts[:60] == list(labels.texts)
     assert len(rows) == 60 + 40
     for row in range(60, 100):
-        _, standing = rows.of.of(np.array([row]))
+        _, standing = rows.of.pairs(np.array([row]))
         assert standing.tolist() == [label for label in range(60) if rows.texts[row] in labels.aliases[label]]
     asked = (
         Query("a", rows.texts[77], (0,)),
@@ -44,6 +44,16 @@ def test_a_text_that_stands_for_several_labels_is_one_row() -> None:
         Query("c", labels.texts[5], (5,)),
     )
     assert rows.rows_of_queries(asked).tolist() == [77, -1, -1]
+
+
+def test_training_has_the_rows_that_the_device_will_hold() -> None:
+    labels = LabelSet(("a", "b"), ("ba be", "bi"), (("BA  be", "fa", "Fa"), ("fa",)))
+    rows = RowTable.make(labels, tiny_tokenizer(), 16, CPU)
+    assert rows.texts == ["ba be", "bi", "fa"]
+    assert rows.of.tolist() == [[0], [1], [0, 1]]
+    asked = [Query(text, text, (0,)) for text in ("FA", "fa", "ba be", "BA  be", "fe")]
+    assert rows.rows_of_queries(asked).tolist() == [2, 2, -1, -1, -1]
+    assert rows.sample(np.array([2])).batch(np.array([0]))[0].tolist() == rows.tokens.batch(np.array([2]))[0].tolist()
 
 
 @pytest.mark.parametrize("rough", [False, True])
@@ -54,14 +64,14 @@ def test_shortlists_hold_each_labels_best_row_but_never_the_query_itself(rough: 
     vectors = torch.nn.functional.normalize(torch.randn(len(rows), 16, generator=draw), dim=1)
     queries = torch.nn.functional.normalize(torch.randn(9, 16, generator=draw), dim=1)
     banned = np.array([-1, 60, 61, 99, -1, 70, -1, 64, 65])
-    found = RowSearch(rows, vectors, rough).shortlists(queries, 60, banned, no_progress)
+    found = RowSearch(rows.rows, vectors, rough).shortlists(queries, 60, banned, no_progress)
     assert found.aliases is not None
     for place in range(9):
         scores = vectors @ queries[place]
         own, best = scores[:60].clone(), torch.full((60,), -torch.inf)
         for row in range(60, len(rows)):
             if row != banned[place]:
-                for label in rows.of.of(np.array([row]))[1]:
+                for label in rows.of.pairs(np.array([row]))[1]:
                     best[label] = max(best[label], scores[row])
         total = torch.maximum(own, best)
         assert found.labels[place].tolist() == total.argsort(descending=True, stable=True).tolist()
@@ -88,7 +98,7 @@ def test_a_rough_search_scores_fp16_rows_in_fp32() -> None:
     half = torch.nn.functional.normalize(torch.randn(len(rows), 16, generator=draw), dim=1).half()
     queries = torch.nn.functional.normalize(torch.randn(5, 16, generator=draw), dim=1)
     nobody = np.full(5, -1)
-    for search in (RowSearch(rows, half, rough=True), RowSearch(rows, half.float(), rough=True)):
+    for search in (RowSearch(rows.rows, half, rough=True), RowSearch(rows.rows, half.float(), rough=True)):
         scores, found = search.best_rows(queries, 40, nobody)
         assert scores.dtype == torch.float32
         assert torch.equal(scores, torch.einsum("nd,nkd->nk", queries, half.float()[found]))

@@ -13,7 +13,7 @@ import torch
 
 from edgexl.base.progress import no_progress
 from edgexl.data.metrics import evaluate
-from edgexl.distill.corpus.divide import Targets, names_its_label
+from edgexl.distill.corpus.divide import gold_labels, names_its_label
 from edgexl.distill.pipeline import glance_at_screener, label_vectors, start_reasoner
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.stages.compression import compress
@@ -122,7 +122,7 @@ def test_a_teacher_that_no_term_needs_is_not_asked(bench: Callable[..., Prepared
 def test_near_misses_are_the_best_wrong_rows_at_each_moment(bench: Callable[..., Prepared]) -> None:
     made, screener = bench(changed("screening", hard_labels=1, mine_at=(0.5, 0.2), mine_queries=50, steps=60))
     queries = made.learned
-    data = ScreeningData(made.tokens(queries), Targets.make(queries), made.rows, made.rows.rows_of_queries(queries))
+    data = ScreeningData(made.tokens(queries), gold_labels(queries), made.rows, made.rows.rows_of_queries(queries))
     hard, steps = HardRows(), []
     losses = with_mining(made, screener, data, hard, lambda step: {"step": torch.tensor(steps.append(step) or step)})
     losses(11)

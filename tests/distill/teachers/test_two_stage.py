@@ -11,7 +11,7 @@ import torch
 from edgexl.base.errors import BadInput
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers import TwoStageTeacher
-from edgexl.student.predict import Screened, StudentPredictor
+from edgexl.predict.float_student import Screened, StudentPredictor
 from tests.tiny import tiny_queries, tiny_student
 
 
@@ -46,8 +46,9 @@ def predictor_scores(
     rows = [[label] for label in range(len(predictor.student.labels))]
     if not own:
         of_aliases: dict[int, list[int]] = {}
-        for place, label in enumerate(predictor.alias_labels):
-            of_aliases.setdefault(label, []).append(len(rows) + place)
+        for place, labels in enumerate(predictor.rows.alias_labels):
+            for label in labels.tolist():
+                of_aliases.setdefault(label, []).append(len(rows) + place)
         rows = [of_aliases.get(label, row) for label, row in enumerate(rows)]
     scores = queries @ predictor.row_vectors.T
     return torch.stack(

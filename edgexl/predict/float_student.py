@@ -1,12 +1,12 @@
 """Prediction by the float student in PyTorch: exact search over float label vectors, then the reasoner.
 
 It is what a compiled bundle is compared with, in accuracy (`rank`, in batches) and in time (`predict`, one text).
-The stages are the runtime's; only the index is missing: every label is scored with its full vector.
+The stages are the runtime's; only the index is missing: every row is scored with its full vector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,14 +15,18 @@ import torch
 from torch import Tensor
 
 from edgexl.base.arrays import Ints
+from edgexl.base.progress import StageProgress, no_stage_progress
+from edgexl.index.exact_search import ExactSearch
+from edgexl.index.rows import Rows
 from edgexl.student.arguments import as_count, as_texts
-from edgexl.student.contract import ask_reasoner
+from edgexl.student.contract import call_reasoner
 from edgexl.student.encode import encode_vectors
 from edgexl.student.student import Student
-from edgexl.student.text import encode_texts, label_tokens, pad
+from edgexl.student.text import encode_texts, pad
 
 # Queries scored at once: 64 x 150,000 scores are 38 MB.
 SEARCH_BATCH = 64
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -46,73 +50,63 @@ class Screened:
 class StudentPredictor:
     """The float student, ready to answer: its labels' vectors and tokens are computed once.
 
-    `label_vectors` [rows,d] saves encoding the labels (texts first, then aliases in order) where they are at hand.
+    `label_vectors` [rows,d] on the CPU saves encoding the rows of the label set (`Rows.of`) where they are at hand. The
+    modules run, and stay, on `device`; exact search is numpy's.
     """
 
     def __init__(
         self,
         student: Student,
         label_vectors: Tensor | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: StageProgress = no_stage_progress,
+        device: torch.device = CPU,
     ) -> None:
-        self.student = student
-        labels = student.labels
-        self.alias_labels = [index for index, aliases in enumerate(labels.aliases) for _ in aliases]
+        self.student, self.device = student, device
+        self.screener, self.reasoner = student.screener.to(device), student.reasoner.to(device)
+        labels, shapes = student.labels, student.shapes
+        self.rows = Rows.of(labels, student.tokenizer, shapes.max_tokens, aliases=True)
         if label_vectors is None:
-            texts = [*labels.texts, *(alias for aliases in labels.aliases for alias in aliases)]
+            texts = self.rows.texts(labels)
             label_vectors = encode_vectors(
-                student.screener, student.tokenizer, texts, student.shapes.max_tokens, progress=progress
+                self.screener, student.tokenizer, texts, shapes.max_tokens, progress=progress, device=device
             )
         self.row_vectors = label_vectors
-        # transposed once: a product with a transposed view is slow for a single query
-        self.columns = np.ascontiguousarray(label_vectors.numpy().T)
+        self.search = ExactSearch(label_vectors.numpy(), self.rows.labels, self.rows.alias_labels, shapes.shortlist)
 
     @cached_property
     def tokens(self) -> Tensor:
         """[labels,S] word pieces of the label texts."""
-        return torch.from_numpy(
-            label_tokens(self.student.tokenizer, self.student.labels.texts, self.student.shapes.label_tokens)
-        )
+        return torch.from_numpy(self.rows.label_pieces(self.student.shapes.label_tokens))
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Run the screener on a batch of texts."""
         rows = encode_texts(self.student.tokenizer, texts, self.student.shapes.max_tokens)
-        ids, mask = (torch.from_numpy(part) for part in pad(rows))
-        vector, states = self.student.screener(ids, mask)
+        ids, mask = (torch.from_numpy(part).to(self.device) for part in pad(rows))
+        vector, states = self.screener(ids, mask)
         return Encoded(ids, mask, vector, states)
 
     @torch.inference_mode()
     def screen(self, query_vectors: Tensor, depth: int) -> Screened:
         """The `depth` best labels for each query vector [B,d]; ties go to the lower label."""
-        scores = torch.from_numpy(query_vectors.numpy() @ self.columns)
-        count = len(self.student.labels)
-        own, aliases = scores[:, :count], scores[:, count:]
-        other = own
-        if self.alias_labels:
-            where = torch.tensor(self.alias_labels).expand_as(aliases)
-            # labels without aliases keep their own score in both columns
-            other = own.scatter_reduce(1, where, aliases, "amax", include_self=False)
-        best = torch.maximum(own, other)
-        depth = min(depth, count)
-        labels = best.topk(depth, dim=1).indices.sort(1).values
-        order = best.gather(1, labels).argsort(dim=1, descending=True, stable=True)
-        labels = labels.gather(1, order)
-        return Screened(labels, torch.stack([own.gather(1, labels), other.gather(1, labels)], dim=-1))
+        found = self.search.search_batch(query_vectors.cpu().numpy(), depth)
+        return Screened(*map(torch.from_numpy, found))
 
     @torch.inference_mode()
     def reason(self, encoded: Encoded, screened: Screened) -> Tensor:
-        """Logits [B,N] of the shortlists."""
-        supply = {
-            "input_ids": encoded.input_ids,
-            "attention_mask": encoded.attention_mask,
-            "token_states": encoded.token_states,
-            "query_vector": encoded.query_vector,
+        """Logits [B,N] of the shortlists, on the CPU."""
+        about_labels = {
             "label_vectors": self.row_vectors[screened.labels],
             "screening_scores": screened.scores,
             "label_tokens": self.tokens[screened.labels],
         }
-        return ask_reasoner(self.student.reasoner, supply)
+        supply = {name: value.to(self.device) for name, value in about_labels.items()} | {
+            "input_ids": encoded.input_ids,
+            "attention_mask": encoded.attention_mask,
+            "token_states": encoded.token_states,
+            "query_vector": encoded.query_vector,
+        }
+        return call_reasoner(self.reasoner, supply).cpu()
 
     def predict(self, text: str, k: int = 5) -> list[tuple[int, float]]:
         """The `k` best labels for one text, with their logits. Raises `BadInput` for what is no text or number."""
@@ -123,9 +117,7 @@ class StudentPredictor:
         order = logits.argsort(descending=True, stable=True)[:k]
         return list(zip(screened.labels[0][order].tolist(), logits[order].tolist(), strict=True))
 
-    def rank(
-        self, texts: Sequence[str], depth: int | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Ints:
+    def rank(self, texts: Sequence[str], depth: int | None = None, progress: StageProgress = no_stage_progress) -> Ints:
         """Labels [len(texts), depth], best first: the shortlist in the reasoner's order, then the rest of screening's.
 
         `depth` is the shortlist's length unless told.
@@ -133,7 +125,7 @@ class StudentPredictor:
         return self.rank_by_stage(texts, depth, progress)[1]
 
     def rank_by_stage(
-        self, texts: Sequence[str], depth: int | None = None, progress: Callable[[int, int], None] | None = None
+        self, texts: Sequence[str], depth: int | None = None, progress: StageProgress = no_stage_progress
     ) -> tuple[Ints, Ints]:
         """(screening's ranking, the reasoner's ranking), each as `rank` gives them."""
         texts = as_texts(texts)
@@ -152,6 +144,5 @@ class StudentPredictor:
             reasoned = torch.cat([short.labels.gather(1, best), screened.labels[:, shortlist:]], dim=1)
             by_screener[batch] = screened.labels[:, :depth].numpy()
             by_reasoner[batch] = reasoned[:, :depth].numpy()
-            if progress:
-                progress(start + len(batch), len(order))
+            progress(start + len(batch), len(order))
         return by_screener, by_reasoner

@@ -11,7 +11,8 @@ import numpy as np
 
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
-from edgexl.index import Shortlist
+from edgexl.index.best_of_rows import LabelScores, best_aliases, rows_of_labels
+from edgexl.index.search import Shortlist
 
 # Queries that share a pass over the vectors, and rows multiplied at once: a product of few queries, or one too large
 # for the caches, waits for memory. 32 x 700,000 scores are 90 MB.
@@ -38,35 +39,29 @@ class ExactSearch:
         return [found for part in pool.map(self._shortlists, parts) for found in part]
 
     def _shortlists(self, queries: Floats) -> list[Shortlist]:
+        labels, scores = self.search_batch(queries)
+        return [Shortlist(found, own) for found, own in zip(labels, scores, strict=True)]
+
+    def search_batch(self, queries: Floats, shortlist: int | None = None) -> tuple[Ints, Floats]:
+        """(labels [n, N] best first, scores [n, N, 2]: own text, best of all aliases) for query vectors [n, D]."""
+        shortlist = shortlist or self.shortlist
         scores = np.empty((len(queries), len(self.vectors)), np.float32)
         for begin in range(0, len(self.vectors), _CHUNK_ROWS):
             chunk = slice(begin, begin + _CHUNK_ROWS)
             scores[:, chunk] = queries @ self.vectors[chunk].T
-        return [self._shortlist(row) for row in scores]
-
-    def _shortlist(self, scores: Floats) -> Shortlist:
-        """Of the rows' `scores`, only the best few are looked at: as many as bring enough labels."""
-        count, tried = min(self.shortlist, self.labels), 4 * self.shortlist
+        # of all rows, only as many are looked at as bring enough labels
+        depth, tried = min(shortlist, self.labels), 4 * shortlist
         while True:
-            tried = min(tried, len(scores))
-            rows = _best(scores, tried)
-            aliases = rows[rows >= self.labels]
-            of = self.alias_labels.take(aliases - self.labels)
-            labels = np.concatenate([rows[rows < self.labels], of.values.astype(np.int64)])
-            candidates, place = np.unique(labels, return_inverse=True)
-            if len(candidates) >= count:
+            best = [_best(row, min(tried, len(row))) for row in scores]
+            rows, query = np.concatenate(best), np.repeat(np.arange(len(best)), list(map(len, best)))
+            found = LabelScores.of(len(queries), query, rows, scores[query, rows], self.labels, self.alias_labels)
+            if found.counts.min(initial=depth) >= depth:
                 break
             tried *= 4
-        best = np.full(len(candidates), -np.inf, np.float32)
-        row_scores = np.concatenate([scores[rows[rows < self.labels]], np.repeat(scores[aliases], of.lengths)])
-        np.maximum.at(best, place, row_scores)
-        chosen = candidates[np.lexsort((candidates, -best))[:count]]
-        own, alias = scores[chosen], scores[chosen].copy()
-        mine = self._alias_rows.take(chosen)
-        some = np.flatnonzero(mine.lengths)
-        if len(some):
-            alias[some] = np.maximum.reduceat(scores[mine.values], mine.starts[:-1][some])
-        return Shortlist(chosen, np.stack([own, alias], 1))
+        labels = found.best(depth)
+        own = np.take_along_axis(scores, labels, 1)
+        alias = best_aliases(self._alias_rows, labels, own, lambda query, rows: scores[query, rows])
+        return labels, np.stack([own, alias], -1)
 
     def decompress(self, labels: Ints) -> Floats:
         return self.vectors[labels]
@@ -76,10 +71,7 @@ class ExactSearch:
 
     @cached_property
     def _alias_rows(self) -> Ragged:
-        """The alias rows of each label."""
-        order = np.argsort(self.alias_labels.values, kind="stable")
-        starts = np.searchsorted(self.alias_labels.values[order], np.arange(self.labels + 1))
-        return Ragged(self.labels + self.alias_labels.owners[order], starts.astype(np.int64))
+        return rows_of_labels(self.labels, self.alias_labels)
 
 
 def _best(scores: Floats, count: int) -> Ints:

@@ -1,0 +1,1 @@
+"""What the float student answers, with no index and no compression: what bundles and trainings are compared with."""
