@@ -19,9 +19,9 @@ from torch import nn
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
 from edgexl.student.contract import Shapes
-from edgexl.student.ngrams import NgramConfig, NgramScreener, continuation_pieces
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
-from edgexl.student.screener import ScreenerConfig, TransformerScreener
+from edgexl.student.screeners.ngrams import NgramConfig, NgramScreener, continuation_pieces
+from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener
 from edgexl.student.student import Student
 
 WORDS = tuple(first + second for first in "bdfgklmnprst" for second in ("a", "e", "i", "o", "u", "ar", "el", "in"))

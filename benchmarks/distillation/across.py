@@ -20,15 +20,17 @@ from edgexl.base.fetch import sha256_file
 from edgexl.data import Query, open_data
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.compute import choose_device
-from edgexl.distill.stages.start import aim_projection, open_start, prune, start_screener
+from edgexl.distill.stages.start import open_start, prune, start_screener
 from edgexl.distill.teachers import open_teacher
 from edgexl.distill.teachers.vectors import leading_directions
 from edgexl.predict.evaluate import evaluate_student
 from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.contract import Shapes
 from edgexl.student.reasoner import ScreeningReasoner
-from edgexl.student.screener import TransformerScreener
+from edgexl.student.screeners.transformer import TRANSFORMER, TransformerScreener
 from edgexl.student.student import Student, load_student
+from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 
 MODEL, QUERIES = "all-MiniLM-L6-v2", 2000
 UNTRAINED = "none"
@@ -85,7 +87,8 @@ def zero_shot(source: str, size: str, labels: LabelSet, device: torch.device) ->
     assert vectors is not None
     directions = leading_directions(vectors, shape.query_dims)
     wanted = torch.nn.functional.normalize(vectors.float() @ directions.T, dim=1)
-    aim_projection(screener, tokenizer, texts, wanted, device)
+    tokens = TokenTable.of(encode_texts(tokenizer, texts, screener.config.max_tokens), device)
+    TRANSFORMER.aim(screener, tokens, wanted)
     shapes = Shapes(shape.max_tokens, shape.query_dims, screener.config.state_dims, 128, 8, len(old_ids))
     return Student.from_modules(
         screener=screener.cpu(), reasoner=ScreeningReasoner(), tokenizer=tokenizer, labels=labels, shapes=shapes

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,37 +37,26 @@ from edgexl.distill.judge import judge_splits
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
 from edgexl.distill.stages import reasoning, screening
-from edgexl.distill.stages.bags import bag_table
 from edgexl.distill.stages.compute import release_memory
 from edgexl.distill.stages.mining import with_mining
-from edgexl.distill.stages.search import encode_table
+from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.shortlists import (
     GLANCE_QUERIES,
-    compress_in_parts,
-    compressed_search,
+    code_rows,
     development_shortlists,
     row_vectors,
     training_shortlists,
 )
-from edgexl.distill.stages.start import (
-    aim_projection,
-    start_screener,
-    start_token_map,
-    token_product,
-    word_table,
-)
+from edgexl.distill.stages.start import start_screener, start_token_map, token_product
 from edgexl.distill.stages.training import Schedule, train_stage
 from edgexl.distill.workbench import Workbench, prepare
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.importer import PACKAGED_MODELS
-from edgexl.student.ngrams import NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
-from edgexl.student.screener import TransformerScreener
+from edgexl.student.screeners import kind_of
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
-from edgexl.student.text import label_tokens
 from edgexl.student.weights import round_trip
 
-Screener = TransformerScreener | NgramScreener
 # Rows that a stage finds development queries' answers among, on its way.
 GLANCE_ROWS = 20_000
 
@@ -137,20 +127,20 @@ def _is_finished(directory: Path) -> bool:
         return False
 
 
-def distil_screener(bench: Workbench) -> Screener:
+def distil_screener(bench: Workbench) -> nn.Module:
     """Stage one, and the rotation after it; returns the screener with weights as they will be stored."""
     recipe, rows = bench.recipe, bench.rows
     table = recipe.screening
     torch.manual_seed(recipe.seed)
     screener = start_screener(bench.start, recipe.student, bench.tokenizer, bench.old_ids, bench.counts)
     screener.to(bench.device)
-    asked = recipe.teacher is not None and (table.teacher_weight > 0 or table.ranking_weight > 0)
-    vectors = bench.lessons.shortened(bench.learned, recipe.student.query_dims) if asked else None
-    if vectors is not None and isinstance(screener, TransformerScreener):
+    kind = kind_of(screener)
+    weighed = recipe.teacher is not None and (table.teacher_weight > 0 or table.ranking_weight > 0)
+    heard = weighed or bench.method.needs_teacher
+    vectors = bench.lessons.shorten(bench.learned, recipe.student.query_dims) if weighed else None
+    if vectors is not None:
         sample = np.arange(0, rows.labels, max(1, rows.labels // 20_000))
-        texts = [rows.texts[row] for row in sample]
-        wanted = vectors.rows[torch.from_numpy(sample).to(bench.device)]
-        aim_projection(screener, bench.tokenizer, texts, wanted, bench.device)
+        kind.aim(screener, rows.sample(sample), vectors.rows[torch.from_numpy(sample).to(bench.device)])
     if len(bench.learned) != len(bench.corpus.screening):
         bench.log(f"{len(bench.learned)} queries train the screener, as the recipe has it")
     data = screening.ScreeningData(
@@ -160,22 +150,17 @@ def distil_screener(bench: Workbench) -> Screener:
         own_rows=rows.rows_of_queries(bench.learned),
         query_teacher=vectors.queries if vectors else None,
         row_teacher=vectors.rows if vectors else None,
+        row_inputs=kind.tabulate(screener, rows.tokens),
     )
+    data = replace(data, query_inputs=kind.tabulate(screener, data.queries))
     del vectors
-    if isinstance(screener, NgramScreener):
-        bags = bag_table(screener, data.queries), bag_table(screener, rows.tokens)
-        data = replace(data, query_bags=bags[0], row_bags=bags[1])
-    if recipe.method == "standard":
-        data = replace(data, query_teacher=None, row_teacher=None, lists=bench.lessons.final_lists(bench.learned))
-        losses = screening.standard_losses(screener, data, table, recipe.seed)
-    else:
-        if asked and data.query_teacher is None:
-            data = replace(data, lists=bench.lessons.screening_lists(bench.learned))
-        hard = screening.HardRows()
-        losses = screening.mechanistic_losses(screener, data, table, hard, recipe.seed)
-        if table.hard_labels:
-            losses = with_mining(bench, screener, data, hard, losses)
-    screening.freeze(screener, table.frozen_layers)
+    data = bench.method.hear(data, bench.lessons if heard else None, bench.learned)
+    hard = screening.HardRows()
+    losses = bench.method.screening_losses(screener, data, table, hard, recipe.seed)
+    if bench.method.mines and table.hard_labels:
+        losses = with_mining(bench, screener, data, hard, losses)
+    if table.frozen_layers:
+        kind.freeze(screener, table.frozen_layers)
     bench.rest_teacher()
     train_stage(
         "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
@@ -203,27 +188,25 @@ def glance_at_screener(bench: Workbench, screener: nn.Module) -> dict[str, float
     return {f"held-out {name} of {len(sample)}": found[name] for name in ("P@1", f"R@{min(10, len(sample))}")}
 
 
-def distil_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReasoner, Tensor]:
+def distil_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReasoner, Tensor]:
     """Stage two: (the reasoner, the map that makes its word pieces of the screener's word table)."""
     recipe, corpus = bench.recipe, bench.corpus
     shape, table = recipe.student, recipe.reasoning
     vectors = row_vectors(bench, screener)
-    pieces = torch.from_numpy(label_tokens(bench.tokenizer, corpus.labels.texts, shape.label_tokens))
-    tables = reasoning.LabelTables(label_vectors(bench, vectors), pieces.to(bench.device))
-    search = compressed_search(bench, vectors)
-    del vectors
+    pieces = torch.from_numpy(bench.rows.rows.label_pieces(shape.label_tokens))
+    read = code_rows(vectors, table.bits, vectors.shape[1])
+    tables = reasoning.LabelTables(label_vectors(bench, vectors, read), pieces.to(bench.device))
+    search = RowSearch(bench.rows.rows, read, rough=True)
+    del vectors, read
     lists = training_shortlists(bench, screener, search)
     held_out = development_shortlists(bench, screener, search)
     del search
     bench.rest_teacher()
     torch.manual_seed(recipe.seed)
     reasoner, tokens = start_reasoner(bench, screener)
-    if recipe.method == "standard":
-        losses = reasoning.standard_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
-    else:
-        losses = reasoning.mechanistic_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
-        useful = int(lists.right[:, : shape.shortlist].any(-1).sum())
-        bench.log(f"{useful} of {len(lists)} shortlists hold a right label")
+    losses = bench.method.reasoning_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
+    useful = int(lists.right[:, : shape.shortlist].any(-1).sum())
+    bench.log(f"{useful} of {len(lists)} shortlists hold a gold label")
 
     def glance() -> dict[str, float]:
         logits = reasoning.decide(screener, reasoner, held_out, tables, shape.shortlist)
@@ -240,24 +223,24 @@ def distil_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReaso
     return reasoner.eval(), tokens.map.detach()
 
 
-def label_vectors(bench: Workbench, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels' vectors, of those of all rows [rows,d], in the two forms that the reasoner meets: all dimensions, and
-    the leading ones, compressed. Standard distillation knows of no compression and takes the former as they are."""
-    table = bench.recipe.reasoning
-    exact = rows[: bench.rows.labels]
-    whole = exact.clone() if bench.recipe.method == "standard" else compress_in_parts(exact, table.bits, rows.shape[1])
-    return whole, compress_in_parts(exact, table.bits, table.leading_dims)
+def label_vectors(bench: Workbench, exact: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+    """The labels' vectors in the two forms that the reasoner meets: all dimensions, and the leading ones, as devices
+    read them; a method that knows of no compression takes the former as they are. `exact`, `read`: all rows' [rows,d].
+    """
+    table, labels = bench.recipe.reasoning, bench.rows.labels
+    whole = read if bench.method.compresses else exact
+    return whole[:labels].clone(), code_rows(exact, table.bits, table.leading_dims)[:labels].clone()
 
 
-def start_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReasoner, reasoning.MappedTokens]:
+def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReasoner, reasoning.MappedTokens]:
     """The untrained reasoner, and the table of word pieces that it trains with."""
     shape = bench.recipe.student
-    states = screener.config.dims if isinstance(screener, NgramScreener) else screener.config.state_dims
-    _, words = word_table(screener)
+    kind = kind_of(screener)
+    _, words = kind.words(screener)
     config = ReasonerConfig(
         vocabulary=len(words),
         query_dims=shape.query_dims,
-        state_dims=states,
+        state_dims=kind.state_dims(screener),
         dims=shape.reasoner_dims,
         ffn_dims=shape.reasoner_ffn_dims,
         heads=shape.reasoner_heads,
@@ -277,7 +260,7 @@ def start_reasoner(bench: Workbench, screener: Screener) -> tuple[ListwiseReason
     return reasoner, tokens
 
 
-def assemble(bench: Workbench, screener: Screener, reasoner: ListwiseReasoner, token_map: Tensor) -> Student:
+def assemble(bench: Workbench, screener: Any, reasoner: ListwiseReasoner, token_map: Tensor) -> Student:
     """The finished student, not yet judged."""
     recipe, corpus = bench.recipe, bench.corpus
     origin = recipe.start or recipe.teacher or ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.shipped import find_toml
+from edgexl.student.screeners import kind_named
 
 if TYPE_CHECKING:
     from edgexl.distill.characterize.recommendation import Recommendation
@@ -27,7 +28,7 @@ class ShapeTable:
     labels and training queries; 0 keeps all.
     """
 
-    screener: Literal["transformer", "ngrams"] = "transformer"
+    screener: str = "transformer"
     teacher_layers: tuple[int, ...] = ()
     max_tokens: int = 128
     query_dims: int = 256
@@ -47,10 +48,7 @@ class ShapeTable:
     token_dims: int = 48
 
     def __post_init__(self) -> None:
-        if self.screener == "transformer" and not self.teacher_layers:
-            raise ValueError("teacher_layers names no layer; name at least one of the model's")
-        if self.screener == "ngrams" and self.buckets < 1:
-            raise ValueError("buckets must be at least 1 for a screener of n-grams")
+        kind_named(self.screener).check_shape(self)
         if min(self.ffn_dims, self.vocabulary, self.buckets) < 0:
             raise ValueError("ffn_dims, vocabulary and buckets must not be negative")
 
@@ -129,8 +127,9 @@ class ReasoningTable:
 
     Labels that the teacher itself confuses with the right one count 1 + `near_miss_weight` x its probability x N times.
     A share `absent_share` of the shortlists loses its right labels, so that the student learns to say so.
-    Label vectors are met compressed to `bits` a dimension: `leading_dims` of them for half of the batches, all for
-    the other half. Each step hides `token_dropout` of a query's tokens, against learning queries by heart.
+    Label vectors are met as devices read them, with fine codes of `bits` a dimension: `leading_dims` of them for half
+    of the batches, all for the other half. Each step hides `token_dropout` of a query's tokens, against learning
+    queries by heart.
     `familiar_queries` of the screener's own queries are added to those that are the reasoner's alone: their shortlists
     look a little too good, but there are many of them. `own_queries` limits the latter, where making shortlists of all
     would take longer than learning from them; 0 takes all. `naming_queries` are made from as many label texts, and
@@ -157,8 +156,10 @@ class ReasoningTable:
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
             raise ValueError("steps, batch, leading_dims and learning_rate must be positive")
-        if not 1 <= self.bits <= 8 or not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
-            raise ValueError("bits must lie in 1 to 8, dropout and token_dropout in 0 to 1")
+        if self.bits not in (2, 4, 8) or self.leading_dims * self.bits % 8:
+            raise ValueError("bits must be 2, 4 or 8, and leading_dims of them fill whole bytes")
+        if not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
+            raise ValueError("dropout and token_dropout must lie in 0 to 1")
         if (
             min(self.familiar_queries, self.own_queries, self.naming_queries) < 0
             or min(self.near_miss_weight, self.teacher_weight) < 0
@@ -217,9 +218,8 @@ def read_recipe(path: Path) -> DistillRecipe:
         table["profile"] = str(path.parent / profile)
         table = advised(table, read_recommendation(table["profile"]))
     recipe = toml.build(table, DistillRecipe, str(path))
-    if not recipe.teacher and (not recipe.start or recipe.method == "standard"):
-        what = "standard distillation imitates one" if recipe.start else "there must be a teacher or a start"
-        raise BadInput(f"{path}: names no teacher, but {what}; name one.")
+    if not recipe.teacher and not recipe.start:
+        raise BadInput(f"{path}: names no teacher, but there must be a teacher or a start; name one.")
     if recipe.reasoning.leading_dims > recipe.student.query_dims:
         raise BadInput(
             f"{path}: reasoning.leading_dims ({recipe.reasoning.leading_dims}) is more than "

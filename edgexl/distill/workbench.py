@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from edgexl.base.arrays import Ints
+from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Query, open_data
 from edgexl.data.label_set import LabelSet
@@ -21,13 +22,15 @@ from edgexl.distill.characterize.recommendation import read_recommendation
 from edgexl.distill.corpus.divide import Corpus, read_corpus
 from edgexl.distill.corpus.naming import naming_queries
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases
+from edgexl.distill.methods import METHODS, Method
 from edgexl.distill.recipe import DistillRecipe
-from edgexl.distill.stages.compute import TokenTable, choose_device, release_memory
+from edgexl.distill.stages.compute import choose_device, release_memory
 from edgexl.distill.stages.start import Start, open_start, prune
 from edgexl.distill.stages.training import Checkpoint, Curves, Observer
 from edgexl.distill.teachers import Teacher, open_teacher
 from edgexl.distill.teachers.teaching import Lessons
 from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,13 @@ class Workbench:
         return self.familiar + self.naming(self.recipe.screening.naming_queries, 0)
 
     def naming(self, count: int, seed: int) -> tuple[Query, ...]:
-        """Queries made from `count` label texts. Standard distillation, which knows the teacher's answers and no right
-        labels, goes without."""
-        return () if self.recipe.method == "standard" else naming_queries(self.corpus.labels, count, seed)
+        """Queries made from `count` label texts, for a method that knows gold labels."""
+        return naming_queries(self.corpus.labels, count, seed) if self.method.knows_gold_labels else ()
+
+    @property
+    def method(self) -> Method:
+        """The recipe's."""
+        return METHODS[self.recipe.method]
 
     @cached_property
     def lessons(self) -> Lessons:
@@ -121,6 +128,8 @@ def prepare(
 ) -> Workbench:
     """Open the data set, the teacher and the model to start from, as the recipe names them. `find_teacher` makes of
     the recipe's teacher what `open_teacher` takes."""
+    if METHODS[recipe.method].needs_teacher and not recipe.teacher:
+        raise BadInput(f"The recipe names no teacher, but {recipe.method} distillation imitates one; name one.")
     chosen = choose_device(device)
     dataset = open_data(recipe.data, progress)
     if recipe.profile:

@@ -7,7 +7,6 @@ cell leads by far, fewer are scanned. The scan is the same kernel, and the bytes
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arrays import Floats, Ints
+from edgexl.base.progress import StageProgress
 from edgexl.bundle.cells import CENTROID_BITS, Cells
 from edgexl.bundle.parameters import LARGEST_MARGIN
 from edgexl.index.fine import encode_fine
@@ -60,7 +60,7 @@ def make_cells(
     dims: int,
     seed: int,
     threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: StageProgress | None = None,
 ) -> Cells:
     """At most `count` cells of the rows, by the leading `dims` dimensions; all of them are probed until `fit_probes`
     says which. vectors: [rows, D], as the codes are made of them; read once, in slices, and once for a sample. The
@@ -113,9 +113,7 @@ def _train(sample: Floats, count: int, seed: int) -> Floats:
     return centroids
 
 
-def _assign(
-    vectors: Vectors, centroids: Floats, threads: int, progress: Callable[[int, int], None] | None
-) -> npt.NDArray[np.int32]:
+def _assign(vectors: Vectors, centroids: Floats, threads: int, progress: StageProgress | None) -> npt.NDArray[np.int32]:
     """The cell of each row: the one of highest inner product; where that is full, for those that lose least by it, one
     of the next.
     """

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arrays import Floats
+from edgexl.base.progress import StageProgress
 from edgexl.bundle.cells import Cells
 from edgexl.index.cells import Vectors
 from edgexl.index.coarse import BLOCK_ROWS, encode_coarse, unpack_coarse
@@ -20,11 +21,14 @@ from edgexl.index.fine import EVEN, Gain, encode_fine
 
 # A slice of 256 dimensions is 64 MB; whole blocks, so that slices' codes lie one after the other.
 SLICE_ROWS = 256 * BLOCK_ROWS
-Report = Callable[[int, int], None]
 
 
 def coarse_pieces(
-    vectors: Vectors, codebook: Floats, cells: Cells | None = None, threads: int = 1, report: Report | None = None
+    vectors: Vectors,
+    codebook: Floats,
+    cells: Cells | None = None,
+    threads: int = 1,
+    report: StageProgress | None = None,
 ) -> Iterator[bytes]:
     """The coarse codes section of vectors [rows, D] in order, the rows in the order of the cells where there are any;
     codebook: [M, 16, C / M]."""
@@ -48,7 +52,7 @@ def fine_pieces(
     fine_bits: int,
     gain: Gain = EVEN,
     threads: int = 1,
-    report: Report | None = None,
+    report: StageProgress | None = None,
 ) -> Iterator[bytes]:
     """The fine codes section of vectors [rows, D], in order. Raises `BadInput` as `encode_fine` does."""
     return _slices(vectors, lambda part: encode_fine(part, fine_dims, fine_bits, gain), threads, report)
@@ -62,7 +66,7 @@ def _blocks(codes: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _slices(
-    vectors: Vectors, encode: Callable[[Floats], bytes], threads: int, report: Report | None
+    vectors: Vectors, encode: Callable[[Floats], bytes], threads: int, report: StageProgress | None
 ) -> Iterator[bytes]:
     """What `encode` makes of each slice, in order; no more slices are in work than there are threads."""
     rows = vectors.shape[0]

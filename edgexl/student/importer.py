@@ -25,7 +25,7 @@ from edgexl.student.importing.settings import BertSizes, read_sizes
 from edgexl.student.importing.sources import PACKAGED_MODELS, PackagedModel, locate_model
 from edgexl.student.importing.tensors import Tensors, read_tensors
 from edgexl.student.importing.tokenizer import read_model_tokenizer
-from edgexl.student.screener import ScreenerConfig, TransformerScreener
+from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener
 
 __all__ = [
     "PACKAGED_MODELS", "ForeignModel", "ImportedScreener", "PackagedModel", "import_sentence_transformer",

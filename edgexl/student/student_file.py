@@ -14,9 +14,8 @@ from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.strict_json import parse_line, read_json
 from edgexl.student.contract import Shapes
-from edgexl.student.ngrams import NgramConfig, NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
-from edgexl.student.screener import ScreenerConfig, TransformerScreener
+from edgexl.student.screeners import KINDS
 from edgexl.student.weights import SCALE, Product
 
 FORMAT_VERSION = 1
@@ -30,10 +29,7 @@ class EmptyConfig:
     """The configuration of a module that has no sizes."""
 
 
-SCREENERS: Known = {
-    "TransformerScreener": (TransformerScreener, ScreenerConfig),
-    "NgramScreener": (NgramScreener, NgramConfig),
-}
+SCREENERS: Known = {kind.module.__name__: (kind.module, kind.config) for kind in KINDS}
 REASONERS: Known = {
     "ListwiseReasoner": (ListwiseReasoner, ReasonerConfig),
     "ScreeningReasoner": (ScreeningReasoner, EmptyConfig),

@@ -105,9 +105,9 @@ NGRAMS = {"screener": "ngrams", "buckets": 1}
         (ScreeningTable, {"steps": 1}, "mine_at", ((), (0.001, 0.999)), ((0.0,), (1.0,), (0.5, 1.0))),
         (ReasoningTable, {}, "steps", (1,), (0,)),
         (ReasoningTable, {"steps": 1}, "batch", (1,), (0,)),
-        (ReasoningTable, {"steps": 1}, "leading_dims", (1,), (0,)),
+        (ReasoningTable, {"steps": 1}, "leading_dims", (2,), (0, 3)),
         (ReasoningTable, {"steps": 1}, "learning_rate", (1e-9,), (0.0,)),
-        (ReasoningTable, {"steps": 1}, "bits", (1, 8), (0, 9)),
+        (ReasoningTable, {"steps": 1}, "bits", (2, 4, 8), (0, 3, 9)),
         (ReasoningTable, {"steps": 1}, "dropout", (0.0, 0.999), (-0.1, 1.0)),
         (ReasoningTable, {"steps": 1}, "token_dropout", (0.0, 0.999), (-0.1, 1.0)),
         (ReasoningTable, {"steps": 1}, "familiar_queries", (0,), (-1,)),
@@ -134,8 +134,8 @@ def test_the_reasoner_cannot_keep_more_dimensions_than_there_are(tmp_path: Path)
     text = 'data = "d"\nteacher = "t"\n[student]\nteacher_layers = [0]\nquery_dims = 64\n[screening]\nsteps = 1\n'
     path.write_text(text + "[reasoning]\nsteps = 1\nleading_dims = 64\n")
     assert read_recipe(path).reasoning.leading_dims == 64
-    path.write_text(text + "[reasoning]\nsteps = 1\nleading_dims = 65\n")
-    with pytest.raises(BadInput, match=r"leading_dims \(65\) is more than student.query_dims \(64\)"):
+    path.write_text(text + "[reasoning]\nsteps = 1\nleading_dims = 66\n")
+    with pytest.raises(BadInput, match=r"leading_dims \(66\) is more than student.query_dims \(64\)"):
         read_recipe(path)
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from edgexl.student.ngrams import NgramConfig, NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
-from edgexl.student.screener import ScreenerConfig, TransformerScreener
+from edgexl.student.screeners.ngrams import NgramConfig, NgramScreener
+from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener
 
 IDS = torch.tensor([[2, 17, 5, 30, 11, 3], [2, 8, 8, 3, 0, 0]])
 MASK = (IDS > 0).long()

@@ -12,7 +12,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importer import import_sentence_transformer, locate_model
-from edgexl.student.screener import TransformerScreener
+from edgexl.student.screeners.transformer import TransformerScreener
 from tests.distill.conftest import write_teacher
 from tests.tiny import tiny_labels
 

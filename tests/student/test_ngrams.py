@@ -16,8 +16,16 @@ from edgexl.bundle.parameters import SCREENER_OUTPUTS
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.passes.export import trace
 from edgexl.student.contract import Shapes
-from edgexl.student.ngrams import FACTOR, PRIME, WORD_SALT, NgramConfig, NgramScreener, continuation_pieces, gram_keys
 from edgexl.student.reasoner import ScreeningReasoner
+from edgexl.student.screeners.ngrams import (
+    FACTOR,
+    PRIME,
+    WORD_SALT,
+    NgramConfig,
+    NgramScreener,
+    continuation_pieces,
+    gram_keys,
+)
 from edgexl.student.student import Student, load_student
 from edgexl.student.text import encode_texts, pad
 from tests.tiny import tiny_labels, tiny_queries, tiny_tokenizer

@@ -18,9 +18,9 @@ from edgexl.base.arrays import Ints
 from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.stages.compute import TokenTable
 from edgexl.index.rows import Rows
 from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
-from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.reasoning import mark_right
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import SEARCH_BATCH, Found, RowSearch, encode_table
 from edgexl.distill.stages.simulate import IndexCodes, simulated
 from edgexl.distill.stages.training import Losses
 from edgexl.student.contract import call_reasoner
-from edgexl.student.text import label_tokens
+from edgexl.student.tokens import TokenTable
 from edgexl.student.weights import round_trip
 
 
@@ -45,8 +44,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
     steps = min(len(queries), table.reasoning_steps * table.reasoning_batch)
     chosen = tuple(queries[place] for place in np.random.default_rng((bench.seed, 5)).permutation(len(queries))[:steps])
     lessons = _shortlists(bench, screener, codes, coded, exact, chosen)
-    pieces = label_tokens(bench.original.tokenizer, bench.original.labels.texts, bench.original.shapes.label_tokens)
-    tokens = torch.from_numpy(pieces).to(torch.int32)
+    tokens = torch.from_numpy(bench.rows.rows.label_pieces(bench.original.shapes.label_tokens)).to(torch.int32)
     batches = Batches(lessons.tokens.lengths, table.reasoning_batch, bench.seed)
 
     def losses(step: int) -> Losses:

@@ -13,11 +13,11 @@ from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels, gold_pairs, join
 from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
-from edgexl.distill.stages.compute import TokenTable, bf16
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.simulate import IndexCodes, simulated
 from edgexl.distill.stages.training import Losses, load_tensors, save_tensors
+from edgexl.student.tokens import TokenTable, bf16
 
 # How deep into its float self's ranking the screener's pool reaches: what a shortlist is made of.
 POOL_DEPTH = 256

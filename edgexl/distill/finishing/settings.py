@@ -19,7 +19,6 @@ from edgexl.compiler.recipe import Recipe
 from edgexl.data import Query
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.finishing.table import FinishingTable
-from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.simulate import simulated
 from edgexl.distill.stages.training import (
@@ -36,6 +35,7 @@ from edgexl.index import CoarseCode, coarse_code
 from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 from edgexl.target import Int8
 
 

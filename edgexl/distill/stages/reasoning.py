@@ -1,22 +1,12 @@
-"""Stage two: training the reasoner to order the shortlists that the finished screener makes.
+"""What stage two trains on: the shortlists that the finished screener makes, as the reasoner meets them.
 
-Mechanistic loss of a query with shortlist S and right labels R in it, for logits z and a further logit of 0 that stands
-for "none of these":
-
-    -mean over R of log softmax(z, 0),   or that of "none of these" where R has been taken out of the shortlist
-    + teacher_weight x KL(softmax of the teacher's decision over S || softmax(z))
-
-Inside the first term a wrong label counts 1 + near_miss_weight x N x the teacher's probability of it: what confuses the
-teacher is what there is to learn. Queries whose shortlist misses all right labels teach nothing and are left out.
 Label vectors are met compressed, as the index returns them: all dimensions in even steps, the leading ones in odd
 steps. The reasoner's word pieces are a learnt map of the screener's word table, so that a student stores one table.
-
-Standard distillation knows the second term alone, over the teacher's own shortlists and exact label vectors.
+The losses are the methods' (`edgexl.distill.methods`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,12 +15,8 @@ from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
 from edgexl.base.ragged import Ragged
-from edgexl.distill.recipe import ReasoningTable
-from edgexl.distill.stages.compute import TokenTable, bf16
-from edgexl.distill.stages.screening import Batches, hide_tokens
-from edgexl.distill.stages.training import Losses
 from edgexl.student.contract import call_reasoner
-from edgexl.student.reasoner import ListwiseReasoner
+from edgexl.student.tokens import TokenTable, bf16
 
 # Labels kept behind the shortlist, to move up where right ones are taken out.
 RESERVE = 8
@@ -133,28 +119,6 @@ def reasoner_inputs(
     }  # fmt: skip
 
 
-def choose_columns(right: Tensor, shortlist: int, absent: Tensor) -> Tensor:
-    """[B,N] columns of shortlists [B,M]: the first N, without the right ones where `absent` [B] says so."""
-    removed = right & absent.unsqueeze(1)
-    order = removed.to(torch.int8).argsort(dim=1, stable=True)
-    return order[:, : min(shortlist, right.shape[1])]
-
-
-def reasoning_loss(logits: Tensor, right: Tensor, teacher: Tensor | None, table: ReasoningTable) -> Losses:
-    """The losses of a batch: logits, right (bool) and the teacher's logits, where it has been asked, are [B,N]."""
-    count = right.sum(-1)
-    wanted = torch.zeros_like(logits) if teacher is None else opinion(teacher, table.teacher_temperature)
-    crowd = 1.0 + table.near_miss_weight * logits.shape[1] * wanted
-    weighted = logits + torch.where(right, torch.zeros_like(logits), crowd.log())
-    share = nn.functional.pad(weighted, (0, 1)).log_softmax(-1)
-    hit = (share[:, :-1] * right).sum(-1) / count.clamp_min(1)
-    task = -torch.where(count > 0, hit, share[:, -1]).mean()
-    if teacher is None:
-        return {"loss": task}
-    lesson = imitation(logits, wanted)
-    return {"loss": task + table.teacher_weight * lesson, "task": task, "imitation": lesson}
-
-
 def opinion(teacher: Tensor, temperature: float) -> Tensor:
     """The teacher's distribution [B,N] over shortlists; rows of 0 where it has no opinion at all."""
     known = torch.isfinite(teacher)
@@ -166,53 +130,6 @@ def imitation(logits: Tensor, wanted: Tensor) -> Tensor:
     """Mean KL between distributions `wanted` [B,N] and the softmax of `logits`; rows of 0 count as 0."""
     own = logits.log_softmax(-1)
     return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
-
-
-def mechanistic_losses(
-    screener: nn.Module, reasoner: ListwiseReasoner, data: Shortlists, tables: LabelTables, table: ReasoningTable,
-    shortlist: int, seed: int,
-) -> Callable[[int], Losses]:  # fmt: skip
-    """The losses of a step, over the queries whose shortlist holds a right label."""
-    useful = np.flatnonzero(data.right[:, :shortlist].any(-1).cpu().numpy())
-    batches = Batches(data.tokens.lengths[useful], table.batch, seed)
-
-    def losses(step: int) -> Losses:
-        rows = useful[batches.at(step)]
-        chosen = torch.from_numpy(rows).to(data.labels.device)
-        right = data.right[chosen]
-        absent = torch.rand(len(rows), device=right.device) < table.absent_share
-        columns = choose_columns(right, shortlist, absent)
-        inputs = reasoner_inputs(screener, data, tables, rows, columns, step % len(tables.vectors))
-        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
-        with bf16(right.device):
-            logits = reasoner(**inputs)
-        theirs = None if data.teacher is None else data.teacher[chosen].gather(1, columns)
-        return reasoning_loss(logits, right.gather(1, columns), theirs, table)
-
-    return losses
-
-
-def standard_losses(
-    screener: nn.Module, reasoner: ListwiseReasoner, data: Shortlists, tables: LabelTables, table: ReasoningTable,
-    shortlist: int, seed: int,
-) -> Callable[[int], Losses]:  # fmt: skip
-    """The loss of a step: imitation of the teacher's final distribution over its own shortlists, and nothing else."""
-    assert data.teacher is not None
-    batches = Batches(data.tokens.lengths, table.batch, seed)
-
-    def losses(step: int) -> Losses:
-        rows = batches.at(step)
-        chosen = torch.from_numpy(rows).to(data.labels.device)
-        assert data.teacher is not None
-        columns = torch.arange(min(shortlist, data.labels.shape[1]), device=chosen.device).expand(len(rows), -1)
-        inputs = reasoner_inputs(screener, data, tables, rows, columns, 0)
-        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
-        with bf16(chosen.device):
-            logits = reasoner(**inputs)
-        wanted = opinion(data.teacher[chosen].gather(1, columns), table.teacher_temperature)
-        return {"loss": imitation(logits, wanted)}
-
-    return losses
 
 
 @torch.inference_mode()

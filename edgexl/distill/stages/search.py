@@ -6,7 +6,7 @@ Rows become labels as in the runtime (`edgexl.index.best_of_rows`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import Progress
 from edgexl.base.ragged import Ragged
-from edgexl.distill.stages.bags import bag_table, encode_bags
-from edgexl.distill.stages.compute import TokenTable, alike, bf16
 from edgexl.index.best_of_rows import LabelScores, best_aliases, rows_of_labels
 from edgexl.index.rows import CHUNK, Rows
-from edgexl.student.ngrams import NgramScreener
+from edgexl.student.screeners import kind_of
+from edgexl.student.tokens import TokenTable
 
 # 128 queries x 700,000 rows of fp32 scores are 360 MB.
 SEARCH_BATCH = 128
@@ -32,33 +31,8 @@ GATHERED = 4_194_304
 def encode_table(
     screener: nn.Module, tokens: TokenTable, name: str, progress: Progress, cut: int = 128, half: bool = True
 ) -> Tensor:
-    """Query vectors [n,d] fp32 of all texts of a table, in batches of like length; `half`: by products in bf16."""
-    if isinstance(screener, NgramScreener):
-        return _encode_bags(screener, tokens, name, progress)
-    out: Tensor | None = None
-    done = 0
-    with torch.inference_mode(), bf16(tokens.flat.device, half):
-        most = min(cut, int(tokens.lengths.max(initial=1)))
-        for batch, width in alike(tokens.lengths, most, tokens.flat.device):
-            vectors = screener(*tokens.batch(batch, width))[0].to(torch.float32)
-            if out is None:
-                out = torch.empty(len(tokens), vectors.shape[1], device=vectors.device)
-            out[torch.from_numpy(batch).to(out.device)] = vectors
-            done += len(batch)
-            progress(name, done, len(tokens))
-    assert out is not None
-    return out
-
-
-@torch.inference_mode()
-def _encode_bags(screener: NgramScreener, tokens: TokenTable, name: str, progress: Progress) -> Tensor:
-    bags = bag_table(screener, tokens)
-    parts = []
-    for start in range(0, len(tokens), 8192):
-        chosen = np.arange(start, min(start + 8192, len(tokens)))
-        parts.append(encode_bags(screener, bags, chosen))
-        progress(name, int(chosen[-1]) + 1, len(tokens))
-    return torch.cat(parts)
+    """Query vectors [n,d] fp32 of all texts of a table of tokens; `half`: by products in bf16."""
+    return kind_of(screener).encode_all(screener, tokens, partial(progress, name), cut, half)
 
 
 @dataclass(frozen=True)

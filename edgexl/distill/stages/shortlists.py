@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels, names_its_label
 from edgexl.distill.stages import reasoning
-from edgexl.distill.stages.compression import compress
 from edgexl.distill.stages.search import SEARCH_BATCH, RowSearch, encode_table
 from edgexl.distill.stages.training import load_tensors, save_tensors
 from edgexl.distill.workbench import Workbench
+from edgexl.index.fine import decode_fine, encode_fine
+from edgexl.index.rotation import train_rotation
+from edgexl.index.rows import CHUNK
 
 # Development queries that a stage is judged by on its way.
 GLANCE_QUERIES = 500
-# Rows compressed at once.
-COMPRESSED_ROWS = 8192
 
 
 def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
@@ -31,15 +31,23 @@ def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
     return kept["vectors"].to(bench.device, torch.float32)
 
 
-def compressed_search(bench: Workbench, vectors: Tensor) -> RowSearch:
-    """Search over row vectors [rows,d] as the device will hold them."""
-    coded = compress_in_parts(vectors, bench.recipe.reasoning.bits, vectors.shape[1])
-    return RowSearch(bench.rows.rows, coded, rough=True)
+def code_rows(vectors: Tensor, bits: int, fine_dims: int) -> Tensor:
+    """Row vectors [n,d] as devices read them: in the space of a pca rotation, which every shipped recipe takes, through
+    fine codes of `bits` for its leading `fine_dims` dimensions (as many as fill bytes), and back."""
+    fine_dims -= fine_dims % (8 // min(bits, 4))
+    rows = vectors.cpu().numpy()
+    rotation = train_rotation(rows, "pca", 0, fine_dims)
+    read = np.empty_like(rows)
+    for start in range(0, len(rows), CHUNK):
+        turned = rows[start : start + CHUNK] @ rotation
+        codes = encode_fine(turned, fine_dims, bits)
+        read[start : start + CHUNK] = decode_fine(codes, len(turned), fine_dims, bits, rows.shape[1]) @ rotation.T
+    return torch.from_numpy(read).to(vectors.device)
 
 
 def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
     """The shortlists that the reasoner learns from, with the teacher's decision on them; `search` is over the finished
-    screener's compressed rows.
+    screener's rows as devices read them.
 
     They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
     their labels are left out where there are no aliases, as they are from everything held out: there a shared word
@@ -55,7 +63,7 @@ def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch
     path, about = bench.work / "shortlists.safetensors", {"identity": bench.identity("reasoning")}
     kept = load_tensors(path, about)
     if kept is None:
-        if recipe.method == "standard":
+        if bench.method.teachers_shortlists:
             labels, decided = bench.lessons.answers(queries, shape.shortlist)
             made = score_shortlists(bench, screener, search, queries, labels)
         else:
@@ -114,8 +122,3 @@ def score_shortlists(
         aliases.append(search.near_scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
         bench.progress("score the teacher's lists", start + len(given), len(queries))
     return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), right)
-
-
-def compress_in_parts(vectors: Tensor, bits: int, dims: int) -> Tensor:
-    """`compress`, some rows at a time: its scratch is six times its input."""
-    return torch.cat([compress(part, bits, dims) for part in torch.split(vectors, COMPRESSED_ROWS)])

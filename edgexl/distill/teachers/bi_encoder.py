@@ -24,7 +24,6 @@ from edgexl.base.errors import BadInput
 from edgexl.base.fetch import sha256_file
 from edgexl.base.progress import Progress
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.stages.compute import bf16
 from edgexl.distill.teachers.encoder_phase import EncoderPhase
 from edgexl.distill.teachers.vectors import Encoder, ScreenerEncoder, require_finite
 from edgexl.student.importer import (
@@ -34,6 +33,7 @@ from edgexl.student.importer import (
     locate_model,
     read_tokenizer,
 )
+from edgexl.student.tokens import bf16
 
 # Cosines become logits by the factor with which sentence-transformers' ranking loss trains such encoders.
 COSINE_SCALE = 20.0

@@ -62,7 +62,7 @@ class Lessons:
             self._row_vectors = None if found is None else found.to(self.device)
         return self._row_vectors
 
-    def shortened(self, queries: Sequence[Query], dims: int) -> Vectors | None:
+    def shorten(self, queries: Sequence[Query], dims: int) -> Vectors | None:
         """The teacher's vectors by their `dims` leading principal directions, None where it has none."""
         rows = self.row_vectors()
         if rows is None:

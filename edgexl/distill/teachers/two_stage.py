@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.stages.compute import bf16
 from edgexl.distill.teachers.encoder_phase import EncoderPhase
 from edgexl.distill.teachers.vectors import ScreenerEncoder, require_finite
 from edgexl.student.contract import call_reasoner
 from edgexl.student.student import Student
-from edgexl.student.text import encode_texts, label_tokens, pad
+from edgexl.student.text import encode_texts, pad
+from edgexl.student.tokens import bf16
 
 # Queries decided at once: 64 x 128 labels x 256 dimensions of a reasoner are 8 MB an activation.
 _DECIDE_BATCH = 64
@@ -117,7 +117,7 @@ class TwoStageTeacher(EncoderPhase):
 
     @cached_property
     def _label_tokens(self) -> Tensor:
-        return torch.from_numpy(label_tokens(self.tokenizer, self.labels.texts, self.shapes.label_tokens))
+        return torch.from_numpy(self._rows.label_pieces(self.shapes.label_tokens))
 
 
 def _unpadded(shortlists: Ints, lengths: Sequence[int]) -> Iterator[tuple[Ints, Ints, Ints]]:

@@ -22,9 +22,9 @@ from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.sealed import is_sealed, write_sealed
-from edgexl.distill.stages.compute import bf16
 from edgexl.student.encode import length_batches
 from edgexl.student.text import encode_texts, pad
+from edgexl.student.tokens import bf16
 
 # Shorter lists take a second or two to encode, and training asks for many of them: they would litter the cache.
 SMALLEST_KEPT = 2048

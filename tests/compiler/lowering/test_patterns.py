@@ -22,8 +22,8 @@ from edgexl.compiler.passes.export import trace
 from edgexl.compiler.recipe import GraphRecipe, Scheme
 from edgexl.runtime.native import NativeGraph, NativeLibrary
 from edgexl.student.layers import EncoderLayer, ListLayer, padding_bias
-from edgexl.student.ngrams import NgramConfig, NgramScreener
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
+from edgexl.student.screeners.ngrams import NgramConfig, NgramScreener
 from edgexl.target import Int8
 
 TOKENS, LABELS, WIDTH, VOCABULARY, PIECES = 24, 20, 64, 90, 4

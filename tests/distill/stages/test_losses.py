@@ -11,21 +11,21 @@ import torch
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases
+from edgexl.distill.methods.mechanistic import MECHANISTIC, choose_columns, decision_loss
+from edgexl.distill.methods.standard import STANDARD
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
-from edgexl.distill.stages import compute
-from edgexl.distill.stages.compute import TokenTable
-from edgexl.distill.stages.reasoning import choose_columns, imitation, mark_right, opinion, reasoning_loss
+from edgexl.distill.stages.reasoning import imitation, mark_right, opinion
 from edgexl.distill.stages.screening import (
     HardRows,
     Lists,
     RightRows,
     ScreeningData,
     encode_pool,
-    mechanistic_losses,
-    standard_losses,
     wrong_rows,
 )
+from edgexl.student import tokens
 from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 from tests.tiny import tiny_labels, tiny_queries, tiny_student
 
 CPU = torch.device("cpu")
@@ -68,7 +68,7 @@ def test_wrong_rows_leave_out_what_is_right() -> None:
 
 
 def test_a_pool_is_encoded_as_each_of_its_texts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "GROUP_TOKENS", (24, 24))  # several groups, some of one text
+    monkeypatch.setattr(tokens, "GROUP_TOKENS", (24, 24))  # several groups, some of one text
     data = screening_data(True)
     rng = np.random.default_rng(0)
     asked, candidates = rng.permutation(400)[:40], rng.integers(0, len(data.rows), 60)
@@ -83,36 +83,36 @@ def test_a_pool_is_encoded_as_each_of_its_texts_alone(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("count", "waste"), [(700, 1.2), (50_000, 1.15)])
 def test_groups_of_like_length_take_all_and_stay_within_their_tokens(count: int, waste: float) -> None:
     lengths = np.random.default_rng(1).integers(1, 90, count)
-    groups = list(compute.alike(lengths, 100, CPU))
+    groups = list(tokens.alike(lengths, 100, CPU))
     assert sorted(np.concatenate([group for group, _ in groups]).tolist()) == list(range(count))
-    assert all(len(group) * width <= compute.GROUP_TOKENS[0] for group, width in groups)
+    assert all(len(group) * width <= tokens.GROUP_TOKENS[0] for group, width in groups)
     assert all(lengths[group].max() <= width for group, width in groups)
     assert sum(len(group) * width for group, width in groups) < waste * lengths.sum()
 
 
 def test_groups_of_few_texts() -> None:
-    assert [(group.tolist(), width) for group, width in compute.alike(np.array([9000, 3]), 9001, CPU)] == [
+    assert [(group.tolist(), width) for group, width in tokens.alike(np.array([9000, 3]), 9001, CPU)] == [
         ([1], 9001),
         ([0], 9001),
     ]
-    assert [(group.tolist(), width) for group, width in compute.alike(np.array([5]), 7, CPU)] == [([0], 7)]
-    assert list(compute.alike(np.zeros(0, np.int64), 7, CPU)) == []
+    assert [(group.tolist(), width) for group, width in tokens.alike(np.array([5]), 7, CPU)] == [([0], 7)]
+    assert list(tokens.alike(np.zeros(0, np.int64), 7, CPU)) == []
 
 
 def test_pools_of_all_kinds_bring_few_shapes() -> None:
     rng, shapes = np.random.default_rng(2), set()
     for _ in range(200):
         lengths = np.minimum(rng.geometric(0.06, rng.integers(300, 900)), 128)
-        shapes |= {(len(group), width) for group, width in compute.alike(lengths, 128, CPU)}
+        shapes |= {(len(group), width) for group, width in tokens.alike(lengths, 128, CPU)}
     assert len(shapes) < 60
 
 
 def test_near_misses_that_are_mined_enter_the_pool() -> None:
     data = screening_data(False)
     table = ScreeningTable(steps=10, batch=16, random_labels=8, hard_labels=1)
-    plain = mechanistic_losses(STUDENT.screener, data, table, HardRows(), 0)(0)["task"]
+    plain = MECHANISTIC.screening_losses(STUDENT.screener, data, table, HardRows(), 0)(0)["task"]
     near = np.argsort(-np.random.default_rng(0).random((400, 300)), 1)[:, :16]
-    mined = mechanistic_losses(STUDENT.screener, data, table, HardRows(near), 0)(0)["task"]
+    mined = MECHANISTIC.screening_losses(STUDENT.screener, data, table, HardRows(near), 0)(0)["task"]
     assert float(mined.detach()) > float(plain.detach())  # more candidates, none of them right
 
 
@@ -122,11 +122,11 @@ def test_the_teachers_terms_vanish_where_the_student_equals_it() -> None:
         vectors = [STUDENT.screener(*t.batch(np.arange(len(t))))[0] for t in (data.queries, data.rows.tokens)]
     data = replace(data, query_teacher=vectors[0], row_teacher=vectors[1])
     table = ScreeningTable(steps=10, batch=16, random_labels=8, ranking_weight=1.0)
-    found = mechanistic_losses(STUDENT.screener, data, table, HardRows(), 0)(0)
+    found = MECHANISTIC.screening_losses(STUDENT.screener, data, table, HardRows(), 0)(0)
     assert float(found["distance"].detach()) < 1e-2
     assert float(found["ranking"].detach()) < 1e-2
     other = replace(data, query_teacher=vectors[0].roll(1, 0))
-    worse = mechanistic_losses(STUDENT.screener, other, table, HardRows(), 0)(0)
+    worse = MECHANISTIC.screening_losses(STUDENT.screener, other, table, HardRows(), 0)(0)
     assert float(worse["distance"].detach()) > 0.1
     assert float(worse["ranking"].detach()) > 0.1
 
@@ -136,20 +136,24 @@ def test_standard_distillation_hears_of_nothing_but_the_final_distribution() -> 
     labels = np.random.default_rng(1).integers(0, 300, (400, 4))
     shares = np.full((400, 4), 0.25, np.float32)
     table = ScreeningTable(steps=10, batch=16, random_labels=8)
-    losses = standard_losses(STUDENT.screener, replace(data, lists=Lists(labels, shares)), table, 0)
+    losses = STANDARD.screening_losses(
+        STUDENT.screener, replace(data, lists=Lists(labels, shares)), table, HardRows(), 0
+    )
     # the data's own right labels may be anything at all
     other = replace(data, targets=gold_labels([Query("x", "x", (0,))] * 400), lists=Lists(labels, shares))
     assert set(losses(0)) == {"loss"}
-    assert torch.equal(losses(0)["loss"], standard_losses(STUDENT.screener, other, table, 0)(0)["loss"])
+    assert torch.equal(
+        losses(0)["loss"], STANDARD.screening_losses(STUDENT.screener, other, table, HardRows(), 0)(0)["loss"]
+    )
 
 
 def test_a_reasoner_that_is_sure_and_right_pays_nothing() -> None:
     table = ReasoningTable(steps=1, teacher_weight=0.0)
     right = torch.tensor([[False, True, False], [False, False, False]])
     sure = torch.tensor([[-20.0, 20.0, -20.0], [-20.0, -20.0, -20.0]])
-    assert float(reasoning_loss(sure, right, None, table)["loss"]) < 1e-6
+    assert float(decision_loss(sure, right, None, table)["loss"]) < 1e-6
     # the same confidence where "none of these" is right
-    assert float(reasoning_loss(sure.roll(1, 0), right, None, table)["loss"]) > 10
+    assert float(decision_loss(sure.roll(1, 0), right, None, table)["loss"]) > 10
 
 
 def test_what_confuses_the_teacher_weighs_more() -> None:
@@ -157,12 +161,12 @@ def test_what_confuses_the_teacher_weighs_more() -> None:
     right = torch.tensor([[True, False, False]])
     teacher = torch.tensor([[3.0, 3.0, -3.0]])
     plain, weighted = (
-        float(reasoning_loss(logits, right, teacher, ReasoningTable(1, teacher_weight=0.0, near_miss_weight=w))["loss"])
+        float(decision_loss(logits, right, teacher, ReasoningTable(1, teacher_weight=0.0, near_miss_weight=w))["loss"])
         for w in (0.0, 2.0)
     )
     assert weighted > plain
     same = torch.full((1, 3), -torch.inf)  # no opinion at all
-    silent = reasoning_loss(logits, right, same, ReasoningTable(1, teacher_weight=1.0, near_miss_weight=2.0))
+    silent = decision_loss(logits, right, same, ReasoningTable(1, teacher_weight=1.0, near_miss_weight=2.0))
     assert float(silent["loss"]) == pytest.approx(plain)
 
 
@@ -185,7 +189,7 @@ def test_right_labels_are_marked() -> None:
     assert marked.tolist() == [[True, False, True], [False, False, True]]
 
 
-def test_the_reasoning_loss_is_its_formula() -> None:
+def test_the_decision_loss_is_its_formula() -> None:
     """By plain loops: right labels' shares against a crowd in which what confuses the teacher counts more."""
     draw = np.random.default_rng(0)
     logits, theirs = draw.standard_normal((6, 5)), draw.standard_normal((6, 5)) * 2
@@ -205,13 +209,13 @@ def test_the_reasoning_loss_is_its_formula() -> None:
         tasks.append(np.mean([-np.log(np.exp(z[i]) / total) for i in np.flatnonzero(r)]) if r.any() else np.log(total))
         own = np.exp(z) / np.exp(z).sum()
         lessons.append(sum(w * np.log(w / o) for w, o in zip(wanted, own, strict=True) if w > 0))
-    found = reasoning_loss(torch.tensor(logits), torch.tensor(right), torch.tensor(theirs), table)
+    found = decision_loss(torch.tensor(logits), torch.tensor(right), torch.tensor(theirs), table)
     assert float(found["task"]) == pytest.approx(np.mean(tasks), rel=1e-5)
     assert float(found["imitation"]) == pytest.approx(np.mean(lessons), rel=1e-5)
     assert float(found["loss"]) == pytest.approx(np.mean(tasks) + 0.3 * np.mean(lessons), rel=1e-5)
-    alone = reasoning_loss(torch.tensor(logits), torch.tensor(right), None, table)
+    alone = decision_loss(torch.tensor(logits), torch.tensor(right), None, table)
     assert set(alone) == {"loss"}
-    plain = reasoning_loss(
+    plain = decision_loss(
         torch.tensor(logits), torch.tensor(right), torch.tensor(theirs), replace(table, near_miss_weight=0.0)
     )
     assert float(alone["loss"]) == pytest.approx(float(plain["task"]), rel=1e-6)

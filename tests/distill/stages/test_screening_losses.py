@@ -15,6 +15,8 @@ from edgexl.data.label_set import LabelSet
 from edgexl.distill.corpus.divide import Targets, epoch_batches
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.base.ragged import Ragged
+from edgexl.distill.methods.mechanistic import MECHANISTIC
+from edgexl.distill.methods.standard import STANDARD
 from edgexl.distill.recipe import ScreeningTable
 from edgexl.distill.stages.bags import bag_table
 from edgexl.distill.stages.compute import TokenTable
@@ -26,16 +28,13 @@ from edgexl.distill.stages.screening import (
     ScreeningData,
     _hard,
     encode_pool,
-    freeze,
-    hide_tokens,
-    mechanistic_losses,
     rotate_output,
-    standard_losses,
 )
-from edgexl.student.ngrams import NgramScreener
-from edgexl.student.screener import TransformerScreener
+from edgexl.student.screeners.ngrams import NgramScreener
+from edgexl.student.screeners.transformer import TransformerScreener
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts
+from edgexl.student.tokens import hide_tokens
 from tests.distill.stages.test_losses import STUDENT, screening_data
 from tests.tiny import tiny_ngram_student, tiny_student
 
@@ -110,7 +109,7 @@ def test_the_mechanistic_loss_is_its_formula() -> None:
     data = replace(data, query_teacher=theirs[0], row_teacher=theirs[1])
     found = {
         name: float(value.detach())
-        for name, value in mechanistic_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP).items()
+        for name, value in MECHANISTIC.screening_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP).items()
     }
     asked, pool, _ = pooled(data)
     assert found["task"] == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)
@@ -136,7 +135,7 @@ def test_a_teacher_of_lists_is_followed_by_its_shares() -> None:
     listed = np.where(draw.random((400, 6)) < 0.3, -1, draw.integers(0, 300, (400, 6)))
     lists = Lists(listed, draw.random((400, 6)).astype(np.float32))
     data = replace(uneven_data(), lists=lists)
-    found = mechanistic_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP)
+    found = MECHANISTIC.screening_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP)
     assert set(found) == {"loss", "task", "ranking"}
     asked, pool, columns = pooled(data, 4)
     close = cosines(data, asked, pool)
@@ -169,7 +168,8 @@ def test_the_standard_loss_is_its_formula(hard: int) -> None:
     shares /= shares.sum(1, keepdims=True)
     data = replace(uneven_data(), lists=Lists(labels, shares))
     table = replace(TABLE, hard_labels=hard)
-    found = float(standard_losses(STUDENT.screener, data, table, SEED)(STEP)["loss"].detach())
+    losses = STANDARD.screening_losses(STUDENT.screener, data, table, HardRows(), SEED)
+    found = float(losses(STEP)["loss"].detach())
 
     asked = Batches(data.queries.lengths, 16, SEED).at(STEP)
     rng = np.random.default_rng((SEED, STEP, 1))
@@ -298,7 +298,7 @@ def test_frozen_parts_are_the_embeddings_and_the_first_layers(layers: int) -> No
 def test_without_a_teacher_the_task_is_all_there_is() -> None:
     """Whatever its opinion would weigh."""
     data = uneven_data()
-    found = mechanistic_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP)
+    found = MECHANISTIC.screening_losses(STUDENT.screener, data, TABLE, HardRows(), SEED)(STEP)
     assert set(found) == {"loss", "task"}
     assert float(found["loss"].detach()) == float(found["task"].detach())
     asked, pool, _ = pooled(data)

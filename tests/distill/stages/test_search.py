@@ -13,11 +13,11 @@ from edgexl.base.progress import no_progress
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases
-from edgexl.distill.stages.bags import bag_table, encode_bags
-from edgexl.distill.stages.compute import TokenTable, release_memory
+from edgexl.distill.stages.compute import release_memory
 from edgexl.distill.stages.search import RowSearch, encode_table
-from edgexl.student.ngrams import NgramConfig, NgramScreener, continuation_pieces
+from edgexl.student.screeners.ngrams import NgramConfig, NgramScreener, bag_table, continuation_pieces, encode_bags
 from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 from tests.tiny import WORDS, tiny_labels, tiny_student, tiny_tokenizer
 
 CPU = torch.device("cpu")

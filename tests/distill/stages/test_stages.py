@@ -16,13 +16,12 @@ from edgexl.data.metrics import evaluate
 from edgexl.distill.corpus.divide import gold_labels, names_its_label
 from edgexl.distill.pipeline import glance_at_screener, label_vectors, start_reasoner
 from edgexl.distill.recipe import DistillRecipe, read_recipe
-from edgexl.distill.stages.compression import compress
 from edgexl.distill.stages.mining import with_mining
 from edgexl.distill.stages.reasoning import RESERVE
 from edgexl.distill.stages.screening import HardRows, ScreeningData
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.shortlists import (
-    compressed_search,
+    code_rows,
     development_shortlists,
     make_shortlists,
     row_vectors,
@@ -30,7 +29,8 @@ from edgexl.distill.stages.shortlists import (
 )
 from edgexl.distill.stages.start import start_screener
 from edgexl.distill.workbench import Workbench, prepare
-from edgexl.student.screener import TransformerScreener
+from edgexl.index import LabelIndex, encode_fine, train_rotation
+from edgexl.student.screeners.transformer import TransformerScreener
 
 Prepared = tuple[Workbench, TransformerScreener]
 
@@ -50,6 +50,11 @@ def bench(tiny_recipe: Path, tmp_path: Path) -> Callable[..., Prepared]:
     return make
 
 
+def read_search(made: Workbench, screener: TransformerScreener) -> RowSearch:
+    """Search over the rows as devices read them."""
+    return RowSearch(made.rows.rows, code_rows(row_vectors(made, screener), 4, 24), rough=True)
+
+
 def changed(table: str, **values: Any) -> Callable[[DistillRecipe], DistillRecipe]:
     return lambda recipe: replace(recipe, **{table: replace(getattr(recipe, table), **values)})
 
@@ -60,28 +65,49 @@ def test_label_vectors_come_in_the_two_forms_that_a_reasoner_meets(bench: Callab
     assert rows.shape == (len(made.rows), 24)
     exact = encode_table(screener, made.rows.tokens, "", no_progress)
     assert torch.allclose(rows, exact, atol=1e-3)
-    whole, leading = label_vectors(made, rows)
-    assert torch.equal(whole, compress(rows[:300], 4, 24))
-    assert torch.equal(leading, compress(rows[:300], 4, 16))
-    assert not leading[:, 16:].any()
+    read = code_rows(rows, 4, 24)
+    whole, leading = label_vectors(made, rows, read)
+    assert torch.equal(whole, read[:300])
+    assert torch.equal(leading, code_rows(rows, 4, 16)[:300])
+    assert float((whole - rows[:300]).norm()) < 0.15 * float(rows[:300].norm())
+    standard = replace(made, recipe=replace(made.recipe, method="standard"))
+    assert torch.equal(label_vectors(standard, rows, read)[0], rows[:300])
     with torch.no_grad():
         screener.word.weight.zero_()
     assert torch.equal(row_vectors(made, screener), rows)  # remembered
+
+
+def test_rows_are_read_as_a_device_reads_them() -> None:
+    """By way of the index that the compiler would build, and the runtime's numbers."""
+    draw = np.random.default_rng(0)
+    rows = (draw.standard_normal((500, 24)) * 0.8 ** np.arange(24)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for bits, dims in ((8, 24), (4, 24), (4, 16), (2, 20)):
+        rotation = train_rotation(rows, "pca", 0, dims)
+        index = LabelIndex(
+            codebook=np.zeros((2, 16, 12), np.float32), coarse=b"", fine=encode_fine(rows @ rotation, dims, bits),
+            labels=500, dims=24, fine_dims=dims, fine_bits=bits, overfetch=1, shortlist=1,
+            row_starts=np.zeros(0, np.uint32), row_labels=np.zeros(0, np.uint32),
+        )  # fmt: skip
+        read = code_rows(torch.from_numpy(rows), bits, dims).numpy()
+        np.testing.assert_allclose(read, index.decompress(np.arange(500)) @ rotation.T, atol=1e-6)
+    np.testing.assert_array_equal(code_rows(torch.from_numpy(rows), 2, 23), code_rows(torch.from_numpy(rows), 2, 20))
+    assert np.linalg.norm(code_rows(torch.from_numpy(rows), 8, 24).numpy() - rows, axis=1).max() < 0.02
 
 
 def test_shortlists_are_screened_as_the_device_will(bench: Callable[..., Prepared]) -> None:
     made, screener = bench()
     rows = row_vectors(made, screener)
     queries = made.corpus.development[:20]
-    found = make_shortlists(made, screener, compressed_search(made, rows), queries, 30)
+    found = make_shortlists(made, screener, read_search(made, screener), queries, 30)
     asked = encode_table(screener, made.tokens(queries), "", no_progress)
-    scores = asked @ compress(rows, 4, 24).T
+    scores = asked @ code_rows(rows, 4, 24).T
     for place, query in enumerate(queries):
         best = scores[place].topk(20).values  # the last ones of a rough search may be others
         assert torch.allclose(scores[place][found.labels[place, :20].long()], best, atol=1e-5)
         assert found.right[place].tolist() == [label in query.targets for label in found.labels[place].tolist()]
     assert torch.allclose(found.vectors, asked)
-    held_out = development_shortlists(made, screener, compressed_search(made, rows))
+    held_out = development_shortlists(made, screener, read_search(made, screener))
     assert held_out.labels.shape == (60, 16)
     assert found.right.any()
     assert not found.right.all()
@@ -93,7 +119,7 @@ def test_the_reasoner_learns_from_its_own_queries_and_those_that_the_recipe_adds
     made, screener = bench(
         changed("reasoning", own_queries=40, familiar_queries=15, naming_queries=25, teacher_weight=0.5)
     )
-    search = compressed_search(made, row_vectors(made, screener))
+    search = read_search(made, screener)
     lists = training_shortlists(made, screener, search)
     own = [q for q in (*made.corpus.reasoning[:40], *made.familiar[:15]) if not names_its_label(q, made.corpus.labels)]
     named = made.naming(25, 1)
@@ -114,7 +140,7 @@ def test_the_reasoner_learns_from_its_own_queries_and_those_that_the_recipe_adds
 
 def test_a_teacher_that_no_term_needs_is_not_asked(bench: Callable[..., Prepared]) -> None:
     made, screener = bench(changed("reasoning", teacher_weight=0.0, near_miss_weight=0.0))
-    lists = training_shortlists(made, screener, compressed_search(made, row_vectors(made, screener)))
+    lists = training_shortlists(made, screener, read_search(made, screener))
     assert lists.teacher is None
     assert len(lists) == sum(not names_its_label(query, made.corpus.labels) for query in made.corpus.reasoning)
 

@@ -12,22 +12,21 @@ import torch
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import no_progress
 from edgexl.distill.recipe import ShapeTable
-from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.start import (
     Start,
-    aim_projection,
-    factorise,
     open_start,
     prune,
     start_screener,
     start_token_map,
     token_product,
-    word_rows,
 )
-from edgexl.student.ngrams import NgramScreener
-from edgexl.student.screener import ScreenerConfig, TransformerScreener
+from edgexl.student.screeners import kind_of
+from edgexl.student.screeners.kind import factorise
+from edgexl.student.screeners.ngrams import NgramScreener
+from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener, word_rows
 from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 from tests.distill.conftest import write_teacher
 from tests.tiny import tiny_labels, tiny_ngram_student, tiny_reasoner, tiny_student, tiny_tokenizer
 
@@ -162,7 +161,7 @@ def test_a_projection_is_aimed_where_it_should_land() -> None:
     with torch.no_grad():
         screener.projection.weight.zero_()
         screener.projection.bias.zero_()
-    aim_projection(screener, student.tokenizer, texts, wanted, CPU)
+    kind_of(screener).aim(screener, tokens, wanted)
     landed = pooled @ screener.projection.weight.T + screener.projection.bias
     spread = (wanted - wanted.mean(0)).square().sum()
     assert float(((landed - wanted).square().sum() / spread).detach()) < 0.01
@@ -177,11 +176,11 @@ def test_a_projection_is_aimed_where_it_should_land() -> None:
 
 def test_the_reasoners_words_are_a_map_of_the_screeners() -> None:
     student = tiny_student(tiny_labels())
-    product = token_product(student.screener)  # type: ignore[arg-type]
+    product = token_product(student.screener)
     assert (product.table, product.name, product.rows) == (
         "screener.word.weight", "reasoner.text.tokens.weight", 1026,
     )  # fmt: skip
-    grams = token_product(tiny_ngram_student().screener)  # type: ignore[arg-type]
+    grams = token_product(tiny_ngram_student().screener)
     assert (grams.table, grams.rows) == ("screener.table.weight", 1026)
     reasoner = tiny_reasoner()  # 16 dimensions a piece
     words = torch.randn(500, 20, generator=torch.Generator().manual_seed(0)) * torch.linspace(3, 0.5, 20)

@@ -16,11 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
+
+from edgexl.base.arrays import Ints
+from edgexl.base.progress import StageProgress, no_stage_progress
+from edgexl.student.screeners.kind import ScreenerKind, Texts, factorise
+from edgexl.student.screeners.transformer import TransformerScreener, word_rows
+from edgexl.student.tokens import TokenTable, bf16
 
 # Keys are residues of the Mersenne prime 2**31 - 1; the factor is the one of the "minimal standard" generator's
 # successor (Park and Miller, 1993), a primitive root of it. Both are part of a trained student: never change them.
@@ -160,3 +168,114 @@ def gram_keys(pieces: Tensor, continues: Tensor, orders: Sequence[int], words: b
 def _previous(values: Tensor) -> Tensor:
     """[...,T] -> what stands one position to the left; 0 at the first."""
     return functional.pad(values, (1, -1))
+
+
+class NgramKind(ScreenerKind):
+    """A screener of n-grams. Its training goes without per-position work: the vector depends on the sum over a text's
+    rows alone, and which rows those are never changes, so that texts are bags of rows, hashed once. A step is then one
+    weighted `embedding_bag` and the feed-forward block, several times faster than the module's `forward`."""
+
+    name, module, config = "ngrams", NgramScreener, NgramConfig
+
+    def check_shape(self, shape: Any) -> None:
+        if shape.buckets < 1:
+            raise ValueError("buckets must be at least 1 for a screener of n-grams")
+
+    def start(
+        self, encoder: TransformerScreener, shape: Any, tokenizer: Tokenizer, old_ids: Ints, weights: Tensor
+    ) -> NgramScreener:
+        table = word_rows(encoder)[torch.from_numpy(old_ids)]
+        words = factorise(table, shape.word_dims, weights).rows
+        screener = NgramScreener(
+            NgramConfig(
+                vocabulary=len(table),
+                max_tokens=shape.max_tokens,
+                dims=shape.word_dims,
+                buckets=shape.buckets,
+                orders=shape.ngrams,
+                words=shape.words,
+                ffn_dims=shape.ffn_dims or 2 * shape.word_dims,
+                query_dims=shape.query_dims,
+            ),
+            continuation_pieces(tokenizer, len(table)),
+        )
+        with torch.no_grad():
+            rows = screener.table.weight
+            rows.normal_(std=0.02)
+            rows[: len(words)].copy_(words / words.norm(dim=1).mean())
+            rows[0].zero_()
+        return screener
+
+    def last_products(self, screener: NgramScreener) -> Sequence[nn.Linear]:
+        return screener.down, screener.skip
+
+    def words(self, screener: NgramScreener) -> tuple[str, Tensor]:
+        return "screener.table.weight", screener.table.weight[: screener.config.vocabulary].detach()
+
+    def state_dims(self, screener: NgramScreener) -> int:
+        return screener.config.dims
+
+    def tabulate(self, screener: NgramScreener, tokens: TokenTable) -> TokenTable:
+        return bag_table(screener, tokens)
+
+    def encode(self, screener: NgramScreener, parts: Sequence[Texts]) -> list[Tensor]:
+        """No text is cut: a bag has no padding."""
+        with bf16(parts[0].table.flat.device):
+            return [encode_bags(screener, part.table, part.places, part.hidden) for part in parts]
+
+    @torch.inference_mode()
+    def encode_all(
+        self,
+        screener: NgramScreener,
+        tokens: TokenTable,
+        progress: StageProgress = no_stage_progress,
+        cut: int = 128,
+        half: bool = True,
+    ) -> Tensor:
+        bags = bag_table(screener, tokens)
+        parts = []
+        for start in range(0, len(tokens), 8192):
+            chosen = np.arange(start, min(start + 8192, len(tokens)))
+            parts.append(encode_bags(screener, bags, chosen))
+            progress(int(chosen[-1]) + 1, len(tokens))
+        return torch.cat(parts)
+
+
+@torch.inference_mode()
+def bag_table(screener: NgramScreener, tokens: TokenTable) -> TokenTable:
+    """The rows of the screener's table that each text of `tokens` sums, as a table of the same texts."""
+    counts = np.zeros(len(tokens), np.int64)
+    order = np.argsort(tokens.lengths, kind="stable")
+    found: list[tuple[Ints, Tensor, Tensor]] = []
+    for batch in np.array_split(order, max(1, len(order) // 2048)):
+        rows = screener.rows(*tokens.batch(batch)).flatten(1)
+        present = rows != 0
+        counts[batch] = present.sum(1).cpu().numpy()
+        found.append((batch, rows[present].to(torch.int32), present.sum(1)))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    flat = torch.empty(int(starts[-1]), dtype=torch.int32, device=tokens.flat.device)
+    begins = torch.from_numpy(starts).to(flat.device)
+    for batch, rows, held in found:
+        within = torch.arange(len(rows), device=flat.device) - torch.repeat_interleave(held.cumsum(0) - held, held)
+        flat[torch.repeat_interleave(begins[torch.from_numpy(batch).to(flat.device)], held) + within] = rows
+    return TokenTable(flat, begins, counts)
+
+
+def encode_bags(screener: NgramScreener, bags: TokenTable, chosen: Ints, hidden: float = 0.0) -> Tensor:
+    """Query vectors [len(chosen),d] of some texts; equal to the screener's own up to the order of sums.
+
+    A random share `hidden` of the rows is left out. What follows normalises the sum, so nothing else grows instead.
+    """
+    rows, offsets = bags.bags(chosen)
+    weights = screener.importance(rows).squeeze(-1).exp()
+    if hidden:
+        weights = weights * (torch.rand(weights.shape, device=weights.device) >= hidden)
+    with torch.autocast(rows.device.type, enabled=False):
+        pooled = functional.embedding_bag(
+            rows, screener.table.weight, offsets, mode="sum", per_sample_weights=weights.float(), padding_idx=0
+        )
+    vectors: Tensor = screener.encode_rows(pooled[:, None, None, :])[0]
+    return vectors
+
+
+NGRAMS = NgramKind()
