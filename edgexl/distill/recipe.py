@@ -82,10 +82,10 @@ class ScreeningTable:
     """[screening]: softmax over a pool of candidates, `teacher_weight` x (1 - cosine to the teacher's vectors), and
     `ranking_weight` x KL to the teacher's own softmax over the pool.
 
-    The pool of a batch holds its right rows, `random_labels` others, and `hard_labels` a query that the student itself
-    mistook for right, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step hides
-    `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers` above 0
-    leaves a transformer's word table and that many of its layers as they were, which also trains faster.
+    The pool of a batch holds its gold rows, `random_labels` others, and `hard_labels` a query that the student itself
+    mistook for gold ones, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step
+    hides `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers`
+    above 0 leaves a transformer's word table and that many of its layers as they were, which also trains faster.
     `naming_queries` made from as many label texts (`edgexl.distill.corpus.naming`) train beside the data set's.
     """
 
@@ -125,15 +125,15 @@ class ScreeningTable:
 class ReasoningTable:
     """[reasoning]: listwise softmax over the shortlist and 'none of these', plus `teacher_weight` x KL to the teacher.
 
-    Labels that the teacher itself confuses with the right one count 1 + `near_miss_weight` x its probability x N times.
-    A share `absent_share` of the shortlists loses its right labels, so that the student learns to say so.
+    Labels that the teacher itself confuses with the gold one count 1 + `near_miss_weight` x its probability x N times.
+    A share `absent_share` of the shortlists loses its gold labels, so that the student learns to say so.
     Label vectors are met as devices read them, with fine codes of `bits` a dimension: `leading_dims` of them for half
     of the batches, all for the other half. Each step hides `token_dropout` of a query's tokens, against learning
     queries by heart.
     `familiar_queries` of the screener's own queries are added to those that are the reasoner's alone: their shortlists
     look a little too good, but there are many of them. `own_queries` limits the latter, where making shortlists of all
     would take longer than learning from them; 0 takes all. `naming_queries` are made from as many label texts, and
-    the teacher is not asked about them.
+    the teacher is not queried about them.
     """
 
     steps: int
@@ -170,7 +170,7 @@ class ReasoningTable:
             raise ValueError("absent_share must lie in 0 to 1")
 
     @property
-    def asks_teacher(self) -> bool:
+    def needs_decisions(self) -> bool:
         """Whether any term of the loss needs the teacher's decisions."""
         return self.teacher_weight > 0 or self.near_miss_weight > 0
 
@@ -216,7 +216,7 @@ def read_recipe(path: Path) -> DistillRecipe:
         from edgexl.distill.characterize.recommendation import read_recommendation
 
         table["profile"] = str(path.parent / profile)
-        table = advised(table, read_recommendation(table["profile"]))
+        table = take_advice(table, read_recommendation(table["profile"]))
     recipe = toml.build(table, DistillRecipe, str(path))
     if not recipe.teacher and not recipe.start:
         raise BadInput(f"{path}: names no teacher, but there must be a teacher or a start; name one.")
@@ -228,7 +228,7 @@ def read_recipe(path: Path) -> DistillRecipe:
     return recipe
 
 
-def advised(table: dict[str, Any], advice: Recommendation) -> dict[str, Any]:
+def take_advice(table: dict[str, Any], advice: Recommendation) -> dict[str, Any]:
     """A recipe's tables with the advice in place of what they leave out."""
     hints: dict[str, dict[str, Any]] = {
         "student": {"shortlist": advice.shortlist},

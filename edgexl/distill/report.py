@@ -22,7 +22,7 @@ def write_report(
     seconds: float,
 ) -> None:
     """Write the page to `path`, in one step. `points` as `Curves` keeps them, `metrics` as `judge` gives them."""
-    sections = [Section("Held out", (_judged(metrics),))]
+    sections = [Section("Held out", (_tabulate(metrics),))]
     for stage in dict.fromkeys(point["stage"] for point in points):
         own = [point for point in points if point["stage"] == stage]
         names = [key for key in dict.fromkeys(k for point in own for k in point) if key not in _NOT_CURVES]
@@ -41,7 +41,7 @@ def _series(points: Sequence[dict[str, Any]], key: str) -> Series:
     return Series(key, tuple(point["step"] for point in held), tuple(point[key] for point in held))
 
 
-def _judged(metrics: dict[str, Any]) -> Table:
+def _tabulate(metrics: dict[str, Any]) -> Table:
     rows = [
         (split, stage, *report[stage].values())
         for split, report in metrics.items()

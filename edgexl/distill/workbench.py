@@ -80,12 +80,12 @@ class Workbench:
 
     @cached_property
     def lessons(self) -> Lessons:
-        """The teacher, asked about this corpus."""
+        """The teacher, queried about this corpus."""
         assert self.teacher is not None
         return Lessons(self.teacher, self.rows, self.device, self.progress)
 
     def rest_teacher(self) -> None:
-        """The teacher has been asked all that a stage wants to know: make room for the training."""
+        """The teacher has told a stage all that it wants to know: make room for the training."""
         if self.teacher is not None:
             self.lessons.forget()
         release_memory()

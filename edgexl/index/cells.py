@@ -137,10 +137,10 @@ def _assign(vectors: Vectors, centroids: Floats, threads: int, progress: StagePr
         for end in pool.map(one, range(0, rows, _CHUNK_ROWS)):
             if progress:
                 progress(end, rows)
-    return _balanced(cells, losses, int(np.ceil(_MOST_TIMES_MEAN * rows / len(centroids))), len(centroids))
+    return _balance(cells, losses, int(np.ceil(_MOST_TIMES_MEAN * rows / len(centroids))), len(centroids))
 
 
-def _balanced(cells: npt.NDArray[np.int32], losses: Floats, most: int, count: int) -> npt.NDArray[np.int32]:
+def _balance(cells: npt.NDArray[np.int32], losses: Floats, most: int, count: int) -> npt.NDArray[np.int32]:
     """One of each row's `cells` [rows, near], in which no more than `most` rows are, as far as that is possible.
 
     Of a cell with too many those leave that lose least by their next choice; what finds all of its cells full stays.

@@ -3,7 +3,7 @@
 With so many bytes a row one can keep few dimensions well or many badly, by signs or by a trained code book. What is
 right depends on how the vectors' energy falls off and on how queries lie to labels, so the candidates are tried on a
 sample of the rows: how many of the rows that matter are among the best by what the codes stand for? Those are the
-nearest of each query by the float vectors, and the rows of its right labels that float search would have found.
+nearest of each query by the float vectors, and the rows of its gold labels that float search would have found.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CoarseCode:
     """A coarse code of the leading `dims` dimensions, and what it keeps.
 
     `nearest`: share of the float search's 10 nearest rows among the code's first `depth` rows; `gold`: the same of
-    right labels' rows that float search has among its first `depth` (None where no right labels are known).
+    gold labels' rows that float search has among its first `depth` (None where no gold labels are known).
     """
 
     coarse: Coarse
@@ -66,7 +66,7 @@ def coarse_code(
 ) -> tuple[CoarseCode, list[CoarseCode]]:
     """The coarse code to take, and all that were measured to choose it: none, where there is nothing to choose from.
 
-    With `auto`, what `preferred` takes of all candidates; without held-out queries some of the vectors stand in, so
+    With `auto`, what `prefer` takes of all candidates; without held-out queries some of the vectors stand in, so
     that at least the energy of their space is right. Otherwise what is given, of all dimensions by default.
     """
     if coarse != "auto":
@@ -78,10 +78,10 @@ def coarse_code(
         queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
         gold_rows = [np.empty(0, np.int64)] * len(queries)
     tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed, threads)
-    return preferred(tried, fine_dims), tried
+    return prefer(tried, fine_dims), tried
 
 
-def preferred(tried: Sequence[CoarseCode], fine_dims: int) -> CoarseCode:
+def prefer(tried: Sequence[CoarseCode], fine_dims: int) -> CoarseCode:
     """The code that keeps most, or one that keeps as much but for the sample's luck and more of the `fine_dims`
     dimensions: a pca rotation spreads energy apart over the coarse codes' dimensions and the rest, and fine codes are
     best where it is spread over all that they keep."""
@@ -103,7 +103,7 @@ def choose_coarse(
 ) -> list[CoarseCode]:
     """The candidates with what they keep, best first; of equals the one of fewer dimensions.
 
-    vectors: [rows, D], not yet rotated; queries: [Q, D], held out; gold_rows: for each query the rows of its right
+    vectors: [rows, D], not yet rotated; queries: [Q, D], held out; gold_rows: for each query the rows of its gold
     labels (all empty where none are known). At most 65,536 rows and 500 queries are looked at.
     The candidates are tried on so many threads.
     """
@@ -117,7 +117,7 @@ def choose_coarse(
     nearest = [row[: min(NEAREST, depth)] for row in exact]
     gold = [np.intersect1d(np.searchsorted(chosen, rows), found) for rows, found in zip(gold_rows, exact, strict=True)]
 
-    def measured(candidate: CoarseCode) -> CoarseCode:
+    def measure(candidate: CoarseCode) -> CoarseCode:
         turn = train_rotation(sample, rotation, seed, candidate.dims)[:, : candidate.dims]
         turned = sample @ turn
         codebook = train_codebook(turned, candidate.coarse, code_bytes, seed)
@@ -127,7 +127,7 @@ def choose_coarse(
         return CoarseCode(candidate.coarse, candidate.dims, _share(nearest, found), share, depth)
 
     with ThreadPoolExecutor(threads) as pool:
-        return sorted(pool.map(measured, candidates), key=lambda code: (-code.kept, code.dims))
+        return sorted(pool.map(measure, candidates), key=lambda code: (-code.kept, code.dims))
 
 
 def coarse_candidates(

@@ -66,7 +66,7 @@ def as_labels(value: Any) -> LabelSet:
 def as_queries(split: str, values: Any, label_count: int, tokenizer: Tokenizer) -> tuple[Query, ...]:
     """Queries, or tuples of (uid, text, targets) that can be some.
 
-    Raises `BadInput` for a query without a right label among `label_count`, and for one without a token: a device
+    Raises `BadInput` for a query without a gold label among `label_count`, and for one without a token: a device
     refuses to answer that.
     """
     items = as_items(f"The {split} queries", values)
@@ -74,7 +74,7 @@ def as_queries(split: str, values: Any, label_count: int, tokenizer: Tokenizer) 
     check_targets(split, queries, label_count)
     for query, ids in zip(queries, encode_texts(tokenizer, [query.text for query in queries], 3), strict=True):
         if len(ids) < 3:
-            raise BadInput(f"{_named(split, query)} has a text without a token ({query.text!r:.60}); remove the query.")
+            raise BadInput(f"{_name(split, query)} has a text without a token ({query.text!r:.60}); remove the query.")
     return queries
 
 
@@ -129,12 +129,12 @@ def as_count(what: str, value: Any) -> int:
 
 
 def check_targets(split: str, queries: Sequence[Query], label_count: int) -> None:
-    """Raise `BadInput` for a query without a right label, or with one that is not among `label_count`."""
+    """Raise `BadInput` for a query without a gold label, or with one that is not among `label_count`."""
     for query in queries:
         if not query.targets or not all(0 <= target < label_count for target in query.targets):
-            raise BadInput(f"{_named(split, query)} has no target or one outside the {label_count} labels; correct it.")
+            raise BadInput(f"{_name(split, query)} has no target or one outside the {label_count} labels; correct it.")
 
 
-def _named(split: str, query: Query) -> str:
+def _name(split: str, query: Query) -> str:
     line = f" (line {query.line})" if query.line else ""
     return f"The {split} query {query.uid!r:.60}{line}"

@@ -91,7 +91,7 @@ class Student:
                     "The student's labels were replaced, but its queries and metrics are the old labels'; "
                     "use student.with_labels(labels, calibration, evaluation)."
                 )
-            object.__setattr__(self, "provenance", _relabelled(self.provenance, self.measured_over))
+            object.__setattr__(self, "provenance", _relabel(self.provenance, self.measured_over))
             object.__setattr__(self, "metrics", {})
         object.__setattr__(self, "measured_over", labels)
         for split in ("calibration", "evaluation"):
@@ -248,6 +248,6 @@ def _locate(source: str | bytes | os.PathLike[str]) -> Path:
     raise BadInput(f"There is no student '{name}': neither a directory, nor one of the shipped ones ({names}).")
 
 
-def _relabelled(provenance: dict[str, Any], labels_sha256: str) -> dict[str, Any]:
+def _relabel(provenance: dict[str, Any], labels_sha256: str) -> dict[str, Any]:
     """The provenance of modules that were trained over the labels of this hash and serve others now."""
     return provenance if "trained_over" in provenance else {"trained_over": labels_sha256, "training": provenance}

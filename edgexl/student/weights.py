@@ -150,7 +150,7 @@ def _open_safetensors(path: Path) -> Iterator[Any]:
     check_input(path)
     try:
         with safe_open(path, framework="pt") as file:
-            if twice := _twice_named(path):
+            if twice := _find_twice_named(path):
                 raise ValueError(f"it holds two tensors '{twice}'")
             yield file
     except OSError as error:
@@ -159,7 +159,7 @@ def _open_safetensors(path: Path) -> Iterator[Any]:
         raise BadInput(f"{path} is not a sound weight file: {str(error).splitlines()[0].rstrip('.')}.") from None
 
 
-def _twice_named(path: Path) -> str:
+def _find_twice_named(path: Path) -> str:
     """A name that a sound header gives to two tensors ("": none), of which the library takes the last in silence."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_limits_and_frozen_layers_hold(tiny_recipe: Path, tmp_path: Path) -> Non
     lines: list[str] = []
     student = distill(tiny_recipe, tmp_path / "student", log=lines.append)
     assert any(line.startswith("64 queries train the screener") for line in lines)
-    assert any("of 40 shortlists hold a right label" in line for line in lines)
+    assert any("of 40 shortlists hold a gold label" in line for line in lines)
     teacher = open_start(str(tmp_path / "teacher")).encoder
     pairs = {"word.weight": "word.weight", "layers.0.up.weight": "layers.0.up.weight"}
     pairs["layers.1.up.weight"] = "layers.2.up.weight"
@@ -273,7 +273,7 @@ def test_queries_made_of_labels_train_both_stages_unasked_of_the_teacher(tiny_re
 
     student = distill(tiny_recipe, tmp_path / "student", watch, lines.append)
     assert f"{len(corpus.screening) + 120} queries train the screener, as the recipe has it" in lines
-    assert any(f"of {len(corpus.reasoning) + 80} shortlists hold a right label" in line for line in lines)
+    assert any(f"of {len(corpus.reasoning) + 80} shortlists hold a gold label" in line for line in lines)
     assert asked == {len(corpus.reasoning)}
     assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
     standard = changed(tiny_recipe, top='method = "standard"\n')
@@ -292,4 +292,4 @@ def test_queries_made_for_the_screener_are_not_familiar_to_the_reasoner(tiny_rec
     lines: list[str] = []
     distill(tiny_recipe, tmp_path / "student", log=lines.append)
     count = len(corpus.reasoning) + len(corpus.screening)
-    assert any(f"of {count} shortlists hold a right label" in line for line in lines)
+    assert any(f"of {count} shortlists hold a gold label" in line for line in lines)

@@ -16,8 +16,8 @@ from edgexl.distill.recipe import (
     ScreeningTable,
     ShapeTable,
     SplitTable,
-    advised,
     read_recipe,
+    take_advice,
 )
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "distill"
@@ -39,7 +39,7 @@ def test_shipped_recipes_can_be_read(name: str) -> None:
 
 
 def test_advice_stands_in_for_what_a_recipe_leaves_out() -> None:
-    recipe = toml.build(advised(SILENT, ADVICE), DistillRecipe, "test")
+    recipe = toml.build(take_advice(SILENT, ADVICE), DistillRecipe, "test")
     assert recipe.student.shortlist == 64
     assert (recipe.screening.teacher_weight, recipe.screening.ranking_weight) == (1.5, 0.3)
     assert recipe.screening.hard_labels == MOST_HARD_LABELS  # 9 would cost more than they teach
@@ -52,7 +52,7 @@ def test_what_a_recipe_says_itself_holds() -> None:
         "student": {"teacher_layers": [0], "shortlist": 32},
         "reasoning": {"steps": 1, "teacher_weight": 0.0},
     }
-    recipe = toml.build(advised(own, ADVICE), DistillRecipe, "test")
+    recipe = toml.build(take_advice(own, ADVICE), DistillRecipe, "test")
     assert recipe.student.shortlist == 32
     assert recipe.reasoning.teacher_weight == 0.0
     assert recipe.reasoning.near_miss_weight == 0.4
@@ -141,7 +141,7 @@ def test_the_reasoner_cannot_keep_more_dimensions_than_there_are(tmp_path: Path)
 
 @pytest.mark.parametrize(("weights", "asks"), [((0.0, 0.0), False), ((0.1, 0.0), True), ((0.0, 0.1), True)])
 def test_the_teacher_is_asked_where_a_term_needs_it(weights: tuple[float, float], asks: bool) -> None:
-    assert ReasoningTable(1, teacher_weight=weights[0], near_miss_weight=weights[1]).asks_teacher == asks
+    assert ReasoningTable(1, teacher_weight=weights[0], near_miss_weight=weights[1]).needs_decisions == asks
 
 
 def test_what_a_recipe_leaves_out() -> None:

@@ -17,7 +17,7 @@ from edgexl.index import (
     scan_tables,
     train_codebook,
 )
-from edgexl.index.cells import _assign, _balanced, _sample, cell_count
+from edgexl.index.cells import _assign, _balance, _sample, cell_count
 from edgexl.index.search import cell_scores, probed_cells, probed_places
 
 ROWS, DIMS = 6000, 32
@@ -74,8 +74,8 @@ def test_rows_lie_in_near_cells(clustered):
 def test_a_crowded_cell_sends_away_what_loses_least():
     cells = np.array([[0, 1], [0, 1], [0, 1], [0, 2], [1, 0]], np.int32)
     losses = np.array([[0, 0.5], [0, 0.1], [0, 0.3], [0, 0.2], [0, 9]], np.float32)
-    assert _balanced(cells, losses, 2, 3).tolist() == [0, 1, 0, 2, 1]
-    assert _balanced(cells, losses, 5, 3).tolist() == cells[:, 0].tolist()
+    assert _balance(cells, losses, 2, 3).tolist() == [0, 1, 0, 2, 1]
+    assert _balance(cells, losses, 5, 3).tolist() == cells[:, 0].tolist()
 
 
 def test_the_section_comes_back(cells):
@@ -241,16 +241,16 @@ def test_new_cells_are_all_probed(clustered, cells):
 def test_equal_losses_leave_in_the_order_of_their_rows():
     cells = np.array([[0, 1], [0, 1], [0, 1], [2, 0]], np.int32)
     even = np.zeros((4, 2), np.float32)
-    assert _balanced(cells, even, 2, 3).tolist() == [1, 0, 0, 2]
-    assert _balanced(cells, even, 1, 3).tolist() == [1, 0, 0, 2]  # the next cell takes one; then it is full
+    assert _balance(cells, even, 2, 3).tolist() == [1, 0, 0, 2]
+    assert _balance(cells, even, 1, 3).tolist() == [1, 0, 0, 2]  # the next cell takes one; then it is full
 
 
 def test_a_third_choice_is_taken_where_the_second_is_full():
     cells = np.array([[0, 1, 2], [0, 1, 2], [1, 0, 2], [2, 1, 0]], np.int32)
     losses = np.array([[0, 1, 5], [0, 2, 3], [0, 9, 9], [0, 9, 9]], np.float32)
-    assert _balanced(cells, losses, 1, 3).tolist() == [0, 0, 1, 2]
-    assert _balanced(cells[:3], losses[:3], 1, 3).tolist() in ([2, 0, 1], [0, 2, 1])
-    assert _balanced(cells[:3], losses[:3], 1, 3).tolist() == [0, 2, 1]  # of both, the one that loses 3
+    assert _balance(cells, losses, 1, 3).tolist() == [0, 0, 1, 2]
+    assert _balance(cells[:3], losses[:3], 1, 3).tolist() in ([2, 0, 1], [0, 2, 1])
+    assert _balance(cells[:3], losses[:3], 1, 3).tolist() == [0, 2, 1]  # of both, the one that loses 3
 
 
 def test_cells_do_not_depend_on_the_chunk_or_the_threads(clustered, cells, monkeypatch):

@@ -14,7 +14,7 @@ from edgexl.index import (
     train_codebook,
     train_rotation,
 )
-from edgexl.index.choice import preferred
+from edgexl.index.choice import prefer
 
 NO_GOLD = [np.empty(0, np.int64)] * 100
 
@@ -74,10 +74,10 @@ def test_the_same_seed_measures_the_same():
 def test_of_equals_the_one_of_more_dimensions_is_preferred():
     """So far as fine codes keep them."""
     few, more, most = CoarseCode("pq", 128, 0.952), CoarseCode("pq", 192, 0.949), CoarseCode("pq", 256, 0.945)
-    assert preferred([few, more, most], 208) == more
-    assert preferred([few, more, most], 128) == few
-    assert preferred([more, few], 256) == more
-    assert preferred([most], 64) == most
+    assert prefer([few, more, most], 208) == more
+    assert prefer([few, more, most], 128) == few
+    assert prefer([more, few], 256) == more
+    assert prefer([most], 64) == most
 
 
 def test_what_is_given_is_not_departed_from():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgexl.base.arrays import Bools, Doubles
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.layers import cut_reasoner, layer_count
 from edgexl.distill.characterize.measures import Judged, judge, probabilities
 from edgexl.distill.teachers import TwoStageTeacher
@@ -33,19 +33,19 @@ def measure_confusion(bench: Bench) -> dict[str, Any]:
 
 def near_misses(bench: Bench) -> Bools:
     """[n,N]: which labels of phase one's shortlists are near misses."""
-    wrong = (bench.own >= 0) & ~bench.sample.right(bench.own)
+    wrong = (bench.own >= 0) & ~bench.sample.is_gold(bench.own)
     return np.asarray(wrong & (np.cumsum(wrong, 1) <= NEAR_MISSES), dtype=np.bool_)
 
 
 def _held(bench: Bench) -> Bools:
-    """[n]: whether the shortlist holds a right label."""
-    return np.asarray(bench.sample.right(bench.own).any(1), dtype=np.bool_)
+    """[n]: whether the shortlist holds a gold label."""
+    return np.asarray(bench.sample.is_gold(bench.own).any(1), dtype=np.bool_)
 
 
 def mass(bench: Bench) -> dict[str, Any]:
-    """Probability on right labels, near misses, all others and 'none', before and after phase two.
+    """Probability on gold labels, near misses, all others and 'none', before and after phase two.
 
-    Means over the queries whose shortlist holds a right label (`queries` of them), since only there a decision can be
+    Means over the queries whose shortlist holds a gold label (`queries` of them), since only there a decision can be
     right.
     """
     shares = {
@@ -59,7 +59,7 @@ def mass(bench: Bench) -> dict[str, Any]:
 def _mass(bench: Bench, shares: Doubles, held: Bools) -> dict[str, Any] | None:
     if not held.any():
         return None
-    right, near = bench.sample.right(bench.own), near_misses(bench)
+    right, near = bench.sample.is_gold(bench.own), near_misses(bench)
     parts = {"gold": right, "near_misses": near, "rest": ~right & ~near}
     values = {name: np.where(which, shares, 0.0).sum(1) for name, which in parts.items()}
     left = 1.0 - shares.sum(1)
@@ -89,7 +89,7 @@ def margins(bench: Bench, decided: Judged) -> dict[str, Any]:
 def by_layer(bench: Bench) -> list[dict[str, Any]] | None:
     """The decision read after each layer of the reasoner, at one temperature: 0 = before any layer.
 
-    Besides the usual row, the probability on right labels and near misses where the shortlist holds a right label.
+    Besides the usual row, the probability on gold labels and near misses where the shortlist holds a gold label.
     """
     teacher = bench.teacher
     if not isinstance(teacher, TwoStageTeacher) or not layer_count(teacher.reasoner):
@@ -111,16 +111,16 @@ def by_layer(bench: Bench) -> list[dict[str, Any]] | None:
 
 
 def pairs(bench: Bench) -> list[dict[str, Any]]:
-    """The most confused pairs of a right label in the shortlist and the wrong one that was put first.
+    """The most confused pairs of a gold label in the shortlist and the wrong one that was put first.
 
     By how often, then by the wrong label's mean probability (`probability`).
     """
     shares = probabilities(bench.decided, bench.temperature["decision"], bench.none)
-    right = bench.sample.right(bench.own)
+    right = bench.sample.is_gold(bench.own)
     judged = bench.judge(bench.own, bench.decided)
     found: dict[tuple[int, int], list[float]] = defaultdict(list)
     for row in np.flatnonzero((judged.hit == 0) & (judged.best >= 0) & right.any(1)):
-        # of several right labels, the one that the teacher itself thinks most likely
+        # of several gold labels, the one that the teacher itself thinks most likely
         gold = int(bench.own[row, int(np.argmax(np.where(right[row], shares[row], -1.0)))])
         found[gold, int(judged.best[row])].append(float(judged.top[row]))
     ranked = sorted(found.items(), key=lambda each: (-len(each[1]), -np.mean(each[1]), each[0]))[:CONFUSED_PAIRS]

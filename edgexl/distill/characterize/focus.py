@@ -1,4 +1,4 @@
-"""Phase one, focus: how the right labels come into view as the shortlist, the depth or the trace grows."""
+"""Phase one, focus: how the gold labels come into view as the shortlist, the depth or the trace grows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from edgexl.base.arrays import Doubles
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.layers import cut_after, layer_count, screening_stack
 from edgexl.distill.characterize.sample import among
 from edgexl.distill.teachers import Ints, TraceTeacher
@@ -47,7 +47,7 @@ def by_length(bench: Bench) -> list[dict[str, Any]]:
 
     `random` is what a random shortlist of that length would hold. Queries without a gold-like label are left out there.
     """
-    in_view = _share_in_view(bench.sample.right(bench.ranking), bench.sample.sizes)
+    in_view = _share_in_view(bench.sample.is_gold(bench.ranking), bench.sample.sizes)
     like = bench.neighbours.gold_like
     some = np.asarray((like >= 0).any(1), dtype=np.bool_)
     like_in_view = _share_in_view(among(bench.ranking, like), (like >= 0).sum(1))
@@ -76,7 +76,7 @@ def by_depth(bench: Bench) -> list[dict[str, Any]] | None:
     """R@k (percent) after each layer of the screening encoder, 0 = embeddings; None for a teacher without layers.
 
     The hidden states after the layer go through the same pooling and head. The candidates are a pool: the sample's
-    right labels and random others, `POOL` at most, either as that layer sees them (`R@k`) or as the whole encoder does
+    gold labels and random others, `POOL` at most, either as that layer sees them (`R@k`) or as the whole encoder does
     (`lens_R@k`).
     """
     encoder = screening_stack(bench.teacher)
@@ -91,7 +91,7 @@ def by_depth(bench: Bench) -> list[dict[str, Any]] | None:
         queries = short.encode(bench.sample.texts, bench.progress)
         row: dict[str, Any] = {"layer": layer}
         for prefix, vectors in (("", short.encode(texts, bench.progress)), ("lens_", whole)):
-            found = bench.sample.right(_nearest(queries, vectors, pool, max(DEPTH_CUTOFFS)))
+            found = bench.sample.is_gold(_nearest(queries, vectors, pool, max(DEPTH_CUTOFFS)))
             shares = 100 * _share_in_view(found, bench.sample.sizes)
             row |= {f"{prefix}R@{k}": float(shares[:, min(k, len(pool)) - 1].mean()) for k in DEPTH_CUTOFFS}
         rows.append({**row, "pool": len(pool)})
@@ -99,7 +99,7 @@ def by_depth(bench: Bench) -> list[dict[str, Any]] | None:
 
 
 def _pool(bench: Bench) -> Ints:
-    """All right labels of the sample, and random others up to `POOL` labels."""
+    """All gold labels of the sample, and random others up to `POOL` labels."""
     gold = np.unique(bench.sample.gold[bench.sample.gold >= 0])
     others = np.setdiff1d(np.arange(len(bench.labels)), gold)
     return np.sort(np.concatenate([gold, bench.draw(1).permutation(others)[: max(0, POOL - len(gold))]]))
@@ -112,7 +112,7 @@ def _nearest(queries: torch.Tensor, vectors: torch.Tensor, pool: Ints, depth: in
 
 
 def by_trace(bench: Bench) -> list[dict[str, Any]] | None:
-    """For each share of a trace: the percentage of right labels among the labels that came up until then."""
+    """For each share of a trace: the percentage of gold labels among the labels that came up until then."""
     if not isinstance(bench.teacher, TraceTeacher):
         return None
     lists = [bench.teacher.traces[text].shortlist for text in bench.sample.texts]
@@ -120,7 +120,7 @@ def by_trace(bench: Bench) -> list[dict[str, Any]] | None:
     ranking = np.full((len(lists), max(longest, 1)), -1, dtype=np.int64)
     for row, listed in zip(ranking, lists, strict=True):
         row[: len(listed)] = listed
-    in_view = _share_in_view(bench.sample.right(ranking), bench.sample.sizes)
+    in_view = _share_in_view(bench.sample.is_gold(ranking), bench.sample.sizes)
     lengths = np.array([len(listed) for listed in lists])
     rows = []
     for fraction in FRACTIONS:
@@ -133,7 +133,7 @@ def by_trace(bench: Bench) -> list[dict[str, Any]] | None:
 
 
 def by_reasoning(bench: Bench) -> list[dict[str, Any]] | None:
-    """For each share of the written reasoning: how many right labels were named until then, and how many of the other
+    """For each share of the written reasoning: how many gold labels were named until then, and how many of the other
     listed labels (near misses) are still named after it. Percentages; None where no trace has a reasoning.
     """
     if not isinstance(bench.teacher, TraceTeacher):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgexl.base.arrays import Doubles
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.focus import doubling
 from edgexl.distill.characterize.measures import Judged, judge
 from edgexl.distill.teachers import BiEncoderTeacher, Ints
@@ -21,7 +21,7 @@ LONGEST_SWEEP, LONGEST_CROSS_ENCODER_SWEEP = 512, 256
 def measure_interventions(bench: Bench) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """(the measured rows, the complementarity of the phases).
 
-    Traces cannot be asked again: of them, only what can be read off the trace is measured, without complementarity.
+    Traces cannot be queried again: of them, only what can be read off the trace is measured, without complementarity.
     """
     outcomes = dict(_outcomes(bench))
     as_it_is = outcomes["as it is"][0]
@@ -43,7 +43,7 @@ def _outcomes(bench: Bench) -> Iterator[tuple[str, tuple[Judged, dict[str, Any]]
     yield "as it is", (decided, _held(bench, bench.own))
     yield "reasoner removed", (_by_screening(bench, bench.own, bench.scores[:, : bench.shortlist]), {})
     shuffled = _shuffle(bench, bench.own, purpose=2)
-    judged = _decided(bench, shuffled, "decide over shuffled shortlists")
+    judged = _decide(bench, shuffled, "decide over shuffled shortlists")
     yield "order shuffled", (judged, {"same_best_share": float((judged.best == decided.best).mean())})
     if bench.repeats_itself:
         return
@@ -54,13 +54,13 @@ def _outcomes(bench: Bench) -> Iterator[tuple[str, tuple[Judged, dict[str, Any]]
         ("random labels", with_gold(bench, random_lists(bench))),
         ("random labels without gold put in", random_lists(bench)),
     ):
-        yield name, (_decided(bench, lists, f"decide: {name}"), _held(bench, lists))
+        yield name, (_decide(bench, lists, f"decide: {name}"), _held(bench, lists))
 
 
 def sweep_lengths(bench: Bench) -> list[dict[str, Any]]:
     """The decision over phase one's shortlists of each length; `R@N` is the length's own recall, in percent.
 
-    The longest comes first, so that a teacher that looks at one label at a time is asked about each once.
+    The longest comes first, so that a teacher that looks at one label at a time is queried about each once.
     """
     crossed = isinstance(bench.teacher, BiEncoderTeacher) and bench.teacher.judge is not None
     most = LONGEST_CROSS_ENCODER_SWEEP if crossed else LONGEST_SWEEP
@@ -68,22 +68,22 @@ def sweep_lengths(bench: Bench) -> list[dict[str, Any]]:
     rows = []
     for length in reversed(doubling(longest)):
         lists = bench.ranking[:, :length]
-        judged = _decided(bench, lists, f"decide over {length} labels")
+        judged = _decide(bench, lists, f"decide over {length} labels")
         rows.append(judged.row(f"shortlist of {length}", bench.bootstrap, length=length, **_held(bench, lists)))
     return rows[::-1]
 
 
 def without_gold(bench: Bench) -> Ints:
     """[n,N]: phase one's best labels that are not right; shorter lists are padded."""
-    wrong = (bench.ranking >= 0) & ~bench.sample.right(bench.ranking)
+    wrong = (bench.ranking >= 0) & ~bench.sample.is_gold(bench.ranking)
     order = np.argsort(~wrong, axis=1, kind="stable")[:, : bench.shortlist]
     return np.where(np.take_along_axis(wrong, order, 1), np.take_along_axis(bench.ranking, order, 1), -1)
 
 
 def with_gold(bench: Bench, lists: Ints) -> Ints:
-    """[n,N]: all right labels (N at most), then the best of `lists` [n,M] that are not right."""
+    """[n,N]: all gold labels (N at most), then the best of `lists` [n,M] that are not right."""
     width = bench.shortlist
-    wrong = (lists >= 0) & ~bench.sample.right(lists)
+    wrong = (lists >= 0) & ~bench.sample.is_gold(lists)
     kept = np.where(wrong, lists, -1)
     joined = np.concatenate([bench.sample.gold, kept], axis=1)
     order = np.argsort(joined < 0, axis=1, kind="stable")[:, :width]
@@ -100,7 +100,7 @@ def random_lists(bench: Bench) -> Ints:
     return lists
 
 
-def _decided(bench: Bench, lists: Ints, what: str) -> Judged:
+def _decide(bench: Bench, lists: Ints, what: str) -> Judged:
     return bench.judge(lists, bench.decide(lists, what))
 
 
@@ -113,8 +113,8 @@ def _shuffle(bench: Bench, lists: Ints, purpose: int) -> Ints:
 
 
 def _held(bench: Bench, lists: Ints) -> dict[str, float]:
-    """R@N in percent: the share of right labels that the lists hold."""
-    return {"R@N": float(100 * (bench.sample.right(lists).sum(1) / bench.sample.sizes).mean())}
+    """R@N in percent: the share of gold labels that the lists hold."""
+    return {"R@N": float(100 * (bench.sample.is_gold(lists).sum(1) / bench.sample.sizes).mean())}
 
 
 def _complementarity(bench: Bench, outcomes: dict[str, Judged]) -> dict[str, Any] | None:
@@ -122,8 +122,8 @@ def _complementarity(bench: Bench, outcomes: dict[str, Judged]) -> dict[str, Any
 
     Arms: neither (random labels and gold, in random order), phase one alone (its shortlist in its order), phase two
     alone (a decision over random labels and gold), together. `interaction` = together - one - two + neither. The table
-    counts queries by whether the shortlist holds a right label, and whether phase two is right once it does (for the
-    others: with the right labels put in).
+    counts queries by whether the shortlist holds a gold label, and whether phase two is right once it does (for the
+    others: with the gold labels put in).
     """
     if bench.repeats_itself:
         return None
@@ -143,7 +143,7 @@ def _complementarity(bench: Bench, outcomes: dict[str, Judged]) -> dict[str, Any
             "mean": float(difference.mean()),
             "interval": bench.bootstrap.interval(difference),
         }
-    held = bench.sample.right(bench.own).any(1)
+    held = bench.sample.is_gold(bench.own).any(1)
     oracle = outcomes["oracle shortlist"].hit > 0
     right = np.where(held, outcomes["as it is"].hit > 0, oracle)
     found["table"] = {

@@ -59,9 +59,9 @@ def probabilities(logits: Doubles, temperature: float, none: bool = False) -> Do
 
 
 def fit_temperature(logits: Doubles, right: Bools, none: bool = False) -> float:
-    """The temperature under which the right labels are most likely: one number, since teachers' logits have any scale.
+    """The temperature under which the gold labels are most likely: one number, since teachers' logits have any scale.
 
-    Queries whose list holds no right label count only with `none`. Where nothing can be fitted it is 1.
+    Queries whose list holds no gold label count only with `none`. Where nothing can be fitted it is 1.
     """
     usable = np.isfinite(logits).any(1)
     held = (right & np.isfinite(logits)).any(1)
@@ -108,7 +108,7 @@ def judge(sample: Sample, labels: Ints, logits: Doubles, temperature: float, non
     ranked = np.take_along_axis(labels, order, 1)
     known = np.isfinite(np.take_along_axis(logits, order, 1))
     ranked = np.where(known, ranked, -1)
-    hits = sample.right(ranked).astype(np.float64)
+    hits = sample.is_gold(ranked).astype(np.float64)
     discounts = 1.0 / np.log2(np.arange(hits.shape[1]) + 2)
     ideal = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(5) + 2))])[np.minimum(sample.sizes, 5)]
     shares = np.take_along_axis(probabilities(logits, temperature, none), order, 1)

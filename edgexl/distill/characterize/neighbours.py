@@ -13,8 +13,8 @@ from edgexl.data.label_set import LabelSet
 from edgexl.distill.characterize.sample import Sample
 from edgexl.distill.teachers import Ints, Teacher
 
-# A label is gold-like from some cosine to a right label on, or from a share of common words. Cosines are each teacher's
-# own (near labels have 0.9 in one model and 0.5 in the next), so that theirs is measured: half of the right labels have
+# A label is gold-like from some cosine to a gold label on, or from a share of common words. Cosines are each teacher's
+# own (near labels have 0.9 in one model and 0.5 in the next), so that theirs is measured: half of the gold labels have
 # so many gold-like ones. It is stated in the profile.
 GOLD_LIKE_LABELS, GOLD_LIKE_WORDS = 3, 0.5
 _WORD = re.compile(r"\w+")
@@ -22,9 +22,9 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Neighbours:
-    """For each query, the labels nearest to a right label, nearest first: `labels` [n,K], `likeness` [n,K].
+    """For each query, the labels nearest to a gold label, nearest first: `labels` [n,K], `likeness` [n,K].
 
-    Right labels are not among them; -1 and minus infinity pad. `measure` is "cosine" or "words", and `threshold` the
+    Gold labels are not among them; -1 and minus infinity pad. `measure` is "cosine" or "words", and `threshold` the
     likeness from which a label is gold-like.
     """
 
@@ -40,7 +40,7 @@ class Neighbours:
 
 
 def find_neighbours(teacher: Teacher, labels: LabelSet, sample: Sample, count: int, progress: Progress) -> Neighbours:
-    """The `count` labels nearest to each query's right labels."""
+    """The `count` labels nearest to each query's gold labels."""
     wanted = np.unique(sample.gold[sample.gold >= 0])
     depth = min(count + sample.gold.shape[1], len(labels))
     texts = [labels.texts[label] for label in wanted]

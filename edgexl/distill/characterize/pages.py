@@ -46,11 +46,11 @@ def _summary(profile: dict[str, Any]) -> Section:
     said = (
         f"Measured on {data['queries']:,} {data['split']} queries of {data['source']} over {data['labels']:,} labels, "
         f"with shortlists of {profile['shortlist']} labels and the seed {profile['seed']}. As it is, the teacher puts "
-        f"a right label first for {as_it_is['P@1']:.1f}% of the queries (95% interval {low:.1f} to {high:.1f}); its "
-        f"shortlists hold {as_it_is['R@N']:.1f}% of the right labels."
+        f"a gold label first for {as_it_is['P@1']:.1f}% of the queries (95% interval {low:.1f} to {high:.1f}); its "
+        f"shortlists hold {as_it_is['R@N']:.1f}% of the gold labels."
     )
     scale = (
-        "Probabilities are softmax shares over the shortlist, at a temperature fitted to the right labels: "
+        "Probabilities are softmax shares over the shortlist, at a temperature fitted to the gold labels: "
         f"{profile['temperature']['screening']:.3g} for phase one's scores, "
         f"{profile['temperature']['decision']:.3g} for the decision. Intervals are bootstrapped over queries."
     )
@@ -66,15 +66,15 @@ def _summary(profile: dict[str, Any]) -> Section:
 def _focus(focus: dict[str, Any]) -> Section:
     rows, like = focus["by_length"], focus["gold_like"]
     unit = "cosine" if like["measure"] == "cosine" else "share of common words"
-    series = [_series("right labels", "length", "gold", rows, "gold_interval")]
+    series = [_series("gold labels", "length", "gold", rows, "gold_interval")]
     if like["queries"] >= _ENOUGH:
         series.append(_series("gold-like labels", "length", "gold_like", rows, "gold_like_interval"))
     series.append(_series("a random shortlist", "length", "random", rows))
     parts: list[Part] = [
         LineChart(
-            "Right labels in view as the shortlist grows", "labels in the shortlist", "in view (%)",
+            "Gold labels in view as the shortlist grows", "labels in the shortlist", "in view (%)",
             series, "log2", limits=_PERCENT,
-            note=f"Gold-like: at least {like['threshold']:.2f} {unit} with a right label, "
+            note=f"Gold-like: at least {like['threshold']:.2f} {unit} with a gold label, "
             f"{like['labels_a_query']:.1f} a query.",
         )
     ]  # fmt: skip
@@ -82,7 +82,7 @@ def _focus(focus: dict[str, Any]) -> Section:
         depth = focus["by_depth"]
         parts.append(
             LineChart(
-                "Right labels found after each layer of the encoder", "layers", "R@k (%)",
+                "Gold labels found after each layer of the encoder", "layers", "R@k (%)",
                 [
                     *(_series(f"{key}", "layer", key, depth) for key in ("R@1", "R@10", "R@100")),
                     _series("R@100, labels seen by all layers", "layer", "lens_R@100", depth),
@@ -94,8 +94,8 @@ def _focus(focus: dict[str, Any]) -> Section:
     if focus["by_trace"]:
         parts.append(
             LineChart(
-                "Right labels in view along the trace", "share of the labels that came up", "in view (%)",
-                [_series("right labels", "share", "gold", focus["by_trace"], "interval")], limits=_PERCENT,
+                "Gold labels in view along the trace", "share of the labels that came up", "in view (%)",
+                [_series("gold labels", "share", "gold", focus["by_trace"], "interval")], limits=_PERCENT,
             )
         )  # fmt: skip
     if focus["by_reasoning"]:
@@ -103,11 +103,11 @@ def _focus(focus: dict[str, Any]) -> Section:
             LineChart(
                 "Labels named along the written reasoning", "share of the reasoning", "labels (%)",
                 [
-                    _series("right labels named so far", "share", "gold_named", focus["by_reasoning"]),
+                    _series("gold labels named so far", "share", "gold_named", focus["by_reasoning"]),
                     _series("near misses still to be named", "share", "near_misses_still_named", focus["by_reasoning"]),
                 ],
                 limits=_PERCENT,
-                note="Focus: right labels come up early. Confusion: near misses are dropped late.",
+                note="Focus: gold labels come up early. Confusion: near misses are dropped late.",
             )
         )  # fmt: skip
     return Section("Phase one: focus", parts)
@@ -118,7 +118,7 @@ def _confusion(confusion: dict[str, Any]) -> Section:
     groups = []
     stages = [stage for stage in ("screening", "decision") if mass[stage] is not None]
     for key, name in (
-        ("gold", "right labels"),
+        ("gold", "gold labels"),
         ("near_misses", "near misses"),
         ("rest", "all others"),
         ("none", "none"),
@@ -131,7 +131,7 @@ def _confusion(confusion: dict[str, Any]) -> Section:
     parts: list[Part] = [
         BarChart(
             "Where the probability is, before and after phase two", "probability", groups,
-            note=f"Over the {mass['queries']:,} queries whose shortlist holds a right label. Near misses: the best "
+            note=f"Over the {mass['queries']:,} queries whose shortlist holds a gold label. Near misses: the best "
             f"{confusion['near_misses']} wrong labels of phase one.",
         ),
         _margins(confusion["margins"]),
@@ -142,7 +142,7 @@ def _confusion(confusion: dict[str, Any]) -> Section:
         (each["gold"]["text"], each["chosen"]["text"], each["queries"], each["probability"])
         for each in confusion["pairs"]
     ]
-    columns = ("right label", "put first instead", "queries", "its probability")
+    columns = ("gold label", "put first instead", "queries", "its probability")
     parts.append(Table("The most confused pairs", columns, pairs))
     return Section("Phase two: confusion", parts)
 
@@ -169,7 +169,7 @@ def _layers(rows: Sequence[Row]) -> list[Part]:
     held = [row for row in rows if row["mass"] is not None]
     mass = [
         Series(name, [row["layer"] for row in held], [row["mass"][key] for row in held])
-        for key, name in (("gold", "right labels"), ("near_misses", "near misses"))
+        for key, name in (("gold", "gold labels"), ("near_misses", "near misses"))
     ]
     return [
         LineChart(
@@ -188,7 +188,7 @@ def _interventions(rows: Sequence[Row], shortlist: int) -> Section:
     said = (
         f"Each row exchanges one thing and leaves the rest, over {shortlist} labels a query. A row's confident share "
         "is that of the answers more probable than half of the right answers given as it is. Oracle, near misses and "
-        "random labels: the right labels, and beside them phase one's best, those most like them, or random ones."
+        "random labels: the gold labels, and beside them phase one's best, those most like them, or random ones."
     )
     return Section(
         "Interventions", (Paragraph(said), BarChart("What each intervention leaves", "%", groups), _rows_table(rows))
@@ -217,11 +217,11 @@ def _complementarity(found: dict[str, Any]) -> Section:
     low, high = effect["interval"]
     said = (
         "Neither phase: random labels and the right ones, in random order. Phase two alone decides over such a list, "
-        "so that its right labels are given to it; phase one alone keeps its own order. Together they gain "
+        "so that its gold labels are given to it; phase one alone keeps its own order. Together they gain "
         f"{effect['mean']:+.1f} points of P@1 ({low:+.1f} to {high:+.1f}) beyond the sum of what each gains alone."
     )
     rows = [
-        ("the shortlist holds a right label", table["in_shortlist_right"], table["in_shortlist_wrong"]),
+        ("the shortlist holds a gold label", table["in_shortlist_right"], table["in_shortlist_wrong"]),
         (
             "it holds none; decided with the right ones put in",
             table["missed_right_if_put_in"],
@@ -242,7 +242,7 @@ def _probe(probe: dict[str, Any]) -> Section:
     rows = probe["by_share"]
     series = [
         _series(name, "share", key, rows, f"{key}_interval")
-        for key, name in (("gold", "right label"), ("near_miss", "near miss"), ("random", "random label"))
+        for key, name in (("gold", "gold label"), ("near_miss", "near miss"), ("random", "random label"))
     ]
     said = f"{probe['model']}, made to answer after each share of its reasoning, on {probe['queries']:,} traces."
     chart = LineChart("How likely labels are along the reasoning", "share of the reasoning", "ln probability", series)

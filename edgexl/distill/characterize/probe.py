@@ -1,6 +1,6 @@
-"""Probing a causal language model along its own reasoning: how likely the right label would be if it answered now.
+"""Probing a causal language model along its own reasoning: how likely the gold label would be if it answered now.
 
-After each share of a trace's reasoning the model is made to answer, and the log-probability of the right label's text
+After each share of a trace's reasoning the model is made to answer, and the log-probability of the gold label's text
 is set against that of a near miss and of a random label: focus parts both from the random one, the fall of confusion
 parts the right one from the near miss.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edgexl.base.errors import BadInput
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.measures import Bootstrap
 from edgexl.distill.teachers import Ints, TraceTeacher
 from edgexl.distill.teachers.local_model import LocalModel
@@ -66,7 +66,7 @@ def probe_reasoning(bench: Bench, source: str, device: str | torch.device = "cpu
 
 
 def _contrasts(bench: Bench, teacher: TraceTeacher) -> Ints:
-    """[n,3]: a right label, a near miss (the first wrong one that came up, or else the most alike), a random one."""
+    """[n,3]: a gold label, a near miss (the first wrong one that came up, or else the most alike), a random one."""
     others = bench.draw(5).integers(0, len(bench.labels), (len(bench.sample), bench.sample.gold.shape[1] + 2))
     chosen = np.empty((len(bench.sample), 3), dtype=np.int64)
     for row, (text, gold) in enumerate(zip(bench.sample.texts, bench.sample.gold.tolist(), strict=True)):
@@ -80,7 +80,7 @@ def _contrasts(bench: Bench, teacher: TraceTeacher) -> Ints:
 
 @dataclass
 class _Prober:
-    """Asks a model as the collector of traces does, and reads the probability of answers that it did not give."""
+    """Queries a model as the collector of traces does, and reads the probability of answers that it did not give."""
 
     model: LocalModel
     questionnaire: Questionnaire

@@ -7,15 +7,15 @@ points: a setting that a recipe names is the recipe's. With shares from 0 to 1,
                                  nDCG@5, while the shortlist's R@N is within 20 points of R@1024
     screening.teacher_weight     4 x R@N of phase one, 2 at most (0 for a teacher without vectors): a teacher that finds
                                  half of the labels has vectors worth the full weight
-    screening.ranking_weight     2 x P@1 of phase one's own order, where its shortlist holds a right label
+    screening.ranking_weight     2 x P@1 of phase one's own order, where its shortlist holds a gold label
     screening.hard_negatives     16 x phase one's probability on near misses, rounded: negatives to mine a query
     reasoning.teacher_weight     20 x what the decision adds to P@1 of phase one's own order, where the shortlist holds
-                                 a right label, 2 at most: such a decision teaches a student without attention 3 points
+                                 a gold label, 2 at most: such a decision teaches a student without attention 3 points
                                  of P@1 more at 2 than at 0.3, and costs larger students nothing. One that adds little
                                  gets its P@1 there squared: it teaches its mistakes faster than its knowledge
     reasoning.near_miss_weight   the decision's probability on near misses, there too: what it still confuses
     reasoning.absent_share       0.1, for a student learns 'none of these' from such shortlists alone, and 0.4 x the
-                                 share of queries that the teacher answers as surely as its right ones when the right
+                                 share of queries that the teacher answers as surely as its right ones when the gold
                                  labels are taken away, which is what it would teach; 0.3 at most
 """
 
@@ -84,7 +84,7 @@ def recommend(profile: dict[str, Any], has_vectors: bool) -> Recommendation:
     rows = {row["name"]: row for row in profile["interventions"]}
     mass = profile["confusion"]["mass"]
     held = mass["queries"] / profile["data"]["queries"]
-    # only queries with a right label in the shortlist can be right, so that dividing by their share conditions on them
+    # only queries with a gold label in the shortlist can be right, so that dividing by their share conditions on them
     screened = rows["reasoner removed"]["P@1"] / 100 / held if held else 0.0
     decided = rows["as it is"]["P@1"] / 100 / held if held else 0.0
     before = mass["screening"]["near_misses"] if mass["screening"] else 0.0
@@ -92,17 +92,17 @@ def recommend(profile: dict[str, Any], has_vectors: bool) -> Recommendation:
     confident = rows.get("gold removed", {}).get("confident_share")
     reasons = {
         "shortlist": why,
-        "screening.teacher_weight": f"phase one finds {recall:.1%} of the right labels at N = {shortlist}"
+        "screening.teacher_weight": f"phase one finds {recall:.1%} of the gold labels at N = {shortlist}"
         if has_vectors
         else "the teacher has no vectors to imitate",
-        "screening.ranking_weight": f"where phase one finds a right label, it ranks one first in {screened:.1%}",
+        "screening.ranking_weight": f"where phase one finds a gold label, it ranks one first in {screened:.1%}",
         "screening.hard_negatives": f"phase one leaves {before:.1%} of the probability on near misses",
-        "reasoning.teacher_weight": f"where the shortlist holds a right label, the decision is right in {decided:.1%}, "
+        "reasoning.teacher_weight": f"where the shortlist holds a gold label, the decision is right in {decided:.1%}, "
         f"phase one's first in {screened:.1%}",
         "reasoning.near_miss_weight": f"the decision leaves {after:.1%} of the probability on near misses",
-        "reasoning.absent_share": "the teacher cannot be asked without the right labels"
+        "reasoning.absent_share": "the teacher cannot be queried without the gold labels"
         if confident is None
-        else f"without the right labels, {confident:.1%} of the answers are as sure as right ones",
+        else f"without the gold labels, {confident:.1%} of the answers are as sure as right ones",
     }
     return Recommendation(
         shortlist=shortlist,
@@ -130,7 +130,7 @@ def _shortlist(sweep: list[dict[str, Any]], most: dict[str, Any]) -> tuple[int, 
         if gain < GAIN_POINTS and reach - row["R@N"] <= RECALL_POINTS:
             return row["length"], (
                 f"doubling {row['length']} labels adds {max(gain, 0.0):.2f} points at most, and they hold "
-                f"{row['R@N']:.1f}% of the right labels ({most['length']:,} hold {reach:.1f}%)"
+                f"{row['R@N']:.1f}% of the gold labels ({most['length']:,} hold {reach:.1f}%)"
             )
     last = allowed[-1]
     return last["length"], f"longer shortlists still help at {last['length']} labels, the most that is advised"

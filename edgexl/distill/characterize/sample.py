@@ -17,7 +17,7 @@ from edgexl.distill.teachers import Ints, Teacher, TraceTeacher
 
 @dataclass(frozen=True)
 class Sample:
-    """n texts and their right labels, `gold` [n,G], padded with -1; `split` says where they come from."""
+    """n texts and their gold labels, `gold` [n,G], padded with -1; `split` says where they come from."""
 
     texts: tuple[str, ...]
     gold: Ints
@@ -25,7 +25,7 @@ class Sample:
 
     @classmethod
     def of(cls, queries: Sequence[Query], split: str) -> Sample:
-        """The sample of `queries`, which all have a right label."""
+        """The sample of `queries`, which all have a gold label."""
         most = max(len(query.targets) for query in queries)
         gold = np.full((len(queries), most), -1, dtype=np.int64)
         for row, query in zip(gold, queries, strict=True):
@@ -41,7 +41,7 @@ class Sample:
         """[n]: how many labels are right."""
         return np.asarray((self.gold >= 0).sum(1), dtype=np.int64)
 
-    def right(self, labels: Ints) -> Bools:
+    def is_gold(self, labels: Ints) -> Bools:
         """Which of `labels` [n,C] are right for their query; pads are not."""
         return among(labels, self.gold)
 
@@ -71,7 +71,7 @@ def draw_sample(dataset: Dataset, teacher: Teacher, count: int, seed: int) -> Sa
     else:
         queries, split = _held_out(dataset)
         if not queries:
-            raise BadInput(f"{dataset.directory} has no query with a right label to measure on; add test queries.")
+            raise BadInput(f"{dataset.directory} has no query with a gold label to measure on; add test queries.")
     chosen = np.random.default_rng(seed).permutation(len(queries))[:count]
     return Sample.of([queries[place] for place in np.sort(chosen)], split)
 

@@ -22,7 +22,7 @@ import torch
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Dataset
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.confusion import measure_confusion
 from edgexl.distill.characterize.focus import measure_focus
 from edgexl.distill.characterize.interventions import measure_interventions, sweep_lengths
@@ -77,7 +77,7 @@ def set_up(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Bench:
-    """Draw the sample and ask phase one; `BadInput` where the teacher has nothing to say of any query."""
+    """Draw the sample and query phase one; `BadInput` where the teacher has nothing to say of any query."""
     labels = dataset.labels
     sample = draw_sample(dataset, teacher, queries, seed)
     wanted = shortlist or (teacher.shapes.shortlist if isinstance(teacher, TwoStageTeacher) else SHORTLIST)

@@ -37,7 +37,7 @@ class Corpus:
 
 
 def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
-    """Divide a data set; queries without a text or a right label teach and measure nothing, and are passed over. Raises
+    """Divide a data set; queries without a text or a gold label teach and measure nothing, and are passed over. Raises
     `BadInput` where it has too few queries for the split."""
     labels = dataset.labels
     ordered = sorted((query for query in dataset.queries("trn") if query.targets and query.has_text), key=_digest)

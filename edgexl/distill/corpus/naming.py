@@ -2,7 +2,7 @@
 
 Training queries may describe what they never name; a reverse dictionary's do. From those alone a student learns that
 a word which query and label share speaks against the label, and fails on queries and labels of any other kind. These
-queries cost no data: each label's text is right for itself. The teacher is not asked to decide about them, since it
+queries cost no data: each label's text is right for itself. The teacher does not decide about them, since it
 has learned the same.
 """
 
@@ -22,7 +22,7 @@ SPELT_RIGHT = 4
 
 
 def naming_queries(labels: LabelSet, count: int, seed: int) -> tuple[Query, ...]:
-    """At most `count` queries, each nearly the text of its one right label and of no other; one a label.
+    """At most `count` queries, each nearly the text of its one gold label and of no other; one a label.
 
     A label's chance grows with its number of words: one word can only be misspelt.
     """

@@ -58,16 +58,16 @@ def finish(
     with tempfile.TemporaryDirectory() if work is None else nullcontext(str(work)) as folder:
         bench = _prepare(student, recipe, table or FinishingTable(), int8, seed, device, Path(folder), progress, log)
         screener = copy.deepcopy(bench.original.screener)
-        if bench.table.screening_steps and _made_ready(screener):
+        if bench.table.screening_steps and _make_trainable(screener):
             finish_screener(bench, screener, _usable(student, screening, "screening"))
             screener.load_state_dict(round_trip(screener.state_dict()))
         reasoner = copy.deepcopy(bench.original.reasoner)
-        if bench.table.reasoning_steps and _made_ready(reasoner):
+        if bench.table.reasoning_steps and _make_trainable(reasoner):
             finish_reasoner(bench, screener, reasoner, _usable(student, reasoning, "reasoning"))
     about = {"recipe": asdict(recipe), **asdict(bench.table), "seed": seed}
     return Student.from_modules(
-        screener=_thawed(screener),
-        reasoner=_thawed(reasoner),
+        screener=_thaw(screener),
+        reasoner=_thaw(reasoner),
         tokenizer=student.tokenizer,
         labels=student.labels,
         shapes=student.shapes,
@@ -152,7 +152,7 @@ def _usable(student: Student, queries: Sequence[Query], stage: str) -> tuple[Que
     return found
 
 
-def _made_ready(module: nn.Module) -> bool:
+def _make_trainable(module: nn.Module) -> bool:
     """Let all but the tables of embeddings train, without the noise of dropout. False where there are no products, so
     that no rounding could be met."""
     module.requires_grad_(True)
@@ -164,5 +164,5 @@ def _made_ready(module: nn.Module) -> bool:
     return any(isinstance(part, nn.Linear) for part in module.modules())
 
 
-def _thawed(module: nn.Module) -> nn.Module:
+def _thaw(module: nn.Module) -> nn.Module:
     return module.requires_grad_(True).cpu().eval()

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels
-from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
-from edgexl.distill.stages.reasoning import mark_right
+from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.stages.reasoning import mark_gold
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import SEARCH_BATCH, Found, RowSearch, encode_table
-from edgexl.distill.stages.simulate import IndexCodes, simulated
+from edgexl.distill.stages.simulate import IndexCodes, simulate
 from edgexl.distill.stages.training import Losses
 from edgexl.student.contract import call_reasoner
 from edgexl.student.tokens import TokenTable
@@ -24,11 +24,11 @@ from edgexl.student.weights import round_trip
 @dataclass(frozen=True)
 class Lessons:
     """What the reasoner learns from, query by query: tokens, turned query vectors through the rounded graph, shortlists
-    with their scores, which labels are right, and the screening scores that the float self would have."""
+    with their scores, which labels are gold ones, and the screening scores that the float self would have."""
 
     tokens: TokenTable
     found: Found
-    right: Tensor
+    gold: Tensor
     float_scores: Tensor
 
 
@@ -36,7 +36,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
     """Stage two, in place, behind the finished `screener`."""
     table, index = bench.table, bench.recipe.index
     screener.to(bench.device).eval().requires_grad_(False)
-    codes = IndexCodes(index, bench.original.shapes.query_dims, chosen_code(bench)).to(bench.device)
+    codes = IndexCodes(index, bench.original.shapes.query_dims, choose_code(bench)).to(bench.device)
     vectors = encode_rows(bench, screener)
     codes.learn(vectors)
     coded = torch.cat([codes.fine(codes.turn(part)) for part in torch.split(vectors, 65_536)])
@@ -63,7 +63,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
                 "screening_scores": scores,
             }  # fmt: skip
             wanted = call_reasoner(bench.original.reasoner, exactly)
-            with simulated(screener, bench.recipe.screener, bench.int8):
+            with simulate(screener, bench.recipe.screener, bench.int8):
                 vector, states = screener(ids, mask)
             decoded = coded[labels]
             own = (decoded @ codes.turn(vector).unsqueeze(-1)).squeeze(-1)
@@ -73,14 +73,14 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
                 "query_vector": vector, "token_states": states, "screening_scores": torch.stack([own, alias], -1),
                 "label_vectors": codes.unturn(decoded, bench.recipe.reasoner.scheme, bench.int8),
             }  # fmt: skip
-        with simulated(reasoner, bench.recipe.reasoner, bench.int8):
+        with simulate(reasoner, bench.recipe.reasoner, bench.int8):
             logits = call_reasoner(reasoner, rounded)
-        # a further logit of 0 keeps the level, which says whether any of the labels is right
+        # a further logit of 0 keeps the level, which says whether any of the labels is a gold one
         shares = nn.functional.pad(wanted, (0, 1)).softmax(-1)
         found: Losses = {"decision": divergence(shares, nn.functional.pad(logits, (0, 1)).log_softmax(-1))}
         total = found["decision"]
         if table.reasoning_data_weight:
-            found["data"] = cross_entropy(logits.log_softmax(-1), lessons.right[asked].to(bench.device))
+            found["data"] = cross_entropy(logits.log_softmax(-1), lessons.gold[asked].to(bench.device))
             total = total + table.reasoning_data_weight * found["data"]
         return {"loss": total, **found}
 
@@ -101,7 +101,7 @@ def _shortlists(
     """Screen queries as the device will, but for the coarse codes, whose losses `overfetch` is there to make good."""
     tokens, banned = bench.tokens(queries), bench.rows.rows_of_queries(queries)
     wanted = bench.recipe.shortlist.n or bench.original.shapes.shortlist
-    with simulated(screener, bench.recipe.screener, bench.int8):
+    with simulate(screener, bench.recipe.screener, bench.int8):
         asked = encode_table(screener, tokens, "encode queries by the finished screener", bench.progress, half=False)
     found = RowSearch(bench.rows.rows, coded).shortlists(codes.turn(asked), wanted, banned, bench.progress)
     floats = encode_table(bench.original.screener, tokens, "encode queries by the float self", bench.progress)
@@ -111,5 +111,5 @@ def _shortlists(
         part = slice(start, start + SEARCH_BATCH)
         labels = found.labels[part].to(bench.device, torch.int64)
         scores.append(torch.stack(search.near_scores(floats[part], labels, banned[part]), -1))
-    right = mark_right(found.labels, gold_labels(queries), len(bench.original.labels))
-    return Lessons(tokens, found, right, torch.cat(scores).to("cpu", torch.float16))
+    gold = mark_gold(found.labels, gold_labels(queries), len(bench.original.labels))
+    return Lessons(tokens, found, gold, torch.cat(scores).to("cpu", torch.float16))

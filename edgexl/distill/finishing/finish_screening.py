@@ -12,10 +12,10 @@ from edgexl.base.arrays import Ints
 from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels, gold_pairs, join
-from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, divergence, encode_rows, float_rows
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import RowSearch, encode_table
-from edgexl.distill.stages.simulate import IndexCodes, simulated
+from edgexl.distill.stages.simulate import IndexCodes, simulate
 from edgexl.distill.stages.training import Losses, load_tensors, save_tensors
 from edgexl.student.tokens import TokenTable, bf16
 
@@ -53,13 +53,13 @@ class Ranking:
 def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...]) -> None:
     """Stage one, in place."""
     table = bench.table
-    codes = IndexCodes(bench.recipe.index, bench.original.shapes.query_dims, chosen_code(bench)).to(bench.device)
+    codes = IndexCodes(bench.recipe.index, bench.original.shapes.query_dims, choose_code(bench)).to(bench.device)
     module = CodedScreener(screener, codes)
     tokens, targets = bench.tokens(queries), gold_labels(queries)
     own_rows = bench.rows.rows_of_queries(queries)
     batches = Batches(tokens.lengths, table.screening_batch, bench.seed)
     vectors = float_rows(bench)
-    ranking = _float_ranking(bench, queries, tokens, own_rows, vectors, batches)
+    ranking = _rank_by_float_self(bench, queries, tokens, own_rows, vectors, batches)
     rng = np.random.default_rng((bench.seed, 2))
     sample = np.sort(rng.permutation(len(bench.rows))[:SAMPLE_ROWS])
 
@@ -73,7 +73,7 @@ def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...
         theirs = ranking.vectors[torch.from_numpy(ranking.place[asked]).to(bench.device)].float()
         others = vectors[near].float()
         hidden = _mask(bench, *join(own_rows[asked], pool), (len(asked), len(pool)))
-        right = _mask(bench, *gold_pairs(targets, asked, bench.rows.of, pool), (len(asked), len(pool))) & ~hidden
+        gold = _mask(bench, *gold_pairs(targets, asked, bench.rows.of, pool), (len(asked), len(pool))) & ~hidden
         exact = (theirs @ others.T).masked_fill(hidden, NEVER)
         wanted = (exact / table.temperature).softmax(-1)
 
@@ -90,14 +90,14 @@ def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...
             found["coarse"] = divergence((exact / softer).softmax(-1), ranking_of(codes.coarse(turned_rows), softer))
             total = total + table.coarse_weight * found["coarse"]
         if table.screening_data_weight:
-            found["data"] = cross_entropy(fine, right)
+            found["data"] = cross_entropy(fine, gold)
             total = total + table.screening_data_weight * found["data"]
         return {"loss": total, **found}
 
     bench.train("screener", module, losses, queries)
 
 
-def _float_ranking(
+def _rank_by_float_self(
     bench: Bench, queries: tuple[Query, ...], tokens: TokenTable, own_rows: Ints, vectors: Tensor, batches: Batches
 ) -> Ranking:
     asked = np.unique(np.concatenate([batches.at(step) for step in range(bench.table.screening_steps)]))
@@ -135,11 +135,11 @@ def _student_vectors(
     bench: Bench, screener: nn.Module, tokens: TokenTable, asked: Ints, pool: Ints
 ) -> tuple[Tensor, Tensor]:
     """Query vectors through the rounded graph, and row vectors as the compiler will encode them."""
-    with simulated(screener, bench.recipe.screener, bench.int8):
+    with simulate(screener, bench.recipe.screener, bench.int8):
         own = screener(*tokens.batch(asked))[0]
     order = pool[np.argsort(bench.rows.tokens.lengths[pool], kind="stable")]
     rounded = bench.recipe.index.labels_from == "quantized"
-    how = simulated(screener, bench.recipe.screener, bench.int8) if rounded else bf16(bench.device)
+    how = simulate(screener, bench.recipe.screener, bench.int8) if rounded else bf16(bench.device)
     parts = []
     with how:
         for part in np.array_split(order, 4):

@@ -20,7 +20,7 @@ from edgexl.data import Query
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.finishing.table import FinishingTable
 from edgexl.distill.stages.search import encode_table
-from edgexl.distill.stages.simulate import simulated
+from edgexl.distill.stages.simulate import simulate
 from edgexl.distill.stages.training import (
     Checkpoint,
     Curves,
@@ -101,7 +101,7 @@ def float_rows(bench: Bench) -> Tensor:
     return kept["vectors"].to(bench.device)
 
 
-def chosen_code(bench: Bench) -> CoarseCode:
+def choose_code(bench: Bench) -> CoarseCode:
     """The coarse code that the compiler would choose for the float self: finishing moves vectors too little to have it
     choose another, and the sizes of what is trained must not change on the way."""
     index, original = bench.recipe.index, bench.original
@@ -133,7 +133,7 @@ def encode_rows(bench: Bench, screener: nn.Module, sample: Ints | None = None) -
     name = "encode labels by the finished screener" if sample is None else "fit codes"
     rounded = bench.recipe.index.labels_from == "quantized"
     progress = bench.progress if sample is None else no_progress
-    with simulated(screener, bench.recipe.screener, bench.int8) if rounded else nullcontext():
+    with simulate(screener, bench.recipe.screener, bench.int8) if rounded else nullcontext():
         found = encode_table(screener, tokens, name, progress, half=not rounded).clone()
     screener.train()
     return found
@@ -144,7 +144,7 @@ def divergence(wanted: Tensor, own: Tensor) -> Tensor:
     return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
 
 
-def cross_entropy(own: Tensor, right: Tensor) -> Tensor:
-    """Mean over queries with a right one of the mean of log probabilities `own` [B,N] over the right ones."""
-    count = right.sum(-1)
-    return -(own.masked_fill(~right, 0.0).sum(-1) / count.clamp_min(1)).sum() / (count > 0).sum().clamp_min(1)
+def cross_entropy(own: Tensor, gold: Tensor) -> Tensor:
+    """Mean over queries with a gold one of the mean of log probabilities `own` [B,N] over the gold ones."""
+    count = gold.sum(-1)
+    return -(own.masked_fill(~gold, 0.0).sum(-1) / count.clamp_min(1)).sum() / (count > 0).sum().clamp_min(1)

@@ -38,9 +38,9 @@ from edgexl.distill.stages.reasoning import LabelTables, Shortlists, imitation, 
 from edgexl.distill.stages.screening import (
     NEGATIVE,
     Batches,
+    GoldRows,
     HardRows,
     Lists,
-    RightRows,
     ScreeningData,
     encode_pool,
     gold_mask,
@@ -65,24 +65,24 @@ def screening_losses(
 ) -> Callable[[int], Losses]:
     """The losses of a step: "loss", "task" and, as far as the teacher has an opinion, "distance" and "ranking"."""
     device = data.queries.flat.device
-    right = RightRows(data)
-    expected = right.log_expected(table.batch, table.random_labels, data.rows).to(device)
+    gold = GoldRows(data)
+    expected = gold.log_expected(table.batch, table.random_labels, data.rows).to(device)
     batches = Batches(data.queries.lengths, table.batch, seed)
 
     def losses(step: int) -> Losses:
-        asked = batches.at(step)
+        batch = batches.at(step)
         rng = np.random.default_rng((seed, step, 1))
-        positives = right.draw(asked, rng)
-        listed, taught = _listed(data.lists, asked, rng)
-        pool = [positives, _hard(hard, asked, table.hard_labels, rng), listed]
+        positives = gold.draw(batch, rng)
+        listed, taught = _draw_listed(data.lists, batch, rng)
+        pool = [positives, _draw_hard(hard, batch, table.hard_labels, rng), listed]
         pool.append(rng.integers(0, len(data.rows), table.random_labels))
         candidates = np.concatenate(pool)
-        queries, labels = encode_pool(screener, data, asked, candidates, table.token_dropout)
+        queries, labels = encode_pool(screener, data, batch, candidates, table.token_dropout)
         chosen = torch.from_numpy(candidates).to(device)
         cosines = queries @ labels.T
         scores = cosines / table.temperature
-        mask = gold_mask(data, asked, candidates).to(device)
-        diagonal = torch.arange(len(asked), device=device)
+        mask = gold_mask(data, batch, candidates).to(device)
+        diagonal = torch.arange(len(batch), device=device)
         judged = scores - expected[chosen]
         positive = judged[diagonal, diagonal].clone()
         judged = judged.masked_fill(mask, NEGATIVE)
@@ -90,7 +90,7 @@ def screening_losses(
         found: Losses = {"task": nn.functional.cross_entropy(judged, diagonal)}
         total = found["task"]
         if data.query_teacher is not None and data.row_teacher is not None:
-            theirs = data.query_teacher[torch.from_numpy(asked).to(device)].float()
+            theirs = data.query_teacher[torch.from_numpy(batch).to(device)].float()
             rows = data.row_teacher[chosen].float()
             found["distance"] = 1.0 - 0.5 * ((queries * theirs).sum(-1).mean() + (labels * rows).sum(-1).mean())
             total = total + table.teacher_weight * found["distance"]
@@ -109,22 +109,22 @@ def screening_losses(
     return losses
 
 
-def _hard(hard: HardRows, asked: Ints, count: int, rng: np.random.Generator) -> Ints:
+def _draw_hard(hard: HardRows, batch: Ints, count: int, rng: np.random.Generator) -> Ints:
     """`count` mined rows for each query that has some."""
     if hard.rows is None or not count:
         return np.zeros(0, np.int64)
-    columns = rng.integers(0, hard.rows.shape[1], (len(asked), count))
-    drawn = np.take_along_axis(hard.rows[asked], columns, 1).ravel()
+    columns = rng.integers(0, hard.rows.shape[1], (len(batch), count))
+    drawn = np.take_along_axis(hard.rows[batch], columns, 1).ravel()
     return np.unique(drawn[drawn >= 0])
 
 
-def _listed(lists: Lists | None, asked: Ints, rng: np.random.Generator) -> tuple[Ints, Tensor | None]:
-    """Some of the labels on each query's list, flat, and the teacher's shares of them [asked, LIST_LABELS]."""
+def _draw_listed(lists: Lists | None, batch: Ints, rng: np.random.Generator) -> tuple[Ints, Tensor | None]:
+    """Some of the labels on each query's list, flat, and the teacher's shares of them [batch, LIST_LABELS]."""
     if lists is None:
         return np.zeros(0, np.int64), None
-    columns = rng.integers(0, lists.labels.shape[1], (len(asked), LIST_LABELS))
-    labels = np.take_along_axis(lists.labels[asked], columns, 1)
-    shares = np.where(labels >= 0, np.take_along_axis(lists.probabilities[asked], columns, 1), 0.0)
+    columns = rng.integers(0, lists.labels.shape[1], (len(batch), LIST_LABELS))
+    labels = np.take_along_axis(lists.labels[batch], columns, 1)
+    shares = np.where(labels >= 0, np.take_along_axis(lists.probabilities[batch], columns, 1), 0.0)
     return np.maximum(labels, 0).ravel(), torch.from_numpy(shares.astype(np.float32))
 
 
@@ -141,41 +141,41 @@ def reasoning_losses(
     screener: nn.Module, reasoner: ListwiseReasoner, data: Shortlists, tables: LabelTables, table: ReasoningTable,
     shortlist: int, seed: int,
 ) -> Callable[[int], Losses]:  # fmt: skip
-    """The losses of a step, over the queries whose shortlist holds a right label."""
-    useful = np.flatnonzero(data.right[:, :shortlist].any(-1).cpu().numpy())
+    """The losses of a step, over the queries whose shortlist holds a gold label."""
+    useful = np.flatnonzero(data.gold[:, :shortlist].any(-1).cpu().numpy())
     batches = Batches(data.tokens.lengths[useful], table.batch, seed)
 
     def losses(step: int) -> Losses:
         rows = useful[batches.at(step)]
         chosen = torch.from_numpy(rows).to(data.labels.device)
-        right = data.right[chosen]
-        absent = torch.rand(len(rows), device=right.device) < table.absent_share
-        columns = choose_columns(right, shortlist, absent)
+        gold = data.gold[chosen]
+        absent = torch.rand(len(rows), device=gold.device) < table.absent_share
+        columns = choose_columns(gold, shortlist, absent)
         inputs = reasoner_inputs(screener, data, tables, rows, columns, step % len(tables.vectors))
         inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
-        with bf16(right.device):
+        with bf16(gold.device):
             logits = reasoner(**inputs)
         theirs = None if data.teacher is None else data.teacher[chosen].gather(1, columns)
-        return decision_loss(logits, right.gather(1, columns), theirs, table)
+        return decision_loss(logits, gold.gather(1, columns), theirs, table)
 
     return losses
 
 
-def choose_columns(right: Tensor, shortlist: int, absent: Tensor) -> Tensor:
-    """[B,N] columns of shortlists [B,M]: the first N, without the right ones where `absent` [B] says so."""
-    removed = right & absent.unsqueeze(1)
+def choose_columns(gold: Tensor, shortlist: int, absent: Tensor) -> Tensor:
+    """[B,N] columns of shortlists [B,M]: the first N, without the gold ones where `absent` [B] says so."""
+    removed = gold & absent.unsqueeze(1)
     order = removed.to(torch.int8).argsort(dim=1, stable=True)
-    return order[:, : min(shortlist, right.shape[1])]
+    return order[:, : min(shortlist, gold.shape[1])]
 
 
-def decision_loss(logits: Tensor, right: Tensor, teacher: Tensor | None, table: ReasoningTable) -> Losses:
-    """The losses of a batch: logits, right (bool) and the teacher's logits, where it has been asked, are [B,N]."""
-    count = right.sum(-1)
+def decision_loss(logits: Tensor, gold: Tensor, teacher: Tensor | None, table: ReasoningTable) -> Losses:
+    """The losses of a batch: logits, gold labels (bool) and the teacher's logits, where there are some, are [B,N]."""
+    count = gold.sum(-1)
     wanted = torch.zeros_like(logits) if teacher is None else opinion(teacher, table.teacher_temperature)
     crowd = 1.0 + table.near_miss_weight * logits.shape[1] * wanted
-    weighted = logits + torch.where(right, torch.zeros_like(logits), crowd.log())
+    weighted = logits + torch.where(gold, torch.zeros_like(logits), crowd.log())
     share = nn.functional.pad(weighted, (0, 1)).log_softmax(-1)
-    hit = (share[:, :-1] * right).sum(-1) / count.clamp_min(1)
+    hit = (share[:, :-1] * gold).sum(-1) / count.clamp_min(1)
     task = -torch.where(count > 0, hit, share[:, -1]).mean()
     if teacher is None:
         return {"loss": task}

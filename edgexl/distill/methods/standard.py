@@ -54,16 +54,16 @@ def screening_losses(
     expected = expected.to(device, torch.float32)
 
     def losses(step: int) -> Losses:
-        asked = batches.at(step)
+        batch = batches.at(step)
         rng = np.random.default_rng((seed, step, 1))
-        drawn = _draw(lists, asked, 1 + table.hard_labels, rng)
+        drawn = _draw(lists, batch, 1 + table.hard_labels, rng)
         candidates = np.concatenate([drawn.ravel(), rng.integers(0, data.rows.labels, table.random_labels)])
         candidates = np.unique(candidates[candidates >= 0])
-        queries, labels = encode_pool(screener, data, asked, candidates, table.token_dropout)
-        listed = lists.labels[asked]
+        queries, labels = encode_pool(screener, data, batch, candidates, table.token_dropout)
+        listed = lists.labels[batch]
         ours, theirs = join(listed.ravel(), candidates)
-        wanted = np.zeros((len(asked), len(candidates)), np.float32)
-        wanted[ours // listed.shape[1], theirs] = lists.probabilities[asked].ravel()[ours]
+        wanted = np.zeros((len(batch), len(candidates)), np.float32)
+        wanted[ours // listed.shape[1], theirs] = lists.probabilities[batch].ravel()[ours]
         wanted /= np.maximum(wanted.sum(1, keepdims=True), 1e-9)
         target = torch.from_numpy(wanted).to(device)
         scores = (queries @ labels.T) / table.temperature - expected[torch.from_numpy(candidates).to(device)]
@@ -72,12 +72,12 @@ def screening_losses(
     return losses
 
 
-def _draw(lists: Lists, asked: Ints, count: int, rng: np.random.Generator) -> Ints:
-    """[asked, count] labels drawn by their probability."""
-    shares = np.cumsum(lists.probabilities[asked], 1)
-    points = rng.random((len(asked), count, 1)) * shares[:, None, -1:]
+def _draw(lists: Lists, batch: Ints, count: int, rng: np.random.Generator) -> Ints:
+    """[batch, count] labels drawn by their probability."""
+    shares = np.cumsum(lists.probabilities[batch], 1)
+    points = rng.random((len(batch), count, 1)) * shares[:, None, -1:]
     places = (points > shares[:, None, :]).sum(-1)  # a point is less than 1 of the last share
-    return np.take_along_axis(lists.labels[asked], places, 1)
+    return np.take_along_axis(lists.labels[batch], places, 1)
 
 
 def reasoning_losses(

@@ -18,7 +18,7 @@ from edgexl.base.ragged import Ragged
 from edgexl.student.contract import call_reasoner
 from edgexl.student.tokens import TokenTable, bf16
 
-# Labels kept behind the shortlist, to move up where right ones are taken out.
+# Labels kept behind the shortlist, to move up where gold ones are taken out.
 RESERVE = 8
 
 
@@ -51,14 +51,14 @@ class Shortlists:
     """n queries after screening, with up to N + RESERVE labels each, on the training device.
 
     `vectors` [n,d] are the query vectors, `labels` [n,M], `aliases` [n,M] the best alias scores (None without aliases),
-    `right` [n,M] bool, `teacher` [n,M] the teacher's logits (None where it gives no lessons, held-out queries).
+    `gold` [n,M] bool, `teacher` [n,M] the teacher's logits (None where it gives no lessons, held-out queries).
     """
 
     tokens: TokenTable
     vectors: Tensor
     labels: Tensor
     aliases: Tensor | None
-    right: Tensor
+    gold: Tensor
     teacher: Tensor | None = None
 
     def __len__(self) -> int:
@@ -67,12 +67,12 @@ class Shortlists:
     def to(self, device: torch.device) -> Shortlists:
         """The same with its tables on `device`."""
 
-        def moved(value: Tensor | None) -> Tensor | None:
+        def move(value: Tensor | None) -> Tensor | None:
             return None if value is None else value.to(device)
 
         return replace(
-            self, vectors=self.vectors.to(device), labels=self.labels.to(device), right=self.right.to(device),
-            aliases=moved(self.aliases), teacher=moved(self.teacher),
+            self, vectors=self.vectors.to(device), labels=self.labels.to(device), gold=self.gold.to(device),
+            aliases=move(self.aliases), teacher=move(self.teacher),
         )  # fmt: skip
 
 
@@ -84,10 +84,10 @@ class LabelTables:
     tokens: Tensor
 
 
-def mark_right(labels: Tensor, targets: Ragged, label_count: int) -> Tensor:
-    """[n,M] bool: which labels of the shortlists [n,M] are right."""
-    asking, wanted = targets.pairs(np.arange(len(labels)))
-    keys = np.unique(asking * label_count + wanted)
+def mark_gold(labels: Tensor, targets: Ragged, label_count: int) -> Tensor:
+    """[n,M] bool: which labels of the shortlists [n,M] are gold ones."""
+    query, wanted = targets.pairs(np.arange(len(labels)))
+    keys = np.unique(query * label_count + wanted)
     own = np.arange(len(labels))[:, None] * label_count + labels.cpu().numpy().astype(np.int64)
     places = np.searchsorted(keys, own).clip(max=len(keys) - 1)
     return torch.from_numpy(keys[places] == own)

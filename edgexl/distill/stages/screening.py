@@ -22,7 +22,7 @@ from edgexl.student.tokens import TokenTable
 # Training cuts texts at the length that this share of them keeps: a batch's padding is set by its longest, and a batch
 # of the longest queries alone takes several times the memory of all others.
 WHOLE_ROWS, WHOLE_QUERIES = 0.998, 0.98
-# How often a right row is another alias of the label instead of its text, where there is one.
+# How often a gold row is another alias of the label instead of its text, where there is one.
 ALIAS_SHARE = 0.5
 NEGATIVE = -1e4
 
@@ -67,13 +67,13 @@ class ScreeningData:
 
 @dataclass
 class HardRows:
-    """Rows that the student itself mistook for right, [n,M], -1 where none is known."""
+    """Rows that the student itself mistook for gold ones, [n,M], -1 where none is known."""
 
     rows: Ints | None = None
 
 
-class RightRows:
-    """Draws a right row for each query: a label's text, or an alias of its rarest label."""
+class GoldRows:
+    """Draws a gold row for each query: a label's text, or an alias of its rarest label."""
 
     def __init__(self, data: ScreeningData) -> None:
         self.targets, self.own_rows = data.targets, data.own_rows
@@ -83,14 +83,14 @@ class RightRows:
         self.alias_rows = (places + rows.labels)[order]
         counts = np.bincount(labels, minlength=rows.labels) if len(labels) else np.zeros(rows.labels, np.int64)
         self.starts = np.concatenate([[0], np.cumsum(counts)])
-        asking, wanted = self.targets.pairs(np.arange(len(self.targets)))
-        # the rarest right label of each query: its record rather than the heading that hundreds share
-        ranked = np.lexsort((counts[wanted], asking))
-        first = np.concatenate([[True], asking[ranked][1:] != asking[ranked][:-1]])
+        query, wanted = self.targets.pairs(np.arange(len(self.targets)))
+        # the rarest gold label of each query: its record rather than the heading that hundreds share
+        ranked = np.lexsort((counts[wanted], query))
+        first = np.concatenate([[True], query[ranked][1:] != query[ranked][:-1]])
         self.rarest = wanted[ranked][first]
 
     def draw(self, queries: Ints, rng: np.random.Generator) -> Ints:
-        """One right row a query."""
+        """One gold row a query."""
         rows = draw_labels(self.targets, queries, rng)
         if not len(self.alias_rows):
             return rows
@@ -108,9 +108,9 @@ class RightRows:
         share = np.zeros(len(rows))
         counts = self.starts[self.rarest + 1] - self.starts[self.rarest]
         stays = np.where(counts > 0, 1.0 - ALIAS_SHARE, 1.0)
-        asking, wanted = self.targets.pairs(np.arange(n))
+        query, wanted = self.targets.pairs(np.arange(n))
         per_query = self.targets.lengths
-        np.add.at(share, wanted, (stays / per_query)[asking])
+        np.add.at(share, wanted, (stays / per_query)[query])
         if len(self.alias_rows):
             share[rows.labels :] = ALIAS_SHARE
         return torch.from_numpy(np.log(batch * share / n + random_rows / len(rows))).to(torch.float32)
@@ -135,25 +135,25 @@ class Batches:
 
 
 def encode_pool(
-    screener: nn.Module, data: ScreeningData, asked: Ints, candidates: Ints, token_dropout: float = 0.0
+    screener: nn.Module, data: ScreeningData, batch: Ints, candidates: Ints, token_dropout: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Vectors of queries, of whose tokens a share is hidden, and of candidate rows."""
     queries, rows = kind_of(screener).encode(
         screener,
         [
-            Texts(data.query_inputs or data.queries, asked, data.cut_query_tokens, token_dropout),
+            Texts(data.query_inputs or data.queries, batch, data.cut_query_tokens, token_dropout),
             Texts(data.row_inputs or data.rows.tokens, candidates, data.cut_tokens),
         ],
     )
     return queries, rows
 
 
-def gold_mask(data: ScreeningData, asked: Ints, candidates: Ints) -> Tensor:
-    """[asked, candidates] bool: is the row right for the query, or the query itself?"""
-    mask = torch.zeros(len(asked), len(candidates), dtype=torch.bool)
-    ours, theirs = gold_pairs(data.targets, asked, data.rows.of, candidates)
+def gold_mask(data: ScreeningData, batch: Ints, candidates: Ints) -> Tensor:
+    """[batch, candidates] bool: is the row right for the query, or the query itself?"""
+    mask = torch.zeros(len(batch), len(candidates), dtype=torch.bool)
+    ours, theirs = gold_pairs(data.targets, batch, data.rows.of, candidates)
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
-    ours, theirs = join(data.own_rows[asked], candidates)
+    ours, theirs = join(data.own_rows[batch], candidates)
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
     return mask
 
@@ -179,15 +179,15 @@ def rotate_output(screener: nn.Module, label_vectors: Tensor) -> Tensor:
     return rotation
 
 
-def wrong_rows(data: ScreeningData, asked: Ints, best: Ints) -> Ints:
-    """The rows [n,M] without those that are right for their query, or the query: wrong ones first, -1 behind them."""
+def wrong_rows(data: ScreeningData, batch: Ints, best: Ints) -> Ints:
+    """The rows [n,M] without gold ones of their query, and the query itself: wrong ones first, -1 behind them."""
     flat = best.ravel()
     places, labels = data.rows.of.pairs(flat)
-    owners, wanted = data.targets.pairs(asked)
+    owners, wanted = data.targets.pairs(batch)
     count = data.rows.labels
-    right = np.isin(places // best.shape[1] * count + labels, owners * count + wanted)
+    gold = np.isin(places // best.shape[1] * count + labels, owners * count + wanted)
     wrong = np.ones(len(flat), np.bool_)
-    wrong[places[right]] = False
-    kept = np.where(wrong.reshape(best.shape) & (best != data.own_rows[asked][:, None]), best, -1)
+    wrong[places[gold]] = False
+    kept = np.where(wrong.reshape(best.shape) & (best != data.own_rows[batch][:, None]), best, -1)
     order = np.argsort(kept < 0, axis=1, kind="stable")
     return np.take_along_axis(kept, order, 1)

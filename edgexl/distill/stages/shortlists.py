@@ -45,14 +45,15 @@ def code_rows(vectors: Tensor, bits: int, fine_dims: int) -> Tensor:
     return torch.from_numpy(read).to(vectors.device)
 
 
-def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
+def make_training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
     """The shortlists that the reasoner learns from, with the teacher's decision on them; `search` is over the finished
     screener's rows as devices read them.
 
     They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
     their labels are left out where there are no aliases, as they are from everything held out: there a shared word
     speaks for a label more than it does where the text describes what it does not name. The recipe's `naming_queries`
-    stand for such, as many as it wants; the teacher, which has learned from descriptions too, is not asked about them.
+    stand for such, as many as it wants; the teacher, which has learned from descriptions too, does not decide about
+    them.
     """
     corpus, recipe, shape = bench.corpus, bench.recipe, bench.recipe.student
     own = corpus.reasoning[: recipe.reasoning.own_queries or None]
@@ -68,7 +69,7 @@ def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch
             made = score_shortlists(bench, screener, search, queries, labels)
         else:
             made = make_shortlists(bench, screener, search, queries, shape.shortlist + reasoning.RESERVE)
-            if recipe.reasoning.asks_teacher and recipe.teacher:
+            if recipe.reasoning.needs_decisions and recipe.teacher:
                 asked = queries[:taught], made.labels[:taught].cpu().numpy().astype(np.int64)
                 decided = nn.functional.pad(
                     bench.lessons.decide(*asked).float(), (0, 0, 0, len(queries) - taught), value=-torch.inf
@@ -83,11 +84,11 @@ def training_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch
         save_tensors(path, kept, about)
     return reasoning.Shortlists(
         bench.tokens(queries), kept["vectors"], kept["labels"], kept.get("aliases"),
-        reasoning.mark_right(kept["labels"], gold_labels(queries), len(corpus.labels)), kept.get("teacher"),
+        reasoning.mark_gold(kept["labels"], gold_labels(queries), len(corpus.labels)), kept.get("teacher"),
     ).to(bench.device)  # fmt: skip
 
 
-def development_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
+def make_development_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:
     """Shortlists of development queries, to judge the reasoner by on its way."""
     return make_shortlists(
         bench, screener, search, bench.corpus.development[:GLANCE_QUERIES], bench.recipe.student.shortlist
@@ -101,8 +102,8 @@ def make_shortlists(
     tokens = bench.tokens(queries)
     asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
     found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
-    right = reasoning.mark_right(found.labels, gold_labels(queries), len(bench.corpus.labels))
-    return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, right)
+    gold = reasoning.mark_gold(found.labels, gold_labels(queries), len(bench.corpus.labels))
+    return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, gold)
 
 
 def score_shortlists(
@@ -111,9 +112,9 @@ def score_shortlists(
     """Given labels [n,N] with the scores that the student's screening gives to aliases of theirs."""
     tokens = bench.tokens(queries)
     asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
-    right = reasoning.mark_right(labels, gold_labels(queries), len(bench.corpus.labels))
+    gold = reasoning.mark_gold(labels, gold_labels(queries), len(bench.corpus.labels))
     if len(bench.rows) == bench.rows.labels:
-        return reasoning.Shortlists(tokens, asked, labels, None, right)
+        return reasoning.Shortlists(tokens, asked, labels, None, gold)
     banned = bench.rows.rows_of_queries(queries)
     aliases = []
     for start in range(0, len(queries), SEARCH_BATCH):
@@ -121,4 +122,4 @@ def score_shortlists(
         given = labels[part].to(bench.device, torch.int64)
         aliases.append(search.near_scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
         bench.progress("score the teacher's lists", start + len(given), len(queries))
-    return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), right)
+    return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), gold)

@@ -1,6 +1,6 @@
-"""What a compile recipe does to a student, simulated in PyTorch with gradients that pass straight through.
+"""What a compile recipe does to a student, simulate in PyTorch with gradients that pass straight through.
 
-Within `simulated(module, recipe, int8)` the module's products and look-ups round as those of its compiled graph do (see
+Within `simulate(module, recipe, int8)` the module's products and look-ups round as those of its compiled graph do (see
 `edgexl.compiler.graphs.schemes`), and `IndexCodes` rounds label vectors as the label index does, so that training can
 meet what compression will do. Rounding has no slope: in the backward pass it counts as the identity (Bengio et al.,
 2013). The numbers are the graph's to within a few roundings that the last digit of a sum decides.
@@ -31,7 +31,7 @@ EXPORTED_ROOT = "/module/"
 
 
 @contextmanager
-def simulated(module: nn.Module, recipe: GraphRecipe, int8: Int8 = FULL_RANGE) -> Iterator[None]:
+def simulate(module: nn.Module, recipe: GraphRecipe, int8: Int8 = FULL_RANGE) -> Iterator[None]:
     """Within, every `nn.Linear` and `nn.Embedding` in `module` computes as in the graph compiled by `recipe`.
 
     Weights stay the module's own float ones, and get gradients. Simulated products run in fp32, whatever autocast

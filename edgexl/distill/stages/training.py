@@ -170,7 +170,7 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None
 class Observer:
     """Whom a stage tells of its way: a progress bar, lines of text, curves; and how it is judged meanwhile.
 
-    `held_out` returns metrics by name, on queries that no training sees; it is asked `looks` times a stage.
+    `held_out` returns metrics by name, on queries that no training sees; it is called `looks` times a stage.
     """
 
     progress: Progress

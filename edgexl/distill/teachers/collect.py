@@ -2,7 +2,7 @@
 
 The file only grows. Every line is on the disk before the next is written, so that a kill, an interrupt or a dead
 endpoint loses no finished answer; the same command goes on where it ended. A last line that was torn is dropped, and
-its text asked again.
+its text queried again.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def collect(
     progress: Progress = no_progress,
     log: Callable[[str], None] = lambda _line: None,
 ) -> Collected:
-    """Ask `model` about each of `texts` that the trace file at `path` does not have yet, and append its answers.
+    """Query `model` about each of `texts` that the trace file at `path` does not have yet, and append its answers.
 
     `shortlist`: how many labels the model may list. `screen` gives the label numbers [n,K] that texts are shown, -1
     pads; without it a prompt shows small label sets whole and a sample of large ones. `concurrency`: questions at once.
@@ -234,7 +234,7 @@ def collect(
                 log(f"{reply} The text was {question.text[:60]!r}.")
             elif isinstance(reply, Exception):
                 failure = failure or reply
-                stop.set()  # what has been asked is still waited for and written
+                stop.set()  # what has been sent is still waited for and written
             progress("collect traces", report.collected + report.refused, len(pending))
     if failure:
         log(f"{target} holds {report.traces} traces; the same command goes on from there")
@@ -284,7 +284,7 @@ def _drop_torn_line(target: Path, log: Callable[[str], None]) -> None:
             raise BadInput(f"{target} does not end in a trace; name another file, or end its last line.")
         if end < size:
             file.truncate(end)
-            log(f"{target}: dropped a torn last line of {size - end} bytes; its text is asked again")
+            log(f"{target}: dropped a torn last line of {size - end} bytes; its text is queried again")
 
 
 def _count(value: Any) -> int:

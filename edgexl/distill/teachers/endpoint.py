@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible endpoint, asked with patience.
+"""A language model behind an OpenAI-compatible endpoint, queried with patience.
 
 Requests keep to a pace; what a later attempt may cure (status 408, 409, 429 and 5xx, no connection, no answer in time)
 is tried again, as late as the server asks or else after twice the wait of the time before.
@@ -94,7 +94,7 @@ class Endpoint:
                 return _reply(completion)
             except self._openai.APIStatusError as error:
                 self._raise_if_final(error)
-                reason, wait = f"status {error.status_code}", _asked_wait_seconds(error)
+                reason, wait = f"status {error.status_code}", _wait_seconds(error)
             except self._openai.APIConnectionError as error:
                 reason, wait = _reason(error), None
             if attempt < ATTEMPTS:
@@ -153,7 +153,7 @@ def _reply(completion: Any) -> Reply:
     )
 
 
-def _asked_wait_seconds(error: Any) -> float | None:
+def _wait_seconds(error: Any) -> float | None:
     """The wait that the server asks for, in seconds; None where it does not say (or names a date)."""
     try:
         return min(max(float(error.response.headers.get("retry-after", "")), 0.0), LONGEST_WAIT_SECONDS)

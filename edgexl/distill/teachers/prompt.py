@@ -76,13 +76,11 @@ class Questionnaire:
     def _choice(self, candidates: Sequence[int] | None) -> str:
         texts = self._labels.texts
         if candidates is not None:
-            return _listed("Labels:", (texts[number] for number in candidates))
+            return _list("Labels:", (texts[number] for number in candidates))
         if len(texts) <= SHOWN_WHOLE:
-            return _listed("Labels:", texts)
+            return _list("Labels:", texts)
         some = texts[:: len(texts) // SHOWN_AS_EXAMPLES][:SHOWN_AS_EXAMPLES]
-        return _listed(
-            f"The set has {len(texts):,} labels, too many to show. Some, to show how they are written:", some
-        )
+        return _list(f"The set has {len(texts):,} labels, too many to show. Some, to show how they are written:", some)
 
     def read(self, content: str, reasoning: str | None = None) -> Answer:
         """Find the labels in an answer; `reasoning` is what the model wrote before it, where that comes apart."""
@@ -128,5 +126,5 @@ def _fold(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _listed(title: str, texts: Iterable[str]) -> str:
+def _list(title: str, texts: Iterable[str]) -> str:
     return "\n".join([title, *(f"- {text}" for text in texts)])

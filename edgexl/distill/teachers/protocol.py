@@ -1,4 +1,4 @@
-"""What edgexl asks of a teacher: its two phases, each on its own, over one label set.
+"""What edgexl wants of a teacher: its two phases, each on its own, over one label set.
 
 A teacher is opened for a label set (`open_teacher`), and labels are numbers into it. Phase one is `screen` (its own
 shortlist) and `score` (its opinion of candidates that somebody else chose); phase two is `decide`, over any shortlist

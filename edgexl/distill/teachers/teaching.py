@@ -1,4 +1,4 @@
-"""What a teacher is asked during a distillation: vectors of texts, lists of labels, decisions over shortlists.
+"""What a teacher is queried for during a distillation: vectors of texts, lists of labels, decisions over shortlists.
 
 A query that serves as an alias must not answer for itself, in the teacher's search no more than in the student's.
 """
@@ -44,7 +44,7 @@ class Vectors:
 
 
 class Lessons:
-    """A teacher asked about a corpus; `rows` are those of the student's index."""
+    """A teacher queried about a corpus; `rows` are those of the student's index."""
 
     def __init__(self, teacher: Teacher, rows: RowTable, device: torch.device, progress: Progress) -> None:
         self.teacher, self.rows, self.device, self.progress = teacher, rows, device, progress
@@ -146,7 +146,7 @@ class Lessons:
 
     def answers(self, queries: Sequence[Query], depth: int) -> tuple[Tensor, Tensor]:
         """The teacher's own shortlists [n,depth] int32 and its logits over them in fp16, remembered between runs:
-        many students imitate the same answers, and asking takes longer than training the smallest of them."""
+        many students imitate the same answers, and querying takes longer than training the smallest of them."""
         digest = hashlib.sha256(json.dumps([self.teacher.identity, depth]).encode())
         for text in (*self.rows.texts, "", *(query.text for query in queries)):
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")

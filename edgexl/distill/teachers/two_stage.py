@@ -72,7 +72,7 @@ class TwoStageTeacher(EncoderPhase):
     def decide(self, texts: Sequence[str], shortlists: Ints) -> Tensor:
         """The reasoner's logits; a row's pads are left out of what the reasoner sees."""
         logits = torch.full(shortlists.shape, -torch.inf)
-        for batch, labels, places in _unpadded(shortlists, [len(text) for text in texts]):
+        for batch, labels, places in _group_by_length(shortlists, [len(text) for text in texts]):
             decided = self._over_rows([texts[index] for index in batch], labels)
             require_finite(decided, self.name, "a logit", [texts[index] for index in batch])
             logits[torch.from_numpy(batch)[:, None], torch.from_numpy(places)] = decided
@@ -120,7 +120,7 @@ class TwoStageTeacher(EncoderPhase):
         return torch.from_numpy(self._rows.label_pieces(self.shapes.label_tokens))
 
 
-def _unpadded(shortlists: Ints, lengths: Sequence[int]) -> Iterator[tuple[Ints, Ints, Ints]]:
+def _group_by_length(shortlists: Ints, lengths: Sequence[int]) -> Iterator[tuple[Ints, Ints, Ints]]:
     """Batches of rows with equally many labels, like text lengths together: (rows [B], labels [B,M], places [B,M])."""
     present = shortlists >= 0
     counts = present.sum(1)

@@ -1,4 +1,4 @@
-"""What a training asks of a screener: a kind answers for its own, and this one for any module that meets the contract.
+"""What a training wants of a screener: a kind answers for its own, and this one for any module that meets the contract.
 
 All that tells one kind of screener from another stands in its own file; `edgexl.student.screeners.KINDS` lists them.
 """

@@ -10,7 +10,7 @@ import pytest
 
 from edgexl.data import Dataset, Query, write_dataset
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.study import measure, set_up
 from edgexl.distill.teachers import TwoStageTeacher
 from edgexl.student.student import load_student

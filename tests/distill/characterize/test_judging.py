@@ -69,7 +69,7 @@ def test_a_list_of_one_leads_by_all_of_it() -> None:
 @pytest.mark.parametrize("none", [False, True])
 def test_the_temperature_is_the_likeliest_of_those_tried(none: bool) -> None:
     sample, labels, logits = lists(1)
-    right = sample.right(labels)
+    right = sample.is_gold(labels)
     tried = np.geomspace(0.005, 20.0, 97)
     losses = []
     for temperature in tried:

@@ -11,7 +11,7 @@ import pytest
 
 from edgexl.data import write_dataset
 from edgexl.distill.characterize import focus
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.confusion import margins, mass, near_misses, pairs
 from edgexl.distill.characterize.focus import _pool, by_length, measure_focus
 from edgexl.distill.characterize.interventions import measure_interventions, random_lists, sweep_lengths, with_gold

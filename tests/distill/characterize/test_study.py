@@ -11,7 +11,7 @@ import pytest
 
 from edgexl.data import Dataset, metrics
 from edgexl.distill.characterize import characterize
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.interventions import measure_interventions, random_lists, with_gold, without_gold
 from edgexl.distill.characterize.measures import judge, order_of
 from edgexl.distill.characterize.pages import profile_page

@@ -15,15 +15,15 @@ from edgexl.base.progress import no_progress
 from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels
-from edgexl.distill.finishing.finish import _made_ready, _prepare, _usable, split_of
+from edgexl.distill.finishing.finish import _make_trainable, _prepare, _usable, split_of
 from edgexl.distill.finishing.finish_reasoning import _shortlists, finish_reasoner
-from edgexl.distill.finishing.finish_screening import _float_ranking, _pool, _student_vectors, finish_screener
-from edgexl.distill.finishing.settings import Bench, chosen_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.finishing.finish_screening import _pool, _rank_by_float_self, _student_vectors, finish_screener
+from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, divergence, encode_rows, float_rows
 from edgexl.distill.finishing.table import FinishingTable
 from edgexl.distill.recipe import SplitTable
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import encode_table
-from edgexl.distill.stages.simulate import FULL_RANGE, IndexCodes, simulated
+from edgexl.distill.stages.simulate import FULL_RANGE, IndexCodes, simulate
 from edgexl.student.student import Student
 from tests.tiny import tiny_labels, tiny_queries, tiny_student
 
@@ -72,7 +72,7 @@ def test_the_float_selfs_ranking_leaves_out_the_query_itself(bench: Bench, queri
     assert vectors.dtype == torch.float16
     assert torch.allclose(vectors.float(), exact, atol=2e-3)
     batches = Batches(tokens.lengths, 16, bench.seed)
-    ranking = _float_ranking(bench, queries, tokens, own, vectors, batches)
+    ranking = _rank_by_float_self(bench, queries, tokens, own, vectors, batches)
     asked = sorted({int(place) for step in range(3) for place in batches.at(step)})
     assert sorted(np.flatnonzero(ranking.place >= 0)) == asked
     assert ranking.best.shape == (len(asked), 256)
@@ -95,7 +95,7 @@ def test_a_pool_holds_the_best_rows_some_deeper_ones_strangers_and_what_is_right
     tokens, targets = bench.tokens(queries), gold_labels(queries)
     own = bench.rows.rows_of_queries(queries)
     batches = Batches(tokens.lengths, 16, bench.seed)
-    ranking = _float_ranking(bench, queries, tokens, own, float_rows(bench), batches)
+    ranking = _rank_by_float_self(bench, queries, tokens, own, float_rows(bench), batches)
     asked = batches.at(0)
     ranking = replace(ranking, best=ranking.best[:, :12])  # of 400 rows, so that some are strangers to all
     pool = _pool(bench, targets, ranking, asked, np.random.default_rng(1))
@@ -116,7 +116,7 @@ def test_rows_are_encoded_as_the_compiler_will(bench: Bench, queries: tuple[Quer
     assert torch.allclose(encode_rows(bench, screener), exact, atol=2e-2)
     some = np.array([3, 299, 310])
     assert torch.allclose(encode_rows(bench, screener, some), exact[some], atol=2e-2)
-    with simulated(screener, RECIPE.screener, FULL_RANGE):
+    with simulate(screener, RECIPE.screener, FULL_RANGE):
         rounded = encode_table(screener, bench.rows.tokens, "", no_progress, half=False)
     quantized = replace(bench, recipe=replace(RECIPE, index=replace(RECIPE.index, labels_from="quantized")))
     assert torch.allclose(encode_rows(quantized, screener), rounded, atol=1e-5)
@@ -124,21 +124,21 @@ def test_rows_are_encoded_as_the_compiler_will(bench: Bench, queries: tuple[Quer
     asked, pool = np.array([11, 40, 12]), np.array([2, 7, 150, 299, 305])
     own, rows = _student_vectors(bench, screener, bench.tokens(queries), asked, pool)
     assert torch.allclose(rows, exact[pool], atol=2e-2)
-    with simulated(screener, RECIPE.screener, FULL_RANGE):
+    with simulate(screener, RECIPE.screener, FULL_RANGE):
         wanted = encode_table(screener, bench.tokens([queries[i] for i in asked]), "", no_progress, half=False)
     assert torch.allclose(own, wanted, atol=1e-4)
 
 
 def test_the_reasoners_lessons_are_shortlists_of_coded_rows(bench: Bench, queries: tuple[Query, ...]) -> None:
     screener, exact = bench.original.screener, float_rows(bench)
-    codes = IndexCodes(RECIPE.index, 32, chosen_code(bench))
+    codes = IndexCodes(RECIPE.index, 32, choose_code(bench))
     vectors = encode_rows(bench, screener)
     codes.learn(vectors)
     coded = codes.fine(codes.turn(vectors))
     lessons = _shortlists(bench, screener, codes, coded, exact, queries)
     assert lessons.found.labels.shape == (100, 16)
     own = bench.rows.rows_of_queries(queries)
-    with simulated(screener, RECIPE.screener, FULL_RANGE):
+    with simulate(screener, RECIPE.screener, FULL_RANGE):
         asked = encode_table(screener, lessons.tokens, "", no_progress, half=False)
     turned = codes.turn(asked)
     floats = encode_table(screener, lessons.tokens, "", no_progress)
@@ -155,7 +155,7 @@ def test_the_reasoners_lessons_are_shortlists_of_coded_rows(bench: Bench, querie
         total = torch.maximum(*best["coded"])
         labels = lessons.found.labels[query].long()
         assert torch.allclose(total[labels], total.topk(16).values, atol=1e-4)
-        assert lessons.right[query].tolist() == [label in queries[query].targets for label in labels.tolist()]
+        assert lessons.gold[query].tolist() == [label in queries[query].targets for label in labels.tolist()]
         text, alias = best["float"]
         assert torch.allclose(lessons.float_scores[query, :, 0].float(), text[labels], atol=5e-3)
         near = alias[labels] > fine.topk(128).values[-1]  # aliases far from the query are not looked for
@@ -164,11 +164,11 @@ def test_the_reasoners_lessons_are_shortlists_of_coded_rows(bench: Bench, querie
 
 def test_what_is_trained_and_on_what(student: Student, queries: tuple[Query, ...]) -> None:
     screener = student.screener
-    assert _made_ready(screener)
+    assert _make_trainable(screener)
     assert {name for name, value in screener.named_parameters() if not value.requires_grad} == {
         "word.weight", "position.weight",
     }  # fmt: skip
-    assert not _made_ready(torch.nn.Sequential(torch.nn.Embedding(3, 2)))
+    assert not _make_trainable(torch.nn.Sequential(torch.nn.Embedding(3, 2)))
     held = student.evaluation[0]
     usable = _usable(student, (*queries, held, Query("x", "nothing is right", ())), "screening")
     texts = {query.text for query in (*student.calibration, *student.evaluation)}
@@ -223,8 +223,8 @@ def test_each_stages_loss_is_the_sum_of_its_parts(
     )  # fmt: skip
     bench = replace(bench, table=table)
     screener, reasoner = copy.deepcopy(bench.original.screener), copy.deepcopy(bench.original.reasoner)
-    assert _made_ready(screener)
-    assert _made_ready(reasoner)
+    assert _make_trainable(screener)
+    assert _make_trainable(reasoner)
     finish_screener(bench, screener, queries)
     (point,) = bench.curves.points
     assert (point["stage"], point["step"]) == ("finishing screener", 3)

@@ -14,11 +14,11 @@ from edgexl.distill.corpus.rows import RowTable, with_query_aliases
 from edgexl.distill.methods.mechanistic import MECHANISTIC, choose_columns, decision_loss
 from edgexl.distill.methods.standard import STANDARD
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
-from edgexl.distill.stages.reasoning import imitation, mark_right, opinion
+from edgexl.distill.stages.reasoning import imitation, mark_gold, opinion
 from edgexl.distill.stages.screening import (
+    GoldRows,
     HardRows,
     Lists,
-    RightRows,
     ScreeningData,
     encode_pool,
     wrong_rows,
@@ -49,7 +49,7 @@ def test_right_rows_are_right_and_never_the_query_itself(aliases: bool) -> None:
     asked = np.arange(400)
     kinds = set()
     for seed in range(5):
-        drawn = RightRows(data).draw(asked, np.random.default_rng(seed))
+        drawn = GoldRows(data).draw(asked, np.random.default_rng(seed))
         assert not (drawn == data.own_rows).any()
         kinds |= set((drawn >= data.rows.labels).tolist())
         for query, row in zip(asked, drawn, strict=True):
@@ -185,7 +185,7 @@ def test_right_labels_can_be_taken_out_of_a_shortlist() -> None:
 
 def test_right_labels_are_marked() -> None:
     targets = gold_labels([Query("a", "a", (3, 5)), Query("b", "b", (0,))])
-    marked = mark_right(torch.tensor([[5, 1, 3], [3, 5, 0]]), targets, 10)
+    marked = mark_gold(torch.tensor([[5, 1, 3], [3, 5, 0]]), targets, 10)
     assert marked.tolist() == [[True, False, True], [False, False, True]]
 
 

@@ -22,9 +22,9 @@ from edgexl.distill.stages.bags import bag_table
 from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.screening import (
     Batches,
+    GoldRows,
     HardRows,
     Lists,
-    RightRows,
     ScreeningData,
     _hard,
     encode_pool,
@@ -77,7 +77,7 @@ def pooled(data: ScreeningData, listed: int = 0) -> tuple[np.ndarray, np.ndarray
     """A step's queries, the rows of its pool, and the columns of its lists, drawn as the losses draw them."""
     asked = Batches(data.queries.lengths, 16, SEED).at(STEP)
     rng = np.random.default_rng((SEED, STEP, 1))
-    rows, columns = [RightRows(data).draw(asked, rng)], np.zeros((16, 0), np.int64)
+    rows, columns = [GoldRows(data).draw(asked, rng)], np.zeros((16, 0), np.int64)
     if listed:
         assert data.lists is not None
         columns = rng.integers(0, data.lists.labels.shape[1], (16, listed))
@@ -197,7 +197,7 @@ def test_the_standard_loss_is_its_formula(hard: int) -> None:
 
 def test_aliases_are_expected_as_often_as_they_are_drawn() -> None:
     data = screening_data(True)
-    right, expected = RightRows(data), np.zeros(len(data.rows))
+    right, expected = GoldRows(data), np.zeros(len(data.rows))
     rng = np.random.default_rng(0)
     for _ in range(300):
         expected += np.bincount(right.draw(np.arange(400), rng), minlength=len(data.rows)) * 16 / (300 * 400)

@@ -24,7 +24,7 @@ from edgexl.distill.stages.simulate import (
     exported_name,
     round_product,
     round_weight_blocks,
-    simulated,
+    simulate,
     simulated_products,
 )
 from edgexl.index import CoarseCode, decode_coarse
@@ -88,7 +88,7 @@ def test_a_simulated_module_is_its_compiled_graph(
     feeds = {name: inputs[name] for name in session.input_names}
     compiled = session.run({name: value.numpy() for name, value in feeds.items()})
     exact = outputs(module, feeds)
-    with simulated(module, recipe, int8):
+    with simulate(module, recipe, int8):
         found = outputs(module, feeds)
     for wanted, own, plain in zip(compiled, found, exact, strict=True):
         assert distance(own, wanted) < NOTHING * distance(plain, wanted)
@@ -104,7 +104,7 @@ def test_no_scheme_passes_for_another(student: Student, graphs: Graphs, inputs: 
             {name: value.numpy() for name, value in feeds.items()}
         )[0]
         for other in SCHEMES:
-            with simulated(student.screener, GraphRecipe(scheme=other)):  # type: ignore[arg-type]
+            with simulate(student.screener, GraphRecipe(scheme=other)):  # type: ignore[arg-type]
                 found = outputs(student.screener, feeds)[0]
             assert (distance(found, compiled) < NOTHING * distance(exact, compiled)) == (other == scheme)
 
@@ -126,7 +126,7 @@ def test_a_batch_of_like_length_rounds_each_text_by_itself(student: Student) -> 
     ids = torch.randint(4, 1026, (3, 8), generator=draw)
     mask = torch.ones_like(ids)
     for scheme in SCHEMES:
-        with simulated(student.screener, GraphRecipe(scheme=scheme)), torch.no_grad():  # type: ignore[arg-type]
+        with simulate(student.screener, GraphRecipe(scheme=scheme)), torch.no_grad():  # type: ignore[arg-type]
             together = student.screener(ids, mask)[0]
             alone = torch.cat([student.screener(ids[row : row + 1], mask[row : row + 1])[0] for row in range(3)])
         assert distance(together, alone) < 1e-3
@@ -157,7 +157,7 @@ def test_names_are_those_of_the_exported_products(student: Student, graphs: Grap
     assert student.screener.layers[0].down in kept  # type: ignore[index, union-attr]
     with (
         pytest.raises(BadInput, match="keep_fp32 = '/sideways/'"),
-        simulated(student.screener, GraphRecipe(keep_fp32=("/sideways/",))),
+        simulate(student.screener, GraphRecipe(keep_fp32=("/sideways/",))),
     ):
         pass
 
@@ -224,7 +224,7 @@ def test_a_screener_of_ngrams_is_its_compiled_graph_too(scheme: str) -> None:
     feeds = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     compiled = Session(quantize_graph(made.screener, recipe, FULL_RANGE)).run({k: v.numpy() for k, v in feeds.items()})
     exact = outputs(student.screener, feeds)
-    with simulated(student.screener, recipe):
+    with simulate(student.screener, recipe):
         found = outputs(student.screener, feeds)
     for wanted, own, plain in zip(compiled, found, exact, strict=True):
         assert distance(own, wanted) < NOTHING * distance(plain, wanted)

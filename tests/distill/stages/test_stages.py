@@ -22,10 +22,10 @@ from edgexl.distill.stages.screening import HardRows, ScreeningData
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.shortlists import (
     code_rows,
-    development_shortlists,
+    make_development_shortlists,
     make_shortlists,
+    make_training_shortlists,
     row_vectors,
-    training_shortlists,
 )
 from edgexl.distill.stages.start import start_screener
 from edgexl.distill.workbench import Workbench, prepare
@@ -105,12 +105,12 @@ def test_shortlists_are_screened_as_the_device_will(bench: Callable[..., Prepare
     for place, query in enumerate(queries):
         best = scores[place].topk(20).values  # the last ones of a rough search may be others
         assert torch.allclose(scores[place][found.labels[place, :20].long()], best, atol=1e-5)
-        assert found.right[place].tolist() == [label in query.targets for label in found.labels[place].tolist()]
+        assert found.gold[place].tolist() == [label in query.targets for label in found.labels[place].tolist()]
     assert torch.allclose(found.vectors, asked)
-    held_out = development_shortlists(made, screener, read_search(made, screener))
+    held_out = make_development_shortlists(made, screener, read_search(made, screener))
     assert held_out.labels.shape == (60, 16)
-    assert found.right.any()
-    assert not found.right.all()
+    assert found.gold.any()
+    assert not found.gold.all()
 
 
 def test_the_reasoner_learns_from_its_own_queries_and_those_that_the_recipe_adds(
@@ -120,19 +120,19 @@ def test_the_reasoner_learns_from_its_own_queries_and_those_that_the_recipe_adds
         changed("reasoning", own_queries=40, familiar_queries=15, naming_queries=25, teacher_weight=0.5)
     )
     search = read_search(made, screener)
-    lists = training_shortlists(made, screener, search)
+    lists = make_training_shortlists(made, screener, search)
     own = [q for q in (*made.corpus.reasoning[:40], *made.familiar[:15]) if not names_its_label(q, made.corpus.labels)]
     named = made.naming(25, 1)
     assert len(named) == 25
     assert lists.labels.shape == (len(own) + 25, 16 + RESERVE)
     wanted = make_shortlists(made, screener, search, (*own, *named), 16 + RESERVE)
     assert torch.equal(lists.labels, wanted.labels)
-    assert torch.equal(lists.right, wanted.right)
+    assert torch.equal(lists.gold, wanted.gold)
     assert lists.teacher is not None
     assert torch.isinf(lists.teacher[len(own) :]).all()  # of queries that are made, the teacher says nothing
     decided = made.lessons.decide(own, lists.labels[: len(own)].numpy().astype(np.int64))
     assert torch.allclose(lists.teacher[: len(own)].float(), decided.float(), atol=2e-2)
-    again = training_shortlists(made, screener, RowSearch(made.rows, torch.zeros(300, 24)))
+    again = make_training_shortlists(made, screener, RowSearch(made.rows, torch.zeros(300, 24)))
     assert torch.equal(again.labels, lists.labels)  # remembered
     assert again.teacher is not None
     assert torch.equal(again.teacher, lists.teacher)
@@ -140,7 +140,7 @@ def test_the_reasoner_learns_from_its_own_queries_and_those_that_the_recipe_adds
 
 def test_a_teacher_that_no_term_needs_is_not_asked(bench: Callable[..., Prepared]) -> None:
     made, screener = bench(changed("reasoning", teacher_weight=0.0, near_miss_weight=0.0))
-    lists = training_shortlists(made, screener, read_search(made, screener))
+    lists = make_training_shortlists(made, screener, read_search(made, screener))
     assert lists.teacher is None
     assert len(lists) == sum(not names_its_label(query, made.corpus.labels) for query in made.corpus.reasoning)
 

@@ -1,4 +1,4 @@
-"""A teacher on the bench: its sample, its own shortlists, and its decisions over any others, asked once each."""
+"""A teacher on the bench: its sample, its own shortlists, and its decisions over any others, queried once each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Bench:
     _pairs: tuple[Ints, Doubles] = field(default_factory=lambda: (np.empty(0, np.int64), np.empty(0)))
 
     def __post_init__(self) -> None:
-        right = self.sample.right(self.own)
+        right = self.sample.is_gold(self.own)
         screening = self.scores[:, : self.shortlist]
         self.temperature = {
             "screening": fit_temperature(screening, right),
@@ -58,7 +58,7 @@ class Bench:
 
     @cached_property
     def decided(self) -> Doubles:
-        """[n,N]: phase two over them, asked once."""
+        """[n,N]: phase two over them, queried once."""
         return self.decide(self.own, "decide over its own shortlists")
 
     @property
@@ -70,7 +70,7 @@ class Bench:
         """Phase two's logits [n,N] over `lists` [n,N]; -1 pads. `what` is for the progress bar."""
         if isinstance(self.teacher, BiEncoderTeacher):
             return self._decide_pairs(lists, what)
-        return self._ask(np.arange(len(self.sample)), lists, what)
+        return self._query(np.arange(len(self.sample)), lists, what)
 
     def judge(self, lists: Ints, logits: Doubles) -> Judged:
         """Judge a decision at the decision's temperature."""
@@ -80,7 +80,7 @@ class Bench:
         """Chance for one purpose, the same whatever else is measured."""
         return np.random.default_rng((self.seed, purpose))
 
-    def _ask(self, rows: Ints, lists: Ints, what: str) -> Doubles:
+    def _query(self, rows: Ints, lists: Ints, what: str) -> Doubles:
         logits = np.full(lists.shape, -np.inf)
         for start in range(0, len(rows), _BATCH):
             batch = slice(start, start + _BATCH)
@@ -94,16 +94,16 @@ class Bench:
         return logits
 
     def _decide_pairs(self, lists: Ints, what: str) -> Doubles:
-        """`decide` of a teacher that looks at one label at a time: each (query, label) is asked once in a study."""
+        """`decide` of a teacher that looks at one label at a time: each (query, label) is queried once in a study."""
         keys = np.arange(len(lists), dtype=np.int64)[:, None] * len(self.labels) + lists
         known, values = self._pairs
         unknown = (lists >= 0) & ~np.isin(keys, known)
         if unknown.any():
-            # packed to the left, so that what is known already is not asked again
+            # packed to the left, so that what is known already is not queried again
             order = np.argsort(~unknown, axis=1, kind="stable")[:, : int(unknown.sum(1).max())]
             asked = np.take_along_axis(np.where(unknown, lists, -1), order, 1)
             rows = np.flatnonzero((asked >= 0).any(1))
-            answers = self._ask(rows, asked[rows], what)
+            answers = self._query(rows, asked[rows], what)
             fresh = asked[rows] >= 0
             new_keys = (rows[:, None] * len(self.labels) + asked[rows])[fresh]
             known, values = np.concatenate([known, new_keys]), np.concatenate([values, answers[fresh]])
