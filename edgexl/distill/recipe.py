@@ -195,7 +195,7 @@ class DistillRecipe:
     teacher: str | None = None
     start: str | None = None
     cross_encoder: str | None = None
-    method: Literal["mechanistic", "standard"] = "mechanistic"
+    method: str = "mechanistic"
     aliases: Literal["none", "own", "queries"] = "own"
     profile: str | None = None
     split: SplitTable = SplitTable()

@@ -128,6 +128,8 @@ def prepare(
 ) -> Workbench:
     """Open the data set, the teacher and the model to start from, as the recipe names them. `find_teacher` makes of
     the recipe's teacher what `open_teacher` takes."""
+    if recipe.method not in METHODS:
+        raise BadInput(f"The recipe's method is '{recipe.method}'; it must be one of {', '.join(METHODS)}.")
     if METHODS[recipe.method].needs_teacher and not recipe.teacher:
         raise BadInput(f"The recipe names no teacher, but {recipe.method} distillation imitates one; name one.")
     chosen = choose_device(device)

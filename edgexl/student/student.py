@@ -45,10 +45,10 @@ from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.student_file import (
     FORMAT_VERSION,
     REASONERS,
-    SCREENERS,
     StudentFile,
     build_module,
     describe_module,
+    known_screeners,
     plan_module,
     read_student_file,
 )
@@ -169,7 +169,7 @@ class Student:
             format="edgexl student",
             version=FORMAT_VERSION,
             shapes=self.shapes,
-            screener=describe_module(self.screener, SCREENERS, "screener"),
+            screener=describe_module(self.screener, known_screeners(), "screener"),
             reasoner=describe_module(self.reasoner, REASONERS, "reasoner"),
             labels_sha256=self.labels.sha256(),
             products=tuple(self.maps),
@@ -204,7 +204,10 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
         raise BadInput(f"{directory}/model.safetensors holds the unknown tensor '{strays[0]}'.")
     plans = {
         role: plan_module(entry, known, role, shapes, about.products, directory)
-        for role, entry, known in (("screener", about.screener, SCREENERS), ("reasoner", about.reasoner, REASONERS))
+        for role, entry, known in (
+            ("screener", about.screener, known_screeners()),
+            ("reasoner", about.reasoner, REASONERS),
+        )
     }
     labels = LabelSet.load(directory / "labels.json.gz")
     if labels.sha256() != about.labels_sha256:

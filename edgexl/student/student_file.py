@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.strict_json import parse_line, read_json
+from edgexl.student import screeners
 from edgexl.student.contract import Shapes
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
-from edgexl.student.screeners import KINDS
 from edgexl.student.weights import SCALE, Product
 
 FORMAT_VERSION = 1
@@ -29,7 +29,6 @@ class EmptyConfig:
     """The configuration of a module that has no sizes."""
 
 
-SCREENERS: Known = {kind.module.__name__: (kind.module, kind.config) for kind in KINDS}
 REASONERS: Known = {
     "ListwiseReasoner": (ListwiseReasoner, ReasonerConfig),
     "ScreeningReasoner": (ScreeningReasoner, EmptyConfig),
@@ -69,6 +68,11 @@ class Plan:
     def build(self) -> nn.Module:
         """The module, its weights as its class draws them."""
         return self.cls() if isinstance(self.config, EmptyConfig) else self.cls(self.config)
+
+
+def known_screeners() -> Known:
+    """The built-in screeners, by the class that student.json names."""
+    return {kind.module.__name__: (kind.module, kind.config) for kind in screeners.KINDS}
 
 
 def read_student_file(path: Path) -> StudentFile:

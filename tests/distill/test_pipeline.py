@@ -236,6 +236,11 @@ def test_a_loss_that_leaves_the_numbers_ends_the_run_in_one_sentence(tiny_recipe
         (("teacher_layers = [0, 2]", "teacher_layers = [0, 7]"), "layers 0 to 2"),
         (("teacher_layers = [0, 2]", 'screener = "ngrams"'), "buckets"),
         (('teacher = "', 'method = "standard"\nstart = "'), "standard distillation imitates one"),
+        (
+            ('teacher = "', 'method = "mystic"\nteacher = "'),
+            "method is 'mystic'; it must be one of mechanistic, standard",
+        ),
+        (("teacher_layers = [0, 2]", 'screener = "lstm"'), "screener is 'lstm'; it must be one of transformer, ngrams"),
     ],
 )
 def test_an_impossible_recipe_is_refused(

@@ -23,11 +23,14 @@ from edgexl.student.screeners.ngrams import (
     WORD_SALT,
     NgramConfig,
     NgramScreener,
+    bag_table,
     continuation_pieces,
+    encode_bags,
     gram_keys,
 )
 from edgexl.student.student import Student, load_student
 from edgexl.student.text import encode_texts, pad
+from edgexl.student.tokens import TokenTable
 from tests.tiny import tiny_labels, tiny_queries, tiny_tokenizer
 
 PIECES = tiny_tokenizer().get_vocab_size()
@@ -231,3 +234,22 @@ def test_impossible_sizes_are_refused(change: dict[str, object], sentence: str) 
     sizes = {"vocabulary": 100, "max_tokens": 16, "dims": 8, "buckets": 64, "ffn_dims": 16, "query_dims": 8}
     with pytest.raises(ValueError, match=sentence):
         NgramConfig(**{**sizes, **change})  # type: ignore[arg-type]
+
+
+def test_bags_of_rows_give_the_screeners_vectors_and_gradients() -> None:
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(1)
+    config = NgramConfig(vocabulary=200, max_tokens=16, dims=12, buckets=64, ffn_dims=24, query_dims=8)
+    screener = NgramScreener(config, continuation_pieces(tokenizer, 200))
+    torch.nn.init.normal_(screener.importance.weight)
+    texts = ["ba be", "barbel", "do", "", "kin kin gin farin", "x y z"]
+    table = TokenTable.of(encode_texts(tokenizer, texts, 16), torch.device("cpu"))
+    bags = bag_table(screener, table)
+    chosen = np.array([4, 0, 3, 5, 1])
+    theirs = screener(*table.batch(chosen))[0]
+    ours = encode_bags(screener, bags, chosen)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    weight = torch.randn(5, 8)
+    gradients = [torch.autograd.grad((v * weight).sum(), list(screener.parameters())) for v in (ours, theirs)]
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)

@@ -134,15 +134,15 @@ class Lessons:
         """Logits [B,N] of a two-stage teacher over labels [B,N], on the CPU, given the best alias scores [B,N] or the
         rows that no score may come from."""
         assert isinstance(self.teacher, TwoStageTeacher)
-        asked = self.teacher.read(texts)
+        encoded = self.teacher.read(texts)
         labels = labels.to(self.device, torch.int64)
         label_vectors = self._search.vectors[labels].float()
         if alias is None:
             assert banned is not None
-            own, alias = self._search.near_scores(asked.vector, labels, banned)
+            own, alias = self._search.near_scores(encoded.query_vector, labels, banned)
         else:
-            own = torch.einsum("nd,nkd->nk", asked.vector, label_vectors)
-        return self.teacher.reason(asked, labels, label_vectors, torch.stack([own, alias.float()], -1))
+            own = torch.einsum("nd,nkd->nk", encoded.query_vector, label_vectors)
+        return self.teacher.reason(encoded, labels, label_vectors, torch.stack([own, alias.float()], -1))
 
     def answers(self, queries: Sequence[Query], depth: int) -> tuple[Tensor, Tensor]:
         """The teacher's own shortlists [n,depth] int32 and its logits over them in fp16, remembered between runs:

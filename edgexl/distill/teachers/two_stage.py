@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +23,7 @@ from edgexl.base.arrays import Ints
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers.encoder_phase import EncoderPhase
 from edgexl.distill.teachers.vectors import ScreenerEncoder, require_finite
+from edgexl.predict.float_student import Encoded
 from edgexl.student.contract import call_reasoner
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts, pad
@@ -34,16 +34,6 @@ _DECIDE_BATCH = 64
 # Queries that a CPU reasons over at once: activations of more are fresh memory each time, which takes longer to get
 # than to fill.
 _REASONED_ON_CPU = 16
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Texts after the screener: `ids` and `mask` [B,T], `vector` [B,d], `states` [B,T,h], on the teacher's device."""
-
-    ids: Tensor
-    mask: Tensor
-    vector: Tensor
-    states: Tensor
 
 
 class TwoStageTeacher(EncoderPhase):
@@ -79,7 +69,7 @@ class TwoStageTeacher(EncoderPhase):
         return logits
 
     @torch.inference_mode()
-    def read(self, texts: Sequence[str]) -> Asked:
+    def read(self, texts: Sequence[str]) -> Encoded:
         """What the screener makes of texts."""
         ids, mask = (
             torch.from_numpy(part).to(self.device)
@@ -87,16 +77,16 @@ class TwoStageTeacher(EncoderPhase):
         )
         with bf16(self.device):
             vector, states = self.screener(ids, mask)
-        return Asked(ids, mask, vector.float(), states.float())
+        return Encoded(ids, mask, vector.float(), states.float())
 
     @torch.inference_mode()
-    def reason(self, asked: Asked, labels: Tensor, label_vectors: Tensor, screening_scores: Tensor) -> Tensor:
+    def reason(self, encoded: Encoded, labels: Tensor, label_vectors: Tensor, screening_scores: Tensor) -> Tensor:
         """Logits [B,N] on the CPU over `labels` [B,N], int64, given their vectors [B,N,d] and scores [B,N,2]."""
         supply = {
-            "input_ids": asked.ids,
-            "attention_mask": asked.mask,
-            "token_states": asked.states,
-            "query_vector": asked.vector,
+            "input_ids": encoded.input_ids,
+            "attention_mask": encoded.attention_mask,
+            "token_states": encoded.token_states,
+            "query_vector": encoded.query_vector,
             "label_vectors": label_vectors,
             "screening_scores": screening_scores,
             "label_tokens": self._label_tokens[labels.cpu()].to(self.device),
@@ -111,9 +101,9 @@ class TwoStageTeacher(EncoderPhase):
 
     def _over_rows(self, texts: Sequence[str], labels: Ints) -> Tensor:
         """Logits [B,N] over labels without pads, by the teacher's own rows."""
-        search, asked, at = self.search(), self.read(texts), torch.from_numpy(labels).to(self.device)
-        scores = search.all_scores(asked.vector, labels).to(self.device)
-        return self.reason(asked, at, search.vectors[at].float(), scores)
+        search, encoded, at = self.search(), self.read(texts), torch.from_numpy(labels).to(self.device)
+        scores = search.all_scores(encoded.query_vector, labels).to(self.device)
+        return self.reason(encoded, at, search.vectors[at].float(), scores)
 
     @cached_property
     def _label_tokens(self) -> Tensor:

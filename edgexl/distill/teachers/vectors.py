@@ -22,15 +22,12 @@ from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.sealed import is_sealed, write_sealed
-from edgexl.student.encode import length_batches
-from edgexl.student.text import encode_texts, pad
-from edgexl.student.tokens import bf16
+from edgexl.distill.stages.search import encode_table
+from edgexl.student.text import encode_texts
+from edgexl.student.tokens import TokenTable
 
 # Shorter lists take a second or two to encode, and training asks for many of them: they would litter the cache.
 SMALLEST_KEPT = 2048
-# 4,096 padded tokens keep a batch's activations inside a small CPU's caches; a GPU wants more work at once.
-_BATCH_TOKENS = {"cpu": 4096}
-_BATCH_TOKENS_ACCELERATED = 65_536
 
 
 class Encoder(Protocol):
@@ -59,20 +56,10 @@ class ScreenerEncoder:
     device: torch.device
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
-        rows = encode_texts(self.tokenizer, texts, self.max_tokens)
-        out: Tensor | None = None
-        done = 0
-        batch_tokens = _BATCH_TOKENS.get(self.device.type, _BATCH_TOKENS_ACCELERATED)
-        with torch.inference_mode(), bf16(self.device):
-            for batch in length_batches([len(row) for row in rows], batch_tokens):
-                ids, mask = (torch.from_numpy(part).to(self.device) for part in pad([rows[index] for index in batch]))
-                vectors = self.screener(ids, mask)[0].float().cpu()
-                if out is None:
-                    out = torch.empty(len(rows), vectors.shape[1])
-                out[batch] = vectors
-                done += len(batch)
-                progress(f"encode by {self.name}", done, len(rows))
-        return out if out is not None else torch.empty(0, 0)
+        if not texts:
+            return torch.empty(0, 0)
+        tokens = TokenTable.of(encode_texts(self.tokenizer, texts, self.max_tokens), self.device)
+        return encode_table(self.screener, tokens, f"encode by {self.name}", progress, self.max_tokens).cpu()
 
 
 class TextVectors:

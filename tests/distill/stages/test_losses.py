@@ -80,33 +80,6 @@ def test_a_pool_is_encoded_as_each_of_its_texts_alone(monkeypatch: pytest.Monkey
             assert torch.cosine_similarity(vector, alone, dim=0) > 0.999  # one is by products in bf16
 
 
-@pytest.mark.parametrize(("count", "waste"), [(700, 1.2), (50_000, 1.15)])
-def test_groups_of_like_length_take_all_and_stay_within_their_tokens(count: int, waste: float) -> None:
-    lengths = np.random.default_rng(1).integers(1, 90, count)
-    groups = list(tokens.alike(lengths, 100, CPU))
-    assert sorted(np.concatenate([group for group, _ in groups]).tolist()) == list(range(count))
-    assert all(len(group) * width <= tokens.GROUP_TOKENS[0] for group, width in groups)
-    assert all(lengths[group].max() <= width for group, width in groups)
-    assert sum(len(group) * width for group, width in groups) < waste * lengths.sum()
-
-
-def test_groups_of_few_texts() -> None:
-    assert [(group.tolist(), width) for group, width in tokens.alike(np.array([9000, 3]), 9001, CPU)] == [
-        ([1], 9001),
-        ([0], 9001),
-    ]
-    assert [(group.tolist(), width) for group, width in tokens.alike(np.array([5]), 7, CPU)] == [([0], 7)]
-    assert list(tokens.alike(np.zeros(0, np.int64), 7, CPU)) == []
-
-
-def test_pools_of_all_kinds_bring_few_shapes() -> None:
-    rng, shapes = np.random.default_rng(2), set()
-    for _ in range(200):
-        lengths = np.minimum(rng.geometric(0.06, rng.integers(300, 900)), 128)
-        shapes |= {(len(group), width) for group, width in tokens.alike(lengths, 128, CPU)}
-    assert len(shapes) < 60
-
-
 def test_near_misses_that_are_mined_enter_the_pool() -> None:
     data = screening_data(False)
     table = ScreeningTable(steps=10, batch=16, random_labels=8, hard_labels=1)

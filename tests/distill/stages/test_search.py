@@ -15,7 +15,6 @@ from edgexl.data.label_set import LabelSet
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases
 from edgexl.distill.stages.compute import release_memory
 from edgexl.distill.stages.search import RowSearch, encode_table
-from edgexl.student.screeners.ngrams import NgramConfig, NgramScreener, bag_table, continuation_pieces, encode_bags
 from edgexl.student.text import encode_texts
 from edgexl.student.tokens import TokenTable
 from tests.tiny import WORDS, tiny_labels, tiny_student, tiny_tokenizer
@@ -123,19 +122,6 @@ def test_released_memory_goes_back_to_the_system() -> None:
     assert resident() - before < 50e6
 
 
-def test_a_table_of_tokens_gives_what_padding_would() -> None:
-    texts = ["ba", "ba be bi", "", "do da do da do"]
-    rows = encode_texts(tiny_tokenizer(), texts, 16)
-    table = TokenTable.of(rows, CPU)
-    ids, mask = table.batch(np.array([3, 0, 2]))
-    assert [ids[i][mask[i] > 0].tolist() for i in range(3)] == [rows[3], rows[0], rows[2]]
-    assert int((ids * (1 - mask)).sum()) == 0
-    assert table.batch(np.array([3]), width=3)[0].tolist() == [rows[3][:3]]
-    flat, offsets = table.bags(np.array([1, 2]))
-    assert flat.tolist() == rows[1] + rows[2]
-    assert offsets.tolist() == [0, len(rows[1])]
-
-
 def test_encoding_a_table_is_encoding_each_text() -> None:
     student = tiny_student()
     table = TokenTable.of(encode_texts(student.tokenizer, student.labels.texts, 16), CPU)
@@ -146,22 +132,3 @@ def test_encoding_a_table_is_encoding_each_text() -> None:
         for label in (0, 17, 299):
             alone = student.screener(*table.batch(np.array([label])))[0][0]
             assert torch.allclose(vectors[label], alone, atol=1e-5)
-
-
-def test_bags_of_rows_give_the_screeners_vectors_and_gradients() -> None:
-    tokenizer = tiny_tokenizer()
-    torch.manual_seed(1)
-    config = NgramConfig(vocabulary=200, max_tokens=16, dims=12, buckets=64, ffn_dims=24, query_dims=8)
-    screener = NgramScreener(config, continuation_pieces(tokenizer, 200))
-    torch.nn.init.normal_(screener.importance.weight)
-    texts = ["ba be", "barbel", "do", "", "kin kin gin farin", "x y z"]
-    table = TokenTable.of(encode_texts(tokenizer, texts, 16), CPU)
-    bags = bag_table(screener, table)
-    chosen = np.array([4, 0, 3, 5, 1])
-    theirs = screener(*table.batch(chosen))[0]
-    ours = encode_bags(screener, bags, chosen)
-    assert torch.allclose(ours, theirs, atol=1e-5)
-    weight = torch.randn(5, 8)
-    gradients = [torch.autograd.grad((v * weight).sum(), list(screener.parameters())) for v in (ours, theirs)]
-    for one, other in zip(*gradients, strict=True):
-        assert torch.allclose(one, other, atol=1e-4)

@@ -1,0 +1,71 @@
+"""Kinds of screeners: all that tells one from another stands in its file, so that a third takes that and a place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edgexl.distill.pipeline import distill
+from edgexl.student import screeners
+from edgexl.student.screeners import kind_of
+from edgexl.student.screeners.kind import ScreenerKind, factorise
+from edgexl.student.screeners.transformer import word_rows
+from edgexl.student.student import load_student
+
+
+@dataclass(frozen=True)
+class MeanConfig:
+    vocabulary: int
+    max_tokens: int
+    state_dims: int
+    query_dims: int
+
+
+class MeanScreener(nn.Module):
+    """The mean of word vectors, projected."""
+
+    def __init__(self, config: MeanConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.word = nn.Embedding(config.vocabulary, config.state_dims)
+        self.projection = nn.Linear(config.state_dims, config.query_dims)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        states = self.word(input_ids) * attention_mask.unsqueeze(-1).to(torch.float32)
+        vector = self.projection(states.sum(1)).to(torch.float32)
+        return vector / (vector * vector).sum(-1, keepdim=True).clamp_min(1e-24).sqrt(), states
+
+
+class MeanKind(ScreenerKind):
+    name, module, config = "mean", MeanScreener, MeanConfig
+
+    def start(self, encoder: Any, shape: Any, tokenizer: Any, old_ids: Any, weights: Tensor) -> MeanScreener:
+        screener = MeanScreener(MeanConfig(len(old_ids), shape.max_tokens, shape.word_dims, shape.query_dims))
+        words = factorise(word_rows(encoder)[torch.from_numpy(old_ids)], shape.word_dims, weights).rows
+        with torch.no_grad():
+            screener.word.weight.copy_(words)
+        return screener
+
+    def last_products(self, screener: MeanScreener) -> tuple[nn.Linear]:
+        return (screener.projection,)
+
+    def words(self, screener: MeanScreener) -> tuple[str, Tensor]:
+        return "screener.word.weight", screener.word.weight.detach()
+
+
+def test_a_third_kind_is_distilled_saved_and_loaded(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screeners, "KINDS", (*screeners.KINDS, MeanKind()))
+    tiny_recipe.write_text(tiny_recipe.read_text().replace("teacher_layers = [0, 2]", 'screener = "mean"'))
+    student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None, device="cpu")
+    assert student.metrics["evaluation"]["screening"]["P@1"] > 30
+    again = load_student(tmp_path / "student")
+    assert isinstance(again.screener, MeanScreener)
+    assert kind_of(again.screener).name == "mean"
+    assert kind_of(nn.Linear(1, 1)).name == ""
