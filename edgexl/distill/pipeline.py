@@ -159,8 +159,7 @@ def distil_screener(bench: Workbench) -> nn.Module:
     losses = bench.method.screening_losses(screener, data, table, hard, recipe.seed)
     if bench.method.mines and table.hard_labels:
         losses = with_mining(bench, screener, data, hard, losses)
-    if table.frozen_layers:
-        kind.freeze(screener, table.frozen_layers)
+    kind.freeze(screener, table.frozen_layers)
     bench.rest_teacher()
     train_stage(
         "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),

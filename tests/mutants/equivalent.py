@@ -10,16 +10,15 @@ _HAIR = "a margin one step of an f32 smaller still lies above every score that w
 _PIECES = "so many at a time, whatever it is, give the same"
 # The sizes of such pieces, where they are a module's constants.
 _SIZES = (
-    ("distill/characterize/asked_teacher", "256"),
-    *(("distill/teachers/rows", number) for number in ("256", "32_768", "1 << 24", "24")),
+    ("distill/characterize/bench", "256"),
     ("distill/teachers/teaching", "1024"), ("distill/teachers/teaching", "128"),
     ("distill/teachers/two_stage", "64"), ("distill/teachers/two_stage", "16"),
     ("distill/stages/search", "128"), ("distill/stages/search", "4_194_304"), ("distill/stages/mining", "64"),
-    ("distill/stages/shortlists", "8192"), ("student/predict", "64"), ("student/vocabulary", "10_000"),
+    ("predict/float_student", "64"), ("student/vocabulary", "10_000"),
     ("index/rotation", "65536"), ("index/search", "65536"), ("index/rows", "32_768"), ("index/coarse", "64"),
     ("index/fine", "1024"), ("index/choice", "64"), ("bundle/write", "20"),
     ("bundle/strings", "1 << 21"), ("bundle/strings", "21"), ("compiler/measure/reference", "256"),
-    *(("compiler/measure/exact_search", number) for number in ("32", "16384", "64")),
+    *(("index/exact_search", number) for number in ("32", "16384", "64")),
 )  # fmt: skip
 # (path, function, text before, text after, why); path, function and the text after are patterns of `fnmatch`
 _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
@@ -34,7 +33,7 @@ _EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     *((f"edgexl/{path}.py", "", number, "*", _PIECES) for path, number in _SIZES),
     *(
-        ("edgexl/compiler/measure/exact_search.py", "_best", before, "*", "what a sample leaves out is looked at later")
+        ("edgexl/index/exact_search.py", "_best", before, "*", "what a sample leaves out is looked at later")
         for before in ("2", "32", "count // _SAMPLE_STEP", "2 * (count // _SAMPLE_STEP)", "::_SAMPLE_STEP")
     ),
     ("edgexl/distill/characterize/focus.py", "_nearest", "256", "*", _PIECES),

@@ -53,7 +53,7 @@ class ScreenerKind:
         """Bring the vectors of texts near `wanted` [n,d] at once, where a kind knows how."""
 
     def freeze(self, screener: Any, layers: int) -> None:
-        """Keep the words and the first `layers` layers as they are, where there are layers."""
+        """Keep the words and the first `layers` layers as they are, where there are layers; 0 trains all."""
 
     def last_products(self, screener: Any) -> Sequence[nn.Linear]:
         """The products whose sum, brought to length 1, is the query vector."""

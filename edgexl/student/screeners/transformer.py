@@ -161,6 +161,8 @@ class TransformerKind(ScreenerKind):
             screener.projection.bias.copy_(goal_mean - weight @ mean)
 
     def freeze(self, screener: TransformerScreener, layers: int) -> None:
+        if not layers:
+            return
         words = (screener.word, screener.word_map, screener.position, screener.embedding_norm)
         for part in (*words, *screener.layers[:layers]):
             part.requires_grad_(False)

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from edgexl.base.errors import BadInput
 from edgexl.data import Dataset
-from edgexl.distill.characterize.asked_teacher import Bench
+from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.probe import SHARES, _contrasts, _Prober, probe_reasoning
 from edgexl.distill.characterize.study import set_up
 from edgexl.distill.teachers import TraceTeacher

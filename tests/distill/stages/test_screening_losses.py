@@ -10,31 +10,29 @@ import numpy as np
 import pytest
 import torch
 
+from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.corpus.divide import Targets, epoch_batches
+from edgexl.distill.corpus.divide import epoch_batches, gold_labels
 from edgexl.distill.corpus.rows import RowTable
-from edgexl.base.ragged import Ragged
-from edgexl.distill.methods.mechanistic import MECHANISTIC
+from edgexl.distill.methods.mechanistic import MECHANISTIC, _draw_hard
 from edgexl.distill.methods.standard import STANDARD
 from edgexl.distill.recipe import ScreeningTable
-from edgexl.distill.stages.bags import bag_table
-from edgexl.distill.stages.compute import TokenTable
 from edgexl.distill.stages.screening import (
     Batches,
     GoldRows,
     HardRows,
     Lists,
     ScreeningData,
-    _hard,
     encode_pool,
     rotate_output,
 )
-from edgexl.student.screeners.ngrams import NgramScreener
+from edgexl.student.screeners import kind_of
+from edgexl.student.screeners.ngrams import NGRAMS, NgramScreener, bag_table
 from edgexl.student.screeners.transformer import TransformerScreener
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts
-from edgexl.student.tokens import hide_tokens
+from edgexl.student.tokens import TokenTable, hide_tokens
 from tests.distill.stages.test_losses import STUDENT, screening_data
 from tests.tiny import tiny_ngram_student, tiny_student
 
@@ -217,14 +215,14 @@ def aliased_data() -> ScreeningData:
     rows = RowTable.make(labels, STUDENT.tokenizer, 16, torch.device("cpu"))
     queries = [Query("0", "fe", (1,)), Query("1", "ki", (0, 1)), Query("2", "ka", (2,)), Query("3", "fa", (1, 0))]
     tokens = TokenTable.of(encode_texts(STUDENT.tokenizer, [query.text for query in queries], 16), torch.device("cpu"))
-    return ScreeningData(tokens, Targets.make(queries), rows, rows.rows_of_queries(queries))
+    return ScreeningData(tokens, gold_labels(queries), rows, rows.rows_of_queries(queries))
 
 
 def test_a_right_row_is_a_text_or_an_alias_of_the_rarest_label() -> None:
     """Rarest is the one of fewest aliases: what the last query itself is would be its only one."""
     data = aliased_data()
     assert data.own_rows.tolist() == [4, -1, -1, 3]
-    right = RightRows(data)
+    right = GoldRows(data)
     drawn = np.stack([right.draw(np.arange(4), np.random.default_rng(seed)) for seed in range(300)])
     assert [set(column.tolist()) for column in drawn.T] == [{1, 3, 5}, {0, 1, 3}, {2}, {0, 1}]
     assert (drawn[:, 1] == 3).mean() == pytest.approx(0.5, abs=0.1)
@@ -240,10 +238,10 @@ def test_near_misses_are_drawn_from_what_was_mined() -> None:
     asked = np.array([2, 0])
     columns = np.random.default_rng(5).integers(0, 4, (2, 3))
     wanted = sorted({[7, 8, 9, -1][column] for column in columns[1]} - {-1})
-    assert _hard(mined, asked, 3, np.random.default_rng(5)).tolist() == wanted
+    assert _draw_hard(mined, asked, 3, np.random.default_rng(5)).tolist() == wanted
     assert len(wanted) > 1  # or this shows nothing
-    assert _hard(mined, asked, 0, np.random.default_rng(5)).tolist() == []
-    assert _hard(HardRows(), asked, 3, np.random.default_rng(5)).tolist() == []
+    assert _draw_hard(mined, asked, 0, np.random.default_rng(5)).tolist() == []
+    assert _draw_hard(HardRows(), asked, 3, np.random.default_rng(5)).tolist() == []
 
 
 def test_texts_are_cut_where_nearly_all_are_whole() -> None:
@@ -263,7 +261,7 @@ def test_tokens_of_queries_are_hidden_and_of_rows_are_not(ngrams: bool) -> None:
         screener = tiny_ngram_student().screener
         assert isinstance(screener, NgramScreener)
         bags = [bag_table(screener, table) for table in (data.queries, data.rows.tokens)]
-        data = replace(data, query_bags=bags[0], row_bags=bags[1])
+        data = replace(data, query_inputs=bags[0], row_inputs=bags[1])
     asked, candidates = np.arange(4), np.array([5, 0, 3])
     with torch.no_grad():
         whole = encode_pool(screener, data, asked, candidates)
@@ -288,11 +286,11 @@ def test_frozen_parts_are_the_embeddings_and_the_first_layers(layers: int) -> No
     screener = tiny_student().screener
     assert isinstance(screener, TransformerScreener)
     screener.layers.append(copy.deepcopy(screener.layers[0]))
-    freeze(screener, layers)
+    kind_of(screener).freeze(screener, layers)
     still = {name.split(".")[0] + name.split(".")[1] * name.startswith("layers")
              for name, part in screener.named_parameters() if not part.requires_grad}  # fmt: skip
     assert still == ({"word", "position", "embedding_norm", "layers0"} if layers else set())
-    freeze(tiny_ngram_student().screener, 1)  # it has none
+    NGRAMS.freeze(tiny_ngram_student().screener, 1)  # it has none
 
 
 def test_without_a_teacher_the_task_is_all_there_is() -> None:
