@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.native import NativeGraph, NativeLibrary
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.graphs.schemes import quantize_graph
@@ -33,7 +34,6 @@ from edgexl.compiler.lowering import Lowered, lower_graph
 from edgexl.compiler.passes.export import trace
 from edgexl.compiler.recipe import GraphRecipe, Scheme
 from edgexl.runtime.binding import open_bundle
-from edgexl.runtime.native import NativeGraph, NativeLibrary
 from edgexl.student.importer import import_sentence_transformer
 from edgexl.target import Int8
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.runtime.kernels import Kernels
+from benchmarks.kernels import Kernels
 from tests.command_line import RECIPE, TARGET, Edgexl, Said, Tiny, edgexl_process
 from tests.missing_packages import name_missing_packages
 

@@ -35,9 +35,9 @@ from benchmarks.index.rivals import RIVALS, Built
 from benchmarks.index.speed import scan_speed
 from benchmarks.index.strings import string_figures
 from benchmarks.index.workload import Workload, generated, of_student
+from benchmarks.kernels import Kernels
 from edgexl.base.arrays import Floats, Ints
 from edgexl.report import LineChart, Series, write_text
-from edgexl.runtime.kernels import Kernels
 
 PARTS = ("kept", "aware", "scan", "arm", "rivals", "strings")
 CODE_BYTES = (16, 24, 32, 48, 64)

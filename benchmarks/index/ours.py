@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.index.workload import Workload
+from benchmarks.kernels import Kernels
 from edgexl.base.arrays import Bytes, Floats, Ints
 from edgexl.index import CoarseCode, Gain, coarse_code, encode_coarse, encode_fine, fine_stride_bytes, fit_codes
-from edgexl.runtime.kernels import Kernels
 
 SHORTLIST = 128
 OVERFETCH = {16: 4096, 24: 2048}  # of other sizes 1024, as in the shipped recipes

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.index.ours import page_aligned
+from benchmarks.kernels import Kernels
 from edgexl.base.arrays import Floats
 from edgexl.index import BLOCK_ROWS, encode_coarse, train_codebook
-from edgexl.runtime.kernels import Kernels
 
 KEEP = 256
 

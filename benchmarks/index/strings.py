@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kernels import Kernels, Strings
 from edgexl.bundle.strings import pack_strings
-from edgexl.runtime.kernels import Kernels, Strings
 
 
 def string_figures(kernels: Kernels, parts: dict[str, Sequence[str]]) -> dict[str, Any]:

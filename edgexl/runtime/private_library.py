@@ -1,5 +1,6 @@
 """libedgexl_private, which the build installs beside libedgexl: the same objects, whose private functions it shows one
-by one. `kernels.py` and `native.py` are its numpy faces; what else Python is to call is added to `private/private.c`.
+by one. `kernels.py` is its numpy face for the compiler, benchmarks/kernels.py and native.py are those for benchmarks
+and tests. What else Python is to call is added to `private/private.c`.
 """
 
 from __future__ import annotations

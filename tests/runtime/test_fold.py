@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.kernels import Kernels
 from edgexl.bundle.strings import pack_strings
-from edgexl.runtime.kernels import Kernels
 from tests.runtime.unicode_tables import HEADER, header, simple_fold
 
 LAST = 0x110000

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.native import NativeGraph, NativeLibrary
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.weights import pack_weights
@@ -20,7 +21,6 @@ from edgexl.compiler.graphs.schemes import quantize_graph
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.compiler.recipe import GraphRecipe, Scheme
-from edgexl.runtime.native import NativeGraph, NativeLibrary
 from edgexl.target import Int8
 from tests.runtime.tiny_bundle import build
 

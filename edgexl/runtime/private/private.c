@@ -1,7 +1,7 @@
 /* private.c: what libedgexl_private exports besides the interface: the library's own functions one by one, as the
- * compiler measures with them, and as tests and benchmarks call them (edgexl/runtime/kernels.py, native.py). No header
- * and no promise: both sides change together. A function of plain arguments is shown as it is, by a pointer `shown_`
- * and its name; one that takes the library's structs has a face here that makes them. */
+ * compiler measures with them, and as tests and benchmarks call them (edgexl/runtime/kernels.py, benchmarks/). No
+ * header and no promise: both sides change together. A function of plain arguments is shown as it is, by a pointer
+ * `shown_` and its name; one that takes the library's structs has a face here that makes them. */
 #include "../src/compiler.h"
 
 #include <string.h>

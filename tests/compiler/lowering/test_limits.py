@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.native import NativeGraph, NativeLibrary
 from edgexl.bundle.plan import ONE, ZERO, Buffer, Code, Function, Operand, Operation, Place, Plan, Reduction, Size, Type
 from edgexl.bundle.weights import Tensor, pack_weights
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.lowering.limits import exceeded, plan_work, scratch, work
-from edgexl.runtime.native import NativeGraph, NativeLibrary
 
 TOKENS, LABELS = 256, 8
 T, N = Size(1, 1), Size(1, 0, 1)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.native import NativeGraph, NativeLibrary
 from edgexl.bundle.plan import Activation
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.graphs.graph import Session
@@ -20,7 +21,6 @@ from edgexl.compiler.lowering import lower_graph
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.compiler.passes.export import trace
 from edgexl.compiler.recipe import GraphRecipe, Scheme
-from edgexl.runtime.native import NativeGraph, NativeLibrary
 from edgexl.student.layers import EncoderLayer, ListLayer, padding_bias
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screeners.ngrams import NgramConfig, NgramScreener
