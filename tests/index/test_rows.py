@@ -82,3 +82,20 @@ def test_of_aliases_that_say_the_same_of_the_same_labels_the_first_stays() -> No
     assert rows.repetitions(vectors, 0.98).either.tolist() == wanted
     assert sorted(kept) == [(0,), (0, 1), (1,)]
     assert 10 < sum(map(len, kept.values())) < 200
+
+
+def test_two_aliases_are_enough_to_repeat_and_near_is_the_cosine_itself() -> None:
+    labels = LabelSet(("x", "y"), ("ba", "be"), (("fa", "fe"), ()))
+    rows = Rows.of(labels, tiny_tokenizer(), 16, aliases=True)
+    vectors = np.array([[1, 0], [0, 1], [0.5, 0.25], [1, 0.5]], np.float32)  # of x, y, fa and fe
+    for cosine, near_text, near_alias in (
+        (0.5, [True, True], [False, False]),  # what goes for its text is no alias any more
+        (0.51, [False, True], [False, False]),
+        (1.01, [False, False], [False, False]),
+    ):
+        found = rows.repetitions(vectors, cosine)
+        assert (found.near_text.tolist(), found.near_alias.tolist()) == (near_text, near_alias)
+    vectors[2:] = [[0, 0.5], [0, 1]]
+    for cosine, near_alias in ((0.5, [False, True]), (0.51, [False, False])):
+        found = rows.repetitions(vectors, cosine)
+        assert (found.near_text.tolist(), found.near_alias.tolist()) == ([False, False], near_alias)
