@@ -38,7 +38,7 @@ MODULES = (
         "edgexl/runtime/binding.py",
     ),
     *("edgexl/student/*", "edgexl/index/*", "edgexl/compiler/*", "edgexl/bundle/*", "edgexl/data/*"),
-    *("edgexl/distill/*", "edgexl/cli/answer.py", "edgexl/cli/labels.py"),
+    *("edgexl/distill/*", "edgexl/predict/*", "edgexl/cli/answer.py", "edgexl/cli/labels.py"),
 )
 LEFT_OUT = (
     "edgexl/*/__init__.py",  # names only

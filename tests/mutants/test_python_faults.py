@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
+from pathlib import Path
 
 import pytest
 
-from tests.mutants import choose_faults
-from tests.mutants.python_faults import covered_lines, faults_of
+from tests.mutants import choose_faults, equivalent
+from tests.mutants.python_faults import LEFT_OUT, MODULES, covered_lines, faults_of
 
 SOURCE = '''"""Words of a module: 1 + 1."""
 
@@ -89,6 +91,14 @@ def test_faults_by_kind(before: str, after: dict[str, set[str]]) -> None:
     found = changes(before + "\n")
     for text, wanted in after.items():
         assert found.get(text, set()) == wanted
+
+
+def test_every_module_that_is_named_is_there() -> None:
+    """So that one that moves is not forgotten."""
+    root = Path(__file__).parents[2]
+    paths = [str(path.relative_to(root)) for path in (root / "edgexl").rglob("*.[pch]*") if path.is_file()]
+    named = {*MODULES, *LEFT_OUT, *(path for path, *_ in equivalent._EQUIVALENT)}
+    assert [name for name in sorted(named) if not fnmatch.filter(paths, name)] == []
 
 
 def test_the_same_seed_draws_the_same_faults_and_no_place_twice() -> None:

@@ -137,6 +137,10 @@ def test_vocabularies_that_cannot_be_pruned_are_refused() -> None:
     with pytest.raises(BadInput, match="no piece 99999"):
         prune_tokenizer(WHOLE, [5, 99_999])
     spec = json.loads(tiny_tokenizer().to_str())
+    spec["model"]["vocab"]["##"] = len(spec["model"]["vocab"])  # two characters, not a continuation of none
+    with pytest.raises(BadInput, match="'##' holds a character that is no piece of its own \\('#' is missing\\)"):
+        prune_tokenizer(Tokenizer.from_str(json.dumps(spec)), [5])
+    del spec["model"]["vocab"]["##"]
     spec["model"]["vocab"]["bax"] = spec["model"]["vocab"].pop("##x")
     with pytest.raises(BadInput, match="'bax' holds a character that is no piece of its own \\('##x' is missing\\)"):
         prune_tokenizer(Tokenizer.from_str(json.dumps(spec)), [5])
