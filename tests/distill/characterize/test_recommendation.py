@@ -80,7 +80,7 @@ def test_limits_of_the_shortlist() -> None:
 
 
 def test_weights_are_rounded_to_what_a_reader_can_weigh() -> None:
-    uneven = made_up(GAINS, {**RECALL, 64: 37.777}, 0.1234)
+    uneven = made_up(GAINS, {**RECALL, 32: 37.777}, 0.1234)
     uneven["focus"]["by_length"][0]["gold"] = 50.0
     uneven["interventions"][0]["P@1"], uneven["interventions"][1]["P@1"] = 30.1234, 27.5678
     uneven["confusion"]["mass"] |= {"screening": {"near_misses": 0.5512}, "decision": {"near_misses": 0.2345}}

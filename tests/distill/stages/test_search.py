@@ -81,11 +81,11 @@ def test_shortlists_hold_each_labels_best_row_but_never_the_query_itself(rough: 
 def test_equal_scores_go_to_the_lower_label() -> None:
     """Of many labels that share their best rows."""
     labels = tiny_labels(60)
-    labels = with_query_aliases(labels, [Query(str(i), f"x{i}", tuple(range(i, 60, 3))) for i in range(3)])
+    labels = with_query_aliases(labels, [Query(str(i), f"x{'abc'[i]}", tuple(range(i, 60, 3))) for i in range(3)])
     rows = RowTable.make(labels, tiny_tokenizer(), 16, CPU)
     vectors = torch.cat([torch.zeros(60, 4), torch.eye(3, 4)])
     query = torch.tensor([[0.5, 0.25, 0.75, 0.0]])
-    found = RowSearch(rows, vectors).shortlists(query, 60, np.array([-1]), no_progress)
+    found = RowSearch(rows.rows, vectors).shortlists(query, 60, np.array([-1]), no_progress)
     assert found.labels[0].tolist() == [*range(2, 60, 3), *range(0, 60, 3), *range(1, 60, 3)]
     assert found.aliases is not None
     assert found.aliases[0].tolist() == [0.75] * 20 + [0.5] * 20 + [0.25] * 20
