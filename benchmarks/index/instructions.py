@@ -11,7 +11,7 @@ from edgexl.runtime import kernels
 
 HERE = Path(__file__).parent
 CPUS = ("cortex-a76", "cortex-a72")
-_SOURCES = ("cpu", "scan", "scan_neon")
+_SOURCES = ("cpu", "memory", "scan", "scan_neon")
 
 
 def scan_instructions(directory: Path, rows: int, code_bytes: int, keep: int) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def scan_instructions(directory: Path, rows: int, code_bytes: int, keep: int) ->
         return [{"cpu": "none", "missing": f"not installed: {', '.join(missing)}"}]
     source = Path(kernels.__file__).parent / "src"
     scan = [str(HERE / "scan_program.c"), *(str(source / f"{name}.c") for name in _SOURCES)]
-    flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{source}"]
+    flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{source}", f"-I{source.parent / 'include'}"]
     plugin, there, here = directory / "count.so", directory / "scan-arm", directory / "scan-here"
     _run(["gcc", "-O2", "-shared", "-fPIC", str(HERE / "count_instructions.c"), "-o", str(plugin)])
     _run(["aarch64-linux-gnu-gcc", *flags, "-static", *scan, "-o", str(there)])

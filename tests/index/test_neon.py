@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
-FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-contract=off", "-static"]
+FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-contract=off", "-static", f"-I{RUNTIME / 'include'}"]
 SOURCES = {
-    "test_scan": ["cpu", "scan", "scan_x86", "scan_neon"],
+    "test_scan": ["cpu", "memory", "scan", "scan_x86", "scan_neon"],
     "test_rescore": ["cpu", "rescore", "rescore_x86", "rescore_neon"],
     "test_strings": ["fold", "strings"],
 }

@@ -24,7 +24,7 @@ from tests.runtime.wasm import run_wasm
 RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 SOURCES = {
     "test_native": ("native_scalar", "native_x86", "native_neon", "native_wasm", "status"),
-    "test_scan": ("scan", "scan_x86", "scan_neon", "scan_wasm", "cpu"),
+    "test_scan": ("scan", "scan_x86", "scan_neon", "scan_wasm", "cpu", "memory"),
 }
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME / 'include'}")
 # what docs/c-api.md tells users
