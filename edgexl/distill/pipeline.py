@@ -181,8 +181,8 @@ def glance_at_screener(bench: Workbench, screener: nn.Module) -> dict[str, float
     rng = np.random.default_rng(0)
     sample = np.union1d(wanted, rng.permutation(rows.labels)[:GLANCE_ROWS])
     vectors = encode_table(screener, rows.sample(sample), "judge the screener", no_progress)
-    asked = encode_table(screener, bench.tokens(queries), "judge the screener", no_progress)
-    best = sample[(asked @ vectors.T).topk(min(10, len(sample)), dim=1).indices.cpu().numpy()]
+    query_vectors = encode_table(screener, bench.tokens(queries), "judge the screener", no_progress)
+    best = sample[(query_vectors @ vectors.T).topk(min(10, len(sample)), dim=1).indices.cpu().numpy()]
     found = evaluate(best, [query.targets for query in queries], (1, min(10, len(sample))))
     return {f"held-out {name} of {len(sample)}": found[name] for name in ("P@1", f"R@{min(10, len(sample))}")}
 

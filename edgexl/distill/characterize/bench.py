@@ -101,11 +101,11 @@ class Bench:
         if unknown.any():
             # packed to the left, so that what is known already is not queried again
             order = np.argsort(~unknown, axis=1, kind="stable")[:, : int(unknown.sum(1).max())]
-            asked = np.take_along_axis(np.where(unknown, lists, -1), order, 1)
-            rows = np.flatnonzero((asked >= 0).any(1))
-            answers = self._query(rows, asked[rows], what)
-            fresh = asked[rows] >= 0
-            new_keys = (rows[:, None] * len(self.labels) + asked[rows])[fresh]
+            packed = np.take_along_axis(np.where(unknown, lists, -1), order, 1)
+            rows = np.flatnonzero((packed >= 0).any(1))
+            answers = self._query(rows, packed[rows], what)
+            fresh = packed[rows] >= 0
+            new_keys = (rows[:, None] * len(self.labels) + packed[rows])[fresh]
             known, values = np.concatenate([known, new_keys]), np.concatenate([values, answers[fresh]])
             sort = np.argsort(known)
             self._pairs = known, values = known[sort], values[sort]

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels
-from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, encode_rows, float_rows
 from edgexl.distill.stages.reasoning import mark_gold
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import SEARCH_BATCH, Found, RowSearch, encode_table
 from edgexl.distill.stages.simulate import IndexCodes, simulate
-from edgexl.distill.stages.training import Losses
+from edgexl.distill.stages.training import Losses, divergence
 from edgexl.student.contract import call_reasoner
 from edgexl.student.tokens import TokenTable
 from edgexl.student.weights import round_trip
@@ -48,16 +48,16 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
     batches = Batches(lessons.tokens.lengths, table.reasoning_batch, bench.seed)
 
     def losses(step: int) -> Losses:
-        asked = batches.at(step)
-        ids, mask = lessons.tokens.batch(asked)
-        labels = lessons.found.labels[asked].to(torch.int64)
+        batch = batches.at(step)
+        ids, mask = lessons.tokens.batch(batch)
+        labels = lessons.found.labels[batch].to(torch.int64)
         supply = {
             "input_ids": ids, "attention_mask": mask, "label_tokens": tokens[labels].to(bench.device, torch.int64)
         }  # fmt: skip
         labels = labels.to(bench.device)
         with torch.no_grad():
             vector, states = bench.original.screener(ids, mask)
-            scores = lessons.float_scores[asked].to(bench.device).float()
+            scores = lessons.float_scores[batch].to(bench.device).float()
             exactly = supply | {
                 "query_vector": vector, "token_states": states, "label_vectors": exact[labels].float(),
                 "screening_scores": scores,
@@ -68,7 +68,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
             decoded = coded[labels]
             own = (decoded @ codes.turn(vector).unsqueeze(-1)).squeeze(-1)
             aliases = lessons.found.aliases
-            alias = own if aliases is None else aliases[asked].to(bench.device).float()
+            alias = own if aliases is None else aliases[batch].to(bench.device).float()
             rounded = supply | {
                 "query_vector": vector, "token_states": states, "screening_scores": torch.stack([own, alias], -1),
                 "label_vectors": codes.unturn(decoded, bench.recipe.reasoner.scheme, bench.int8),
@@ -80,7 +80,7 @@ def finish_reasoner(bench: Bench, screener: nn.Module, reasoner: nn.Module, quer
         found: Losses = {"decision": divergence(shares, nn.functional.pad(logits, (0, 1)).log_softmax(-1))}
         total = found["decision"]
         if table.reasoning_data_weight:
-            found["data"] = cross_entropy(logits.log_softmax(-1), lessons.gold[asked].to(bench.device))
+            found["data"] = cross_entropy(logits.log_softmax(-1), lessons.gold[batch].to(bench.device))
             total = total + table.reasoning_data_weight * found["data"]
         return {"loss": total, **found}
 
@@ -102,8 +102,8 @@ def _shortlists(
     tokens, banned = bench.tokens(queries), bench.rows.rows_of_queries(queries)
     wanted = bench.recipe.shortlist.n or bench.original.shapes.shortlist
     with simulate(screener, bench.recipe.screener, bench.int8):
-        asked = encode_table(screener, tokens, "encode queries by the finished screener", bench.progress, half=False)
-    found = RowSearch(bench.rows.rows, coded).shortlists(codes.turn(asked), wanted, banned, bench.progress)
+        vectors = encode_table(screener, tokens, "encode queries by the finished screener", bench.progress, half=False)
+    found = RowSearch(bench.rows.rows, coded).shortlists(codes.turn(vectors), wanted, banned, bench.progress)
     floats = encode_table(bench.original.screener, tokens, "encode queries by the float self", bench.progress)
     search = RowSearch(bench.rows.rows, exact.float())
     scores = []

@@ -12,11 +12,11 @@ from edgexl.base.arrays import Ints
 from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels, gold_pairs, join
-from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, encode_rows, float_rows
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.simulate import IndexCodes, simulate
-from edgexl.distill.stages.training import Losses, load_tensors, save_tensors
+from edgexl.distill.stages.training import Losses, divergence, load_tensors, save_tensors
 from edgexl.student.tokens import TokenTable, bf16
 
 # How deep into its float self's ranking the screener's pool reaches: what a shortlist is made of.
@@ -42,8 +42,8 @@ class CodedScreener(nn.Module):
 
 @dataclass(frozen=True)
 class Ranking:
-    """What the float self makes of the queries that will be asked: `place` [n] of a query in the rest (-1: not asked),
-    its vectors [m,d] and the best rows [m, POOL_DEPTH] of its ranking."""
+    """What the float self makes of the queries that training meets: `place` [n] of a query in the rest (-1: none), its
+    vectors [m,d] and the best rows [m, POOL_DEPTH] of its ranking."""
 
     place: Ints
     vectors: Tensor
@@ -66,24 +66,25 @@ def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...
     def losses(step: int) -> Losses:
         if step % table.refresh_steps == 0:
             codes.learn(encode_rows(bench, screener, sample))
-        asked = batches.at(step)
-        pool = _pool(bench, targets, ranking, asked, np.random.default_rng((bench.seed, step, 3)))
-        own, rows = _student_vectors(bench, screener, tokens, asked, pool)
-        near = torch.from_numpy(pool).to(bench.device)
-        theirs = ranking.vectors[torch.from_numpy(ranking.place[asked]).to(bench.device)].float()
-        others = vectors[near].float()
-        hidden = _mask(bench, *join(own_rows[asked], pool), (len(asked), len(pool)))
-        gold = _mask(bench, *gold_pairs(targets, asked, bench.rows.of, pool), (len(asked), len(pool))) & ~hidden
-        exact = (theirs @ others.T).masked_fill(hidden, NEVER)
+        batch = batches.at(step)
+        pool = _pool(bench, targets, ranking, batch, np.random.default_rng((bench.seed, step, 3)))
+        queries_now, rows_now = _student_vectors(bench, screener, tokens, batch, pool)
+        chosen = torch.from_numpy(pool).to(bench.device)
+        float_queries = ranking.vectors[torch.from_numpy(ranking.place[batch]).to(bench.device)].float()
+        float_pool = vectors[chosen].float()
+        hidden = _mask(bench, *join(own_rows[batch], pool), (len(batch), len(pool)))
+        gold = _mask(bench, *gold_pairs(targets, batch, bench.rows.of, pool), (len(batch), len(pool))) & ~hidden
+        exact = (float_queries @ float_pool.T).masked_fill(hidden, NEVER)
         wanted = (exact / table.temperature).softmax(-1)
 
         def ranking_of(coded: Tensor, temperature: float) -> Tensor:
             return (turned @ coded.T / temperature).masked_fill(hidden, NEVER).log_softmax(-1)
 
-        turned, turned_rows = codes.turn(own), codes.turn(rows)
+        turned, turned_rows = codes.turn(queries_now), codes.turn(rows_now)
         fine = ranking_of(codes.fine(turned_rows), table.temperature)
         found: Losses = {"ranking": divergence(wanted, fine)}
-        found["distance"] = 1.0 - 0.5 * ((own * theirs).sum(-1).mean() + (rows * others).sum(-1).mean())
+        cosines = (queries_now * float_queries).sum(-1).mean() + (rows_now * float_pool).sum(-1).mean()
+        found["distance"] = 1.0 - 0.5 * cosines
         total = found["ranking"] + table.vector_weight * found["distance"]
         if table.coarse_weight:
             softer = COARSE_SOFTNESS * table.temperature
@@ -100,43 +101,43 @@ def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...
 def _rank_by_float_self(
     bench: Bench, queries: tuple[Query, ...], tokens: TokenTable, own_rows: Ints, vectors: Tensor, batches: Batches
 ) -> Ranking:
-    asked = np.unique(np.concatenate([batches.at(step) for step in range(bench.table.screening_steps)]))
+    met = np.unique(np.concatenate([batches.at(step) for step in range(bench.table.screening_steps)]))
     place = np.full(len(queries), -1, np.int64)
-    place[asked] = np.arange(len(asked))
+    place[met] = np.arange(len(met))
     path, about = bench.work / "ranking.safetensors", bench.identity("ranking", queries)
     kept = load_tensors(path, about)
     if kept is None:
         own = encode_table(
-            bench.original.screener, bench.tokens([queries[i] for i in asked]), "encode queries by the float self",
+            bench.original.screener, bench.tokens([queries[i] for i in met]), "encode queries by the float self",
             bench.progress,
         )  # fmt: skip
         search = RowSearch(bench.rows.rows, vectors.float())
         best = []
-        for start in range(0, len(asked), 128):
+        for start in range(0, len(met), 128):
             part = slice(start, start + 128)
-            best.append(search.best_rows(own[part], POOL_DEPTH, own_rows[asked[part]])[1].to(torch.int32).cpu())
-            bench.progress("rank by the float self", min(start + 128, len(asked)), len(asked))
+            best.append(search.best_rows(own[part], POOL_DEPTH, own_rows[met[part]])[1].to(torch.int32).cpu())
+            bench.progress("rank by the float self", min(start + 128, len(met)), len(met))
         kept = {"vectors": own.to(torch.float16), "best": torch.cat(best)}
         save_tensors(path, kept, about)
     return Ranking(place, kept["vectors"].to(bench.device), kept["best"].numpy().astype(np.int64))
 
 
-def _pool(bench: Bench, targets: Ragged, ranking: Ranking, asked: Ints, rng: np.random.Generator) -> Ints:
+def _pool(bench: Bench, targets: Ragged, ranking: Ranking, batch: Ints, rng: np.random.Generator) -> Ints:
     """The rows that a batch is scored against, ascending."""
-    best = ranking.best[ranking.place[asked]]
+    best = ranking.best[ranking.place[batch]]
     first = min(bench.table.near_rows // 2, best.shape[1])
-    columns = rng.integers(0, best.shape[1], (len(asked), bench.table.near_rows - first))
+    columns = rng.integers(0, best.shape[1], (len(batch), bench.table.near_rows - first))
     deeper = np.take_along_axis(best, columns, 1)
     strangers = rng.integers(0, len(bench.rows), bench.table.random_rows)
-    return np.unique(np.concatenate([best[:, :first].ravel(), deeper.ravel(), strangers, targets.pairs(asked)[1]]))
+    return np.unique(np.concatenate([best[:, :first].ravel(), deeper.ravel(), strangers, targets.pairs(batch)[1]]))
 
 
 def _student_vectors(
-    bench: Bench, screener: nn.Module, tokens: TokenTable, asked: Ints, pool: Ints
+    bench: Bench, screener: nn.Module, tokens: TokenTable, batch: Ints, pool: Ints
 ) -> tuple[Tensor, Tensor]:
     """Query vectors through the rounded graph, and row vectors as the compiler will encode them."""
     with simulate(screener, bench.recipe.screener, bench.int8):
-        own = screener(*tokens.batch(asked))[0]
+        own = screener(*tokens.batch(batch))[0]
     order = pool[np.argsort(bench.rows.tokens.lengths[pool], kind="stable")]
     rounded = bench.recipe.index.labels_from == "quantized"
     how = simulate(screener, bench.recipe.screener, bench.int8) if rounded else bf16(bench.device)

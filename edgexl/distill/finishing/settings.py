@@ -105,14 +105,16 @@ def choose_code(bench: Bench) -> CoarseCode:
     """The coarse code that the compiler would choose for the float self: finishing moves vectors too little to have it
     choose another, and the sizes of what is trained must not change on the way."""
     index, original = bench.recipe.index, bench.original
-    asked = original.calibration[:SAMPLE_QUERIES] if index.coarse == "auto" else ()
+    held_out = original.calibration[:SAMPLE_QUERIES] if index.coarse == "auto" else ()
     queries = np.empty((0, original.shapes.query_dims), np.float32)
-    if asked:
-        queries = encode_table(original.screener, bench.tokens(asked), "fit codes", no_progress).float().cpu().numpy()
+    if held_out:
+        queries = (
+            encode_table(original.screener, bench.tokens(held_out), "fit codes", no_progress).float().cpu().numpy()
+        )
     code, _ = coarse_code(
         float_rows(bench).float().cpu().numpy(),
         queries,
-        [np.array(query.targets, np.int64) for query in asked],
+        [np.array(query.targets, np.int64) for query in held_out],
         index.rotation,
         index.coarse,
         index.coarse_dims,
@@ -137,11 +139,6 @@ def encode_rows(bench: Bench, screener: nn.Module, sample: Ints | None = None) -
         found = encode_table(screener, tokens, name, progress, half=not rounded).clone()
     screener.train()
     return found
-
-
-def divergence(wanted: Tensor, own: Tensor) -> Tensor:
-    """Mean KL between distributions `wanted` [B,N] and log probabilities `own`."""
-    return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
 
 
 def cross_entropy(own: Tensor, gold: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from edgexl.base.arrays import Ints
 from edgexl.data import Query
 from edgexl.distill.methods.method import Method
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
-from edgexl.distill.stages.reasoning import LabelTables, Shortlists, imitation, opinion, reasoner_inputs
+from edgexl.distill.stages.reasoning import LabelTables, Shortlists, opinion, reasoner_inputs
 from edgexl.distill.stages.screening import (
     NEGATIVE,
     Batches,
@@ -45,7 +45,7 @@ from edgexl.distill.stages.screening import (
     encode_pool,
     gold_mask,
 )
-from edgexl.distill.stages.training import Losses
+from edgexl.distill.stages.training import Losses, divergence
 from edgexl.distill.teachers.teaching import Lessons
 from edgexl.student.reasoner import ListwiseReasoner
 from edgexl.student.tokens import bf16, hide_tokens
@@ -99,7 +99,7 @@ def screening_losses(
                     opinion = theirs @ rows.T
                 wanted = (opinion.float() / table.ranking_temperature).softmax(-1)
                 own = (cosines / table.ranking_temperature).log_softmax(-1)
-                found["ranking"] = (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
+                found["ranking"] = divergence(wanted, own)
                 total = total + table.ranking_weight * found["ranking"]
         elif taught is not None and table.ranking_weight:
             found["ranking"] = _list_loss(scores, len(positives) + len(pool[1]), taught.to(device))
@@ -134,7 +134,7 @@ def _list_loss(scores: Tensor, start: int, shares: Tensor) -> Tensor:
     columns = start + torch.arange(shares.numel(), device=scores.device).view(len(shares), count)
     own = scores.gather(1, columns).masked_fill(shares <= 0, NEGATIVE).log_softmax(-1)
     wanted = shares / shares.sum(1, keepdim=True).clamp_min(1e-9)
-    return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
+    return divergence(wanted, own)
 
 
 def reasoning_losses(
@@ -179,7 +179,7 @@ def decision_loss(logits: Tensor, gold: Tensor, teacher: Tensor | None, table: R
     task = -torch.where(count > 0, hit, share[:, -1]).mean()
     if teacher is None:
         return {"loss": task}
-    lesson = imitation(logits, wanted)
+    lesson = divergence(wanted, logits.log_softmax(-1))
     return {"loss": task + table.teacher_weight * lesson, "task": task, "imitation": lesson}
 
 

@@ -18,7 +18,7 @@ from edgexl.data import Query
 from edgexl.distill.corpus.divide import join
 from edgexl.distill.methods.method import Method
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
-from edgexl.distill.stages.reasoning import LabelTables, Shortlists, imitation, opinion, reasoner_inputs
+from edgexl.distill.stages.reasoning import LabelTables, Shortlists, opinion, reasoner_inputs
 from edgexl.distill.stages.screening import (
     Batches,
     HardRows,
@@ -26,7 +26,7 @@ from edgexl.distill.stages.screening import (
     ScreeningData,
     encode_pool,
 )
-from edgexl.distill.stages.training import Losses
+from edgexl.distill.stages.training import Losses, divergence
 from edgexl.distill.teachers.teaching import Lessons
 from edgexl.student.reasoner import ListwiseReasoner
 from edgexl.student.tokens import bf16, hide_tokens
@@ -98,7 +98,7 @@ def reasoning_losses(
         with bf16(chosen.device):
             logits = reasoner(**inputs)
         wanted = opinion(data.teacher[chosen].gather(1, columns), table.teacher_temperature)
-        return {"loss": imitation(logits, wanted)}
+        return {"loss": divergence(wanted, logits.log_softmax(-1))}
 
     return losses
 

@@ -52,17 +52,17 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
         # a rough order does, and bf16 is several times as fast on CPUs that know it
         tokens = data.rows.sample(sample)
         vectors = encode_table(screener, tokens, "encode labels to mine near misses", bench.progress).to(torch.bfloat16)
-        asked = np.sort(rng.permutation(count)[: table.mine_queries])
-        tokens = bench.tokens(tuple(bench.learned[index] for index in asked))
+        mined = np.sort(rng.permutation(count)[: table.mine_queries])
+        tokens = bench.tokens(tuple(bench.learned[index] for index in mined))
         queries = encode_table(screener, tokens, "encode queries to mine near misses", bench.progress)
         found = np.full((count, MINED), -1, np.int64)
-        for start in range(0, len(asked), MINED_BATCH):
-            part = asked[start : start + MINED_BATCH]
+        for start in range(0, len(mined), MINED_BATCH):
+            part = mined[start : start + MINED_BATCH]
             scores = queries[start : start + MINED_BATCH].to(vectors.dtype) @ vectors.T
             nearest = scores.topk(min(4 * MINED, len(sample)), dim=1).indices
             wrong = screening.wrong_rows(data, part, sample[nearest.cpu().numpy()])[:, :MINED]
             found[part, : wrong.shape[1]] = wrong
-            bench.progress("mine near misses", start + len(part), len(asked))
+            bench.progress("mine near misses", start + len(part), len(mined))
         screener.train()
         kept = {"rows": torch.from_numpy(found).to(torch.int32)}
         save_tensors(path, kept, about)

@@ -126,12 +126,6 @@ def opinion(teacher: Tensor, temperature: float) -> Tensor:
     return shares * known.any(-1, keepdim=True)
 
 
-def imitation(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Mean KL between distributions `wanted` [B,N] and the softmax of `logits`; rows of 0 count as 0."""
-    own = logits.log_softmax(-1)
-    return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
-
-
 @torch.inference_mode()
 def decide(
     screener: nn.Module,

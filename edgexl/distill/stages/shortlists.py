@@ -70,9 +70,9 @@ def make_training_shortlists(bench: Workbench, screener: nn.Module, search: RowS
         else:
             made = make_shortlists(bench, screener, search, queries, shape.shortlist + reasoning.RESERVE)
             if recipe.reasoning.needs_decisions and recipe.teacher:
-                asked = queries[:taught], made.labels[:taught].cpu().numpy().astype(np.int64)
+                to_decide = queries[:taught], made.labels[:taught].cpu().numpy().astype(np.int64)
                 decided = nn.functional.pad(
-                    bench.lessons.decide(*asked).float(), (0, 0, 0, len(queries) - taught), value=-torch.inf
+                    bench.lessons.decide(*to_decide).float(), (0, 0, 0, len(queries) - taught), value=-torch.inf
                 )
             else:
                 decided = None
@@ -100,10 +100,10 @@ def make_shortlists(
 ) -> reasoning.Shortlists:
     """Screen queries by the student's own index of compressed vectors, as the device will."""
     tokens = bench.tokens(queries)
-    asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
-    found = search.shortlists(asked, length, bench.rows.rows_of_queries(queries), bench.progress)
+    vectors = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
+    found = search.shortlists(vectors, length, bench.rows.rows_of_queries(queries), bench.progress)
     gold = reasoning.mark_gold(found.labels, gold_labels(queries), len(bench.corpus.labels))
-    return reasoning.Shortlists(tokens, asked, found.labels, found.aliases, gold)
+    return reasoning.Shortlists(tokens, vectors, found.labels, found.aliases, gold)
 
 
 def score_shortlists(
@@ -111,15 +111,15 @@ def score_shortlists(
 ) -> reasoning.Shortlists:
     """Given labels [n,N] with the scores that the student's screening gives to aliases of theirs."""
     tokens = bench.tokens(queries)
-    asked = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
+    vectors = encode_table(screener, tokens, "encode queries by the screener", bench.progress)
     gold = reasoning.mark_gold(labels, gold_labels(queries), len(bench.corpus.labels))
     if len(bench.rows) == bench.rows.labels:
-        return reasoning.Shortlists(tokens, asked, labels, None, gold)
+        return reasoning.Shortlists(tokens, vectors, labels, None, gold)
     banned = bench.rows.rows_of_queries(queries)
     aliases = []
     for start in range(0, len(queries), SEARCH_BATCH):
         part = slice(start, start + SEARCH_BATCH)
         given = labels[part].to(bench.device, torch.int64)
-        aliases.append(search.near_scores(asked[part], given, banned[part])[1].to(torch.float16).cpu())
+        aliases.append(search.near_scores(vectors[part], given, banned[part])[1].to(torch.float16).cpu())
         bench.progress("score the teacher's lists", start + len(given), len(queries))
-    return reasoning.Shortlists(tokens, asked, labels, torch.cat(aliases), gold)
+    return reasoning.Shortlists(tokens, vectors, labels, torch.cat(aliases), gold)

@@ -32,6 +32,11 @@ LOG_STEPS = 50
 Losses = dict[str, Tensor]
 
 
+def divergence(wanted: Tensor, own: Tensor) -> Tensor:
+    """Mean KL between distributions `wanted` [B,N] and log probabilities `own` [B,N]; rows of 0 count as 0."""
+    return (wanted * (wanted.clamp_min(1e-9).log() - own)).sum(-1).mean()
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How a stage is optimised: AdamW, a linear rise over the first `warmup` of the steps, half a cosine down."""

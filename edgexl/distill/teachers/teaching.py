@@ -52,7 +52,7 @@ class Lessons:
         self._rows_found: RowSearch | None = None
 
     def forget(self) -> None:
-        """Let go of the teacher's row vectors and the search over them; they are made again when they are asked for."""
+        """Let go of the teacher's row vectors and the search over them; they are made again when they are wanted."""
         self._row_vectors = self._rows_found = None
 
     def row_vectors(self) -> Tensor | None:
@@ -67,17 +67,13 @@ class Lessons:
         rows = self.row_vectors()
         if rows is None:
             return None
-        asked = self.teacher.vectors([query.text for query in queries], self.progress)
-        assert asked is not None
+        query_vectors = self.teacher.vectors([query.text for query in queries], self.progress)
+        assert query_vectors is not None
         if rows.shape[1] <= dims:
             pad = dims - rows.shape[1]
-            return Vectors(*(torch.nn.functional.pad(part.to(self.device), (0, pad)) for part in (asked, rows)))
+            return Vectors(*(torch.nn.functional.pad(part.to(self.device), (0, pad)) for part in (query_vectors, rows)))
         directions = leading_directions(rows[: self.rows.labels : max(1, self.rows.labels // 50_000)], dims)
-        return Vectors(*(_shorten(part.to(self.device), directions) for part in (asked, rows)))
-
-    def shortlists(self, queries: Sequence[Query], depth: int) -> Tensor:
-        """The teacher's own shortlists [n,depth] int32; where it knows fewer labels, its last is repeated."""
-        return self._find(queries, depth).labels
+        return Vectors(*(_shorten(part.to(self.device), directions) for part in (query_vectors, rows)))
 
     def decide(self, queries: Sequence[Query], shortlists: Ints) -> Tensor:
         """The teacher's logits [n,N] over shortlists, on the CPU."""
@@ -121,11 +117,11 @@ class Lessons:
             known = np.maximum.accumulate(np.where(labels >= 0, np.arange(depth), 0), axis=1)
             repeated = np.maximum(np.take_along_axis(labels, known, 1), 0)
             return Found(torch.from_numpy(repeated).to(torch.int32), None)
-        asked = self.teacher.vectors(texts, self.progress)
-        assert asked is not None
+        query_vectors = self.teacher.vectors(texts, self.progress)
+        assert query_vectors is not None
         banned = self.rows.rows_of_queries(queries)
         return self._search.shortlists(
-            asked.to(self.device).float(), depth, banned, self.progress, "the teacher's lists"
+            query_vectors.to(self.device).float(), depth, banned, self.progress, "the teacher's lists"
         )
 
     def _reason(

@@ -18,12 +18,13 @@ from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.finishing.finish import _make_trainable, _prepare, _usable, split_of
 from edgexl.distill.finishing.finish_reasoning import _shortlists, finish_reasoner
 from edgexl.distill.finishing.finish_screening import _pool, _rank_by_float_self, _student_vectors, finish_screener
-from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, divergence, encode_rows, float_rows
+from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, encode_rows, float_rows
 from edgexl.distill.finishing.table import FinishingTable
 from edgexl.distill.recipe import SplitTable
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.simulate import FULL_RANGE, IndexCodes, simulate
+from edgexl.distill.stages.training import divergence
 from edgexl.student.student import Student
 from tests.tiny import tiny_labels, tiny_queries, tiny_student
 

@@ -14,7 +14,7 @@ from edgexl.distill.corpus.rows import RowTable, with_query_aliases
 from edgexl.distill.methods.mechanistic import MECHANISTIC, choose_columns, decision_loss
 from edgexl.distill.methods.standard import STANDARD
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
-from edgexl.distill.stages.reasoning import imitation, mark_gold, opinion
+from edgexl.distill.stages.reasoning import mark_gold, opinion
 from edgexl.distill.stages.screening import (
     GoldRows,
     HardRows,
@@ -23,6 +23,7 @@ from edgexl.distill.stages.screening import (
     encode_pool,
     wrong_rows,
 )
+from edgexl.distill.stages.training import divergence
 from edgexl.student import tokens
 from edgexl.student.text import encode_texts
 from edgexl.student.tokens import TokenTable
@@ -143,10 +144,10 @@ def test_what_confuses_the_teacher_weighs_more() -> None:
     assert float(silent["loss"]) == pytest.approx(plain)
 
 
-def test_imitation_is_zero_for_the_same_distribution_and_positive_otherwise() -> None:
+def test_divergence_is_zero_for_the_same_distribution_and_positive_otherwise() -> None:
     logits = torch.randn(5, 7)
-    assert float(imitation(logits, opinion(logits, 1.0))) == pytest.approx(0, abs=1e-6)
-    assert float(imitation(logits, opinion(logits.roll(1, 1), 1.0))) > 0.1
+    assert float(divergence(opinion(logits, 1.0), logits.log_softmax(-1))) == pytest.approx(0, abs=1e-6)
+    assert float(divergence(opinion(logits.roll(1, 1), 1.0), logits.log_softmax(-1))) > 0.1
     assert bool((opinion(torch.full((2, 3), -torch.inf), 1.0) == 0).all())
 
 

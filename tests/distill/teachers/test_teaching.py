@@ -69,7 +69,7 @@ def test_answers_are_remembered_by_queries_and_depth(teacher: TwoStageTeacher) -
     first = ask(teacher)
     labels, logits = first.answers(QUERIES, 8)
     assert (labels.dtype, logits.dtype) == (torch.int32, torch.float16)
-    assert torch.equal(labels, first.shortlists(QUERIES, 8))
+    assert torch.equal(labels, first._find(QUERIES, 8).labels)
     decided = first.decide(QUERIES, labels.numpy().astype(np.int64))
     torch.testing.assert_close(logits.float(), decided, atol=0.02, rtol=0)
     # a teacher of the same name that would now answer otherwise
@@ -104,7 +104,7 @@ def test_screening_lists_are_shares_of_what_came_into_view(tmp_path: Path) -> No
     traces = TraceTeacher(path, LABELS)
     asked = Lessons(traces, RowTable.make(LABELS, tiny_tokenizer(), 16, CPU), CPU, no_progress)
     queries = tuple(Query(text, text, ()) for text, _ in traced)
-    assert asked.shortlists(queries, 5).tolist() == [[7, 3, 9, 9, 9], [5, 5, 5, 5, 5]]
+    assert asked._find(queries, 5).labels.tolist() == [[7, 3, 9, 9, 9], [5, 5, 5, 5, 5]]
     assert asked.row_vectors() is asked.shorten(queries, 4) is None
     found = asked.screening_lists(queries)
     _, scores = traces.screen([text for text, _ in traced], 32)
