@@ -1,6 +1,7 @@
 """Quantisation schemes: what a graph's products with constant weights, and its look-up tables, become.
 
-Each scheme is a function from an ONNX model to an ONNX model. The names are those of `edgexl.compiler.recipe.Scheme`.
+Each scheme is a function from an ONNX model to an ONNX model. To add one, write its function, put it into `SCHEMES` at
+the end under a name of `edgexl.compiler.recipe.Scheme`, and its rounding into edgexl/distill/stages/simulate.py.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +53,6 @@ def chosen_products(model: bytes, recipe: GraphRecipe) -> list[str]:
 def product_names(model: bytes) -> list[str]:
     """The names of the matrix products with constant fp32 weights."""
     return [node.name for node in graph.weight_products(onnx.load_from_string(model))]
-
-
-def keep(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
-    """fp32: nothing changes."""
-    return model
 
 
 def quantize_per_tensor(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
@@ -168,18 +165,9 @@ def _quantize_rows(source: str) -> list[onnx.NodeProto]:
     ]
 
 
-def quantize_weights_8bit(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
-    """int8-weights: blocks of 32 weights with a scale each, 8 bits."""
-    return _quantize_blocks(model, names, bits=8)
-
-
-def quantize_weights_4bit(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
-    """int4-weights: blocks of 32 weights with a scale each, 4 bits."""
-    return _quantize_blocks(model, names, bits=4)
-
-
-def _quantize_blocks(model: bytes, names: Sequence[str], bits: int) -> bytes:
-    """Products as ONNX Runtime's MatMulNBits. (Its own quantiser needs a package more for the same numbers.)"""
+def quantize_blocks(model: bytes, names: Sequence[str], int8: Int8, bits: int) -> bytes:
+    """int8-weights, int4-weights: blocks of 32 weights with a scale each, as ONNX Runtime's MatMulNBits. (Its own
+    quantiser needs a package more for the same numbers.)"""
     proto = onnx.load_from_string(model)
     constants = graph.initializers(proto)
     changes: dict[str, Sequence[onnx.NodeProto]] = {}
@@ -262,9 +250,9 @@ def _looks_up(node: onnx.NodeProto, table: str) -> bool:
 
 
 SCHEMES: dict[str, Callable[[bytes, Sequence[str], Int8], bytes]] = {
-    "fp32": keep,
+    "fp32": lambda model, names, int8: model,
     "int8": quantize_per_tensor,
     "int8-token": quantize_per_row,
-    "int8-weights": quantize_weights_8bit,
-    "int4-weights": quantize_weights_4bit,
+    "int8-weights": partial(quantize_blocks, bits=8),
+    "int4-weights": partial(quantize_blocks, bits=4),
 }
