@@ -40,5 +40,5 @@ def test_the_public_names_are_there_and_no_others() -> None:
     assert set(dir(edgexl)) == {"__version__", "compile", "evaluate", "load_student", "open_bundle", "profile"}
     for name in dir(edgexl):
         assert getattr(edgexl, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'predict'"):
-        _ = edgexl.predict
+    with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
+        _ = edgexl.nosuch

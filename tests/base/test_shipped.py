@@ -37,10 +37,16 @@ def installed(tmp_path: Path) -> Path:
     return site
 
 
+def told_by(installed: Path, code: str) -> str:
+    """What a fresh interpreter prints that has `installed` before all else, and no checkout: neither this directory nor
+    an editable installation's hook (-I, -S)."""
+    paths = [str(installed), *(path for path in sys.path if path and Path(path).resolve() != ROOT)]
+    code = f"import sys; sys.path[:] = {paths}\n{code}"
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True).stdout
+
+
 def test_an_installed_edgexl_finds_its_own_files_alone(installed: Path) -> None:
-    # -I: neither this directory nor PYTHONPATH, where the checkout is
-    code = f"import sys; sys.path.insert(0, {str(installed)!r})\n{FIND}"
-    said = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout
+    said = told_by(installed, FIND)
     names, folders, balanced, students = said.splitlines()
     assert names == str(tuple(sorted(path.stem for path in (ROOT / "recipes/compile").glob("*.toml"))))
     assert folders == str([str(installed / "edgexl/recipes/compile"), str(installed / "edgexl/students")])
@@ -51,9 +57,7 @@ def test_an_installed_edgexl_finds_its_own_files_alone(installed: Path) -> None:
 
 def test_an_installed_edgexl_without_its_files_takes_no_others(installed: Path) -> None:
     shutil.rmtree(installed / "edgexl/recipes")
-    code = f"import sys; sys.path.insert(0, {str(installed)!r})\n{FIND.splitlines()[0]}\nprint(available_recipes())"
-    said = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == "()\n"
+    assert told_by(installed, f"{FIND.splitlines()[0]}\nprint(available_recipes())") == "()\n"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
