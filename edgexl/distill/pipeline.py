@@ -55,6 +55,7 @@ from edgexl.student.importer import PACKAGED_MODELS
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screeners import kind_of
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
+from edgexl.student.text import piece_id
 from edgexl.student.weights import round_trip
 
 # Rows that a stage finds development queries' answers among, on its way.
@@ -246,7 +247,7 @@ def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReaso
         layers=shape.reasoner_layers,
         cross_layers=shape.cross_layers,
         token_dims=shape.token_dims,
-        first_word_id=1 + max(bench.tokenizer.token_to_id(token) for token in SPECIAL_TOKENS),
+        first_word_id=1 + max(piece_id(bench.tokenizer, token) for token in SPECIAL_TOKENS),
         coverage=True,
         absence=True,
     )

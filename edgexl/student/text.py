@@ -32,9 +32,17 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise BadInput(f"{path} is not a Hugging Face tokenizer: {reason}.") from None
 
 
+def piece_id(tokenizer: Tokenizer, piece: str) -> int:
+    """The id of a word piece. Raises `BadInput` where the vocabulary lacks it."""
+    found = tokenizer.token_to_id(piece)
+    if found is None:
+        raise BadInput(f"The tokenizer has no {piece}; students need one of BERT's kind.")
+    return int(found)
+
+
 def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
     """Token ids of each text, [CLS] and [SEP] included; 2 to `max_tokens` a text."""
-    cls_id, sep_id = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    cls_id, sep_id = piece_id(tokenizer, "[CLS]"), piece_id(tokenizer, "[SEP]")
     encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
     return [[cls_id, *encoding.ids[: max_tokens - 2], sep_id] for encoding in encodings]
 
@@ -47,7 +55,7 @@ def word_texts(tokenizer: Tokenizer, count: int, max_tokens: int, seed: int) -> 
     vocabulary = tokenizer.get_vocab(with_added_tokens=False)
     words = sorted(place for piece, place in vocabulary.items() if len(piece) > 1 and piece.isalpha())
     words = words or sorted(vocabulary.values())  # a vocabulary of letters
-    cls_id, sep_id = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    cls_id, sep_id = piece_id(tokenizer, "[CLS]"), piece_id(tokenizer, "[SEP]")
     draw = np.random.default_rng(seed)
     chosen = np.array(words)[draw.integers(len(words), size=(count, 3))].tolist()
     lengths = draw.integers(1, 4, size=count).tolist()

@@ -156,7 +156,8 @@ class _ForeignEncoder:
         from sentence_transformers import SentenceTransformer
 
         self.name, self.device = name, device
-        self.tokenizer, self.max_tokens = None, 0
+        self.tokenizer: Tokenizer | None = None
+        self.max_tokens = 0
         self.identity = _weights_sha256(directory)
         options = {"use_safetensors": True, "dtype": torch.float32}  # transformers 5 would take the file's
         try:

@@ -36,8 +36,10 @@ class Encoder(Protocol):
 
     identity: str
     name: str
-    tokenizer: Tokenizer | None
     max_tokens: int
+
+    @property
+    def tokenizer(self) -> Tokenizer | None: ...
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """Unit vectors [len(texts), w] in fp32 on the CPU; not yet checked."""
