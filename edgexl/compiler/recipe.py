@@ -117,9 +117,9 @@ class CalibrateRecipe:
 
     "none" takes a label's share of the shortlist's softmax as it is: for students without held-out queries.
     A set smaller than `overfetch` gets two numbers instead of a curve, a temperature and a factor, which hold when it
-    grows; where fewer than 20 right labels are shortlisted, or no wrong one, it is as with "none" (see the manifest).
+    grows; where fewer than 20 gold labels are shortlisted, or no wrong one, it is as with "none" (see the manifest).
     An answer says that none of its labels fits where the best logit is one that a share `absence_noticed` of the
-    shortlists without their right labels stays below (a few points more where few of them leave it uncertain); with 0
+    shortlists without their gold labels stays below (a few points more where few of them leave it uncertain); with 0
     it never says so.
     """
 

@@ -60,7 +60,7 @@ class Prediction:
     `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
     order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
     `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
-    `none_fits`: the best logit is one that shortlists without a right label have.
+    `none_fits`: the best logit is one that shortlists without a gold label have.
     """
 
     labels: list[LabelAnswer]

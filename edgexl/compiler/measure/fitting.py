@@ -46,7 +46,7 @@ class Fit:
 @dataclass(frozen=True)
 class ShareFit:
     """A calibration by shares of the softmax of logits that are `scale` (an f32) times as large, each share `times` so
-    large: how many right labels a shortlist holds."""
+    large: how many gold labels a shortlist holds."""
 
     calibration: Calibration
     scale: float
@@ -55,7 +55,7 @@ class ShareFit:
 
 
 def can_fit(logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> bool:
-    """Whether shortlists, as `fit` takes them, show more than chance: they hold enough right labels, and wrong ones
+    """Whether shortlists, as `fit` takes them, show more than chance: they hold enough gold labels, and wrong ones
     beside them. Those of a single label hold none."""
     return int(right.sum()) >= LEAST_RIGHT and not bool(right[np.isfinite(logits)].all())
 
@@ -63,9 +63,9 @@ def can_fit(logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> bo
 def fit(
     logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_], positives: int, method: Method, label_set: bytes
 ) -> Fit:
-    """Fit on shortlists: `logits` and whether each label is `right` [queries, N]; `positives` are all right labels of
+    """Fit on shortlists: `logits` and whether each label is `right` [queries, N]; `positives` are all gold labels of
     the queries, shortlisted or not. Shorter shortlists are padded with logits of -inf. Raises `BadInput` when no
-    shortlist holds a right label, or none a wrong one."""
+    shortlist holds a gold label, or none a wrong one."""
     there = np.isfinite(logits)
     if not right.any() or right[there].all():
         raise BadInput(
@@ -98,7 +98,7 @@ def fit_presence(
 ) -> tuple[Calibration, float]:
     """The calibration with the logit that says "none fits", and the share of good answers that it doubts.
 
-    without_right: the best logits [n] of shortlists whose right labels were taken away. So many of them lie below that
+    without_right: the best logits [n] of shortlists whose gold labels were taken away. So many of them lie below that
     a share `noticed` of all such shortlists does, with a certainty of 95 % as far as n can tell (the binomial's normal
     approximation; a quantile at `noticed` itself would fall short for every other student). with_right: those [m] of
     queries whose best label is right. The logit itself, not its share of the shortlist: a reasoner that was trained on
@@ -125,7 +125,7 @@ def fit_share(
     """What `fit` is for larger sets: two numbers that hold for longer shortlists too, of which more labels leave each a
     smaller share. A curve through the few shares of a small set says nothing of those between them.
 
-    The scale (1 / temperature) is the one whose softmax predicts the right labels best (cross entropy). A query's right
+    The scale (1 / temperature) is the one whose softmax predicts the gold labels best (cross entropy). A query's right
     labels have equal parts in what is predicted, less what Platt's targets leave to the others, which keeps the scale
     finite where all answers are right.
     """

@@ -32,7 +32,7 @@ from edgexl.compiler.recipe import CalibrateRecipe
 from edgexl.data import Query
 from edgexl.student.student import Student
 
-# Shortlists without their right labels that the presence is fitted on: 80 % of them are known within 3 points.
+# Shortlists without their gold labels that the presence is fitted on: 80 % of them are known within 3 points.
 PRESENCE_QUERIES = 1000
 
 

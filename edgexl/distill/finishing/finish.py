@@ -22,7 +22,7 @@ from edgexl.distill.corpus.divide import read_corpus
 from edgexl.distill.corpus.rows import RowTable
 from edgexl.distill.finishing.finish_reasoning import finish_reasoner
 from edgexl.distill.finishing.finish_screening import finish_screener
-from edgexl.distill.finishing.settings import Bench
+from edgexl.distill.finishing.setup import Setup
 from edgexl.distill.finishing.table import FinishingTable
 from edgexl.distill.judge import judge_splits
 from edgexl.distill.recipe import SplitTable
@@ -56,15 +56,15 @@ def finish(
     caller removes it. Raises `BadInput` for queries or sizes that cannot be used.
     """
     with tempfile.TemporaryDirectory() if work is None else nullcontext(str(work)) as folder:
-        bench = _prepare(student, recipe, table or FinishingTable(), int8, seed, device, Path(folder), progress, log)
-        screener = copy.deepcopy(bench.original.screener)
-        if bench.table.screening_steps and _make_trainable(screener):
-            finish_screener(bench, screener, _usable(student, screening, "screening"))
+        setup = _prepare(student, recipe, table or FinishingTable(), int8, seed, device, Path(folder), progress, log)
+        screener = copy.deepcopy(setup.original.screener)
+        if setup.table.screening_steps and _make_trainable(screener):
+            finish_screener(setup, screener, _usable(student, screening, "screening"))
             screener.load_state_dict(round_trip(screener.state_dict()))
-        reasoner = copy.deepcopy(bench.original.reasoner)
-        if bench.table.reasoning_steps and _make_trainable(reasoner):
-            finish_reasoner(bench, screener, reasoner, _usable(student, reasoning, "reasoning"))
-    about = {"recipe": asdict(recipe), **asdict(bench.table), "seed": seed}
+        reasoner = copy.deepcopy(setup.original.reasoner)
+        if setup.table.reasoning_steps and _make_trainable(reasoner):
+            finish_reasoner(setup, screener, reasoner, _usable(student, reasoning, "reasoning"))
+    about = {"recipe": asdict(recipe), **asdict(setup.table), "seed": seed}
     return Student.from_modules(
         screener=_thaw(screener),
         reasoner=_thaw(reasoner),
@@ -129,7 +129,7 @@ def split_of(student: Student) -> SplitTable:
 def _prepare(
     student: Student, recipe: Recipe, table: FinishingTable, int8: Int8, seed: int, device: str, work: Path,
     progress: Progress, log: Callable[[str], None],
-) -> Bench:  # fmt: skip
+) -> Setup:  # fmt: skip
     chosen = choose_device(device)
     original = replace(
         student,
@@ -139,7 +139,7 @@ def _prepare(
     rows = RowTable.make(
         student.labels, student.tokenizer, student.shapes.max_tokens, chosen, aliases=recipe.index.aliases
     )
-    return Bench(
+    return Setup(
         original, recipe, table, int8, seed, chosen, work, rows, Curves(work / "finishing.jsonl"), progress, log
     )
 

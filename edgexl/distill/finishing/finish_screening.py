@@ -12,7 +12,7 @@ from edgexl.base.arrays import Ints
 from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels, gold_pairs, join
-from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, encode_rows, float_rows
+from edgexl.distill.finishing.setup import Setup, choose_code, cross_entropy, encode_rows, float_rows
 from edgexl.distill.stages.screening import Batches
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.simulate import IndexCodes, simulate
@@ -50,30 +50,30 @@ class Ranking:
     best: Ints
 
 
-def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...]) -> None:
+def finish_screener(setup: Setup, screener: nn.Module, queries: tuple[Query, ...]) -> None:
     """Stage one, in place."""
-    table = bench.table
-    codes = IndexCodes(bench.recipe.index, bench.original.shapes.query_dims, choose_code(bench)).to(bench.device)
+    table = setup.table
+    codes = IndexCodes(setup.recipe.index, setup.original.shapes.query_dims, choose_code(setup)).to(setup.device)
     module = CodedScreener(screener, codes)
-    tokens, targets = bench.tokens(queries), gold_labels(queries)
-    own_rows = bench.rows.rows_of_queries(queries)
-    batches = Batches(tokens.lengths, table.screening_batch, bench.seed)
-    vectors = float_rows(bench)
-    ranking = _rank_by_float_self(bench, queries, tokens, own_rows, vectors, batches)
-    rng = np.random.default_rng((bench.seed, 2))
-    sample = np.sort(rng.permutation(len(bench.rows))[:SAMPLE_ROWS])
+    tokens, targets = setup.tokens(queries), gold_labels(queries)
+    own_rows = setup.rows.rows_of_queries(queries)
+    batches = Batches(tokens.lengths, table.screening_batch, setup.seed)
+    vectors = float_rows(setup)
+    ranking = _rank_by_float_self(setup, queries, tokens, own_rows, vectors, batches)
+    rng = np.random.default_rng((setup.seed, 2))
+    sample = np.sort(rng.permutation(len(setup.rows))[:SAMPLE_ROWS])
 
     def losses(step: int) -> Losses:
         if step % table.refresh_steps == 0:
-            codes.learn(encode_rows(bench, screener, sample))
+            codes.learn(encode_rows(setup, screener, sample))
         batch = batches.at(step)
-        pool = _pool(bench, targets, ranking, batch, np.random.default_rng((bench.seed, step, 3)))
-        queries_now, rows_now = _student_vectors(bench, screener, tokens, batch, pool)
-        chosen = torch.from_numpy(pool).to(bench.device)
-        float_queries = ranking.vectors[torch.from_numpy(ranking.place[batch]).to(bench.device)].float()
+        pool = _pool(setup, targets, ranking, batch, np.random.default_rng((setup.seed, step, 3)))
+        queries_now, rows_now = _student_vectors(setup, screener, tokens, batch, pool)
+        chosen = torch.from_numpy(pool).to(setup.device)
+        float_queries = ranking.vectors[torch.from_numpy(ranking.place[batch]).to(setup.device)].float()
         float_pool = vectors[chosen].float()
-        hidden = _mask(bench, *join(own_rows[batch], pool), (len(batch), len(pool)))
-        gold = _mask(bench, *gold_pairs(targets, batch, bench.rows.of, pool), (len(batch), len(pool))) & ~hidden
+        hidden = _mask(setup, *join(own_rows[batch], pool), (len(batch), len(pool)))
+        gold = _mask(setup, *gold_pairs(targets, batch, setup.rows.of, pool), (len(batch), len(pool))) & ~hidden
         exact = (float_queries @ float_pool.T).masked_fill(hidden, NEVER)
         wanted = (exact / table.temperature).softmax(-1)
 
@@ -95,63 +95,63 @@ def finish_screener(bench: Bench, screener: nn.Module, queries: tuple[Query, ...
             total = total + table.screening_data_weight * found["data"]
         return {"loss": total, **found}
 
-    bench.train("screener", module, losses, queries)
+    setup.train("screener", module, losses, queries)
 
 
 def _rank_by_float_self(
-    bench: Bench, queries: tuple[Query, ...], tokens: TokenTable, own_rows: Ints, vectors: Tensor, batches: Batches
+    setup: Setup, queries: tuple[Query, ...], tokens: TokenTable, own_rows: Ints, vectors: Tensor, batches: Batches
 ) -> Ranking:
-    met = np.unique(np.concatenate([batches.at(step) for step in range(bench.table.screening_steps)]))
+    met = np.unique(np.concatenate([batches.at(step) for step in range(setup.table.screening_steps)]))
     place = np.full(len(queries), -1, np.int64)
     place[met] = np.arange(len(met))
-    path, about = bench.work / "ranking.safetensors", bench.identity("ranking", queries)
+    path, about = setup.work / "ranking.safetensors", setup.identity("ranking", queries)
     kept = load_tensors(path, about)
     if kept is None:
         own = encode_table(
-            bench.original.screener, bench.tokens([queries[i] for i in met]), "encode queries by the float self",
-            bench.progress,
+            setup.original.screener, setup.tokens([queries[i] for i in met]), "encode queries by the float self",
+            setup.progress,
         )  # fmt: skip
-        search = RowSearch(bench.rows.rows, vectors.float())
+        search = RowSearch(setup.rows.rows, vectors.float())
         best = []
         for start in range(0, len(met), 128):
             part = slice(start, start + 128)
             best.append(search.best_rows(own[part], POOL_DEPTH, own_rows[met[part]])[1].to(torch.int32).cpu())
-            bench.progress("rank by the float self", min(start + 128, len(met)), len(met))
+            setup.progress("rank by the float self", min(start + 128, len(met)), len(met))
         kept = {"vectors": own.to(torch.float16), "best": torch.cat(best)}
         save_tensors(path, kept, about)
-    return Ranking(place, kept["vectors"].to(bench.device), kept["best"].numpy().astype(np.int64))
+    return Ranking(place, kept["vectors"].to(setup.device), kept["best"].numpy().astype(np.int64))
 
 
-def _pool(bench: Bench, targets: Ragged, ranking: Ranking, batch: Ints, rng: np.random.Generator) -> Ints:
+def _pool(setup: Setup, targets: Ragged, ranking: Ranking, batch: Ints, rng: np.random.Generator) -> Ints:
     """The rows that a batch is scored against, ascending."""
     best = ranking.best[ranking.place[batch]]
-    first = min(bench.table.near_rows // 2, best.shape[1])
-    columns = rng.integers(0, best.shape[1], (len(batch), bench.table.near_rows - first))
+    first = min(setup.table.near_rows // 2, best.shape[1])
+    columns = rng.integers(0, best.shape[1], (len(batch), setup.table.near_rows - first))
     deeper = np.take_along_axis(best, columns, 1)
-    strangers = rng.integers(0, len(bench.rows), bench.table.random_rows)
+    strangers = rng.integers(0, len(setup.rows), setup.table.random_rows)
     return np.unique(np.concatenate([best[:, :first].ravel(), deeper.ravel(), strangers, targets.pairs(batch)[1]]))
 
 
 def _student_vectors(
-    bench: Bench, screener: nn.Module, tokens: TokenTable, batch: Ints, pool: Ints
+    setup: Setup, screener: nn.Module, tokens: TokenTable, batch: Ints, pool: Ints
 ) -> tuple[Tensor, Tensor]:
     """Query vectors through the rounded graph, and row vectors as the compiler will encode them."""
-    with simulate(screener, bench.recipe.screener, bench.int8):
+    with simulate(screener, setup.recipe.screener, setup.int8):
         own = screener(*tokens.batch(batch))[0]
-    order = pool[np.argsort(bench.rows.tokens.lengths[pool], kind="stable")]
-    rounded = bench.recipe.index.labels_from == "quantized"
-    how = simulate(screener, bench.recipe.screener, bench.int8) if rounded else bf16(bench.device)
+    order = pool[np.argsort(setup.rows.tokens.lengths[pool], kind="stable")]
+    rounded = setup.recipe.index.labels_from == "quantized"
+    how = simulate(screener, setup.recipe.screener, setup.int8) if rounded else bf16(setup.device)
     parts = []
     with how:
         for part in np.array_split(order, 4):
             if len(part):
-                width = min(int(bench.rows.tokens.lengths[part].max()), CUT_TOKENS)
-                parts.append(screener(*bench.rows.tokens.batch(part, width))[0].float())
-    places = torch.from_numpy(np.argsort(order, kind="stable")).to(bench.device)
+                width = min(int(setup.rows.tokens.lengths[part].max()), CUT_TOKENS)
+                parts.append(screener(*setup.rows.tokens.batch(part, width))[0].float())
+    places = torch.from_numpy(np.argsort(order, kind="stable")).to(setup.device)
     return own, torch.cat(parts)[places]
 
 
-def _mask(bench: Bench, ours: Ints, theirs: Ints, shape: tuple[int, int]) -> Tensor:
+def _mask(setup: Setup, ours: Ints, theirs: Ints, shape: tuple[int, int]) -> Tensor:
     mask = torch.zeros(shape, dtype=torch.bool)
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
-    return mask.to(bench.device)
+    return mask.to(setup.device)

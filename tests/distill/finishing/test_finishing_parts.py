@@ -18,7 +18,7 @@ from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.finishing.finish import _make_trainable, _prepare, _usable, split_of
 from edgexl.distill.finishing.finish_reasoning import _shortlists, finish_reasoner
 from edgexl.distill.finishing.finish_screening import _pool, _rank_by_float_self, _student_vectors, finish_screener
-from edgexl.distill.finishing.settings import Bench, choose_code, cross_entropy, encode_rows, float_rows
+from edgexl.distill.finishing.setup import Setup, choose_code, cross_entropy, encode_rows, float_rows
 from edgexl.distill.finishing.table import FinishingTable
 from edgexl.distill.recipe import SplitTable
 from edgexl.distill.stages.screening import Batches
@@ -42,7 +42,7 @@ def student() -> Student:
 
 
 @pytest.fixture
-def bench(student: Student, tmp_path: Path) -> Bench:
+def setup(student: Student, tmp_path: Path) -> Setup:
     return _prepare(student, RECIPE, TABLE, FULL_RANGE, 5, "cpu", tmp_path / "work", no_progress, lambda line: None)
 
 
@@ -64,23 +64,23 @@ def test_losses_by_hand() -> None:
     assert float(divergence(wanted, own)) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_float_selfs_ranking_leaves_out_the_query_itself(bench: Bench, queries: tuple[Query, ...]) -> None:
-    rows, tokens = bench.rows, bench.tokens(queries)
+def test_the_float_selfs_ranking_leaves_out_the_query_itself(setup: Setup, queries: tuple[Query, ...]) -> None:
+    rows, tokens = setup.rows, setup.tokens(queries)
     own = rows.rows_of_queries(queries)
     assert (own[:10] >= rows.labels).all()
-    vectors = float_rows(bench)
-    exact = encode_table(bench.original.screener, rows.tokens, "", no_progress)
+    vectors = float_rows(setup)
+    exact = encode_table(setup.original.screener, rows.tokens, "", no_progress)
     assert vectors.dtype == torch.float16
     assert torch.allclose(vectors.float(), exact, atol=2e-3)
-    batches = Batches(tokens.lengths, 16, bench.seed)
-    ranking = _rank_by_float_self(bench, queries, tokens, own, vectors, batches)
+    batches = Batches(tokens.lengths, 16, setup.seed)
+    ranking = _rank_by_float_self(setup, queries, tokens, own, vectors, batches)
     asked = sorted({int(place) for step in range(3) for place in batches.at(step)})
     assert sorted(np.flatnonzero(ranking.place >= 0)) == asked
     assert ranking.best.shape == (len(asked), 256)
     for query in asked:
         place = int(ranking.place[query])
         scores = (
-            vectors.float() @ encode_table(bench.original.screener, bench.tokens([queries[query]]), "", no_progress)[0]
+            vectors.float() @ encode_table(setup.original.screener, setup.tokens([queries[query]]), "", no_progress)[0]
         )
         if own[query] >= 0:
             assert own[query] not in ranking.best[place]
@@ -91,15 +91,15 @@ def test_the_float_selfs_ranking_leaves_out_the_query_itself(bench: Bench, queri
 
 
 def test_a_pool_holds_the_best_rows_some_deeper_ones_strangers_and_what_is_right(
-    bench: Bench, queries: tuple[Query, ...]
+    setup: Setup, queries: tuple[Query, ...]
 ) -> None:
-    tokens, targets = bench.tokens(queries), gold_labels(queries)
-    own = bench.rows.rows_of_queries(queries)
-    batches = Batches(tokens.lengths, 16, bench.seed)
-    ranking = _rank_by_float_self(bench, queries, tokens, own, float_rows(bench), batches)
+    tokens, targets = setup.tokens(queries), gold_labels(queries)
+    own = setup.rows.rows_of_queries(queries)
+    batches = Batches(tokens.lengths, 16, setup.seed)
+    ranking = _rank_by_float_self(setup, queries, tokens, own, float_rows(setup), batches)
     asked = batches.at(0)
     ranking = replace(ranking, best=ranking.best[:, :12])  # of 400 rows, so that some are strangers to all
-    pool = _pool(bench, targets, ranking, asked, np.random.default_rng(1))
+    pool = _pool(setup, targets, ranking, asked, np.random.default_rng(1))
     assert (np.diff(pool) > 0).all()
     best = ranking.best[ranking.place[asked]]
     certain = {*best[:, :3].ravel().tolist(), *(target for query in asked for target in queries[query].targets)}
@@ -108,37 +108,37 @@ def test_a_pool_holds_the_best_rows_some_deeper_ones_strangers_and_what_is_right
     draw = np.random.default_rng(1)
     columns = draw.integers(0, 12, (16, 4))
     deeper = {int(row[column]) for row, some in zip(best, columns, strict=True) for column in some}
-    assert set(pool.tolist()) == certain | deeper | set(draw.integers(0, len(bench.rows), 20).tolist())
+    assert set(pool.tolist()) == certain | deeper | set(draw.integers(0, len(setup.rows), 20).tolist())
 
 
-def test_rows_are_encoded_as_the_compiler_will(bench: Bench, queries: tuple[Query, ...]) -> None:
-    screener = bench.original.screener
-    exact = encode_table(screener, bench.rows.tokens, "", no_progress, half=False)
-    assert torch.allclose(encode_rows(bench, screener), exact, atol=2e-2)
+def test_rows_are_encoded_as_the_compiler_will(setup: Setup, queries: tuple[Query, ...]) -> None:
+    screener = setup.original.screener
+    exact = encode_table(screener, setup.rows.tokens, "", no_progress, half=False)
+    assert torch.allclose(encode_rows(setup, screener), exact, atol=2e-2)
     some = np.array([3, 299, 310])
-    assert torch.allclose(encode_rows(bench, screener, some), exact[some], atol=2e-2)
+    assert torch.allclose(encode_rows(setup, screener, some), exact[some], atol=2e-2)
     with simulate(screener, RECIPE.screener, FULL_RANGE):
-        rounded = encode_table(screener, bench.rows.tokens, "", no_progress, half=False)
-    quantized = replace(bench, recipe=replace(RECIPE, index=replace(RECIPE.index, labels_from="quantized")))
+        rounded = encode_table(screener, setup.rows.tokens, "", no_progress, half=False)
+    quantized = replace(setup, recipe=replace(RECIPE, index=replace(RECIPE.index, labels_from="quantized")))
     assert torch.allclose(encode_rows(quantized, screener), rounded, atol=1e-5)
     assert not torch.allclose(rounded, exact, atol=2e-2)
     asked, pool = np.array([11, 40, 12]), np.array([2, 7, 150, 299, 305])
-    own, rows = _student_vectors(bench, screener, bench.tokens(queries), asked, pool)
+    own, rows = _student_vectors(setup, screener, setup.tokens(queries), asked, pool)
     assert torch.allclose(rows, exact[pool], atol=2e-2)
     with simulate(screener, RECIPE.screener, FULL_RANGE):
-        wanted = encode_table(screener, bench.tokens([queries[i] for i in asked]), "", no_progress, half=False)
+        wanted = encode_table(screener, setup.tokens([queries[i] for i in asked]), "", no_progress, half=False)
     assert torch.allclose(own, wanted, atol=1e-4)
 
 
-def test_the_reasoners_lessons_are_shortlists_of_coded_rows(bench: Bench, queries: tuple[Query, ...]) -> None:
-    screener, exact = bench.original.screener, float_rows(bench)
-    codes = IndexCodes(RECIPE.index, 32, choose_code(bench))
-    vectors = encode_rows(bench, screener)
+def test_the_reasoners_lessons_are_shortlists_of_coded_rows(setup: Setup, queries: tuple[Query, ...]) -> None:
+    screener, exact = setup.original.screener, float_rows(setup)
+    codes = IndexCodes(RECIPE.index, 32, choose_code(setup))
+    vectors = encode_rows(setup, screener)
     codes.learn(vectors)
     coded = codes.fine(codes.turn(vectors))
-    lessons = _shortlists(bench, screener, codes, coded, exact, queries)
+    lessons = _shortlists(setup, screener, codes, coded, exact, queries)
     assert lessons.found.labels.shape == (100, 16)
-    own = bench.rows.rows_of_queries(queries)
+    own = setup.rows.rows_of_queries(queries)
     with simulate(screener, RECIPE.screener, FULL_RANGE):
         asked = encode_table(screener, lessons.tokens, "", no_progress, half=False)
     turned = codes.turn(asked)
@@ -148,9 +148,9 @@ def test_the_reasoners_lessons_are_shortlists_of_coded_rows(bench: Bench, querie
         best = {}
         for name, scores in (("coded", coarse), ("float", fine)):
             text, alias = scores[:300].clone(), torch.full((300,), -torch.inf)
-            for row in range(300, len(bench.rows)):
+            for row in range(300, len(setup.rows)):
                 if row != own[query]:
-                    for label in bench.rows.of.pairs(np.array([row]))[1]:
+                    for label in setup.rows.of.pairs(np.array([row]))[1]:
                         alias[label] = max(alias[label], scores[row])
             best[name] = text, torch.where(alias.isinf(), text, alias)
         total = torch.maximum(*best["coded"])
@@ -214,7 +214,7 @@ def test_what_a_table_leaves_out() -> None:
 
 @pytest.mark.parametrize("weights", [(0.3, 0.7, 0.2, 0.4), (0.0, 0.5, 0.0, 0.0)])
 def test_each_stages_loss_is_the_sum_of_its_parts(
-    bench: Bench, queries: tuple[Query, ...], weights: tuple[float, float, float, float]
+    setup: Setup, queries: tuple[Query, ...], weights: tuple[float, float, float, float]
 ) -> None:
     """As the curves tell it: a part without weight is not even measured."""
     coarse, vector, screening, reasoning = weights
@@ -222,24 +222,24 @@ def test_each_stages_loss_is_the_sum_of_its_parts(
         TABLE, coarse_weight=coarse, vector_weight=vector, screening_data_weight=screening,
         reasoning_data_weight=reasoning, reasoning_steps=2, reasoning_batch=8,
     )  # fmt: skip
-    bench = replace(bench, table=table)
-    screener, reasoner = copy.deepcopy(bench.original.screener), copy.deepcopy(bench.original.reasoner)
+    setup = replace(setup, table=table)
+    screener, reasoner = copy.deepcopy(setup.original.screener), copy.deepcopy(setup.original.reasoner)
     assert _make_trainable(screener)
     assert _make_trainable(reasoner)
-    finish_screener(bench, screener, queries)
-    (point,) = bench.curves.points
+    finish_screener(setup, screener, queries)
+    (point,) = setup.curves.points
     assert (point["stage"], point["step"]) == ("finishing screener", 3)
     wanted = {"ranking": 1.0, "distance": vector} | ({"coarse": coarse} if coarse else {})
     wanted |= {"data": screening} if screening else {}
     assert set(point) == {"stage", "step", "seconds", "loss", *wanted}
     assert point["loss"] == pytest.approx(sum(weight * point[name] for name, weight in wanted.items()), rel=1e-4)
     assert all(point[name] > 0 for name in wanted)
-    finish_reasoner(bench, screener, reasoner, queries)
-    point = bench.curves.points[-1]
+    finish_reasoner(setup, screener, reasoner, queries)
+    point = setup.curves.points[-1]
     assert (point["stage"], point["step"]) == ("finishing reasoner", 2)
     wanted = {"decision": 1.0} | ({"data": reasoning} if reasoning else {})
     assert set(point) == {"stage", "step", "seconds", "loss", *wanted}
     assert point["loss"] == pytest.approx(sum(weight * point[name] for name, weight in wanted.items()), rel=1e-4)
-    for name, before in bench.original.screener.state_dict().items():
+    for name, before in setup.original.screener.state_dict().items():
         moved = not torch.equal(screener.state_dict()[name], before)
         assert moved == (name not in ("word.weight", "position.weight")), name

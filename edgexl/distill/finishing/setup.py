@@ -40,7 +40,7 @@ from edgexl.target import Int8
 
 
 @dataclass(frozen=True)
-class Bench:
+class Setup:
     """What both stages need. `original` is the student's float self, on the device; `rows` those of its index."""
 
     original: Student
@@ -88,31 +88,31 @@ class Bench:
         )
 
 
-def float_rows(bench: Bench) -> Tensor:
+def float_rows(setup: Setup) -> Tensor:
     """Vectors [rows,d] fp16 of the float self; remembered, so that a resumed run does not encode again."""
-    path, about = bench.work / "rows.safetensors", bench.identity("rows", ())
+    path, about = setup.work / "rows.safetensors", setup.identity("rows", ())
     kept = load_tensors(path, about)
     if kept is None:
         encoded = encode_table(
-            bench.original.screener, bench.rows.tokens, "encode labels by the float self", bench.progress
+            setup.original.screener, setup.rows.tokens, "encode labels by the float self", setup.progress
         )
         kept = {"vectors": encoded.to(torch.float16)}
         save_tensors(path, kept, about)
-    return kept["vectors"].to(bench.device)
+    return kept["vectors"].to(setup.device)
 
 
-def choose_code(bench: Bench) -> CoarseCode:
+def choose_code(setup: Setup) -> CoarseCode:
     """The coarse code that the compiler would choose for the float self: finishing moves vectors too little to have it
     choose another, and the sizes of what is trained must not change on the way."""
-    index, original = bench.recipe.index, bench.original
+    index, original = setup.recipe.index, setup.original
     held_out = original.calibration[:SAMPLE_QUERIES] if index.coarse == "auto" else ()
     queries = np.empty((0, original.shapes.query_dims), np.float32)
     if held_out:
         queries = (
-            encode_table(original.screener, bench.tokens(held_out), "fit codes", no_progress).float().cpu().numpy()
+            encode_table(original.screener, setup.tokens(held_out), "fit codes", no_progress).float().cpu().numpy()
         )
     code, _ = coarse_code(
-        float_rows(bench).float().cpu().numpy(),
+        float_rows(setup).float().cpu().numpy(),
         queries,
         [np.array(query.targets, np.int64) for query in held_out],
         index.rotation,
@@ -120,22 +120,22 @@ def choose_code(bench: Bench) -> CoarseCode:
         index.coarse_dims,
         index.code_bytes,
         index.fine_dims or original.shapes.query_dims,
-        bench.recipe.shortlist.n or original.shapes.shortlist,
+        setup.recipe.shortlist.n or original.shapes.shortlist,
         index.seed,
     )
     return code
 
 
-def encode_rows(bench: Bench, screener: nn.Module, sample: Ints | None = None) -> Tensor:
+def encode_rows(setup: Setup, screener: nn.Module, sample: Ints | None = None) -> Tensor:
     """Vectors of (a sample of) the index's rows, as the compiler will encode them."""
-    tokens = bench.rows.tokens
+    tokens = setup.rows.tokens
     if sample is not None:
-        tokens = bench.rows.sample(sample)
+        tokens = setup.rows.sample(sample)
     screener.eval()
     name = "encode labels by the finished screener" if sample is None else "fit codes"
-    rounded = bench.recipe.index.labels_from == "quantized"
-    progress = bench.progress if sample is None else no_progress
-    with simulate(screener, bench.recipe.screener, bench.int8) if rounded else nullcontext():
+    rounded = setup.recipe.index.labels_from == "quantized"
+    progress = setup.progress if sample is None else no_progress
+    with simulate(screener, setup.recipe.screener, setup.int8) if rounded else nullcontext():
         found = encode_table(screener, tokens, name, progress, half=not rounded).clone()
     screener.train()
     return found
