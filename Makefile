@@ -54,7 +54,7 @@ cover: cover-c cover-python
 cover-c: $(VENV)/.ready-dev
 	mkdir -p build/cover && find build/cover -name '*.gcda' -delete
 	$(BIN)/python -m tests.runtime.c_tests build/cover -DEDGEXL_COVERAGE=ON
-	EDGEXL_LIBRARY=$(abspath build/cover/libedgexl.so) \
+	EDGEXL_LIBRARY="$(CURDIR)/build/cover/libedgexl.so" \
 	    $(BIN)/python -m pytest -q tests/bundle tests/cli tests/hostile \
 	    tests/index tests/runtime -k 'not test_only_the_interface_is_exported' \
 	    $(addprefix --ignore=tests/runtime/test_,amalgamate.py build.py compile_matrix.py native_isas.py sanitized.py)
@@ -75,7 +75,7 @@ mutants: $(VENV)/.ready-dev $(LIB)
 lib: $(LIB)
 
 $(LIB): $(C_FILES) $(VENV)/.ready
-	$(BIN)/cmake -S edgexl/runtime -B build/runtime -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	$(BIN)/cmake -S edgexl/runtime -B build/runtime -G Ninja -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" \
 	    -DCMAKE_BUILD_TYPE=Release
 	$(BIN)/cmake --build build/runtime
 	$(BIN)/cmake --install build/runtime --prefix .
