@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def with_build(target: Target, **build: object) -> Target:
 def test_what_cc_builds_is_checked(
     command: str, target: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zig = f"{sys.executable} -m ziglang cc -target aarch64-linux-gnu.2.28"
+    zig = f"{shlex.quote(sys.executable)} -m ziglang cc -target aarch64-linux-gnu.2.28"
     monkeypatch.setenv("CC", command.replace("zig", zig))
     if not said:
         assert build_runtime(load_target(target), tmp_path / "out").compiler.startswith(sys.executable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ NDK_BIN = "toolchains/llvm/prebuilt/linux-x86_64/bin"
 # Zig's clang for AArch64 and musl, which, as Android's C library, is one file; it takes no -march.
 WRAPPER = f"""#!/bin/sh
 for word; do shift; case $word in -march=*) ;; *) set -- "$@" "$word";; esac; done
-exec {sys.executable} -m ziglang cc -target aarch64-linux-musl $WRAPPED "$@"
+exec {shlex.quote(sys.executable)} -m ziglang cc -target aarch64-linux-musl $WRAPPED "$@"
 """
 
 
@@ -97,10 +98,10 @@ def test_an_ndks_clang_on_path_is_found(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_cc_is_the_only_choice_with_the_flags_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    zig = f"{sys.executable} -m ziglang cc -target aarch64-linux-gnu.2.28"
+    zig = f"{shlex.quote(sys.executable)} -m ziglang cc -target aarch64-linux-gnu.2.28"
     monkeypatch.setenv("CC", zig)
     (found,) = find_toolchains(load_target("raspberry-pi-5"))
-    assert (found.name, found.command) == (zig, tuple(zig.split()))  # without -march, which Zig refuses
+    assert (found.name, found.command) == (zig, tuple(shlex.split(zig)))  # without -march, which Zig refuses
     place = make_ndk(tmp_path, 30)
     monkeypatch.setenv("CC", str(place / "aarch64-linux-android30-clang"))
     (found,) = find_toolchains(load_target("android-arm64"))

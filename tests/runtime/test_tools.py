@@ -91,8 +91,12 @@ def test_run_refuses(alias_path: Path, arguments: list[str], code: int, sentence
 
 
 def shell(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-    """The command in a shell, where $1 and so on are the arguments and $TOOLS the tools' directory."""
-    environment = {**os.environ, "EDGEXL_ORT_LIBRARY": str(find_engine_library()), "TOOLS": str(find_library().parent)}
+    """The command in a shell, where $1 and so on are the arguments and the tools are programs."""
+    environment = {
+        **os.environ,
+        "EDGEXL_ORT_LIBRARY": str(find_engine_library()),
+        "PATH": f"{find_library().parent}:{os.environ['PATH']}",
+    }
     whole = ["sh", "-c", command, "sh", *map(str, arguments)]
     return subprocess.run(whole, capture_output=True, check=False, env=environment, timeout=120)
 
@@ -100,17 +104,17 @@ def shell(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[b
 @pytest.mark.parametrize(
     ("command", "code", "sentence"),
     [
-        ("$TOOLS/exl-run $1 <&-", 2, b"standard input cannot be read: Bad file descriptor"),
-        ("$TOOLS/exl-run $1 </", 2, b"standard input cannot be read: Is a directory"),
-        ("$TOOLS/exl-run $1 red >&-", 3, b"the output cannot be written: Bad file descriptor"),
-        ("$TOOLS/exl-run $1 red >/dev/full", 3, b"the output cannot be written: No space left on device"),
-        ("yes red | $TOOLS/exl-run $1 >/dev/full", 3, b"the output cannot be written: No space left on device"),
-        ("$TOOLS/exl-run --version >/dev/full", 3, b"the output cannot be written: No space left on device"),
-        ("$TOOLS/exl-run $1 --self-test >/dev/full", 3, b"the output cannot be written: No space left on device"),
-        ("$TOOLS/exl-bench $1 --runs 1 --warmup 0 >/dev/full", 3, b"the output cannot be written: No space left"),
-        ("$TOOLS/exl-bench $1 --queries /", 2, b"/ cannot be read: Is a directory"),
-        ("$TOOLS/exl-bench $1 --queries /no/such", 2, b"/no/such cannot be read: No such file"),
-        ("$TOOLS/exl-run $1 red 2>&- >&-", 3, b""),
+        ("exl-run $1 <&-", 2, b"standard input cannot be read: Bad file descriptor"),
+        ("exl-run $1 </", 2, b"standard input cannot be read: Is a directory"),
+        ("exl-run $1 red >&-", 3, b"the output cannot be written: Bad file descriptor"),
+        ("exl-run $1 red >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("yes red | exl-run $1 >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("exl-run --version >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("exl-run $1 --self-test >/dev/full", 3, b"the output cannot be written: No space left on device"),
+        ("exl-bench $1 --runs 1 --warmup 0 >/dev/full", 3, b"the output cannot be written: No space left"),
+        ("exl-bench $1 --queries /", 2, b"/ cannot be read: Is a directory"),
+        ("exl-bench $1 --queries /no/such", 2, b"/no/such cannot be read: No such file"),
+        ("exl-run $1 red 2>&- >&-", 3, b""),
     ],
 )
 def test_streams_that_are_closed_full_or_no_stream(alias_path: Path, command: str, code: int, sentence: bytes) -> None:
@@ -134,7 +138,7 @@ def test_closed_streams_do_not_meet_the_files(alias_path: Path, tmp_path: Path) 
     assert subprocess.run([sys.executable, "-c", add, str(bundle)], check=False, timeout=120).returncode == 0
     assert bundle.read_bytes() == before[0]
     assert [label.id for label in read_label_file(label_file_of(bundle)).added] == ["N1", "N2"]
-    for command in ("$TOOLS/exl-run $1 red <&- 2>&-", "$TOOLS/exl-run $1 - <&- >&- 2>&-"):
+    for command in ("exl-run $1 red <&- 2>&-", "exl-run $1 - <&- >&- 2>&-"):
         shell(command, bundle)
     assert bundle.read_bytes() == before[0]
     assert [label.id for label in read_label_file(label_file_of(bundle)).added] == ["N1", "N2"]
