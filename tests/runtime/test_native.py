@@ -80,7 +80,8 @@ def test_products(
     graph = quantize_graph(model([node], depth, columns, {"w": matrix}), GraphRecipe(scheme), Int8("avx2", "int8"))
     found, wanted = all_kernels(library, graph, x)
     assert np.isfinite(found).all()
-    assert np.abs(found - wanted).max() <= 3e-6 * max(np.abs(wanted).max(), 1e-30)
+    # a share of what is added up, of which a sum near zero has little left
+    assert np.abs(found - wanted).max() <= 2e-6 * max((np.abs(x) @ np.abs(matrix)).max(), 1e-30)
 
 
 @pytest.mark.parametrize(
