@@ -34,7 +34,7 @@ from edgexl.base.arrays import Ints
 from edgexl.data import Query
 from edgexl.distill.methods.method import Method
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
-from edgexl.distill.stages.reasoning import LabelTables, Shortlists, opinion, reasoner_inputs
+from edgexl.distill.stages.reasoning import LabelTables, Shortlists, opinion, train_logits
 from edgexl.distill.stages.screening import (
     NEGATIVE,
     Batches,
@@ -48,7 +48,7 @@ from edgexl.distill.stages.screening import (
 from edgexl.distill.stages.training import Losses, divergence
 from edgexl.distill.teachers.teaching import Lessons
 from edgexl.student.reasoner import ListwiseReasoner
-from edgexl.student.tokens import bf16, hide_tokens
+from edgexl.student.tokens import bf16
 
 LIST_LABELS = 4
 
@@ -151,10 +151,8 @@ def reasoning_losses(
         gold = data.gold[chosen]
         absent = torch.rand(len(rows), device=gold.device) < table.absent_share
         columns = choose_columns(gold, shortlist, absent)
-        inputs = reasoner_inputs(screener, data, tables, rows, columns, step % len(tables.vectors))
-        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
-        with bf16(gold.device):
-            logits = reasoner(**inputs)
+        variant = step % len(tables.vectors)
+        logits = train_logits(screener, reasoner, data, tables, rows, columns, variant, table.token_dropout)
         theirs = None if data.teacher is None else data.teacher[chosen].gather(1, columns)
         return decision_loss(logits, gold.gather(1, columns), theirs, table)
 

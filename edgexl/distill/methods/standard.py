@@ -18,7 +18,7 @@ from edgexl.data import Query
 from edgexl.distill.corpus.divide import join
 from edgexl.distill.methods.method import Method
 from edgexl.distill.recipe import ReasoningTable, ScreeningTable
-from edgexl.distill.stages.reasoning import LabelTables, Shortlists, opinion, reasoner_inputs
+from edgexl.distill.stages.reasoning import LabelTables, Shortlists, opinion, train_logits
 from edgexl.distill.stages.screening import (
     Batches,
     HardRows,
@@ -29,7 +29,6 @@ from edgexl.distill.stages.screening import (
 from edgexl.distill.stages.training import Losses, divergence
 from edgexl.distill.teachers.teaching import Lessons
 from edgexl.student.reasoner import ListwiseReasoner
-from edgexl.student.tokens import bf16, hide_tokens
 
 
 def hear(data: ScreeningData, lessons: Lessons | None, queries: Sequence[Query]) -> ScreeningData:
@@ -85,19 +84,16 @@ def reasoning_losses(
     shortlist: int, seed: int,
 ) -> Callable[[int], Losses]:  # fmt: skip
     """The loss of a step: imitation of the teacher's final distribution over its own shortlists, and nothing else."""
-    assert data.teacher is not None
+    teacher = data.teacher
+    assert teacher is not None
     batches = Batches(data.tokens.lengths, table.batch, seed)
 
     def losses(step: int) -> Losses:
         rows = batches.at(step)
         chosen = torch.from_numpy(rows).to(data.labels.device)
-        assert data.teacher is not None
         columns = torch.arange(min(shortlist, data.labels.shape[1]), device=chosen.device).expand(len(rows), -1)
-        inputs = reasoner_inputs(screener, data, tables, rows, columns, 0)
-        inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
-        with bf16(chosen.device):
-            logits = reasoner(**inputs)
-        wanted = opinion(data.teacher[chosen].gather(1, columns), table.teacher_temperature)
+        logits = train_logits(screener, reasoner, data, tables, rows, columns, 0, table.token_dropout)
+        wanted = opinion(teacher[chosen].gather(1, columns), table.teacher_temperature)
         return {"loss": divergence(wanted, logits.log_softmax(-1))}
 
     return losses

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from edgexl.base.arrays import Ints
 from edgexl.base.ragged import Ragged
 from edgexl.student.contract import call_reasoner
-from edgexl.student.tokens import TokenTable, bf16
+from edgexl.student.tokens import TokenTable, bf16, hide_tokens
 
 # Labels kept behind the shortlist, to move up where gold ones are taken out.
 RESERVE = 8
@@ -117,6 +117,18 @@ def reasoner_inputs(
         "label_vectors": vectors, "screening_scores": torch.stack([own, alias], -1),
         "label_tokens": tables.tokens[labels],
     }  # fmt: skip
+
+
+def train_logits(
+    screener: nn.Module, reasoner: nn.Module, data: Shortlists, tables: LabelTables, rows: Ints, columns: Tensor,
+    variant: int, dropout: float,
+) -> Tensor:  # fmt: skip
+    """Logits [B,N] with gradients, for a batch of which a random share `dropout` of the tokens is hidden."""
+    inputs = reasoner_inputs(screener, data, tables, rows, columns, variant)
+    inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], dropout)
+    with bf16(columns.device):
+        logits: Tensor = reasoner(**inputs)
+    return logits
 
 
 def opinion(teacher: Tensor, temperature: float) -> Tensor:
