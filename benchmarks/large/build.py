@@ -7,6 +7,7 @@ import json
 import struct
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def build(
         seconds[name] = round(time.perf_counter() - clock, 2)
         clock = time.perf_counter()
 
-    vectors = generate(folder / "vectors", base.vectors[:count], labels, SEED, threads, _named(progress, "generate"))
+    vectors = generate(folder / "vectors", base.vectors[:count], labels, SEED, threads, partial(progress, "generate"))
     step("generate")
     known = base.artifact.index
     sample = _sample(vectors)
@@ -95,13 +96,13 @@ def build(
     step("train")
     parted = None
     if wanted := cell_count(cells, labels):
-        parted = make_cells(vectors, wanted, known.fine_dims, SEED, threads, _named(progress, "cells"))
+        parted = make_cells(vectors, wanted, known.fine_dims, SEED, threads, partial(progress, "cells"))
     step("cells")
     coarse, fine = folder / "coarse", folder / "fine"
-    _write(coarse, coarse_pieces(vectors, codebook, parted, threads, _named(progress, "coarse codes")))
+    _write(coarse, coarse_pieces(vectors, codebook, parted, threads, partial(progress, "coarse codes")))
     step("coarse")
     bits = known.fine_bits
-    _write(fine, fine_pieces(vectors, known.fine_dims, bits, gain, threads, _named(progress, "fine codes")))
+    _write(fine, fine_pieces(vectors, known.fine_dims, bits, gain, threads, partial(progress, "fine codes")))
     step("fine")
     vectors.path.unlink()
     index = dataclasses.replace(
@@ -172,7 +173,3 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
 
 def _mapped(path: Path) -> memoryview:
     return memoryview(np.memmap(path, np.uint8, "r"))  # type: ignore[arg-type]
-
-
-def _named(progress: Progress, name: str) -> Any:
-    return lambda done, total: progress(name, done, total)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arrays import Floats, Ints
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.cells import CENTROID_BITS, Cells
 from edgexl.bundle.parameters import LARGEST_MARGIN
 from edgexl.index.fine import encode_fine
@@ -60,7 +60,7 @@ def make_cells(
     dims: int,
     seed: int,
     threads: int = 1,
-    progress: StageProgress | None = None,
+    progress: StageProgress = no_stage_progress,
 ) -> Cells:
     """At most `count` cells of the rows, by the leading `dims` dimensions; all of them are probed until `fit_probes`
     says which. vectors: [rows, D], as the codes are made of them; read once, in slices, and once for a sample. The
@@ -113,7 +113,7 @@ def _train(sample: Floats, count: int, seed: int) -> Floats:
     return centroids
 
 
-def _assign(vectors: Vectors, centroids: Floats, threads: int, progress: StageProgress | None) -> npt.NDArray[np.int32]:
+def _assign(vectors: Vectors, centroids: Floats, threads: int, progress: StageProgress) -> npt.NDArray[np.int32]:
     """The cell of each row: the one of highest inner product; where that is full, for those that lose least by it, one
     of the next.
     """
@@ -135,8 +135,7 @@ def _assign(vectors: Vectors, centroids: Floats, threads: int, progress: StagePr
     # numpy lets go of the interpreter in all of these
     with ThreadPoolExecutor(threads) as pool:
         for end in pool.map(one, range(0, rows, _CHUNK_ROWS)):
-            if progress:
-                progress(end, rows)
+            progress(end, rows)
     return _balance(cells, losses, int(np.ceil(_MOST_TIMES_MEAN * rows / len(centroids))), len(centroids))
 
 

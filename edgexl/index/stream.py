@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arrays import Floats
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.cells import Cells
 from edgexl.index.cells import Vectors
 from edgexl.index.coarse import BLOCK_ROWS, encode_coarse, unpack_coarse
@@ -28,7 +28,7 @@ def coarse_pieces(
     codebook: Floats,
     cells: Cells | None = None,
     threads: int = 1,
-    report: StageProgress | None = None,
+    report: StageProgress = no_stage_progress,
 ) -> Iterator[bytes]:
     """The coarse codes section of vectors [rows, D] in order, the rows in the order of the cells where there are any;
     codebook: [M, 16, C / M]."""
@@ -52,7 +52,7 @@ def fine_pieces(
     fine_bits: int,
     gain: Gain = EVEN,
     threads: int = 1,
-    report: StageProgress | None = None,
+    report: StageProgress = no_stage_progress,
 ) -> Iterator[bytes]:
     """The fine codes section of vectors [rows, D], in order. Raises `BadInput` as `encode_fine` does."""
     return _slices(vectors, lambda part: encode_fine(part, fine_dims, fine_bits, gain), threads, report)
@@ -66,7 +66,7 @@ def _blocks(codes: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _slices(
-    vectors: Vectors, encode: Callable[[Floats], bytes], threads: int, report: StageProgress | None
+    vectors: Vectors, encode: Callable[[Floats], bytes], threads: int, report: StageProgress
 ) -> Iterator[bytes]:
     """What `encode` makes of each slice, in order; no more slices are in work than there are threads."""
     rows = vectors.shape[0]
@@ -77,5 +77,4 @@ def _slices(
             parts = pool.map(lambda begin: encode(np.asarray(vectors[begin : begin + SLICE_ROWS], np.float32)), group)
             for begin, part in zip(group, parts, strict=True):
                 yield part
-                if report:
-                    report(min(rows, begin + SLICE_ROWS), rows)
+                report(min(rows, begin + SLICE_ROWS), rows)

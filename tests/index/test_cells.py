@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgexl.base.errors import BadInput
+from edgexl.base.progress import no_stage_progress
 from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.index import (
     LabelIndex,
@@ -64,7 +65,7 @@ def test_every_row_is_in_one_cell_and_none_is_crowded(clustered, cells):
 def test_rows_lie_in_near_cells(clustered):
     vectors, _ = clustered
     centroids = vectors[:50]
-    chosen = _assign(vectors, centroids, 2, None)
+    chosen = _assign(vectors, centroids, 2, no_stage_progress)
     closeness = vectors @ centroids.T
     rank = (closeness > closeness[np.arange(ROWS), chosen][:, None]).sum(axis=1)
     assert (rank < 4).all()
@@ -254,7 +255,7 @@ def test_a_third_choice_is_taken_where_the_second_is_full():
 
 
 def test_cells_do_not_depend_on_the_chunk_or_the_threads(clustered, cells, monkeypatch):
-    whole = _assign(clustered[0], clustered[0][:40], 1, None)
+    whole = _assign(clustered[0], clustered[0][:40], 1, no_stage_progress)
     told = []
     monkeypatch.setattr("edgexl.index.cells._CHUNK_ROWS", 700)
     np.testing.assert_array_equal(_assign(clustered[0], clustered[0][:40], 3, lambda *done: told.append(done)), whole)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgexl.base.errors import BadInput
+from edgexl.base.progress import no_stage_progress
 from edgexl.base.sealed import is_sealed
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import LocalWorkers
@@ -172,7 +173,7 @@ def test_a_second_encoding_runs_no_graph_and_a_damaged_entry_is_made_again(
             runs.append(1)
             return super().encode(*given)
 
-    arguments = (artifact.graphs.label_encoder, artifact.rows.tokens, True, 2, None, Counted(2))
+    arguments = (artifact.graphs.label_encoder, artifact.rows.tokens, True, 2, no_stage_progress, Counted(2))
     first = encode_rows(*arguments)
     assert len(runs) == 1
     np.testing.assert_array_equal(encode_rows(*arguments), first)

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from edgexl.base.arrays import Floats, Ints
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.encoding.workers import Batch, LocalWorkers, Workers
 from edgexl.index.row_cache import RowCache
@@ -29,7 +29,7 @@ def encode_rows(
     rows: Ragged,
     batched: bool,
     threads: int,
-    progress: StageProgress | None = None,
+    progress: StageProgress = no_stage_progress,
     workers: Workers | None = None,
 ) -> Floats:
     """Vectors [rows, D], float32, of token id lists, by `workers` or else by so many threads.
@@ -39,8 +39,7 @@ def encode_rows(
     """
     cache, key = RowCache.of_user(), _key(model, rows, batched)
     if known := cache.get(key, 1):
-        if progress:
-            progress(len(rows), len(rows))
+        progress(len(rows), len(rows))
         return known[0]
     workers = workers or LocalWorkers(threads)
     batches = _batches(rows, BATCH_TOKENS if batched else 0)
@@ -54,8 +53,7 @@ def encode_rows(
                 vectors = np.empty((len(rows), part.shape[1]), np.float32)
             vectors[batch] = part
             done += len(batch)
-        if progress:
-            progress(done, len(rows))
+        progress(done, len(rows))
     assert vectors is not None
     cache.put(key, vectors)
     return vectors

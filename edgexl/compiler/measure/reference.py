@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from edgexl.base.arrays import Floats, Ints
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.bundle.layout import Kind
@@ -117,7 +117,7 @@ class ReferencePipeline:
         self,
         texts: Sequence[str],
         threads: int = 1,
-        progress: StageProgress | None = None,
+        progress: StageProgress = no_stage_progress,
         without: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[Answer]:
         """Answers in order, on `threads` threads; each graph runs on its caller's. The labels `without` of each text
@@ -138,8 +138,7 @@ class ReferencePipeline:
                     found = [_without(one, labels, length) for one, labels in zip(found, taken, strict=True)]
                 for answer in pool.map(self._reason, screened, found):
                     done += 1
-                    if progress:
-                        progress(done, len(texts))
+                    progress(done, len(texts))
                     yield answer
         finally:
             # a caller who has seen enough, or is interrupted, does not wait for the rest

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.arrays import Floats
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
@@ -35,7 +35,7 @@ class Yardstick:
     alias_labels: Ragged
     threads: int
 
-    def measure(self, artifact: Artifact, progress: StageProgress | None = None) -> Accuracy:
+    def measure(self, artifact: Artifact, progress: StageProgress = no_stage_progress) -> Accuracy:
         """What the artifact reaches on the queries; all None when there are none."""
         if not self.queries:
             return Accuracy()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgexl.base.errors import BadInput
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.calibration import Calibration
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.graphs.graph import Session
@@ -52,7 +52,7 @@ class Calibrate(Pass):
 
     calibrate: CalibrateRecipe
     threads: int
-    progress: StageProgress | None = None
+    progress: StageProgress = no_stage_progress
 
     name = "calibrate"
     needs = ("graphs", "vectors", "index")
@@ -64,8 +64,7 @@ class Calibrate(Pass):
         label_set = bytes.fromhex(artifact.student.labels.sha256())
         method = self.calibrate.method
         if method == "none":
-            if self.progress:
-                self.progress(1, 1)
+            self.progress(1, 1)
             facts: dict[str, Any] = {"method": method}
             return _calibrated(artifact, uncalibrated(label_set), facts)
         queries = calibration_queries(artifact.student, self.calibrate)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgexl.base.arrays import Floats
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import Workers
@@ -29,7 +29,7 @@ class Encode(Pass):
     index: IndexRecipe
     quantize: Quantize
     workers: Workers
-    progress: StageProgress | None = None
+    progress: StageProgress = no_stage_progress
 
     name = "encode"
     needs = ("graphs",)

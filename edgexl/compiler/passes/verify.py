@@ -10,7 +10,7 @@ import numpy as np
 
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
-from edgexl.base.progress import StageProgress
+from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.goldens import Golden, Goldens, compare
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.write import trial_bundle
@@ -28,7 +28,7 @@ class Verify(Pass):
     as on every device, and others than ONNX Runtime, by which the passes before were measured."""
 
     out: Path
-    progress: StageProgress | None = None
+    progress: StageProgress = no_stage_progress
 
     name = "verify"
     needs = ("goldens", "sections")
@@ -52,14 +52,12 @@ class Verify(Pass):
     def _answered(self, artifact: Artifact, handle: BundleHandle) -> Accuracy:
         queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
         if not queries:
-            if self.progress:
-                self.progress(1, 1)
+            self.progress(1, 1)
             return Accuracy()
         ranked = []
         for done, query in enumerate(queries, 1):
             ranked.append(_ranking(handle, query.text))
-            if self.progress:
-                self.progress(done, len(queries))
+            self.progress(done, len(queries))
         return accuracy(padded(ranked, -1), queries)
 
 
