@@ -196,8 +196,8 @@ def build_program(compiler: str, program: Path) -> None:
     """engine_program.c and the engine."""
     engine = (
         "engine_native",
-        "native_run",
-        "native_walk",
+        "run",
+        "walk",
         "native_scalar",
         "native_neon",
         "native_x86",

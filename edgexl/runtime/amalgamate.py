@@ -2,8 +2,7 @@
 
     cc -O3 -c edgexl.c && cc app.c edgexl.o -lm -ldl
 
-Sources go in as they are: no two have a static function, type or constant of one name, and a source's macros end
-with it.
+Sources go in as they are: each static name begins with its file's, and a source's macros end with it.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ MODULES = (
         "goldens",
         "session",
         "format",
-        "native_run",
-        "native_walk",
+        "run",
+        "walk",
     ),
     *("native_x86", "native_scalar", "plan", "plan_rules", "weights", "utf8", "engine_native", "bundle"),
 )

@@ -229,7 +229,7 @@ typedef struct exl_prediction {
 } exl_prediction;
 
 /* The stages of a prediction, whose times a result gives. New ones are added at the end (here, with their function in
- * session.c's STAGES, and nowhere else); they run in the order that stands there. */
+ * session.c's SESSION_STAGES, and nowhere else); they run in the order that stands there. */
 #define EXL_STAGES(STAGE)                                                                                              \
     STAGE(TOKENIZE, "tokenize")                                                                                        \
     STAGE(ENCODE, "encode")                                                                                            \

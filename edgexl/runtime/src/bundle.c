@@ -47,11 +47,11 @@ void exl__give_struct(void *theirs, const void *ours, size_t our_bytes) {
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
-static const char *const INPUT_NAMES[EXL__VOCABULARY_OF_INPUTS] = {
+static const char *const BUNDLE_INPUT_NAMES[EXL__VOCABULARY_OF_INPUTS] = {
     "input_ids", "attention_mask", "token_states", "query_vector", "label_vectors", "screening_scores", "label_tokens"};
 
 /* Elements of a graph input, as plans write sizes. */
-static uint32_t input_elements(const exl__parameters *p, int input) {
+static uint32_t bundle_input_elements(const exl__parameters *p, int input) {
     switch (input) {
     case EXL__TOKEN_STATES: return EXL__PER_TOKEN | p->state_dims;
     case EXL__QUERY_VECTOR: return p->dims;
@@ -63,7 +63,7 @@ static uint32_t input_elements(const exl__parameters *p, int input) {
 }
 
 exl__port exl__input_port(const exl__parameters *p, int input) {
-    exl__port port = {INPUT_NAMES[input], EXL__F32, 3, (uint32_t)input, input_elements(p, input)};
+    exl__port port = {BUNDLE_INPUT_NAMES[input], EXL__F32, 3, (uint32_t)input, bundle_input_elements(p, input)};
 
     if (input == EXL__INPUT_IDS || input == EXL__ATTENTION_MASK || input == EXL__LABEL_TOKENS)
         port.type = EXL__I64;
@@ -72,8 +72,8 @@ exl__port exl__input_port(const exl__parameters *p, int input) {
     return port;
 }
 
-static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int graph_kind, int weights_kind,
-                             uint32_t inputs, exl__graph **graph, exl_error *error) {
+static exl_status bundle_open_graph(exl_bundle *bundle, exl__graph_source *source, int graph_kind, int weights_kind,
+                                    uint32_t inputs, exl__graph **graph, exl_error *error) {
     exl__tensor *weights = NULL;
     exl_status status;
 
@@ -95,12 +95,12 @@ static exl_status open_graph(exl_bundle *bundle, exl__graph_source *source, int 
     return status;
 }
 
-static void forget(const exl_bundle *bundle, int kind) {
+static void bundle_forget(const exl_bundle *bundle, int kind) {
     exl__file_forget(&bundle->file, (uint64_t)(bundle->sections[kind].bytes - bundle->file.bytes),
                      bundle->sections[kind].length);
 }
 
-static exl_status open_engine(exl_bundle *bundle, const exl_open_options *options, exl_error *error) {
+static exl_status bundle_open_engine(exl_bundle *bundle, const exl_open_options *options, exl_error *error) {
     const exl__parameters *p = &bundle->parameters;
     exl__graph_source screener = {.role = "screener",
                                   .outputs = {{"query_vector", EXL__F32, 2, 0, p->dims},
@@ -119,19 +119,19 @@ static exl_status open_engine(exl_bundle *bundle, const exl_open_options *option
     status = bundle->engine->open(&bundle->allocator, options->engine_library, options->threads ? options->threads : 1,
                                   (options->flags & EXL_OPEN_SCALAR) != 0, &bundle->engine_state, error);
     if (status == EXL_OK)
-        status = open_graph(bundle, &screener, EXL__SCREENER_GRAPH, EXL__SCREENER_WEIGHTS, p->screener_inputs,
-                            &bundle->screener, error);
+        status = bundle_open_graph(bundle, &screener, EXL__SCREENER_GRAPH, EXL__SCREENER_WEIGHTS, p->screener_inputs,
+                                   &bundle->screener, error);
     if (status == EXL_OK)
-        status = open_graph(bundle, &reasoner, EXL__REASONER_GRAPH, EXL__REASONER_WEIGHTS, p->reasoner_inputs,
-                            &bundle->reasoner, error);
+        status = bundle_open_graph(bundle, &reasoner, EXL__REASONER_GRAPH, EXL__REASONER_WEIGHTS, p->reasoner_inputs,
+                                   &bundle->reasoner, error);
     if (status == EXL_OK && p->engine == EXL__ORT) { /* it has read all of them once, and most only to repack them */
-        forget(bundle, EXL__SCREENER_WEIGHTS);
-        forget(bundle, EXL__REASONER_WEIGHTS);
+        bundle_forget(bundle, EXL__SCREENER_WEIGHTS);
+        bundle_forget(bundle, EXL__REASONER_WEIGHTS);
     }
     return status;
 }
 
-static exl_status check_options(const exl_open_options *options, exl_allocator *allocator, exl_error *error) {
+static exl_status bundle_check_options(const exl_open_options *options, exl_allocator *allocator, exl_error *error) {
     if (options->flags &
         ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED | EXL_OPEN_COPY))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
@@ -145,7 +145,7 @@ static exl_status check_options(const exl_open_options *options, exl_allocator *
     return EXL_OK;
 }
 
-static exl_status open_bundle(const char *path, const exl_open_options *options, const exl_allocator *allocator,
+static exl_status bundle_open(const char *path, const exl_open_options *options, const exl_allocator *allocator,
                               exl_bundle **out, exl_error *error) {
     exl_bundle *bundle = exl__allocate(allocator, 1, sizeof *bundle);
     exl_status status;
@@ -160,7 +160,7 @@ static exl_status open_bundle(const char *path, const exl_open_options *options,
     if (status == EXL_OK && !(options->flags & EXL_OPEN_COMPILED))
         status = exl__live_open(bundle, path, options->labels_path, error);
     if (status == EXL_OK && !(options->flags & EXL_OPEN_NO_ENGINE))
-        status = open_engine(bundle, options, error);
+        status = bundle_open_engine(bundle, options, error);
     if (status == EXL_OK)
         *out = bundle;
     else
@@ -179,8 +179,8 @@ exl_status exl_bundle_open(const char *path, const exl_open_options *options, ex
         return EXL_BAD_ARGUMENT;
     status = exl__take_struct(&known, sizeof known, options, error);
     if (status == EXL_OK)
-        status = check_options(&known, &allocator, error);
-    return status == EXL_OK ? open_bundle(path, &known, &allocator, bundle, error) : status;
+        status = bundle_check_options(&known, &allocator, error);
+    return status == EXL_OK ? bundle_open(path, &known, &allocator, bundle, error) : status;
 }
 
 void exl_bundle_close(exl_bundle *bundle) {

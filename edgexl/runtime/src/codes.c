@@ -7,15 +7,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { ENTRIES = 16 };
+enum { CODES_ENTRIES = 16 };
 
 /* ---- coarse -------------------------------------------------------------------------------------------------- */
 
 /* The entry of highest inner product less half its square: the nearest one. Ties go to the lower. */
-static uint32_t nearest(const float *point, const float *entries, uint32_t dims) {
+static uint32_t codes_nearest(const float *point, const float *entries, uint32_t dims) {
     float best = 0.0f;
     uint32_t at = 0;
-    for (uint32_t e = 0; e < ENTRIES; e++) {
+    for (uint32_t e = 0; e < CODES_ENTRIES; e++) {
         float product = 0.0f, square = 0.0f;
         for (uint32_t j = 0; j < dims; j++) {
             float entry = entries[e * dims + j];
@@ -35,8 +35,8 @@ void exl__encode_coarse(const float *vector, const float *codebook, uint32_t sub
                         uint8_t *codes) {
     memset(codes, 0, subspaces / 2);
     for (uint32_t m = 0; m < subspaces; m++) {
-        uint32_t entry =
-            nearest(vector + (size_t)m * subspace_dims, codebook + (size_t)m * ENTRIES * subspace_dims, subspace_dims);
+        uint32_t entry = codes_nearest(vector + (size_t)m * subspace_dims,
+                                       codebook + (size_t)m * CODES_ENTRIES * subspace_dims, subspace_dims);
         codes[m / 2] = (uint8_t)(codes[m / 2] | entry << m % 2 * 4);
     }
 }
@@ -63,7 +63,7 @@ uint16_t exl__f32_to_f16(float value) {
 }
 
 /* The later half onto the earlier one, again and again; the middle one of an odd number stays. Uses up the terms. */
-static float folded_sum(float *terms, uint32_t count) {
+static float codes_folded_sum(float *terms, uint32_t count) {
     for (; count > 1; count = (count + 1) / 2)
         for (uint32_t i = 0, half = count / 2; i < half; i++)
             terms[i] += terms[count - half + i];
@@ -71,14 +71,14 @@ static float folded_sum(float *terms, uint32_t count) {
 }
 
 /* Of the largest magnitude: how much of a row's range the outer level covers (numpy's linspace). */
-static float clip_number(uint32_t fine_bits, uint32_t i, uint32_t count) {
+static float codes_clip_number(uint32_t fine_bits, uint32_t i, uint32_t count) {
     if (fine_bits == 8 || i + 1 == count)
         return 1.0f;
     return fine_bits == 2 ? (float)((double)i * (0.8 / 16) + 0.2) : (float)((double)i * (0.5 / 15) + 0.5);
 }
 
 /* The levels of `even` [dims] under a step: odd numbers in -3 to 3 or -15 to 15, or whole ones in -127 to 127. */
-static void levels(const float *even, uint32_t dims, uint32_t fine_bits, float step, float *values) {
+static void codes_levels(const float *even, uint32_t dims, uint32_t fine_bits, float step, float *values) {
     float half = (float)(1u << (fine_bits - 1));
     for (uint32_t i = 0; i < dims; i++) {
         float level = even[i] * step;
@@ -119,18 +119,18 @@ void exl__encode_fine(const float *vector, uint32_t fine_dims, uint32_t fine_bit
         best[i] = 0.0f;
         peak = fabsf(even[i]) > peak ? fabsf(even[i]) : peak;
     }
-    energy = folded_sum(terms, fine_dims);
+    energy = codes_folded_sum(terms, fine_dims);
     peak = peak == 0.0f ? 1.0f : peak;
     for (uint32_t clip = 0; clip < clips; clip++) {
-        float share = clip_number(fine_bits, clip, clips), dot, norm, cosine;
-        levels(even, fine_dims, fine_bits,
-               fine_bits == 8 ? 127.0f / (share * peak) : (float)(2 * half - 1) / (2.0f * share * peak), values);
+        float share = codes_clip_number(fine_bits, clip, clips), dot, norm, cosine;
+        codes_levels(even, fine_dims, fine_bits,
+                     fine_bits == 8 ? 127.0f / (share * peak) : (float)(2 * half - 1) / (2.0f * share * peak), values);
         for (uint32_t i = 0; i < fine_dims; i++)
             terms[i] = values[i] * weighted[i];
-        dot = folded_sum(terms, fine_dims);
+        dot = codes_folded_sum(terms, fine_dims);
         for (uint32_t i = 0; i < fine_dims; i++)
             terms[i] = values[i] * values[i] * (i < leading_dims ? gain * gain : 1.0f);
-        norm = folded_sum(terms, fine_dims);
+        norm = codes_folded_sum(terms, fine_dims);
         cosine = dot / sqrtf(norm > 1e-6f ? norm : 1e-6f);
         if (cosine > best_cosine) {
             best_cosine = cosine;

@@ -41,6 +41,8 @@
 #pragma GCC optimize("fp-contract=off")
 #endif
 
+#define EXL__INLINE static inline __attribute__((always_inline))
+
 /* A pragma whose text is put together by macros. */
 #define EXL__PRAGMA(text) _Pragma(#text)
 

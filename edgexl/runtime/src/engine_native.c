@@ -9,35 +9,39 @@
 #include "memory.h"
 #include "native.h"
 
-typedef struct native_state {
+typedef struct engine_native_state {
     const exl_allocator *allocator;
     const exl__kernels *kernels;
-} native_state;
+} engine_native_state;
 
-typedef struct native_graph {
-    const native_state *state;
+typedef struct engine_native_graph {
+    const engine_native_state *state;
     const char *role;
     exl__plan plan;
     const void **weights; /* [weight_count], in the mapped bundle */
     size_t weight_count;
-} native_graph;
+} engine_native_graph;
 
 /* The pipeline's names for them, of which each engine has its own idea. */
-static native_state *state_of(exl__engine_state *state) { return (native_state *)(void *)state; }
-static const native_graph *graph_of(const exl__graph *graph) { return (const native_graph *)(const void *)graph; }
+static engine_native_state *engine_native_state_of(exl__engine_state *state) {
+    return (engine_native_state *)(void *)state;
+}
+static const engine_native_graph *engine_native_graph_of(const exl__graph *graph) {
+    return (const engine_native_graph *)(const void *)graph;
+}
 
 /* Scratch of a run: where each buffer is, the arena, the operations' work. */
-static uint64_t pointer_bytes(const exl__plan *plan) {
+static uint64_t engine_native_pointer_bytes(const exl__plan *plan) {
     return exl__round_up(plan->buffer_count * (uint64_t)sizeof(void *), EXL__WORK_ALIGNMENT_BYTES);
 }
 
-static uint64_t arena_bytes(const exl__plan *plan) {
+static uint64_t engine_native_arena_bytes(const exl__plan *plan) {
     return exl__round_up(plan->arena_bytes, EXL__WORK_ALIGNMENT_BYTES);
 }
 
-static exl_status native_open(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
-                              exl__engine_state **out, exl_error *error) {
-    native_state *state;
+static exl_status engine_native_open(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
+                                     exl__engine_state **out, exl_error *error) {
+    engine_native_state *state;
 
     (void)library; /* there is none to load */
     if (threads != 1)
@@ -56,42 +60,43 @@ int exl__native_choose(exl__engine_state *state, const char *kernels) {
     const exl__kernels *chosen = exl__kernels_named(kernels);
 
     if (chosen)
-        state_of(state)->kernels = chosen;
+        engine_native_state_of(state)->kernels = chosen;
     return chosen != NULL;
 }
 
 const char *exl__native_kernels(const exl__engine_state *state) {
-    return ((const native_state *)(const void *)state)->kernels->name;
+    return ((const engine_native_state *)(const void *)state)->kernels->name;
 }
 
 uint64_t exl__native_cleared_bytes(const exl__graph *graph) {
-    const exl__plan *plan = &graph_of(graph)->plan;
+    const exl__plan *plan = &engine_native_graph_of(graph)->plan;
     return plan->cleared_bytes + plan->cleared_outputs;
 }
 
-static void native_close(exl__engine_state *state) {
+static void engine_native_close(exl__engine_state *state) {
     if (state)
-        exl__release(state_of(state)->allocator, state, 1, sizeof(native_state));
+        exl__release(engine_native_state_of(state)->allocator, state, 1, sizeof(engine_native_state));
 }
 
-static void native_close_graph(exl__engine_state *state, exl__graph *closed) {
-    native_graph *graph = (native_graph *)(void *)closed;
+static void engine_native_close_graph(exl__engine_state *state, exl__graph *closed) {
+    engine_native_graph *graph = (engine_native_graph *)(void *)closed;
 
     if (!graph)
         return;
-    exl__release(state_of(state)->allocator, (void *)graph->weights, graph->weight_count, sizeof *graph->weights);
-    exl__release(state_of(state)->allocator, graph, 1, sizeof *graph);
+    exl__release(engine_native_state_of(state)->allocator, (void *)graph->weights, graph->weight_count,
+                 sizeof *graph->weights);
+    exl__release(engine_native_state_of(state)->allocator, graph, 1, sizeof *graph);
 }
 
-static exl_status native_open_graph(exl__engine_state *state, const exl__graph_source *source, exl__graph **out,
-                                    exl_error *error) {
-    const exl_allocator *allocator = state_of(state)->allocator;
-    native_graph *graph = exl__allocate(allocator, 1, sizeof *graph);
+static exl_status engine_native_open_graph(exl__engine_state *state, const exl__graph_source *source, exl__graph **out,
+                                           exl_error *error) {
+    const exl_allocator *allocator = engine_native_state_of(state)->allocator;
+    engine_native_graph *graph = exl__allocate(allocator, 1, sizeof *graph);
     exl_status status = EXL_OK;
 
     if (!graph)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the %s graph", source->role);
-    graph->state = state_of(state);
+    graph->state = engine_native_state_of(state);
     graph->role = source->role;
     graph->weight_count = source->weight_count;
     if (source->weight_count > 0) {
@@ -106,16 +111,16 @@ static exl_status native_open_graph(exl__engine_state *state, const exl__graph_s
     if (status == EXL_OK)
         *out = (exl__graph *)(void *)graph;
     else
-        native_close_graph(state, (exl__graph *)(void *)graph);
+        engine_native_close_graph(state, (exl__graph *)(void *)graph);
     return status;
 }
 
-static uint64_t native_scratch_bytes(const exl__graph *graph) {
-    const exl__plan *plan = &graph_of(graph)->plan;
-    return exl__plus(exl__plus(pointer_bytes(plan), arena_bytes(plan)), plan->work_bytes);
+static uint64_t engine_native_scratch_bytes(const exl__graph *graph) {
+    const exl__plan *plan = &engine_native_graph_of(graph)->plan;
+    return exl__plus(exl__plus(engine_native_pointer_bytes(plan), engine_native_arena_bytes(plan)), plan->work_bytes);
 }
 
-static const exl__tensor *named(const exl__tensor *tensors, size_t count, uint32_t number) {
+static const exl__tensor *engine_native_named(const exl__tensor *tensors, size_t count, uint32_t number) {
     for (size_t i = 0; i < count; i++)
         if (tensors[i].number == number)
             return &tensors[i];
@@ -123,12 +128,13 @@ static const exl__tensor *named(const exl__tensor *tensors, size_t count, uint32
 }
 
 /* T and N, from the inputs that have them. */
-static exl__lengths lengths_of(const exl__plan *plan, const exl__tensor *inputs, size_t count) {
+static exl__lengths engine_native_lengths_of(const exl__plan *plan, const exl__tensor *inputs, size_t count) {
     uint64_t tokens = 1, labels = 1;
 
     for (uint32_t i = 0; i < plan->buffer_count; i++) {
         const exl__plan_buffer *buffer = &plan->buffers[i];
-        const exl__tensor *tensor = buffer->place == EXL__FROM_INPUT ? named(inputs, count, buffer->index) : NULL;
+        const exl__tensor *tensor =
+            buffer->place == EXL__FROM_INPUT ? engine_native_named(inputs, count, buffer->index) : NULL;
         if (!tensor)
             continue;
         uint64_t elements = tensor->data_bytes / exl__type_bytes(buffer->type) / exl__coefficient(buffer->elements);
@@ -140,8 +146,9 @@ static exl__lengths lengths_of(const exl__plan *plan, const exl__tensor *inputs,
     return exl__lengths_of(tokens, labels);
 }
 
-static exl_status bind(exl__run_state *run, const native_graph *graph, const exl__tensor *inputs, size_t input_count,
-                       const exl__tensor *outputs, size_t output_count, uint8_t *arena) {
+static exl_status engine_native_bind(exl__run_state *run, const engine_native_graph *graph, const exl__tensor *inputs,
+                                     size_t input_count, const exl__tensor *outputs, size_t output_count,
+                                     uint8_t *arena) {
     const exl__plan *plan = run->plan;
 
     if (run->at.tokens[1] < 1 || run->at.tokens[1] > plan->max_tokens || run->at.labels[1] < 1 ||
@@ -154,7 +161,7 @@ static exl_status bind(exl__run_state *run, const native_graph *graph, const exl
         switch (buffer->place) {
         case EXL__ARENA: run->buffers[i] = arena + buffer->offset_bytes; continue;
         case EXL__FROM_WEIGHT: run->buffers[i] = (void *)(uintptr_t)graph->weights[buffer->index]; continue;
-        case EXL__FROM_INPUT: tensor = named(inputs, input_count, buffer->index); break;
+        case EXL__FROM_INPUT: tensor = engine_native_named(inputs, input_count, buffer->index); break;
         default: tensor = buffer->index < output_count ? &outputs[buffer->index] : NULL;
         }
         run->buffers[i] = tensor ? (void *)(uintptr_t)tensor->data : NULL;
@@ -167,7 +174,8 @@ static exl_status bind(exl__run_state *run, const native_graph *graph, const exl
 }
 
 /* What nothing has written reads as 0: neither an earlier text nor the heap shows in an answer. */
-static void native_clear(const exl__plan *plan, const exl__tensor *outputs, size_t output_count, uint8_t *arena) {
+static void engine_native_clear(const exl__plan *plan, const exl__tensor *outputs, size_t output_count,
+                                uint8_t *arena) {
     if (plan->cleared_bytes > 0)
         memset(arena + plan->cleared_offset, 0, (size_t)plan->cleared_bytes);
     for (size_t i = 0; i < output_count; i++)
@@ -175,22 +183,27 @@ static void native_clear(const exl__plan *plan, const exl__tensor *outputs, size
             memset((void *)(uintptr_t)outputs[i].data, 0, (size_t)outputs[i].data_bytes);
 }
 
-static exl_status native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
-                             const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
-    const native_graph *graph = graph_of(opened);
+static exl_status engine_native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
+                                    const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
+    const engine_native_graph *graph = engine_native_graph_of(opened);
     exl__run_state run = {.plan = &graph->plan, .kernels = graph->state->kernels, .role = graph->role, .error = error};
-    uint8_t *arena = (uint8_t *)scratch + pointer_bytes(&graph->plan);
+    uint8_t *arena = (uint8_t *)scratch + engine_native_pointer_bytes(&graph->plan);
     exl_status status;
 
-    run.at = lengths_of(&graph->plan, inputs, input_count);
+    run.at = engine_native_lengths_of(&graph->plan, inputs, input_count);
     run.buffers = scratch;
-    run.work = arena + arena_bytes(&graph->plan);
-    status = bind(&run, graph, inputs, input_count, outputs, output_count, arena);
+    run.work = arena + engine_native_arena_bytes(&graph->plan);
+    status = engine_native_bind(&run, graph, inputs, input_count, outputs, output_count, arena);
     if (status != EXL_OK)
         return status;
-    native_clear(&graph->plan, outputs, output_count, arena);
+    engine_native_clear(&graph->plan, outputs, output_count, arena);
     return exl__plan_run(&run);
 }
 
-const exl__engine exl__engine_native = {"native",           native_open,          native_close, native_open_graph,
-                                        native_close_graph, native_scratch_bytes, native_run};
+const exl__engine exl__engine_native = {"native",
+                                        engine_native_open,
+                                        engine_native_close,
+                                        engine_native_open_graph,
+                                        engine_native_close_graph,
+                                        engine_native_scratch_bytes,
+                                        engine_native_run};

@@ -28,17 +28,22 @@ typedef struct OrtAllocator OrtAllocator;
 typedef struct OrtValue OrtValue;
 typedef struct OrtTypeInfo OrtTypeInfo;
 typedef struct OrtTensorInfo OrtTensorInfo; /* OrtTensorTypeAndShapeInfo */
-typedef void (*ort_slot)(void);
+typedef void (*engine_ort_slot)(void);
 
-enum { ORT_API_VERSION = 12, ORT_LOG_FATAL = 4, ORT_DEVICE_ALLOCATOR = 0, ORT_MEM_DEFAULT = 0 };
+enum {
+    ENGINE_ORT_API_VERSION = 12,
+    ENGINE_ORT_LOG_FATAL = 4,
+    ENGINE_ORT_DEVICE_ALLOCATOR = 0,
+    ENGINE_ORT_MEM_DEFAULT = 0
+};
 
 typedef struct OrtApiBase {
-    const ort_slot *(*GetApi)(uint32_t version);
+    const engine_ort_slot *(*GetApi)(uint32_t version);
     const char *(*GetVersionString)(void);
 } OrtApiBase;
 
 /* X(position, name, result, arguments) */
-#define ORT_FUNCTIONS(X)                                                                                               \
+#define ENGINE_ORT_FUNCTIONS(X)                                                                                        \
     X(2, GetErrorMessage, const char *, (const OrtStatus *))                                                           \
     X(3, CreateEnv, OrtStatus *, (int log_level, const char *log_id, OrtEnv **))                                       \
     X(6, DisableTelemetryEvents, OrtStatus *, (const OrtEnv *))                                                        \
@@ -84,17 +89,17 @@ typedef struct OrtApiBase {
     X(210, AddExternalInitializers, OrtStatus *,                                                                       \
       (OrtSessionOptions *, const char *const *names, const OrtValue *const *values, size_t count))
 
-typedef struct ort_api {
+typedef struct engine_ort_api {
 #define ORT_FIELD(position, name, result, arguments) result(*name) arguments;
-    ORT_FUNCTIONS(ORT_FIELD)
+    ENGINE_ORT_FUNCTIONS(ORT_FIELD)
 #undef ORT_FIELD
-} ort_api;
+} engine_ort_api;
 
 /* ---- state -------------------------------------------------------------------------------------------------- */
 
 struct exl__engine_state {
     const exl_allocator *allocator;
-    ort_api api;
+    engine_ort_api api;
     OrtEnv *env;
     OrtMemoryInfo *memory_info;
     OrtAllocator *ort_allocator;
@@ -112,7 +117,8 @@ struct exl__graph {
 };
 
 /* The engine's own words, on one line, into our error; the OrtStatus is released. */
-static exl_status report(const ort_api *api, OrtStatus *from, exl_status status, const char *what, exl_error *error) {
+static exl_status engine_ort_report(const engine_ort_api *api, OrtStatus *from, exl_status status, const char *what,
+                                    exl_error *error) {
     const char *words = api->GetErrorMessage(from);
 
     exl__fail(error, status, "%s: %s", what, words ? words : "no reason given");
@@ -125,9 +131,10 @@ static exl_status report(const ort_api *api, OrtStatus *from, exl_status status,
 
 /* ---- loading ------------------------------------------------------------------------------------------------ */
 
-static const char HOW_TO_GET_IT[] = "`pip install onnxruntime` brings it; set EDGEXL_ORT_LIBRARY to its path";
+static const char ENGINE_ORT_HOW_TO_GET_IT[] =
+    "`pip install onnxruntime` brings it; set EDGEXL_ORT_LIBRARY to its path";
 
-static exl_status load_library(const char *path, void **library, exl_error *error) {
+static exl_status engine_ort_load_library(const char *path, void **library, exl_error *error) {
     static const char *const searched[] = {
 #if defined(__APPLE__)
         "libonnxruntime.dylib",
@@ -145,7 +152,7 @@ static exl_status load_library(const char *path, void **library, exl_error *erro
         if (*library)
             return EXL_OK;
         return exl__fail(error, EXL_ENGINE_MISSING, "ONNX Runtime's library cannot be loaded from %.160s (%s): %s",
-                         path, why, HOW_TO_GET_IT);
+                         path, why, ENGINE_ORT_HOW_TO_GET_IT);
     }
     for (size_t i = 0; i < sizeof searched / sizeof *searched; i++) {
         *library = exl__library_open(searched[i], why, sizeof why);
@@ -153,31 +160,31 @@ static exl_status load_library(const char *path, void **library, exl_error *erro
             return EXL_OK;
     }
     return exl__fail(error, EXL_ENGINE_MISSING, "ONNX Runtime's library, %s, is not where the loader looks (%s): %s",
-                     searched[0], why, HOW_TO_GET_IT);
+                     searched[0], why, ENGINE_ORT_HOW_TO_GET_IT);
 }
 
 /* The minor number is asked first: GetApi prints when it is asked for a version that it does not have. */
-static exl_status bind_functions(void *library, ort_api *api, exl_error *error) {
+static exl_status engine_ort_bind_functions(void *library, engine_ort_api *api, exl_error *error) {
     const OrtApiBase *(*get_base)(void);
     void *symbol = exl__library_symbol(library, "OrtGetApiBase");
-    const ort_slot *slots = NULL;
+    const engine_ort_slot *slots = NULL;
     const OrtApiBase *base;
     const char *version;
     unsigned major = 0, minor = 0;
 
     if (!symbol)
         return exl__fail(error, EXL_ENGINE_MISSING, "the engine library is not ONNX Runtime (no OrtGetApiBase): %s",
-                         HOW_TO_GET_IT);
+                         ENGINE_ORT_HOW_TO_GET_IT);
     memcpy(&get_base, &symbol, sizeof symbol); /* ISO C has no cast from an object to a function pointer */
     base = get_base();
     version = base ? base->GetVersionString() : "";
-    if (sscanf(version, "%u.%u", &major, &minor) == 2 && (major > 1 || minor >= ORT_API_VERSION))
-        slots = base->GetApi(ORT_API_VERSION);
+    if (sscanf(version, "%u.%u", &major, &minor) == 2 && (major > 1 || minor >= ENGINE_ORT_API_VERSION))
+        slots = base->GetApi(ENGINE_ORT_API_VERSION);
     if (!slots)
         return exl__fail(error, EXL_ENGINE_TOO_OLD, "ONNX Runtime %.20s is too old, 1.%d or newer is needed: %s",
-                         version, ORT_API_VERSION, HOW_TO_GET_IT);
+                         version, ENGINE_ORT_API_VERSION, ENGINE_ORT_HOW_TO_GET_IT);
 #define ORT_BIND(position, name, result, arguments) api->name = (result(*) arguments)slots[position];
-    ORT_FUNCTIONS(ORT_BIND)
+    ENGINE_ORT_FUNCTIONS(ORT_BIND)
 #undef ORT_BIND
     return EXL_OK;
 }
@@ -185,7 +192,7 @@ static exl_status bind_functions(void *library, ort_api *api, exl_error *error) 
 /* ONNX Runtime keeps a device id and a database of events in the user's cache, and sends them. A newer one must be told
  * not to before its environment is made, which only a variable of the process can; an older one, after. Who has set the
  * variable has chosen. */
-static const char *forbid_telemetry(void) {
+static const char *engine_ort_forbid_telemetry(void) {
     static const char variable[] = "ORT_DISABLE_TELEMETRY";
     const char *chosen = getenv(variable);
 
@@ -196,46 +203,48 @@ static const char *forbid_telemetry(void) {
 
 /* One thread needs no pool. More: one pool for both graphs, without spinning, which ONNX Runtime can only give to the
  * whole process; the first bundle that asks for threads sets their number for as long as it is open. */
-static OrtStatus *create_env(const ort_api *api, uint32_t threads, int own_threads, OrtEnv **env) {
+static OrtStatus *engine_ort_create_env(const engine_ort_api *api, uint32_t threads, int own_threads, OrtEnv **env) {
     OrtThreadingOptions *options = NULL;
     OrtStatus *failed;
 
     if (own_threads)
-        return api->CreateEnv(ORT_LOG_FATAL, "edgexl", env);
+        return api->CreateEnv(ENGINE_ORT_LOG_FATAL, "edgexl", env);
     failed = api->CreateThreadingOptions(&options);
     if (!failed)
         failed = api->SetGlobalIntraOpNumThreads(options, (int)threads);
     if (!failed)
         failed = api->SetGlobalSpinControl(options, 0);
     if (!failed)
-        failed = api->CreateEnvWithGlobalThreadPools(ORT_LOG_FATAL, "edgexl", options, env);
+        failed = api->CreateEnvWithGlobalThreadPools(ENGINE_ORT_LOG_FATAL, "edgexl", options, env);
     if (options)
         api->ReleaseThreadingOptions(options);
     return failed;
 }
 
 /* The process that started the shared pool; 0 = none has. A child made by fork has the pool and not its threads. */
-static _Atomic long pool_process;
+static _Atomic long engine_ort_pool_process;
 
-static int pool_is_lost(void) { return pool_process != 0 && pool_process != exl__process(); }
+static int engine_ort_pool_is_lost(void) {
+    return engine_ort_pool_process != 0 && engine_ort_pool_process != exl__process();
+}
 
 /* A run would wait for such threads for ever, and so would their end. */
-static int threads_are_lost(const exl__engine_state *state) {
+static int engine_ort_threads_are_lost(const exl__engine_state *state) {
     return state->threads > 1 && state->process != exl__process();
 }
 
-static void ort_close(exl__engine_state *state) {
+static void engine_ort_close(exl__engine_state *state) {
     if (!state)
         return;
     if (state->memory_info)
         state->api.ReleaseMemoryInfo(state->memory_info);
-    if (state->env && !threads_are_lost(state))
+    if (state->env && !engine_ort_threads_are_lost(state))
         state->api.ReleaseEnv(state->env);
     exl__release(state->allocator, state, 1, sizeof *state);
 }
 
-static exl_status ort_open(const exl_allocator *allocator, const char *library_path, uint32_t threads, int scalar,
-                           exl__engine_state **out, exl_error *error) {
+static exl_status engine_ort_open(const exl_allocator *allocator, const char *library_path, uint32_t threads,
+                                  int scalar, exl__engine_state **out, exl_error *error) {
     exl_status status = EXL_OK;
     exl__engine_state *state;
     const char *telemetry;
@@ -249,28 +258,29 @@ static exl_status ort_open(const exl_allocator *allocator, const char *library_p
     state->allocator = allocator;
     state->threads = threads;
     state->process = exl__process();
-    state->own_threads = threads == 1 || pool_is_lost();
+    state->own_threads = threads == 1 || engine_ort_pool_is_lost();
     /* Never unloaded: ONNX Runtime leaves thread-local and static state behind that must not outlive its code. */
-    status = load_library(library_path, &library, error);
+    status = engine_ort_load_library(library_path, &library, error);
     if (status == EXL_OK)
-        status = bind_functions(library, &state->api, error);
+        status = engine_ort_bind_functions(library, &state->api, error);
     if (status != EXL_OK)
         goto done;
-    telemetry = forbid_telemetry();
-    failed = create_env(&state->api, threads, state->own_threads, &state->env);
+    telemetry = engine_ort_forbid_telemetry();
+    failed = engine_ort_create_env(&state->api, threads, state->own_threads, &state->env);
     if (!failed && !state->own_threads)
-        pool_process = state->process;
+        engine_ort_pool_process = state->process;
     if (!failed && strcmp(telemetry, "0") != 0)
         failed = state->api.DisableTelemetryEvents(state->env);
     if (!failed)
-        failed = state->api.CreateCpuMemoryInfo(ORT_DEVICE_ALLOCATOR, ORT_MEM_DEFAULT, &state->memory_info);
+        failed =
+            state->api.CreateCpuMemoryInfo(ENGINE_ORT_DEVICE_ALLOCATOR, ENGINE_ORT_MEM_DEFAULT, &state->memory_info);
     if (!failed)
         failed = state->api.GetAllocatorWithDefaultOptions(&state->ort_allocator);
     if (failed)
-        status = report(&state->api, failed, EXL_ENGINE_FAILED, "ONNX Runtime does not start", error);
+        status = engine_ort_report(&state->api, failed, EXL_ENGINE_FAILED, "ONNX Runtime does not start", error);
 done:
     if (status != EXL_OK) {
-        ort_close(state);
+        engine_ort_close(state);
         state = NULL;
     }
     *out = state;
@@ -279,7 +289,7 @@ done:
 
 /* ---- graphs ------------------------------------------------------------------------------------------------- */
 
-static OrtStatus *make_value(const exl__engine_state *state, const exl__tensor *tensor, OrtValue **value) {
+static OrtStatus *engine_ort_make_value(const exl__engine_state *state, const exl__tensor *tensor, OrtValue **value) {
     return state->api.CreateTensorWithDataAsOrtValue(state->memory_info, (void *)(uintptr_t)tensor->data,
                                                      (size_t)tensor->data_bytes, tensor->dims, tensor->rank,
                                                      (int)tensor->type, value);
@@ -287,8 +297,9 @@ static OrtStatus *make_value(const exl__engine_state *state, const exl__tensor *
 
 /* The graph is as the compiler left it, optimised already. Texts have many lengths, and a memory pattern would be
  * planned and kept for each. */
-static OrtStatus *make_options(const exl__engine_state *state, int own_threads, OrtSessionOptions **options) {
-    const ort_api *api = &state->api;
+static OrtStatus *engine_ort_make_options(const exl__engine_state *state, int own_threads,
+                                          OrtSessionOptions **options) {
+    const engine_ort_api *api = &state->api;
     OrtStatus *failed = api->CreateSessionOptions(options);
 
     if (!failed)
@@ -307,15 +318,15 @@ static OrtStatus *make_options(const exl__engine_state *state, int own_threads, 
 /* Hands each weight over as a value that lies in the bundle. It takes both calls for ONNX Runtime to use it in place:
  * AddExternalInitializers alone makes a copy (25 MB instead of 14 for a 23 MB encoder, of which 11 are its own packed
  * matrices), and AddInitializer alone has it look for the graph's external file, which does not exist. */
-static OrtStatus *add_weights(exl__graph *graph, const exl__graph_source *source, const char **names,
-                              OrtSessionOptions *options) {
-    const ort_api *api = &graph->state->api;
+static OrtStatus *engine_ort_add_weights(exl__graph *graph, const exl__graph_source *source, const char **names,
+                                         OrtSessionOptions *options) {
+    const engine_ort_api *api = &graph->state->api;
     OrtStatus *failed = NULL;
 
     for (size_t i = 0; i < source->weight_count && !failed; i++) {
         names[i] = source->weights[i].name;
         if (!graph->weights[i])
-            failed = make_value(graph->state, &source->weights[i], &graph->weights[i]);
+            failed = engine_ort_make_value(graph->state, &source->weights[i], &graph->weights[i]);
         if (!failed)
             failed = api->AddInitializer(options, names[i], graph->weights[i]);
     }
@@ -325,14 +336,14 @@ static OrtStatus *add_weights(exl__graph *graph, const exl__graph_source *source
     return failed;
 }
 
-static OrtStatus *create_session(exl__graph *graph, const exl__graph_source *source, const char **names,
-                                 int own_threads) {
-    const ort_api *api = &graph->state->api;
+static OrtStatus *engine_ort_create_session(exl__graph *graph, const exl__graph_source *source, const char **names,
+                                            int own_threads) {
+    const engine_ort_api *api = &graph->state->api;
     OrtSessionOptions *options = NULL;
-    OrtStatus *failed = make_options(graph->state, own_threads, &options);
+    OrtStatus *failed = engine_ort_make_options(graph->state, own_threads, &options);
 
     if (!failed)
-        failed = add_weights(graph, source, names, options);
+        failed = engine_ort_add_weights(graph, source, names, options);
     if (!failed)
         failed =
             api->CreateSessionFromArray(graph->state->env, source->bytes, source->length, options, &graph->session);
@@ -342,9 +353,9 @@ static OrtStatus *create_session(exl__graph *graph, const exl__graph_source *sou
 }
 
 /* One of the session's inputs or outputs, held against the ports that the bundle declares. */
-static exl_status check_port(const exl__graph *graph, int is_input, size_t index, const exl__port *ports,
-                             size_t port_count, exl_error *error) {
-    const ort_api *api = &graph->state->api;
+static exl_status engine_ort_check_port(const exl__graph *graph, int is_input, size_t index, const exl__port *ports,
+                                        size_t port_count, exl_error *error) {
+    const engine_ort_api *api = &graph->state->api;
     const char *side = is_input ? "input" : "output";
     const OrtTensorInfo *info = NULL; /* belongs to `type` */
     OrtTypeInfo *type = NULL;
@@ -366,7 +377,7 @@ static exl_status check_port(const exl__graph *graph, int is_input, size_t index
     if (!failed && info)
         failed = api->GetDimensionsCount(info, &rank);
     if (failed) {
-        status = report(api, failed, EXL_ENGINE_REFUSED, graph->role, error);
+        status = engine_ort_report(api, failed, EXL_ENGINE_REFUSED, graph->role, error);
         goto done;
     }
     while (port < port_count && strcmp(ports[port].name, name) != 0)
@@ -387,8 +398,8 @@ done:
     return status;
 }
 
-static exl_status check_ports(const exl__graph *graph, const exl__graph_source *source, exl_error *error) {
-    const ort_api *api = &graph->state->api;
+static exl_status engine_ort_check_ports(const exl__graph *graph, const exl__graph_source *source, exl_error *error) {
+    const engine_ort_api *api = &graph->state->api;
     size_t inputs = 0, outputs = 0;
     OrtStatus *failed = api->SessionGetInputCount(graph->session, &inputs);
     exl_status status = EXL_OK;
@@ -396,22 +407,22 @@ static exl_status check_ports(const exl__graph *graph, const exl__graph_source *
     if (!failed)
         failed = api->SessionGetOutputCount(graph->session, &outputs);
     if (failed)
-        return report(api, failed, EXL_ENGINE_REFUSED, graph->role, error);
+        return engine_ort_report(api, failed, EXL_ENGINE_REFUSED, graph->role, error);
     if (inputs != source->input_count || outputs != source->output_count)
         return exl__fail(error, EXL_ENGINE_REFUSED,
                          "the %s graph has %zu inputs and %zu outputs, the bundle declares %zu and %zu", graph->role,
                          inputs, outputs, source->input_count, source->output_count);
     for (size_t i = 0; i < inputs && status == EXL_OK; i++)
-        status = check_port(graph, 1, i, source->inputs, source->input_count, error);
+        status = engine_ort_check_port(graph, 1, i, source->inputs, source->input_count, error);
     for (size_t i = 0; i < outputs && status == EXL_OK; i++)
-        status = check_port(graph, 0, i, source->outputs, source->output_count, error);
+        status = engine_ort_check_port(graph, 0, i, source->outputs, source->output_count, error);
     return status;
 }
 
-static void ort_close_graph(exl__engine_state *state, exl__graph *graph) {
+static void engine_ort_close_graph(exl__engine_state *state, exl__graph *graph) {
     if (!graph)
         return;
-    if (graph->session && !threads_are_lost(state))
+    if (graph->session && !engine_ort_threads_are_lost(state))
         state->api.ReleaseSession(graph->session);
     for (size_t i = 0; graph->weights && i < graph->weight_count; i++)
         if (graph->weights[i])
@@ -420,8 +431,8 @@ static void ort_close_graph(exl__engine_state *state, exl__graph *graph) {
     exl__release(state->allocator, graph, 1, sizeof *graph);
 }
 
-static exl_status ort_open_graph(exl__engine_state *state, const exl__graph_source *source, exl__graph **out,
-                                 exl_error *error) {
+static exl_status engine_ort_open_graph(exl__engine_state *state, const exl__graph_source *source, exl__graph **out,
+                                        exl_error *error) {
     exl_status status = EXL_OK;
     const char **names = NULL; /* needed while the session is made, no longer */
     OrtStatus *failed;
@@ -441,22 +452,22 @@ static exl_status ort_open_graph(exl__engine_state *state, const exl__graph_sour
             goto done;
         }
     }
-    failed = create_session(graph, source, names, state->own_threads);
+    failed = engine_ort_create_session(graph, source, names, state->own_threads);
     if (failed && !state->own_threads) {
         /* Someone in this process started ONNX Runtime without a shared pool: then each graph has its own. */
         state->api.ReleaseStatus(failed);
-        failed = create_session(graph, source, names, 1);
+        failed = engine_ort_create_session(graph, source, names, 1);
     }
     if (failed) {
         snprintf(what, sizeof what, "ONNX Runtime does not take the %s graph", source->role);
-        status = report(&state->api, failed, EXL_ENGINE_REFUSED, what, error);
+        status = engine_ort_report(&state->api, failed, EXL_ENGINE_REFUSED, what, error);
         goto done;
     }
-    status = check_ports(graph, source, error);
+    status = engine_ort_check_ports(graph, source, error);
 done:
     exl__release(state->allocator, (void *)names, source->weight_count, sizeof *names);
     if (status != EXL_OK) {
-        ort_close_graph(state, graph);
+        engine_ort_close_graph(state, graph);
         graph = NULL;
     }
     *out = graph;
@@ -465,14 +476,14 @@ done:
 
 /* ---- running ------------------------------------------------------------------------------------------------ */
 
-static uint64_t ort_scratch_bytes(const exl__graph *graph) {
+static uint64_t engine_ort_scratch_bytes(const exl__graph *graph) {
     (void)graph;
     return 0; /* it has an arena of its own */
 }
 
-static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
-                          const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
-    const ort_api *api = &graph->state->api;
+static exl_status engine_ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
+                                 const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
+    const engine_ort_api *api = &graph->state->api;
     const char *names[EXL__MAX_INPUTS + EXL__MAX_OUTPUTS] = {0}; /* of the outputs behind the inputs, as values */
     OrtValue *values[EXL__MAX_INPUTS + EXL__MAX_OUTPUTS] = {0};
     OrtStatus *failed = NULL;
@@ -480,20 +491,20 @@ static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, si
     char what[64];
 
     (void)scratch;
-    if (threads_are_lost(graph->state))
+    if (engine_ort_threads_are_lost(graph->state))
         return exl__fail(error, EXL_ENGINE_FAILED,
                          "ONNX Runtime's threads do not outlive a fork: open the bundle again in this process");
     for (size_t i = 0; i < input_count + output_count && !failed; i++) {
         const exl__tensor *tensor = i < input_count ? &inputs[i] : &outputs[i - input_count];
         names[i] = tensor->name;
-        failed = make_value(graph->state, tensor, &values[i]);
+        failed = engine_ort_make_value(graph->state, tensor, &values[i]);
     }
     if (!failed)
         failed = api->Run(graph->session, NULL, names, (const OrtValue *const *)values, input_count,
                           names + input_count, output_count, values + input_count);
     if (failed) {
         snprintf(what, sizeof what, "ONNX Runtime fails on the %s graph", graph->role);
-        status = report(api, failed, EXL_ENGINE_FAILED, what, error);
+        status = engine_ort_report(api, failed, EXL_ENGINE_FAILED, what, error);
     }
     for (size_t i = 0; i < input_count + output_count; i++)
         if (values[i])
@@ -501,5 +512,10 @@ static exl_status ort_run(const exl__graph *graph, const exl__tensor *inputs, si
     return status;
 }
 
-const exl__engine exl__engine_ort = {"ort",           ort_open,          ort_close, ort_open_graph,
-                                     ort_close_graph, ort_scratch_bytes, ort_run};
+const exl__engine exl__engine_ort = {"ort",
+                                     engine_ort_open,
+                                     engine_ort_close,
+                                     engine_ort_open_graph,
+                                     engine_ort_close_graph,
+                                     engine_ort_scratch_bytes,
+                                     engine_ort_run};

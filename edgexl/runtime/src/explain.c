@@ -7,15 +7,15 @@
 #include "rescore.h"
 #include "session.h"
 
-enum { CHUNK_ROWS = 256 };
+enum { EXPLAIN_CHUNK_ROWS = 256 };
 
 /* Whether a label that scores so stands before the one asked about. */
-static int is_ahead(float score, uint32_t label, float than_score, uint32_t than_label) {
+static int explain_is_ahead(float score, uint32_t label, float than_score, uint32_t than_label) {
     return score > than_score || (score == than_score && label < than_label);
 }
 
 /* Marks the label as ahead; 1 when it was not marked yet. Without aliases a label comes by once. */
-static uint32_t mark(exl_session *s, uint32_t label) {
+static uint32_t explain_mark(exl_session *s, uint32_t label) {
     uint64_t bit = (uint64_t)1 << label % 64;
 
     if (!s->seen)
@@ -27,7 +27,7 @@ static uint32_t mark(exl_session *s, uint32_t label) {
 }
 
 /* Of the labels that were added. */
-static uint32_t live_labels_ahead(const exl_session *s, uint32_t label, float score) {
+static uint32_t explain_live_labels_ahead(const exl_session *s, uint32_t label, float score) {
     uint32_t compiled = s->bundle->parameters.labels, ahead = 0;
     exl__label_query query = exl__query_of(s);
 
@@ -36,41 +36,42 @@ static uint32_t live_labels_ahead(const exl_session *s, uint32_t label, float sc
         if (exl__live_is_retired(s->bundle, s->live, other))
             continue;
         exl__label_scores(&query, other, &own, &alias);
-        ahead += (uint32_t)is_ahead(own > alias ? own : alias, other, score, label);
+        ahead += (uint32_t)explain_is_ahead(own > alias ? own : alias, other, score, label);
     }
     return ahead;
 }
 
 /* Of the bundle's labels, those that a row with such a score stands for. */
-static uint32_t row_labels_ahead(exl_session *s, uint32_t row, float row_score, uint32_t label, float score) {
+static uint32_t explain_row_labels_ahead(exl_session *s, uint32_t row, float row_score, uint32_t label, float score) {
     uint32_t count, ahead = 0;
     const uint32_t *labels = exl__row_labels(s->bundle, &row, &count);
 
     for (uint32_t i = 0; i < count; i++)
-        if (!exl__live_is_retired(s->bundle, s->live, labels[i]) && is_ahead(row_score, labels[i], score, label))
-            ahead += mark(s, labels[i]);
+        if (!exl__live_is_retired(s->bundle, s->live, labels[i]) &&
+            explain_is_ahead(row_score, labels[i], score, label))
+            ahead += explain_mark(s, labels[i]);
     return ahead;
 }
 
 /* How many labels come before this one, by the fine score of their best row, over the whole index. */
-static uint32_t labels_ahead(exl_session *s, uint32_t label, float score) {
+static uint32_t explain_labels_ahead(exl_session *s, uint32_t label, float score) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
     uint32_t ahead = 0;
-    float scores[CHUNK_ROWS];
+    float scores[EXPLAIN_CHUNK_ROWS];
 
     if (s->seen)
         memset(s->seen, 0, ((size_t)p->labels + 63) / 64 * sizeof *s->seen);
-    for (uint32_t from = 0; from < p->rows; from += CHUNK_ROWS) {
-        uint32_t count = p->rows - from < CHUNK_ROWS ? p->rows - from : CHUNK_ROWS;
+    for (uint32_t from = 0; from < p->rows; from += EXPLAIN_CHUNK_ROWS) {
+        uint32_t count = p->rows - from < EXPLAIN_CHUNK_ROWS ? p->rows - from : EXPLAIN_CHUNK_ROWS;
 
         exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes + from * stride, NULL, count,
                           p->fine_dims, p->fine_bits, s->query_codes, s->query_unit, scores);
         for (uint32_t i = 0; i < count; i++)
-            ahead += row_labels_ahead(s, from + i, scores[i], label, score);
+            ahead += explain_row_labels_ahead(s, from + i, scores[i], label, score);
     }
-    return ahead + live_labels_ahead(s, label, score);
+    return ahead + explain_live_labels_ahead(s, label, score);
 }
 
 exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
@@ -93,7 +94,7 @@ exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes
     query = exl__query_of(session);
     exl__label_scores(&query, label, &own, &alias);
     known.screening_score = own > alias ? own : alias;
-    known.screening_rank = labels_ahead(session, label, known.screening_score) + 1;
+    known.screening_rank = explain_labels_ahead(session, label, known.screening_score) + 1;
     for (uint32_t i = 0; i < session->shortlist; i++) {
         uint32_t n = session->order[i].index;
         if (session->labels[n] != label)

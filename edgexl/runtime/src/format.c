@@ -16,22 +16,22 @@
 
 enum {
     FORMAT_HEADER_BYTES = 64,
-    ENTRY_BYTES = 64,
+    FORMAT_ENTRY_BYTES = 64,
     FORMAT_ALIGNMENT_BYTES = 16384,
-    MOST_SECTIONS = 64,
+    FORMAT_MOST_SECTIONS = 64,
     FORMAT_MAJOR = 2,
     FORMAT_MINOR = 0,
-    MOST_CELLS = 65536
+    FORMAT_MOST_CELLS = 65536
 };
 
-static const float LARGEST_GAIN = 1024;
+static const float FORMAT_LARGEST_GAIN = 1024;
 static const uint8_t FORMAT_MAGIC[8] = {0x89, 'E', 'X', 'L', '\r', '\n', 0x1a, '\n'};
 
 static const struct {
     const char *name;
     int hashed_at_open; /* small, or parsed by an engine; the others are safe with any bytes */
     int required;
-} SECTIONS[EXL__SECTION_KINDS] = {
+} FORMAT_SECTIONS[EXL__SECTION_KINDS] = {
     [EXL__MANIFEST] = {"manifest", 1, 1},
     [EXL__PARAMETERS] = {"parameters", 1, 1},
     [EXL__TOKENIZER] = {"tokenizer", 1, 1},
@@ -72,23 +72,23 @@ static exl_status format_check_header(exl_bundle *bundle, uint32_t *section_coun
                          "the bundle has format %u.%u, this library reads %d.%d: compile it again",
                          bundle->format_major, bundle->format_minor, FORMAT_MAJOR, FORMAT_MINOR);
     *section_count = exl__get32(header + 12);
-    if (*section_count < 1 || *section_count > MOST_SECTIONS || exl__get32(header + 24) != FORMAT_ALIGNMENT_BYTES ||
-        exl__get32(header + 28) != 0)
+    if (*section_count < 1 || *section_count > FORMAT_MOST_SECTIONS ||
+        exl__get32(header + 24) != FORMAT_ALIGNMENT_BYTES || exl__get32(header + 28) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the header holds a value that the format forbids");
     if (exl__get64(header + 16) != length)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file has %llu bytes, its header says %llu: copy it again",
                          (unsigned long long)length, (unsigned long long)exl__get64(header + 16));
-    if (length < FORMAT_HEADER_BYTES + (uint64_t)*section_count * ENTRY_BYTES)
+    if (length < FORMAT_HEADER_BYTES + (uint64_t)*section_count * FORMAT_ENTRY_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its section table");
-    exl__sha256_of(header + FORMAT_HEADER_BYTES, (size_t)*section_count * ENTRY_BYTES, digest);
+    exl__sha256_of(header + FORMAT_HEADER_BYTES, (size_t)*section_count * FORMAT_ENTRY_BYTES, digest);
     if (memcmp(digest, header + 32, sizeof digest) != 0)
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section table does not match its hash");
     return EXL_OK;
 }
 
 /* One entry, of which `end` is where the bytes before it end; moves `end` on. */
-static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t *kind_before, uint64_t *end,
-                              exl_error *error) {
+static exl_status format_check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t *kind_before, uint64_t *end,
+                                     exl_error *error) {
     uint32_t kind = exl__get32(entry);
     uint64_t offset = exl__get64(entry + 8), length = exl__get64(entry + 16), file_bytes = bundle->file.length;
     uint64_t expected = exl__round_up(*end, FORMAT_ALIGNMENT_BYTES);
@@ -113,27 +113,27 @@ static exl_status check_entry(exl_bundle *bundle, const uint8_t *entry, uint32_t
 }
 
 static exl_status format_check_table(exl_bundle *bundle, uint32_t section_count, exl_error *error) {
-    uint64_t end = FORMAT_HEADER_BYTES + (uint64_t)section_count * ENTRY_BYTES;
+    uint64_t end = FORMAT_HEADER_BYTES + (uint64_t)section_count * FORMAT_ENTRY_BYTES;
     uint32_t kind = 0;
 
     for (uint32_t i = 0; i < section_count; i++) {
-        exl_status status =
-            check_entry(bundle, bundle->file.bytes + FORMAT_HEADER_BYTES + i * ENTRY_BYTES, &kind, &end, error);
+        exl_status status = format_check_entry(
+            bundle, bundle->file.bytes + FORMAT_HEADER_BYTES + i * FORMAT_ENTRY_BYTES, &kind, &end, error);
         if (status != EXL_OK)
             return status;
     }
     if (end != bundle->file.length)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "there are bytes behind the last section");
     for (kind = 1; kind < EXL__SECTION_KINDS; kind++)
-        if (SECTIONS[kind].required && !bundle->sections[kind].bytes)
-            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the bundle has no %s section", SECTIONS[kind].name);
+        if (FORMAT_SECTIONS[kind].required && !bundle->sections[kind].bytes)
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the bundle has no %s section", FORMAT_SECTIONS[kind].name);
     return EXL_OK;
 }
 
 /* ---- hashes -------------------------------------------------------------------------------------------------- */
 
 /* Large sections are read, not mapped in: hashing must not cost the memory of what it looks at. */
-static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl_error *error) {
+static exl_status format_check_hash(const exl_bundle *bundle, const uint8_t *entry, exl_error *error) {
     uint64_t offset = exl__get64(entry + 8), left = exl__get64(entry + 16);
     uint32_t kind = exl__get32(entry);
     uint8_t chunk[16384], digest[32];
@@ -151,18 +151,18 @@ static exl_status check_hash(const exl_bundle *bundle, const uint8_t *entry, exl
     exl__sha256_final(&hash, digest);
     if (memcmp(digest, entry + 24, sizeof digest) != 0)
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section %s does not match its hash: copy the bundle again",
-                         kind < EXL__SECTION_KINDS ? SECTIONS[kind].name : "of an unknown kind");
+                         kind < EXL__SECTION_KINDS ? FORMAT_SECTIONS[kind].name : "of an unknown kind");
     return EXL_OK;
 }
 
-static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl_error *error) {
+static exl_status format_check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl_error *error) {
     for (uint32_t i = 0; i < section_count; i++) {
-        const uint8_t *entry = bundle->file.bytes + FORMAT_HEADER_BYTES + i * ENTRY_BYTES;
+        const uint8_t *entry = bundle->file.bytes + FORMAT_HEADER_BYTES + i * FORMAT_ENTRY_BYTES;
         uint32_t kind = exl__get32(entry);
         exl_status status = EXL_OK;
 
-        if (verify || (kind < EXL__SECTION_KINDS && SECTIONS[kind].hashed_at_open))
-            status = check_hash(bundle, entry, error);
+        if (verify || (kind < EXL__SECTION_KINDS && FORMAT_SECTIONS[kind].hashed_at_open))
+            status = format_check_hash(bundle, entry, error);
         if (status != EXL_OK)
             return status;
     }
@@ -173,7 +173,7 @@ static exl_status check_hashes(const exl_bundle *bundle, uint32_t section_count,
 
 /* The limits of docs/format.md, in its order; null when all are kept, else the first field's name that breaks one. */
 // clang-format off: a line a field
-static const char *forbidden_parameter(const exl__parameters *p) {
+static const char *format_forbidden_parameter(const exl__parameters *p) {
     const uint32_t token_inputs = 1u << EXL__INPUT_IDS | 1u << EXL__ATTENTION_MASK;
     const uint32_t all_inputs = (1u << EXL__VOCABULARY_OF_INPUTS) - 1;
     const uint32_t all_outputs = EXL__GIVES_QUERY_VECTOR | EXL__GIVES_TOKEN_STATES;
@@ -191,7 +191,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if (p->fine_dims < 2 || p->fine_dims > p->dims || p->fine_dims % 2) return "fine_dims";
     if (p->fine_bits != 2 && p->fine_bits != 4 && p->fine_bits != 8) return "fine_bits";
     if (p->fine_bits == 2 && p->fine_dims % 4) return "fine_dims";
-    if (!(p->fine_gain >= 1.0f / LARGEST_GAIN && p->fine_gain <= LARGEST_GAIN)) return "fine_gain"; /* NaN */
+    if (!(p->fine_gain >= 1 / FORMAT_LARGEST_GAIN && p->fine_gain <= FORMAT_LARGEST_GAIN)) return "fine_gain"; /* NaN */
     if (p->shortlist < 1 || p->shortlist > 4096) return "shortlist";
     if (p->overfetch < p->shortlist || p->overfetch > 16384) return "overfetch";
     if (p->max_tokens < 3 || p->max_tokens > 8192) return "max_tokens";
@@ -202,7 +202,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
     if ((p->screener_outputs & ~all_outputs) || !(p->screener_outputs & EXL__GIVES_QUERY_VECTOR)) return "screener_outputs";
     if (p->state_dims && !(p->screener_outputs & EXL__GIVES_TOKEN_STATES)) return "screener_outputs";
     if (p->vocabulary < 1 || p->vocabulary > 1u << 24) return "vocabulary";
-    if (p->cells > MOST_CELLS || p->cells > p->rows) return "cells";
+    if (p->cells > FORMAT_MOST_CELLS || p->cells > p->rows) return "cells";
     if (p->probes > p->cells || !p->probes != !p->cells) return "probes";
     if (!(p->cell_margin >= 0.0f && p->cell_margin <= 3.402823466e38f) || (!p->cells && p->cell_margin > 0.0f))
         return "cell_margin"; /* also where it is not a number */
@@ -211,7 +211,7 @@ static const char *forbidden_parameter(const exl__parameters *p) {
 }
 // clang-format on
 
-static exl_status read_parameters(exl_bundle *bundle, exl_error *error) {
+static exl_status format_read_parameters(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__PARAMETERS];
     const char *field;
 
@@ -223,7 +223,7 @@ static exl_status read_parameters(exl_bundle *bundle, exl_error *error) {
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section does not have the size that it states");
     if (bundle->format_minor <= FORMAT_MINOR && section->length != sizeof bundle->parameters)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section is too long");
-    field = forbidden_parameter(&bundle->parameters);
+    field = format_forbidden_parameter(&bundle->parameters);
     if (field)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameter %s is outside of its limits", field);
     return EXL_OK;
@@ -231,26 +231,26 @@ static exl_status read_parameters(exl_bundle *bundle, exl_error *error) {
 
 /* ---- index sections ------------------------------------------------------------------------------------------ */
 
-static exl_status check_length(const exl_bundle *bundle, int kind, uint64_t expected, exl_error *error) {
+static exl_status format_check_length(const exl_bundle *bundle, int kind, uint64_t expected, exl_error *error) {
     if (bundle->sections[kind].length == expected)
         return EXL_OK;
     return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s has %llu bytes, the parameters ask for %llu",
-                     SECTIONS[kind].name, (unsigned long long)bundle->sections[kind].length,
+                     FORMAT_SECTIONS[kind].name, (unsigned long long)bundle->sections[kind].length,
                      (unsigned long long)expected);
 }
 
-static exl_status check_index(const exl_bundle *bundle, exl_error *error) {
+static exl_status format_check_index(const exl_bundle *bundle, exl_error *error) {
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
     uint64_t entries = exl__times(exl__times(p->subspaces, 16), p->subspace_dims);
-    exl_status status = check_length(bundle, EXL__CODEBOOK, entries * 4, error);
+    exl_status status = format_check_length(bundle, EXL__CODEBOOK, entries * 4, error);
 
     if (status == EXL_OK)
-        status =
-            check_length(bundle, EXL__COARSE_CODES, exl__times(exl__round_up(p->rows, 256), p->subspaces / 2), error);
+        status = format_check_length(bundle, EXL__COARSE_CODES,
+                                     exl__times(exl__round_up(p->rows, 256), p->subspaces / 2), error);
     if (status == EXL_OK)
-        status = check_length(bundle, EXL__FINE_CODES,
-                              exl__times(p->rows, exl__fine_stride(p->fine_dims, p->fine_bits)), error);
+        status = format_check_length(bundle, EXL__FINE_CODES,
+                                     exl__times(p->rows, exl__fine_stride(p->fine_dims, p->fine_bits)), error);
     if (status != EXL_OK)
         return status;
     for (uint64_t i = 0; i < entries; i++)
@@ -259,7 +259,7 @@ static exl_status check_index(const exl_bundle *bundle, exl_error *error) {
     return EXL_OK;
 }
 
-static exl_status read_row_labels(exl_bundle *bundle, exl_error *error) {
+static exl_status format_read_row_labels(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__ROW_LABELS];
     const exl__parameters *p = &bundle->parameters;
     uint64_t aliases = (uint64_t)p->rows - p->labels, words = section->length / 4;
@@ -286,7 +286,7 @@ static exl_status read_row_labels(exl_bundle *bundle, exl_error *error) {
 }
 
 /* The rows at the places are looked at when a query needs them: all of them would be far too many to check at open. */
-static exl_status read_cells(exl_bundle *bundle, exl_error *error) {
+static exl_status format_read_cells(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__CELLS];
     const exl__parameters *p = &bundle->parameters;
     exl__cells *cells = &bundle->cells;
@@ -296,7 +296,7 @@ static exl_status read_cells(exl_bundle *bundle, exl_error *error) {
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section cells is there exactly when there are cells");
     if (!p->cells)
         return EXL_OK;
-    status = check_length(bundle, EXL__CELLS, exl__cells_bytes(p->cells, p->rows, p->fine_dims), error);
+    status = format_check_length(bundle, EXL__CELLS, exl__cells_bytes(p->cells, p->rows, p->fine_dims), error);
     if (status != EXL_OK)
         return status;
     *cells = (exl__cells){.count = p->cells, .probes = p->probes, .margin = p->cell_margin, .dims = p->fine_dims};
@@ -313,7 +313,7 @@ static exl_status read_cells(exl_bundle *bundle, exl_error *error) {
 
 /* ---- calibration --------------------------------------------------------------------------------------------- */
 
-static exl_status read_calibration(exl_bundle *bundle, exl_error *error) {
+static exl_status format_read_calibration(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__CALIBRATION];
     exl__calibration *c = &bundle->calibration;
     const uint8_t *at = section->bytes;
@@ -341,15 +341,15 @@ static exl_status read_calibration(exl_bundle *bundle, exl_error *error) {
 
 /* ---- all ----------------------------------------------------------------------------------------------------- */
 
-static exl_status read_strings(exl_bundle *bundle, int kind, exl__strings *strings, exl_error *error) {
+static exl_status format_read_strings(exl_bundle *bundle, int kind, exl__strings *strings, exl_error *error) {
     const exl__section *section = &bundle->sections[kind];
 
     if (exl__strings_init(strings, section->bytes, (size_t)section->length, bundle->parameters.labels) != 0)
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s is not well formed", SECTIONS[kind].name);
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s is not well formed", FORMAT_SECTIONS[kind].name);
     return EXL_OK;
 }
 
-static exl_status read_tokenizer(exl_bundle *bundle, exl_error *error) {
+static exl_status format_read_tokenizer(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__TOKENIZER];
 
     const char *field = exl__tokenizer_init(&bundle->tokenizer, section->bytes, (size_t)section->length);
@@ -367,15 +367,15 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error) {
 
     // clang-format off: a line a step
     if (status == EXL_OK) status = format_check_table(bundle, section_count, error);
-    if (status == EXL_OK) status = check_hashes(bundle, section_count, verify, error);
-    if (status == EXL_OK) status = read_parameters(bundle, error);
-    if (status == EXL_OK) status = check_index(bundle, error);
-    if (status == EXL_OK) status = read_row_labels(bundle, error);
-    if (status == EXL_OK) status = read_cells(bundle, error);
-    if (status == EXL_OK) status = read_calibration(bundle, error);
-    if (status == EXL_OK) status = read_tokenizer(bundle, error);
-    if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);
-    if (status == EXL_OK) status = read_strings(bundle, EXL__LABEL_IDS, &bundle->ids, error);
+    if (status == EXL_OK) status = format_check_hashes(bundle, section_count, verify, error);
+    if (status == EXL_OK) status = format_read_parameters(bundle, error);
+    if (status == EXL_OK) status = format_check_index(bundle, error);
+    if (status == EXL_OK) status = format_read_row_labels(bundle, error);
+    if (status == EXL_OK) status = format_read_cells(bundle, error);
+    if (status == EXL_OK) status = format_read_calibration(bundle, error);
+    if (status == EXL_OK) status = format_read_tokenizer(bundle, error);
+    if (status == EXL_OK) status = format_read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);
+    if (status == EXL_OK) status = format_read_strings(bundle, EXL__LABEL_IDS, &bundle->ids, error);
     // clang-format on
     return status;
 }

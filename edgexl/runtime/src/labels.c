@@ -16,14 +16,14 @@
 #include "session.h"
 #include "storage.h"
 
-enum { RETIRE_BYTES = EXL__OPERATION_BYTES };
+enum { LABELS_RETIRE_BYTES = EXL__OPERATION_BYTES };
 
 /* ---- writing ------------------------------------------------------------------------------------------------- */
 
 /* The label file after a change, in memory: what `before` (null: nothing) has committed, the operations, and a commit.
  * It is read as any file is, so that once a change is on the disk nothing can fail any more. */
-static exl_status image_of(const exl_bundle *bundle, const exl__live *before, uint64_t generation,
-                           const uint8_t *operations, uint64_t bytes, exl__live **after, exl_error *error) {
+static exl_status labels_image_of(const exl_bundle *bundle, const exl__live *before, uint64_t generation,
+                                  const uint8_t *operations, uint64_t bytes, exl__live **after, exl_error *error) {
     uint64_t from = before ? before->committed_bytes : EXL__LIVE_HEADER_BYTES;
     uint32_t commit = before ? 1 - before->commit : 0;
     uint8_t *file = exl__allocate(&bundle->allocator, from + bytes, 1);
@@ -57,7 +57,7 @@ static exl_status labels_append(const exl__live *before, const exl__live *image,
 }
 
 /* Begins a call that changes the set; 0 where it cannot be changed so. */
-static int begin_change(const exl_bundle *bundle, int are_given, size_t count, exl_error *error) {
+static int labels_begin_change(const exl_bundle *bundle, int are_given, size_t count, exl_error *error) {
     if (!exl__begin(error, bundle && are_given))
         return 0;
     if (!bundle->live) /* EXL_OPEN_COMPILED */
@@ -68,7 +68,7 @@ static int begin_change(const exl_bundle *bundle, int are_given, size_t count, e
 }
 
 /* The operations of a change, as far as they can be told before it is known what the file holds. */
-typedef struct change {
+typedef struct labels_change {
     uint8_t *operations;
     uint64_t bytes, capacity;
     const exl__text *ids; /* [count]: of the labels that it is about */
@@ -78,25 +78,26 @@ typedef struct change {
     int exact_ids;  /* nonzero: equivalent ids are others */
     uint32_t anew;  /* nonzero: these operations alone make up the file */
     uint32_t first; /* set when it is carried out: the number of the first label that is added */
-    exl_status (*complete)(struct change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error);
-} change;
+    exl_status (*complete)(struct labels_change *change, const exl_bundle *bundle, const exl__live *live,
+                           exl_error *error);
+} labels_change;
 
 /* Whether the change is in force, for everybody who reads the file. */
-static int is_in_force(exl_status status) { return status == EXL_OK || status == EXL_NOT_DURABLE; }
+static int labels_change_is_in_force(exl_status status) { return status == EXL_OK || status == EXL_NOT_DURABLE; }
 
 /* Puts the set after the change on the disk. */
-static exl_status labels_put(const exl_bundle *bundle, const change *change, const exl__live *before, exl__live **after,
-                             exl_error *error) {
+static exl_status labels_put(const exl_bundle *bundle, const labels_change *change, const exl__live *before,
+                             exl__live **after, exl_error *error) {
     const exl__live_store *store = bundle->live;
     uint64_t generation = before ? before->newest_generation + 1 : 1;
-    exl_status status =
-        image_of(bundle, change->anew ? NULL : before, generation, change->operations, change->bytes, after, error);
+    exl_status status = labels_image_of(bundle, change->anew ? NULL : before, generation, change->operations,
+                                        change->bytes, after, error);
 
     if (status == EXL_OK && before && !change->anew)
         status = labels_append(before, *after, store->locked, error);
     else if (status == EXL_OK)
         status = exl__file_replace(store->path, store->locked, (*after)->file, (size_t)(*after)->file_bytes, error);
-    if (!is_in_force(status)) {
+    if (!labels_change_is_in_force(status)) {
         exl__live_release(bundle, *after);
         *after = NULL;
     }
@@ -105,8 +106,8 @@ static exl_status labels_put(const exl_bundle *bundle, const change *change, con
 
 /* A label file in whose place no other can be put: it is a mount point, or its directory may not be written. While it
  * is empty it can begin with a set of no changes, in one write, and grow as any other. */
-static exl_status begin_in_place(const exl_bundle *bundle, exl__live **empty, exl_error *error) {
-    exl_status status = image_of(bundle, NULL, 1, NULL, 0, empty, error);
+static exl_status labels_begin_in_place(const exl_bundle *bundle, exl__live **empty, exl_error *error) {
+    exl_status status = labels_image_of(bundle, NULL, 1, NULL, 0, empty, error);
 
     if (status == EXL_OK)
         status = exl__descriptor_write(bundle->live->locked, 0, (*empty)->file, (size_t)(*empty)->file_bytes, error);
@@ -115,7 +116,7 @@ static exl_status begin_in_place(const exl_bundle *bundle, exl__live **empty, ex
 
 /* Carries a change out, with the file locked. The bundle's current set is then the changed one, where it is in force.
  */
-static exl_status carry_out(const exl_bundle *bundle, change *change, exl_error *error) {
+static exl_status labels_carry_out(const exl_bundle *bundle, labels_change *change, exl_error *error) {
     exl__live_store *store = bundle->live;
     exl__live *before = NULL, *after = NULL;
     exl_status status;
@@ -131,11 +132,11 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl_error 
     if (status == EXL_OK)
         status = labels_put(bundle, change, before, &after, error);
     if (status == EXL_FILE_UNWRITABLE && store->locked >= 0 && !before &&
-        begin_in_place(bundle, &before, error) == EXL_OK) {
+        labels_begin_in_place(bundle, &before, error) == EXL_OK) {
         (void)exl__begin(error, 1); /* what could not be put in its place is forgotten */
         status = labels_put(bundle, change, before, &after, error);
     }
-    if (is_in_force(status))
+    if (labels_change_is_in_force(status))
         exl__live_publish(bundle, after);
     exl__live_release(bundle, before);
     exl__descriptor_unlock(store->locked);
@@ -144,16 +145,16 @@ static exl_status carry_out(const exl_bundle *bundle, change *change, exl_error 
     return status;
 }
 
-static void put_retire(uint8_t *at, uint32_t label) {
-    memset(at, 0, RETIRE_BYTES);
+static void labels_put_retire(uint8_t *at, uint32_t label) {
+    memset(at, 0, LABELS_RETIRE_BYTES);
     exl__put32(at, EXL__RETIRE_LABEL);
-    exl__put32(at + 4, RETIRE_BYTES);
+    exl__put32(at + 4, LABELS_RETIRE_BYTES);
     exl__put32(at + 8, label);
 }
 
 /* ---- adding -------------------------------------------------------------------------------------------------- */
 
-static exl_status check_text(const char *what, const char *text, size_t bytes, size_t place, exl_error *error) {
+static exl_status labels_check_text(const char *what, const char *text, size_t bytes, size_t place, exl_error *error) {
     if (!text || bytes == 0 || bytes > EXL__LONGEST_STRING || memchr(text, 0, bytes))
         return exl__fail(error, EXL_BAD_ARGUMENT,
                          "the %s of new label %zu must have 1 to 65535 bytes, and none of them NUL", what, place);
@@ -162,41 +163,41 @@ static exl_status check_text(const char *what, const char *text, size_t bytes, s
     return EXL_OK;
 }
 
-static exl_status check_label(const exl_new_label *label, size_t place, exl_error *error) {
-    exl_status status = check_text("id", label->id, label->id_bytes, place, error);
+static exl_status labels_check(const exl_new_label *label, size_t place, exl_error *error) {
+    exl_status status = labels_check_text("id", label->id, label->id_bytes, place, error);
 
     if (status == EXL_OK)
-        status = check_text("text", label->text, label->text_bytes, place, error);
+        status = labels_check_text("text", label->text, label->text_bytes, place, error);
     if (status == EXL_OK && label->alias_count > 0 && (!label->aliases || !label->alias_bytes))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the aliases of new label %zu are null", place);
     if (status == EXL_OK && label->alias_count > 0xffff)
         return exl__fail(error, EXL_BAD_ARGUMENT, "new label %zu has more than 65535 aliases", place);
     for (size_t i = 0; i < label->alias_count && status == EXL_OK; i++)
-        status = check_text("alias", label->aliases[i], label->alias_bytes[i], place, error);
+        status = labels_check_text("alias", label->aliases[i], label->alias_bytes[i], place, error);
     return status;
 }
 
-static uint64_t string_bytes(const exl_new_label *label) {
+static uint64_t labels_string_bytes(const exl_new_label *label) {
     uint64_t bytes = label->id_bytes + label->text_bytes + 2ull;
     for (size_t i = 0; i < label->alias_count; i++)
         bytes += label->alias_bytes[i] + 1ull;
     return bytes; /* below 2^33 */
 }
 
-static uint64_t add_bytes(const exl_bundle *bundle, const exl_new_label *label) {
+static uint64_t labels_add_bytes(const exl_bundle *bundle, const exl_new_label *label) {
     uint64_t rows = label->alias_count + 1ull;
-    return (EXL__OPERATION_BYTES + rows * exl__live_row_bytes(bundle) + string_bytes(label) + 7) / 8 * 8;
+    return (EXL__OPERATION_BYTES + rows * exl__live_row_bytes(bundle) + labels_string_bytes(label) + 7) / 8 * 8;
 }
 
-static uint8_t *put_string(uint8_t *at, const char *text, size_t bytes) {
+static uint8_t *labels_put_string(uint8_t *at, const char *text, size_t bytes) {
     memcpy(at, text, bytes);
     at[bytes] = 0;
     return at + bytes + 1;
 }
 
 /* The codes of one text, as the compiler makes them of its vector. fine_scratch: [5 * fine_dims]. */
-static exl_status encode_row(exl_session *s, const char *text, size_t bytes, float *fine_scratch, uint8_t *coarse,
-                             uint8_t *fine, exl_error *error) {
+static exl_status labels_encode_row(exl_session *s, const char *text, size_t bytes, float *fine_scratch,
+                                    uint8_t *coarse, uint8_t *fine, exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
     const float *codebook = (const float *)(const void *)s->bundle->sections[EXL__CODEBOOK].bytes;
     exl_status status = exl__encode_text(s, text, bytes, error);
@@ -210,8 +211,8 @@ static exl_status encode_row(exl_session *s, const char *text, size_t bytes, flo
 }
 
 /* Writes the operation that adds the label, but for its number. */
-static exl_status put_add(exl_session *s, const exl_new_label *label, float *fine_scratch, uint8_t *at,
-                          exl_error *error) {
+static exl_status labels_put_add(exl_session *s, const exl_new_label *label, float *fine_scratch, uint8_t *at,
+                                 exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
     uint32_t rows = (uint32_t)label->alias_count + 1, code_bytes = p->subspaces / 2;
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
@@ -220,29 +221,30 @@ static exl_status put_add(exl_session *s, const exl_new_label *label, float *fin
     exl_status status = EXL_OK;
 
     exl__put32(at, EXL__ADD_LABEL);
-    exl__put32(at + 4, (uint32_t)add_bytes(s->bundle, label));
+    exl__put32(at + 4, (uint32_t)labels_add_bytes(s->bundle, label));
     exl__put32(at + 12, rows);
-    exl__put32(at + 16, (uint32_t)string_bytes(label));
+    exl__put32(at + 16, (uint32_t)labels_string_bytes(label));
     for (uint32_t row = 0; row < rows && status == EXL_OK; row++)
-        status = encode_row(s, row ? label->aliases[row - 1] : label->text,
-                            row ? label->alias_bytes[row - 1] : label->text_bytes, fine_scratch,
-                            coarse + (size_t)row * code_bytes, fine + row * stride, error);
+        status = labels_encode_row(s, row ? label->aliases[row - 1] : label->text,
+                                   row ? label->alias_bytes[row - 1] : label->text_bytes, fine_scratch,
+                                   coarse + (size_t)row * code_bytes, fine + row * stride, error);
     if (status == EXL_EMPTY_TEXT)
         exl__fail(error, status, "a text of the label %.*s holds no token", exl__quoted(label->id_bytes), label->id);
-    strings = put_string(strings, label->id, label->id_bytes);
-    strings = put_string(strings, label->text, label->text_bytes);
+    strings = labels_put_string(strings, label->id, label->id_bytes);
+    strings = labels_put_string(strings, label->text, label->text_bytes);
     for (size_t i = 0; i < label->alias_count; i++)
-        strings = put_string(strings, label->aliases[i], label->alias_bytes[i]);
+        strings = labels_put_string(strings, label->aliases[i], label->alias_bytes[i]);
     return status;
 }
 
-static exl_status missing(const exl__text *id, exl_error *error) {
+static exl_status labels_missing(const exl__text *id, exl_error *error) {
     return exl__fail(error, EXL_NO_SUCH_LABEL, "the label set has no label with the id %.*s", exl__quoted(id->bytes),
                      id->text);
 }
 
 /* Numbers the labels. No id may be in the set, or each must be and its label is retired right before. */
-static exl_status complete_add(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
+static exl_status labels_complete_add(labels_change *change, const exl_bundle *bundle, const exl__live *live,
+                                      exl_error *error) {
     uint32_t next = change->first = exl__live_end(bundle, live);
     uint8_t *at = change->operations;
 
@@ -250,12 +252,12 @@ static exl_status complete_add(change *change, const exl_bundle *bundle, const e
         return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
     for (uint32_t i = 0; i < change->count; i++) {
         if (change->replaces && change->found[i] == EXL__NO_LABEL)
-            return missing(&change->ids[i], error);
+            return labels_missing(&change->ids[i], error);
         if (!change->replaces && change->found[i] != EXL__NO_LABEL)
             return exl__fail(error, EXL_LABEL_EXISTS, "the label set has a label with the id %.*s; replace it",
                              exl__quoted(change->ids[i].bytes), change->ids[i].text);
         if (change->replaces)
-            put_retire(at, change->found[i]), at += RETIRE_BYTES;
+            labels_put_retire(at, change->found[i]), at += LABELS_RETIRE_BYTES;
         exl__put32(at + 8, next++);
         at += exl__get32(at + 4);
     }
@@ -263,29 +265,30 @@ static exl_status complete_add(change *change, const exl_bundle *bundle, const e
 }
 
 /* The caller's labels, whatever version of the header it has, as ours. */
-static exl_status take_label(const exl_new_label *labels, size_t place, exl_new_label *known, exl_error *error) {
+static exl_status labels_take(const exl_new_label *labels, size_t place, exl_new_label *known, exl_error *error) {
     *known = (exl_new_label){0};
     if (exl__take_struct(known, sizeof *known, (const uint8_t *)labels + place * labels->struct_size, error) != EXL_OK)
         return EXL_BAD_ARGUMENT;
-    return check_label(known, place, error);
+    return labels_check(known, place, error);
 }
 
 /* Everything that can be known before the file is locked: checks, and all operations. */
-static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const exl_add_options *options,
-                              change *change, exl__text *ids, exl_error *error) {
+static exl_status labels_prepare_add(exl_session *s, const exl_new_label *labels, const exl_add_options *options,
+                                     labels_change *change, exl__text *ids, exl_error *error) {
     const exl_allocator *allocator = &s->bundle->allocator;
-    uint64_t scratch_count = 5ull * s->bundle->parameters.fine_dims, before = options->replace ? RETIRE_BYTES : 0;
+    uint64_t scratch_count = 5ull * s->bundle->parameters.fine_dims,
+             before = options->replace ? LABELS_RETIRE_BYTES : 0;
     float *fine_scratch = NULL;
     exl_new_label label;
     exl_status status = EXL_OK;
 
     for (uint32_t i = 0; i < change->count && status == EXL_OK; i++) {
-        status = take_label(labels, i, &label, error);
+        status = labels_take(labels, i, &label, error);
         ids[i] = (exl__text){label.id, label.id_bytes};
-        if (status == EXL_OK && add_bytes(s->bundle, &label) > INT32_MAX)
+        if (status == EXL_OK && labels_add_bytes(s->bundle, &label) > INT32_MAX)
             status = exl__fail(error, EXL_BAD_ARGUMENT, "the aliases of new label %u are too many", i);
         if (status == EXL_OK)
-            change->capacity += before + add_bytes(s->bundle, &label);
+            change->capacity += before + labels_add_bytes(s->bundle, &label);
     }
     if (status != EXL_OK)
         return status;
@@ -294,9 +297,9 @@ static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const
     if (!change->operations || !fine_scratch)
         status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
     for (uint32_t i = 0; i < change->count && status == EXL_OK; i++) {
-        (void)take_label(labels, i, &label, error);
-        status = put_add(s, &label, fine_scratch, change->operations + change->bytes + before, error);
-        change->bytes += before + add_bytes(s->bundle, &label);
+        (void)labels_take(labels, i, &label, error);
+        status = labels_put_add(s, &label, fine_scratch, change->operations + change->bytes + before, error);
+        change->bytes += before + labels_add_bytes(s->bundle, &label);
         if (options->progress && status == EXL_OK)
             options->progress(options->context, i + 1u, change->count);
     }
@@ -307,12 +310,12 @@ static exl_status prepare_add(exl_session *s, const exl_new_label *labels, const
 exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, size_t count,
                           const exl_add_options *options, uint32_t *first, exl_error *error) {
     exl_add_options known = {0};
-    change change = {.complete = complete_add};
+    labels_change change = {.complete = labels_complete_add};
     const exl_allocator *allocator;
     exl__text *ids;
     exl_status status;
 
-    if (!begin_change(session ? session->bundle : NULL, labels || count == 0, count, error))
+    if (!labels_begin_change(session ? session->bundle : NULL, labels || count == 0, count, error))
         return EXL_BAD_ARGUMENT;
     status = exl__take_struct(&known, sizeof known, options, error);
     if (status != EXL_OK || count == 0)
@@ -325,10 +328,10 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
     if (!ids || !change.found)
         status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
     if (status == EXL_OK)
-        status = prepare_add(session, labels, &known, &change, ids, error);
+        status = labels_prepare_add(session, labels, &known, &change, ids, error);
     if (status == EXL_OK)
-        status = carry_out(session->bundle, &change, error);
-    if (is_in_force(status) && first)
+        status = labels_carry_out(session->bundle, &change, error);
+    if (labels_change_is_in_force(status) && first)
         *first = change.first;
     exl__release(allocator, change.operations, change.capacity, 1);
     exl__release(allocator, change.found, count, sizeof *change.found);
@@ -338,27 +341,29 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
 
 /* ---- retiring, compacting, refreshing ------------------------------------------------------------------------ */
 
-static exl_status complete_retire(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
+static exl_status labels_complete_retire(labels_change *change, const exl_bundle *bundle, const exl__live *live,
+                                         exl_error *error) {
     (void)bundle;
     (void)live;
     for (uint32_t i = 0; i < change->count; i++) {
         if (change->found[i] == EXL__NO_LABEL)
-            return missing(&change->ids[i], error);
-        put_retire(change->operations + (size_t)i * RETIRE_BYTES, change->found[i]);
+            return labels_missing(&change->ids[i], error);
+        labels_put_retire(change->operations + (size_t)i * LABELS_RETIRE_BYTES, change->found[i]);
     }
     return EXL_OK;
 }
 
-static exl_status retire(const exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, uint32_t count,
-                         exl_error *error) {
+static exl_status labels_retire(const exl_bundle *bundle, const char *const *ids, const size_t *id_bytes,
+                                uint32_t count, exl_error *error) {
     const exl_allocator *allocator = &bundle->allocator;
-    change change = {.complete = complete_retire, .count = count, .bytes = (uint64_t)count * RETIRE_BYTES};
+    labels_change change = {
+        .complete = labels_complete_retire, .count = count, .bytes = (uint64_t)count * LABELS_RETIRE_BYTES};
     exl__text *texts = exl__allocate(allocator, count, sizeof *texts);
     exl_status status = EXL_OK;
 
     change.ids = texts;
     change.found = exl__allocate(allocator, count, sizeof *change.found);
-    change.operations = exl__allocate(allocator, count, RETIRE_BYTES);
+    change.operations = exl__allocate(allocator, count, LABELS_RETIRE_BYTES);
     if (!texts || !change.found || !change.operations)
         status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels");
     for (uint32_t i = 0; i < count && status == EXL_OK; i++) {
@@ -367,8 +372,8 @@ static exl_status retire(const exl_bundle *bundle, const char *const *ids, const
         texts[i] = (exl__text){ids[i], id_bytes[i]};
     }
     if (status == EXL_OK)
-        status = carry_out(bundle, &change, error);
-    exl__release(allocator, change.operations, count, RETIRE_BYTES);
+        status = labels_carry_out(bundle, &change, error);
+    exl__release(allocator, change.operations, count, LABELS_RETIRE_BYTES);
     exl__release(allocator, change.found, count, sizeof *change.found);
     exl__release(allocator, texts, count, sizeof *texts);
     return status;
@@ -376,21 +381,21 @@ static exl_status retire(const exl_bundle *bundle, const char *const *ids, const
 
 exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids, const size_t *id_bytes, size_t count,
                              exl_error *error) {
-    if (!begin_change(bundle, (ids && id_bytes) || count == 0, count, error))
+    if (!labels_begin_change(bundle, (ids && id_bytes) || count == 0, count, error))
         return EXL_BAD_ARGUMENT;
-    return count > 0 ? retire(bundle, ids, id_bytes, (uint32_t)count, error) : EXL_OK;
+    return count > 0 ? labels_retire(bundle, ids, id_bytes, (uint32_t)count, error) : EXL_OK;
 }
 
 /* What remains of a set, as one change of an empty one: first who of the bundle is retired, then who is added. */
-static uint64_t remaining(const exl_bundle *bundle, const exl__live *live, uint8_t *to) {
+static uint64_t labels_remaining(const exl_bundle *bundle, const exl__live *live, uint8_t *to) {
     uint32_t compiled = bundle->parameters.labels, number = compiled;
     uint64_t bytes = 0;
 
     for (uint32_t label = 0; live->dead && label < compiled; label++)
         if (exl__live_is_retired(bundle, live, label)) {
             if (to)
-                put_retire(to + bytes, label);
-            bytes += RETIRE_BYTES;
+                labels_put_retire(to + bytes, label);
+            bytes += LABELS_RETIRE_BYTES;
         }
     for (uint32_t i = 0; i < live->added; i++) {
         const uint8_t *operation = live->labels[i].operation;
@@ -406,32 +411,33 @@ static uint64_t remaining(const exl_bundle *bundle, const exl__live *live, uint8
     return bytes;
 }
 
-static exl_status complete_compact(change *change, const exl_bundle *bundle, const exl__live *live, exl_error *error) {
+static exl_status labels_complete_compact(labels_change *change, const exl_bundle *bundle, const exl__live *live,
+                                          exl_error *error) {
     if (!live)
         return EXL_OK;
-    change->bytes = change->capacity = remaining(bundle, live, NULL);
+    change->bytes = change->capacity = labels_remaining(bundle, live, NULL);
     if (change->bytes == 0)
         return EXL_OK;
     change->operations = exl__allocate(&bundle->allocator, change->capacity, 1);
     if (!change->operations)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the label file");
-    (void)remaining(bundle, live, change->operations);
+    (void)labels_remaining(bundle, live, change->operations);
     return EXL_OK;
 }
 
 exl_status exl_labels_compact(exl_bundle *bundle, exl_error *error) {
-    change change = {.complete = complete_compact, .anew = 1};
+    labels_change change = {.complete = labels_complete_compact, .anew = 1};
     exl_status status;
 
-    if (!begin_change(bundle, 1, 0, error))
+    if (!labels_begin_change(bundle, 1, 0, error))
         return EXL_BAD_ARGUMENT;
-    status = carry_out(bundle, &change, error);
+    status = labels_carry_out(bundle, &change, error);
     exl__release(&bundle->allocator, change.operations, change.capacity, 1);
     return status;
 }
 
 /* Whether the file begins as it did when the current set was read: every change writes one of its commits. */
-static int is_current(const exl__live *live, const uint8_t head[EXL__LIVE_HEADER_BYTES], size_t bytes) {
+static int labels_is_current(const exl__live *live, const uint8_t head[EXL__LIVE_HEADER_BYTES], size_t bytes) {
     if (!live)
         return bytes == 0;
     return bytes == EXL__LIVE_HEADER_BYTES && memcmp(live->file, head, bytes) == 0;
@@ -443,11 +449,11 @@ exl_status exl_labels_refresh(exl_bundle *bundle, exl_error *error) {
     size_t bytes = 0;
     exl_status status;
 
-    if (!begin_change(bundle, 1, 0, error))
+    if (!labels_begin_change(bundle, 1, 0, error))
         return EXL_BAD_ARGUMENT;
     exl__mutex_lock(&bundle->live->changing); /* so that nothing newer is published between reading and publishing */
     status = exl__file_peek(bundle->live->path, head, sizeof head, &bytes, error);
-    if (status == EXL_OK && !is_current(bundle->live->current, head, bytes)) {
+    if (status == EXL_OK && !labels_is_current(bundle->live->current, head, bytes)) {
         status = exl__live_load(bundle, &live, error);
         if (status == EXL_OK)
             exl__live_publish(bundle, live);

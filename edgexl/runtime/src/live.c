@@ -15,7 +15,7 @@
 #include "rescore.h"
 #include "storage.h"
 
-enum { LIVE_MAJOR = 1, LIVE_MINOR = 0, CHECK_BYTES = 16, COMMIT_CHECK_AT = 48 };
+enum { LIVE_MAJOR = 1, LIVE_MINOR = 0, LIVE_CHECK_BYTES = 16, LIVE_COMMIT_CHECK_AT = 48 };
 
 static const uint8_t LIVE_MAGIC[8] = {0x89, 'E', 'L', 'B', '\r', '\n', 0x1a, '\n'};
 
@@ -28,18 +28,20 @@ uint32_t exl__live_end(const exl_bundle *bundle, const exl__live *live) {
     return bundle->parameters.labels + (live ? live->added : 0);
 }
 
-static int is_dead(const exl__live *live, uint32_t row) { return live->dead && live->dead[row / 64] >> row % 64 & 1; }
+static int live_is_dead(const exl__live *live, uint32_t row) {
+    return live->dead && live->dead[row / 64] >> row % 64 & 1;
+}
 
 int exl__live_is_retired(const exl_bundle *bundle, const exl__live *live, uint32_t label) {
     uint32_t labels = bundle->parameters.labels;
     if (!live)
         return 0;
-    return label < labels ? is_dead(live, label) : live->labels[label - labels].row_count == 0;
+    return label < labels ? live_is_dead(live, label) : live->labels[label - labels].row_count == 0;
 }
 
 /* ---- header and commits -------------------------------------------------------------------------------------- */
 
-static const uint8_t *identity(const exl_bundle *bundle) {
+static const uint8_t *live_identity(const exl_bundle *bundle) {
     return bundle->file.bytes + 32; /* the hash of the section table, and so of every section */
 }
 
@@ -52,16 +54,16 @@ void exl__live_header(const exl_bundle *bundle, uint8_t header[EXL__COMMIT_AT]) 
     exl__put32(header + 12, p->labels);
     exl__put32(header + 16, p->subspaces / 2);
     exl__put32(header + 20, (uint32_t)exl__fine_stride(p->fine_dims, p->fine_bits));
-    memcpy(header + 32, identity(bundle), 32);
+    memcpy(header + 32, live_identity(bundle), 32);
     memcpy(header + 64, p->label_set_sha256, 32);
     exl__sha256_of(header, 96, header + 96);
 }
 
-static void commit_check(const uint8_t *header, const uint8_t *commit, uint8_t digest[32]) {
+static void live_commit_check(const uint8_t *header, const uint8_t *commit, uint8_t digest[32]) {
     exl__sha256 hash;
     exl__sha256_init(&hash);
     exl__sha256_update(&hash, header, EXL__COMMIT_AT);
-    exl__sha256_update(&hash, commit, COMMIT_CHECK_AT);
+    exl__sha256_update(&hash, commit, LIVE_COMMIT_CHECK_AT);
     exl__sha256_final(&hash, digest);
 }
 
@@ -71,8 +73,8 @@ void exl__live_commit(const uint8_t header[EXL__COMMIT_AT], uint64_t generation,
     exl__put64(commit, generation);
     exl__put64(commit + 8, committed_bytes);
     exl__sha256_final(&operations, commit + 16);
-    commit_check(header, commit, digest);
-    memcpy(commit + COMMIT_CHECK_AT, digest, CHECK_BYTES);
+    live_commit_check(header, commit, digest);
+    memcpy(commit + LIVE_COMMIT_CHECK_AT, digest, LIVE_CHECK_BYTES);
 }
 
 static exl_status live_check_header(const exl_bundle *bundle, const exl__live *live, exl_error *error) {
@@ -101,22 +103,22 @@ static exl_status live_check_header(const exl_bundle *bundle, const exl__live *l
 }
 
 /* Whether a commit is one that was written to its end. */
-static int is_whole(const uint8_t *header, uint32_t which) {
+static int live_is_whole(const uint8_t *header, uint32_t which) {
     const uint8_t *commit = header + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES;
     uint8_t digest[32];
 
-    commit_check(header, commit, digest);
-    return memcmp(digest, commit + COMMIT_CHECK_AT, CHECK_BYTES) == 0;
+    live_commit_check(header, commit, digest);
+    return memcmp(digest, commit + LIVE_COMMIT_CHECK_AT, LIVE_CHECK_BYTES) == 0;
 }
 
 /* Whether a commit is whole, and all that it promises there; then `live` has its numbers. */
-static int take_commit(exl__live *live, uint32_t which) {
+static int live_take_commit(exl__live *live, uint32_t which) {
     const uint8_t *commit = live->file + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES;
     uint64_t generation = exl__get64(commit), end = exl__get64(commit + 8);
     uint8_t digest[32];
     exl__sha256 hash, finished;
 
-    if (!is_whole(live->file, which))
+    if (!live_is_whole(live->file, which))
         return 0;
     if (generation > live->newest_generation)
         live->newest_generation = generation;
@@ -136,8 +138,8 @@ static int take_commit(exl__live *live, uint32_t which) {
 }
 
 /* The newest commit that holds. An append that was cut off left the one before it. */
-static exl_status choose_commit(exl__live *live, exl_error *error) {
-    int first = take_commit(live, 0), second = take_commit(live, 1);
+static exl_status live_choose_commit(exl__live *live, exl_error *error) {
+    int first = live_take_commit(live, 0), second = live_take_commit(live, 1);
     if (first || second)
         return EXL_OK;
     return exl__fail(error, EXL_LABELS_MALFORMED,
@@ -146,16 +148,16 @@ static exl_status choose_commit(exl__live *live, exl_error *error) {
 
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
-typedef struct operation {
+typedef struct live_operation {
     const uint8_t *bytes;
     uint32_t kind, label, rows;
     const uint8_t *codes; /* rows x coarse, then rows x fine */
     const char *id, *text;
     uint32_t id_bytes, text_bytes;
-} operation;
+} live_operation;
 
 /* One string of the list at *at, with its NUL. Null where it is empty, too long, or not ended before `end`. */
-static const char *take_string(const char **at, const char *end, uint32_t *bytes) {
+static const char *live_take_string(const char **at, const char *end, uint32_t *bytes) {
     const char *string = *at, *nul = string < end ? memchr(string, 0, (size_t)(end - string)) : NULL;
     if (!nul || nul == string || nul - string > EXL__LONGEST_STRING)
         return NULL;
@@ -164,23 +166,23 @@ static const char *take_string(const char **at, const char *end, uint32_t *bytes
     return string;
 }
 
-static int take_strings(operation *op, const char *at, uint32_t string_bytes) {
+static int live_take_strings(live_operation *op, const char *at, uint32_t string_bytes) {
     const char *end = at + string_bytes;
     uint32_t ignored;
     if (!exl__utf8_valid(at, string_bytes))
         return 0;
-    op->id = take_string(&at, end, &op->id_bytes);
-    op->text = op->id ? take_string(&at, end, &op->text_bytes) : NULL;
+    op->id = live_take_string(&at, end, &op->id_bytes);
+    op->text = op->id ? live_take_string(&at, end, &op->text_bytes) : NULL;
     if (!op->text)
         return 0;
     for (uint32_t alias = 1; alias < op->rows; alias++)
-        if (!take_string(&at, end, &ignored))
+        if (!live_take_string(&at, end, &ignored))
             return 0;
     return at == end;
 }
 
 /* The operation at *at, which moves on behind it; 0 where the format forbids something in it. */
-static int take_operation(const exl_bundle *bundle, const exl__live *live, uint64_t *at, operation *op) {
+static int live_take_operation(const exl_bundle *bundle, const exl__live *live, uint64_t *at, live_operation *op) {
     uint64_t left = live->committed_bytes - *at, used, bytes;
     uint32_t string_bytes;
 
@@ -201,28 +203,28 @@ static int take_operation(const exl_bundle *bundle, const exl__live *live, uint6
     if (op->kind == EXL__RETIRE_LABEL)
         return op->rows == 0 && string_bytes == 0;
     return op->kind == EXL__ADD_LABEL && op->rows > 0 &&
-           take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
+           live_take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
 }
 
-static exl_status malformed(uint64_t at, exl_error *error) {
+static exl_status live_malformed(uint64_t at, exl_error *error) {
     return exl__fail(error, EXL_LABELS_MALFORMED, "the label file breaks the format's rules at byte %llu",
                      (unsigned long long)at);
 }
 
 /* Counts what the arrays must hold; rows of labels that are retired later are counted too. */
-static exl_status count_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
+static exl_status live_count_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     uint64_t rows = 0;
-    operation op;
+    live_operation op;
 
     for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
         uint64_t from = at;
-        if (!take_operation(bundle, live, &at, &op))
-            return malformed(from, error);
+        if (!live_take_operation(bundle, live, &at, &op))
+            return live_malformed(from, error);
         live->added += op.kind == EXL__ADD_LABEL;
         live->retired_compiled += op.kind == EXL__RETIRE_LABEL && op.label < bundle->parameters.labels;
         rows += op.rows;
         if (bundle->parameters.rows + rows > INT32_MAX)
-            return malformed(from, error);
+            return live_malformed(from, error);
     }
     live->rows = (uint32_t)rows;
     return EXL_OK;
@@ -230,33 +232,34 @@ static exl_status count_operations(const exl_bundle *bundle, exl__live *live, ex
 
 /* ---- arrays -------------------------------------------------------------------------------------------------- */
 
-static uint64_t blocks_of(uint64_t rows) { return exl__round_up(rows, EXL__SCAN_BLOCK) / EXL__SCAN_BLOCK; }
+static uint64_t live_blocks_of(uint64_t rows) { return exl__round_up(rows, EXL__SCAN_BLOCK) / EXL__SCAN_BLOCK; }
 
-static void carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver *from) {
+static void live_carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver *from) {
     const exl__parameters *p = &bundle->parameters;
     live->labels = exl__carve(from, live->added, sizeof *live->labels);
     live->row_labels = exl__carve(from, live->rows, sizeof *live->row_labels);
-    live->coarse = exl__carve(from, blocks_of(live->rows) * EXL__SCAN_BLOCK, p->subspaces / 2);
+    live->coarse = exl__carve(from, live_blocks_of(live->rows) * EXL__SCAN_BLOCK, p->subspaces / 2);
     live->fine = exl__carve(from, live->rows, exl__fine_stride(p->fine_dims, p->fine_bits));
     live->dead = live->retired_compiled > 0
-                     ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead)
+                     ? exl__carve(from, live_blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead)
                      : NULL;
-    live->dead_places = live->retired_compiled > 0 && bundle->cells.count > 0
-                            ? exl__carve(from, blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead_places)
-                            : live->dead;
+    live->dead_places =
+        live->retired_compiled > 0 && bundle->cells.count > 0
+            ? exl__carve(from, live_blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead_places)
+            : live->dead;
 }
 
 /* Who is added and who retired, in order. A label has its rows' number until it is retired. */
-static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
+static exl_status live_apply_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     uint32_t compiled = bundle->parameters.labels, added = 0;
-    operation op;
+    live_operation op;
 
     for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
         uint64_t from = at;
-        (void)take_operation(bundle, live, &at, &op); /* it was counted, so it is well formed */
+        (void)live_take_operation(bundle, live, &at, &op); /* it was counted, so it is well formed */
         if (op.kind == EXL__ADD_LABEL) {
             if (op.label != compiled + added)
-                return malformed(from, error);
+                return live_malformed(from, error);
             live->labels[added++] = (exl__live_label){.operation = op.bytes,
                                                       .id = op.id,
                                                       .text = op.text,
@@ -264,7 +267,7 @@ static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, ex
                                                       .text_bytes = op.text_bytes,
                                                       .row_count = op.rows};
         } else if (op.label >= compiled + added || exl__live_is_retired(bundle, live, op.label))
-            return malformed(from, error);
+            return live_malformed(from, error);
         else if (op.label < compiled)
             live->dead[op.label / 64] |= (uint64_t)1 << op.label % 64;
         else {
@@ -276,7 +279,7 @@ static exl_status apply_operations(const exl_bundle *bundle, exl__live *live, ex
 }
 
 /* The rows of the labels that are left, one behind the other, coarse codes interleaved as in a bundle. */
-static void place_rows(const exl_bundle *bundle, exl__live *live) {
+static void live_place_rows(const exl_bundle *bundle, exl__live *live) {
     uint32_t code_bytes = bundle->parameters.subspaces / 2, row = 0;
     size_t stride = exl__fine_stride(bundle->parameters.fine_dims, bundle->parameters.fine_bits);
 
@@ -299,7 +302,7 @@ static void place_rows(const exl_bundle *bundle, exl__live *live) {
 }
 
 /* An alias row is dead when all of its labels are. */
-static void bury_aliases(const exl_bundle *bundle, exl__live *live) {
+static void live_bury_aliases(const exl_bundle *bundle, exl__live *live) {
     const exl__parameters *p = &bundle->parameters;
 
     for (uint32_t row = p->labels; live->dead && row < p->rows; row++) {
@@ -307,44 +310,44 @@ static void bury_aliases(const exl_bundle *bundle, exl__live *live) {
         const uint32_t *labels = exl__row_labels(bundle, &row, &count);
         uint64_t dead = 1;
         for (uint32_t i = 0; i < count; i++)
-            dead &= (uint64_t)is_dead(live, labels[i]);
+            dead &= (uint64_t)live_is_dead(live, labels[i]);
         live->dead[row / 64] |= dead << row % 64;
     }
 }
 
 /* The coarse codes lie in the order of the cells. A row that is not there is met, and told, by a query. */
-static void bury_places(const exl_bundle *bundle, exl__live *live) {
+static void live_bury_places(const exl_bundle *bundle, exl__live *live) {
     const exl__cells *cells = &bundle->cells;
     uint32_t rows = bundle->parameters.rows;
 
     for (uint32_t place = 0; live->dead_places != live->dead && place < rows; place++)
-        if (cells->rows[place] < rows && is_dead(live, cells->rows[place]))
+        if (cells->rows[place] < rows && live_is_dead(live, cells->rows[place]))
             live->dead_places[place / 64] |= (uint64_t)1 << place % 64;
 }
 
-static exl_status read_set(const exl_bundle *bundle, exl__live *live, exl_error *error) {
+static exl_status live_read_set(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     exl__carver from = {NULL, 0};
     exl_status status = live_check_header(bundle, live, error);
 
     if (status == EXL_OK)
-        status = choose_commit(live, error);
+        status = live_choose_commit(live, error);
     if (status == EXL_OK)
-        status = count_operations(bundle, live, error);
+        status = live_count_operations(bundle, live, error);
     if (status != EXL_OK)
         return status;
-    carve_arrays(bundle, live, &from);
+    live_carve_arrays(bundle, live, &from);
     live->memory_bytes = from.used;
     if (from.used > 0 && !(live->memory = exl__allocate(&bundle->allocator, from.used, 1)))
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels of the label file");
     from = (exl__carver){live->memory, 0};
     if (live->memory)
-        carve_arrays(bundle, live, &from);
-    status = apply_operations(bundle, live, error);
+        live_carve_arrays(bundle, live, &from);
+    status = live_apply_operations(bundle, live, error);
     if (status != EXL_OK)
         return status;
-    place_rows(bundle, live);
-    bury_aliases(bundle, live);
-    bury_places(bundle, live);
+    live_place_rows(bundle, live);
+    live_bury_aliases(bundle, live);
+    live_bury_places(bundle, live);
     return EXL_OK;
 }
 
@@ -360,7 +363,7 @@ exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t fil
     }
     live->file = file;
     live->file_bytes = file_bytes;
-    status = read_set(bundle, live, error);
+    status = live_read_set(bundle, live, error);
     if (status == EXL_OK)
         *out = live;
     else
@@ -369,14 +372,14 @@ exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t fil
 }
 
 /* How much of a file is needed: to the end of what its commits promise, or the head alone where it is no label file. */
-static uint64_t wanted(const uint8_t *head, size_t bytes) {
+static uint64_t live_wanted(const uint8_t *head, size_t bytes) {
     uint64_t most = bytes;
 
     if (bytes < EXL__LIVE_HEADER_BYTES || memcmp(head, LIVE_MAGIC, sizeof LIVE_MAGIC) != 0)
         return most;
     for (uint32_t which = 0; which < 2; which++) {
         uint64_t end = exl__get64(head + EXL__COMMIT_AT + which * EXL__COMMIT_BYTES + 8);
-        if (is_whole(head, which) && end > most)
+        if (live_is_whole(head, which) && end > most)
             most = end;
     }
     return most;
@@ -385,8 +388,8 @@ static uint64_t wanted(const uint8_t *head, size_t bytes) {
 exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **live, exl_error *error) {
     uint8_t *file = NULL;
     uint64_t file_bytes = 0;
-    exl_status status =
-        exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, wanted, &file, &file_bytes, error);
+    exl_status status = exl__descriptor_read(&bundle->allocator, descriptor, EXL__LIVE_HEADER_BYTES, live_wanted, &file,
+                                             &file_bytes, error);
 
     *live = NULL;
     if (status != EXL_OK)

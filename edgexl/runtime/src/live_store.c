@@ -15,51 +15,52 @@
 
 /* ---- forks ----------------------------------------------------------------------------------------------------- */
 
-static exl__mutex stores_mutex = EXL__MUTEX;
-static exl__live_store *stores; /* of all open bundles */
-static int forks_are_watched;
+static exl__mutex live_store_mutex = EXL__MUTEX;
+static exl__live_store *live_store_first; /* of all open bundles */
+static int live_store_forks_are_watched;
 
-static void before_fork(void) {
-    exl__mutex_lock(&stores_mutex);
-    for (exl__live_store *store = stores; store; store = store->next)
+static void live_store_before_fork(void) {
+    exl__mutex_lock(&live_store_mutex);
+    for (exl__live_store *store = live_store_first; store; store = store->next)
         exl__mutex_lock(&store->mutex);
 }
 
-static void in_parent(void) {
-    for (exl__live_store *store = stores; store; store = store->next)
+static void live_store_in_parent(void) {
+    for (exl__live_store *store = live_store_first; store; store = store->next)
         exl__mutex_unlock(&store->mutex);
-    exl__mutex_unlock(&stores_mutex);
+    exl__mutex_unlock(&live_store_mutex);
 }
 
-static void in_child(void) {
-    for (exl__live_store *store = stores; store; store = store->next) {
+static void live_store_in_child(void) {
+    for (exl__live_store *store = live_store_first; store; store = store->next) {
         (void)exl__mutex_init(&store->changing);
         exl__descriptor_close(store->locked);
         store->locked = -1;
     }
-    in_parent();
+    live_store_in_parent();
 }
 
 /* 0 where there is no memory for it. */
-static int watch_forks(exl__live_store *store) {
-    exl__mutex_lock(&stores_mutex);
-    forks_are_watched = forks_are_watched || exl__at_fork(before_fork, in_parent, in_child);
-    if (forks_are_watched) {
-        store->next = stores;
-        stores = store;
+static int live_store_watch_forks(exl__live_store *store) {
+    exl__mutex_lock(&live_store_mutex);
+    live_store_forks_are_watched =
+        live_store_forks_are_watched || exl__at_fork(live_store_before_fork, live_store_in_parent, live_store_in_child);
+    if (live_store_forks_are_watched) {
+        store->next = live_store_first;
+        live_store_first = store;
     }
-    exl__mutex_unlock(&stores_mutex);
-    return forks_are_watched;
+    exl__mutex_unlock(&live_store_mutex);
+    return live_store_forks_are_watched;
 }
 
-static void forget_forks(const exl__live_store *store) {
-    exl__live_store **at = &stores;
+static void live_store_forget_forks(const exl__live_store *store) {
+    exl__live_store **at = &live_store_first;
 
-    exl__mutex_lock(&stores_mutex);
+    exl__mutex_lock(&live_store_mutex);
     while (*at != store)
         at = &(*at)->next;
     *at = store->next;
-    exl__mutex_unlock(&stores_mutex);
+    exl__mutex_unlock(&live_store_mutex);
 }
 
 /* ---- the store ------------------------------------------------------------------------------------------------- */
@@ -74,7 +75,7 @@ exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labe
     if (!store)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
     store->locked = -1;
-    if (!exl__mutex_init(&store->mutex) || !exl__mutex_init(&store->changing) || !watch_forks(store)) {
+    if (!exl__mutex_init(&store->mutex) || !exl__mutex_init(&store->changing) || !live_store_watch_forks(store)) {
         exl__release(&bundle->allocator, store, 1, sizeof *store);
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
     }
@@ -96,7 +97,7 @@ void exl__live_close(exl_bundle *bundle) {
 
     if (!store)
         return;
-    forget_forks(store);
+    live_store_forget_forks(store);
     for (exl__live *older; store->sets; store->sets = older) {
         older = store->sets->older;
         exl__live_release(bundle, store->sets);

@@ -13,27 +13,27 @@
 /* ---- finding ids --------------------------------------------------------------------------------------------- */
 
 /* An open-addressing table of the wanted ids, equivalent ones behind each other: place + 1, or 0. */
-typedef struct id_table {
+typedef struct lookup_id_table {
     const exl__text *ids;
     uint32_t *slots;
     uint32_t slot_count; /* a power of two, more than twice the ids */
     int exact;           /* nonzero: the same bytes alone are the same id */
     uint32_t *found;     /* [count]: the label of each id */
     uint8_t *is_same;    /* [count]: whether that has the very bytes, and not only equivalent ones */
-} id_table;
+} lookup_id_table;
 
-static int same_bytes(const exl__text *one, const char *id, size_t bytes) {
+static int lookup_same_bytes(const exl__text *one, const char *id, size_t bytes) {
     return one->bytes == bytes && memcmp(one->text, id, bytes) == 0;
 }
 
-static exl_status fill_table(id_table *table, uint32_t count, exl_error *error) {
+static exl_status lookup_fill_table(lookup_id_table *table, uint32_t count, exl_error *error) {
     uint32_t mask = table->slot_count - 1;
 
     for (uint32_t i = 0; i < count; i++) {
         const exl__text *one = &table->ids[i];
         uint32_t slot = exl__equivalent_hash(one->text, one->bytes) & mask;
         for (; table->slots[slot] != 0; slot = (slot + 1) & mask)
-            if (same_bytes(&table->ids[table->slots[slot] - 1], one->text, one->bytes))
+            if (lookup_same_bytes(&table->ids[table->slots[slot] - 1], one->text, one->bytes))
                 return exl__fail(error, EXL_BAD_ARGUMENT, "the id %.*s is given twice", exl__quoted(one->bytes),
                                  one->text);
         table->slots[slot] = i + 1;
@@ -43,13 +43,13 @@ static exl_status fill_table(id_table *table, uint32_t count, exl_error *error) 
 }
 
 /* Notes a label of the set for the ids that it is meant by: the same bytes win, then the first that is equivalent. */
-static void note(id_table *table, const char *id, size_t bytes, uint32_t label) {
+static void lookup_note(lookup_id_table *table, const char *id, size_t bytes, uint32_t label) {
     uint32_t mask = table->slot_count - 1;
 
     for (uint32_t slot = exl__equivalent_hash(id, bytes) & mask; table->slots[slot] != 0; slot = (slot + 1) & mask) {
         uint32_t place = table->slots[slot] - 1;
         const exl__text *one = &table->ids[place];
-        if (same_bytes(one, id, bytes))
+        if (lookup_same_bytes(one, id, bytes))
             table->found[place] = label, table->is_same[place] = 1;
         else if (!table->exact && table->found[place] == EXL__NO_LABEL &&
                  exl__equivalent(one->text, one->bytes, id, bytes))
@@ -58,7 +58,7 @@ static void note(id_table *table, const char *id, size_t bytes, uint32_t label) 
 }
 
 /* An id that is only equivalent to a label's must not mean one that another id, given too, means as well. */
-static exl_status lookup_check_table(const id_table *table, uint32_t count, exl_error *error) {
+static exl_status lookup_check_table(const lookup_id_table *table, uint32_t count, exl_error *error) {
     uint32_t mask = table->slot_count - 1;
 
     for (uint32_t i = 0; i < count; i++) {
@@ -75,15 +75,15 @@ static exl_status lookup_check_table(const id_table *table, uint32_t count, exl_
 }
 
 /* All ids of the bundle once, whatever the number wanted. */
-static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live, id_table *table, char *buffer,
-                                exl_error *error) {
+static exl_status lookup_find_compiled(const exl_bundle *bundle, const exl__live *live, lookup_id_table *table,
+                                       char *buffer, exl_error *error) {
     for (uint32_t label = 0; label < bundle->parameters.labels; label++) {
         size_t bytes = 0;
         exl_status status = exl__label_string(&bundle->ids, label, buffer, bundle->ids.longest_bytes, &bytes, error);
         if (status != EXL_OK)
             return status;
         if (!exl__live_is_retired(bundle, live, label))
-            note(table, buffer, bytes, label);
+            lookup_note(table, buffer, bytes, label);
     }
     return EXL_OK;
 }
@@ -91,7 +91,7 @@ static exl_status find_compiled(const exl_bundle *bundle, const exl__live *live,
 exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, const exl__text *ids, uint32_t count,
                             int exact, uint32_t *found, exl_error *error) {
     const exl_allocator *allocator = &bundle->allocator;
-    id_table table = {.ids = ids, .slot_count = 4, .exact = exact, .found = found};
+    lookup_id_table table = {.ids = ids, .slot_count = 4, .exact = exact, .found = found};
     uint64_t buffer_bytes = bundle->ids.longest_bytes + 1ull;
     char *buffer = exl__allocate_scratch(allocator, buffer_bytes, 1);
     exl_status status = EXL_OK;
@@ -103,12 +103,12 @@ exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, con
     if (!buffer || !table.slots || !table.is_same)
         status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory to look labels up");
     if (status == EXL_OK)
-        status = fill_table(&table, count, error);
+        status = lookup_fill_table(&table, count, error);
     if (status == EXL_OK)
-        status = find_compiled(bundle, live, &table, buffer, error);
+        status = lookup_find_compiled(bundle, live, &table, buffer, error);
     for (uint32_t i = 0; status == EXL_OK && live && i < live->added; i++)
         if (live->labels[i].row_count > 0)
-            note(&table, live->labels[i].id, live->labels[i].id_bytes, bundle->parameters.labels + i);
+            lookup_note(&table, live->labels[i].id, live->labels[i].id_bytes, bundle->parameters.labels + i);
     if (status == EXL_OK)
         status = lookup_check_table(&table, count, error);
     exl__release(allocator, table.is_same, count, sizeof *table.is_same);
@@ -119,7 +119,7 @@ exl_status exl__labels_find(const exl_bundle *bundle, const exl__live *live, con
 
 /* ---- by number ------------------------------------------------------------------------------------------------ */
 
-static exl_status no_room(uint32_t label, size_t bytes, exl_error *error) {
+static exl_status lookup_no_room(uint32_t label, size_t bytes, exl_error *error) {
     return exl__fail(error, EXL_BUFFER_TOO_SMALL, "a string of label %u takes %zu bytes and a NUL", label, bytes);
 }
 
@@ -128,7 +128,7 @@ exl_status exl__label_string(const exl__strings *strings, uint32_t label, char *
     int result = exl__strings_get(strings, label, to, capacity, bytes);
 
     if (result == EXL__STRINGS_TOO_SMALL)
-        return no_room(label, *bytes, error);
+        return lookup_no_room(label, *bytes, error);
     if (result != EXL__STRINGS_OK)
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the strings of label %u are damaged: copy the bundle again",
                          label);
@@ -137,8 +137,8 @@ exl_status exl__label_string(const exl__strings *strings, uint32_t label, char *
 
 /* The same for a label of the bundle (live is null) or one that was added, with a closing NUL; none is wanted where
  * `to` is null. */
-static exl_status give_string(const exl__strings *own, uint32_t number, const char *live, size_t live_bytes, char *to,
-                              size_t capacity, size_t *bytes, exl_error *error) {
+static exl_status lookup_give_string(const exl__strings *own, uint32_t number, const char *live, size_t live_bytes,
+                                     char *to, size_t capacity, size_t *bytes, exl_error *error) {
     size_t room = capacity > 0 ? capacity - 1 : 0;
     exl_status status = EXL_OK;
 
@@ -151,7 +151,7 @@ static exl_status give_string(const exl__strings *own, uint32_t number, const ch
         status = exl__label_string(own, number, to, room, bytes, error);
     if (capacity > 0)
         to[*bytes < room ? *bytes : room] = '\0';
-    return status == EXL_OK && *bytes >= capacity ? no_room(number, *bytes, error) : status;
+    return status == EXL_OK && *bytes >= capacity ? lookup_no_room(number, *bytes, error) : status;
 }
 
 exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *label, exl_error *error) {
@@ -173,10 +173,10 @@ exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *
             known.state = EXL_LABEL_COMPILED;
         if (exl__live_is_retired(bundle, live, number))
             known.state = EXL_LABEL_RETIRED;
-        status = give_string(&bundle->ids, number, one->id, one->id_bytes, known.id, known.id_capacity, &known.id_bytes,
-                             error);
-        text_status = give_string(&bundle->texts, number, one->text, one->text_bytes, known.text, known.text_capacity,
-                                  &known.text_bytes, error);
+        status = lookup_give_string(&bundle->ids, number, one->id, one->id_bytes, known.id, known.id_capacity,
+                                    &known.id_bytes, error);
+        text_status = lookup_give_string(&bundle->texts, number, one->text, one->text_bytes, known.text,
+                                         known.text_capacity, &known.text_bytes, error);
         status = status == EXL_OK ? text_status : status;
         exl__give_struct(label, &known, sizeof known);
     }
@@ -186,14 +186,14 @@ exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *
 
 /* ---- by id ---------------------------------------------------------------------------------------------------- */
 
-typedef int (*way_to_find)(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
-                           uint32_t *found, uint32_t capacity, uint32_t *count);
+typedef int (*lookup_way)(const exl__strings *strings, const char *prefix, size_t prefix_bytes, uint32_t from,
+                          uint32_t *found, uint32_t capacity, uint32_t *count);
 
 /* Among the bundle's own labels. The ids that begin with this one, in turn: few or none but itself. exact: of the same
  * bytes, else of equivalent ones. */
-static exl_status find_own(const exl_bundle *bundle, const exl__live *live, const char *id, size_t id_bytes, int exact,
-                           uint32_t *label) {
-    way_to_find find = exact ? exl__strings_with_bytes : exl__strings_prefix;
+static exl_status lookup_find_own(const exl_bundle *bundle, const exl__live *live, const char *id, size_t id_bytes,
+                                  int exact, uint32_t *label) {
+    lookup_way find = exact ? exl__strings_with_bytes : exl__strings_prefix;
     /* what is equivalent has at most three times the bytes of its normal form D, and that of the id's */
     uint64_t most = exact ? id_bytes : 9ull * id_bytes, longest = bundle->ids.longest_bytes;
     size_t room = (size_t)(most < longest ? most : longest);
@@ -223,13 +223,13 @@ static exl_status find_own(const exl_bundle *bundle, const exl__live *live, cons
     return status;
 }
 
-static exl_status find_live(const exl_bundle *bundle, const exl__live *live, const char *id, size_t id_bytes, int exact,
-                            uint32_t *label) {
+static exl_status lookup_find_live(const exl_bundle *bundle, const exl__live *live, const char *id, size_t id_bytes,
+                                   int exact, uint32_t *label) {
     exl__text wanted = {id, id_bytes};
 
     for (uint32_t i = 0; live && i < live->added; i++) {
         const exl__live_label *one = &live->labels[i];
-        if (one->row_count > 0 && (exact ? same_bytes(&wanted, one->id, one->id_bytes)
+        if (one->row_count > 0 && (exact ? lookup_same_bytes(&wanted, one->id, one->id_bytes)
                                          : exl__equivalent(one->id, one->id_bytes, id, id_bytes))) {
             *label = bundle->parameters.labels + i;
             return EXL_OK;
@@ -248,9 +248,9 @@ exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_by
         return EXL_BAD_ARGUMENT;
     live = exl__live_take(bundle);
     for (int exact = 1; exact >= 0 && status == EXL_NO_SUCH_LABEL; exact--) {
-        status = find_own(bundle, live, id, id_bytes, exact, &found);
+        status = lookup_find_own(bundle, live, id, id_bytes, exact, &found);
         if (status == EXL_NO_SUCH_LABEL)
-            status = find_live(bundle, live, id, id_bytes, exact, &found);
+            status = lookup_find_live(bundle, live, id, id_bytes, exact, &found);
     }
     exl__live_give(bundle, live);
     if (status != EXL_OK)
@@ -262,8 +262,8 @@ exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_by
 /* ---- by prefix ------------------------------------------------------------------------------------------------ */
 
 /* Of the bundle's own labels, those that are not retired. */
-static exl_status own_prefix(const exl_bundle *bundle, const exl__live *live, const char *prefix, size_t bytes,
-                             uint32_t from, uint32_t *labels, uint32_t capacity, uint32_t *count) {
+static exl_status lookup_own_prefix(const exl_bundle *bundle, const exl__live *live, const char *prefix, size_t bytes,
+                                    uint32_t from, uint32_t *labels, uint32_t capacity, uint32_t *count) {
     while (from < bundle->parameters.labels && *count < capacity) {
         uint32_t wanted = capacity - *count, found = 0;
         if (exl__strings_prefix(&bundle->texts, prefix, bytes, from, labels + *count, wanted, &found) !=
@@ -288,7 +288,7 @@ exl_status exl_labels_complete(const exl_bundle *bundle, const char *prefix, siz
     *count = 0;
     compiled = bundle->parameters.labels;
     live = exl__live_take(bundle);
-    status = own_prefix(bundle, live, prefix, prefix_bytes, from, labels, capacity, count);
+    status = lookup_own_prefix(bundle, live, prefix, prefix_bytes, from, labels, capacity, count);
     for (uint32_t label = from > compiled ? from : compiled;
          status == EXL_OK && label < exl__live_end(bundle, live) && *count < capacity; label++)
         if (live->labels[label - compiled].row_count > 0 &&

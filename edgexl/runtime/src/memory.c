@@ -9,20 +9,20 @@
 
 enum { MEMORY_ALIGNMENT_BYTES = 64 }; /* a cache line, and the widest vector load */
 
-static void *default_allocate(void *context, size_t bytes) {
+static void *memory_allocate(void *context, size_t bytes) {
     void *memory = NULL;
 
     (void)context;
     return posix_memalign(&memory, MEMORY_ALIGNMENT_BYTES, bytes) == 0 ? memory : NULL;
 }
 
-static void default_release(void *context, void *memory, size_t bytes) {
+static void memory_release(void *context, void *memory, size_t bytes) {
     (void)context;
     (void)bytes;
     free(memory);
 }
 
-const exl_allocator exl__default_allocator = {sizeof(exl_allocator), NULL, default_allocate, default_release};
+const exl_allocator exl__default_allocator = {sizeof(exl_allocator), NULL, memory_allocate, memory_release};
 
 void *exl__allocate_scratch(const exl_allocator *allocator, uint64_t count, uint64_t item_bytes) {
     uint64_t bytes = exl__times(count, item_bytes);

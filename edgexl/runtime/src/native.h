@@ -17,7 +17,6 @@ enum { EXL__PANEL = EXL__FILL, EXL__BLOCK = 32, EXL__MOST_TILE_ROWS = 8, EXL__MO
 typedef void exl__dot_tile(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
                            size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums);
 
-#define EXL__INLINE static inline __attribute__((always_inline))
 /* Cases of a switch over a tile's rows, up to 4, 6 or 8: in each of them the compiler knows their number. */
 #define ROWS_4(tile, codes, stride, ...)                                                                               \
     case 4: tile(codes, stride, 4, __VA_ARGS__); break;                                                                \
@@ -137,10 +136,10 @@ typedef struct exl__run_state {
     exl_error *error;
 } exl__run_state;
 
-/* native_run.c: runs all operations, by native_walk.c where they go over four strided axes. */
+/* run.c: runs all operations, by walk.c where they go over four strided axes. */
 exl_status exl__plan_run(const exl__run_state *run);
 
-/* native_walk.c */
+/* walk.c */
 void exl__walk_map(const exl__run_state *run, const exl__operation *operation);
 void exl__walk_reduce(const exl__run_state *run, const exl__operation *operation);
 void exl__walk_integers(const exl__run_state *run, const exl__operation *operation); /* shift, running sum */

@@ -11,28 +11,29 @@
 #include "neon.h"
 
 #if defined(__clang__)
-#define DOT_PRODUCTS "dotprod"
-#define MATRIX_PRODUCTS "i8mm"
+#define NATIVE_NEON_DOT_PRODUCTS "dotprod"
+#define NATIVE_NEON_MATRIX_PRODUCTS "i8mm"
 #else
-#define DOT_PRODUCTS "arch=armv8.2-a+dotprod"
-#define MATRIX_PRODUCTS "arch=armv8.2-a+i8mm"
+#define NATIVE_NEON_DOT_PRODUCTS "arch=armv8.2-a+dotprod"
+#define NATIVE_NEON_MATRIX_PRODUCTS "arch=armv8.2-a+i8mm"
 #endif
 
 /* Vectors are written out, and scheduling spills what the tiles just hold in registers. */
 EXL__OPTIMIZE_BEGIN("no-tree-vectorize", "no-schedule-insns")
 
 /* Keeps gcc from making one pointer that moves by loads into several that are added up: a tenth of the inner loops. */
-#define STEPPED(pointer) __asm__("" : "+r"(pointer))
+#define NATIVE_NEON_STEPPED(pointer) __asm__("" : "+r"(pointer))
 
-#define NATIVE_NAME(x) neon_##x
+#define NATIVE_NAME(x) native_neon_##x
 #define NATIVE_LANES 4
 #define NATIVE_ROWS 4
-#define NATIVE_LEAST(x, y) ((neon_vector)vminnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
-#define NATIVE_MOST(x, y) ((neon_vector)vmaxnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
+#define NATIVE_LEAST(x, y) ((native_neon_vector)vminnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
+#define NATIVE_MOST(x, y) ((native_neon_vector)vmaxnmq_f32((float32x4_t)(x), (float32x4_t)(y)))
 
-typedef int32_t four_integers __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t native_neon_four_integers __attribute__((vector_size(16), aligned(4), may_alias));
 
-EXL__INLINE void neon_narrow(const four_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+EXL__INLINE void native_neon_narrow(const native_neon_four_integers *panel, uint32_t code_bytes, uint32_t flip,
+                                    uint8_t *to) {
     uint16x8_t low = vqmovun_high_s32(vqmovun_s32((int32x4_t)panel[0]), (int32x4_t)panel[1]);
     uint16x8_t high = vqmovun_high_s32(vqmovun_s32((int32x4_t)panel[2]), (int32x4_t)panel[3]);
     uint8x16_t codes = veorq_u8(vqmovn_high_u16(vqmovn_u16(low), high), vdupq_n_u8((uint8_t)flip));
@@ -53,8 +54,8 @@ EXL__INLINE void neon_narrow(const four_integers *panel, uint32_t code_bytes, ui
  *
  * Two products of bytes fit 16 bits, for |code| <= 128 and |weight| <= 127: two steps, then into 32 bits by pairs.
  * 8 columns at a time; each register of totals holds two columns, two halves each. Steps are even (K is padded). */
-EXL__INLINE void neon_tile(const int8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
-                           uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void native_neon_tile(const int8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
+                                  uint32_t steps, int32_t *sums, size_t sum_stride) {
     for (uint32_t half = 0; half < 2; half++) {
         const int8_t *at = weights + half * 32;
         const int8_t *row[4];
@@ -85,18 +86,23 @@ EXL__INLINE void neon_tile(const int8_t *codes, size_t code_stride, const uint32
     }
 }
 
-DOT_BY_PANEL(neon_dot, neon_tile, ROWS_4)
+DOT_BY_PANEL(native_neon_dot, native_neon_tile, ROWS_4)
 
-const exl__kernels exl__kernels_neon = {
-    .name = "neon", .dot = neon_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 4, .flip = 128, NATIVE_FLOATS};
+const exl__kernels exl__kernels_neon = {.name = "neon",
+                                        .dot = native_neon_dot,
+                                        .tile_rows = 4,
+                                        .tile_panels = 1,
+                                        .code_bytes = 4,
+                                        .flip = 128,
+                                        NATIVE_FLOATS};
 
 /* ---- with dot products ----------------------------------------------------------------------------------------- */
 
-EXL__TARGET_BEGIN(DOT_PRODUCTS)
+EXL__TARGET_BEGIN(NATIVE_NEON_DOT_PRODUCTS)
 
 /* 16 bytes of each row serve 4 steps, one lane each. Steps are a multiple of 4. */
-EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
-                               uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void native_neon_dot_tile(const int8_t *codes, size_t code_stride, const uint32_t rows,
+                                      const int8_t *weights, uint32_t steps, int32_t *sums, size_t sum_stride) {
     int32x4_t totals[4][4];
     const int8_t *row[4];
 
@@ -109,37 +115,37 @@ EXL__INLINE void neon_dot_tile(const int8_t *codes, size_t code_stride, const ui
         int8x16_t code[4];
         for (uint32_t r = 0; r < rows; r++)
             code[r] = vld1q_s8(row[r]), row[r] += 16;
-#define NEON_STEP(lane)                                                                                                \
+#define NATIVE_NEON_STEP(lane)                                                                                         \
     {                                                                                                                  \
         int8x16x4_t w = vld1q_s8_x4(weights);                                                                          \
         weights += EXL__PANEL * 4;                                                                                     \
-        STEPPED(weights);                                                                                              \
+        NATIVE_NEON_STEPPED(weights);                                                                                  \
         for (uint32_t c = 0; c < 4; c++)                                                                               \
             for (uint32_t r = 0; r < rows; r++)                                                                        \
                 totals[r][c] = vdotq_laneq_s32(totals[r][c], w.val[c], code[r], lane);                                 \
     }
-        NEON_STEP(0)
-        NEON_STEP(1)
-        NEON_STEP(2)
-        NEON_STEP(3)
+        NATIVE_NEON_STEP(0)
+        NATIVE_NEON_STEP(1)
+        NATIVE_NEON_STEP(2)
+        NATIVE_NEON_STEP(3)
     }
     for (uint32_t r = 0; r < rows; r++)
         for (uint32_t c = 0; c < 4; c++)
             vst1q_s32(sums + r * sum_stride + c * 4, totals[r][c]);
 }
 
-DOT_BY_PANEL(neon_dot_dot, neon_dot_tile, ROWS_4)
+DOT_BY_PANEL(native_neon_dot_dot, native_neon_dot_tile, ROWS_4)
 
 EXL__TARGET_END
 
 /* ---- with matrix products (i8mm) ------------------------------------------------------------------------------- */
 
-EXL__TARGET_BEGIN(MATRIX_PRODUCTS)
+EXL__TARGET_BEGIN(NATIVE_NEON_MATRIX_PRODUCTS)
 
 /* smmla multiplies 8 codes of two rows with 8 weights of two columns. Two steps' lines of the common packing, zipped,
  * are such pairs of columns. 8 rows x 8 columns at a time; of an odd number of rows the last goes twice. */
-EXL__INLINE void neon_i8mm_tile(const int8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
-                                uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void native_neon_i8mm_tile(const int8_t *codes, size_t code_stride, const uint32_t rows,
+                                       const int8_t *weights, uint32_t steps, int32_t *sums, size_t sum_stride) {
     const uint32_t pairs = (rows + 1) / 2;
     const int8_t *row[8];
 
@@ -181,12 +187,12 @@ EXL__INLINE void neon_i8mm_tile(const int8_t *codes, size_t code_stride, const u
     }
 }
 
-DOT_BY_PANEL(neon_i8mm_dot, neon_i8mm_tile, ROWS_8)
+DOT_BY_PANEL(native_neon_i8mm_dot, native_neon_i8mm_tile, ROWS_8)
 
 EXL__TARGET_END
 
 const exl__kernels exl__kernels_neon_dot = {.name = "neon-dot",
-                                            .dot = neon_dot_dot,
+                                            .dot = native_neon_dot_dot,
                                             .tile_rows = 4,
                                             .tile_panels = 1,
                                             .code_bytes = 1,
@@ -194,7 +200,7 @@ const exl__kernels exl__kernels_neon_dot = {.name = "neon-dot",
                                             NATIVE_FLOATS};
 
 const exl__kernels exl__kernels_neon_i8mm = {.name = "neon-i8mm",
-                                             .dot = neon_i8mm_dot,
+                                             .dot = native_neon_i8mm_dot,
                                              .tile_rows = 8,
                                              .tile_panels = 1,
                                              .code_bytes = 1,

@@ -12,16 +12,18 @@ EXL__OPTIMIZE_BEGIN("no-tree-vectorize", "Os")
 EXL__OPTIMIZE_BEGIN("no-tree-vectorize") /* vectors are written out */
 #endif
 
-#define NATIVE_NAME(x) scalar_##x
+#define NATIVE_NAME(x) native_scalar_##x
 #define NATIVE_LANES 4
 #define NATIVE_ROWS 4
-#define NATIVE_CHOICE(of, x, y) ((scalar_vector)((of & (scalar_integers)(x)) | (~(of) & (scalar_integers)(y))))
-#define NATIVE_LEAST(x, y) NATIVE_CHOICE(((x) < (y)), x, y)
-#define NATIVE_MOST(x, y) NATIVE_CHOICE(((x) > (y)), x, y)
+#define NATIVE_SCALAR_CHOICE(of, x, y)                                                                                 \
+    ((native_scalar_vector)((of & (native_scalar_integers)(x)) | (~(of) & (native_scalar_integers)(y))))
+#define NATIVE_LEAST(x, y) NATIVE_SCALAR_CHOICE(((x) < (y)), x, y)
+#define NATIVE_MOST(x, y) NATIVE_SCALAR_CHOICE(((x) > (y)), x, y)
 
-typedef int32_t four_integers __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t native_scalar_four_integers __attribute__((vector_size(16), aligned(4), may_alias));
 
-static inline void scalar_narrow(const four_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+static inline void native_scalar_narrow(const native_scalar_four_integers *panel, uint32_t code_bytes, uint32_t flip,
+                                        uint8_t *to) {
     (void)code_bytes; /* 1 */
     (void)flip;       /* 0 */
     for (uint32_t l = 0; l < EXL__PANEL; l++) {
@@ -61,12 +63,15 @@ const exl__kernels exl__kernels_scalar = {.name = "scalar",
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
-enum { HAS_DOT_PRODUCTS = 1 << 20, HAS_MATRIX_PRODUCTS = 1 << 13 }; /* HWCAP_ASIMDDP; HWCAP2_I8MM */
+enum {
+    NATIVE_SCALAR_HAS_DOT_PRODUCTS = 1 << 20,
+    NATIVE_SCALAR_HAS_MATRIX_PRODUCTS = 1 << 13
+}; /* HWCAP_ASIMDDP; HWCAP2_I8MM */
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
 
-static int is_available(const exl__kernels *kernels) {
+static int native_scalar_is_available(const exl__kernels *kernels) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (kernels == &exl__kernels_avx2)
@@ -78,9 +83,9 @@ static int is_available(const exl__kernels *kernels) {
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 #elif defined(__aarch64__) && defined(__linux__)
     if (kernels == &exl__kernels_neon_dot)
-        return (getauxval(AT_HWCAP) & HAS_DOT_PRODUCTS) != 0;
+        return (getauxval(AT_HWCAP) & NATIVE_SCALAR_HAS_DOT_PRODUCTS) != 0;
     if (kernels == &exl__kernels_neon_i8mm)
-        return (getauxval(AT_HWCAP2) & HAS_MATRIX_PRODUCTS) != 0;
+        return (getauxval(AT_HWCAP2) & NATIVE_SCALAR_HAS_MATRIX_PRODUCTS) != 0;
 #elif defined(__aarch64__) && defined(__APPLE__) /* every Apple processor has dot products */
     if (kernels == &exl__kernels_neon_i8mm) {
         int has = 0;
@@ -95,7 +100,7 @@ static int is_available(const exl__kernels *kernels) {
     return 1;
 }
 
-static const exl__kernels *const FASTEST_FIRST[] = {
+static const exl__kernels *const NATIVE_SCALAR_FASTEST_FIRST[] = {
 #if defined(__x86_64__)
     &exl__kernels_avx512_vnni, &exl__kernels_avx2_vnni, &exl__kernels_avx2,
 #elif defined(__aarch64__)
@@ -105,19 +110,19 @@ static const exl__kernels *const FASTEST_FIRST[] = {
 #endif
     &exl__kernels_scalar};
 
-enum { SETS = sizeof FASTEST_FIRST / sizeof *FASTEST_FIRST };
+enum { NATIVE_SCALAR_SETS = sizeof NATIVE_SCALAR_FASTEST_FIRST / sizeof *NATIVE_SCALAR_FASTEST_FIRST };
 
 const exl__kernels *exl__kernels_best(int scalar) {
-    for (size_t i = scalar ? SETS - 1 : 0; i < SETS; i++)
-        if (is_available(FASTEST_FIRST[i]))
-            return FASTEST_FIRST[i];
+    for (size_t i = scalar ? NATIVE_SCALAR_SETS - 1 : 0; i < NATIVE_SCALAR_SETS; i++)
+        if (native_scalar_is_available(NATIVE_SCALAR_FASTEST_FIRST[i]))
+            return NATIVE_SCALAR_FASTEST_FIRST[i];
     return &exl__kernels_scalar;
 }
 
 const exl__kernels *exl__kernels_named(const char *name) {
-    for (size_t i = 0; i < SETS; i++)
-        if (strcmp(FASTEST_FIRST[i]->name, name) == 0)
-            return is_available(FASTEST_FIRST[i]) ? FASTEST_FIRST[i] : NULL;
+    for (size_t i = 0; i < NATIVE_SCALAR_SETS; i++)
+        if (strcmp(NATIVE_SCALAR_FASTEST_FIRST[i]->name, name) == 0)
+            return native_scalar_is_available(NATIVE_SCALAR_FASTEST_FIRST[i]) ? NATIVE_SCALAR_FASTEST_FIRST[i] : NULL;
     return NULL;
 }
 

@@ -10,15 +10,16 @@
 #if defined(__wasm_simd128__)
 #include <wasm_simd128.h>
 
-#define NATIVE_NAME(x) wasm_##x
+#define NATIVE_NAME(x) native_wasm_##x
 #define NATIVE_LANES 4
 #define NATIVE_ROWS 4
-#define NATIVE_LEAST(x, y) ((wasm_vector)wasm_f32x4_pmin((v128_t)(y), (v128_t)(x))) /* x < y ? x : y */
-#define NATIVE_MOST(x, y) ((wasm_vector)wasm_f32x4_pmax((v128_t)(y), (v128_t)(x)))
+#define NATIVE_LEAST(x, y) ((native_wasm_vector)wasm_f32x4_pmin((v128_t)(y), (v128_t)(x))) /* x < y ? x : y */
+#define NATIVE_MOST(x, y) ((native_wasm_vector)wasm_f32x4_pmax((v128_t)(y), (v128_t)(x)))
 
-typedef int32_t four_integers __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t native_wasm_four_integers __attribute__((vector_size(16), aligned(4), may_alias));
 
-EXL__INLINE void wasm_narrow(const four_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+EXL__INLINE void native_wasm_narrow(const native_wasm_four_integers *panel, uint32_t code_bytes, uint32_t flip,
+                                    uint8_t *to) {
     const v128_t none = wasm_i16x8_splat(0), most = wasm_i16x8_splat(255);
 
     (void)code_bytes; /* 2 */
@@ -33,8 +34,8 @@ EXL__INLINE void wasm_narrow(const four_integers *panel, uint32_t code_bytes, ui
 
 /* Codes as 16-bit integers, whose products are added by pairs. 4 columns at a time; each register of totals holds two
  * of them, two halves each. */
-EXL__INLINE void wasm_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
-                           uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void native_wasm_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
+                                  uint32_t steps, int32_t *sums, size_t sum_stride) {
     for (uint32_t quarter = 0; quarter < 4; quarter++) {
         const int8_t *at = weights + quarter * 16;
         v128_t totals[4][2];
@@ -58,10 +59,10 @@ EXL__INLINE void wasm_tile(const uint8_t *codes, size_t code_stride, const uint3
     }
 }
 
-DOT_BY_PANEL(wasm_dot, wasm_tile, ROWS_4)
+DOT_BY_PANEL(native_wasm_dot, native_wasm_tile, ROWS_4)
 
 const exl__kernels exl__kernels_wasm = {.name = "wasm-simd128",
-                                        .dot = wasm_dot,
+                                        .dot = native_wasm_dot,
                                         .tile_rows = 4,
                                         .tile_panels = 1,
                                         .code_bytes = 2,

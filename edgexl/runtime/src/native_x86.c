@@ -11,9 +11,9 @@
 #include <immintrin.h>
 
 #if defined(__clang__) /* takes vectors of 64 bytes as they are written */
-#define AVX512_VNNI "avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"
+#define NATIVE_X86_AVX512_VNNI "avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"
 #else
-#define AVX512_VNNI "avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-width=512"
+#define NATIVE_X86_AVX512_VNNI "avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-width=512"
 #endif
 
 EXL__OPTIMIZE_BEGIN("no-tree-vectorize") /* vectors are written out */
@@ -26,16 +26,17 @@ int exl__has_avx_vnni(void) {
 /* ---- AVX2 ------------------------------------------------------------------------------------------------------ */
 
 EXL__TARGET_BEGIN("avx2")
-#define NATIVE_NAME(x) avx2_##x
+#define NATIVE_NAME(x) native_x86_avx2_##x
 #define NATIVE_LANES 8
 #define NATIVE_ROWS 4
-#define NATIVE_LEAST(x, y) ((avx2_vector)_mm256_min_ps((__m256)(x), (__m256)(y)))
-#define NATIVE_MOST(x, y) ((avx2_vector)_mm256_max_ps((__m256)(x), (__m256)(y)))
+#define NATIVE_LEAST(x, y) ((native_x86_avx2_vector)_mm256_min_ps((__m256)(x), (__m256)(y)))
+#define NATIVE_MOST(x, y) ((native_x86_avx2_vector)_mm256_max_ps((__m256)(x), (__m256)(y)))
 
-typedef int32_t eight_integers __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t sixteen_integers __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t native_x86_eight_integers __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t native_x86_sixteen_integers __attribute__((vector_size(64), aligned(4), may_alias));
 
-EXL__INLINE void avx2_narrow(const eight_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+EXL__INLINE void native_x86_avx2_narrow(const native_x86_eight_integers *panel, uint32_t code_bytes, uint32_t flip,
+                                        uint8_t *to) {
     __m256i wide = _mm256_packs_epi32((__m256i)panel[0], (__m256i)panel[1]);
 
     (void)flip; /* 0 */
@@ -51,11 +52,11 @@ EXL__INLINE void avx2_narrow(const eight_integers *panel, uint32_t code_bytes, u
 #include "native_float.h"
 
 /* Keeps gcc from moving sums between registers (and memory) once a step: a third of the loop's instructions. */
-#define KEPT(sum) __asm__("" : "+x"(sum))
+#define NATIVE_X86_KEPT(sum) __asm__("" : "+x"(sum))
 
 /* Codes as 16-bit integers: vpmaddwd adds two exact products in 32 bits, where vpmaddubsw would saturate. */
-EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
-                           uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void native_x86_avx2_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows,
+                                      const int8_t *weights, uint32_t steps, int32_t *sums, size_t sum_stride) {
     for (uint32_t half = 0; half < 2; half++) { /* 8 of the 16 columns */
         const int8_t *at = weights + half * 32;
         const uint8_t *row[4];
@@ -76,8 +77,8 @@ EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const uint3
                 code = _mm256_set1_epi64x(four);
                 totals[r][0] = _mm256_add_epi32(totals[r][0], _mm256_madd_epi16(first, code));
                 totals[r][1] = _mm256_add_epi32(totals[r][1], _mm256_madd_epi16(second, code));
-                KEPT(totals[r][0]);
-                KEPT(totals[r][1]);
+                NATIVE_X86_KEPT(totals[r][0]);
+                NATIVE_X86_KEPT(totals[r][1]);
             }
         }
         for (uint32_t r = 0; r < rows; r++) { /* each column's two halves stand side by side */
@@ -88,17 +89,22 @@ EXL__INLINE void avx2_tile(const uint8_t *codes, size_t code_stride, const uint3
     }
 }
 
-DOT_BY_PANEL(avx2_dot, avx2_tile, ROWS_4)
+DOT_BY_PANEL(native_x86_avx2_dot, native_x86_avx2_tile, ROWS_4)
 
-const exl__kernels exl__kernels_avx2 = {
-    .name = "avx2", .dot = avx2_dot, .tile_rows = 4, .tile_panels = 1, .code_bytes = 2, .flip = 0, NATIVE_FLOATS};
+const exl__kernels exl__kernels_avx2 = {.name = "avx2",
+                                        .dot = native_x86_avx2_dot,
+                                        .tile_rows = 4,
+                                        .tile_panels = 1,
+                                        .code_bytes = 2,
+                                        .flip = 0,
+                                        NATIVE_FLOATS};
 EXL__TARGET_END
 
 /* ---- AVX2 with VNNI -------------------------------------------------------------------------------------------- */
 
 EXL__TARGET_BEGIN("avx2,avxvnni")
-EXL__INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
-                                uint32_t steps, int32_t *sums, size_t sum_stride) {
+EXL__INLINE void native_x86_avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows,
+                                           const int8_t *weights, uint32_t steps, int32_t *sums, size_t sum_stride) {
     __m256i totals[6][2];
 
     for (uint32_t r = 0; r < rows; r++)
@@ -120,10 +126,10 @@ EXL__INLINE void avx2_vnni_tile(const uint8_t *codes, size_t code_stride, const 
             _mm256_storeu_si256((__m256i *)(void *)(sums + r * sum_stride + half * 8), totals[r][half]);
 }
 
-DOT_BY_PANEL(avx2_vnni_dot, avx2_vnni_tile, ROWS_6)
+DOT_BY_PANEL(native_x86_avx2_vnni_dot, native_x86_avx2_vnni_tile, ROWS_6)
 
 const exl__kernels exl__kernels_avx2_vnni = {.name = "avx2-vnni",
-                                             .dot = avx2_vnni_dot,
+                                             .dot = native_x86_avx2_vnni_dot,
                                              .tile_rows = 6,
                                              .tile_panels = 1,
                                              .code_bytes = 1,
@@ -138,14 +144,15 @@ EXL__TARGET_END
 
 /* ---- AVX-512 with VNNI ----------------------------------------------------------------------------------------- */
 
-EXL__TARGET_BEGIN(AVX512_VNNI)
-#define NATIVE_NAME(x) avx512_##x
+EXL__TARGET_BEGIN(NATIVE_X86_AVX512_VNNI)
+#define NATIVE_NAME(x) native_x86_avx512_##x
 #define NATIVE_LANES 16
 #define NATIVE_ROWS 8
-#define NATIVE_LEAST(x, y) ((avx512_vector)_mm512_min_ps((__m512)(x), (__m512)(y)))
-#define NATIVE_MOST(x, y) ((avx512_vector)_mm512_max_ps((__m512)(x), (__m512)(y)))
+#define NATIVE_LEAST(x, y) ((native_x86_avx512_vector)_mm512_min_ps((__m512)(x), (__m512)(y)))
+#define NATIVE_MOST(x, y) ((native_x86_avx512_vector)_mm512_max_ps((__m512)(x), (__m512)(y)))
 
-EXL__INLINE void avx512_narrow(const sixteen_integers *panel, uint32_t code_bytes, uint32_t flip, uint8_t *to) {
+EXL__INLINE void native_x86_avx512_narrow(const native_x86_sixteen_integers *panel, uint32_t code_bytes, uint32_t flip,
+                                          uint8_t *to) {
     (void)code_bytes; /* 1 */
     (void)flip;       /* 0 */
     _mm_storeu_si128((__m128i *)(void *)to,
@@ -156,8 +163,9 @@ EXL__INLINE void avx512_narrow(const sixteen_integers *panel, uint32_t code_byte
 
 /* While the last rows of a panel are at work, the next panels' lines are asked for: weights come from memory once a
  * text, and without it a third of the time is waiting. */
-EXL__INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows, const int8_t *weights,
-                             size_t panel_bytes, const uint32_t panels, uint32_t steps, int32_t *sums) {
+EXL__INLINE void native_x86_avx512_tile(const uint8_t *codes, size_t code_stride, const uint32_t rows,
+                                        const int8_t *weights, size_t panel_bytes, const uint32_t panels,
+                                        uint32_t steps, int32_t *sums) {
     __m512i totals[8][2];
 
     for (uint32_t r = 0; r < rows; r++)
@@ -184,16 +192,16 @@ EXL__INLINE void avx512_tile(const uint8_t *codes, size_t code_stride, const uin
             _mm512_storeu_si512(sums + (r * panels + p) * EXL__PANEL, totals[r][p]);
 }
 
-static void avx512_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights, size_t panel_bytes,
-                       uint32_t panels, uint32_t steps, int32_t *sums) {
+static void native_x86_avx512_dot(const void *codes, size_t code_stride, uint32_t rows, const int8_t *weights,
+                                  size_t panel_bytes, uint32_t panels, uint32_t steps, int32_t *sums) {
     if (panels == 2)
-        switch (rows) { ROWS_8(avx512_tile, codes, code_stride, weights, panel_bytes, 2, steps, sums); }
+        switch (rows) { ROWS_8(native_x86_avx512_tile, codes, code_stride, weights, panel_bytes, 2, steps, sums); }
     else
-        switch (rows) { ROWS_8(avx512_tile, codes, code_stride, weights, panel_bytes, 1, steps, sums); }
+        switch (rows) { ROWS_8(native_x86_avx512_tile, codes, code_stride, weights, panel_bytes, 1, steps, sums); }
 }
 
 const exl__kernels exl__kernels_avx512_vnni = {.name = "avx512-vnni",
-                                               .dot = avx512_dot,
+                                               .dot = native_x86_avx512_dot,
                                                .tile_rows = 8,
                                                .tile_panels = 2,
                                                .code_bytes = 1,

@@ -22,7 +22,7 @@ _Static_assert(sizeof(off_t) == 8, "without large files no bundle opens where in
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
-static const char *why_not_regular(mode_t mode) {
+static const char *platform_why_not_regular(mode_t mode) {
     if (S_ISREG(mode))
         return NULL;
     if (S_ISDIR(mode))
@@ -37,11 +37,11 @@ const char *exl__not_regular(const char *path, int descriptor) {
 
     if ((descriptor >= 0 ? fstat(descriptor, &facts) : stat(path, &facts)) != 0)
         return NULL; /* opening it says why */
-    return why_not_regular(facts.st_mode);
+    return platform_why_not_regular(facts.st_mode);
 }
 
 /* Whoever closed its standard streams must not find its output in a label file, nor a bundle in its input. */
-static int above_standard_streams(int descriptor) {
+static int platform_above_standard_streams(int descriptor) {
 #if defined(F_DUPFD_CLOEXEC)
     if (descriptor >= 0 && descriptor <= 2) {
         int above = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
@@ -62,12 +62,12 @@ int exl__regular_open(const char *path, int for_change, uint64_t *length, const 
         errno = EINVAL;
         return -1;
     }
-    descriptor = above_standard_streams(open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666));
+    descriptor = platform_above_standard_streams(open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666));
     if (descriptor < 0 || fstat(descriptor, &facts) != 0) {
         reason = errno;
         *why = strerror(reason);
     } else
-        *why = why_not_regular(facts.st_mode);
+        *why = platform_why_not_regular(facts.st_mode);
     if (*why) {
         if (descriptor >= 0)
             close(descriptor);
@@ -81,7 +81,7 @@ int exl__regular_open(const char *path, int for_change, uint64_t *length, const 
 
 /* ---- a file to be read ----------------------------------------------------------------------------------------- */
 
-static exl_status map(exl__file *file, exl_error *error) {
+static exl_status platform_map(exl__file *file, exl_error *error) {
     void *mapping = mmap(NULL, (size_t)file->length, PROT_READ, MAP_PRIVATE, file->descriptor, 0);
 
     if (mapping == MAP_FAILED)
@@ -90,7 +90,7 @@ static exl_status map(exl__file *file, exl_error *error) {
     return EXL_OK;
 }
 
-static exl_status copy(const exl_allocator *allocator, exl__file *file, exl_error *error) {
+static exl_status platform_copy(const exl_allocator *allocator, exl__file *file, exl_error *error) {
     const exl__file open = {.descriptor = file->descriptor};
     uint8_t *bytes = exl__allocate_scratch(allocator, file->length, 1), more;
     exl_status status;
@@ -122,7 +122,7 @@ exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl_
                            "the file has %llu bytes, which do not fit into this device's %u-bit address space",
                            (unsigned long long)file->length, (unsigned)(8 * sizeof(size_t)));
     else
-        status = copy_from ? copy(copy_from, file, error) : map(file, error);
+        status = copy_from ? platform_copy(copy_from, file, error) : platform_map(file, error);
     if (status != EXL_OK)
         exl__file_close(file);
     return status;

@@ -14,7 +14,7 @@ uint64_t exl__rank_key(float score, uint32_t tie) {
 }
 
 /* A heap with the largest key at the root. */
-static void sift_down(exl__ranked *items, uint32_t count, uint32_t at) {
+static void rank_sift_down(exl__ranked *items, uint32_t count, uint32_t at) {
     exl__ranked item = items[at];
 
     for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
@@ -31,17 +31,17 @@ uint32_t exl__rank(exl__ranked *items, uint32_t count, uint32_t keep) {
     if (keep > count)
         keep = count;
     for (uint32_t i = keep / 2; i-- > 0;)
-        sift_down(items, keep, i);
+        rank_sift_down(items, keep, i);
     for (uint32_t i = keep; i < count && keep > 0; i++)
         if (items[i].key < items[0].key) {
             items[0] = items[i];
-            sift_down(items, keep, 0);
+            rank_sift_down(items, keep, 0);
         }
     for (uint32_t left = keep; left > 1; left--) { /* the largest goes to the end of what is left */
         exl__ranked largest = items[0];
         items[0] = items[left - 1];
         items[left - 1] = largest;
-        sift_down(items, left - 1, 0);
+        rank_sift_down(items, left - 1, 0);
     }
     return keep;
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { LARGEST_QUERY = 2047, ROWS_AHEAD = 16, CACHE_LINE = 64 };
+enum { RESCORE_LARGEST_QUERY = 2047, RESCORE_ROWS_AHEAD = 16, RESCORE_CACHE_LINE = 64 };
 
 float exl__f16_to_f32(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3ffu, bits;
@@ -24,7 +24,7 @@ float exl__f16_to_f32(uint16_t half) {
 
 size_t exl__fine_stride(uint32_t fine_dims, uint32_t fine_bits) { return 2 + (size_t)fine_dims * fine_bits / 8; }
 
-static float row_scale(const uint8_t *fine_row) {
+static float rescore_row_scale(const uint8_t *fine_row) {
     uint16_t half = (uint16_t)(fine_row[0] | fine_row[1] << 8);
     return (half & 0x7c00u) == 0x7c00u ? 0.0f : exl__f16_to_f32(half);
 }
@@ -36,8 +36,8 @@ float exl__quantize_query(const float *q, uint32_t fine_dims, uint32_t gain_dims
         float magnitude = value < 0.0f ? -value : value;
         largest = magnitude > largest && magnitude <= 3.402823466e38f ? magnitude : largest;
     }
-    const double most = LARGEST_QUERY;
-    float unit = largest / (float)LARGEST_QUERY;
+    const double most = RESCORE_LARGEST_QUERY;
+    float unit = largest / (float)RESCORE_LARGEST_QUERY;
     for (uint32_t i = 0; i < fine_dims; i++) {
         float value = i < gain_dims ? q[i] * gain : q[i];
         double steps = unit > 0.0f ? (double)(value / unit) : 0.0; /* double: adding a half is exact */
@@ -65,7 +65,7 @@ int32_t exl__dot4_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_d
     return sum;
 }
 
-static int32_t code8_value(uint8_t code) {
+static int32_t rescore_code8_value(uint8_t code) {
     int32_t value = code < 128 ? code : code - 256;
     return value < -127 ? -127 : value;
 }
@@ -73,7 +73,7 @@ static int32_t code8_value(uint8_t code) {
 int32_t exl__dot8_scalar(const uint8_t *codes, const int16_t *Q, uint32_t fine_dims) {
     int32_t sum = 0;
     for (uint32_t i = 0; i < fine_dims; i++)
-        sum += Q[i] * code8_value(codes[i]);
+        sum += Q[i] * rescore_code8_value(codes[i]);
     return sum;
 }
 
@@ -91,13 +91,14 @@ static exl__dot_kernel *rescore_kernel_for(exl__isa isa, uint32_t fine_bits) {
     }
 }
 
-static float score(exl__dot_kernel *dot, const uint8_t *fine_row, uint32_t fine_dims, const int16_t *Q, float unit) {
-    return (float)dot(fine_row + 2, Q, fine_dims) * row_scale(fine_row) * unit;
+static float rescore_score(exl__dot_kernel *dot, const uint8_t *fine_row, uint32_t fine_dims, const int16_t *Q,
+                           float unit) {
+    return (float)dot(fine_row + 2, Q, fine_dims) * rescore_row_scale(fine_row) * unit;
 }
 
 float exl__rescore_row(exl__isa isa, const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, const int16_t *Q,
                        float unit) {
-    return score(rescore_kernel_for(isa, fine_bits), fine_row, fine_dims, Q, unit);
+    return rescore_score(rescore_kernel_for(isa, fine_bits), fine_row, fine_dims, Q, unit);
 }
 
 void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *rows, uint32_t count,
@@ -105,19 +106,19 @@ void exl__rescore_rows(exl__isa isa, const uint8_t *fine_codes, const uint32_t *
     exl__dot_kernel *dot = rescore_kernel_for(isa, fine_bits);
     size_t stride = exl__fine_stride(fine_dims, fine_bits);
     for (uint32_t i = 0; i < count; i++) {
-        if (count - i > ROWS_AHEAD) {
-            const uint8_t *ahead = fine_codes + (rows ? rows[i + ROWS_AHEAD] : i + ROWS_AHEAD) * stride;
-            for (size_t at = 0; at < stride; at += CACHE_LINE)
+        if (count - i > RESCORE_ROWS_AHEAD) {
+            const uint8_t *ahead = fine_codes + (rows ? rows[i + RESCORE_ROWS_AHEAD] : i + RESCORE_ROWS_AHEAD) * stride;
+            for (size_t at = 0; at < stride; at += RESCORE_CACHE_LINE)
                 __builtin_prefetch(ahead + at);
             __builtin_prefetch(ahead + stride - 1);
         }
-        scores[i] = score(dot, fine_codes + (rows ? rows[i] : i) * stride, fine_dims, Q, unit);
+        scores[i] = rescore_score(dot, fine_codes + (rows ? rows[i] : i) * stride, fine_dims, Q, unit);
     }
 }
 
 void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t fine_bits, uint32_t gain_dims,
                          float gain, uint32_t dims, float *out) {
-    float scale = row_scale(fine_row);
+    float scale = rescore_row_scale(fine_row);
     const uint8_t *codes = fine_row + 2;
     if (fine_bits == 2)
         for (uint32_t i = 0; i < fine_dims; i++)
@@ -129,7 +130,7 @@ void exl__decompress_row(const uint8_t *fine_row, uint32_t fine_dims, uint32_t f
         }
     else
         for (uint32_t i = 0; i < fine_dims; i++)
-            out[i] = scale * (float)code8_value(codes[i]);
+            out[i] = scale * (float)rescore_code8_value(codes[i]);
     for (uint32_t i = 0; i < gain_dims && i < fine_dims; i++)
         out[i] *= gain;
     for (uint32_t i = fine_dims; i < dims; i++)

@@ -11,7 +11,7 @@
 #if defined(__aarch64__)
 #include "neon.h"
 
-static inline int32x4_t add_dot16(int32x4_t sum, int8x16_t values, const int16_t *Q) {
+static inline int32x4_t rescore_neon_add_dot16(int32x4_t sum, int8x16_t values, const int16_t *Q) {
     int16x8_t first = vmovl_s8(vget_low_s8(values)), second = vmovl_high_s8(values);
     int16x8_t q0 = vld1q_s16(Q), q1 = vld1q_s16(Q + 8);
     sum = vmlal_s16(sum, vget_low_s16(first), vget_low_s16(q0));
@@ -34,8 +34,8 @@ int32_t exl__dot2_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dim
         uint16x8_t high = vcombine_u16(vreinterpret_u16_u8(c23.val[0]), vreinterpret_u16_u8(c23.val[1]));
         uint8x16_t first = vreinterpretq_u8_u16(vzip1q_u16(low, high));
         uint8x16_t second = vreinterpretq_u8_u16(vzip2q_u16(low, high));
-        even = add_dot16(even, vqtbl1q_s8(value, first), Q + i);
-        odd = add_dot16(odd, vqtbl1q_s8(value, second), Q + i + 16);
+        even = rescore_neon_add_dot16(even, vqtbl1q_s8(value, first), Q + i);
+        odd = rescore_neon_add_dot16(odd, vqtbl1q_s8(value, second), Q + i + 16);
     }
     return vaddvq_s32(vaddq_s32(even, odd)) + exl__dot2_scalar(codes + i / 4, Q + i, fine_dims - i);
 }
@@ -49,8 +49,8 @@ int32_t exl__dot4_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dim
         uint8x16_t pairs = vld1q_u8(codes + i / 2);
         int8x16_t low = vqtbl1q_s8(value, vandq_u8(pairs, vdupq_n_u8(15)));
         int8x16_t high = vqtbl1q_s8(value, vshrq_n_u8(pairs, 4));
-        even = add_dot16(even, vzip1q_s8(low, high), Q + i);
-        odd = add_dot16(odd, vzip2q_s8(low, high), Q + i + 16);
+        even = rescore_neon_add_dot16(even, vzip1q_s8(low, high), Q + i);
+        odd = rescore_neon_add_dot16(odd, vzip2q_s8(low, high), Q + i + 16);
     }
     return vaddvq_s32(vaddq_s32(even, odd)) + exl__dot4_scalar(codes + i / 2, Q + i, fine_dims - i);
 }
@@ -60,8 +60,8 @@ int32_t exl__dot8_neon(const uint8_t *codes, const int16_t *Q, uint32_t fine_dim
     int32x4_t even = vdupq_n_s32(0), odd = even;
     uint32_t i = 0;
     for (; i + 32 <= fine_dims; i += 32) {
-        even = add_dot16(even, vmaxq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i)), least), Q + i);
-        odd = add_dot16(odd, vmaxq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i + 16)), least), Q + i + 16);
+        even = rescore_neon_add_dot16(even, vmaxq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i)), least), Q + i);
+        odd = rescore_neon_add_dot16(odd, vmaxq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i + 16)), least), Q + i + 16);
     }
     return vaddvq_s32(vaddq_s32(even, odd)) + exl__dot8_scalar(codes + i, Q + i, fine_dims - i);
 }

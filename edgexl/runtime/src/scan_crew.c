@@ -27,10 +27,10 @@ uint32_t exl__scan_crew_run(exl__scan_crew *crew, const exl__scan_codes *codes, 
 #include "checked.h"
 #include "platform.h"
 
-typedef struct member {
+typedef struct scan_crew_member {
     exl__scan_crew *crew;
     uint32_t part;
-} member;
+} scan_crew_member;
 
 struct exl__scan_crew {
     exl_allocator allocator;
@@ -48,10 +48,10 @@ struct exl__scan_crew {
     exl__scan_query queries[EXL__SCAN_PARTS]; /* a part is scanned as a query of its own */
     pthread_t threads[EXL__SCAN_PARTS];
     uint32_t thread_count;
-    member members[EXL__SCAN_PARTS];
+    scan_crew_member members[EXL__SCAN_PARTS];
 };
 
-static void scan_part(exl__scan_crew *crew, uint32_t part) {
+static void scan_crew_scan_part(exl__scan_crew *crew, uint32_t part) {
     uint32_t from = crew->part_starts[part];
     exl__scan_codes own = crew->codes;
 
@@ -61,8 +61,8 @@ static void scan_part(exl__scan_crew *crew, uint32_t part) {
     (void)exl__scan(&own, NULL, 0, crew->keep, &crew->queries[part]);
 }
 
-static void *work(void *of) {
-    const member *self = of;
+static void *scan_crew_work(void *of) {
+    const scan_crew_member *self = of;
     exl__scan_crew *crew = self->crew;
     uint32_t seen = 0;
 
@@ -74,7 +74,7 @@ static void *work(void *of) {
             break;
         seen = crew->scans;
         pthread_mutex_unlock(&crew->lock);
-        scan_part(crew, self->part);
+        scan_crew_scan_part(crew, self->part);
         pthread_mutex_lock(&crew->lock);
         if (--crew->left == 0)
             pthread_cond_signal(&crew->done);
@@ -84,15 +84,15 @@ static void *work(void *of) {
 }
 
 /* The application's signals are not for these threads. Returns whether all of them run. */
-static int start(exl__scan_crew *crew) {
+static int scan_crew_start(exl__scan_crew *crew) {
     sigset_t all, before;
     int failed = 0;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (uint32_t part = 1; part < crew->parts && !failed; part++) {
-        crew->members[part] = (member){crew, part};
-        failed = pthread_create(&crew->threads[crew->thread_count], NULL, work, &crew->members[part]) != 0;
+        crew->members[part] = (scan_crew_member){crew, part};
+        failed = pthread_create(&crew->threads[crew->thread_count], NULL, scan_crew_work, &crew->members[part]) != 0;
         crew->thread_count += !failed;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -128,7 +128,7 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
     pthread_mutex_init(&crew->lock, NULL); /* these three cannot fail without attributes, on any system there is */
     pthread_cond_init(&crew->begin, NULL);
     pthread_cond_init(&crew->done, NULL);
-    if (!start(crew)) {
+    if (!scan_crew_start(crew)) {
         exl__scan_crew_close(crew);
         return NULL;
     }
@@ -136,9 +136,9 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
 }
 
 /* A child made by fork has the memory and not the threads: it must not wait for them, nor for their lock. */
-static int has_its_threads(const exl__scan_crew *crew) { return crew->process == exl__process(); }
+static int scan_crew_has_its_threads(const exl__scan_crew *crew) { return crew->process == exl__process(); }
 
-static void end(exl__scan_crew *crew) {
+static void scan_crew_end(exl__scan_crew *crew) {
     pthread_mutex_lock(&crew->lock);
     crew->ends = 1;
     pthread_cond_broadcast(&crew->begin);
@@ -155,20 +155,20 @@ void exl__scan_crew_close(exl__scan_crew *crew) {
 
     if (!crew)
         return;
-    if (has_its_threads(crew))
-        end(crew);
+    if (scan_crew_has_its_threads(crew))
+        scan_crew_end(crew);
     allocator = crew->allocator;
     exl__release(&allocator, crew, crew->bytes, 1);
 }
 
 /* Part 0 is the caller's, the others' are scanned at the same time. */
-static void scan_together(exl__scan_crew *crew) {
+static void scan_crew_scan_together(exl__scan_crew *crew) {
     pthread_mutex_lock(&crew->lock);
     crew->left = crew->parts - 1;
     crew->scans++;
     pthread_cond_broadcast(&crew->begin);
     pthread_mutex_unlock(&crew->lock);
-    scan_part(crew, 0);
+    scan_crew_scan_part(crew, 0);
     pthread_mutex_lock(&crew->lock);
     while (crew->left > 0)
         pthread_cond_wait(&crew->done, &crew->lock);
@@ -179,11 +179,11 @@ uint32_t exl__scan_crew_run(exl__scan_crew *crew, const exl__scan_codes *codes, 
     crew->codes = *codes; /* the others sleep, and see it once they have the lock */
     for (uint32_t part = 0; part < crew->parts; part++)
         crew->queries[part].tables = query->tables;
-    if (has_its_threads(crew))
-        scan_together(crew);
+    if (scan_crew_has_its_threads(crew))
+        scan_crew_scan_together(crew);
     else
         for (uint32_t part = 0; part < crew->parts; part++)
-            scan_part(crew, part);
+            scan_crew_scan_part(crew, part);
     query->count =
         exl__scan_merge(crew->queries, crew->part_starts, crew->parts, crew->keep, query->out_rows, query->out_scores);
     return query->count;

@@ -10,14 +10,13 @@
 #include "neon.h"
 
 /* The two look-ups of a code byte for 16 rows. */
-static inline __attribute__((always_inline)) uint8x16_t pair16(const uint8_t *codes, uint8x16_t low_table,
-                                                               uint8x16_t high_table) {
+EXL__INLINE uint8x16_t scan_neon_pair16(const uint8_t *codes, uint8x16_t low_table, uint8x16_t high_table) {
     uint8x16_t code = vld1q_u8(codes);
     return vaddq_u8(vqtbl1q_u8(low_table, vandq_u8(code, vdupq_n_u8(15))), vqtbl1q_u8(high_table, vshrq_n_u8(code, 4)));
 }
 
 /* Marks 8 rows. */
-static inline uint64_t mark8(uint16x8_t sums, uint16x8_t least, uint16_t *scores) {
+static inline uint64_t scan_neon_mark8(uint16x8_t sums, uint16x8_t least, uint16_t *scores) {
     static const uint8_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
     uint8x8_t above = vmovn_u16(vcgeq_u16(sums, least));
     vst1q_u16(scores, sums);
@@ -39,14 +38,14 @@ void exl__scan_block_neon(const uint8_t *block, uint32_t code_bytes, const uint8
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++) {
                 /* at most 255: two code bytes need no wider sum */
-                uint8x16_t sum = vaddq_u8(pair16(codes + 16 * i, low0, high0),
-                                          pair16(codes + 16 * i + EXL__SCAN_BLOCK, low1, high1));
+                uint8x16_t sum = vaddq_u8(scan_neon_pair16(codes + 16 * i, low0, high0),
+                                          scan_neon_pair16(codes + 16 * i + EXL__SCAN_BLOCK, low1, high1));
                 sums[2 * i] = vaddw_u8(sums[2 * i], vget_low_u8(sum));
                 sums[2 * i + 1] = vaddw_high_u8(sums[2 * i + 1], sum);
             }
         }
         for (int i = 0; i < 4 && b < code_bytes; i++) {
-            uint8x16_t sum = pair16(codes + 16 * i, vld1q_u8(table), vld1q_u8(table + 16));
+            uint8x16_t sum = scan_neon_pair16(codes + 16 * i, vld1q_u8(table), vld1q_u8(table + 16));
             sums[2 * i] = vaddw_u8(sums[2 * i], vget_low_u8(sum));
             sums[2 * i + 1] = vaddw_high_u8(sums[2 * i + 1], sum);
         }
@@ -56,7 +55,7 @@ void exl__scan_block_neon(const uint8_t *block, uint32_t code_bytes, const uint8
         if (vmaxvq_u16(most) < minimum)
             continue;
         for (int i = 0; i < 8; i++)
-            above[word] |= mark8(sums[i], least, scores + 8 * i) << 8 * i;
+            above[word] |= scan_neon_mark8(sums[i], least, scores + 8 * i) << 8 * i;
     }
 }
 #endif

@@ -7,13 +7,13 @@
 #include <wasm_simd128.h>
 
 /* The two look-ups of a code byte for 16 rows. */
-static inline __attribute__((always_inline)) v128_t pair16(const uint8_t *codes, const uint8_t *table) {
+EXL__INLINE v128_t scan_wasm_pair16(const uint8_t *codes, const uint8_t *table) {
     v128_t code = wasm_v128_load(codes);
     return wasm_i8x16_add(wasm_i8x16_swizzle(wasm_v128_load(table), wasm_v128_and(code, wasm_i8x16_splat(15))),
                           wasm_i8x16_swizzle(wasm_v128_load(table + 16), wasm_u8x16_shr(code, 4)));
 }
 
-static inline __attribute__((always_inline)) void widen16(v128_t sum, v128_t sums[2]) {
+EXL__INLINE void scan_wasm_widen16(v128_t sum, v128_t sums[2]) {
     sums[0] = wasm_i16x8_add(sums[0], wasm_u16x8_extend_low_u8x16(sum));
     sums[1] = wasm_i16x8_add(sums[1], wasm_u16x8_extend_high_u8x16(sum));
 }
@@ -29,11 +29,11 @@ void exl__scan_block_wasm(const uint8_t *block, uint32_t code_bytes, const uint8
             sums[i] = wasm_i16x8_splat(0);
         for (; b + 2 <= code_bytes; b += 2, codes += 2 * EXL__SCAN_BLOCK, table += 64)
             for (int i = 0; i < 4; i++) /* at most 255: two code bytes need no wider sum */
-                widen16(
-                    wasm_i8x16_add(pair16(codes + 16 * i, table), pair16(codes + 16 * i + EXL__SCAN_BLOCK, table + 32)),
-                    sums + 2 * i);
+                scan_wasm_widen16(wasm_i8x16_add(scan_wasm_pair16(codes + 16 * i, table),
+                                                 scan_wasm_pair16(codes + 16 * i + EXL__SCAN_BLOCK, table + 32)),
+                                  sums + 2 * i);
         for (int i = 0; i < 4 && b < code_bytes; i++)
-            widen16(pair16(codes + 16 * i, table), sums + 2 * i);
+            scan_wasm_widen16(scan_wasm_pair16(codes + 16 * i, table), sums + 2 * i);
         above[word] = 0;
         for (int i = 0; i < 8; i++) {
             uint64_t mask = wasm_i16x8_bitmask(wasm_u16x8_ge(sums[i], least));

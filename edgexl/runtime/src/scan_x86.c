@@ -19,40 +19,36 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define SSSE3 __attribute__((target("ssse3")))
-#define AVX2 __attribute__((target("avx2")))
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define VBMI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 /* So many bytes ahead of what is read: codes that come from memory (a million rows and more) arrive a quarter sooner
  * than the processor's own prefetching, which stops at every 4 KiB page, would have them. 16 KiB would be 6% better
  * there, and cost 7% on the 11 MB of 354,068 rows. Beyond the codes' end it does nothing; the address is computed as a
  * number, since no pointer may point there. */
-enum { BYTES_AHEAD = 12288 };
+enum { SCAN_X86_BYTES_AHEAD = 12288 };
 
-static ALWAYS_INLINE void fetch_ahead(const uint8_t *codes) {
-    _mm_prefetch((const char *)((uintptr_t)codes + BYTES_AHEAD), _MM_HINT_T0);
+EXL__INLINE void scan_x86_fetch_ahead(const uint8_t *codes) {
+    _mm_prefetch((const char *)((uintptr_t)codes + SCAN_X86_BYTES_AHEAD), _MM_HINT_T0);
 }
 
 /* ---- SSSE3 --------------------------------------------------------------------------------------------------- */
 
-SSSE3 static ALWAYS_INLINE __m128i load16(const void *at) { return _mm_loadu_si128((const __m128i *)at); }
+EXL__TARGET_BEGIN("ssse3")
+
+EXL__INLINE __m128i scan_x86_load16(const void *at) { return _mm_loadu_si128((const __m128i *)at); }
 
 /* The two look-ups of a code byte for 16 rows. */
-SSSE3 static ALWAYS_INLINE __m128i pair16(const uint8_t *codes, const uint8_t *tables) {
+EXL__INLINE __m128i scan_x86_pair16(const uint8_t *codes, const uint8_t *tables) {
     const __m128i nibble = _mm_set1_epi8(15);
-    __m128i code = load16(codes);
-    return _mm_add_epi8(_mm_shuffle_epi8(load16(tables), _mm_and_si128(code, nibble)),
-                        _mm_shuffle_epi8(load16(tables + 16), _mm_and_si128(_mm_srli_epi16(code, 4), nibble)));
+    __m128i code = scan_x86_load16(codes);
+    return _mm_add_epi8(_mm_shuffle_epi8(scan_x86_load16(tables), _mm_and_si128(code, nibble)),
+                        _mm_shuffle_epi8(scan_x86_load16(tables + 16), _mm_and_si128(_mm_srli_epi16(code, 4), nibble)));
 }
 
-SSSE3 static ALWAYS_INLINE void widen16(__m128i sum, __m128i *both, __m128i *odd) {
+EXL__INLINE void scan_x86_widen16(__m128i sum, __m128i *both, __m128i *odd) {
     *both = _mm_add_epi16(*both, sum);
     *odd = _mm_add_epi16(*odd, _mm_srli_epi16(sum, 8));
 }
 
-SSSE3 static ALWAYS_INLINE uint64_t mark16(__m128i both, __m128i odd, __m128i below_minimum, uint16_t *scores) {
+EXL__INLINE uint64_t scan_x86_mark16(__m128i both, __m128i odd, __m128i below_minimum, uint16_t *scores) {
     __m128i even = _mm_sub_epi16(both, _mm_slli_epi16(odd, 8));
     __m128i low = _mm_unpacklo_epi16(even, odd), high = _mm_unpackhi_epi16(even, odd);
     __m128i above = _mm_packs_epi16(_mm_cmpgt_epi16(low, below_minimum), _mm_cmpgt_epi16(high, below_minimum));
@@ -64,8 +60,8 @@ SSSE3 static ALWAYS_INLINE uint64_t mark16(__m128i both, __m128i odd, __m128i be
     return mask;
 }
 
-SSSE3 void exl__scan_block_ssse3(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                                 uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
+void exl__scan_block_ssse3(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
+                           uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
     const __m128i below_minimum = _mm_set1_epi16((int16_t)(minimum - 1));
     for (uint32_t word = 0; word < EXL__SCAN_BLOCK / 64; word++) {
         const uint8_t *codes = block + 64 * word, *table = tables;
@@ -74,42 +70,46 @@ SSSE3 void exl__scan_block_ssse3(const uint8_t *block, uint32_t code_bytes, cons
         for (int i = 0; i < 4; i++)
             both[i] = odd[i] = _mm_setzero_si128();
         for (; b + 2 <= code_bytes; b += 2, codes += 2 * EXL__SCAN_BLOCK, table += 64) {
-            fetch_ahead(codes);
-            fetch_ahead(codes + EXL__SCAN_BLOCK);
+            scan_x86_fetch_ahead(codes);
+            scan_x86_fetch_ahead(codes + EXL__SCAN_BLOCK);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
-                widen16(
-                    _mm_add_epi8(pair16(codes + 16 * i, table), pair16(codes + 16 * i + EXL__SCAN_BLOCK, table + 32)),
-                    &both[i], &odd[i]);
+                scan_x86_widen16(_mm_add_epi8(scan_x86_pair16(codes + 16 * i, table),
+                                              scan_x86_pair16(codes + 16 * i + EXL__SCAN_BLOCK, table + 32)),
+                                 &both[i], &odd[i]);
         }
         for (int i = 0; i < 4 && b < code_bytes; i++)
-            widen16(pair16(codes + 16 * i, table), &both[i], &odd[i]);
+            scan_x86_widen16(scan_x86_pair16(codes + 16 * i, table), &both[i], &odd[i]);
         above[word] = 0;
         for (int i = 0; i < 4; i++)
-            above[word] |= mark16(both[i], odd[i], below_minimum, scores + 64 * word + 16 * i) << 16 * i;
+            above[word] |= scan_x86_mark16(both[i], odd[i], below_minimum, scores + 64 * word + 16 * i) << 16 * i;
     }
 }
 
+EXL__TARGET_END
+
 /* ---- AVX2 ---------------------------------------------------------------------------------------------------- */
 
-AVX2 static ALWAYS_INLINE __m256i table32(const uint8_t *table) {
+EXL__TARGET_BEGIN("avx2")
+
+EXL__INLINE __m256i scan_x86_table32(const uint8_t *table) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table));
 }
 
-AVX2 static ALWAYS_INLINE __m256i pair32(const uint8_t *codes, __m256i low_table, __m256i high_table) {
+EXL__INLINE __m256i scan_x86_pair32(const uint8_t *codes, __m256i low_table, __m256i high_table) {
     const __m256i nibble = _mm256_set1_epi8(15);
     __m256i code = _mm256_loadu_si256((const __m256i *)(const void *)codes);
     return _mm256_add_epi8(_mm256_shuffle_epi8(low_table, _mm256_and_si256(code, nibble)),
                            _mm256_shuffle_epi8(high_table, _mm256_and_si256(_mm256_srli_epi16(code, 4), nibble)));
 }
 
-AVX2 static ALWAYS_INLINE void widen32(__m256i sum, __m256i *both, __m256i *odd) {
+EXL__INLINE void scan_x86_widen32(__m256i sum, __m256i *both, __m256i *odd) {
     *both = _mm256_add_epi16(*both, sum);
     *odd = _mm256_add_epi16(*odd, _mm256_srli_epi16(sum, 8));
 }
 
 /* Marks 32 rows. */
-AVX2 static ALWAYS_INLINE uint64_t mark32(__m256i both, __m256i odd, __m256i below_minimum, uint16_t *scores) {
+EXL__INLINE uint64_t scan_x86_mark32(__m256i both, __m256i odd, __m256i below_minimum, uint16_t *scores) {
     __m256i even = _mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8));
     __m256i low = _mm256_unpacklo_epi16(even, odd);  /* rows 0-7, 16-23 */
     __m256i high = _mm256_unpackhi_epi16(even, odd); /* rows 8-15, 24-31 */
@@ -123,53 +123,58 @@ AVX2 static ALWAYS_INLINE uint64_t mark32(__m256i both, __m256i odd, __m256i bel
 }
 
 /* 128 rows at a time: 8 accumulators, 4 tables and their operands fit the 16 registers. */
-AVX2 static ALWAYS_INLINE void score128(const uint8_t *codes, uint32_t code_bytes, const uint8_t *tables,
-                                        __m256i below_minimum, uint16_t *scores, uint64_t above[2]) {
+EXL__INLINE void scan_x86_score128(const uint8_t *codes, uint32_t code_bytes, const uint8_t *tables,
+                                   __m256i below_minimum, uint16_t *scores, uint64_t above[2]) {
     __m256i both[4], odd[4];
     uint32_t b = 0;
     for (int i = 0; i < 4; i++)
         both[i] = odd[i] = _mm256_setzero_si256();
     for (; b + 2 <= code_bytes; b += 2, codes += 2 * EXL__SCAN_BLOCK, tables += 64) {
-        __m256i low0 = table32(tables), high0 = table32(tables + 16);
-        __m256i low1 = table32(tables + 32), high1 = table32(tables + 48);
+        __m256i low0 = scan_x86_table32(tables), high0 = scan_x86_table32(tables + 16);
+        __m256i low1 = scan_x86_table32(tables + 32), high1 = scan_x86_table32(tables + 48);
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             if (i % 2 == 0) {
-                fetch_ahead(codes + 32 * i);
-                fetch_ahead(codes + 32 * i + EXL__SCAN_BLOCK);
+                scan_x86_fetch_ahead(codes + 32 * i);
+                scan_x86_fetch_ahead(codes + 32 * i + EXL__SCAN_BLOCK);
             }
-            widen32(_mm256_add_epi8(pair32(codes + 32 * i, low0, high0),
-                                    pair32(codes + 32 * i + EXL__SCAN_BLOCK, low1, high1)),
-                    &both[i], &odd[i]);
+            scan_x86_widen32(_mm256_add_epi8(scan_x86_pair32(codes + 32 * i, low0, high0),
+                                             scan_x86_pair32(codes + 32 * i + EXL__SCAN_BLOCK, low1, high1)),
+                             &both[i], &odd[i]);
         }
     }
     for (int i = 0; i < 4 && b < code_bytes; i++)
-        widen32(pair32(codes + 32 * i, table32(tables), table32(tables + 16)), &both[i], &odd[i]);
+        scan_x86_widen32(scan_x86_pair32(codes + 32 * i, scan_x86_table32(tables), scan_x86_table32(tables + 16)),
+                         &both[i], &odd[i]);
     for (int i = 0; i < 2; i++)
-        above[i] = mark32(both[2 * i], odd[2 * i], below_minimum, scores + 64 * i) |
-                   mark32(both[2 * i + 1], odd[2 * i + 1], below_minimum, scores + 64 * i + 32) << 32;
+        above[i] = scan_x86_mark32(both[2 * i], odd[2 * i], below_minimum, scores + 64 * i) |
+                   scan_x86_mark32(both[2 * i + 1], odd[2 * i + 1], below_minimum, scores + 64 * i + 32) << 32;
 }
 
-AVX2 void exl__scan_block_avx2(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                               uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
+void exl__scan_block_avx2(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
+                          uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
     __m256i below_minimum = _mm256_set1_epi16((int16_t)(minimum - 1));
-    score128(block, code_bytes, tables, below_minimum, scores, above);
-    score128(block + 128, code_bytes, tables, below_minimum, scores + 128, above + 2);
+    scan_x86_score128(block, code_bytes, tables, below_minimum, scores, above);
+    scan_x86_score128(block + 128, code_bytes, tables, below_minimum, scores + 128, above + 2);
 }
+
+EXL__TARGET_END
 
 /* ---- AVX-512 ------------------------------------------------------------------------------------------------- */
 
-AVX512 static ALWAYS_INLINE __m512i table64(const uint8_t *table) {
+EXL__TARGET_BEGIN("avx512f,avx512bw,avx512vl")
+
+EXL__INLINE __m512i scan_x86_table64(const uint8_t *table) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)table));
 }
 
-AVX512 static ALWAYS_INLINE void widen64(__m512i sum, __m512i *both, __m512i *odd) {
+EXL__INLINE void scan_x86_widen64(__m512i sum, __m512i *both, __m512i *odd) {
     *both = _mm512_add_epi16(*both, sum);
     *odd = _mm512_add_epi16(*odd, _mm512_srli_epi16(sum, 8));
 }
 
 /* Marks 64 rows. */
-AVX512 static ALWAYS_INLINE uint64_t mark64(__m512i both, __m512i odd, __m512i minimum, uint16_t *scores) {
+EXL__INLINE uint64_t scan_x86_mark64(__m512i both, __m512i odd, __m512i minimum, uint16_t *scores) {
     __m512i even = _mm512_sub_epi16(both, _mm512_slli_epi16(odd, 8));
     if ((_mm512_cmpge_epi16_mask(even, minimum) | _mm512_cmpge_epi16_mask(odd, minimum)) == 0)
         return 0;
@@ -183,48 +188,55 @@ AVX512 static ALWAYS_INLINE uint64_t mark64(__m512i both, __m512i odd, __m512i m
     return (uint64_t)_mm512_cmpge_epi16_mask(rows0, minimum) | (uint64_t)_mm512_cmpge_epi16_mask(rows32, minimum) << 32;
 }
 
-AVX512 static ALWAYS_INLINE __m512i pair64(const uint8_t *codes, __m512i low_table, __m512i high_table) {
+EXL__INLINE __m512i scan_x86_pair64(const uint8_t *codes, __m512i low_table, __m512i high_table) {
     const __m512i nibble = _mm512_set1_epi8(15);
     __m512i code = _mm512_loadu_si512(codes);
     return _mm512_add_epi8(_mm512_shuffle_epi8(low_table, _mm512_and_si512(code, nibble)),
                            _mm512_shuffle_epi8(high_table, _mm512_and_si512(_mm512_srli_epi16(code, 4), nibble)));
 }
 
-VBMI static ALWAYS_INLINE __m512i pair64_vbmi(const uint8_t *codes, __m512i low_table, __m512i high_table) {
-    __m512i code = _mm512_loadu_si512(codes);
-    return _mm512_add_epi8(_mm512_permutexvar_epi8(code, low_table),
-                           _mm512_permutexvar_epi8(_mm512_srli_epi16(code, 4), high_table));
-}
-
 /* The two kernels differ in the look-up alone; a function pointer would cost more than it. */
-#define SCORE256(pair)                                                                                                 \
+#define SCAN_X86_SCORE256(pair)                                                                                        \
     __m512i both[4], odd[4], least = _mm512_set1_epi16((int16_t)minimum);                                              \
     uint32_t b = 0;                                                                                                    \
     for (int i = 0; i < 4; i++)                                                                                        \
         both[i] = odd[i] = _mm512_setzero_si512();                                                                     \
     for (; b + 2 <= code_bytes; b += 2, block += 2 * EXL__SCAN_BLOCK, tables += 64) {                                  \
-        __m512i low0 = table64(tables), high0 = table64(tables + 16);                                                  \
-        __m512i low1 = table64(tables + 32), high1 = table64(tables + 48);                                             \
+        __m512i low0 = scan_x86_table64(tables), high0 = scan_x86_table64(tables + 16);                                \
+        __m512i low1 = scan_x86_table64(tables + 32), high1 = scan_x86_table64(tables + 48);                           \
         _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {                                                          \
-            fetch_ahead(block + 64 * i);                                                                               \
-            fetch_ahead(block + 64 * i + EXL__SCAN_BLOCK);                                                             \
-            widen64(_mm512_add_epi8(pair(block + 64 * i, low0, high0),                                                 \
-                                    pair(block + 64 * i + EXL__SCAN_BLOCK, low1, high1)),                              \
-                    &both[i], &odd[i]);                                                                                \
+            scan_x86_fetch_ahead(block + 64 * i);                                                                      \
+            scan_x86_fetch_ahead(block + 64 * i + EXL__SCAN_BLOCK);                                                    \
+            scan_x86_widen64(_mm512_add_epi8(pair(block + 64 * i, low0, high0),                                        \
+                                             pair(block + 64 * i + EXL__SCAN_BLOCK, low1, high1)),                     \
+                             &both[i], &odd[i]);                                                                       \
         }                                                                                                              \
     }                                                                                                                  \
     for (int i = 0; i < 4 && b < code_bytes; i++)                                                                      \
-        widen64(pair(block + 64 * i, table64(tables), table64(tables + 16)), &both[i], &odd[i]);                       \
+        scan_x86_widen64(pair(block + 64 * i, scan_x86_table64(tables), scan_x86_table64(tables + 16)), &both[i],      \
+                         &odd[i]);                                                                                     \
     for (int i = 0; i < 4; i++)                                                                                        \
-    above[i] = mark64(both[i], odd[i], least, scores + 64 * i)
+    above[i] = scan_x86_mark64(both[i], odd[i], least, scores + 64 * i)
 
-AVX512 void exl__scan_block_avx512(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                                   uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
-    SCORE256(pair64);
+void exl__scan_block_avx512(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
+                            uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
+    SCAN_X86_SCORE256(scan_x86_pair64);
 }
 
-VBMI void exl__scan_block_vbmi(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
-                               uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
-    SCORE256(pair64_vbmi);
+EXL__TARGET_END
+
+EXL__TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512vbmi")
+
+EXL__INLINE __m512i scan_x86_pair64_vbmi(const uint8_t *codes, __m512i low_table, __m512i high_table) {
+    __m512i code = _mm512_loadu_si512(codes);
+    return _mm512_add_epi8(_mm512_permutexvar_epi8(code, low_table),
+                           _mm512_permutexvar_epi8(_mm512_srli_epi16(code, 4), high_table));
 }
+
+void exl__scan_block_vbmi(const uint8_t *block, uint32_t code_bytes, const uint8_t *tables, uint16_t minimum,
+                          uint16_t scores[EXL__SCAN_BLOCK], uint64_t above[EXL__SCAN_BLOCK / 64]) {
+    SCAN_X86_SCORE256(scan_x86_pair64_vbmi);
+}
+
+EXL__TARGET_END
 #endif

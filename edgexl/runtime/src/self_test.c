@@ -8,21 +8,21 @@
 #include "options.h"
 #include "session.h"
 
-static uint32_t golden_label(const exl__golden *one, uint32_t index) {
+static uint32_t self_test_golden_label(const exl__golden *one, uint32_t index) {
     uint32_t label;
     memcpy(&label, one->answers + 8 * (size_t)index, sizeof label);
     return label;
 }
 
-static float golden_probability(const exl__golden *one, uint32_t index) {
+static float self_test_golden_probability(const exl__golden *one, uint32_t index) {
     float probability;
     memcpy(&probability, one->answers + 8 * (size_t)index + 4, sizeof probability);
     return probability;
 }
 
 /* Null when the answer is the golden's, else what differs. */
-static const char *difference(const exl_session *s, const exl__goldens *g, const exl__golden *one,
-                              const exl_result *result, float *largest) {
+static const char *self_test_difference(const exl_session *s, const exl__goldens *g, const exl__golden *one,
+                                        const exl_result *result, float *largest) {
     if (result->tokens != one->token_count ||
         (one->token_count > 0 && memcmp(s->tokens, one->tokens, one->token_count * sizeof *s->tokens) != 0))
         return "the tokens differ";
@@ -32,13 +32,14 @@ static const char *difference(const exl_session *s, const exl__goldens *g, const
         uint32_t place = 0;
         float off;
 
-        while (place < g->k && golden_label(one, place) != result->predictions[i]->label)
+        while (place < g->k && self_test_golden_label(one, place) != result->predictions[i]->label)
             place++;
         if (place == g->k)
             return "the labels differ";
-        if (place != i && !(fabsf(golden_probability(one, place) - golden_probability(one, i)) < g->tolerance))
+        if (place != i &&
+            !(fabsf(self_test_golden_probability(one, place) - self_test_golden_probability(one, i)) < g->tolerance))
             return "the labels' order differs";
-        off = fabsf(result->predictions[i]->probability - golden_probability(one, place));
+        off = fabsf(result->predictions[i]->probability - self_test_golden_probability(one, place));
         if (isnan(off) || off > *largest) /* a golden that is NaN stays the largest */
             *largest = off;
         if (!(off <= g->tolerance))
@@ -69,7 +70,7 @@ exl_status exl_self_test_run(exl_session *session, exl_self_test_report *report,
         if (status != EXL_OK)
             break;
         known.goldens++;
-        what = difference(session, &all, &one, result, &known.largest_probability_difference);
+        what = self_test_difference(session, &all, &one, result, &known.largest_probability_difference);
         if (what && known.failed++ == 0)
             strncpy(first, what, sizeof first - 1);
     }

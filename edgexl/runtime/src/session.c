@@ -1,4 +1,4 @@
-/* session.c: the pipeline, one function a stage. STAGES is its table of contents. */
+/* session.c: the pipeline, one function a stage. SESSION_STAGES is its table of contents. */
 #include "compiler.h"
 
 #include "session.h"
@@ -12,19 +12,19 @@
 #include "options.h"
 #include "rescore.h"
 
-enum { DEFAULT_K = 5 };
+enum { SESSION_DEFAULT_K = 5 };
 
 /* ---- scratch memory ------------------------------------------------------------------------------------------ */
 
 /* The graphs run one after the other, in the same memory. */
-static uint64_t engine_scratch_bytes(const exl_bundle *bundle) {
+static uint64_t session_engine_scratch_bytes(const exl_bundle *bundle) {
     uint64_t screener = bundle->engine->scratch_bytes(bundle->screener);
     uint64_t reasoner = bundle->engine->scratch_bytes(bundle->reasoner);
 
     return screener > reasoner ? screener : reasoner;
 }
 
-static void carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, exl__carver *from) {
+static void session_carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, exl__carver *from) {
     scratch->query = exl__carve(from, cells->count ? cells->dims : 0, sizeof *scratch->query);
     scratch->scores = exl__carve(from, cells->count, sizeof *scratch->scores);
     scratch->ranked = exl__carve(from, cells->count, sizeof *scratch->ranked);
@@ -33,7 +33,7 @@ static void carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, ex
 }
 
 /* Sizes come out of the file: what one of them makes too large leaves no scratch to be had. */
-static void carve_session(exl_session *s, exl__carver *from) {
+static void session_carve(exl_session *s, exl__carver *from) {
     const exl__parameters *p = &s->bundle->parameters;
     exl__shortlist_scratch *list = &s->shortlist_scratch;
     uint64_t N = p->shortlist, T = p->max_tokens;
@@ -45,7 +45,7 @@ static void carve_session(exl_session *s, exl__carver *from) {
     s->query_vector = exl__carve(from, p->dims, sizeof *s->query_vector);
     s->token_states = exl__carve(from, exl__times(T, p->state_dims), sizeof *s->token_states);
     s->tables = exl__carve(from, exl__times(p->subspaces, 16), sizeof *s->tables);
-    carve_cells(&s->cells_scratch, &s->bundle->cells, from);
+    session_carve_cells(&s->cells_scratch, &s->bundle->cells, from);
     s->scan_scratch = exl__carve(from, exl__scan_scratch_bytes(UINT32_MAX, p->subspaces, p->overfetch), 1);
     s->rows = exl__carve(from, p->overfetch, sizeof *s->rows);
     s->scan_scores = exl__carve(from, p->overfetch, sizeof *s->scan_scores);
@@ -70,7 +70,7 @@ static void carve_session(exl_session *s, exl__carver *from) {
     s->order = exl__carve(from, N, sizeof *s->order);
     s->predictions = exl__carve(from, N, sizeof *s->predictions);
     s->answers = exl__carve(from, N, sizeof *s->answers);
-    s->engine_scratch = exl__carve(from, engine_scratch_bytes(s->bundle), 1);
+    s->engine_scratch = exl__carve(from, session_engine_scratch_bytes(s->bundle), 1);
     if (s->bundle->alias_start)
         s->seen = exl__carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
 }
@@ -94,7 +94,7 @@ exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *optio
     if (!session)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the session");
     session->bundle = bundle;
-    carve_session(session, &from);
+    session_carve(session, &from);
     session->scratch_bytes = from.used;
     session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
     if (bundle->cells.count > 0 || !EXL__HAS_THREADS)
@@ -107,7 +107,7 @@ exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *optio
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the session, or no thread for its scan");
     }
     from = (exl__carver){session->scratch, 0};
-    carve_session(session, &from);
+    session_carve(session, &from);
     for (uint32_t t = 0; t < bundle->parameters.max_tokens; t++)
         session->attention_mask[t] = 1; /* one text at a time: there is no padding */
     *out = session;
@@ -133,7 +133,7 @@ void exl__session_refresh(exl_session *s) {
 
 /* ---- stages -------------------------------------------------------------------------------------------------- */
 
-static exl_status tokenize(exl_session *s, exl_error *error) {
+static exl_status session_tokenize(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     size_t most = bundle->parameters.max_tokens, count;
 
@@ -156,7 +156,7 @@ static exl_status tokenize(exl_session *s, exl_error *error) {
 }
 
 /* A port's numbers, of as many tokens and labels as the session holds. */
-static exl__tensor tensor_of(const exl_session *s, exl__port port, const void *data) {
+static exl__tensor session_tensor_of(const exl_session *s, exl__port port, const void *data) {
     uint64_t last = exl__coefficient(port.elements), first = last;
 
     if (!exl__is_constant(port.elements))
@@ -171,39 +171,39 @@ static exl__tensor tensor_of(const exl_session *s, exl__port port, const void *d
 }
 
 /* The graph input with this number, as the session holds it. */
-static exl__tensor input_tensor(const exl_session *s, int input) {
+static exl__tensor session_input_tensor(const exl_session *s, int input) {
     const void *const data[EXL__VOCABULARY_OF_INPUTS] = {s->input_ids,    s->attention_mask, s->token_states,
                                                          s->query_vector, s->label_vectors,  s->screening_scores,
                                                          s->label_tokens};
 
-    return tensor_of(s, exl__input_port(&s->bundle->parameters, input), data[input]);
+    return session_tensor_of(s, exl__input_port(&s->bundle->parameters, input), data[input]);
 }
 
-static exl_status run_graph(exl_session *s, const exl__graph *graph, uint32_t input_bits, const exl__tensor *outputs,
-                            size_t output_count, exl_error *error) {
+static exl_status session_run_graph(exl_session *s, const exl__graph *graph, uint32_t input_bits,
+                                    const exl__tensor *outputs, size_t output_count, exl_error *error) {
     exl__tensor inputs[EXL__MAX_INPUTS];
     size_t count = 0;
 
     for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
         if (input_bits >> input & 1)
-            inputs[count++] = input_tensor(s, input);
+            inputs[count++] = session_input_tensor(s, input);
     return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, error);
 }
 
-static int all_finite(const float *numbers, size_t count) {
+static int session_all_finite(const float *numbers, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (!isfinite(numbers[i]))
             return 0;
     return 1;
 }
 
-static exl_status encode(exl_session *s, exl_error *error) {
+static exl_status session_encode(exl_session *s, exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
-    exl__tensor outputs[2] = {input_tensor(s, EXL__QUERY_VECTOR), input_tensor(s, EXL__TOKEN_STATES)};
+    exl__tensor outputs[2] = {session_input_tensor(s, EXL__QUERY_VECTOR), session_input_tensor(s, EXL__TOKEN_STATES)};
     exl_status status =
-        run_graph(s, s->bundle->screener, p->screener_inputs, outputs, p->state_dims > 0 ? 2 : 1, error);
+        session_run_graph(s, s->bundle->screener, p->screener_inputs, outputs, p->state_dims > 0 ? 2 : 1, error);
 
-    if (status == EXL_OK && !all_finite(s->query_vector, p->dims))
+    if (status == EXL_OK && !session_all_finite(s->query_vector, p->dims))
         status = exl__fail(error, EXL_ENGINE_FAILED, "the screener gives a query vector that is not finite");
     return status;
 }
@@ -213,12 +213,12 @@ exl_status exl__encode_text(exl_session *s, const char *text, size_t text_bytes,
 
     s->text = text;
     s->text_bytes = text_bytes;
-    status = tokenize(s, error);
-    return status == EXL_OK ? encode(s, error) : status;
+    status = session_tokenize(s, error);
+    return status == EXL_OK ? session_encode(s, error) : status;
 }
 
 /* Live rows behind the bundle's: as one scan over both, for of equal scores the lower row comes first. */
-static void append_live_rows(exl_session *s, uint32_t found) {
+static void session_append_live_rows(exl_session *s, uint32_t found) {
     uint32_t keep = s->bundle->parameters.overfetch, compiled = 0, live = 0;
 
     while (compiled + live < keep && (compiled < s->row_count || live < found)) {
@@ -233,7 +233,7 @@ static void append_live_rows(exl_session *s, uint32_t found) {
     s->live_row_count = live;
 }
 
-static exl_status scan(exl_session *s, exl_error *error) {
+static exl_status session_scan(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
@@ -256,7 +256,7 @@ static exl_status scan(exl_session *s, exl_error *error) {
     if (s->live && s->live->rows > 0) {
         codes = (exl__scan_codes){bundle->isa, s->live->rows, p->subspaces, s->live->coarse, NULL};
         query = (exl__scan_query){s->tables, s->scan_scratch, s->live_rows, s->live_scores, 0};
-        append_live_rows(s, exl__scan(&codes, NULL, 0, p->overfetch, &query));
+        session_append_live_rows(s, exl__scan(&codes, NULL, 0, p->overfetch, &query));
     }
     return EXL_OK;
 }
@@ -265,7 +265,7 @@ exl__label_query exl__query_of(const exl_session *s) {
     return (exl__label_query){s->bundle, s->live, s->query_codes, s->query_unit};
 }
 
-static exl_status rescore(exl_session *s, exl_error *error) {
+static exl_status session_rescore(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     uint32_t compiled = s->row_count - s->live_row_count;
@@ -290,8 +290,8 @@ static exl_status rescore(exl_session *s, exl_error *error) {
 }
 
 /* A label's id or text, NUL-terminated, into its place. */
-static exl_status read_string(const exl__strings *strings, uint32_t label, char *place, size_t *bytes,
-                              exl_error *error) {
+static exl_status session_read_string(const exl__strings *strings, uint32_t label, char *place, size_t *bytes,
+                                      exl_error *error) {
     exl_status status = exl__label_string(strings, label, place, strings->longest_bytes, bytes, error);
 
     if (status == EXL_OK)
@@ -300,31 +300,31 @@ static exl_status read_string(const exl__strings *strings, uint32_t label, char 
 }
 
 /* The live label of this number; null where it is one of the bundle's. */
-static const exl__live_label *live_label(const exl_session *s, uint32_t label) {
+static const exl__live_label *session_live_label(const exl_session *s, uint32_t label) {
     uint32_t compiled = s->bundle->parameters.labels;
     return label < compiled ? NULL : &s->live->labels[label - compiled];
 }
 
 /* The text of a shortlisted label, in the session's memory or in that of the live labels that it holds. */
 static exl_status session_read_text(exl_session *s, uint32_t n, const char **text, size_t *bytes, exl_error *error) {
-    const exl__live_label *live = live_label(s, s->labels[n]);
+    const exl__live_label *live = session_live_label(s, s->labels[n]);
     char *place = s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1);
 
     *text = live ? live->text : place;
     *bytes = live ? live->text_bytes : 0;
-    return live ? EXL_OK : read_string(&s->bundle->texts, s->labels[n], place, bytes, error);
+    return live ? EXL_OK : session_read_string(&s->bundle->texts, s->labels[n], place, bytes, error);
 }
 
-static exl_status read_id(exl_session *s, uint32_t i, uint32_t label, const char **id, exl_error *error) {
-    const exl__live_label *live = live_label(s, label);
+static exl_status session_read_id(exl_session *s, uint32_t i, uint32_t label, const char **id, exl_error *error) {
+    const exl__live_label *live = session_live_label(s, label);
     char *place = s->ids + i * (s->bundle->ids.longest_bytes + (size_t)1);
     size_t bytes;
 
     *id = live ? live->id : place;
-    return live ? EXL_OK : read_string(&s->bundle->ids, label, place, &bytes, error);
+    return live ? EXL_OK : session_read_string(&s->bundle->ids, label, place, &bytes, error);
 }
 
-static exl_status gather_tokens(exl_session *s, uint32_t n, exl_error *error) {
+static exl_status session_gather_tokens(exl_session *s, uint32_t n, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     uint32_t S = bundle->parameters.label_tokens;
     int64_t *to = s->label_tokens + (size_t)n * S;
@@ -341,7 +341,7 @@ static exl_status gather_tokens(exl_session *s, uint32_t n, exl_error *error) {
 }
 
 /* What the reasoner is to see of the shortlist; nothing that it does not take. */
-static exl_status gather(exl_session *s, exl_error *error) {
+static exl_status session_gather(exl_session *s, exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
     exl_status status = EXL_OK;
 
@@ -351,24 +351,24 @@ static exl_status gather(exl_session *s, exl_error *error) {
                                 p->subspaces * p->subspace_dims, p->fine_gain, p->dims,
                                 s->label_vectors + (size_t)n * p->dims);
     for (uint32_t n = 0; n < s->shortlist && p->label_tokens > 0 && status == EXL_OK; n++)
-        status = gather_tokens(s, n, error);
+        status = session_gather_tokens(s, n, error);
     return status;
 }
 
-static exl_status reason(exl_session *s, exl_error *error) {
-    exl__tensor logits = tensor_of(s, (exl__port){"logits", EXL__F32, 2, 0, EXL__PER_LABEL | 1}, s->logits);
+static exl_status session_reason(exl_session *s, exl_error *error) {
+    exl__tensor logits = session_tensor_of(s, (exl__port){"logits", EXL__F32, 2, 0, EXL__PER_LABEL | 1}, s->logits);
     exl_status status = EXL_OK;
 
     if (s->shortlist > 0) /* it is 0 when all labels are retired */
-        status = run_graph(s, s->bundle->reasoner, s->bundle->parameters.reasoner_inputs, &logits, 1, error);
-    if (status == EXL_OK && !all_finite(s->logits, s->shortlist))
+        status = session_run_graph(s, s->bundle->reasoner, s->bundle->parameters.reasoner_inputs, &logits, 1, error);
+    if (status == EXL_OK && !session_all_finite(s->logits, s->shortlist))
         status = exl__fail(error, EXL_ENGINE_FAILED, "the reasoner gives a logit that is not finite");
     return status;
 }
 
 /* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others; with
  * EXL__BY_LEAD_OR_NONE, "none of these" is one of them, at 0. */
-static double log_normaliser(const exl_session *s) {
+static double session_log_normaliser(const exl_session *s) {
     float largest = s->logits[0];
     double sum = 0;
 
@@ -401,9 +401,10 @@ float exl__probability(const exl_session *s, float logit) {
                    ((double)c->p[high] - c->p[low]) * ((double)x - c->x[low]) / ((double)c->x[high] - c->x[low]));
 }
 
-static exl_status calibrate(exl_session *s, exl_error *error) {
+static exl_status session_calibrate(exl_session *s, exl_error *error) {
     (void)error;
-    s->log_normaliser = s->bundle->calibration.input != EXL__BY_LOGIT && s->shortlist > 0 ? log_normaliser(s) : 0;
+    s->log_normaliser =
+        s->bundle->calibration.input != EXL__BY_LOGIT && s->shortlist > 0 ? session_log_normaliser(s) : 0;
     for (uint32_t n = 0; n < s->shortlist; n++) {
         s->order[n].key = exl__rank_key(s->logits[n], n);
         s->order[n].index = n;
@@ -418,14 +419,14 @@ static exl_status calibrate(exl_session *s, exl_error *error) {
 static const struct {
     exl_stage number;
     exl_status (*run)(exl_session *s, exl_error *error);
-} STAGES[] = {
-    {EXL_STAGE_TOKENIZE, tokenize},   {EXL_STAGE_ENCODE, encode}, {EXL_STAGE_SCAN, scan},
-    {EXL_STAGE_RESCORE, rescore},     {EXL_STAGE_GATHER, gather}, {EXL_STAGE_REASON, reason},
-    {EXL_STAGE_CALIBRATE, calibrate},
+} SESSION_STAGES[] = {
+    {EXL_STAGE_TOKENIZE, session_tokenize},   {EXL_STAGE_ENCODE, session_encode}, {EXL_STAGE_SCAN, session_scan},
+    {EXL_STAGE_RESCORE, session_rescore},     {EXL_STAGE_GATHER, session_gather}, {EXL_STAGE_REASON, session_reason},
+    {EXL_STAGE_CALIBRATE, session_calibrate},
 };
 
-#define STAGE_NAME(NAME, name) name,
-static const char *const STAGE_NAMES[] = {EXL_STAGES(STAGE_NAME)};
+#define SESSION_STAGE_NAME(NAME, name) name,
+static const char *const SESSION_STAGE_NAMES[] = {EXL_STAGES(SESSION_STAGE_NAME)};
 
 exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, exl_error *error) {
     double start = exl__now_ms(), end = start;
@@ -435,18 +436,18 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, 
     exl__session_refresh(s);
     s->text = text;
     s->text_bytes = text_bytes;
-    for (size_t i = 0; i < sizeof STAGES / sizeof *STAGES && status == EXL_OK; i++) {
+    for (size_t i = 0; i < sizeof SESSION_STAGES / sizeof *SESSION_STAGES && status == EXL_OK; i++) {
         double begin = end;
-        status = STAGES[i].run(s, error);
+        status = SESSION_STAGES[i].run(s, error);
         end = exl__now_ms();
-        s->stage_ms[STAGES[i].number] = end - begin;
+        s->stage_ms[SESSION_STAGES[i].number] = end - begin;
     }
     s->result.total_ms = end - start;
     return status;
 }
 
 /* The first k of the order, with ids and texts. */
-static exl_status answer(exl_session *s, uint32_t k, float threshold, exl_error *error) {
+static exl_status session_answer(exl_session *s, uint32_t k, float threshold, exl_error *error) {
     exl_result *result = &s->result;
     exl_status status = EXL_OK;
 
@@ -462,7 +463,7 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold, exl_error 
         prediction->probability = exl__probability(s, s->logits[n]);
         if (prediction->probability < threshold)
             break; /* the order is by logit, and probability does not fall where the logit rises */
-        status = read_id(s, i, prediction->label, &prediction->id, error);
+        status = session_read_id(s, i, prediction->label, &prediction->id, error);
         if (status == EXL_OK)
             status = session_read_text(s, n, &prediction->text, &bytes, error);
         result->count = i + 1u;
@@ -478,18 +479,19 @@ static exl_status answer(exl_session *s, uint32_t k, float threshold, exl_error 
     result->truncated = s->truncated;
     result->none_fits = s->shortlist == 0 || s->logits[s->order[0].index] < s->bundle->calibration.presence;
     result->stage_count = EXL_STAGE_COUNT;
-    result->stage_names = STAGE_NAMES;
+    result->stage_names = SESSION_STAGE_NAMES;
     result->stage_ms = s->stage_ms;
     return status;
 }
 
 /* What a caller's options come to. */
-typedef struct choice {
+typedef struct session_choice {
     uint32_t k;
     float threshold;
-} choice;
+} session_choice;
 
-static exl_status choose(const exl_session *s, const exl_predict_options *options, choice *chosen, exl_error *error) {
+static exl_status session_choose(const exl_session *s, const exl_predict_options *options, session_choice *chosen,
+                                 exl_error *error) {
     uint32_t N = s->bundle->parameters.shortlist;
     exl_predict_options known = {0};
 
@@ -506,27 +508,28 @@ static exl_status choose(const exl_session *s, const exl_predict_options *option
         chosen->threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
     chosen->k = known.k;
     if (known.k == 0)
-        chosen->k = known.use_threshold || N < DEFAULT_K ? N : DEFAULT_K;
+        chosen->k = known.use_threshold || N < SESSION_DEFAULT_K ? N : SESSION_DEFAULT_K;
     return EXL_OK;
 }
 
-static exl_status predict(exl_session *s, const char *text, size_t text_bytes, const choice *chosen, exl_error *error) {
+static exl_status session_predict(exl_session *s, const char *text, size_t text_bytes, const session_choice *chosen,
+                                  exl_error *error) {
     exl_status status = exl__run_stages(s, text, text_bytes, error);
-    return status == EXL_OK ? answer(s, chosen->k, chosen->threshold, error) : status;
+    return status == EXL_OK ? session_answer(s, chosen->k, chosen->threshold, error) : status;
 }
 
 exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes, const exl_predict_options *options,
                        const exl_result **result, exl_error *error) {
-    choice chosen = {0};
+    session_choice chosen = {0};
     exl_status status;
 
     if (result)
         *result = NULL;
     if (!exl__begin(error, session && result))
         return EXL_BAD_ARGUMENT;
-    status = choose(session, options, &chosen, error);
+    status = session_choose(session, options, &chosen, error);
     if (status == EXL_OK)
-        status = predict(session, text, text_bytes, &chosen, error);
+        status = session_predict(session, text, text_bytes, &chosen, error);
     if (status == EXL_OK)
         *result = &session->result;
     return status;
@@ -535,17 +538,17 @@ exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes
 exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error) {
     exl_batch known = {0};
     exl_error said = {.struct_size = sizeof said};
-    choice chosen = {0};
+    session_choice chosen = {0};
     exl_status status;
 
     if (!exl__begin(error, session && batch) || exl__take_struct(&known, sizeof known, batch, error) != EXL_OK)
         return EXL_BAD_ARGUMENT;
     if (!known.answer || (known.count > 0 && (!known.texts || !known.text_bytes)))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the batch lacks texts, their lengths, or whom to answer");
-    status = choose(session, known.options, &chosen, error);
+    status = session_choose(session, known.options, &chosen, error);
     for (size_t i = 0; status == EXL_OK && i < known.count; i++) {
-        int done =
-            exl__begin(&said, 1) && predict(session, known.texts[i], known.text_bytes[i], &chosen, &said) == EXL_OK;
+        int done = exl__begin(&said, 1) &&
+                   session_predict(session, known.texts[i], known.text_bytes[i], &chosen, &said) == EXL_OK;
         if (known.answer(known.context, i, done ? &session->result : NULL, &said) != 0)
             break;
     }

@@ -5,24 +5,24 @@
 
 #include <string.h>
 
-#if defined(EXL__SHA_PORTABLE) /* for its test */
+#if defined(SHA256_PORTABLE) /* for its test */
 #elif defined(__x86_64__) && defined(__GNUC__)
-#define EXL__SHA_X86 1
+#define SHA256_X86 1
 #include <immintrin.h>
 #elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
-#define EXL__SHA_ARM 1
+#define SHA256_ARM 1
 #include "neon.h"
 #if defined(__linux__)
 #include <sys/auxv.h>
 #endif
 #if defined(__clang__)
-#define EXL__SHA_ARM_TARGET __attribute__((target("sha2")))
+#define SHA256_ARM_TARGET __attribute__((target("sha2")))
 #else
-#define EXL__SHA_ARM_TARGET __attribute__((target("+crypto")))
+#define SHA256_ARM_TARGET __attribute__((target("+crypto")))
 #endif
 #endif
 
-static const uint32_t K[64] = {
+static const uint32_t SHA256_K[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -33,9 +33,9 @@ static const uint32_t K[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-static uint32_t rotate(uint32_t x, int n) { return (x >> n) | (x << (32 - n)); }
+static uint32_t sha256_rotate(uint32_t x, int n) { return (x >> n) | (x << (32 - n)); }
 
-static void compress_portable(uint32_t state[8], const uint8_t *blocks, size_t count) {
+static void sha256_compress_portable(uint32_t state[8], const uint8_t *blocks, size_t count) {
     for (; count > 0; count--, blocks += 64) {
         uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3];
         uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
@@ -44,14 +44,14 @@ static void compress_portable(uint32_t state[8], const uint8_t *blocks, size_t c
             w[i] = (uint32_t)blocks[4 * i] << 24 | (uint32_t)blocks[4 * i + 1] << 16 |
                    (uint32_t)blocks[4 * i + 2] << 8 | blocks[4 * i + 3];
         for (int i = 16; i < 64; i++) {
-            uint32_t s0 = rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ (w[i - 15] >> 3);
-            uint32_t s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ (w[i - 2] >> 10);
+            uint32_t s0 = sha256_rotate(w[i - 15], 7) ^ sha256_rotate(w[i - 15], 18) ^ (w[i - 15] >> 3);
+            uint32_t s1 = sha256_rotate(w[i - 2], 17) ^ sha256_rotate(w[i - 2], 19) ^ (w[i - 2] >> 10);
             w[i] = w[i - 16] + s0 + w[i - 7] + s1;
         }
         for (int i = 0; i < 64; i++) {
-            uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
-            uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + K[i] + w[i];
-            uint32_t s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
+            uint32_t s1 = sha256_rotate(e, 6) ^ sha256_rotate(e, 11) ^ sha256_rotate(e, 25);
+            uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + SHA256_K[i] + w[i];
+            uint32_t s0 = sha256_rotate(a, 2) ^ sha256_rotate(a, 13) ^ sha256_rotate(a, 22);
             uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
             h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
         }
@@ -60,10 +60,10 @@ static void compress_portable(uint32_t state[8], const uint8_t *blocks, size_t c
     }
 }
 
-#if defined(EXL__SHA_X86)
+#if defined(SHA256_X86)
 /* Four rounds an iteration. The instructions keep the state as (A B E F) and (C D G H). */
-__attribute__((target("sha,sse4.1,ssse3"))) static void compress_x86(uint32_t state[8], const uint8_t *blocks,
-                                                                     size_t count) {
+__attribute__((target("sha,sse4.1,ssse3"))) static void sha256_compress_x86(uint32_t state[8], const uint8_t *blocks,
+                                                                            size_t count) {
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
     __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);        /* C D A B */
     __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B); /* E F G H */
@@ -82,7 +82,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void compress_x86(uint32_t st
                     _mm_add_epi32(_mm_sha256msg1_epu32(*now, w[(i + 1) & 3]), _mm_alignr_epi8(late, w[(i + 2) & 3], 4));
                 *now = _mm_sha256msg2_epu32(sum, late);
             }
-            words = _mm_add_epi32(*now, _mm_loadu_si128((const __m128i *)(K + 4 * i)));
+            words = _mm_add_epi32(*now, _mm_loadu_si128((const __m128i *)(SHA256_K + 4 * i)));
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, words);
             abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(words, 0x0E));
         }
@@ -96,8 +96,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void compress_x86(uint32_t st
 }
 #endif
 
-#if defined(EXL__SHA_ARM)
-EXL__SHA_ARM_TARGET static void compress_arm(uint32_t state[8], const uint8_t *blocks, size_t count) {
+#if defined(SHA256_ARM)
+SHA256_ARM_TARGET static void sha256_compress_arm(uint32_t state[8], const uint8_t *blocks, size_t count) {
     uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
 
     for (; count > 0; count--, blocks += 64) {
@@ -109,7 +109,7 @@ EXL__SHA_ARM_TARGET static void compress_arm(uint32_t state[8], const uint8_t *b
                 *now = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(blocks + 16 * i)));
             else
                 *now = vsha256su1q_u32(vsha256su0q_u32(*now, w[(i + 1) & 3]), w[(i + 2) & 3], w[(i + 3) & 3]);
-            words = vaddq_u32(*now, vld1q_u32(K + 4 * i));
+            words = vaddq_u32(*now, vld1q_u32(SHA256_K + 4 * i));
             abcd = vsha256hq_u32(abcd, efgh, words);
             efgh = vsha256h2q_u32(efgh, abcd_was, words);
         }
@@ -120,7 +120,7 @@ EXL__SHA_ARM_TARGET static void compress_arm(uint32_t state[8], const uint8_t *b
     vst1q_u32(state + 4, efgh);
 }
 
-static int has_sha(void) {
+static int sha256_has_sha(void) {
 #if defined(__linux__)
     return getauxval(AT_HWCAP) >> 6 & 1; /* HWCAP_SHA2; the Raspberry Pi 4 is without */
 #else
@@ -129,24 +129,24 @@ static int has_sha(void) {
 }
 #endif
 
-static void compress(uint32_t state[8], const uint8_t *blocks, size_t count) {
-#if defined(EXL__SHA_X86)
+static void sha256_compress(uint32_t state[8], const uint8_t *blocks, size_t count) {
+#if defined(SHA256_X86)
     if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1")) {
         uint32_t a, b, c, d;
         /* leaf 7, EBX bit 29; gcc 12's __builtin_cpu_supports does not know "sha" */
         __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
         if (b >> 29 & 1) {
-            compress_x86(state, blocks, count);
+            sha256_compress_x86(state, blocks, count);
             return;
         }
     }
-#elif defined(EXL__SHA_ARM)
-    if (has_sha()) {
-        compress_arm(state, blocks, count);
+#elif defined(SHA256_ARM)
+    if (sha256_has_sha()) {
+        sha256_compress_arm(state, blocks, count);
         return;
     }
 #endif
-    compress_portable(state, blocks, count);
+    sha256_compress_portable(state, blocks, count);
 }
 
 void exl__sha256_init(exl__sha256 *hash) {
@@ -167,9 +167,9 @@ void exl__sha256_update(exl__sha256 *hash, const void *bytes, size_t length) {
         from += take, length -= take;
         if (held + take < 64)
             return;
-        compress(hash->state, hash->block, 1);
+        sha256_compress(hash->state, hash->block, 1);
     }
-    compress(hash->state, from, length / 64);
+    sha256_compress(hash->state, from, length / 64);
     if (length % 64 > 0)
         memcpy(hash->block, from + length / 64 * 64, length % 64);
 }

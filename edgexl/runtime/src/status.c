@@ -17,7 +17,7 @@ const char *exl_describe_status(exl_status status) {
 }
 
 /* Bytes of the caller's sentence; 0 where there is none. */
-static size_t sentence_bytes(const exl_error *error) {
+static size_t status_sentence_bytes(const exl_error *error) {
     size_t head = offsetof(exl_error, sentence), most = sizeof *error - head;
 
     if (!error || error->struct_size <= head)
@@ -26,7 +26,7 @@ static size_t sentence_bytes(const exl_error *error) {
 }
 
 int exl__begin(exl_error *error, int is_given) {
-    if (error && sentence_bytes(error) == 0)
+    if (error && status_sentence_bytes(error) == 0)
         return 0;
     if (error) {
         error->status = EXL_OK;
@@ -38,7 +38,7 @@ int exl__begin(exl_error *error, int is_given) {
 }
 
 exl_status exl__fail(exl_error *error, exl_status status, const char *format, ...) {
-    size_t bytes = sentence_bytes(error);
+    size_t bytes = status_sentence_bytes(error);
     va_list arguments;
 
     if (bytes == 0)

@@ -18,17 +18,21 @@
 #include "memory.h"
 #include "platform.h"
 
-enum { PATH_BYTES = 4096, MOST_LINKS = 40, PARTIAL_BYTES = 64 }; /* the first two as the systems have them */
+enum {
+    STORAGE_PATH_BYTES = 4096,
+    STORAGE_MOST_LINKS = 40,
+    STORAGE_PARTIAL_BYTES = 64
+}; /* the first two as the systems have them */
 
-static exl_status unreadable(const char *why, exl_error *error) {
+static exl_status storage_unreadable(const char *why, exl_error *error) {
     return exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", why);
 }
 
-static exl_status unwritable(const char *why, exl_error *error) {
+static exl_status storage_unwritable(const char *why, exl_error *error) {
     return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file cannot be written: %s", why);
 }
 
-static exl_status not_durable(int reason, exl_error *error) {
+static exl_status storage_not_durable(int reason, exl_error *error) {
     return exl__fail(error, EXL_NOT_DURABLE,
                      "the change is in force, but the system did not confirm that it is on the disk (%s): compact the "
                      "labels, which writes all of them again",
@@ -53,7 +57,7 @@ void exl__descriptor_close(int descriptor) {
 }
 
 /* Negative, with errno, where it cannot be told. */
-static int64_t length_of(int descriptor) {
+static int64_t storage_length_of(int descriptor) {
     struct stat facts;
 
     return fstat(descriptor, &facts) == 0 ? (int64_t)facts.st_size : -1;
@@ -64,7 +68,7 @@ exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, 
                                 uint64_t *length, exl_error *error) {
     const exl__file file = {.descriptor = descriptor};
     uint8_t head[512];
-    int64_t before = length_of(descriptor), all;
+    int64_t before = storage_length_of(descriptor), all;
     size_t here = before < (int64_t)head_bytes ? (size_t)(before > 0 ? before : 0) : head_bytes;
     exl_status status = EXL_OK;
 
@@ -76,11 +80,11 @@ exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, 
         status = exl__file_read(&file, 0, head, here, error);
     if (status != EXL_OK || before == 0)
         return status;
-    all = length_of(descriptor);
+    all = storage_length_of(descriptor);
     if (before < 0 || all < 0)
-        return unreadable(strerror(errno), error);
+        return storage_unreadable(strerror(errno), error);
     if (all < (int64_t)here)
-        return unreadable("it became shorter meanwhile", error);
+        return storage_unreadable("it became shorter meanwhile", error);
     if ((uint64_t)all > wanted(head, here))
         all = (int64_t)wanted(head, here);
     *bytes = exl__allocate_scratch(allocator, (uint64_t)all, 1);
@@ -99,9 +103,9 @@ exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_
     *bytes = 0;
     if (status != EXL_OK || file.descriptor < 0)
         return status;
-    length = length_of(file.descriptor);
+    length = storage_length_of(file.descriptor);
     if (length < 0)
-        status = unreadable(strerror(errno), error);
+        status = storage_unreadable(strerror(errno), error);
     else
         *bytes = length < (int64_t)capacity ? (size_t)length : capacity;
     if (status == EXL_OK)
@@ -112,7 +116,7 @@ exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_
 
 /* ---- one writer at a time -------------------------------------------------------------------------------------- */
 
-static int same_file(const struct stat *a, const struct stat *b) {
+static int storage_same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
@@ -130,7 +134,7 @@ exl_status exl__descriptor_lock(const char *path, int *descriptor, exl_error *er
                 goto failed;
         if (fstat(*descriptor, &ours) != 0)
             break;
-        if (stat(path, &named) == 0 && same_file(&ours, &named))
+        if (stat(path, &named) == 0 && storage_same_file(&ours, &named))
             return EXL_OK;
         exl__descriptor_unlock(*descriptor); /* while we waited another file took its place */
         *descriptor = -1;
@@ -153,7 +157,7 @@ void exl__descriptor_unlock(int descriptor) {
 /* ---- writing in place ------------------------------------------------------------------------------------------ */
 
 /* To the disk itself, where the system tells the two apart. 0, or errno. */
-static int flush(int descriptor) {
+static int storage_flush(int descriptor) {
 #if defined(F_FULLFSYNC)
     if (fcntl(descriptor, F_FULLFSYNC) == 0)
         return 0;
@@ -162,7 +166,7 @@ static int flush(int descriptor) {
 }
 
 /* 0, or errno. */
-static int write_all(int descriptor, uint64_t offset, const void *bytes, size_t length) {
+static int storage_write_all(int descriptor, uint64_t offset, const void *bytes, size_t length) {
     const uint8_t *from = bytes;
 
     while (length > 0) {
@@ -179,15 +183,15 @@ static int write_all(int descriptor, uint64_t offset, const void *bytes, size_t 
 }
 
 exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
-    int reason = write_all(descriptor, offset, bytes, length);
+    int reason = storage_write_all(descriptor, offset, bytes, length);
 
     if (reason == 0)
-        reason = flush(descriptor);
-    return reason ? unwritable(strerror(reason), error) : EXL_OK;
+        reason = storage_flush(descriptor);
+    return reason ? storage_unwritable(strerror(reason), error) : EXL_OK;
 }
 
 /* Whether the file has these bytes there, whatever the call that wrote them said. */
-static int is_there(int descriptor, uint64_t offset, const void *bytes, size_t length) {
+static int storage_is_there(int descriptor, uint64_t offset, const void *bytes, size_t length) {
     const exl__file file = {.descriptor = descriptor};
     uint8_t found[256];
 
@@ -196,38 +200,38 @@ static int is_there(int descriptor, uint64_t offset, const void *bytes, size_t l
 }
 
 exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
-    int reason = write_all(descriptor, offset, bytes, length);
+    int reason = storage_write_all(descriptor, offset, bytes, length);
 
-    if (reason && !is_there(descriptor, offset, bytes, length))
-        return unwritable(strerror(reason), error);
+    if (reason && !storage_is_there(descriptor, offset, bytes, length))
+        return storage_unwritable(strerror(reason), error);
     if (reason == 0)
-        reason = flush(descriptor);
-    return reason ? not_durable(reason, error) : EXL_OK;
+        reason = storage_flush(descriptor);
+    return reason ? storage_not_durable(reason, error) : EXL_OK;
 }
 
 /* ---- a new file in the place of an old one ----------------------------------------------------------------------- */
 
 /* The part of the path that names the directory, with its slash. */
-static size_t directory_bytes(const char *path) {
+static size_t storage_directory_bytes(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
 /* Where a path leads: the links that it ends in are followed, as the system does. 0, or errno. */
-static int follow_links(const char *path, char target[PATH_BYTES]) {
-    char next[PATH_BYTES];
+static int storage_follow_links(const char *path, char target[STORAGE_PATH_BYTES]) {
+    char next[STORAGE_PATH_BYTES];
 
-    if (strlen(path) >= PATH_BYTES)
+    if (strlen(path) >= STORAGE_PATH_BYTES)
         return ENAMETOOLONG;
     memcpy(target, path, strlen(path) + 1);
-    for (int links = 0; links < MOST_LINKS; links++) {
+    for (int links = 0; links < STORAGE_MOST_LINKS; links++) {
         ssize_t bytes = readlink(target, next, sizeof next);
         size_t at;
 
         if (bytes < 0)
             return errno == EINVAL ? 0 : errno; /* EINVAL: it is no link */
-        at = next[0] == '/' ? 0 : directory_bytes(target);
-        if (at + (size_t)bytes >= PATH_BYTES)
+        at = next[0] == '/' ? 0 : storage_directory_bytes(target);
+        if (at + (size_t)bytes >= STORAGE_PATH_BYTES)
             return ENAMETOOLONG;
         memcpy(target + at, next, (size_t)bytes);
         target[at + (size_t)bytes] = '\0';
@@ -236,18 +240,18 @@ static int follow_links(const char *path, char target[PATH_BYTES]) {
 }
 
 /* How the names of new files for this target begin: hidden, no other target's, and short whatever it is called. */
-static void name_partials(const char *target, char beginning[PARTIAL_BYTES]) {
+static void storage_name_partials(const char *target, char beginning[STORAGE_PARTIAL_BYTES]) {
     uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a */
 
-    for (const char *at = target + directory_bytes(target); *at; at++)
+    for (const char *at = target + storage_directory_bytes(target); *at; at++)
         hash = (hash ^ (uint8_t)*at) * 0x100000001B3u;
-    snprintf(beginning, PARTIAL_BYTES, ".edgexl-%016llx-", (unsigned long long)hash);
+    snprintf(beginning, STORAGE_PARTIAL_BYTES, ".edgexl-%016llx-", (unsigned long long)hash);
 }
 
 /* Removes what writers of this target left that were killed. It is locked, so all of them are gone. */
-static void sweep(const char *target, const char *beginning) {
-    char path[PATH_BYTES];
-    size_t at = directory_bytes(target);
+static void storage_sweep(const char *target, const char *beginning) {
+    char path[STORAGE_PATH_BYTES];
+    size_t at = storage_directory_bytes(target);
     const struct dirent *entry;
     DIR *directory;
 
@@ -267,21 +271,21 @@ static void sweep(const char *target, const char *beginning) {
 
 /* A new file in the directory of `target`, open for writing by its owner alone; whatever has its name already is
  * neither opened nor followed. Negative, with errno. */
-static int make_partial(const char *target, char partial[PATH_BYTES]) {
-    char beginning[PARTIAL_BYTES];
-    size_t at = directory_bytes(target);
+static int storage_make_partial(const char *target, char partial[STORAGE_PATH_BYTES]) {
+    char beginning[STORAGE_PARTIAL_BYTES];
+    size_t at = storage_directory_bytes(target);
     int descriptor = -1;
 
-    if (at + 2 * PARTIAL_BYTES > PATH_BYTES) {
+    if (at + 2 * STORAGE_PARTIAL_BYTES > STORAGE_PATH_BYTES) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    name_partials(target, beginning);
-    sweep(target, beginning);
+    storage_name_partials(target, beginning);
+    storage_sweep(target, beginning);
     memcpy(partial, target, at);
     for (unsigned attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
         unsigned long long mark = (unsigned long long)(exl__now_ms() * 1e6) + attempt;
-        snprintf(partial + at, 2 * PARTIAL_BYTES, "%s%016llx.tmp", beginning, mark);
+        snprintf(partial + at, 2 * STORAGE_PARTIAL_BYTES, "%s%016llx.tmp", beginning, mark);
         descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (descriptor < 0 && errno != EEXIST)
             break;
@@ -292,7 +296,7 @@ static int make_partial(const char *target, char partial[PATH_BYTES]) {
 #if defined(__linux__)
 /* A list of users beside the mode, which says with it who may read; a new file may have one from its directory. 0, or
  * errno. */
-static int take_access_list(int descriptor, int old) {
+static int storage_take_access_list(int descriptor, int old) {
     static const char name[] = "system.posix_acl_access";
     char list[4096];
     ssize_t bytes = fgetxattr(old, name, list, sizeof list);
@@ -305,21 +309,21 @@ static int take_access_list(int descriptor, int old) {
     return 0;
 }
 #else
-static int take_access_list(int descriptor, int old) {
+static int storage_take_access_list(int descriptor, int old) {
     (void)descriptor, (void)old;
     return 0;
 }
 #endif
 
 #if defined(__wasi__) /* it has neither owners nor modes */
-static int take_owner_and_mode(int descriptor, const struct stat *old) {
+static int storage_take_owner_and_mode(int descriptor, const struct stat *old) {
     (void)descriptor, (void)old;
     return 0;
 }
 #else
 /* Who may not give a file away keeps it; if its group changes with that, the others and the new group get what both had
  * before. 0, or errno. */
-static int take_owner_and_mode(int descriptor, const struct stat *old) {
+static int storage_take_owner_and_mode(int descriptor, const struct stat *old) {
     mode_t mode = old->st_mode & 07777, both = mode & (mode >> 3) & 7;
     struct stat now;
 
@@ -340,9 +344,9 @@ static int take_owner_and_mode(int descriptor, const struct stat *old) {
 #endif
 
 /* Makes a new name in a directory last. 0, or errno; a file system that cannot be asked does as it does. */
-static int flush_directory_of(const char *path) {
-    char directory[PATH_BYTES];
-    size_t bytes = directory_bytes(path);
+static int storage_flush_directory_of(const char *path) {
+    char directory[STORAGE_PATH_BYTES];
+    size_t bytes = storage_directory_bytes(path);
     int descriptor, reason;
 
     memcpy(directory, bytes ? path : ".", bytes ? bytes : 1);
@@ -354,51 +358,52 @@ static int flush_directory_of(const char *path) {
 }
 
 /* The new file, whole and on the disk, under the name `partial`. 0, or errno. */
-static int fill_partial(int descriptor, int locked, const struct stat *old, const void *bytes, size_t length) {
-    int reason = take_access_list(descriptor, locked);
+static int storage_fill_partial(int descriptor, int locked, const struct stat *old, const void *bytes, size_t length) {
+    int reason = storage_take_access_list(descriptor, locked);
 
     if (reason == 0)
-        reason = take_owner_and_mode(descriptor, old);
+        reason = storage_take_owner_and_mode(descriptor, old);
     if (reason == 0)
-        reason = write_all(descriptor, 0, bytes, length);
-    return reason ? reason : flush(descriptor);
+        reason = storage_write_all(descriptor, 0, bytes, length);
+    return reason ? reason : storage_flush(descriptor);
 }
 
 /* 0, or errno. Some systems rename and then say that they did not. */
-static int put_in_place(int descriptor, const char *partial, const char *target) {
+static int storage_put_in_place(int descriptor, const char *partial, const char *target) {
     struct stat ours, there;
     int reason = rename(partial, target) == 0 ? 0 : errno;
 
-    if (reason && fstat(descriptor, &ours) == 0 && lstat(target, &there) == 0 && same_file(&ours, &there))
+    if (reason && fstat(descriptor, &ours) == 0 && lstat(target, &there) == 0 && storage_same_file(&ours, &there))
         return 0;
     return reason;
 }
 
 exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl_error *error) {
-    char target[PATH_BYTES], partial[PATH_BYTES];
+    char target[STORAGE_PATH_BYTES], partial[STORAGE_PATH_BYTES];
     struct stat old, there;
-    int descriptor, reason = follow_links(path, target);
+    int descriptor, reason = storage_follow_links(path, target);
 
     if (reason == 0 && (fstat(locked, &old) != 0 || lstat(target, &there) != 0))
         reason = errno;
     if (reason)
-        return unwritable(strerror(reason), error);
-    if (!same_file(&old, &there))
-        return unwritable("another file took its place meanwhile", error);
+        return storage_unwritable(strerror(reason), error);
+    if (!storage_same_file(&old, &there))
+        return storage_unwritable("another file took its place meanwhile", error);
     if (old.st_nlink > 1)
-        return unwritable("it has a second name (a hard link), which would keep the old labels; remove that", error);
-    descriptor = make_partial(target, partial);
+        return storage_unwritable("it has a second name (a hard link), which would keep the old labels; remove that",
+                                  error);
+    descriptor = storage_make_partial(target, partial);
     if (descriptor < 0)
         return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file's directory cannot be written: %s",
                          strerror(errno));
-    reason = fill_partial(descriptor, locked, &old, bytes, length);
+    reason = storage_fill_partial(descriptor, locked, &old, bytes, length);
     if (reason == 0)
-        reason = put_in_place(descriptor, partial, target);
+        reason = storage_put_in_place(descriptor, partial, target);
     close(descriptor); /* it is on the disk, or of no use */
     if (reason) {
         (void)unlink(partial);
-        return unwritable(strerror(reason), error);
+        return storage_unwritable(strerror(reason), error);
     }
-    reason = flush_directory_of(target);
-    return reason ? not_durable(reason, error) : EXL_OK;
+    reason = storage_flush_directory_of(target);
+    return reason ? storage_not_durable(reason, error) : EXL_OK;
 }

@@ -5,7 +5,7 @@
  * The character table holds, for each code point, what Hugging Face's normalizer and pre-tokenizer together make of it,
  * so that cleaning, CJK isolation, canonical decomposition, accent stripping, lower-casing and splitting are one
  * look-up. Two things depend on neighbours and are done here: the canonical order of marks that survive stripping
- * (append_mark), and the arithmetic of Hangul. */
+ * (tokenizer_append_mark), and the arithmetic of Hangul. */
 #include "compiler.h"
 
 #include "tokenizer.h"
@@ -17,49 +17,54 @@
 
 enum {
     TOKENIZER_HEADER_BYTES = 64,
-    CODE_POINTS = 0x110000,
-    PAGE_BITS = 7,
-    PAGE_SIZE = 1 << PAGE_BITS,
-    PAGE_COUNT = CODE_POINTS / PAGE_SIZE
+    TOKENIZER_CODE_POINTS = 0x110000,
+    TOKENIZER_PAGE_BITS = 7,
+    TOKENIZER_PAGE_SIZE = 1 << TOKENIZER_PAGE_BITS,
+    TOKENIZER_PAGE_COUNT = TOKENIZER_CODE_POINTS / TOKENIZER_PAGE_SIZE
 };
 
 /* Entries of the character table: action in the upper 3 bits, argument in the lower 13. */
 enum {
-    KEEP = 0,    /* part of a word, as it is */
-    DROP = 1,    /* gone as if it had never been there */
-    BARRIER = 2, /* gone, but marks do not move across it */
-    SPACE = 3,   /* ends a word */
-    ISOLATE = 4, /* a word of its own */
-    EXPAND = 5,  /* argument: which expansion */
-    MARK = 6,    /* part of a word; argument: its rank in canonical order, 1 to 255 */
-    HANGUL = 7   /* a syllable: decomposed by arithmetic */
+    TOKENIZER_KEEP = 0,    /* part of a word, as it is */
+    TOKENIZER_DROP = 1,    /* gone as if it had never been there */
+    TOKENIZER_BARRIER = 2, /* gone, but marks do not move across it */
+    TOKENIZER_SPACE = 3,   /* ends a word */
+    TOKENIZER_ISOLATE = 4, /* a word of its own */
+    TOKENIZER_EXPAND = 5,  /* argument: which expansion */
+    TOKENIZER_MARK = 6,    /* part of a word; argument: its rank in canonical order, 1 to 255 */
+    TOKENIZER_HANGUL = 7   /* a syllable: decomposed by arithmetic */
 };
-#define ACTION(entry) ((entry) >> 13)
-#define ARGUMENT(entry) ((entry) & 0x1FFFU)
+#define TOKENIZER_ACTION(entry) ((entry) >> 13)
+#define TOKENIZER_ARGUMENT(entry) ((entry) & 0x1FFFU)
 
 /* Items of expansions: code point in the lower 21 bits, one of these in the next 3, a mark's rank in the upper 8. */
-enum { ITEM_KEEP = 0, ITEM_ISOLATE = 1, ITEM_SPACE = 2, ITEM_MARK = 3 };
+enum { TOKENIZER_ITEM_KEEP = 0, TOKENIZER_ITEM_ISOLATE = 1, TOKENIZER_ITEM_SPACE = 2, TOKENIZER_ITEM_MARK = 3 };
 
 /* tokenizer.step: a value of 1 to 127 is the byte that the word goes on with; the others are these. */
-enum { STEP_TABLE = 0, STEP_DROP = 0x80, STEP_SPACE = 0x81, STEP_ISOLATE = 0x82 };
+enum {
+    TOKENIZER_STEP_TABLE = 0,
+    TOKENIZER_STEP_DROP = 0x80,
+    TOKENIZER_STEP_SPACE = 0x81,
+    TOKENIZER_STEP_ISOLATE = 0x82
+};
 
-static uint32_t load_u24(const uint8_t *p) { return exl__get16(p) | (uint32_t)p[2] << 16; }
+static uint32_t tokenizer_load_u24(const uint8_t *p) { return exl__get16(p) | (uint32_t)p[2] << 16; }
 
-static uint32_t character(const exl__tokenizer *t, uint32_t c) {
-    uint32_t page = exl__get16(t->page_of + 2 * (size_t)(c >> PAGE_BITS));
-    return exl__get16(t->pages + 2 * ((size_t)page * PAGE_SIZE + (c & (PAGE_SIZE - 1))));
+static uint32_t tokenizer_character(const exl__tokenizer *t, uint32_t c) {
+    uint32_t page = exl__get16(t->page_of + 2 * (size_t)(c >> TOKENIZER_PAGE_BITS));
+    return exl__get16(t->pages + 2 * ((size_t)page * TOKENIZER_PAGE_SIZE + (c & (TOKENIZER_PAGE_SIZE - 1))));
 }
 
 /* ---- The section's checks -------------------------------------------------------------------------------------- */
 
-typedef struct counts {
+typedef struct tokenizer_counts {
     uint32_t pages, expansions, items, record_bytes, added, added_bytes;
-} counts;
+} tokenizer_counts;
 
 /* Each check gives null, or the name of the first field of docs/format.md that breaks a rule. */
 
 /* Takes the next array of `bytes` bytes and the zeros after it up to a multiple of 4; null if that is not there. */
-static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t bytes) {
+static const uint8_t *tokenizer_take(const uint8_t **at, const uint8_t *end, uint64_t bytes) {
     const uint8_t *start = *at;
     uint64_t padded = (bytes + 3) & ~(uint64_t)3;
     if (padded > (uint64_t)(end - start))
@@ -71,18 +76,18 @@ static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint64_t byte
     return start;
 }
 
-static const char *check_characters(const exl__tokenizer *t, const counts *n) {
-    for (size_t i = 0; i < PAGE_COUNT; i++)
+static const char *tokenizer_check_characters(const exl__tokenizer *t, const tokenizer_counts *n) {
+    for (size_t i = 0; i < TOKENIZER_PAGE_COUNT; i++)
         if (exl__get16(t->page_of + 2 * i) >= n->pages)
             return "page_of";
-    for (size_t i = 0; i < (size_t)n->pages * PAGE_SIZE; i++) {
-        uint32_t entry = exl__get16(t->pages + 2 * i), argument = ARGUMENT(entry);
-        switch (ACTION(entry)) {
-        case EXPAND:
+    for (size_t i = 0; i < (size_t)n->pages * TOKENIZER_PAGE_SIZE; i++) {
+        uint32_t entry = exl__get16(t->pages + 2 * i), argument = TOKENIZER_ARGUMENT(entry);
+        switch (TOKENIZER_ACTION(entry)) {
+        case TOKENIZER_EXPAND:
             if (argument >= n->expansions)
                 return "pages";
             break;
-        case MARK:
+        case TOKENIZER_MARK:
             if (argument < 1 || argument > 255)
                 return "pages";
             break;
@@ -94,7 +99,7 @@ static const char *check_characters(const exl__tokenizer *t, const counts *n) {
     return NULL;
 }
 
-static const char *check_expansions(const exl__tokenizer *t, const counts *n) {
+static const char *tokenizer_check_expansions(const exl__tokenizer *t, const tokenizer_counts *n) {
     if (exl__get16(t->expansions) != 0 || exl__get16(t->expansions + 2 * (size_t)n->expansions) != n->items)
         return "expansion_starts";
     for (size_t i = 0; i < n->expansions; i++)
@@ -102,20 +107,20 @@ static const char *check_expansions(const exl__tokenizer *t, const counts *n) {
             return "expansion_starts";
     for (size_t i = 0; i < n->items; i++) {
         uint32_t item = exl__get32(t->items + 4 * i), c = item & 0x1FFFFF, kind = item >> 21 & 7, rank = item >> 24;
-        if (c >= CODE_POINTS || (c >= 0xD800 && c < 0xE000) || kind > ITEM_MARK)
+        if (c >= TOKENIZER_CODE_POINTS || (c >= 0xD800 && c < 0xE000) || kind > TOKENIZER_ITEM_MARK)
             return "items";
-        if ((rank != 0) != (kind == ITEM_MARK))
+        if ((rank != 0) != (kind == TOKENIZER_ITEM_MARK))
             return "items";
     }
     return NULL;
 }
 
 /* A record: u24 id, u8 length, the bytes. slots: the table's name. */
-static const char *check_pieces(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t record_bytes,
-                                const char *slots) {
+static const char *tokenizer_check_pieces(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t record_bytes,
+                                          const char *slots) {
     int has_free_slot = 0; /* without one a search would not end */
     for (size_t i = 0; i < pieces->slot_count; i++) {
-        uint32_t offset = load_u24(pieces->slots + 4 * i), length;
+        uint32_t offset = tokenizer_load_u24(pieces->slots + 4 * i), length;
         if (offset == 0) {
             if (pieces->slots[4 * i + 3] != 0)
                 return slots;
@@ -128,14 +133,14 @@ static const char *check_pieces(const exl__tokenizer *t, const exl__pieces *piec
         length = t->records[offset + 3];
         if (length == 0 || length > pieces->longest_bytes || length > record_bytes - offset - 4)
             return "records";
-        if (load_u24(t->records + offset) >= t->vocabulary)
+        if (tokenizer_load_u24(t->records + offset) >= t->vocabulary)
             return "records";
     }
     return has_free_slot ? NULL : slots;
 }
 
 /* A record: u32 id, the bytes. Ordered by first byte, and the longer ones first where that is the same. */
-static const char *check_added(exl__tokenizer *t, const counts *n) {
+static const char *tokenizer_check_added(exl__tokenizer *t, const tokenizer_counts *n) {
     uint32_t previous = 0, previous_length = 0;
     memset(t->added_from, 0, sizeof t->added_from);
     if (exl__get32(t->added) != 0 || exl__get32(t->added + 4 * (size_t)n->added) != n->added_bytes)
@@ -159,18 +164,20 @@ static const char *check_added(exl__tokenizer *t, const counts *n) {
     return NULL;
 }
 
-static void derive_steps(exl__tokenizer *t) {
-    memset(t->step, STEP_TABLE, sizeof t->step);
+static void tokenizer_derive_steps(exl__tokenizer *t) {
+    memset(t->step, TOKENIZER_STEP_TABLE, sizeof t->step);
     for (uint32_t b = 0; b < 128; b++) {
-        uint32_t entry = character(t, b), argument = ARGUMENT(entry), item;
+        uint32_t entry = tokenizer_character(t, b), argument = TOKENIZER_ARGUMENT(entry), item;
         if (t->added_from[b] != t->added_from[b + 1])
             continue;
-        switch (ACTION(entry)) {
-        case KEEP: t->step[b] = (uint8_t)b; break; /* NUL stays with STEP_TABLE, which is right as well */
-        case DROP: t->step[b] = STEP_DROP; break;
-        case SPACE: t->step[b] = STEP_SPACE; break;
-        case ISOLATE: t->step[b] = STEP_ISOLATE; break;
-        case EXPAND: /* lower-casing */
+        switch (TOKENIZER_ACTION(entry)) {
+        case TOKENIZER_KEEP:
+            t->step[b] = (uint8_t)b;
+            break; /* NUL stays with TOKENIZER_STEP_TABLE, which is right as well */
+        case TOKENIZER_DROP: t->step[b] = TOKENIZER_STEP_DROP; break;
+        case TOKENIZER_SPACE: t->step[b] = TOKENIZER_STEP_SPACE; break;
+        case TOKENIZER_ISOLATE: t->step[b] = TOKENIZER_STEP_ISOLATE; break;
+        case TOKENIZER_EXPAND: /* lower-casing */
             if (exl__get16(t->expansions + 2 * (size_t)argument) + 1 !=
                 exl__get16(t->expansions + 2 * (size_t)argument + 2))
                 break;
@@ -184,7 +191,7 @@ static void derive_steps(exl__tokenizer *t) {
 }
 
 // clang-format off: a line a field
-static const char *read_header(exl__tokenizer *t, counts *n, const uint8_t *bytes, size_t length) {
+static const char *tokenizer_read_header(exl__tokenizer *t, tokenizer_counts *n, const uint8_t *bytes, size_t length) {
     if (length < TOKENIZER_HEADER_BYTES) return "length";
     if (exl__get32(bytes) != 1) return "version";
     t->vocabulary = exl__get32(bytes + 4);
@@ -218,46 +225,47 @@ static const char *read_header(exl__tokenizer *t, counts *n, const uint8_t *byte
 const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
     const char *wrong;
     const uint8_t *at, *end;
-    counts n;
+    tokenizer_counts n;
 
-    if ((wrong = read_header(t, &n, bytes, length))) return wrong;
+    if ((wrong = tokenizer_read_header(t, &n, bytes, length))) return wrong;
     at = bytes + TOKENIZER_HEADER_BYTES, end = bytes + length;
-    if (!(t->page_of = take(&at, end, 2 * (uint64_t)PAGE_COUNT))) return "page_of";
-    if (!(t->pages = take(&at, end, 2 * (uint64_t)n.pages * PAGE_SIZE))) return "pages";
-    if (!(t->expansions = take(&at, end, 2 * ((uint64_t)n.expansions + 1)))) return "expansion_starts";
-    if (!(t->items = take(&at, end, 4 * (uint64_t)n.items))) return "items";
-    if (!(t->heads.slots = take(&at, end, 4 * (uint64_t)t->heads.slot_count))) return "heads";
-    if (!(t->tails.slots = take(&at, end, 4 * (uint64_t)t->tails.slot_count))) return "tails";
-    if (!(t->records = take(&at, end, n.record_bytes))) return "records";
-    if (!(t->added = take(&at, end, 4 * ((uint64_t)n.added + 1)))) return "added_starts";
-    if (!(t->added_records = take(&at, end, n.added_bytes))) return "added";
+    if (!(t->page_of = tokenizer_take(&at, end, 2 * (uint64_t)TOKENIZER_PAGE_COUNT))) return "page_of";
+    if (!(t->pages = tokenizer_take(&at, end, 2 * (uint64_t)n.pages * TOKENIZER_PAGE_SIZE))) return "pages";
+    if (!(t->expansions = tokenizer_take(&at, end, 2 * ((uint64_t)n.expansions + 1)))) return "expansion_starts";
+    if (!(t->items = tokenizer_take(&at, end, 4 * (uint64_t)n.items))) return "items";
+    if (!(t->heads.slots = tokenizer_take(&at, end, 4 * (uint64_t)t->heads.slot_count))) return "heads";
+    if (!(t->tails.slots = tokenizer_take(&at, end, 4 * (uint64_t)t->tails.slot_count))) return "tails";
+    if (!(t->records = tokenizer_take(&at, end, n.record_bytes))) return "records";
+    if (!(t->added = tokenizer_take(&at, end, 4 * ((uint64_t)n.added + 1)))) return "added_starts";
+    if (!(t->added_records = tokenizer_take(&at, end, n.added_bytes))) return "added";
     if (at != end) return "length";
-    if ((wrong = check_characters(t, &n)) || (wrong = check_expansions(t, &n)) || (wrong = check_added(t, &n))) return wrong;
-    if ((wrong = check_pieces(t, &t->heads, n.record_bytes, "heads"))) return wrong;
-    if ((wrong = check_pieces(t, &t->tails, n.record_bytes, "tails"))) return wrong;
-    derive_steps(t);
+    if ((wrong = tokenizer_check_characters(t, &n))) return wrong;
+    if ((wrong = tokenizer_check_expansions(t, &n)) || (wrong = tokenizer_check_added(t, &n))) return wrong;
+    if ((wrong = tokenizer_check_pieces(t, &t->heads, n.record_bytes, "heads"))) return wrong;
+    if ((wrong = tokenizer_check_pieces(t, &t->tails, n.record_bytes, "tails"))) return wrong;
+    tokenizer_derive_steps(t);
     return NULL;
 }
 // clang-format on
 
 /* ---- Words to token ids ---------------------------------------------------------------------------------------- */
 
-typedef struct output {
+typedef struct tokenizer_output {
     int32_t *ids;
     size_t count;
     size_t capacity;
-} output;
+} tokenizer_output;
 
-static void tokenizer_put(output *out, uint32_t id) {
+static void tokenizer_put(tokenizer_output *out, uint32_t id) {
     if (out->count < out->capacity)
         out->ids[out->count++] = (int32_t)id;
 }
 
-#define NO_PIECE UINT32_MAX
+#define TOKENIZER_NO_PIECE UINT32_MAX
 
 /* hash: FNV-1a of the bytes, begun with the table's basis. Its upper bits are weak on short strings, so it is mixed. */
-static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t hash, const uint8_t *bytes,
-                           size_t length) {
+static uint32_t tokenizer_find_piece(const exl__tokenizer *t, const exl__pieces *pieces, uint32_t hash,
+                                     const uint8_t *bytes, size_t length) {
     size_t slot;
     uint32_t tag;
     hash ^= hash >> 15;
@@ -268,11 +276,11 @@ static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, u
     for (;;) {
         uint32_t entry = exl__get32(pieces->slots + 4 * slot);
         if (entry == 0)
-            return NO_PIECE;
+            return TOKENIZER_NO_PIECE;
         if (entry >> 24 == tag) {
             const uint8_t *record = t->records + ((entry & 0xFFFFFF) - 1);
             if (record[3] == length && memcmp(record + 4, bytes, length) == 0)
-                return load_u24(record);
+                return tokenizer_load_u24(record);
         }
         if (++slot == pieces->slot_count)
             slot = 0;
@@ -281,11 +289,11 @@ static uint32_t find_piece(const exl__tokenizer *t, const exl__pieces *pieces, u
 
 /* Greedy longest match first; a word that cannot be covered is one [UNK]. The word's last piece decides that, so a word
  * is always finished, also when its first pieces have filled the capacity. */
-static void put_word(const exl__tokenizer *t, output *out, const uint8_t *word, size_t length) {
+static void tokenizer_put_word(const exl__tokenizer *t, tokenizer_output *out, const uint8_t *word, size_t length) {
     const exl__pieces *pieces = &t->heads;
     size_t before = out->count, start = 0;
     while (start < length) {
-        uint32_t hashes[EXL__MAX_PIECE_BYTES + 1], hash = pieces->basis, id = NO_PIECE;
+        uint32_t hashes[EXL__MAX_PIECE_BYTES + 1], hash = pieces->basis, id = TOKENIZER_NO_PIECE;
         size_t rest = length - start, reach = rest < pieces->longest_bytes ? rest : pieces->longest_bytes;
         for (size_t i = 0; i < reach; i++) {
             hash = (hash ^ word[start + i]) * 0x01000193U;
@@ -294,11 +302,11 @@ static void put_word(const exl__tokenizer *t, output *out, const uint8_t *word, 
         for (; reach > 0; reach--) {
             if (reach < rest && (word[start + reach] & 0xC0) == 0x80)
                 continue; /* no piece ends inside a character */
-            id = find_piece(t, pieces, hashes[reach], word + start, reach);
-            if (id != NO_PIECE)
+            id = tokenizer_find_piece(t, pieces, hashes[reach], word + start, reach);
+            if (id != TOKENIZER_NO_PIECE)
                 break;
         }
-        if (id == NO_PIECE) {
+        if (id == TOKENIZER_NO_PIECE) {
             out->count = before;
             tokenizer_put(out, t->unknown_id);
             return;
@@ -312,21 +320,21 @@ static void put_word(const exl__tokenizer *t, output *out, const uint8_t *word, 
 /* ---- Characters to words --------------------------------------------------------------------------------------- */
 
 /* The word being read. `chars` stops at max_word_chars + 1: then its [UNK] is out and the rest of it is skipped. */
-typedef struct word {
+typedef struct tokenizer_word {
     uint8_t bytes[4 * EXL__MAX_WORD_CHARS];
     size_t length;
     size_t chars;
     size_t marks_from; /* where the marks behind the last character that is none begin */
-} word;
+} tokenizer_word;
 
-static void end_word(const exl__tokenizer *t, word *w, output *out) {
+static void tokenizer_end_word(const exl__tokenizer *t, tokenizer_word *w, tokenizer_output *out) {
     if (w->chars != 0 && w->chars <= t->max_word_chars)
-        put_word(t, out, w->bytes, w->length);
+        tokenizer_put_word(t, out, w->bytes, w->length);
     w->length = w->chars = w->marks_from = 0;
 }
 
 /* Whether the word has room for one more character. At the first one too many the word becomes [UNK]. */
-static int has_room(const exl__tokenizer *t, word *w, output *out) {
+static int tokenizer_has_room(const exl__tokenizer *t, tokenizer_word *w, tokenizer_output *out) {
     if (w->chars < t->max_word_chars)
         return 1;
     if (w->chars == t->max_word_chars) {
@@ -336,8 +344,8 @@ static int has_room(const exl__tokenizer *t, word *w, output *out) {
     return 0;
 }
 
-static void tokenizer_append(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
-    if (!has_room(t, w, out))
+static void tokenizer_append(const exl__tokenizer *t, tokenizer_word *w, tokenizer_output *out, uint32_t c) {
+    if (!tokenizer_has_room(t, w, out))
         return;
     w->length += exl__encode_utf8(c, w->bytes + w->length);
     w->marks_from = w->length;
@@ -345,14 +353,15 @@ static void tokenizer_append(const exl__tokenizer *t, word *w, output *out, uint
 }
 
 /* Appends a combining mark in canonical order: before the marks of higher rank that stand at the end of the word. */
-static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t c, uint32_t rank) {
+static void tokenizer_append_mark(const exl__tokenizer *t, tokenizer_word *w, tokenizer_output *out, uint32_t c,
+                                  uint32_t rank) {
     uint8_t encoded[4];
     size_t length = exl__encode_utf8(c, encoded), at = w->marks_from, step;
-    if (!has_room(t, w, out))
+    if (!tokenizer_has_room(t, w, out))
         return;
     while (at < w->length) {
-        uint32_t entry = character(t, exl__decode_utf8(w->bytes + at, w->bytes + w->length, &step));
-        if (ACTION(entry) == MARK && ARGUMENT(entry) > rank)
+        uint32_t entry = tokenizer_character(t, exl__decode_utf8(w->bytes + at, w->bytes + w->length, &step));
+        if (TOKENIZER_ACTION(entry) == TOKENIZER_MARK && TOKENIZER_ARGUMENT(entry) > rank)
             break;
         at += step;
     }
@@ -362,37 +371,37 @@ static void append_mark(const exl__tokenizer *t, word *w, output *out, uint32_t 
     w->chars++;
 }
 
-static void put_isolated(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
+static void tokenizer_put_isolated(const exl__tokenizer *t, tokenizer_word *w, tokenizer_output *out, uint32_t c) {
     uint8_t encoded[4];
-    end_word(t, w, out);
-    put_word(t, out, encoded, exl__encode_utf8(c, encoded));
+    tokenizer_end_word(t, w, out);
+    tokenizer_put_word(t, out, encoded, exl__encode_utf8(c, encoded));
 }
 
-static void expand(const exl__tokenizer *t, word *w, output *out, uint32_t expansion) {
+static void tokenizer_expand(const exl__tokenizer *t, tokenizer_word *w, tokenizer_output *out, uint32_t expansion) {
     size_t from = exl__get16(t->expansions + 2 * (size_t)expansion),
            to = exl__get16(t->expansions + 2 * (size_t)expansion + 2);
     for (size_t i = from; i < to; i++) {
         uint32_t item = exl__get32(t->items + 4 * i), c = item & 0x1FFFFF;
         switch (item >> 21 & 7) {
-        case ITEM_KEEP: tokenizer_append(t, w, out, c); break;
-        case ITEM_ISOLATE: put_isolated(t, w, out, c); break;
-        case ITEM_SPACE: end_word(t, w, out); break;
-        default: append_mark(t, w, out, c, item >> 24); break;
+        case TOKENIZER_ITEM_KEEP: tokenizer_append(t, w, out, c); break;
+        case TOKENIZER_ITEM_ISOLATE: tokenizer_put_isolated(t, w, out, c); break;
+        case TOKENIZER_ITEM_SPACE: tokenizer_end_word(t, w, out); break;
+        default: tokenizer_append_mark(t, w, out, c, item >> 24); break;
         }
     }
 }
 
-static void read_character(const exl__tokenizer *t, word *w, output *out, uint32_t c) {
-    uint32_t entry = character(t, c), syllable;
-    switch (ACTION(entry)) {
-    case KEEP: tokenizer_append(t, w, out, c); break;
-    case DROP: break;
-    case BARRIER: w->marks_from = w->length; break;
-    case SPACE: end_word(t, w, out); break;
-    case ISOLATE: put_isolated(t, w, out, c); break;
-    case EXPAND: expand(t, w, out, ARGUMENT(entry)); break;
-    case MARK: append_mark(t, w, out, c, ARGUMENT(entry)); break;
-    default: /* HANGUL: 19 leading x 21 vowel x 28 trailing consonants (0 = none); The Unicode Standard, 3.12 */
+static void tokenizer_read_character(const exl__tokenizer *t, tokenizer_word *w, tokenizer_output *out, uint32_t c) {
+    uint32_t entry = tokenizer_character(t, c), syllable;
+    switch (TOKENIZER_ACTION(entry)) {
+    case TOKENIZER_KEEP: tokenizer_append(t, w, out, c); break;
+    case TOKENIZER_DROP: break;
+    case TOKENIZER_BARRIER: w->marks_from = w->length; break;
+    case TOKENIZER_SPACE: tokenizer_end_word(t, w, out); break;
+    case TOKENIZER_ISOLATE: tokenizer_put_isolated(t, w, out, c); break;
+    case TOKENIZER_EXPAND: tokenizer_expand(t, w, out, TOKENIZER_ARGUMENT(entry)); break;
+    case TOKENIZER_MARK: tokenizer_append_mark(t, w, out, c, TOKENIZER_ARGUMENT(entry)); break;
+    default: /* Hangul: 19 leading x 21 vowel x 28 trailing consonants (0 = none); The Unicode Standard, 3.12 */
         syllable = (c - 0xAC00) % (19 * 21 * 28); /* the remainder only so that no table can make it leave the jamo */
         tokenizer_append(t, w, out, 0x1100 + syllable / (21 * 28));
         tokenizer_append(t, w, out, 0x1161 + syllable / 28 % 21);
@@ -404,7 +413,7 @@ static void read_character(const exl__tokenizer *t, word *w, output *out, uint32
 /* ---- Bytes to characters --------------------------------------------------------------------------------------- */
 
 /* The longest added token that the text goes on with: its length, or 0. */
-static size_t match_added(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, uint32_t *id) {
+static size_t tokenizer_match_added(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, uint32_t *id) {
     for (size_t i = t->added_from[*p]; i < t->added_from[*p + 1]; i++) {
         uint32_t from = exl__get32(t->added + 4 * i), to = exl__get32(t->added + 4 * i + 4);
         size_t length = to - from - 4;
@@ -416,43 +425,44 @@ static size_t match_added(const exl__tokenizer *t, const uint8_t *p, const uint8
     return 0;
 }
 
-static void tokenizer_read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, word *w, output *out) {
+static void tokenizer_read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, tokenizer_word *w,
+                                tokenizer_output *out) {
     while (p < end && out->count < out->capacity) {
         uint32_t step = t->step[*p], id;
         size_t length;
         if (step - 1U < 127U) { /* the common case: a letter or digit of ASCII */
-            if (has_room(t, w, out)) {
+            if (tokenizer_has_room(t, w, out)) {
                 w->bytes[w->length++] = (uint8_t)step;
                 w->marks_from = w->length;
                 w->chars++;
             }
             p++;
-        } else if (step == STEP_SPACE) {
-            end_word(t, w, out);
+        } else if (step == TOKENIZER_STEP_SPACE) {
+            tokenizer_end_word(t, w, out);
             p++;
-        } else if (step == STEP_ISOLATE) {
-            put_isolated(t, w, out, *p);
+        } else if (step == TOKENIZER_STEP_ISOLATE) {
+            tokenizer_put_isolated(t, w, out, *p);
             p++;
-        } else if (step == STEP_DROP) {
+        } else if (step == TOKENIZER_STEP_DROP) {
             p++;
-        } else if ((length = match_added(t, p, end, &id)) != 0) {
-            end_word(t, w, out);
+        } else if ((length = tokenizer_match_added(t, p, end, &id)) != 0) {
+            tokenizer_end_word(t, w, out);
             tokenizer_put(out, id);
             p += length;
         } else {
             uint32_t c = exl__decode_utf8(p, end, &length);
-            read_character(t, w, out, c);
+            tokenizer_read_character(t, w, out, c);
             p += length;
         }
     }
-    end_word(t, w, out);
+    tokenizer_end_word(t, w, out);
 }
 
 size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, int add_special, int32_t *ids,
                      size_t capacity) {
     const uint8_t *bytes = (const uint8_t *)text;
-    output out = {ids, 0, capacity};
-    word w;
+    tokenizer_output out = {ids, 0, capacity};
+    tokenizer_word w;
     w.length = w.chars = w.marks_from = 0;
     if (add_special) {
         if (capacity < 2)

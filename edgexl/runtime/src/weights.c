@@ -8,7 +8,7 @@
 #include "checked.h"
 #include "memory.h"
 
-enum { MOST_TENSORS = 4096, LONGEST_NAME_BYTES = 511, DATA_ALIGNMENT_BYTES = 64 };
+enum { WEIGHTS_MOST_TENSORS = 4096, WEIGHTS_LONGEST_NAME_BYTES = 511, WEIGHTS_DATA_ALIGNMENT_BYTES = 64 };
 
 typedef struct weights_entry { /* field for field as in the file */
     uint32_t name_offset, name_bytes, type, rank;
@@ -18,16 +18,16 @@ typedef struct weights_entry { /* field for field as in the file */
 
 /* Of ONNX's TensorProto.DataType numbers, those whose items are whole bytes and valid whatever their bits. 0 = others.
  */
-static uint64_t item_bytes(uint32_t type) {
+static uint64_t weights_item_bytes(uint32_t type) {
     static const uint8_t bytes[] = {[1] = 4, [2] = 1,  [3] = 1,  [4] = 2,  [5] = 2,  [6] = 4, [7] = 8,
                                     [9] = 1, [10] = 2, [11] = 8, [12] = 4, [13] = 8, [16] = 2};
     return type < sizeof bytes ? bytes[type] : 0;
 }
 
-static int entry_is_sound(const weights_entry *entry, const exl__section *section) {
-    uint64_t expected = item_bytes(entry->type);
+static int weights_entry_is_sound(const weights_entry *entry, const exl__section *section) {
+    uint64_t expected = weights_item_bytes(entry->type);
 
-    if (expected == 0 || entry->rank > 4 || entry->name_bytes < 1 || entry->name_bytes > LONGEST_NAME_BYTES)
+    if (expected == 0 || entry->rank > 4 || entry->name_bytes < 1 || entry->name_bytes > WEIGHTS_LONGEST_NAME_BYTES)
         return 0;
     for (uint32_t i = 0; i < 4; i++) {
         if (i >= entry->rank && entry->dims[i] != 0)
@@ -37,7 +37,7 @@ static int entry_is_sound(const weights_entry *entry, const exl__section *sectio
         if (i < entry->rank)
             expected = exl__times(expected, entry->dims[i]);
     }
-    if (entry->data_bytes != expected || entry->data_offset % DATA_ALIGNMENT_BYTES != 0 ||
+    if (entry->data_bytes != expected || entry->data_offset % WEIGHTS_DATA_ALIGNMENT_BYTES != 0 ||
         !exl__lies_within(entry->data_offset, entry->data_bytes, section->length) ||
         !exl__lies_within(entry->name_offset, entry->name_bytes + 1ull, section->length))
         return 0;
@@ -53,7 +53,7 @@ exl_status exl__weights_read(const exl_allocator *allocator, const exl__section 
     *count = 0;
     if (section->length >= sizeof header)
         memcpy(header, section->bytes, sizeof header);
-    if (section->length < sizeof header || header[1] != 0 || header[0] > MOST_TENSORS ||
+    if (section->length < sizeof header || header[1] != 0 || header[0] > WEIGHTS_MOST_TENSORS ||
         (section->length - sizeof header) / sizeof(weights_entry) < header[0])
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the %s's weights do not have the size that they state", role);
     if (header[0] == 0)
@@ -65,7 +65,7 @@ exl_status exl__weights_read(const exl_allocator *allocator, const exl__section 
         weights_entry entry;
 
         memcpy(&entry, section->bytes + sizeof header + i * sizeof entry, sizeof entry);
-        if (!entry_is_sound(&entry, section)) {
+        if (!weights_entry_is_sound(&entry, section)) {
             exl__release(allocator, list, header[0], sizeof *list);
             return exl__fail(error, EXL_BUNDLE_MALFORMED, "weight %u of the %s is not well formed", i, role);
         }

@@ -73,7 +73,7 @@ static product draw_product(void) {
     return p;
 }
 
-/* [rows][columns], as native_run.c has a set do it. */
+/* [rows][columns], as run.c has a set do it. */
 static float *run_product(const exl__kernels *k, const product *p) {
     uint32_t deep = up(p->depth), panels = up(p->columns) / EXL__PANEL;
     size_t stride = (size_t)deep * k->code_bytes;

@@ -1,4 +1,4 @@
-/* native_run.c: runs a plan, one function an operation. Everything is checked already (plan.c); what is left to find
+/* run.c: runs a plan, one function an operation. Everything is checked already (plan.c); what is left to find
  * out at run time is ids that no table has. What an operation works in lies as plan_rules.c has it. */
 #include "compiler.h"
 
@@ -7,36 +7,36 @@
 #include "native.h"
 
 /* Rows of a panel whose sums wait for being finished, which costs less the more there are: 4 KB stay in any cache. */
-enum { FINISHED_ROWS = 32, AHEAD_ROWS = 8 };
+enum { RUN_FINISHED_ROWS = 32, RUN_AHEAD_ROWS = 8 };
 
-static uint64_t padded(uint64_t size) { return (size + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; } /* <= 2^30 */
+static uint64_t run_padded(uint64_t size) { return (size + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; } /* <= 2^30 */
 
-static uint64_t at(const exl__run_state *run, exl__size size) { return exl__size_at(size, &run->at); }
+static uint64_t run_at(const exl__run_state *run, exl__size size) { return exl__size_at(size, &run->at); }
 
-static uint64_t stride(const exl__run_state *run, const exl__operation *o, int place, int axis) {
-    return at(run, o->operands[place].strides[axis]);
+static uint64_t run_stride(const exl__run_state *run, const exl__operation *o, int place, int axis) {
+    return run_at(run, o->operands[place].strides[axis]);
 }
 
 /* The pieces of the memory to work in. */
-static void take_work(const exl__run_state *run, const exl__operation *o, uint8_t *pieces[EXL__PIECES]) {
+static void run_take_work(const exl__run_state *run, const exl__operation *o, uint8_t *pieces[EXL__PIECES]) {
     uint64_t sizes[EXL__PLAN_RANK], offsets[EXL__PIECES];
 
     for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
-        sizes[axis] = at(run, o->sizes[axis]);
+        sizes[axis] = run_at(run, o->sizes[axis]);
     (void)exl__lay_out_work(exl__rule_of(o), sizes, offsets);
     for (int i = 0; i < EXL__PIECES; i++)
         pieces[i] = run->work + offsets[i];
 }
 
 /* Splits rows evenly: 9 rows in tiles of at most 8 are 5 + 4, for a tile of 1 costs nearly what a tile of 4 does. */
-static uint32_t tile_rows(uint64_t left, uint32_t most) {
+static uint32_t run_tile_rows(uint64_t left, uint32_t most) {
     uint64_t tiles = (left + most - 1) / most;
     return (uint32_t)((left + tiles - 1) / tiles);
 }
 
 /* ---- products with constant weights ----------------------------------------------------------------------------- */
 
-typedef struct linear {
+typedef struct run_linear {
     uint64_t rows, depth, columns, line; /* line: padded columns */
     uint64_t out_stride, residual_stride;
     float *out;
@@ -49,21 +49,21 @@ typedef struct linear {
     int32_t *row_zeros;
     float *totals;
     int8_t *unpacked;
-} linear;
+} run_linear;
 
-static void quantize(const exl__run_state *run, const exl__operation *o, const linear *l) {
+static void run_quantize(const exl__run_state *run, const exl__operation *o, const run_linear *l) {
     const float *x = exl__operand_at(run, o, 1);
-    uint64_t x_stride = stride(run, o, 1, 0);
+    uint64_t x_stride = run_stride(run, o, 1, 0);
 
     for (uint64_t r = 0; r < l->rows; r++)
-        run->kernels->quantize_row(x + r * x_stride, (uint32_t)l->depth, (uint32_t)padded(l->depth),
+        run->kernels->quantize_row(x + r * x_stride, (uint32_t)l->depth, (uint32_t)run_padded(l->depth),
                                    run->kernels->code_bytes, run->kernels->flip, l->row_codes + r * l->code_stride,
                                    &l->row_scales[r], &l->row_zeros[r]);
 }
 
 /* The finish of a tile: rows from `row` on, the panel at `column`. */
-static void finish(const exl__run_state *run, const linear *l, exl__finish *f, uint64_t row, uint64_t rows,
-                   uint64_t column, void *tile, size_t tile_stride) {
+static void run_finish(const exl__run_state *run, const run_linear *l, exl__finish *f, uint64_t row, uint64_t rows,
+                       uint64_t column, void *tile, size_t tile_stride) {
     uint64_t left = l->columns - column;
 
     f->rows = (uint32_t)rows;
@@ -79,19 +79,20 @@ static void finish(const exl__run_state *run, const linear *l, exl__finish *f, u
     run->kernels->finish(f);
 }
 
-static linear begin_linear(const exl__run_state *run, const exl__operation *o) {
-    linear l = {.rows = at(run, o->sizes[0]), .depth = at(run, o->sizes[1]), .columns = at(run, o->sizes[2])};
+static run_linear run_begin_linear(const exl__run_state *run, const exl__operation *o) {
+    run_linear l = {
+        .rows = run_at(run, o->sizes[0]), .depth = run_at(run, o->sizes[1]), .columns = run_at(run, o->sizes[2])};
     uint8_t *pieces[EXL__PIECES];
 
-    take_work(run, o, pieces);
-    l.line = padded(l.columns);
+    run_take_work(run, o, pieces);
+    l.line = run_padded(l.columns);
     l.out = exl__operand_at(run, o, 0);
-    l.out_stride = stride(run, o, 0, 0);
+    l.out_stride = run_stride(run, o, 0, 0);
     l.codes = exl__operand_at(run, o, 2);
     l.table = exl__operand_at(run, o, 3);
     l.residual = exl__operand_at(run, o, 4);
-    l.residual_stride = l.residual ? stride(run, o, 4, 0) : 0;
-    l.code_stride = padded(l.depth) * run->kernels->code_bytes;
+    l.residual_stride = l.residual ? run_stride(run, o, 4, 0) : 0;
+    l.code_stride = run_padded(l.depth) * run->kernels->code_bytes;
     l.row_codes = pieces[0];
     l.row_scales = (float *)(void *)pieces[1];
     l.row_zeros = (int32_t *)(void *)pieces[2];
@@ -102,18 +103,18 @@ static linear begin_linear(const exl__run_state *run, const exl__operation *o) {
 
 static void run_linear_int8(const exl__run_state *run, const exl__operation *o) {
     const exl__kernels *k = run->kernels;
-    int32_t sums[FINISHED_ROWS * EXL__MOST_TILE_PANELS * EXL__PANEL];
-    linear l = begin_linear(run, o);
-    uint64_t deep = padded(l.depth), panel_bytes = deep * EXL__PANEL, panels = l.line / EXL__PANEL;
+    int32_t sums[RUN_FINISHED_ROWS * EXL__MOST_TILE_PANELS * EXL__PANEL];
+    run_linear l = run_begin_linear(run, o);
+    uint64_t deep = run_padded(l.depth), panel_bytes = deep * EXL__PANEL, panels = l.line / EXL__PANEL;
     exl__finish f = {.activation = o->function};
 
-    quantize(run, o, &l);
+    run_quantize(run, o, &l);
     for (uint64_t p = 0, wide; p < panels; p += wide) {
         wide = panels - p < k->tile_panels ? panels - p : k->tile_panels;
         for (uint64_t r = 0, high; r < l.rows; r += high) {
-            high = l.rows - r < FINISHED_ROWS ? l.rows - r : FINISHED_ROWS;
+            high = l.rows - r < RUN_FINISHED_ROWS ? l.rows - r : RUN_FINISHED_ROWS;
             for (uint64_t i = 0, rows; i < high; i += rows) {
-                rows = tile_rows(high - i, k->tile_rows);
+                rows = run_tile_rows(high - i, k->tile_rows);
                 k->dot(l.row_codes + (r + i) * l.code_stride, l.code_stride, (uint32_t)rows, l.codes + p * panel_bytes,
                        panel_bytes, (uint32_t)wide, (uint32_t)(deep / 4), sums + i * wide * EXL__PANEL);
             }
@@ -122,14 +123,14 @@ static void run_linear_int8(const exl__run_state *run, const exl__operation *o) 
                 uint64_t column = (p + q) * EXL__PANEL;
                 f.scales = (const float *)(const void *)l.table + l.line + column;
                 f.code_sums = l.table + 2 * l.line + column;
-                finish(run, &l, &f, r, high, column, sums + q * EXL__PANEL, wide * EXL__PANEL);
+                run_finish(run, &l, &f, r, high, column, sums + q * EXL__PANEL, wide * EXL__PANEL);
             }
         }
     }
 }
 
 /* A block's 512 codes: as they are, or 256 bytes of two nibbles each. */
-static const int8_t *block_codes(const linear *l, uint64_t block, uint64_t bits) {
+static const int8_t *run_block_codes(const run_linear *l, uint64_t block, uint64_t bits) {
     const uint8_t *packed = (const uint8_t *)l->codes + block * (EXL__BLOCK * EXL__PANEL) * bits / 8;
     const int half = EXL__BLOCK * EXL__PANEL / 2;
 
@@ -145,18 +146,18 @@ static const int8_t *block_codes(const linear *l, uint64_t block, uint64_t bits)
 static void run_linear_blocks(const exl__run_state *run, const exl__operation *o) {
     const exl__kernels *k = run->kernels;
     int32_t sums[EXL__MOST_TILE_ROWS * EXL__PANEL];
-    linear l = begin_linear(run, o);
-    uint64_t blocks = l.depth / EXL__BLOCK, bits = at(run, o->sizes[3]);
+    run_linear l = run_begin_linear(run, o);
+    uint64_t blocks = l.depth / EXL__BLOCK, bits = run_at(run, o->sizes[3]);
     exl__finish f = {.activation = o->function, .row_scales = l.row_scales};
 
-    quantize(run, o, &l);
+    run_quantize(run, o, &l);
     for (uint64_t column = 0; column < l.line; column += EXL__PANEL) {
         memset(l.totals, 0, l.rows * EXL__PANEL * sizeof *l.totals);
         for (uint64_t b = 0; b < blocks; b++) {
-            const int8_t *codes = block_codes(&l, column / EXL__PANEL * blocks + b, bits);
+            const int8_t *codes = run_block_codes(&l, column / EXL__PANEL * blocks + b, bits);
             const int32_t *line = l.table + (1 + 2 * b) * l.line + column;
             for (uint64_t r = 0, high; r < l.rows; r += high) {
-                high = tile_rows(l.rows - r, k->tile_rows);
+                high = run_tile_rows(l.rows - r, k->tile_rows);
                 k->dot(l.row_codes + r * l.code_stride + b * EXL__BLOCK * k->code_bytes, l.code_stride, (uint32_t)high,
                        codes, 0, 1, EXL__BLOCK / 4, sums);
                 for (uint64_t i = 0; i < high; i++)
@@ -164,25 +165,25 @@ static void run_linear_blocks(const exl__run_state *run, const exl__operation *o
                                  line + l.line, l.totals + (r + i) * EXL__PANEL);
             }
         }
-        finish(run, &l, &f, 0, l.rows, column, l.totals, EXL__PANEL);
+        run_finish(run, &l, &f, 0, l.rows, column, l.totals, EXL__PANEL);
     }
 }
 
 static void run_linear_f32(const exl__run_state *run, const exl__operation *o) {
     const exl__kernels *k = run->kernels;
     float tile[EXL__MOST_TILE_ROWS * EXL__PANEL];
-    linear l = begin_linear(run, o);
+    run_linear l = run_begin_linear(run, o);
     const float *x = exl__operand_at(run, o, 1), *weights = exl__operand_at(run, o, 2);
-    uint64_t x_stride = stride(run, o, 1, 0);
+    uint64_t x_stride = run_stride(run, o, 1, 0);
     static const float ones[EXL__MOST_TILE_ROWS] = {1, 1, 1, 1, 1, 1, 1, 1};
     exl__finish f = {.activation = o->function, .row_scales = ones};
 
     for (uint64_t column = 0; column < l.line; column += EXL__PANEL)
         for (uint64_t r = 0, high; r < l.rows; r += high) {
-            high = tile_rows(l.rows - r, k->float_rows);
+            high = run_tile_rows(l.rows - r, k->float_rows);
             k->product_f32(x + r * x_stride, x_stride, (uint32_t)high, weights + column * l.depth, EXL__PANEL,
                            (uint32_t)l.depth, tile, EXL__PANEL);
-            finish(run, &l, &f, r, high, column, tile, EXL__PANEL);
+            run_finish(run, &l, &f, r, high, column, tile, EXL__PANEL);
         }
 }
 
@@ -191,7 +192,7 @@ static void run_linear_f32(const exl__run_state *run, const exl__operation *o) {
 /* A matrix [depth][columns] with any strides as [depth][padded columns], zeros behind. */
 static void run_pack(const float *from, uint64_t row_stride, uint64_t column_stride, uint64_t depth, uint64_t columns,
                      float *to) {
-    uint64_t line = padded(columns);
+    uint64_t line = run_padded(columns);
 
     if (row_stride == 1 && column_stride != 1) /* a transpose: read in order, a column of `to` at a time */
         for (uint64_t c = 0; c < columns; c++)
@@ -211,14 +212,14 @@ static void run_pack(const float *from, uint64_t row_stride, uint64_t column_str
 static void run_product(const exl__run_state *run, const float *a, uint64_t a_stride, uint64_t rows, const float *b,
                         uint64_t depth, uint64_t columns, float *out, uint64_t out_stride, uint64_t out_columns) {
     float tile[EXL__MOST_TILE_ROWS * EXL__PANEL];
-    uint64_t line = padded(columns);
+    uint64_t line = run_padded(columns);
 
     for (uint64_t column = 0; column < columns; column += EXL__PANEL)
         for (uint64_t r = 0, high; r < rows; r += high) {
             int fits = out_columns - column >= EXL__PANEL;
             float *to = fits ? out + r * out_stride + column : tile;
 
-            high = tile_rows(rows - r, run->kernels->float_rows);
+            high = run_tile_rows(rows - r, run->kernels->float_rows);
             run->kernels->product_f32(a + r * a_stride, a_stride, (uint32_t)high, b + column, line, (uint32_t)depth, to,
                                       fits ? out_stride : EXL__PANEL);
             for (uint64_t i = 0; i < high && !fits; i++)
@@ -226,24 +227,24 @@ static void run_product(const exl__run_state *run, const float *a, uint64_t a_st
         }
 }
 
-typedef struct attention {
+typedef struct run_head {
     uint64_t queries, keys, width, line;
     const float *q, *k, *v, *bias; /* of one head */
     float *out, *best;
     float *packed_keys, *packed_values, *scores, *packed_bias;
-} attention;
+} run_head;
 
-static void attend(const exl__run_state *run, const exl__operation *o, const attention *a) {
-    uint64_t q_stride = stride(run, o, 1, 1), out_stride = stride(run, o, 0, 1);
-    uint64_t bias_stride = a->bias ? stride(run, o, 4, 1) : 0, bias_step = a->bias ? stride(run, o, 4, 2) : 0;
+static void run_attend(const exl__run_state *run, const exl__operation *o, const run_head *a) {
+    uint64_t q_stride = run_stride(run, o, 1, 1), out_stride = run_stride(run, o, 0, 1);
+    uint64_t bias_stride = a->bias ? run_stride(run, o, 4, 1) : 0, bias_step = a->bias ? run_stride(run, o, 4, 2) : 0;
     float tops[EXL__MOST_TILE_ROWS];
 
-    run_pack(a->k, stride(run, o, 2, 3), stride(run, o, 2, 2), a->width, a->keys, a->packed_keys);
-    run_pack(a->v, stride(run, o, 3, 2), stride(run, o, 3, 3), a->keys, a->width, a->packed_values);
+    run_pack(a->k, run_stride(run, o, 2, 3), run_stride(run, o, 2, 2), a->width, a->keys, a->packed_keys);
+    run_pack(a->v, run_stride(run, o, 3, 2), run_stride(run, o, 3, 3), a->keys, a->width, a->packed_values);
     if (a->bias && bias_stride == 0)
         run_pack(a->bias, 0, bias_step, 1, a->keys, a->packed_bias);
     for (uint64_t r = 0, high; r < a->queries; r += high) {
-        high = tile_rows(a->queries - r, run->kernels->float_rows);
+        high = run_tile_rows(a->queries - r, run->kernels->float_rows);
         run_product(run, a->q + r * q_stride, q_stride, high, a->packed_keys, a->width, a->keys, a->scores, a->line,
                     a->line);
         if (bias_stride != 0)
@@ -251,95 +252,97 @@ static void attend(const exl__run_state *run, const exl__operation *o, const att
         run->kernels->softmax(a->scores, (uint32_t)high, (uint32_t)a->keys, (uint32_t)a->line, o->numbers[0],
                               a->bias ? a->packed_bias : NULL, bias_stride ? a->line : 0, tops);
         for (uint64_t i = 0; i < high && a->best; i++)
-            a->best[(r + i) * stride(run, o, 5, 1)] = tops[i];
+            a->best[(r + i) * run_stride(run, o, 5, 1)] = tops[i];
         run_product(run, a->scores, a->line, high, a->packed_values, a->keys, a->width, a->out + r * out_stride,
                     out_stride, a->width);
     }
 }
 
 static void run_attention(const exl__run_state *run, const exl__operation *o) {
-    attention a = {.queries = at(run, o->sizes[1]), .keys = at(run, o->sizes[2]), .width = at(run, o->sizes[3])};
-    uint64_t heads = at(run, o->sizes[0]);
+    run_head a = {
+        .queries = run_at(run, o->sizes[1]), .keys = run_at(run, o->sizes[2]), .width = run_at(run, o->sizes[3])};
+    uint64_t heads = run_at(run, o->sizes[0]);
     float *out = exl__operand_at(run, o, 0), *best = exl__operand_at(run, o, 5);
     const float *q = exl__operand_at(run, o, 1), *k = exl__operand_at(run, o, 2), *v = exl__operand_at(run, o, 3),
                 *bias = exl__operand_at(run, o, 4);
     uint8_t *pieces[EXL__PIECES];
 
-    take_work(run, o, pieces);
-    a.line = padded(a.keys);
+    run_take_work(run, o, pieces);
+    a.line = run_padded(a.keys);
     a.packed_keys = (float *)(void *)pieces[0];
     a.packed_values = (float *)(void *)pieces[1];
     a.scores = (float *)(void *)pieces[2];
     a.packed_bias = (float *)(void *)pieces[3];
     for (uint64_t h = 0; h < heads; h++) {
-        a.out = out + h * stride(run, o, 0, 0);
-        a.q = q + h * stride(run, o, 1, 0);
-        a.k = k + h * stride(run, o, 2, 0);
-        a.v = v + h * stride(run, o, 3, 0);
-        a.bias = bias ? bias + h * stride(run, o, 4, 0) : NULL;
-        a.best = best ? best + h * stride(run, o, 5, 0) : NULL;
-        attend(run, o, &a);
+        a.out = out + h * run_stride(run, o, 0, 0);
+        a.q = q + h * run_stride(run, o, 1, 0);
+        a.k = k + h * run_stride(run, o, 2, 0);
+        a.v = v + h * run_stride(run, o, 3, 0);
+        a.bias = bias ? bias + h * run_stride(run, o, 4, 0) : NULL;
+        a.best = best ? best + h * run_stride(run, o, 5, 0) : NULL;
+        run_attend(run, o, &a);
     }
 }
 
 static void run_matmul(const exl__run_state *run, const exl__operation *o) {
-    uint64_t batch = at(run, o->sizes[0]), rows = at(run, o->sizes[1]), depth = at(run, o->sizes[2]);
-    uint64_t columns = at(run, o->sizes[3]);
+    uint64_t batch = run_at(run, o->sizes[0]), rows = run_at(run, o->sizes[1]), depth = run_at(run, o->sizes[2]);
+    uint64_t columns = run_at(run, o->sizes[3]);
     uint8_t *pieces[EXL__PIECES];
     float *out = exl__operand_at(run, o, 0), *packed;
     const float *a = exl__operand_at(run, o, 1), *b = exl__operand_at(run, o, 2);
 
-    take_work(run, o, pieces);
+    run_take_work(run, o, pieces);
     packed = (float *)(void *)pieces[0];
     for (uint64_t i = 0; i < batch; i++) {
-        run_pack(b + i * stride(run, o, 2, 0), stride(run, o, 2, 2), stride(run, o, 2, 3), depth, columns, packed);
-        run_product(run, a + i * stride(run, o, 1, 0), stride(run, o, 1, 1), rows, packed, depth, columns,
-                    out + i * stride(run, o, 0, 0), stride(run, o, 0, 1), columns);
+        run_pack(b + i * run_stride(run, o, 2, 0), run_stride(run, o, 2, 2), run_stride(run, o, 2, 3), depth, columns,
+                 packed);
+        run_product(run, a + i * run_stride(run, o, 1, 0), run_stride(run, o, 1, 1), rows, packed, depth, columns,
+                    out + i * run_stride(run, o, 0, 0), run_stride(run, o, 0, 1), columns);
     }
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
 
 static void run_layer_norm(const exl__run_state *run, const exl__operation *o) {
-    uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
+    uint64_t rows = run_at(run, o->sizes[0]), n = run_at(run, o->sizes[1]);
     float *out = exl__operand_at(run, o, 0);
     const float *x = exl__operand_at(run, o, 1), *gamma = exl__operand_at(run, o, 2),
                 *beta = exl__operand_at(run, o, 3);
 
     for (uint64_t r = 0; r < rows; r++)
-        run->kernels->layer_norm(x + r * stride(run, o, 1, 0), (uint32_t)n, o->numbers[0], gamma, beta,
-                                 out + r * stride(run, o, 0, 0));
+        run->kernels->layer_norm(x + r * run_stride(run, o, 1, 0), (uint32_t)n, o->numbers[0], gamma, beta,
+                                 out + r * run_stride(run, o, 0, 0));
 }
 
 static void run_softmax(const exl__run_state *run, const exl__operation *o) {
-    uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
-    uint64_t out_stride = stride(run, o, 0, 0), x_stride = stride(run, o, 1, 0);
+    uint64_t rows = run_at(run, o->sizes[0]), n = run_at(run, o->sizes[1]);
+    uint64_t out_stride = run_stride(run, o, 0, 0), x_stride = run_stride(run, o, 1, 0);
     uint8_t *pieces[EXL__PIECES];
     float *out = exl__operand_at(run, o, 0), *row, top;
     const float *x = exl__operand_at(run, o, 1);
 
-    take_work(run, o, pieces);
+    run_take_work(run, o, pieces);
     row = (float *)(void *)pieces[0];
     for (uint64_t r = 0; r < rows; r++) {
         memcpy(row, x + r * x_stride, n * sizeof *row);
-        run->kernels->softmax(row, 1, (uint32_t)n, (uint32_t)padded(n), 1, NULL, 0, &top);
+        run->kernels->softmax(row, 1, (uint32_t)n, (uint32_t)run_padded(n), 1, NULL, 0, &top);
         memcpy(out + r * out_stride, row, n * sizeof *row);
     }
 }
 
 static exl_status run_embed(const exl__run_state *run, const exl__operation *o) {
-    uint64_t rows = at(run, o->sizes[0]), n = at(run, o->sizes[1]);
+    uint64_t rows = run_at(run, o->sizes[0]), n = run_at(run, o->sizes[1]);
     const exl__plan_buffer *table = &run->plan->buffers[o->operands[2].buffer];
-    uint64_t entries = at(run, table->elements) / n, id_stride = stride(run, o, 1, 0);
+    uint64_t entries = run_at(run, table->elements) / n, id_stride = run_stride(run, o, 1, 0);
     float *out = exl__operand_at(run, o, 0);
     const int64_t *ids = exl__operand_at(run, o, 1);
     const float *numbers = exl__operand_at(run, o, 2), *scales = exl__operand_at(run, o, 3);
     const int8_t *codes = exl__operand_at(run, o, 2);
-    uint64_t row_bytes = n * exl__type_bytes(table->type), out_stride = stride(run, o, 0, 0);
+    uint64_t row_bytes = n * exl__type_bytes(table->type), out_stride = run_stride(run, o, 0, 0);
 
     for (uint64_t r = 0; r < rows; r++) {
         uint64_t id = (uint64_t)ids[r * id_stride];
-        uint64_t ahead = r + AHEAD_ROWS < rows ? (uint64_t)ids[(r + AHEAD_ROWS) * id_stride] : entries;
+        uint64_t ahead = r + RUN_AHEAD_ROWS < rows ? (uint64_t)ids[(r + RUN_AHEAD_ROWS) * id_stride] : entries;
         if (ahead < entries) { /* the table's rows are anywhere, and the processor cannot guess which */
             __builtin_prefetch((const uint8_t *)(const void *)codes + ahead * row_bytes);
             if (scales)
