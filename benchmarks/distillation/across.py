@@ -27,7 +27,7 @@ from edgexl.predict.evaluate import evaluate_student
 from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.contract import Shapes
 from edgexl.student.reasoner import ScreeningReasoner
-from edgexl.student.screeners.transformer import TRANSFORMER, TransformerScreener
+from edgexl.student.screeners.transformer import TRANSFORMER, TransformerScreener, TransformerShape
 from edgexl.student.student import Student, load_student
 from edgexl.student.text import encode_texts
 from edgexl.student.tokens import TokenTable
@@ -71,15 +71,16 @@ def across(students: Path, known: Set[tuple[str, str]], device: str = "auto") ->
 def zero_shot(source: str, size: str, labels: LabelSet, device: torch.device) -> Student:
     """MiniLM cut to the shape of a size's recipe, over `labels`; its projection fitted on the source's own labels."""
     shape = Run(source, size, "mechanistic", 0).recipe().student
-    layers = shape.teacher_layers if shape.screener == "transformer" else ()
-    ffn_dims = shape.ffn_dims if shape.screener == "transformer" else 0
-    shape = dataclasses.replace(shape, screener="transformer", teacher_layers=layers or (0,), ffn_dims=ffn_dims)
+    has_layers = isinstance(shape, TransformerShape)
+    if not has_layers:
+        sizes = {key: getattr(shape, key) for key in ("max_tokens", "query_dims", "word_dims", "vocabulary")}
+        shape = TransformerShape(teacher_layers=(0,), **sizes)
     start = open_start(MODEL)
     texts = list(open_data(source).labels.texts[::7])
     tokenizer, old_ids, counts = prune(start, texts, shape.vocabulary)
     screener = start_screener(start, shape, tokenizer, old_ids, counts)
     assert isinstance(screener, TransformerScreener)
-    if not layers:
+    if not has_layers:
         screener.layers = torch.nn.ModuleList()
         screener.config = dataclasses.replace(screener.config, layers=0)
     screener.to(device)

@@ -13,7 +13,7 @@ import math
 import tomllib
 import types
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edgexl.base.errors import BadInput, shorten
 from edgexl.base.files import read_input
@@ -48,7 +48,7 @@ def parse(path: Path) -> dict[str, Any]:
 def build(table: dict[str, Any], cls: type[T], where: str) -> T:
     """Make a `cls` of a parsed TOML table; `where` opens every error sentence (a file name, then a key path)."""
     assert dataclasses.is_dataclass(cls)
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in table:
         if key not in fields:
@@ -72,7 +72,10 @@ def nearest(key: str, known: list[str]) -> str:
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
-    """Check `value` against the annotation `hint` and return it as that type, or raise `BadInput`."""
+    """Check `value` against the annotation `hint` and return it as that type, or raise `BadInput`.
+
+    `Annotated[Table, choose]` is a table of several forms: `choose` tells from its content which class it is read as.
+    """
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         raise BadInput(f"{where} is a number beyond 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
@@ -91,6 +94,11 @@ def convert(value: Any, hint: Any, where: str) -> Any:
             choices = [str(arg) for arg in args]
             raise BadInput(f"{where} = {_quote(value)} is not known{nearest(shorten(str(value)), choices)}")
         return value
+    if origin is Annotated:
+        try:
+            return convert(value, args[1](value) if isinstance(value, dict) else args[0], where)
+        except ValueError as error:
+            raise BadInput(f"{where}: {error}") from None
     if origin is tuple:
         if not isinstance(value, list):
             raise BadInput(f"{where} must be a list, not {_quote(value)}")

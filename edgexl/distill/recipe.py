@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.shipped import find_toml
 from edgexl.student.screeners import kind_named
+from edgexl.student.screeners.shape import ShapeTable
 
 if TYPE_CHECKING:
     from edgexl.distill.characterize.recommendation import Recommendation
@@ -18,39 +19,10 @@ if TYPE_CHECKING:
 MOST_HARD_LABELS = 4
 
 
-@dataclass(frozen=True)
-class ShapeTable:
-    """[student]: sizes of both modules; see `Shapes`, `ScreenerConfig`, `NgramConfig` and `ReasonerConfig`.
-
-    `screener` is a transformer, made of the layers `teacher_layers` of the model that the recipe starts from, or
-    ngrams, which has no attention at all: hashed n-grams of word pieces in `buckets` rows. `ffn_dims` below the
-    model's own keeps its strongest units. `vocabulary` keeps only so many of its word pieces, the most used ones in
-    labels and training queries; 0 keeps all.
-    """
-
-    screener: str = "transformer"
-    teacher_layers: tuple[int, ...] = ()
-    max_tokens: int = 128
-    query_dims: int = 256
-    word_dims: int = 192
-    ffn_dims: int = 0
-    vocabulary: int = 0
-    buckets: int = 0
-    ngrams: tuple[int, ...] = (2, 3)
-    words: bool = True
-    shortlist: int = 128
-    label_tokens: int = 8
-    reasoner_dims: int = 192
-    reasoner_ffn_dims: int = 384
-    reasoner_heads: int = 6
-    reasoner_layers: int = 2
-    cross_layers: int = 1
-    token_dims: int = 48
-
-    def __post_init__(self) -> None:
-        kind_named(self.screener).check_shape(self)
-        if min(self.ffn_dims, self.vocabulary, self.buckets) < 0:
-            raise ValueError("ffn_dims, vocabulary and buckets must not be negative")
+def choose_shape(student: dict[str, Any]) -> type[ShapeTable]:
+    """What [student] is read as: the sizes that its kind of screener has. Raises `ValueError` where there is no such
+    kind."""
+    return kind_named(str(student.get("screener", "transformer"))).shape
 
 
 @dataclass(frozen=True)
@@ -189,7 +161,7 @@ class DistillRecipe:
     """
 
     data: str
-    student: ShapeTable
+    student: Annotated[ShapeTable, choose_shape]
     screening: ScreeningTable
     reasoning: ReasoningTable
     teacher: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -159,3 +159,36 @@ def test_a_value_of_another_kind_is_refused(value: Any, hint: Any, says: str) ->
     with pytest.raises(BadInput) as caught:
         toml.convert(value, hint, "key")
     assert str(caught.value) == says
+
+
+@dataclass(frozen=True)
+class Circle:
+    radius: float = 1.0
+
+
+@dataclass(frozen=True)
+class Square:
+    side: float = 1.0
+
+
+def choose(table: dict[str, Any]) -> type[Any]:
+    if "side" not in table and "radius" not in table:
+        raise ValueError("is neither round nor square")
+    return Square if "side" in table else Circle
+
+
+@dataclass(frozen=True)
+class Drawing:
+    figure: Annotated[Circle | Square, choose]
+
+
+def test_a_table_of_several_forms_is_read_as_the_one_that_its_content_tells() -> None:
+    assert toml.build({"figure": {"radius": 2}}, Drawing, "d").figure == Circle(2.0)
+    assert toml.build({"figure": {"side": 3.0}}, Drawing, "d").figure == Square(3.0)
+    for figure, says in (
+        ({}, "d: figure: is neither round nor square"),
+        ({"side": 1, "radius": 1}, "d: figure: unknown key 'radius'"),
+        (4, "d: figure must be a table, not 4"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            toml.build({"figure": figure}, Drawing, "d")

@@ -14,11 +14,12 @@ from edgexl.distill.recipe import (
     DistillRecipe,
     ReasoningTable,
     ScreeningTable,
-    ShapeTable,
     SplitTable,
     read_recipe,
     take_advice,
 )
+from edgexl.student.screeners.ngrams import NgramShape
+from edgexl.student.screeners.transformer import TransformerShape
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "distill"
 SILENT = {
@@ -74,17 +75,15 @@ def test_somebody_must_teach_or_something_be_started_from(tmp_path: Path) -> Non
         read_recipe(path)
 
 
-NGRAMS = {"screener": "ngrams", "buckets": 1}
-
-
 @pytest.mark.parametrize(
     ("table", "given", "key", "inside", "outside"),
     [
-        (ShapeTable, {}, "teacher_layers", ((0,),), ((),)),
-        (ShapeTable, NGRAMS, "buckets", (1,), (0,)),
-        (ShapeTable, {"teacher_layers": (0,)}, "buckets", (0,), (-1,)),
-        (ShapeTable, {"teacher_layers": (0,)}, "ffn_dims", (0,), (-1,)),
-        (ShapeTable, {"teacher_layers": (0,)}, "vocabulary", (0,), (-1,)),
+        (TransformerShape, {}, "teacher_layers", ((0,),), ((),)),
+        (TransformerShape, {"teacher_layers": (0,)}, "ffn_dims", (0,), (-1,)),
+        (TransformerShape, {"teacher_layers": (0,)}, "vocabulary", (0,), (-1,)),
+        (NgramShape, {}, "buckets", (1,), (0, -1)),
+        (NgramShape, {"buckets": 1}, "ffn_dims", (0,), (-1,)),
+        (NgramShape, {"buckets": 1}, "vocabulary", (0,), (-1,)),
         (SplitTable, {}, "reasoning_share", (0.001, 0.999), (0.0, 1.0)),
         (SplitTable, {}, "screening_queries", (0,), (-1,)),
         (SplitTable, {}, "calibration", (1,), (0,)),
@@ -150,9 +149,9 @@ def test_what_a_recipe_leaves_out() -> None:
     assert recipe == DistillRecipe(
         data="d", teacher="t", start=None, cross_encoder=None, method="mechanistic", aliases="own", profile=None,
         seed=0,
-        student=ShapeTable(
+        student=TransformerShape(
             screener="transformer", teacher_layers=(0,), max_tokens=128, query_dims=256, word_dims=192, ffn_dims=0,
-            vocabulary=0, buckets=0, ngrams=(2, 3), words=True, shortlist=128, label_tokens=8, reasoner_dims=192,
+            vocabulary=0, shortlist=128, label_tokens=8, reasoner_dims=192,
             reasoner_ffn_dims=384, reasoner_heads=6, reasoner_layers=2, cross_layers=1, token_dims=48,
         ),
         split=SplitTable(

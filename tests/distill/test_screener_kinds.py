@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgexl.base.errors import BadInput
 from edgexl.distill.pipeline import distill
 from edgexl.student import screeners
 from edgexl.student.screeners import kind_of
 from edgexl.student.screeners.kind import ScreenerKind, factorise
+from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.screeners.transformer import word_rows
 from edgexl.student.student import load_student
 
@@ -41,14 +43,19 @@ class MeanScreener(nn.Module):
         return vector / (vector * vector).sum(-1, keepdim=True).clamp_min(1e-24).sqrt(), states
 
 
+@dataclass(frozen=True)
+class MeanShape(ShapeTable):
+    word_scale: float = 1.0
+
+
 class MeanKind(ScreenerKind):
-    name, module, config = "mean", MeanScreener, MeanConfig
+    name, shape, module, config = "mean", MeanShape, MeanScreener, MeanConfig
 
     def start(self, encoder: Any, shape: Any, tokenizer: Any, old_ids: Any, weights: Tensor) -> MeanScreener:
         screener = MeanScreener(MeanConfig(len(old_ids), shape.max_tokens, shape.word_dims, shape.query_dims))
         words = factorise(word_rows(encoder)[torch.from_numpy(old_ids)], shape.word_dims, weights).rows
         with torch.no_grad():
-            screener.word.weight.copy_(words)
+            screener.word.weight.copy_(words * shape.word_scale)
         return screener
 
     def last_products(self, screener: MeanScreener) -> tuple[nn.Linear]:
@@ -58,11 +65,19 @@ class MeanKind(ScreenerKind):
         return "screener.word.weight", screener.word.weight.detach()
 
 
+def written(recipe: Path, said: str, sizes: str) -> Path:
+    recipe.write_text(said.replace("teacher_layers = [0, 2]", sizes))
+    return recipe
+
+
 def test_a_third_kind_is_distilled_saved_and_loaded(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(screeners, "KINDS", (*screeners.KINDS, MeanKind()))
-    tiny_recipe.write_text(tiny_recipe.read_text().replace("teacher_layers = [0, 2]", 'screener = "mean"'))
+    said = tiny_recipe.read_text()
+    with pytest.raises(BadInput, match="student: unknown key 'teacher_layers'"):
+        distill(written(tiny_recipe, said, 'teacher_layers = [0]\nscreener = "mean"'), tmp_path / "student")
+    written(tiny_recipe, said, 'screener = "mean"\nword_scale = 0.5')
     student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None, device="cpu")
     assert student.metrics["evaluation"]["screening"]["P@1"] > 30
     again = load_student(tmp_path / "student")

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
-from edgexl.distill.recipe import ShapeTable
 from edgexl.student.importer import import_sentence_transformer, locate_model
 from edgexl.student.reasoner import ListwiseReasoner
 from edgexl.student.screeners import kind_named, kind_of
+from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.screeners.transformer import TransformerScreener
 from edgexl.student.student import load_student
 from edgexl.student.weights import Product

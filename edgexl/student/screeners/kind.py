@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
+from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.tokens import TokenTable, alike, bf16, hide_tokens
 
 
@@ -30,19 +31,18 @@ class Texts:
 
 
 class ScreenerKind:
-    """`name` is what recipes call it, `module` and `config` the classes that student.json names."""
+    """`name` is what recipes call it, `shape` what they say of it in [student], `module` and `config` the classes that
+    student.json names."""
 
     name = ""
+    shape: type[ShapeTable] = ShapeTable
     module: type[nn.Module] = nn.Module
     config: type[Any] = object
 
-    def check_shape(self, shape: Any) -> None:
-        """Raise `ValueError` where a recipe's [student] lacks what a screener of this kind is made of."""
-
     def start(self, encoder: Any, shape: Any, tokenizer: Tokenizer, old_ids: Ints, weights: Tensor) -> nn.Module:
-        """A new screener of the sizes `shape`, a recipe's [student], with what of a transformer fits into it. `old_ids`
-        are the transformer's ids of the tokenizer's pieces, `weights` [V] how much each of them counts. Raises
-        `BadInput` for layers that it lacks."""
+        """A new screener of the kind's own `shape`, with what of a transformer fits into it. `old_ids` are the
+        transformer's ids of the tokenizer's pieces, `weights` [V] how much each of them counts. Raises `BadInput` for
+        layers that it lacks."""
         raise NotImplementedError
 
     def encoder(self, screener: Any) -> Any:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from torch.nn import functional
 from edgexl.base.arrays import Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.student.screeners.kind import ScreenerKind, Texts, factorise
+from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.screeners.transformer import TransformerScreener, word_rows
 from edgexl.student.tokens import TokenTable, bf16
 
@@ -170,19 +170,34 @@ def _previous(values: Tensor) -> Tensor:
     return functional.pad(values, (1, -1))
 
 
+@dataclass(frozen=True)
+class NgramShape(ShapeTable):
+    """`buckets` rows for the hashed n-grams of the lengths `ngrams`, and of whole `words`. `ffn_dims` 0 is twice
+    `word_dims`."""
+
+    screener: str = "ngrams"
+    buckets: int = 0
+    ngrams: tuple[int, ...] = (2, 3)
+    words: bool = True
+    ffn_dims: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.buckets < 1:
+            raise ValueError("buckets must be at least 1 for a screener of n-grams")
+        if self.ffn_dims < 0:
+            raise ValueError("ffn_dims must not be negative")
+
+
 class NgramKind(ScreenerKind):
     """A screener of n-grams. Its training goes without per-position work: the vector depends on the sum over a text's
     rows alone, and which rows those are never changes, so that texts are bags of rows, hashed once. A step is then one
     weighted `embedding_bag` and the feed-forward block, several times faster than the module's `forward`."""
 
-    name, module, config = "ngrams", NgramScreener, NgramConfig
-
-    def check_shape(self, shape: Any) -> None:
-        if shape.buckets < 1:
-            raise ValueError("buckets must be at least 1 for a screener of n-grams")
+    name, shape, module, config = "ngrams", NgramShape, NgramScreener, NgramConfig
 
     def start(
-        self, encoder: TransformerScreener, shape: Any, tokenizer: Tokenizer, old_ids: Ints, weights: Tensor
+        self, encoder: TransformerScreener, shape: NgramShape, tokenizer: Tokenizer, old_ids: Ints, weights: Tensor
     ) -> NgramScreener:
         table = word_rows(encoder)[torch.from_numpy(old_ids)]
         words = factorise(table, shape.word_dims, weights).rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from tokenizers import Tokenizer
@@ -18,6 +18,7 @@ from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.student.layers import EncoderLayer, padding_bias
 from edgexl.student.screeners.kind import ScreenerKind, factorise
+from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.tokens import TokenTable
 
 
@@ -89,17 +90,35 @@ class TransformerScreener(nn.Module):
         return vector / (vector * vector).sum(-1, keepdim=True).clamp_min(1e-24).sqrt(), x
 
 
+@dataclass(frozen=True)
+class TransformerShape(ShapeTable):
+    """`teacher_layers` are those of the model that the recipe starts from. `ffn_dims` below the model's own keeps its
+    strongest units; 0 keeps all."""
+
+    screener: str = "transformer"
+    teacher_layers: tuple[int, ...] = ()
+    ffn_dims: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.teacher_layers:
+            raise ValueError("teacher_layers names no layer; name at least one of the model's")
+        if self.ffn_dims < 0:
+            raise ValueError("ffn_dims must not be negative")
+
+
 class TransformerKind(ScreenerKind):
     """A transformer made of some of another's layers and word pieces."""
 
-    name, module, config = "transformer", TransformerScreener, ScreenerConfig
-
-    def check_shape(self, shape: Any) -> None:
-        if not shape.teacher_layers:
-            raise ValueError("teacher_layers names no layer; name at least one of the model's")
+    name, shape, module, config = "transformer", TransformerShape, TransformerScreener, ScreenerConfig
 
     def start(
-        self, encoder: TransformerScreener, shape: Any, tokenizer: Tokenizer, old_ids: Ints, weights: Tensor
+        self,
+        encoder: TransformerScreener,
+        shape: TransformerShape,
+        tokenizer: Tokenizer,
+        old_ids: Ints,
+        weights: Tensor,
     ) -> TransformerScreener:
         table = word_rows(encoder)[torch.from_numpy(old_ids)]
         source = encoder.config

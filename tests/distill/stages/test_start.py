@@ -11,7 +11,6 @@ import torch
 
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import no_progress
-from edgexl.distill.recipe import ShapeTable
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.start import (
     Start,
@@ -23,15 +22,15 @@ from edgexl.distill.stages.start import (
 )
 from edgexl.student.screeners import kind_of
 from edgexl.student.screeners.kind import factorise
-from edgexl.student.screeners.ngrams import NgramScreener
-from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener, word_rows
+from edgexl.student.screeners.ngrams import NgramScreener, NgramShape
+from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener, TransformerShape, word_rows
 from edgexl.student.text import encode_texts
 from edgexl.student.tokens import TokenTable
 from tests.distill.conftest import write_teacher
 from tests.tiny import tiny_labels, tiny_ngram_student, tiny_reasoner, tiny_student, tiny_tokenizer
 
 CPU = torch.device("cpu")
-SHAPE = ShapeTable(teacher_layers=(1, 0), max_tokens=12, query_dims=10, word_dims=16, ffn_dims=5)
+SHAPE = TransformerShape(teacher_layers=(1, 0), max_tokens=12, query_dims=10, word_dims=16, ffn_dims=5)
 
 
 def encoder(seed: int = 0, **changes: int) -> TransformerScreener:
@@ -132,7 +131,7 @@ def test_pieces_are_kept_by_their_use() -> None:
 def test_a_screener_of_ngrams_begins_with_the_words() -> None:
     source = encoder()
     tokenizer = tiny_tokenizer()
-    shape = ShapeTable(screener="ngrams", buckets=50, word_dims=16, query_dims=10, max_tokens=12)
+    shape = NgramShape(buckets=50, word_dims=16, query_dims=10, max_tokens=12)
     made = start_screener(Start(source, tokenizer), shape, tokenizer, np.arange(1026), torch.ones(1026))
     assert isinstance(made, NgramScreener)
     assert (made.config.dims, made.config.ffn_dims, made.config.query_dims) == (16, 32, 10)
