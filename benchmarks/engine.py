@@ -74,7 +74,7 @@ def minilm() -> tuple[bytes, list[dict[str, np.ndarray]]]:
     return model, [{"input_ids": array, "attention_mask": np.ones_like(array)} for array in tokens]
 
 
-def lowered(model: bytes, scheme: Scheme) -> tuple[Lowered, bytes]:
+def lower(model: bytes, scheme: Scheme) -> tuple[Lowered, bytes]:
     """The plan of a model under a scheme, and what ONNX Runtime would run."""
     quantised = quantize_graph(model, GraphRecipe(scheme), Int8("avx512_vnni", "int8"))
     return lower_graph(quantised, MAX_TOKENS, 1), quantised
@@ -101,9 +101,9 @@ def peak_call(folder: Path) -> Callable[[], object]:
 
 def compare_minilm(rounds: int) -> None:
     model, sentences = minilm()
-    plan, _ = lowered(model, "int8-token")
+    plan, _ = lower(model, "int8-token")
     rivals: tuple[tuple[str, Scheme], ...] = (("ort int8", "int8"), ("ort int8-weights", "int8-weights"))
-    sessions = {name: Session(lowered(model, scheme)[1]) for name, scheme in rivals}
+    sessions = {name: Session(lower(model, scheme)[1]) for name, scheme in rivals}
     ids = np.arange(1000, 1000 + TOKENS)[None]
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     exact = [Session(model).run(sentence)[0] for sentence in sentences]
@@ -173,12 +173,12 @@ def count_instructions() -> None:
     """By the plugin of the index's benchmark, On x86-64, qemu's CPU has AVX2
     but neither VNNI nor AVX-512: there ONNX Runtime's dynamic int8 runs on it as well, with its VNNI off."""
     model = minilm()[0]
-    plan, _ = lowered(model, "int8-token")
+    plan, _ = lower(model, "int8-token")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "plan").write_bytes(plan.plan.pack())
         (place / "weights").write_bytes(pack_weights(plan.weights))
-        (place / "ort.onnx").write_bytes(lowered(model, "int8")[1])
+        (place / "ort.onnx").write_bytes(lower(model, "int8")[1])
         plugin = str(Path(__file__).parent / "index" / "count_instructions.c")
         subprocess.run(["gcc", "-O1", "-shared", "-fPIC", plugin, "-o", str(place / "count.so")], check=True)
         for machine, compiler in (("aarch64", "aarch64-linux-gnu-gcc"), ("x86_64", "gcc")):

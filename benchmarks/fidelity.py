@@ -45,7 +45,7 @@ def main() -> None:
     student = load_student(options.student)
     texts = [query.text for query in student.evaluation]
     directory = available_students().get(options.student, Path(options.student))
-    kept(options.bundle, directory, options.queries)
+    print_kept(options.bundle, directory, options.queries)
     against_reference(options.bundle, ReferencePipeline.from_bundle(options.bundle, student.tokenizer), texts[:500])
     for name in options.emulate:
         against_emulated(options.bundle, name, texts[:100])
@@ -53,7 +53,7 @@ def main() -> None:
         print(f"{section:18}{size:>12,} bytes")
 
 
-def kept(bundle: Path, student: Path, queries: int) -> None:
+def print_kept(bundle: Path, student: Path, queries: int) -> None:
     """The metrics of the bundle and of the float student, and what share the bundle keeps."""
     report = evaluate(bundle, student / "evaluation.json.gz", student=student, limit=queries)
     print(f"{report['queries']} queries, {report['labels']:,} labels")

@@ -4,7 +4,7 @@
 
 A tenth of the student's labels, drawn by their ids' hash, is left out of one compile and in another (the same recipe;
 rotation and code books are trained on what each has). The first bundle's runtime then adds them. Both answer the same
-queries: the student's held-out ones, or the test split of a data set over its labels. A right label counts when it is
+queries: the student's held-out ones, or the test split of a data set over its labels. A gold label counts when it is
 among the first 100. Then 1,000 labels are added in one call to a label file of their own, five times, on one core: the
 fastest and the slowest. `--keep` names a directory for the two bundles, which a second run takes from there.
 """
@@ -117,7 +117,7 @@ def without_queries(student: Student, kept: Sequence[bool]) -> Student:
 
 
 def hits(handle: BundleHandle, queries: Sequence[Query], labels: LabelSet) -> tuple[Any, Any]:
-    """Whether each right label of each query is among the first 100: of screening, and of the answer."""
+    """Whether each gold label of each query is among the first 100: of screening, and of the answer."""
     number = {labels_id: index for index, labels_id in enumerate(labels.ids)}
     place = np.array([number[handle.label_id(index)] for index in range(handle.labels_info().end)])
     screened: list[Any] = []

@@ -37,7 +37,7 @@ class NativeGraph:
     """
 
     def __init__(self, library: NativeLibrary, plan: bytes, weights: bytes, kernels: str | None = None) -> None:
-        self._plan, self._weights = plan, _aligned(np.frombuffer(weights, np.uint8))  # as in a bundle
+        self._plan, self._weights = plan, _align(np.frombuffer(weights, np.uint8))  # as in a bundle
         self._close = library.function("private_graph_close", None)
         self._run = library.function("private_graph_run", ctypes.c_char_p)
         error, sizes = ctypes.create_string_buffer(512), (ctypes.c_size_t(len(plan)), ctypes.c_size_t(len(weights)))
@@ -99,7 +99,7 @@ def _pointers(arrays: list[Array]) -> tuple[Any, Any]:
     return places, sizes
 
 
-def _aligned(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _align(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The same bytes at an address that is a multiple of 64."""
     room = np.empty(array.size + 64, np.uint8)
     start = -room.ctypes.data % 64

@@ -22,7 +22,7 @@ from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.graphs.schemes import quantize_graph
-from edgexl.compiler.measure.yardstick import accuracy, reference_pipeline
+from edgexl.compiler.measure.yardstick import measure_accuracy, reference_pipeline
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import GraphRecipe, Recipe, Scheme
@@ -87,7 +87,7 @@ def _outputs(artifact: Artifact, vectors: Any, role: str) -> tuple[Any, dict[str
         outputs = np.stack([answer.query_vector for answer in answers])
     else:
         outputs = np.stack([answer.logits - answer.logits.mean() for answer in answers])
-    found = accuracy(np.stack([answer.ranked for answer in answers]), queries)
+    found = measure_accuracy(np.stack([answer.ranked for answer in answers]), queries)
     units = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
     return units, {"P@1": found.p_at_1, "R@100": found.r_at_100, "nDCG@5": found.ndcg_at_5}
 

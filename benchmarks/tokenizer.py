@@ -268,7 +268,7 @@ def special_tokens(rng: random.Random, contents: list[str], count: int) -> Itera
         yield "".join(rng.choice(rng.choice((contents, near, rest, rest))) for _ in range(rng.randrange(1, 9)))
 
 
-def damaged(rng: random.Random, count: int) -> Iterator[bytes]:
+def damage(rng: random.Random, count: int) -> Iterator[bytes]:
     """Bytes that are not UTF-8: random ones, and valid text with bytes overwritten or cut off."""
     valid = "h\u00e9llo \u4e2d\u6587 \U0001f600 \uac00! [SEP] \u0e01".encode()
     leads = bytes(
@@ -302,7 +302,7 @@ def families(peer: Tokenizer) -> Iterator[tuple[str, Callable[[], list[bytes]]]]
     yield "english", encoded(lambda rng: english(rng, pieces, 40_000))
     yield "long words", encoded(long_words)
     yield "special tokens", encoded(lambda rng: special_tokens(rng, contents, 40_000))
-    yield "not utf-8", lambda: list(damaged(random.Random(20261122), 40_000))
+    yield "not utf-8", lambda: list(damage(random.Random(20261122), 40_000))
 
 
 def compare_families(

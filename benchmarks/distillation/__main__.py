@@ -5,8 +5,8 @@
     python -m benchmarks.distillation --across              students without a result on the other data set's labels
     python -m benchmarks.distillation --table [--plot FILE.svg]
 
-A run trains a student, compiles it with `balanced` for this machine, and asks the bundle through the C runtime on the
-2,000 fixed test queries. Results are lines of results/runs.json; students and bundles stay in the user's cache.
+A run trains a student, compiles it with `balanced` for this machine, and queries the bundle through the C runtime with
+the 2,000 fixed test queries. Results are lines of results/runs.json; students and bundles stay in the user's cache.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from edgexl.report import write_text
 from edgexl.use.evaluate import evaluate
 
 RESULTS = Path(__file__).parent / "results" / "runs.json"
-# Queries whose right labels are taken away, to see whether a bundle says so.
+# Queries whose gold labels are taken away, to see whether a bundle says so.
 ABSENCE_QUERIES = 500
 
 

@@ -1,8 +1,8 @@
-"""Does a bundle say so when no label of its shortlist is right? Its own numbers, with the right labels taken away.
+"""Does a bundle say so when no label of its shortlist is right? Its own numbers, with the gold labels taken away.
 
     python -m benchmarks.distillation.absence BUNDLE STUDENT [--queries 2000] [--json]
 
-The right labels are taken out of each evaluation query's shortlist, the next ones move up, and the reasoner decides
+The gold labels are taken out of each evaluation query's shortlist, the next ones move up, and the reasoner decides
 over as many labels as usual. Counted is how often the bundle then says that none fits (its `presence`) and how often
 its best label stays below the probability that maximises set F1; beside it, how often it says so of right answers.
 """
@@ -34,14 +34,14 @@ def main() -> None:
         return
     print(f"{found['queries']} queries, presence {found['presence']:.3f}, threshold {found['threshold']:.3f}")
     print(
-        f"right labels taken away: {found['noticed_percent']:.1f} % are said to have none that fits; "
+        f"gold labels taken away: {found['noticed_percent']:.1f} % are said to have none that fits; "
         f"{found['below_threshold_percent']:.1f} % stay below the threshold"
     )
     print(f"right best labels: {found['doubted_percent']:.1f} % are said not to fit")
 
 
 def measure(bundle: str, source: str, limit: int) -> dict[str, Any]:
-    """Percentages of queries: `noticed` and `below_threshold` without right labels, `doubted` of right answers."""
+    """Percentages of queries: `noticed` and `below_threshold` without gold labels, `doubted` of right answers."""
     student = load_student(source)
     pipeline = ReferencePipeline.from_bundle(bundle, student.tokenizer)
     calibration, queries = pipeline.calibration, student.evaluation[:limit]

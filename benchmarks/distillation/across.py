@@ -1,4 +1,4 @@
-"""Students of one data set asked about the other's labels, none of which they have seen: what was learned, not stored.
+"""Students of one data set queried for the other's labels, none of which they have seen: what was learned, not stored.
 
 Beside them stands MiniLM cut to the same size with nothing trained: the recipe's layers (none for micro) over its own
 word pieces, and a projection fitted by ridge regression to the whole model's vectors.

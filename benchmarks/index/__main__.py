@@ -6,7 +6,7 @@
     python -m benchmarks.index --every 7 --only rivals      fewer labels: graphs take long to build
 
 kept      share of the exact float first 10 (label texts' rows) in the shortlist of 128 after rescoring, and R@100 of
-          right labels beside exact float search, at 16 to 64 bytes; aliases count where the student has some
+          gold labels beside exact float search, at 16 to 64 bytes; aliases count where the student has some
 aware     what codes trained for the queries keep, beside those trained for the labels alone
 scan      nanoseconds a row of every kernel and of faiss's IndexPQFastScan, scan and first 256 rows
 arm       instructions a row under qemu, scan and first 256 rows
@@ -34,7 +34,7 @@ from benchmarks.index.ours import SHORTLIST, Ours
 from benchmarks.index.rivals import RIVALS, Built
 from benchmarks.index.speed import scan_speed
 from benchmarks.index.strings import string_figures
-from benchmarks.index.workload import Workload, generated, of_student
+from benchmarks.index.workload import Workload, generate, of_student
 from benchmarks.kernels import Kernels
 from edgexl.base.arrays import Floats, Ints
 from edgexl.report import LineChart, Series, write_text
@@ -71,7 +71,7 @@ def main() -> None:
 
 def quick(kernels: Kernels) -> dict[str, Any]:
     """The figures that generated vectors can show in half a minute."""
-    workload = generated(QUICK_KEPT_ROWS)
+    workload = generate(QUICK_KEPT_ROWS)
     one = scan_speed(kernels, workload.vectors, QUICK_ROWS, 32, 1, 5.0, [kernels.best_isa])
     kept = [keeps(kernels, workload, code_bytes, 128) for code_bytes in (16, 32)]
     return {
@@ -87,9 +87,9 @@ def full(kernels: Kernels, options: argparse.Namespace) -> dict[str, Any]:
     """All parts that are wanted."""
     wanted = options.only or PARTS
     if options.generated:
-        workload = generated(options.generated, queries=options.queries)
+        workload = generate(options.generated, queries=options.queries)
     elif wanted == ["arm"]:  # which takes no vectors
-        workload = generated(1, queries=1)
+        workload = generate(1, queries=1)
     else:
         workload = of_student(options.student, options.queries, options.every, os.cpu_count() or 1)
     report: dict[str, Any] = {
@@ -122,7 +122,7 @@ def full(kernels: Kernels, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def keeps(kernels: Kernels, workload: Workload, code_bytes: int, fine_dims: int) -> dict[str, Any]:
-    """What an index of so many bytes a row keeps, over the label texts' rows and, for right labels, all rows."""
+    """What an index of so many bytes a row keeps, over the label texts' rows and, for gold labels, all rows."""
     index = Ours.build(kernels, workload, len(workload.vectors), code_bytes, fine_dims)
     turned = [index.turn(query) for query in workload.queries]
     rescored = [index.shortlist(query, workload, index.overfetch) for query in turned]
@@ -178,7 +178,7 @@ def side_by_side(kernels: Kernels, workload: Workload, options: argparse.Namespa
             np.memmap(path, np.uint8, "r")
             load_ms = (time.perf_counter() - begin) * 1e3
         built = Built(index.search, index.disk_bytes, index.resident_bytes, index.build_seconds, load_ms)
-        lines.append(judged("edgexl", code_bytes, built, workload, [index.turn(query) for query in workload.queries]))
+        lines.append(judge("edgexl", code_bytes, built, workload, [index.turn(query) for query in workload.queries]))
     for name in options.rival or RIVALS:
         build, follows = RIVALS[name]
         for code_bytes in RIVAL_BYTES if follows else (0,):
@@ -187,11 +187,11 @@ def side_by_side(kernels: Kernels, workload: Workload, options: argparse.Namespa
             except ImportError as error:
                 lines.append({"index": name, "missing": f"cannot be used here: {error}"})
                 break
-            lines.append(judged(name, code_bytes, built, workload, list(workload.queries)))
+            lines.append(judge(name, code_bytes, built, workload, list(workload.queries)))
     return lines
 
 
-def judged(name: str, code_bytes: int, built: Built, workload: Workload, queries: list[Floats]) -> dict[str, Any]:
+def judge(name: str, code_bytes: int, built: Built, workload: Workload, queries: list[Floats]) -> dict[str, Any]:
     """An index's line. The time of a query is the least of up to five passes, so that a busy machine counts less."""
     found: list[Ints] = []
     least = [float("inf")] * len(queries)

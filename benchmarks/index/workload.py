@@ -1,4 +1,4 @@
-"""What is searched: label vectors, queries and their right labels; a student's own, or generated ones like them."""
+"""What is searched: label vectors, queries and their gold labels; a student's own, or generated ones like them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENERGY = {0: 0.0, 1: 0.0486, 4: 0.1183, 16: 0.2879, 32: 0.4772, 64: 0.7925, 96:
 @dataclass(frozen=True)
 class Workload:
     """`vectors` [rows, D]: the labels' own texts, then the aliases, whose labels `alias_labels` lists; `queries` [Q, D]
-    and their right labels; `held_out` queries with theirs, to choose codes by. All vectors have unit length."""
+    and their gold labels; `held_out` queries with theirs, to choose codes by. All vectors have unit length."""
 
     name: str
     vectors: Floats
@@ -48,7 +48,7 @@ class Workload:
         return np.concatenate(found)
 
     def gold_recall(self, found: list[Ints] | Ints) -> float:
-        """Mean share of each query's right labels among the labels found for it."""
+        """Mean share of each query's gold labels among the labels found for it."""
         return float(np.mean([np.isin(gold, row).mean() for gold, row in zip(self.gold, found, strict=True)]))
 
     def nearest_share(self, found: list[Ints] | Ints) -> float:
@@ -77,20 +77,20 @@ def of_student(name: str, queries: int, every: int, threads: int) -> Workload:
         vectors = np.ascontiguousarray(vectors[:count:every])
         count, aliases = len(vectors), Ragged.of((), np.uint32)
 
-    def asked(of: tuple) -> tuple[Floats, list[Ints]]:  # type: ignore[type-arg]
+    def encode_queries(of: tuple) -> tuple[Floats, list[Ints]]:  # type: ignore[type-arg]
         kept = [query for query in of if any(label % every == 0 for label in query.targets)][:queries]
         tokens = Ragged.of(encode_texts(student.tokenizer, [query.text for query in kept], shapes.max_tokens), np.int32)
         gold = [np.array([label // every for label in query.targets if label % every == 0]) for query in kept]
         return encode_rows(encoder, tokens, True, threads), gold
 
     labels = student.labels
-    found, held_out = asked(student.evaluation), asked(student.calibration)
+    found, held_out = encode_queries(student.evaluation), encode_queries(student.calibration)
     return Workload(
         name, vectors, count, aliases, *found, *held_out, tuple(labels.texts[::every]), tuple(labels.ids[::every])
     )
 
 
-def generated(rows: int, dims: int = 256, queries: int = 200, seed: int = 0) -> Workload:
+def generate(rows: int, dims: int = 256, queries: int = 200, seed: int = 0) -> Workload:
     """Vectors with the energy of real ones, in groups of about eight that are alike; a query lies near its label."""
     rng = np.random.default_rng(seed)
     ends = np.array(list(_ENERGY)) * dims // 256
@@ -104,9 +104,10 @@ def generated(rows: int, dims: int = 256, queries: int = 200, seed: int = 0) -> 
         part *= scale
         part /= np.linalg.norm(part, axis=1, keepdims=True)
 
-    def asked() -> tuple[Floats, list[Ints]]:
+    def draw_queries() -> tuple[Floats, list[Ints]]:
         gold = rng.integers(0, rows, queries)
         found = vectors[gold] + rng.standard_normal((queries, dims), np.float32) * scale * np.float32(0.9)
         return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32), [np.array([g]) for g in gold]
 
-    return Workload(f"{rows:,} generated", vectors, rows, Ragged.of((), np.uint32), *asked(), *asked())
+    found, held_out = draw_queries(), draw_queries()
+    return Workload(f"{rows:,} generated", vectors, rows, Ragged.of((), np.uint32), *found, *held_out)

@@ -1,4 +1,4 @@
-"""An index of millions of labels: compiled out of core, opened, and asked on one core.
+"""An index of millions of labels: compiled out of core, opened, and queried on one core.
 
     python -m benchmarks.large --labels 10000000 [--student DIR] [--json]
 
@@ -51,7 +51,7 @@ def main(
         wanted = cells if cells == "auto" else int(cells)
         path, index, report = build(base, labels, wanted, recall, Path(scratch), threads, progress)
         report |= {"labels": labels, "peak_bytes": _peak_bytes(), "peak_bytes_of_the_student_alone": before}
-        report |= _asked(path, index, base, progress)
+        report |= _time_queries(path, index, base, progress)
     if as_json:
         print_json(report)
         return
@@ -60,7 +60,7 @@ def main(
     print_table(("what", "figure"), [*flat.items(), *parts])
 
 
-def _asked(path: Path, index: LabelIndex, base: Base, progress: Progress) -> dict[str, Any]:
+def _time_queries(path: Path, index: LabelIndex, base: Base, progress: Progress) -> dict[str, Any]:
     """Milliseconds to open the bundle and to answer, by the C runtime; a flat scan's beside them, by its kernels."""
     opened = []
     for _ in range(OPENINGS):
@@ -72,7 +72,7 @@ def _asked(path: Path, index: LabelIndex, base: Base, progress: Progress) -> dic
         for place, text in enumerate(base.texts[:QUERIES]):
             for name, ms in handle.predict(text).ms.items():
                 stages.setdefault(name, []).append(ms)
-            progress("ask", place + 1, min(QUERIES, len(base.texts)))
+            progress("query", place + 1, min(QUERIES, len(base.texts)))
     flat = []
     everything = fastest(_flat(index))
     for query in base.queries[:FLAT_QUERIES]:

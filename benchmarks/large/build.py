@@ -55,7 +55,7 @@ class Base:
 def compile_base(student: str, threads: int, progress: Progress) -> Base:
     """The student by the balanced recipe, without aliases, gates and calibration: what they cost is no part of this."""
     loaded = load_student(student)
-    asked = (*loaded.calibration, *loaded.evaluation)
+    held_out = (*loaded.calibration, *loaded.evaluation)
     dims = loaded.shapes.query_dims
     index = IndexRecipe(
         rotation="pca", coarse="pq", code_bytes=min(32, dims // 4), fine_bits=4, fine_dims=dims * 13 // 32 * 2,
@@ -67,7 +67,7 @@ def compile_base(student: str, threads: int, progress: Progress) -> Base:
     bare = dataclasses.replace(loaded, calibration=(), evaluation=())
     artifact = run_passes(begin(bare, recipe, load_target("host")), Path("base.exl"), LocalWorkers(threads), progress)
     assert artifact.rotation is not None
-    texts = [query.text for query in asked]
+    texts = [query.text for query in held_out]
     tokens = Ragged.of(encode_texts(loaded.tokenizer, texts, artifact.shapes.max_tokens), np.int32)
     queries = encode_rows(artifact.graphs.label_encoder, tokens, True, threads) @ artifact.rotation
     return Base(artifact, artifact.vectors, queries, texts)
@@ -106,7 +106,7 @@ def build(
     step("fine")
     vectors.path.unlink()
     index = dataclasses.replace(
-        known, codebook=codebook, coarse=_mapped(coarse), fine=_mapped(fine), labels=labels, cells=parted,
+        known, codebook=codebook, coarse=_map(coarse), fine=_map(fine), labels=labels, cells=parted,
         fine_gain=gain.factor,
     )  # fmt: skip
     facts: dict[str, Any] = {}
@@ -171,5 +171,5 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
             stream.write(piece)
 
 
-def _mapped(path: Path) -> memoryview:
+def _map(path: Path) -> memoryview:
     return memoryview(np.memmap(path, np.uint8, "r"))  # type: ignore[arg-type]

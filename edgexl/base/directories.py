@@ -89,7 +89,7 @@ def settle_directory(path: PathLike, own: Collection[str] | None = None) -> Path
     if not os.path.lexists(target):
         return _undo_renames(target) or Path(path)
     began = time.monotonic()
-    while arriving := _hidden(target, _ARRIVING):
+    while arriving := _list_hidden(target, _ARRIVING):
         descriptor = lock_if_free(arriving[-1], os.O_DIRECTORY)
         if descriptor is None:
             if not os.access(arriving[-1], os.R_OK | os.X_OK) or time.monotonic() - began > _PATIENCE_SECONDS:
@@ -122,7 +122,7 @@ def _is_ours(name: str) -> bool:
     return name.startswith((_INCOMING, _ARRIVING))
 
 
-def _hidden(directory: Path, prefix: str) -> list[Path]:
+def _list_hidden(directory: Path, prefix: str) -> list[Path]:
     try:
         return sorted(directory / name for name in os.listdir(directory) if name.startswith(prefix))
     except OSError:
@@ -317,7 +317,7 @@ def _sweep(target: Path) -> None:
     """Delete what writers of `target` left that were killed: directories whose lock nobody holds."""
     left = [*names_beside(target, "new"), *names_beside(target, "old")]
     if target.is_dir():
-        left += _hidden(target, _INCOMING)
+        left += _list_hidden(target, _INCOMING)
     for path in left:
         if path.suffix == ".old" and path.with_suffix(".new").exists():
             continue  # its writer may be between its two renames

@@ -20,7 +20,7 @@ def no_stage_progress(_done: int, _total: int) -> None:
     """The `StageProgress` of a caller that shows none."""
 
 
-def tracked(items: Sequence[_T], name: str, progress: Progress, every: int = 1000) -> Iterator[_T]:
+def track(items: Sequence[_T], name: str, progress: Progress, every: int = 1000) -> Iterator[_T]:
     """Yield `items`, telling `progress` after each `every` of them and at the end."""
     for done, item in enumerate(items):
         if done % every == 0:

@@ -25,7 +25,7 @@ class Calibration:
     `input` is what x means: the logit; the logit minus the log of the sum of the shortlist's exponentials; or that with
     a further logit of 0 in the sum, which stands for "none of these" where a reasoner was trained to mean it.
     `threshold` is the probability that maximises micro set F1. `presence` is a logit: a shortlist whose best label
-    stays below it most likely holds no right one (-inf: nothing is known of that). Raises `BadInput` when a number
+    stays below it most likely holds no gold one (-inf: nothing is known of that). Raises `BadInput` when a number
     breaks these rules.
     """
 

@@ -62,6 +62,6 @@ class Entry:
         return Kind(self.kind).name.lower() if self.kind <= LARGEST_KNOWN else f"kind {self.kind}"
 
 
-def aligned(offset: int) -> int:
+def align(offset: int) -> int:
     """The first multiple of the alignment at or after `offset`."""
     return -(-offset // ALIGNMENT) * ALIGNMENT

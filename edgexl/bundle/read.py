@@ -31,7 +31,7 @@ from edgexl.bundle.layout import (
     OPTIONAL,
     Entry,
     Kind,
-    aligned,
+    align,
 )
 from edgexl.bundle.parameters import Parameters
 from edgexl.bundle.row_labels import unpack_row_labels
@@ -152,7 +152,7 @@ def _entries(data: memoryview) -> tuple[int, int, tuple[Entry, ...]]:
         entry = Entry(kind, offset, length, digest)
         if kind <= last_kind or entry_flags or reserved or (kind > LARGEST_KNOWN and minor <= MINOR):
             raise BadInput(f"has a section table in which {entry.name} is unknown, repeated or out of order.")
-        if offset != aligned(end) or length == 0 or offset + length > len(data):
+        if offset != align(end) or length == 0 or offset + length > len(data):
             raise BadInput(f"has a section {entry.name} that is empty, misplaced or longer than the file.")
         if any(data[end:offset]):
             raise BadInput(f"has bytes that are not 0 before the section {entry.name}.")

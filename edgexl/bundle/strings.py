@@ -59,7 +59,7 @@ def pack_strings(strings: Sequence[str]) -> bytes:
             raise BadInput(f"string {i} {fault}.")
     raw = [text.encode() for text in strings]
     longest = max(map(len, raw))
-    shared = _shared_bytes(raw)
+    shared = _count_shared_bytes(raw)
     suffixes = [text[skip:] for text, skip in zip(raw, shared, strict=True)]
     symbols = _train_symbols(_sample(suffixes))
     data, offsets = bytearray(), [0]
@@ -110,7 +110,7 @@ def unpack_strings(section: bytes | memoryview) -> list[str]:
 # ---- front coding -----------------------------------------------------------------------------------------
 
 
-def _shared_bytes(raw: list[bytes]) -> list[int]:
+def _count_shared_bytes(raw: list[bytes]) -> list[int]:
     """For each string the length of its common prefix with the string before it in its block."""
     shared = []
     previous = b""

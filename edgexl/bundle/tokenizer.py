@@ -1,6 +1,6 @@
 """Packs a student's tokenizer into the bundle's tokenizer section, which edgexl/runtime/src/tokenizer.c runs.
 
-The section holds no Unicode version of its own: what becomes of each code point is found out by asking the Hugging
+The section holds no Unicode version of its own: what becomes of each code point is found out from the Hugging
 Face normalizer and pre-tokenizer about each in turn, so that the device gives the ids the student was trained on. The
 layout is docs/format.md's chapter "Tokenizer section". Only BERT's kind of tokenizer can be packed (BertNormalizer,
 BertPreTokenizer, WordPiece, one token before and one behind the text); everything else is refused by name.
@@ -224,7 +224,7 @@ class _Characters:
 
 @lru_cache(maxsize=4)
 def _character_tables(normalizer_settings: str) -> _Characters:
-    """Asks the normalizer with these settings (JSON) and BertPreTokenizer about all code points: 2 to 4 seconds."""
+    """Queries the normalizer with these settings (JSON) and BertPreTokenizer about all code points: 2 to 4 seconds."""
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -237,7 +237,7 @@ def _character_tables(normalizer_settings: str) -> _Characters:
         if not 0xD800 <= start < 0xE000:
             batch = [chr(c) for c in range(start, start + 256)]
             (plain if _all_plain(normalizer, pre_tokenizer, batch) else others).extend(batch)
-    normal = dict(zip(others, _ask(normalizer, others), strict=True))
+    normal = dict(zip(others, _normalize_each(normalizer, others), strict=True))
     kinds = _output_kinds(pre_tokenizer, list(dict.fromkeys("".join(normal.values()))))
     ranks = _mark_ranks(normal, kinds)
     gone = _gone_actions(normalizer, [c for c in others if not normal[c]], ranks)
@@ -271,7 +271,7 @@ def _character_tables(normalizer_settings: str) -> _Characters:
 
 
 def _all_plain(normalizer: Any, pre_tokenizer: Any, chars: list[str]) -> bool:
-    """Whether all of them stay as they are, inside words and where they stand: true of most blocks, and soon asked."""
+    """Whether all of them stay as they are, inside words and where they stand: true of most blocks, and soon known."""
     apart = SEPARATOR.join(chars)
     return (
         SEPARATOR not in chars
@@ -286,20 +286,20 @@ def _moving_marks(chars: list[str]) -> list[str]:
     or they do not stay before U+0334, of the lowest."""
     from tokenizers.normalizers import NFD
 
-    answers = _ask(NFD(), ["\u0345" + char + "\u0334" for char in chars])
+    answers = _normalize_each(NFD(), ["\u0345" + char + "\u0334" for char in chars])
     return [char for char, answer in zip(chars, answers, strict=True) if answer[0] != "\u0345"]
 
 
-def _ask(normalizer: Any, texts: list[str]) -> list[str]:
-    """What a normalizer makes of each text by itself. Many are asked at once, which is ten times as fast."""
+def _normalize_each(normalizer: Any, texts: list[str]) -> list[str]:
+    """What a normalizer makes of each text by itself. Many are normalized at once, which is ten times as fast."""
     answers: list[str] = []
     for start in range(0, len(texts), 4096):
         batch = texts[start : start + 4096]
-        asked = [text for text in batch if SEPARATOR not in text]
-        if len(asked) < len(batch):
+        joined = [text for text in batch if SEPARATOR not in text]
+        if len(joined) < len(batch):
             answers += [normalizer.normalize_str(text) for text in batch]
         else:
-            answers += normalizer.normalize_str(SEPARATOR.join(asked)).split(SEPARATOR)
+            answers += normalizer.normalize_str(SEPARATOR.join(joined)).split(SEPARATOR)
     if len(answers) != len(texts):
         raise BadInput("this version of the tokenizers library normalizes characters depending on a separator")
     return answers
@@ -355,7 +355,7 @@ def _gone_actions(normalizer: Any, gone: list[str], ranks: Mapping[str, int]) ->
         return dict.fromkeys(gone, DROP)
     low, high = min(ranks, key=lambda mark: ranks[mark]), max(ranks, key=lambda mark: ranks[mark])
     actions = {}
-    for char, answer in zip(gone, _ask(normalizer, [high + char + low for char in gone]), strict=True):
+    for char, answer in zip(gone, _normalize_each(normalizer, [high + char + low for char in gone]), strict=True):
         if answer not in (low + high, high + low):
             raise BadInput(f"this version of the tokenizers library reorders around U+{ord(char):04X} as no other does")
         actions[char] = DROP if answer == low + high else BARRIER

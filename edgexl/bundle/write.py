@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgexl.base.files import refuse_writing, write_file
-from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, MAGIC, MAJOR, MINOR, OPTIONAL, Kind, aligned
+from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, MAGIC, MAJOR, MINOR, OPTIONAL, Kind, align
 
 # A section's bytes, or the file that holds them: those of an index of millions of rows need not be in memory.
 Section = bytes | Path
@@ -22,7 +22,7 @@ def bundle_bytes(lengths: Mapping[Kind, int]) -> int:
     """The size of the file that `write_bundle` makes of sections of these lengths."""
     end = HEADER.size + ENTRY.size * len(lengths)
     for kind in sorted(lengths):
-        end = aligned(end) + lengths[kind]
+        end = align(end) + lengths[kind]
     return end
 
 
@@ -68,7 +68,7 @@ def _write(stream: BinaryIO, sections: Mapping[Kind, Section]) -> None:
     stream.write(bytes(end))
     table = []
     for kind in kinds:
-        offset, digest, length = aligned(end), hashlib.sha256(), 0
+        offset, digest, length = align(end), hashlib.sha256(), 0
         stream.write(bytes(offset - end))
         for piece in _pieces(sections[kind]):
             stream.write(piece)

@@ -1,4 +1,4 @@
-"""Commands that ask a bundle: demo, run, complete, eval."""
+"""Commands that query a bundle: demo, run, complete, eval."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def demo(out: Path | None, as_json: bool) -> None:
     print_line("Where accuracy, bytes and seconds went, a row a pass:")
     print_ledger(shown.ledger)
     print_line()
-    print_line(f"The bundle is {shown.bundle}; ask it more with `edgexl run {shown.bundle} TEXT`.")
+    print_line(f"The bundle is {shown.bundle}; query it with `edgexl run {shown.bundle} TEXT`.")
 
 
 @click.command()
@@ -65,9 +65,9 @@ def run(
     """
     from edgexl.use.answer import Refusal, answer, lines, one_text, parse_threshold, standard_input
 
-    asked = lines(standard_input()) if text == "-" else one_text(text)
+    texts = lines(standard_input()) if text == "-" else one_text(text)
     status = 0
-    for answered in answer(bundle, asked, k, parse_threshold(threshold), explain, threads, labels_file):
+    for answered in answer(bundle, texts, k, parse_threshold(threshold), explain, threads, labels_file):
         if isinstance(answered, Refusal):
             print_line(f"edgexl: {answered.message}", err=True)
             status = answered.exit_code
@@ -176,7 +176,7 @@ def _print_bands(bands: dict[str, Any]) -> None:
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:
-    """The keys that `edgexl run --json` promises, and `explanation` where one was asked for."""
+    """The keys that `edgexl run --json` promises, and `explanation` where one was wanted."""
     labels = [{"id": at.id, "text": at.text, "probability": at.probability} for at in answer.prediction.labels]
     prediction = answer.prediction
     record = {"text": answer.text, "labels": labels, "none_fits": prediction.none_fits, "ms": prediction.ms}
@@ -196,7 +196,7 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
     elif not answer.prediction.labels:
         print_line("  no label is that probable")
     elif answer.prediction.none_fits:
-        print_line("  perhaps none of them: the best one scores as low as where no right label is on the shortlist")
+        print_line("  perhaps none of them: the best one scores as low as where no gold label is on the shortlist")
     stages = "  ".join(f"{stage} {ms:.2f}" for stage, ms in answer.prediction.ms.items())
     print_line(f"  ms: {stages}")
     if answer.explanation is not None:

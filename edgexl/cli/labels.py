@@ -69,10 +69,10 @@ def _add(
     as_json: bool,
     replace: bool,
 ) -> None:
-    from edgexl.use.labels import add_labels, labels_given
+    from edgexl.use.labels import add_labels, collect_labels
 
     with progress_bar(as_json) as progress:
-        report = add_labels(bundle, labels_given(id, text, aliases, file), replace, labels_file, progress)
+        report = add_labels(bundle, collect_labels(id, text, aliases, file), replace, labels_file, progress)
     done = "replaced" if replace else "added"
     line = f"{report['added']:,} {done} in {report['ms']:.0f} ms; {bundle} has {report['labels']:,} labels now"
     _tell(report, as_json, line)
@@ -86,9 +86,9 @@ def _add(
 @json_option
 def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: Path | None, as_json: bool) -> None:
     """Take the labels IDS, or all of a file, out of BUNDLE's label set."""
-    from edgexl.use.labels import ids_given, retire_labels
+    from edgexl.use.labels import collect_ids, retire_labels
 
-    report = retire_labels(bundle, ids_given(ids, file), labels_file)
+    report = retire_labels(bundle, collect_ids(ids, file), labels_file)
     _tell(report, as_json, f"{report['retired']:,} retired; {bundle} has {report['labels']:,} labels now")
 
 

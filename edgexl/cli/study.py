@@ -53,7 +53,7 @@ def characterize() -> None:
 @click.option("--base-url", help="The endpoint, where it is not OpenAI's; the key is in $OPENAI_API_KEY.")
 @click.option("--requests-per-minute", type=click.FloatRange(min=0, min_open=True), help="At most, retries included.")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 256), help="Questions that the endpoint is asked at once.  [default: 4]"
+    "--concurrency", type=click.IntRange(1, 256), help="Questions that the endpoint is sent at once.  [default: 4]"
 )
 @click.option("--price-in", type=click.FloatRange(min=0), help="What a million prompt tokens cost.")
 @click.option("--price-out", type=click.FloatRange(min=0), help="What a million tokens of answers cost.")

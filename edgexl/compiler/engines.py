@@ -10,15 +10,15 @@ from edgexl.compiler.recipe import Recipe, Scheme
 from edgexl.target import Engine, Target
 
 
-def asked_engine(recipe: Recipe, target: Target) -> Engine:
+def find_wanted_engine(recipe: Recipe, target: Target) -> Engine:
     """What the recipe asks for, or else the target."""
     return recipe.engine if recipe.engine != "auto" else target.engine
 
 
 def may_be_native(recipe: Recipe, target: Target) -> bool:
     """Whether the graphs are made for the native engine."""
-    asked = asked_engine(recipe, target)
-    return asked == "native" or (asked == "auto" and "fp32" not in (recipe.screener.scheme, recipe.reasoner.scheme))
+    engine = find_wanted_engine(recipe, target)
+    return engine == "native" or (engine == "auto" and "fp32" not in (recipe.screener.scheme, recipe.reasoner.scheme))
 
 
 def scheme_for(native: bool, scheme: Scheme) -> Scheme:

@@ -11,7 +11,7 @@ from edgexl import __version__
 from edgexl.bundle.layout import MAJOR, MINOR, Kind
 from edgexl.bundle.write import bundle_bytes
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.measure.budget import budget
+from edgexl.compiler.measure.budget import judge_bytes
 from edgexl.compiler.measure.gates import judge
 
 
@@ -21,11 +21,11 @@ def add_manifest(artifact: Artifact) -> Artifact:
     file_bytes = 0
     while True:
         lengths = {kind: len(content) for kind, content in artifact.sections.items()} | {Kind.MANIFEST: 1}
-        verdicts = budget(lengths, file_bytes, artifact.recipe, artifact.target, artifact.engine)
+        verdicts = judge_bytes(lengths, file_bytes, artifact.recipe, artifact.target, artifact.engine)
         *rows, last = artifact.ledger
         ledger = (*rows, dataclasses.replace(last, bytes=file_bytes))
         made = dataclasses.replace(artifact, ledger=ledger, verdicts=artifact.verdicts + verdicts)
-        text = json.dumps(manifest(made), ensure_ascii=False, indent=1)
+        text = json.dumps(make_manifest(made), ensure_ascii=False, indent=1)
         sections = {Kind.MANIFEST: text.encode() + b"\n", **artifact.sections}
         found = bundle_bytes({kind: len(content) for kind, content in sections.items()})
         if found == file_bytes:
@@ -34,7 +34,7 @@ def add_manifest(artifact: Artifact) -> Artifact:
         file_bytes = found
 
 
-def manifest(artifact: Artifact) -> dict[str, Any]:
+def make_manifest(artifact: Artifact) -> dict[str, Any]:
     """The manifest. No time and no place is in it: the same inputs give the same bytes."""
     student = artifact.student
     return {

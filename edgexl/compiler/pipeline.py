@@ -97,7 +97,7 @@ def compile(
 
 def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress) -> Artifact:
     """All passes in order, the ledger and the accuracy gates with them. The bundle is not written to `out`, but lies
-    beside it while it is asked."""
+    beside it while it is queried."""
     recipe, threads, quantize = artifact.recipe, workers.threads, Quantize(artifact.recipe, artifact.target)
     passes: list[Pass] = [
         Export(),

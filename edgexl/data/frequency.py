@@ -1,4 +1,4 @@
-"""How often each label is right in training: what propensities and the head / torso / tail report need."""
+"""How often each label is gold in training: what propensities and the head / torso / tail report need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgexl.data.metrics import TrainFrequency
 
 
 def count_targets(queries: Iterable[Query], label_count: int) -> TrainFrequency:
-    """Count, for each of `label_count` labels, the queries that it is right for; the queries may be a stream."""
+    """Count, for each of `label_count` labels, the queries that it is gold for; the queries may be a stream."""
     counts = np.zeros(label_count, dtype=np.int64)
     total = 0
     for query in queries:

@@ -33,7 +33,7 @@ from edgexl.base.directories import entries, settle_directory, write_directory
 from edgexl.base.errors import BadInput
 from edgexl.base.files import open_input, write_text
 from edgexl.base.gzipped_lines import describe_wrong, is_unicode, read_lines, write_lines
-from edgexl.base.progress import Progress, no_progress, tracked
+from edgexl.base.progress import Progress, no_progress, track
 from edgexl.base.sealed import SEAL_FILE
 from edgexl.data.label_set import LabelSet
 
@@ -48,7 +48,7 @@ _FILES = (LABELS_FILE, *QUERY_FILES, ABOUT_FILE, SEAL_FILE)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A text and the labels that are right for it, as indices into a label set. `line`: where a file holds it, from 1.
+    """A text and its gold labels, as indices into a label set. `line`: where a file holds it, from 1.
 
     Published data sets hold queries without text. They are read as they are, and whoever uses them says what becomes
     of them; `has_text` finds them.
@@ -156,7 +156,7 @@ def write_dataset(
     with write_directory(target, _FILES) as staging:
         labels.save(staging / LABELS_FILE)
         for name, queries in zip(QUERY_FILES, (trn, tst), strict=True):
-            write_queries(staging / name, tracked(queries, f"write {name}", progress))
+            write_queries(staging / name, track(queries, f"write {name}", progress))
         write_text(staging / ABOUT_FILE, about)
     return open_dataset(target)
 

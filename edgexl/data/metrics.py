@@ -8,7 +8,7 @@ With h(i) = 1 where the label at rank i is right, and m gold labels:
     nDCG@k  sum of h(i) / log2(i + 1), over the most that m gold labels could reach in k ranks
     PSP@k   P@k with each hit weighted by its label's inverse propensity, over the same of the best possible ranking
             (a ratio of two means, not a mean of ratios: that is how pyxclib normalises)
-    coverage@k   share of the labels right for any query that were found in the top k of at least one such query
+    coverage@k   share of the labels that are gold for any query and were found in the top k of at least one such query
 
 A query without gold labels counts as 0 in the means, as it does there.
 """
@@ -39,7 +39,7 @@ BANDS: tuple[tuple[str, int, int | None], ...] = (
 
 @dataclass(frozen=True)
 class TrainFrequency:
-    """How often each label is right in training: `counts` int64 [labels], out of `queries` training queries."""
+    """How often each label is gold in training: `counts` int64 [labels], out of `queries` training queries."""
 
     counts: Ints
     queries: int
@@ -71,12 +71,12 @@ def evaluate(
     - `train_frequency` brings PSP@k and `bands`; without it they are None.
     - `accepted` bool [queries, ranks]: which ranked labels are in the predicted set (their probability passed the
       threshold). It brings F1_micro and F1_macro; without it they are None. F1_macro is the mean over the labels that
-      are right for, or predicted for, at least one query.
+      are gold for, or predicted for, at least one query.
     - `propensity`: a key of `PROPENSITY`, or (A, B).
     - `excluded` int [pairs, 2]: (query, label) pairs that are taken out of the rankings, the ranks below moving up.
 
     Returns "queries", then for each k "P@k", "nDCG@k", "R@k", "PSP@k", "coverage@k"; "F1_micro", "F1_macro"; and
-    "bands": {name: {"labels": those right for some query, "positives": their (query, label) pairs, "P@k": what the
+    "bands": {name: {"labels": those gold for some query, "positives": their (query, label) pairs, "P@k": what the
     band's hits add to P@k, so that the bands sum to it, "R@k": the share of the positives that was found}}.
 
     Raises ValueError where shapes do not agree, a k is out of range, or a ranking names a label twice.
@@ -108,15 +108,15 @@ def evaluate(
 
 def precisions(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Doubles:
     """P@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
-    return _found(ranked, targets, k)[0] / k
+    return _count_found(ranked, targets, k)[0] / k
 
 
 def recalls(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Doubles:
     """R@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
-    return _ratios(*_found(ranked, targets, k))
+    return _ratios(*_count_found(ranked, targets, k))
 
 
-def _found(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> tuple[Ints, Ints]:
+def _count_found(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> tuple[Ints, Ints]:
     """How many gold labels each query's first k ranks hold, and how many it has [queries]."""
     ranking = np.asarray(ranked, dtype=np.int64)
     truth = _Truth.of(targets)

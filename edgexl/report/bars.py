@@ -9,7 +9,7 @@ from html import escape
 
 from edgexl.report import svg
 from edgexl.report.axis import Axis, axis_over, tick_text
-from edgexl.report.table import Cell, Table, shown
+from edgexl.report.table import Cell, Table, format_cell
 
 _BAR, _GAP = 17.0, 12.0
 _RIGHT = 60.0  # room for the value beside the longest bar
@@ -45,11 +45,11 @@ class BarChart:
 
     def svg(self) -> str:
         """The chart as an SVG file of its own, readable on white and on dark."""
-        return self._drawn(standalone=True)
+        return self._draw(standalone=True)
 
     def html(self) -> str:
         """The chart as a figure of a page, with its numbers folded away below."""
-        return svg.figure(self.title, self._drawn(standalone=False), self.table().html(), self.note)
+        return svg.figure(self.title, self._draw(standalone=False), self.table().html(), self.note)
 
     def table(self) -> Table:
         """The numbers: a row a bar."""
@@ -61,7 +61,7 @@ class BarChart:
     def _series(self) -> list[str]:
         return list(dict.fromkeys(bar.series for group in self.groups for bar in group.bars))
 
-    def _drawn(self, standalone: bool) -> str:
+    def _draw(self, standalone: bool) -> str:
         series = self._series()
         drawn, top = svg.heading(self.title, standalone)
         names, height = svg.legend(series, top)
@@ -70,7 +70,7 @@ class BarChart:
         longest = max((len(group.name) for group in self.groups), default=0) * svg.CHARACTER + 20
         left = min(longest, 0.38 * svg.WIDTH)  # longer names are wrapped
         axis = axis_over(_ends(self.groups), left, svg.WIDTH - _RIGHT, "linear", self.limits)
-        wrapped = [svg.wrapped(group.name, left - 20) for group in self.groups]
+        wrapped = [svg.wrap(group.name, left - 20) for group in self.groups]
         heights = [
             max(_BAR * len(group.bars), svg.FONT * 1.2 * len(name)) + _GAP
             for group, name in zip(self.groups, wrapped, strict=True)
@@ -119,7 +119,7 @@ def _bar(group: str, bar: Bar, place: int, axis: Axis, y: float) -> list[str]:
     if bar.value is None or not math.isfinite(bar.value):
         return [svg.label(start + 5, middle + 5, "not measured")]
     end = axis.at(min(max(bar.value, axis.low), axis.high))
-    tip = escape(f"{group}, {bar.series}: {shown(float(bar.value))}")
+    tip = escape(f"{group}, {bar.series}: {format_cell(float(bar.value))}")
     drawn = [
         f'<rect x="{svg.number(min(start, end))}" y="{svg.number(y + 1.5)}" width="{svg.number(abs(end - start))}" '
         f'height="{svg.number(_BAR - 3)}" rx="2" fill="{svg.colour(place)}"><title>{tip}</title></rect>'
@@ -130,5 +130,5 @@ def _bar(group: str, bar: Bar, place: int, axis: Axis, y: float) -> list[str]:
         drawn.append(svg.line(low, middle, high, middle))
         drawn += [svg.line(x, middle - 4, x, middle + 4) for x in (low, high)]
         right = max(right, high)
-    drawn.append(svg.label(right + 5, middle + 5, shown(float(bar.value))))
+    drawn.append(svg.label(right + 5, middle + 5, format_cell(float(bar.value))))
     return drawn

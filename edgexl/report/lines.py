@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from edgexl.report import svg
 from edgexl.report.axis import Axis, Scale, axis_over, tick_text
-from edgexl.report.table import Cell, Table, shown
+from edgexl.report.table import Cell, Table, format_cell
 
 MARKED_POINTS = 40  # more than these in a series, and marks would hide its line
 DRAWN_POINTS = 400  # and no screen shows more than these
@@ -40,7 +40,7 @@ class Series:
         """Whether there are intervals."""
         return self.low is not None
 
-    def thinned(self) -> Series:
+    def thin(self) -> Series:
         """At most about DRAWN_POINTS points, evenly picked, the last always among them."""
         every = max(1, math.ceil(len(self.x) / DRAWN_POINTS))
         keep = sorted({*range(0, len(self.x), every), len(self.x) - 1} - {-1})
@@ -67,25 +67,25 @@ class LineChart:
 
     def svg(self) -> str:
         """The chart as an SVG file of its own, readable on white and on dark."""
-        return self._drawn(standalone=True)
+        return self._draw(standalone=True)
 
     def html(self) -> str:
         """The chart as a figure of a page, with its numbers folded away below."""
-        return svg.figure(self.title, self._drawn(standalone=False), self.table().html(), self.note)
+        return svg.figure(self.title, self._draw(standalone=False), self.table().html(), self.note)
 
     def table(self) -> Table:
         """The numbers: a row for each x, a column for each series (thinned as drawn), intervals in brackets."""
-        series = [each.thinned() for each in self.series]
+        series = [each.thin() for each in self.series]
         places = sorted({x for each in series for x in each.x})
         columns = []
         for each in series:
             at = {x: place for place, x in enumerate(each.x)}
-            columns.append([_told(each, at.get(x)) for x in places])
+            columns.append([_describe(each, at.get(x)) for x in places])
         rows: list[list[Cell]] = [[x, *cells] for x, *cells in zip(places, *columns, strict=True)]
         return Table("", (self.x_label, *(each.name for each in series)), rows)
 
-    def _drawn(self, standalone: bool) -> str:
-        series = [each.thinned() for each in self.series]
+    def _draw(self, standalone: bool) -> str:
+        series = [each.thin() for each in self.series]
         drawn, top = svg.heading(self.title, standalone)
         names, height = svg.legend([each.name for each in series], top)
         drawn += names
@@ -130,13 +130,13 @@ def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _told(series: Series, place: int | None) -> Cell:
+def _describe(series: Series, place: int | None) -> Cell:
     if place is None:
         return None
     value, low, high = series.y[place], series.low, series.high
     if low is None or high is None or not _finite(value):
         return value
-    return f"{shown(value)} ({shown(low[place])} to {shown(high[place])})"
+    return f"{format_cell(value)} ({format_cell(low[place])} to {format_cell(high[place])})"
 
 
 def _line(place: int, series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:
@@ -166,7 +166,7 @@ def _line(place: int, series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:
             )
     if len(series.x) <= MARKED_POINTS:
         for x, y in (point for run in runs for point in run):
-            tip = f"{series.name}: {shown(float(y))} at {shown(x)}"
+            tip = f"{series.name}: {format_cell(float(y))} at {format_cell(x)}"
             drawn.append(svg.mark(place, x_axis.at(x), y_axis.at(y), tip))
     return drawn
 

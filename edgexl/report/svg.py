@@ -70,7 +70,7 @@ def legend(names: Sequence[str], top: float) -> tuple[list[str], float]:
     return drawn, y - top + 12
 
 
-def wrapped(text: str, width: float) -> list[str]:
+def wrap(text: str, width: float) -> list[str]:
     """`text` in lines of at most `width` units where its words allow that."""
     lines: list[str] = []
     for word in text.split():
@@ -97,7 +97,7 @@ def heading(title: str, standalone: bool) -> tuple[list[str], float]:
     """(the drawn title, its height); on a page the figure's caption says it."""
     if not standalone:
         return [], 4.0
-    lines = wrapped(title, WIDTH - 24)
+    lines = wrap(title, WIDTH - 24)
     return [label(12, 20 + 19 * row, text, bold=True) for row, text in enumerate(lines)], 12.0 + 19 * len(lines)
 
 

@@ -10,7 +10,7 @@ from html import escape
 Cell = str | int | float | None
 
 
-def shown(value: Cell) -> str:
+def format_cell(value: Cell) -> str:
     """A cell as people read it: four significant digits, thousands apart, a dash for what was not measured."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
@@ -45,4 +45,4 @@ class Table:
 
 def _cell(value: Cell) -> str:
     kind = "" if isinstance(value, str) else ' class="number"'
-    return f"<td{kind}>{escape(shown(value))}</td>"
+    return f"<td{kind}>{escape(format_cell(value))}</td>"

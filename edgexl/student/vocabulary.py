@@ -68,7 +68,7 @@ def prune_tokenizer(tokenizer: Tokenizer, kept_ids: Sequence[int] | Ints) -> tup
         raise BadInput(f"The tokenizer has no piece {unknown[0]}; choose the pieces to keep by its own ids.")
     added = [token["content"] for token in spec["added_tokens"]]
     special = {*FIRST_TOKENS, model["unk_token"], *added}
-    spelled = _spelled(vocabulary, model["continuing_subword_prefix"], special)
+    spelled = _check_characters(vocabulary, model["continuing_subword_prefix"], special)
     first = [name for name in FIRST_TOKENS if name in vocabulary]
     first += sorted((special & vocabulary.keys()) - set(first), key=vocabulary.__getitem__)
     rest = [
@@ -94,7 +94,7 @@ def prune_screener_table(weight: Tensor, old_ids: Ints) -> Tensor:
     return weight.detach()[torch.from_numpy(old_ids)].clone()
 
 
-def _spelled(vocabulary: dict[str, int], prefix: str, special: set[str]) -> set[str]:
+def _check_characters(vocabulary: dict[str, int], prefix: str, special: set[str]) -> set[str]:
     """The pieces of a single character, at a word's beginning and further on, after seeing that none is missing."""
     needed: dict[str, str] = {}
     for piece in vocabulary:

@@ -14,7 +14,7 @@ from edgexl.runtime.binding import Explanation, Prediction, open_bundle
 
 
 @dataclass(frozen=True)
-class Asked:
+class Input:
     """A text as its bytes came, UTF-8 or not; `line` counts from 1 in a stream, and is 0 for a text on its own."""
 
     content: bytes
@@ -46,9 +46,9 @@ class Refusal:
     exit_code = BadInput.exit_code
 
 
-def one_text(argument: str) -> list[Asked]:
+def one_text(argument: str) -> list[Input]:
     """A text given as a command line argument, whatever its bytes."""
-    return [Asked(os.fsencode(argument))]
+    return [Input(os.fsencode(argument))]
 
 
 def standard_input() -> BinaryIO:
@@ -58,10 +58,10 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def lines(stream: Iterable[bytes]) -> Iterator[Asked]:
+def lines(stream: Iterable[bytes]) -> Iterator[Input]:
     """A text a line, without its line end."""
     for number, line in enumerate(stream, start=1):
-        yield Asked(line.removesuffix(b"\n").removesuffix(b"\r"), number)
+        yield Input(line.removesuffix(b"\n").removesuffix(b"\r"), number)
 
 
 def parse_threshold(value: str | None) -> float | None:
@@ -81,7 +81,7 @@ def parse_threshold(value: str | None) -> float | None:
 
 def answer(
     bundle: Path,
-    asked: Iterable[Asked],
+    inputs: Iterable[Input],
     k: int | None = None,
     threshold: float | None = None,
     explain: str | None = None,
@@ -98,7 +98,7 @@ def answer(
         if k is not None and k > handle.info.shortlist:
             raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")
         label = None if explain is None else handle.find_label(explain)
-        for one in asked:
+        for one in inputs:
             try:
                 text = one.text()
                 prediction = handle.predict(text, k=k, threshold=threshold)

@@ -1,4 +1,4 @@
-"""The demonstration: the shipped student compiled for this machine, asked for words by what they mean."""
+"""The demonstration: the shipped student compiled for this machine, queried for words by what they mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.read import read_bundle
-from edgexl.use.answer import Answer, Asked, Refusal, answer
+from edgexl.use.answer import Answer, Input, Refusal, answer
 
 STUDENT, RECIPE, TARGET = "wordnet", "balanced", "host"
 DESCRIPTIONS = (
@@ -40,8 +40,8 @@ def demonstrate(out: Path | None = None, progress: Progress = no_progress) -> De
     if not (bundle.exists() if out else _is_sound(bundle)):
         _compile(bundle, progress)
     answers = []
-    # the first is asked twice: a process's first answer also reads the bundle from the disk, and its times say little
-    for answered in answer(bundle, [Asked(text.encode()) for text in (DESCRIPTIONS[0], *DESCRIPTIONS)]):
+    # the first comes twice: a process's first answer also reads the bundle from the disk, and its times say little
+    for answered in answer(bundle, [Input(text.encode()) for text in (DESCRIPTIONS[0], *DESCRIPTIONS)]):
         if isinstance(answered, Refusal):
             raise BadInput(answered.message)
         answers.append(answered)

@@ -73,7 +73,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Metrics (percentages, 0 to 100) of the bundle, of its screening and, where given, of the float `student`.
 
-    `data` is a data set's directory, whose test split is asked, or a file of queries such as a student's
+    `data` is a data set's directory, whose test split is taken, or a file of queries such as a student's
     evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled, or with what
     `labels_file` adds and retires. `limit` keeps the first so many queries. A query without a token has no answer: it
     is a "miss", or is left out ("skip"). The result has the keys data, queries, labels, bundle, screening; where
@@ -193,7 +193,7 @@ def _bundle_metrics(
         reasoned = screened.copy()
         accepted = np.zeros((len(queries), width), dtype=np.bool_)
         for row, query in enumerate(queries):
-            progress("ask the bundle", row, len(queries))
+            progress("query the bundle", row, len(queries))
             if row in empty:
                 continue
             try:
@@ -204,7 +204,7 @@ def _bundle_metrics(
             screened[row, :found] = prediction.shortlist_labels
             reasoned[row, :found] = prediction.ranked
             accepted[row, : len(prediction.labels)] = True
-        progress("ask the bundle", len(queries), len(queries))
+        progress("query the bundle", len(queries), len(queries))
     return {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}
 
 
@@ -218,15 +218,15 @@ def _student_metrics(
     if bytes.fromhex(student.labels.sha256()) != bundle.parameters.label_set_sha256:
         raise BadInput(f"{source} is not over the bundle's label set; compare with the student it was compiled from.")
     predictor = StudentPredictor(student, progress=partial(progress, "encode the labels"))
-    asked = [row for row in range(len(held_out.queries)) if row not in empty]
-    texts = [held_out.queries[row].text for row in asked]
-    answers = predictor.rank(texts, progress=partial(progress, "ask the student"))
+    rows = [row for row in range(len(held_out.queries)) if row not in empty]
+    texts = [held_out.queries[row].text for row in rows]
+    answers = predictor.rank(texts, progress=partial(progress, "query the student"))
     ranked = np.full((len(held_out.queries), answers.shape[1]), -1, dtype=np.int64)
-    ranked[asked] = answers
-    return _judge(_padded(ranked), held_out)
+    ranked[rows] = answers
+    return _judge(_pad(ranked), held_out)
 
 
-def _padded(ranked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _pad(ranked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     missing = max(CUTOFFS) - ranked.shape[1]
     return np.pad(ranked, ((0, 0), (0, max(missing, 0))), constant_values=-1)
 

@@ -36,7 +36,7 @@ class ListedLabel:
     state: LabelState
 
 
-def labels_given(uid: str | None, text: str | None, aliases: Sequence[str], file: Path | None) -> list[NewLabel]:
+def collect_labels(uid: str | None, text: str | None, aliases: Sequence[str], file: Path | None) -> list[NewLabel]:
     """The labels of a command line: one with its `uid`, `text` and `aliases`, or those of a `file`.
 
     A file holds JSON lines {"uid", "title"[, "aliases"]}, gzipped as lbl.json.gz or plain.
@@ -52,7 +52,7 @@ def labels_given(uid: str | None, text: str | None, aliases: Sequence[str], file
     return [NewLabel(uid, text, tuple(aliases))]
 
 
-def ids_given(ids: Sequence[str], file: Path | None) -> list[str]:
+def collect_ids(ids: Sequence[str], file: Path | None) -> list[str]:
     """The ids of a command line, and those ("uid") of a file of JSON lines. Raises `BadInput` where there are none."""
     given = list(ids)
     for number, record in read_lines(file) if file is not None else ():

@@ -31,7 +31,7 @@ def profile(
     """Answer `runs` queries on `device` (this machine) and return the stages' times in ms and the memory in bytes.
 
     `engine`: the one that the bundle must be made for. `queries` is a file with a text a line, taken in turn; without
-    it the bundle's goldens are asked. `labels_file` keeps labels added and retired since the compile. Keys: device,
+    it the bundle's goldens are taken. `labels_file` keeps labels added and retired since the compile. Keys: device,
     engine, threads, runs, stages, total, load_ms, first_ms, peak_resident_bytes, mapped_bytes. Raises `BadInput` for
     an unusable bundle or file, `DeviceError` where the tools or the engine are missing.
     """
@@ -41,7 +41,7 @@ def profile(
         raise BadInput(f"{bundle} is made for the engine {checked.manifest.get('engine')}, not for {engine}.")
     arguments = [where.push(Path(bundle)), "--runs", str(runs), "--threads", str(threads)]
     if queries is not None:
-        arguments += ["--queries", where.push(_checked_queries(Path(queries)))]
+        arguments += ["--queries", where.push(_check_queries(Path(queries)))]
     if labels_file is not None:
         arguments += ["--labels-file", where.push(Path(labels_file))]
     progress("profile", 0, 1)
@@ -53,7 +53,7 @@ def profile(
     return {**report, "device": where.facts().name}
 
 
-def _checked_queries(path: Path) -> Path:
+def _check_queries(path: Path) -> Path:
     if not read_input(path).strip():
         raise BadInput(f"{path} holds no query; give a file with a text a line.")
     return path

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from edgexl.compiler.engines import asked_engine, may_be_native, scheme_for
+from edgexl.compiler.engines import find_wanted_engine, may_be_native, scheme_for
 from edgexl.compiler.recipe import GraphRecipe, Recipe
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
@@ -19,11 +19,11 @@ def asking(recipe: str, target: str = "auto", **schemes: str) -> tuple:
 
 
 def test_the_recipe_decides_then_the_target() -> None:
-    assert [asked_engine(*asking(*of)) for of in (("auto", "auto"), ("ort", "native"), ("native", "ort"))] == [
+    assert [find_wanted_engine(*asking(*of)) for of in (("auto", "auto"), ("ort", "native"), ("native", "ort"))] == [
         "auto", "ort", "native",
     ]  # fmt: skip
-    assert asked_engine(*asking("auto", "ort")) == "ort"
-    assert asked_engine(*asking("auto", "native")) == "native"
+    assert find_wanted_engine(*asking("auto", "ort")) == "ort"
+    assert find_wanted_engine(*asking("auto", "native")) == "native"
 
 
 @pytest.mark.parametrize("graph", ["screener", "reasoner"])

@@ -56,7 +56,7 @@ def test_the_last_row_is_what_the_bundle_reaches(compiled: CompileReport, studen
 
 
 def test_the_last_row_is_what_the_device_reaches(compiled: CompileReport, student: Student) -> None:
-    """Asked through the C runtime; and that is what the accuracy gates judge."""
+    """Queried through the C runtime; and that is what the accuracy gates judge."""
     with edgexl.open_bundle(compiled.path) as handle:
         assert handle.info.engine == "native"
         first = [handle.predict(query.text, k=1).labels[0].index for query in student.evaluation]

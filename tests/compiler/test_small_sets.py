@@ -133,7 +133,7 @@ def test_shares_are_scaled_to_what_they_predict() -> None:
     fitted = fit_share((logits / 5).astype(np.float32), right, 4000, bytes(32))
     assert fitted.scale == pytest.approx(5, rel=0.05)
     assert fitted.times == 1
-    # several right labels a query: each has its part of the share, and is as probable as all of it
+    # several gold labels a query: each has its part of the share, and is as probable as all of it
     both = np.tile(right, 2)
     doubled = fit_share(np.tile(logits, 2).astype(np.float32), both, 8000, bytes(32))
     assert (doubled.scale, doubled.times) == (pytest.approx(1, rel=0.05), 2)

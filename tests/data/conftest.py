@@ -18,7 +18,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Dataset]:
     """
     answers: dict[str, Dataset | BadInput] = {}
 
-    def ask(name: str) -> Dataset:
+    def build_once(name: str) -> Dataset:
         if name not in answers:
             try:
                 answers[name] = build(name, tmp_path_factory.mktemp("data") / name)
@@ -32,4 +32,4 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Dataset]:
             pytest.skip(str(answer))
         return answer
 
-    return ask
+    return build_once

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgexl.data.metrics import PROPENSITY, TrainFrequency, evaluate, inverse_propensity, precisions, recalls
 
-# three queries over six labels; the second has more right labels than ranks at k = 1, the third none found
+# three queries over six labels; the second has more gold labels than ranks at k = 1, the third none found
 RANKED = [[0, 3, 1], [2, 5, 4], [4, 0, -1]]
 TARGETS = [(0, 1), (5, 4, 1, 2), (3,)]
 SECOND, THIRD = 1 / math.log2(3), 1 / 2  # discounts of ranks 2 and 3
@@ -25,7 +25,7 @@ def test_precision_recall_and_ndcg_of_the_worked_example():
     assert got["R@1"] == pytest.approx(100 * (1 / 2 + 1 / 4 + 0) / 3)
     assert got["R@3"] == pytest.approx(100 * (2 / 2 + 3 / 4 + 0) / 3)
     assert got["nDCG@1"] == pytest.approx(100 * 2 / 3)
-    # query 1: hits at ranks 1 and 3, two right labels; query 2: all three ranks hit, four right labels
+    # query 1: hits at ranks 1 and 3, two gold labels; query 2: all three ranks hit, four gold labels
     assert got["nDCG@3"] == pytest.approx(100 * ((1 + THIRD) / (1 + SECOND) + 1) / 3)
     assert got["coverage@1"] == pytest.approx(100 * 2 / 6)
     assert got["coverage@3"] == pytest.approx(100 * 5 / 6)
@@ -123,7 +123,7 @@ def test_propensities_are_the_papers(name, a, b):
     assert got["PSP@1"] == pytest.approx(100 * weight[1] / weight[0])
 
 
-def test_queries_without_right_labels_count_as_zero():
+def test_queries_without_gold_labels_count_as_zero():
     got = evaluate([[1], [1]], [(1,), ()], ks=(1,), train_frequency=TrainFrequency(np.array([1, 1]), 9))
     assert (got["P@1"], got["R@1"], got["nDCG@1"], got["PSP@1"]) == (50.0, 50.0, 50.0, 100.0)
 

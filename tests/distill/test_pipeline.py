@@ -158,9 +158,9 @@ def test_a_recipe_makes_the_teacher_of_smaller_students_by_either_method(
         assert student.screener.config.ffn_dims == 32
         assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
     assert sum("the teacher tutor is trained first" in line for line in lines) == 1
-    asked = "ask the teacher to decide"
+    query = "query the teacher"
     # the answers that standard distillation imitates are asked for once
-    assert [asked in names for names in told] == [True, True, False]
+    assert [query in names for names in told] == [True, True, False]
 
 
 def test_limits_and_frozen_layers_hold(tiny_recipe: Path, tmp_path: Path) -> None:
@@ -270,16 +270,16 @@ def test_queries_made_of_labels_train_both_stages_unasked_of_the_teacher(tiny_re
     )  # fmt: skip
     corpus = read_corpus(open_dataset(tmp_path / "data"), read_recipe(tiny_recipe).split)
     lines: list[str] = []
-    asked: set[int] = set()
+    queried: set[int] = set()
 
     def watch(what: str, done: int, total: int) -> None:
-        if what == "ask the teacher to decide":
-            asked.add(total)
+        if what == "query the teacher":
+            queried.add(total)
 
     student = distill(tiny_recipe, tmp_path / "student", watch, lines.append)
     assert f"{len(corpus.screening) + 120} queries train the screener, as the recipe has it" in lines
     assert any(f"of {len(corpus.reasoning) + 80} shortlists hold a gold label" in line for line in lines)
-    assert asked == {len(corpus.reasoning)}
+    assert queried == {len(corpus.reasoning)}
     assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
     standard = changed(tiny_recipe, top='method = "standard"\n')
     lines.clear()

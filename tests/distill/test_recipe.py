@@ -138,9 +138,9 @@ def test_the_reasoner_cannot_keep_more_dimensions_than_there_are(tmp_path: Path)
         read_recipe(path)
 
 
-@pytest.mark.parametrize(("weights", "asks"), [((0.0, 0.0), False), ((0.1, 0.0), True), ((0.0, 0.1), True)])
-def test_the_teacher_is_asked_where_a_term_needs_it(weights: tuple[float, float], asks: bool) -> None:
-    assert ReasoningTable(1, teacher_weight=weights[0], near_miss_weight=weights[1]).needs_decisions == asks
+@pytest.mark.parametrize(("weights", "needed"), [((0.0, 0.0), False), ((0.1, 0.0), True), ((0.0, 0.1), True)])
+def test_the_teacher_is_queried_where_a_term_needs_it(weights: tuple[float, float], needed: bool) -> None:
+    assert ReasoningTable(1, teacher_weight=weights[0], near_miss_weight=weights[1]).needs_decisions == needed
 
 
 def test_what_a_recipe_leaves_out() -> None:

@@ -1,4 +1,4 @@
-"""A compiled edgexl student, asked through the C runtime: what the rivals stand beside.
+"""A compiled edgexl student, queried through the C runtime: what the rivals stand beside.
 
 Runs in edgexl's own environment. Nothing is trained here: `settings["bundle"]` is the file.
 """

@@ -1,4 +1,4 @@
-"""TF-IDF features of texts and the matrix of their right labels, for rivals that learn linear models."""
+"""TF-IDF features of texts and the matrix of their gold labels, for rivals that learn linear models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load_features(model: Path) -> Any:
 
 
 def label_matrix(targets: list[list[int]], labels: int) -> csr_matrix:
-    """[texts, labels] fp32: 1 where a label is right for a text."""
+    """[texts, labels] fp32: 1 where a label is a text's gold one."""
     starts = np.concatenate([[0], np.cumsum([len(each) for each in targets])])
     columns = np.array([label for each in targets for label in each], dtype=np.int32)
     made = csr_matrix((np.ones(len(columns), dtype=np.float32), columns, starts), shape=(len(targets), labels))

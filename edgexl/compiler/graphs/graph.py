@@ -42,7 +42,7 @@ class Session:
 
 def fold(model: bytes) -> bytes:
     """Constants computed, identities and dead ends removed, operators left standard (ONNX Runtime's basic level)."""
-    return _optimised(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC)
+    return _optimise(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC)
 
 
 def fuse(model: bytes) -> bytes:
@@ -50,10 +50,10 @@ def fuse(model: bytes) -> bytes:
 
     The device then optimises nothing at load. The artifact's own graphs stay standard; only the bundle has this form.
     """
-    return _optimised(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED)
+    return _optimise(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED)
 
 
-def _optimised(model: bytes, level: onnxruntime.GraphOptimizationLevel) -> bytes:
+def _optimise(model: bytes, level: onnxruntime.GraphOptimizationLevel) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "optimised.onnx"
         options = onnxruntime.SessionOptions()

@@ -18,7 +18,7 @@ from edgexl.compiler.graphs import graph
 def rotate_output(model: bytes, name: str, rotation: Floats) -> bytes:
     """The model with its output `name` [..., D] times `rotation` [D, D]."""
     proto = onnx.load_from_string(model)
-    inner = _renamed(proto, name, f"{name}/unrotated")
+    inner = _rename(proto, name, f"{name}/unrotated")
     matrix = graph.add_constant(proto, f"{name}/rotation", rotation)
     proto.graph.node.append(helper.make_node("MatMul", [inner, matrix], [name], name=f"{name}/rotate"))
     return graph.serialise(proto)
@@ -27,13 +27,13 @@ def rotate_output(model: bytes, name: str, rotation: Floats) -> bytes:
 def scale_output(model: bytes, name: str, factor: float) -> bytes:
     """The model with its output `name` times an f32."""
     proto = onnx.load_from_string(model)
-    inner = _renamed(proto, name, f"{name}/unscaled")
+    inner = _rename(proto, name, f"{name}/unscaled")
     constant = graph.add_constant(proto, f"{name}/factor", np.array([factor], np.float32))
     proto.graph.node.append(helper.make_node("Mul", [inner, constant], [name], name=f"{name}/scale"))
     return graph.serialise(proto)
 
 
-def _renamed(proto: onnx.ModelProto, name: str, inner: str) -> str:
+def _rename(proto: onnx.ModelProto, name: str, inner: str) -> str:
     """`inner`, which the value `name` is called from now on, so that another may take its place as an output."""
     for node in proto.graph.node:
         node.output[:] = [inner if value == name else value for value in node.output]

@@ -33,7 +33,7 @@ MICROSOFT = "com.microsoft"
 
 def quantize_graph(model: bytes, recipe: GraphRecipe, int8: Int8) -> bytes:
     """The model under the recipe's scheme, for a CPU whose 8-bit products are as `int8` says."""
-    chosen = chosen_products(model, recipe)
+    chosen = choose_products(model, recipe)
     if chosen:
         model = SCHEMES[recipe.scheme](model, chosen, int8)
     if recipe.embeddings == "int8":
@@ -41,7 +41,7 @@ def quantize_graph(model: bytes, recipe: GraphRecipe, int8: Int8) -> bytes:
     return model
 
 
-def chosen_products(model: bytes, recipe: GraphRecipe) -> list[str]:
+def choose_products(model: bytes, recipe: GraphRecipe) -> list[str]:
     """The products that the recipe's scheme is for, by name. Raises `BadInput` where it keeps one that is not there."""
     names = product_names(model)
     for part in recipe.keep_fp32:

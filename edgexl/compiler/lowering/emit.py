@@ -150,7 +150,7 @@ class Emitter:
 
     def map_into(self, function: Function, out: View, *inputs: View) -> None:
         """The same into a view."""
-        sizes, views = merged(out.sizes, [out, *(view.spread(out.sizes) for view in inputs)])
+        sizes, views = merge_axes(out.sizes, [out, *(view.spread(out.sizes) for view in inputs)])
         self.emit(Code.MAP, function, sizes, views)
 
     def copy(self, source: View, out: View) -> None:
@@ -170,15 +170,15 @@ class Emitter:
         """(rows, elements between two rows, view) with the last axis side by side, copied where it must be."""
         if not view.sizes or (view.sizes[-1] != ONE and view.strides[-1] != ONE):
             view = self.side_by_side(view)
-        sizes, [front] = merged(view.sizes[:-1], [dataclasses.replace(view, strides=view.strides[:-1])])
+        sizes, [front] = merge_axes(view.sizes[:-1], [dataclasses.replace(view, strides=view.strides[:-1])])
         if len(sizes) > 1:
             view = self.side_by_side(view)
-            sizes, [front] = merged(view.sizes[:-1], [dataclasses.replace(view, strides=view.strides[:-1])])
+            sizes, [front] = merge_axes(view.sizes[:-1], [dataclasses.replace(view, strides=view.strides[:-1])])
         return (sizes[0], front.strides[0], view) if sizes else (ONE, ZERO, view)
 
-    def viewed(self, view: View, sizes: Sizes) -> View:
+    def reshape(self, view: View, sizes: Sizes) -> View:
         """A reshape: another view where the strides allow it, else one of a copy."""
-        strides = _reshaped(view, sizes)
+        strides = _reshape_strides(view, sizes)
         if strides is None:
             view = self.side_by_side(view)
             strides = row_major(sizes)
@@ -191,7 +191,7 @@ def four(sizes: Sizes) -> tuple[Size, Size, Size, Size]:
     return sizes[0], sizes[1], sizes[2], sizes[3]
 
 
-def merged(sizes: Sizes, views: Sequence[View]) -> tuple[Sizes, list[View]]:
+def merge_axes(sizes: Sizes, views: Sequence[View]) -> tuple[Sizes, list[View]]:
     """Sizes and views without axes of size 1, neighbours that every view walks alike being one axis."""
     axes: list[tuple[Size, tuple[Size, ...]]] = []
     for axis, size in enumerate(sizes):
@@ -209,9 +209,9 @@ def merged(sizes: Sizes, views: Sequence[View]) -> tuple[Sizes, list[View]]:
     ]
 
 
-def _reshaped(view: View, sizes: Sizes) -> Sizes | None:
+def _reshape_strides(view: View, sizes: Sizes) -> Sizes | None:
     """Strides of the view in other sizes; None where the numbers would have to move."""
-    old, [front] = merged(view.sizes, [view])
+    old, [front] = merge_axes(view.sizes, [view])
     axes = list(zip(old, front.strides, strict=True))
     strides: list[Size] = []
     inner = ONE

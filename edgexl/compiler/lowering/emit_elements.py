@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgexl.bundle.plan import ONE, ZERO, Code, Function, Reduction, Type
-from edgexl.compiler.lowering.emit import Emitter, View, merged
+from edgexl.compiler.lowering.emit import Emitter, View, merge_axes
 from edgexl.compiler.lowering.nodes import Node, NotCovered
 from edgexl.compiler.lowering.shapes import axes_of, axis_of, order_of, slices_of
 
@@ -97,17 +97,17 @@ def _reduce(emitter: Emitter, node: Node) -> None:
     whole = tuple(ONE if axis in axes else size for axis, size in enumerate(view.sizes))
     out = emitter.new(view.type, whole)
     strides = tuple(ZERO if axis in axes else stride for axis, stride in enumerate(out.strides))
-    sizes, views = merged(view.sizes, [dataclasses.replace(out, strides=strides), view])
+    sizes, views = merge_axes(view.sizes, [dataclasses.replace(out, strides=strides), view])
     emitter.emit(Code.REDUCE, function, sizes, views)
     if node.op == "ReduceL2":
         out = emitter.map(Function.SQRT, Type.F32, out)
-    emitter.values[node.outputs[0]] = emitter.viewed(out, emitter.shapes.sizes[node.outputs[0]])
+    emitter.values[node.outputs[0]] = emitter.reshape(out, emitter.shapes.sizes[node.outputs[0]])
 
 
 def _reshape(emitter: Emitter, node: Node) -> None:
     """Reshape, Squeeze, Unsqueeze: other sizes of the same numbers."""
     view = emitter.value(node.inputs[0])
-    emitter.values[node.outputs[0]] = emitter.viewed(view, emitter.shapes.sizes[node.outputs[0]])
+    emitter.values[node.outputs[0]] = emitter.reshape(view, emitter.shapes.sizes[node.outputs[0]])
 
 
 def _expand(emitter: Emitter, node: Node) -> None:
@@ -167,7 +167,7 @@ def _along(emitter: Emitter, view: View, axis: int, code: Code, function: int) -
         )
         for part in (out, view)
     ]
-    sizes, fronts = merged(pair[0].sizes, pair)
+    sizes, fronts = merge_axes(pair[0].sizes, pair)
     ends = [part.strides[axis] for part in (out, view)]
     views = [dataclasses.replace(front, strides=(*front.strides, end)) for front, end in zip(fronts, ends, strict=True)]
     emitter.emit(code, function, (*sizes, view.sizes[axis]), views)

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgexl.base.arrays import Array
 from edgexl.bundle.plan import ONE, ZERO, Activation, Code, Size, Type
-from edgexl.compiler.lowering.emit import RANK, Emitter, View, merged
+from edgexl.compiler.lowering.emit import RANK, Emitter, View, merge_axes
 from edgexl.compiler.lowering.nodes import Node, NotCovered
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
 from edgexl.compiler.lowering.recognise import Weights
@@ -76,7 +76,7 @@ def _linear(emitter: Emitter, node: Node) -> None:
     for name, width in zip(node.outputs, widths, strict=True):
         sizes = emitter.shapes.sizes[name]
         part = View(out.buffer, Type.F32, (rows, Size(width)), (columns, ONE), Size(first).normal())
-        emitter.values[name] = emitter.viewed(part, sizes)
+        emitter.values[name] = emitter.reshape(part, sizes)
         first += width
 
 
@@ -141,7 +141,7 @@ def _attention(emitter: Emitter, node: Node) -> None:
     ))  # fmt: skip
     emitter.values[node.outputs[0]] = dataclasses.replace(out, sizes=sizes, strides=placed)
     if best:
-        emitter.values[node.outputs[1]] = emitter.viewed(best, emitter.shapes.sizes[node.outputs[1]])
+        emitter.values[node.outputs[1]] = emitter.reshape(best, emitter.shapes.sizes[node.outputs[1]])
 
 
 def _matmul(emitter: Emitter, node: Node) -> None:
@@ -155,7 +155,7 @@ def _matmul(emitter: Emitter, node: Node) -> None:
     out = emitter.new(Type.F32, sizes)
     views = [dataclasses.replace(part, sizes=part.sizes[:-2], strides=part.strides[:-2]).spread(front)
              for part in (out, left, right)]  # fmt: skip
-    batch, views = merged(front, views)
+    batch, views = merge_axes(front, views)
     if len(batch) > 1:
         raise NotCovered(["MatMul over several axes in front"])
     steps = [view.strides[0] if batch else ZERO for view in views]

@@ -34,7 +34,7 @@ _WALKS: dict[Code, tuple[_Walk, ...]] = {
 }  # fmt: skip
 
 
-def exceeded(plan: Plan) -> list[str]:
+def find_exceeded(plan: Plan) -> list[str]:
     """The limits that `plan` breaks, a phrase each; none for a plan that the runtime takes."""
     found = list(_of_records(plan))
     for number, operation in enumerate(plan.operations):
@@ -44,13 +44,13 @@ def exceeded(plan: Plan) -> list[str]:
             found.append(f"an axis of {max(sizes):,} elements ({name})")
         if operation.code == Code.LINEAR_INT8 and sizes[1] > MOST_INT8_DEPTH:
             found.append(f"an int8 product of {sizes[1]:,} rows, at most {MOST_INT8_DEPTH:,} ({name})")
-        if scratch(operation.code, sizes) > MOST_BYTES:
-            found.append(f"an operation that works in {scratch(operation.code, sizes):,} bytes ({name})")
+        if count_scratch(operation.code, sizes) > MOST_BYTES:
+            found.append(f"an operation that works in {count_scratch(operation.code, sizes):,} bytes ({name})")
         if not all(_stays_inside(plan, operation, place) for place in range(len(operation.operands))):
             found.append(f"a constant place of the text or the shortlist ({name})")
-    if plan_work(plan) > MOST_WORK:
+    if (work := count_plan_work(plan)) > MOST_WORK:
         found.append(
-            f"2^{log2(plan_work(plan)):.1f} multiply-adds at {plan.max_tokens} tokens and {plan.max_labels} labels, "
+            f"2^{log2(work):.1f} multiply-adds at {plan.max_tokens} tokens and {plan.max_labels} labels, "
             f"at most 2^{log2(MOST_WORK):.0f}"
         )
     return found
@@ -72,36 +72,36 @@ def _of_records(plan: Plan) -> Iterator[str]:
         yield "a value that grows faster than the third power of the text or the shortlist"
 
 
-def plan_work(plan: Plan) -> int:
+def count_plan_work(plan: Plan) -> int:
     """Multiply-adds at the largest text and shortlist, or what takes as long."""
-    return sum(work(operation.code, _at_largest(plan, operation)) for operation in plan.operations)
+    return sum(count_work(operation.code, _at_largest(plan, operation)) for operation in plan.operations)
 
 
-def work(code: Code, sizes: tuple[int, ...]) -> int:
+def count_work(code: Code, sizes: tuple[int, ...]) -> int:
     """The same of one operation."""
     a, b, c, d = sizes
     if code in (Code.LINEAR_INT8, Code.LINEAR_F32, Code.LINEAR_BLOCKS):
-        return a * _filled(b) * _filled(c)
+        return a * _fill_panels(b) * _fill_panels(c)
     if code in (Code.ATTENTION, Code.MATMUL):
-        return (2 if code == Code.ATTENTION else 1) * a * b * _filled(c) * _filled(d)
+        return (2 if code == Code.ATTENTION else 1) * a * b * _fill_panels(c) * _fill_panels(d)
     if code in (Code.LAYER_NORM, Code.SOFTMAX, Code.EMBED):
-        return ELEMENT * a * _filled(b)
-    return ELEMENT * a * b * c * _filled(d)
+        return ELEMENT * a * _fill_panels(b)
+    return ELEMENT * a * b * c * _fill_panels(d)
 
 
-def scratch(code: Code, sizes: tuple[int, ...]) -> int:
+def count_scratch(code: Code, sizes: tuple[int, ...]) -> int:
     """Bytes that an operation works in, but for what fills its parts up to 64."""
     a, b, c, d = sizes
     if code in (Code.LINEAR_INT8, Code.LINEAR_BLOCKS):
-        return a * (4 * _filled(b) + 8) + (64 * a + 512 if code == Code.LINEAR_BLOCKS else 0)
+        return a * (4 * _fill_panels(b) + 8) + (64 * a + 512 if code == Code.LINEAR_BLOCKS else 0)
     if code == Code.ATTENTION:
-        return 4 * (d * _filled(c) + c * _filled(d) + 16 * _filled(c))
+        return 4 * (d * _fill_panels(c) + c * _fill_panels(d) + 16 * _fill_panels(c))
     if code == Code.MATMUL:
-        return 4 * c * _filled(d)
-    return 4 * _filled(b) if code == Code.SOFTMAX else 0
+        return 4 * c * _fill_panels(d)
+    return 4 * _fill_panels(b) if code == Code.SOFTMAX else 0
 
 
-def _filled(size: int) -> int:
+def _fill_panels(size: int) -> int:
     return size + -size % PANEL
 
 

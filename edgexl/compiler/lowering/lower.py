@@ -10,7 +10,7 @@ from edgexl.bundle.weights import Tensor
 from edgexl.compiler.lowering.emit import Emitter
 from edgexl.compiler.lowering.emit_elements import ELEMENTS
 from edgexl.compiler.lowering.emit_products import PRODUCTS
-from edgexl.compiler.lowering.limits import exceeded
+from edgexl.compiler.lowering.limits import find_exceeded
 from edgexl.compiler.lowering.nodes import NotCovered, read
 from edgexl.compiler.lowering.recognise import recognise
 
@@ -44,7 +44,7 @@ def lower_graph(model: bytes, max_tokens: int, max_labels: int, outputs: tuple[s
     emitter.run({**ELEMENTS, **PRODUCTS})
     buffers, arena_bytes = arrange(emitter.buffers, emitter.operations, max_tokens, max_labels)
     plan = Plan(max_tokens, max_labels, arena_bytes, len(emitter.weights), tuple(buffers), tuple(emitter.operations))
-    if limits := exceeded(plan):
+    if limits := find_exceeded(plan):
         raise NotCovered(limits)
     return Lowered(plan, emitter.weights, tuple(graph.inputs), graph.outputs, rules)
 

@@ -15,7 +15,7 @@ from edgexl.compiler.lowering.recognise import Weights
 DEPTH = 16
 
 
-def _padded(matrix: Array, rows: int) -> Array:
+def _pad(matrix: Array, rows: int) -> Array:
     """[K, N] with zeros up to multiples of `rows` and `PANEL`."""
     depth, columns = matrix.shape
     return np.pad(matrix, ((0, -depth % rows), (0, -columns % PANEL)))
@@ -23,14 +23,14 @@ def _padded(matrix: Array, rows: int) -> Array:
 
 def pack_float(weights: Weights) -> Array:
     """f32 [N / 16][K][16], scales multiplied in."""
-    matrix = _padded(weights.codes * weights.scales, 1)
+    matrix = _pad(weights.codes * weights.scales, 1)
     depth, columns = matrix.shape
     return np.ascontiguousarray(matrix.reshape(depth, columns // PANEL, PANEL).swapaxes(0, 1), np.float32)
 
 
 def pack_int8(weights: Weights) -> Array:
     """i8 [N / 16][K / 4][16][4]."""
-    matrix = _padded(weights.codes, DEPTH)
+    matrix = _pad(weights.codes, DEPTH)
     depth, columns = matrix.shape
     panels = matrix.reshape(depth // 4, 4, columns // PANEL, PANEL)
     return np.ascontiguousarray(panels.transpose(2, 0, 3, 1), np.int8)

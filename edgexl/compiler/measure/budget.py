@@ -42,7 +42,7 @@ def memory_bytes(lengths: Mapping[Kind, int], engine: str) -> int:
     return ENGINE_BYTES[engine] + WEIGHT_COPIES[engine] * weights + scanned
 
 
-def budget(
+def judge_bytes(
     lengths: Mapping[Kind, int], file_bytes: int, recipe: Recipe, target: Target, engine: str
 ) -> tuple[Verdict, ...]:
     """The gates on bytes, for a bundle of sections of these lengths."""

@@ -112,7 +112,7 @@ def fit_presence(
     return replace(calibration, presence=presence), doubted
 
 
-def uncalibrated(label_set: bytes) -> Calibration:
+def calibrate_by_share(label_set: bytes) -> Calibration:
     """A label's share of the shortlist's softmax, for students without held-out queries; sets are those above a
     half.
     """

@@ -1,6 +1,6 @@
 """Screening for the compiler's own measurements: the runtime's scan, or numpy where its private library is missing.
 
-The ledger, the calibration and the goldens ask thousands of queries. Over 354,068 rows a search by numpy takes 200 ms
+The ledger, the calibration and the goldens take thousands of queries. Over 354,068 rows a search by numpy takes 200 ms
 of a core, one by the kernels less than 1 ms, and both find the same rows to the bit.
 """
 

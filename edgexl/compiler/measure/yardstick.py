@@ -44,7 +44,7 @@ class Yardstick:
         aliases = artifact.rows.alias_labels if there else self.alias_labels
         pipeline = reference_pipeline(artifact, vectors, aliases)
         answers = pipeline.answers([query.text for query in self.queries], self.threads, progress)
-        return accuracy(padded([answer.ranked for answer in answers], -1), self.queries)
+        return measure_accuracy(pad_rows([answer.ranked for answer in answers], -1), self.queries)
 
 
 def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged) -> ReferencePipeline:
@@ -73,12 +73,12 @@ def screening_recall(artifact: Artifact, rows: Rows, vectors: Floats, queries: S
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, len(encoded), BATCH):
             found += search.search_all(encoded[begin : begin + BATCH], pool)
-    ranked = padded([shortlist.labels for shortlist in found], -1)
+    ranked = pad_rows([shortlist.labels for shortlist in found], -1)
     recalls = metrics.recalls(ranked, [query.targets for query in queries], ranked.shape[1])
     return round(100 * float(recalls.mean()), 4)
 
 
-def padded(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any]:
+def pad_rows(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any]:
     """[rows, longest]: rows of unequal length, for aliases of few labels can fill all places of the over-fetch."""
     rows = list(rows)
     full = np.full((len(rows), max(map(len, rows))), filler, rows[0].dtype)
@@ -87,7 +87,7 @@ def padded(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any]:
     return full
 
 
-def accuracy(ranked: np.ndarray[tuple[int, ...], np.dtype[np.int64]], queries: Sequence[Query]) -> Accuracy:
+def measure_accuracy(ranked: np.ndarray[tuple[int, ...], np.dtype[np.int64]], queries: Sequence[Query]) -> Accuracy:
     """P@1, R@100 and nDCG@5 of rankings [queries, N]; a shortlist under 100 is padded, so R@100 is its recall."""
     short = max(0, 100 - ranked.shape[1])
     ranked = np.pad(ranked, ((0, 0), (0, short)), constant_values=-1)

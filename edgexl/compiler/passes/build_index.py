@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgexl.base.arrays import Floats
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.encoding.encode import encode_rows
@@ -47,9 +46,9 @@ class BuildIndex(Pass):
         fine_dims = recipe.fine_dims_of(dims)
         vectors, graphs = artifact.vectors, artifact.graphs
         count = cell_count(recipe.cells, len(vectors))
-        learnt, facts = self._learnt_from(artifact)
-        asked = artifact.student.calibration
-        queries, gold = self._held_out(artifact, asked[:SAMPLE_QUERIES] if recipe.coarse == "auto" else ())
+        learnt, facts = self._choose_learning_vectors(artifact)
+        calibration = artifact.student.calibration
+        queries, gold = self._encode_queries(artifact, calibration[:SAMPLE_QUERIES] if recipe.coarse == "auto" else ())
         coarse, tried = coarse_code(
             learnt,
             queries,
@@ -86,16 +85,16 @@ class BuildIndex(Pass):
         )
         facts = artifact.facts | facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
         if cells is not None:
-            held_out, _ = self._held_out(artifact, asked[:QUERIES])
+            held_out, _ = self._encode_queries(artifact, calibration[:QUERIES])
             if not len(held_out):  # the labels themselves stand in
                 held_out = vectors[:: max(1, len(vectors) // QUERIES)]
-            asked_for = held_out if fitted.rotation is None else held_out @ fitted.rotation
-            index, facts["cells"] = fit_probing(index, asked_for, recipe.cell_recall, self.threads)
+            held_out = held_out if fitted.rotation is None else held_out @ fitted.rotation
+            index, facts["cells"] = fit_probing(index, held_out, recipe.cell_recall, self.threads)
         return dataclasses.replace(
             artifact, vectors=turned, graphs=graphs, rotation=fitted.rotation, index=index, facts=facts
         )
 
-    def _learnt_from(self, artifact: Artifact) -> tuple[Floats, dict[str, Any]]:
+    def _choose_learning_vectors(self, artifact: Artifact) -> tuple[Floats, dict[str, Any]]:
         """The vectors that rotation and code book are fitted to, the rows' first, and what the manifest says of them.
 
         A small set does not show what a label added later looks like: texts of the vocabulary's words stand in for
@@ -110,14 +109,14 @@ class BuildIndex(Pass):
         facts = {"learnt_from": {"rows": len(vectors), "texts_of_vocabulary_words": len(stand_ins)}}
         return np.concatenate([vectors, stand_ins]), facts
 
-    def _held_out(self, artifact: Artifact, asked: tuple[Query, ...]) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
-        """The queries' vectors [Q, D], and the labels that are right for each."""
+    def _encode_queries(self, artifact: Artifact, held_out: tuple[Query, ...]) -> tuple[Floats, list[Ints]]:
+        """The queries' vectors [Q, D], and the gold labels of each."""
         graphs, student = artifact.graphs, artifact.student
-        if not asked:
+        if not held_out:
             return np.empty((0, artifact.shapes.query_dims), np.float32), []
-        ids = encode_texts(student.tokenizer, [query.text for query in asked], artifact.shapes.max_tokens)
+        ids = encode_texts(student.tokenizer, [query.text for query in held_out], artifact.shapes.max_tokens)
         queries = encode_rows(graphs.label_encoder, Ragged.of(ids, np.int32), True, 1)
-        return queries, [np.array(query.targets, np.int64) for query in asked]
+        return queries, [np.array(query.targets, np.int64) for query in held_out]
 
 
 def rotate_graphs(graphs: Graphs, rotation: Floats) -> Graphs:

@@ -19,14 +19,14 @@ from edgexl.compiler.measure.fitting import (
     LEAST_RIGHT,
     Fit,
     ShareFit,
+    calibrate_by_share,
     can_fit,
     fit,
     fit_presence,
     fit_share,
-    uncalibrated,
 )  # fmt: skip
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
-from edgexl.compiler.measure.yardstick import padded, reference_pipeline
+from edgexl.compiler.measure.yardstick import pad_rows, reference_pipeline
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import CalibrateRecipe
 from edgexl.data import Query
@@ -66,23 +66,23 @@ class Calibrate(Pass):
         if method == "none":
             self.progress(1, 1)
             facts: dict[str, Any] = {"method": method}
-            return _calibrated(artifact, uncalibrated(label_set), facts)
+            return _add_calibration(artifact, calibrate_by_share(label_set), facts)
         queries = calibration_queries(artifact.student, self.calibrate)
         pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows.alias_labels)
         texts = [query.text for query in queries]
         answers = list(pipeline.answers(texts, self.threads, self.progress))
-        right = padded(
+        right = pad_rows(
             [np.isin(answer.labels, query.targets) for answer, query in zip(answers, queries, strict=True)], False
         )
         positives = sum(len(set(query.targets)) for query in queries)
-        logits = padded([answer.logits for answer in answers], -np.inf)
+        logits = pad_rows([answer.logits for answer in answers], -np.inf)
         if right.any() and not can_fit(logits, right):
             facts = self._why_not(int(right.sum()), int(np.isfinite(logits).sum()))
-            return _calibrated(artifact, uncalibrated(label_set), facts | {"queries": len(queries)})
+            return _add_calibration(artifact, calibrate_by_share(label_set), facts | {"queries": len(queries)})
         if artifact.is_small:
             shares = fit_share(logits, right, positives, label_set)
             calibration, facts = shares.calibration, self._share_facts(shares, len(queries))
-            artifact = _scaled(artifact, shares.scale)
+            artifact = _scale_logits(artifact, shares.scale)
             pipeline = dataclasses.replace(pipeline, reasoner=Session(artifact.graphs.reasoner))
             answers = [dataclasses.replace(each, logits=each.logits * np.float32(shares.scale)) for each in answers]
         else:
@@ -92,7 +92,7 @@ class Calibrate(Pass):
             answered = [pair for pair in zip(queries, answers, strict=True) if len(pair[0].targets) < right.shape[1]]
             calibration, presence = self._presence(pipeline, answered, calibration)
             facts |= presence
-        return _calibrated(artifact, calibration, facts)
+        return _add_calibration(artifact, calibration, facts)
 
     def _share_facts(self, fitted: ShareFit, queries: int) -> dict[str, Any]:
         return {
@@ -145,11 +145,11 @@ def _curve_facts(fitted: Fit, queries: int) -> dict[str, Any]:
     }
 
 
-def _scaled(artifact: Artifact, factor: float) -> Artifact:
+def _scale_logits(artifact: Artifact, factor: float) -> Artifact:
     """With logits so many times as large: the order of labels stays, and their softmax says how sure it is."""
     reasoner = scale_output(artifact.graphs.reasoner, "logits", factor)
     return dataclasses.replace(artifact, graphs=dataclasses.replace(artifact.graphs, reasoner=reasoner))
 
 
-def _calibrated(artifact: Artifact, calibration: Calibration, facts: dict[str, Any]) -> Artifact:
+def _add_calibration(artifact: Artifact, calibration: Calibration, facts: dict[str, Any]) -> Artifact:
     return dataclasses.replace(artifact, calibration=calibration, facts=artifact.facts | {"calibration": facts})

@@ -17,7 +17,7 @@ from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import REASONER_OUTPUTS, SCREENER_INPUTS, SCREENER_OUTPUTS
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.graphs.graph import OPSET, Session, fold, plain_products
-from edgexl.compiler.graphs.schemes import chosen_products
+from edgexl.compiler.graphs.schemes import choose_products
 from edgexl.compiler.measure.gates import Verdict, judge
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.student.contract import input_names, sample_inputs
@@ -57,7 +57,7 @@ class Export(Pass):
         reasoner = trace(student.reasoner, names, REASONER_OUTPUTS, sample)
         encoder = trace(student.screener, SCREENER_INPUTS, SCREENER_OUTPUTS, sample, free_batch=True)
         for model, recipe in ((screener, artifact.recipe.screener), (reasoner, artifact.recipe.reasoner)):
-            chosen_products(model, recipe)  # not after encoding all labels
+            choose_products(model, recipe)  # not after encoding all labels
         difference = largest_difference(artifact, screener, reasoner)
         verdict = Verdict(
             "export_difference", difference, LARGEST_DIFFERENCE, self.name,

@@ -10,7 +10,7 @@ from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import SCREENER_OUTPUTS
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.artifact import Artifact, Plans
-from edgexl.compiler.engines import asked_engine, may_be_native
+from edgexl.compiler.engines import find_wanted_engine, may_be_native
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.lowering import NotCovered, lower_graph
 from edgexl.compiler.passes.declaration import Pass
@@ -27,10 +27,11 @@ class Lower(Pass):
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `engine`, the native one's `plans`, and for the manifest why it is that engine. Raises `BadInput` where
         the native engine is asked for and does not cover the graphs."""
-        asked = asked_engine(artifact.recipe, artifact.target)
-        facts: dict[str, Any] = {"asked": asked}
+        engine = find_wanted_engine(artifact.recipe, artifact.target)
+        facts: dict[str, Any] = {"asked": engine}
         if not may_be_native(artifact.recipe, artifact.target):
-            return _chosen(artifact, "ort", facts if asked == "ort" else facts | {"because": "a graph stays in fp32"})
+            why = {} if engine == "ort" else {"because": "a graph stays in fp32"}
+            return _add_choice(artifact, "ort", facts | why)
         graphs, sizes = artifact.graphs, (artifact.shapes.max_tokens, artifact.shapes.shortlist)
         # token states that no reasoner takes are not even computed
         wanted = SCREENER_OUTPUTS[: 1 + ("token_states" in Session(graphs.reasoner).input_names)]
@@ -43,16 +44,16 @@ class Lower(Pass):
             except NotCovered as error:
                 missing += error.operators
         if not missing:
-            return _chosen(artifact, "native", facts, Plans(*sections))
-        if asked == "native":
+            return _add_choice(artifact, "native", facts, Plans(*sections))
+        if engine == "native":
             raise BadInput(
                 f"The native engine does not cover the student's graphs ({', '.join(dict.fromkeys(missing))}); "
                 'set engine = "ort" or "auto" in the recipe.'
             )
-        return _chosen(artifact, "ort", facts | {"not_covered": list(dict.fromkeys(missing))})
+        return _add_choice(artifact, "ort", facts | {"not_covered": list(dict.fromkeys(missing))})
 
 
-def _chosen(
+def _add_choice(
     artifact: Artifact, engine: Literal["native", "ort"], facts: dict[str, Any], plans: Plans | None = None
 ) -> Artifact:
     return dataclasses.replace(artifact, engine=engine, plans=plans, facts=artifact.facts | {"engine_choice": facts})

@@ -17,7 +17,7 @@ from edgexl.bundle.write import trial_bundle
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.measure.gates import Verdict, judge
 from edgexl.compiler.measure.ledger import Accuracy
-from edgexl.compiler.measure.yardstick import accuracy, padded
+from edgexl.compiler.measure.yardstick import measure_accuracy, pad_rows
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.runtime.binding import BundleHandle, open_bundle
 
@@ -43,13 +43,13 @@ class Verify(Pass):
             open_bundle(path, verify=False, compiled_only=True) as handle,
         ):
             verdict = Verdict(
-                "goldens_reproduced", _reproduced(handle, artifact.goldens), 100.0, self.name,
+                "goldens_reproduced", _count_reproduced(handle, artifact.goldens), 100.0, self.name,
                 "the runtime answers otherwise than the compiler's reference does",
             )  # fmt: skip
             verdicts = artifact.verdicts + judge((verdict,))
-            return dataclasses.replace(artifact, answered=self._answered(artifact, handle), verdicts=verdicts)
+            return dataclasses.replace(artifact, answered=self._measure_answers(artifact, handle), verdicts=verdicts)
 
-    def _answered(self, artifact: Artifact, handle: BundleHandle) -> Accuracy:
+    def _measure_answers(self, artifact: Artifact, handle: BundleHandle) -> Accuracy:
         queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
         if not queries:
             self.progress(1, 1)
@@ -58,7 +58,7 @@ class Verify(Pass):
         for done, query in enumerate(queries, 1):
             ranked.append(_ranking(handle, query.text))
             self.progress(done, len(queries))
-        return accuracy(padded(ranked, -1), queries)
+        return measure_accuracy(pad_rows(ranked, -1), queries)
 
 
 def _ranking(handle: BundleHandle, text: str) -> Ints:
@@ -69,7 +69,7 @@ def _ranking(handle: BundleHandle, text: str) -> Ints:
         return np.empty(0, np.int64)
 
 
-def _reproduced(handle: BundleHandle, goldens: Goldens) -> float:
+def _count_reproduced(handle: BundleHandle, goldens: Goldens) -> float:
     """The percentage of goldens that are answered as they say."""
 
     def reproduces(golden: Golden) -> bool:

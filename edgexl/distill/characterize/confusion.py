@@ -24,25 +24,25 @@ def measure_confusion(bench: Bench) -> dict[str, Any]:
     decided = bench.judge(bench.own, bench.decided)
     return {
         "near_misses": NEAR_MISSES,
-        "mass": mass(bench),
-        "margins": margins(bench, decided),
+        "mass": measure_mass(bench),
+        "margins": measure_margins(bench, decided),
         "by_layer": by_layer(bench),
-        "pairs": pairs(bench),
+        "pairs": find_confused_pairs(bench),
     }
 
 
-def near_misses(bench: Bench) -> Bools:
+def mark_near_misses(bench: Bench) -> Bools:
     """[n,N]: which labels of phase one's shortlists are near misses."""
     wrong = (bench.own >= 0) & ~bench.sample.is_gold(bench.own)
     return np.asarray(wrong & (np.cumsum(wrong, 1) <= NEAR_MISSES), dtype=np.bool_)
 
 
-def _held(bench: Bench) -> Bools:
+def _find_held(bench: Bench) -> Bools:
     """[n]: whether the shortlist holds a gold label."""
     return np.asarray(bench.sample.is_gold(bench.own).any(1), dtype=np.bool_)
 
 
-def mass(bench: Bench) -> dict[str, Any]:
+def measure_mass(bench: Bench) -> dict[str, Any]:
     """Probability on gold labels, near misses, all others and 'none', before and after phase two.
 
     Means over the queries whose shortlist holds a gold label (`queries` of them), since only there a decision can be
@@ -52,14 +52,14 @@ def mass(bench: Bench) -> dict[str, Any]:
         "screening": probabilities(bench.scores[:, : bench.shortlist], bench.temperature["screening"]),
         "decision": probabilities(bench.decided, bench.temperature["decision"], bench.none),
     }
-    held = _held(bench)
+    held = _find_held(bench)
     return {"queries": int(held.sum()), **{stage: _mass(bench, of_stage, held) for stage, of_stage in shares.items()}}
 
 
 def _mass(bench: Bench, shares: Doubles, held: Bools) -> dict[str, Any] | None:
     if not held.any():
         return None
-    right, near = bench.sample.is_gold(bench.own), near_misses(bench)
+    right, near = bench.sample.is_gold(bench.own), mark_near_misses(bench)
     parts = {"gold": right, "near_misses": near, "rest": ~right & ~near}
     values = {name: np.where(which, shares, 0.0).sum(1) for name, which in parts.items()}
     left = 1.0 - shares.sum(1)
@@ -69,7 +69,7 @@ def _mass(bench: Bench, shares: Doubles, held: Bools) -> dict[str, Any] | None:
     return means
 
 
-def margins(bench: Bench, decided: Judged) -> dict[str, Any]:
+def measure_margins(bench: Bench, decided: Judged) -> dict[str, Any]:
     """How far the best label's probability is ahead of the second's, where the best is right and where it is wrong:
     `median`, and the share of the queries in each tenth (`shares`), None where there is no such query.
     """
@@ -94,7 +94,7 @@ def by_layer(bench: Bench) -> list[dict[str, Any]] | None:
     teacher = bench.teacher
     if not isinstance(teacher, TwoStageTeacher) or not layer_count(teacher.reasoner):
         return None
-    held = _held(bench)
+    held = _find_held(bench)
     rows = []
     for layer in range(layer_count(teacher.reasoner) + 1):
         logits = np.full(bench.own.shape, -np.inf)
@@ -110,7 +110,7 @@ def by_layer(bench: Bench) -> list[dict[str, Any]] | None:
     return rows
 
 
-def pairs(bench: Bench) -> list[dict[str, Any]]:
+def find_confused_pairs(bench: Bench) -> list[dict[str, Any]]:
     """The most confused pairs of a gold label in the shortlist and the wrong one that was put first.
 
     By how often, then by the wrong label's mean probability (`probability`).

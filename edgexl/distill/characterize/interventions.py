@@ -40,7 +40,7 @@ def measure_interventions(bench: Bench) -> tuple[list[dict[str, Any]], dict[str,
 def _outcomes(bench: Bench) -> Iterator[tuple[str, tuple[Judged, dict[str, Any]]]]:
     """Name of the intervention, what came of it, further keys of its row."""
     decided = bench.judge(bench.own, bench.decided)
-    yield "as it is", (decided, _held(bench, bench.own))
+    yield "as it is", (decided, _measure_recall(bench, bench.own))
     yield "reasoner removed", (_by_screening(bench, bench.own, bench.scores[:, : bench.shortlist]), {})
     shuffled = _shuffle(bench, bench.own, purpose=2)
     judged = _decide(bench, shuffled, "decide over shuffled shortlists")
@@ -54,7 +54,7 @@ def _outcomes(bench: Bench) -> Iterator[tuple[str, tuple[Judged, dict[str, Any]]
         ("random labels", with_gold(bench, random_lists(bench))),
         ("random labels without gold put in", random_lists(bench)),
     ):
-        yield name, (_decide(bench, lists, f"decide: {name}"), _held(bench, lists))
+        yield name, (_decide(bench, lists, f"decide: {name}"), _measure_recall(bench, lists))
 
 
 def sweep_lengths(bench: Bench) -> list[dict[str, Any]]:
@@ -69,7 +69,8 @@ def sweep_lengths(bench: Bench) -> list[dict[str, Any]]:
     for length in reversed(doubling(longest)):
         lists = bench.ranking[:, :length]
         judged = _decide(bench, lists, f"decide over {length} labels")
-        rows.append(judged.row(f"shortlist of {length}", bench.bootstrap, length=length, **_held(bench, lists)))
+        recall = _measure_recall(bench, lists)
+        rows.append(judged.row(f"shortlist of {length}", bench.bootstrap, length=length, **recall))
     return rows[::-1]
 
 
@@ -112,7 +113,7 @@ def _shuffle(bench: Bench, lists: Ints, purpose: int) -> Ints:
     return np.take_along_axis(lists, np.argsort(bench.draw(purpose).random(lists.shape), axis=1), 1)
 
 
-def _held(bench: Bench, lists: Ints) -> dict[str, float]:
+def _measure_recall(bench: Bench, lists: Ints) -> dict[str, float]:
     """R@N in percent: the share of gold labels that the lists hold."""
     return {"R@N": float(100 * (bench.sample.is_gold(lists).sum(1) / bench.sample.sizes).mean())}
 

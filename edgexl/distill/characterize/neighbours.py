@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgexl.base.progress import Progress, tracked
+from edgexl.base.progress import Progress, track
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.characterize.sample import Sample
 from edgexl.distill.teachers import Ints, Teacher
@@ -81,7 +81,7 @@ def _by_words(
     holders = {word: np.array(found, dtype=np.int64) for word, found in of_word.items()}
     near = np.full((len(wanted), depth), -1, dtype=np.int64)
     likeness = np.full((len(wanted), depth), -np.inf, dtype=np.float32)
-    for row, label in enumerate(tracked(wanted.tolist(), "compare label words", progress)):
+    for row, label in enumerate(track(wanted.tolist(), "compare label words", progress)):
         own = sorted(_words(labels.texts[label]))
         if not own:
             continue

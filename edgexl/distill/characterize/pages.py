@@ -216,14 +216,14 @@ def _complementarity(found: dict[str, Any]) -> Section:
     effect, table = found["interaction"]["P@1"], found["table"]
     low, high = effect["interval"]
     said = (
-        "Neither phase: random labels and the right ones, in random order. Phase two alone decides over such a list, "
+        "Neither phase: random labels and the gold ones, in random order. Phase two alone decides over such a list, "
         "so that its gold labels are given to it; phase one alone keeps its own order. Together they gain "
         f"{effect['mean']:+.1f} points of P@1 ({low:+.1f} to {high:+.1f}) beyond the sum of what each gains alone."
     )
     rows = [
         ("the shortlist holds a gold label", table["in_shortlist_right"], table["in_shortlist_wrong"]),
         (
-            "it holds none; decided with the right ones put in",
+            "it holds none; decided with the gold ones put in",
             table["missed_right_if_put_in"],
             table["missed_wrong_if_put_in"],
         ),

@@ -1,4 +1,4 @@
-"""The queries that a teacher is measured on, and which labels are right for them."""
+"""The queries that a teacher is measured on, and their gold labels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Sample:
         return np.asarray((self.gold >= 0).sum(1), dtype=np.int64)
 
     def is_gold(self, labels: Ints) -> Bools:
-        """Which of `labels` [n,C] are right for their query; pads are not."""
+        """Which of `labels` [n,C] are gold for their query; pads are not."""
         return among(labels, self.gold)
 
 
@@ -63,20 +63,20 @@ def draw_sample(dataset: Dataset, teacher: Teacher, count: int, seed: int) -> Sa
     test queries. Raises `BadInput` where there is none.
     """
     if isinstance(teacher, TraceTeacher):
-        queries, split = list(_traced(dataset, teacher)), "traced"
+        queries, split = list(_read_traced(dataset, teacher)), "traced"
         if not queries:
             raise BadInput(
                 f"No query of {dataset.directory} has a trace; name the data set that the traces were collected for."
             )
     else:
-        queries, split = _held_out(dataset)
+        queries, split = _read_held_out(dataset)
         if not queries:
             raise BadInput(f"{dataset.directory} has no query with a gold label to measure on; add test queries.")
     chosen = np.random.default_rng(seed).permutation(len(queries))[:count]
     return Sample.of([queries[place] for place in np.sort(chosen)], split)
 
 
-def _traced(dataset: Dataset, teacher: TraceTeacher) -> Iterator[Query]:
+def _read_traced(dataset: Dataset, teacher: TraceTeacher) -> Iterator[Query]:
     met: set[str] = set()
     for split in ("tst", "trn"):
         for query in dataset.queries(split):
@@ -85,7 +85,7 @@ def _traced(dataset: Dataset, teacher: TraceTeacher) -> Iterator[Query]:
                 yield query
 
 
-def _held_out(dataset: Dataset) -> tuple[list[Query], str]:
+def _read_held_out(dataset: Dataset) -> tuple[list[Query], str]:
     split = SplitTable()
     training = sum(1 for query in dataset.queries("trn") if query.targets)
     if training < 4 * (split.calibration + split.development):

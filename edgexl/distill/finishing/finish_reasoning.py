@@ -85,10 +85,10 @@ def finish_reasoner(setup: Setup, screener: nn.Module, reasoner: nn.Module, quer
         return {"loss": total, **found}
 
     setup.train("reasoner", reasoner, losses, queries)
-    reasoner.load_state_dict(_stored(setup, reasoner))
+    reasoner.load_state_dict(_round_weights(setup, reasoner))
 
 
-def _stored(setup: Setup, reasoner: nn.Module) -> dict[str, Tensor]:
+def _round_weights(setup: Setup, reasoner: nn.Module) -> dict[str, Tensor]:
     """The reasoner's weights as they will be read back; tables that are products of others are not rounded again."""
     derived = {product.name.removeprefix("reasoner.") for product in setup.original.maps}
     weights = reasoner.state_dict()

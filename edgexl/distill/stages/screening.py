@@ -149,7 +149,7 @@ def encode_pool(
 
 
 def gold_mask(data: ScreeningData, batch: Ints, candidates: Ints) -> Tensor:
-    """[batch, candidates] bool: is the row right for the query, or the query itself?"""
+    """[batch, candidates] bool: is the row a gold one of the query, or the query itself?"""
     mask = torch.zeros(len(batch), len(candidates), dtype=torch.bool)
     ours, theirs = gold_pairs(data.targets, batch, data.rows.of, candidates)
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True

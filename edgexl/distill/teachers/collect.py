@@ -202,7 +202,7 @@ def collect(
     `shortlist`: how many labels the model may list. `screen` gives the label numbers [n,K] that texts are shown, -1
     pads; without it a prompt shows small label sets whole and a sample of large ones. `concurrency`: questions at once.
 
-    The first interrupt asks nothing more, waits for what was asked, writes it and raises `KeyboardInterrupt`; a second
+    The first interrupt sends nothing more, waits for what was sent, writes it and raises `KeyboardInterrupt`; a second
     one does not wait. Raises `BadInput` where the file is another model's or not a trace file, or the model fails.
     """
     target = Path(path)
@@ -331,14 +331,14 @@ def _append(file: Any, record: dict[str, Any]) -> None:
     os.fsync(file.fileno())
 
 
-def _ask(model: LanguageModel, question: _Question, questionnaire: Questionnaire, stop: threading.Event) -> Reply:
-    """The answer; of a model that lists labels and settles on none, with its answer to being asked for that."""
-    first = model.ask(question.messages, stop)
+def _query(model: LanguageModel, question: _Question, questionnaire: Questionnaire, stop: threading.Event) -> Reply:
+    """The answer; of a model that lists labels and settles on none, with its answer to the question for that."""
+    first = model.query(question.messages, stop)
     again = questionnaire.messages_to_settle(question.messages, first.content, first.reasoning)
     if again is None:
         return first
     # not `stop`: this finishes an answer that is on its way
-    second = model.ask(again, threading.Event())
+    second = model.query(again, threading.Event())
     return Reply(
         content=f"{first.content}\n\nFinal:\n{second.content}",
         reasoning=first.reasoning,
@@ -355,7 +355,7 @@ def _outcomes(
     concurrency: int,
     stop: threading.Event,
 ) -> Iterator[_Outcome]:
-    """Answers and errors as they come; after `stop`, those of questions already asked."""
+    """Answers and errors as they come; after `stop`, those of questions already sent."""
     results: queue.Queue[_Outcome | None] = queue.Queue()
     turn = threading.Lock()
 
@@ -367,7 +367,7 @@ def _outcomes(
                 if question is None:
                     break
                 try:
-                    results.put((question, _ask(model, question, questionnaire, stop)))
+                    results.put((question, _query(model, question, questionnaire, stop)))
                 except Refused as refusal:
                     results.put((question, refusal))
         except Stopped:

@@ -1,7 +1,7 @@
 """A language model behind an OpenAI-compatible endpoint, queried with patience.
 
 Requests keep to a pace; what a later attempt may cure (status 408, 409, 429 and 5xx, no connection, no answer in time)
-is tried again, as late as the server asks or else after twice the wait of the time before.
+is tried again, as late as the server says or else after twice the wait of the time before.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class LanguageModel(Protocol):
 
     name: str
 
-    def ask(self, messages: Messages, stop: threading.Event) -> Reply:
+    def query(self, messages: Messages, stop: threading.Event) -> Reply:
         """Answer, or raise `Stopped` soon after `stop` is set while waiting for a turn."""
         ...
 
 
 class Stopped(Exception):
-    """The collection ended before this question was asked."""
+    """The collection ended before this question was sent."""
 
 
 class Refused(BadInput):
@@ -85,7 +85,7 @@ class Endpoint:
         self._pace = _Pace(requests_per_minute)
         self._first_wait_seconds = first_wait_seconds
 
-    def ask(self, messages: Messages, stop: threading.Event) -> Reply:
+    def query(self, messages: Messages, stop: threading.Event) -> Reply:
         """Answer a conversation. Raises `Refused` for a question that is not taken, `BadInput` for a dead endpoint."""
         for attempt in range(1, ATTEMPTS + 1):
             self._pace.wait(stop)

@@ -64,7 +64,7 @@ class LocalModel:
         self.model = model.to(self.device).eval()
         self._turn = threading.Lock()
 
-    def ask(self, messages: Messages, stop: threading.Event) -> Reply:
+    def query(self, messages: Messages, stop: threading.Event) -> Reply:
         """Answer a conversation. Raises `BadInput` where it is too long, or the model's logits are not numbers."""
         with self._turn:
             if stop.is_set():

@@ -1,6 +1,6 @@
-"""What a language model is asked, and how its answer becomes a trace.
+"""What a language model is queried with, and how its answer becomes a trace.
 
-It is asked to write labels down as they come to its mind, a line each, and below the line "Final:" those that it
+It is told to write labels down as they come to its mind, a line each, and below the line "Final:" those that it
 settles on: the two phases, in the order in which reasoning models go through them. Names are mapped onto the label set
 by their exact text, case and white space aside; what maps onto nothing is kept aside.
 """

@@ -93,7 +93,7 @@ class Lessons:
                 logits.append(self._reason(texts[part], lists.labels[part], banned=banned))
             else:
                 logits.append(self._reason(texts[part], lists.labels[part], lists.aliases[part].to(self.device)))
-            self.progress("ask the teacher to decide", min(start + size, len(texts)), len(texts))
+            self.progress("query the teacher", min(start + size, len(texts)), len(texts))
         return torch.cat(logits)
 
     @cached_property

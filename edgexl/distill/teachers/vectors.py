@@ -80,13 +80,13 @@ class TextVectors:
                 return vectors
             if min(rows, default=0) >= 0:
                 return vectors[torch.tensor(rows, dtype=torch.int64)]
-        vectors = kept_vectors(self._encoder, texts, progress)
+        vectors = encode_with_cache(self._encoder, texts, progress)
         if len(texts) >= SMALLEST_KEPT:
             self._recent.append(({text: place for place, text in enumerate(texts)}, vectors))
         return vectors
 
 
-def kept_vectors(encoder: Encoder, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
+def encode_with_cache(encoder: Encoder, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
     """Unit vectors [len(texts), w] in fp16 on the CPU; of a long list a mapped file, out of the cache if it is there.
 
     Raises `BadInput` where the encoder's output is not finite.

@@ -12,7 +12,7 @@ from benchmarks.native import NativeGraph, NativeLibrary
 from edgexl.bundle.plan import ONE, ZERO, Buffer, Code, Function, Operand, Operation, Place, Plan, Reduction, Size, Type
 from edgexl.bundle.weights import Tensor, pack_weights
 from edgexl.compiler.lowering import NotCovered, lower_graph
-from edgexl.compiler.lowering.limits import exceeded, plan_work, scratch, work
+from edgexl.compiler.lowering.limits import count_plan_work, count_scratch, count_work, find_exceeded
 
 TOKENS, LABELS = 256, 8
 T, N = Size(1, 1), Size(1, 0, 1)
@@ -103,7 +103,7 @@ def test_the_deepest_int8_product(depth: int, library: NativeLibrary) -> None:
 
 
 def check(plan: Plan, weights: dict[str, Tensor], words: str | None, library: NativeLibrary) -> None:
-    found = exceeded(plan)
+    found = find_exceeded(plan)
     if words is None:
         assert found == []
         NativeGraph(library, plan.pack(), pack_weights(weights))
@@ -129,7 +129,7 @@ def row_of_states(place: int) -> bytes:
 
 def test_memory_to_work_in() -> None:
     """The reader's side of it is in `test_plan.c`, which opens such a plan without having the memory."""
-    assert exceeded(attention(2**14, 2**14 - 2**7)) == []
+    assert find_exceeded(attention(2**14, 2**14 - 2**7)) == []
 
 
 def test_lowering_says_so() -> None:
@@ -144,7 +144,7 @@ def test_bert_base_at_512_tokens_fits_with_room() -> None:
     products = [(wide, 3 * wide), (wide, wide), (wide, 4 * wide), (4 * wide, wide)]
     steps = [Operation(Code.LINEAR_INT8, 0, (tokens, Size(k), Size(n), Size(8)), ()) for k, n in products]
     steps.append(Operation(Code.ATTENTION, 0, (Size(heads), tokens, tokens, Size(wide // heads)), ()))
-    assert 2**35 < plan_work(plan_of(*steps * layers)) < 2**36 * 0.75
+    assert 2**35 < count_plan_work(plan_of(*steps * layers)) < 2**36 * 0.75
 
 
 def test_what_each_operation_takes() -> None:
@@ -161,6 +161,6 @@ def test_what_each_operation_takes() -> None:
         Code.EMBED: (rowwise, 0),
     }
     sizes = (3, 40, 20, 33)
-    assert {code: (work(code, sizes), scratch(code, sizes)) for code in Code} == {
+    assert {code: (count_work(code, sizes), count_scratch(code, sizes)) for code in Code} == {
         code: taken.get(code, (each, 0)) for code in Code
     }

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from edgexl.bundle.layout import Kind
-from edgexl.compiler.measure.budget import budget, memory_bytes
+from edgexl.compiler.measure.budget import judge_bytes, memory_bytes
 from edgexl.compiler.recipe import GateRecipe, Recipe
 from edgexl.target import Int8, Target
 
@@ -27,23 +27,23 @@ def test_memory_is_the_engine_the_weights_and_what_a_query_scans() -> None:
 
 @pytest.mark.parametrize("engine", ["native", "ort"])
 def test_limits_are_the_targets_and_the_recipes(engine: str) -> None:
-    verdicts = budget(LENGTHS, 150_000, Recipe("mine"), TARGET, engine)
+    verdicts = judge_bytes(LENGTHS, 150_000, Recipe("mine"), TARGET, engine)
     assert [(v.name, v.value, v.threshold) for v in verdicts] == [
         ("disk_bytes", 150_000, 10**6),
         ("memory_bytes", memory_bytes(LENGTHS, engine), 10**8),
     ]
     assert all(verdict.passed for verdict in verdicts)
     limited = Recipe("mine", gates=GateRecipe(max_bundle_bytes=149_999))
-    assert [v.passed for v in budget(LENGTHS, 150_000, limited, TARGET, engine)] == [True, True, False]
-    assert all(v.passed for v in budget(LENGTHS, 149_999, limited, TARGET, engine))
+    assert [v.passed for v in judge_bytes(LENGTHS, 150_000, limited, TARGET, engine)] == [True, True, False]
+    assert all(v.passed for v in judge_bytes(LENGTHS, 149_999, limited, TARGET, engine))
     small = dataclasses.replace(TARGET, memory_bytes=memory_bytes(LENGTHS, engine) - 1, disk_bytes=149_999)
-    assert [v.passed for v in budget(LENGTHS, 150_000, Recipe("mine"), small, engine)] == [False, False]
+    assert [v.passed for v in judge_bytes(LENGTHS, 150_000, Recipe("mine"), small, engine)] == [False, False]
 
 
 def test_the_pass_with_most_bytes_is_to_blame() -> None:
     def blamed(**more: int) -> str:
         lengths = LENGTHS | {Kind[name]: LENGTHS[Kind[name]] + extra for name, extra in more.items()}
-        (stage,) = {verdict.stage for verdict in budget(lengths, 1, Recipe("mine"), TARGET, "native")}
+        (stage,) = {verdict.stage for verdict in judge_bytes(lengths, 1, Recipe("mine"), TARGET, "native")}
         return stage
 
     # graphs 61,500; index 59,000; everything else 21,610

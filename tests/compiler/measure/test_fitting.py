@@ -11,13 +11,13 @@ from edgexl.base.errors import BadInput
 from edgexl.compiler.measure.fitting import (
     _as_float32,
     best_threshold,
+    calibrate_by_share,
     fit,
     fit_presence,
     fit_share,
     held_out_loss,
     isotonic,
     platt,
-    uncalibrated,
 )
 
 SET = bytes(32)
@@ -114,7 +114,7 @@ def test_nothing_to_learn_from_is_said() -> None:
 def test_uncalibrated_is_the_softmax() -> None:
     logits = np.array([3.0, 1.0, 0.0, -2.0], np.float32)
     share = np.exp(logits) / np.exp(logits).sum()
-    np.testing.assert_allclose(uncalibrated(SET).probabilities(logits), share, atol=0.002)
+    np.testing.assert_allclose(calibrate_by_share(SET).probabilities(logits), share, atol=0.002)
 
 
 def below(value: float) -> float:
@@ -125,18 +125,18 @@ def below(value: float) -> float:
 def test_presence_lies_above_the_wanted_share_of_absent_shortlists() -> None:
     draw = np.random.default_rng(5)
     absent, present = draw.normal(0, 1, 1000).astype(np.float32), draw.normal(2, 1, 1000).astype(np.float32)
-    fitted, doubted = fit_presence(uncalibrated(SET), absent, present, 0.8)
+    fitted, doubted = fit_presence(calibrate_by_share(SET), absent, present, 0.8)
     # 1.645 standard errors of a share of 0.8 among 1000 are 2.1 points
     assert 0.82 <= (absent < np.float32(fitted.presence)).mean() < 0.824
     assert doubted == (present < np.float32(fitted.presence)).mean() == pytest.approx(below(0.92 - 2), abs=0.03)
-    assert uncalibrated(SET).presence == -np.inf
+    assert calibrate_by_share(SET).presence == -np.inf
 
 
 def test_the_wanted_share_holds_for_shortlists_that_the_fit_has_not_seen() -> None:
     draw = np.random.default_rng(6)
     some = np.zeros(1, np.float32)
     shares = [
-        below(fit_presence(uncalibrated(SET), draw.normal(0, 1, 300).astype(np.float32), some, 0.8)[0].presence)
+        below(fit_presence(calibrate_by_share(SET), draw.normal(0, 1, 300).astype(np.float32), some, 0.8)[0].presence)
         for _ in range(400)
     ]
     assert np.mean([share >= 0.8 for share in shares]) > 0.92
@@ -144,7 +144,7 @@ def test_the_wanted_share_holds_for_shortlists_that_the_fit_has_not_seen() -> No
 
 
 def test_presence_is_above_equal_logits() -> None:
-    fitted, _ = fit_presence(uncalibrated(SET), np.full(10, 1.5, np.float32), np.full(10, 1.5, np.float32), 0.8)
+    fitted, _ = fit_presence(calibrate_by_share(SET), np.full(10, 1.5, np.float32), np.full(10, 1.5, np.float32), 0.8)
     assert np.float32(1.5) < np.float32(fitted.presence) < 1.51
 
 
@@ -264,7 +264,7 @@ def test_sets_of_equals_stand_or_fall_together() -> None:
 
 
 def test_uncalibrated_sets_are_those_above_a_half() -> None:
-    plain = uncalibrated(SET)
+    plain = calibrate_by_share(SET)
     assert (plain.threshold, plain.input, len(plain.x)) == (0.5, "log_softmax", 256)
     assert plain.x[0] == pytest.approx(math.log(1e-5))
     assert (plain.x[-1], plain.p[-1]) == (0.0, 1.0)
@@ -272,7 +272,8 @@ def test_uncalibrated_sets_are_those_above_a_half() -> None:
 
 
 def test_nothing_is_doubted_where_nothing_is_right() -> None:
-    fitted, doubted = fit_presence(uncalibrated(SET), np.arange(10, dtype=np.float32), np.zeros(0, np.float32), 0.5)
+    plain = calibrate_by_share(SET)
+    fitted, doubted = fit_presence(plain, np.arange(10, dtype=np.float32), np.zeros(0, np.float32), 0.5)
     # 0.5 + 1.645 x sqrt(0.25 / 10) = 0.76 of ten: the eighth of them and all below
     assert np.float32(7) < fitted.presence < 7.001
     assert doubted == 0.0
@@ -285,7 +286,7 @@ def test_shorter_shortlists_have_no_part_in_the_fit() -> None:
     padded = fit(wider, np.pad(right, ((0, 0), (0, 3))), int(right.sum()), "isotonic", SET)
     assert padded.calibration == fitted.calibration
     assert padded.log_loss["logit"] == fitted.log_loss["logit"]
-    more = fit(logits, right, int(right.sum()) + 500, "isotonic", SET)  # right labels that no shortlist holds
+    more = fit(logits, right, int(right.sum()) + 500, "isotonic", SET)  # gold labels that no shortlist holds
     assert more.f1_micro < fitted.f1_micro
     assert more.calibration.p == fitted.calibration.p
 
@@ -305,7 +306,8 @@ def test_what_was_predicted_is_in_six_digits_and_isotonic_needs_two_bins() -> No
 def test_a_logit_at_the_limit_is_not_doubted() -> None:
     """Of 5 sorted numbers the one at or above 0.5 + 1.645 x sqrt(0.25 / 5) = 0.87 of the way is the last."""
     above = np.nextafter(np.float32(4), np.float32(9))
-    fitted, doubted = fit_presence(uncalibrated(SET), np.arange(5, dtype=np.float32), np.array([4, above, 9, 9]), 0.5)
+    plain = calibrate_by_share(SET)
+    fitted, doubted = fit_presence(plain, np.arange(5, dtype=np.float32), np.array([4, above, 9, 9]), 0.5)
     assert (fitted.presence, doubted) == (above, 0.25)
 
 
@@ -317,7 +319,7 @@ def test_the_scale_of_shares_is_where_cross_entropy_is_lowest() -> None:
 
     def loss(log_scale: float) -> float:
         total = 0.0
-        for x, hit in zip(logits[[0, 1, 2, 4]], right[[0, 1, 2, 4]], strict=True):  # one has no right label
+        for x, hit in zip(logits[[0, 1, 2, 4]], right[[0, 1, 2, 4]], strict=True):  # one has no gold label
             there = [place for place in range(3) if np.isfinite(x[place])]
             share = np.exp(x[there] * math.exp(log_scale))
             target = 5 / 6 * hit[there] / hit.sum() + 1 / 6 / len(there)

@@ -15,7 +15,13 @@ from edgexl.compiler.encoding.encode import _batches, encode_rows
 from edgexl.compiler.encoding.open_workers import open_workers
 from edgexl.compiler.encoding.workers import LocalWorkers
 from edgexl.compiler.graphs.rotate import rotate_output
-from edgexl.compiler.measure.yardstick import Yardstick, accuracy, padded, reference_pipeline, screening_recall
+from edgexl.compiler.measure.yardstick import (
+    Yardstick,
+    measure_accuracy,
+    pad_rows,
+    reference_pipeline,
+    screening_recall,
+)
 from edgexl.compiler.pipeline import product_bytes
 from edgexl.data import Query
 
@@ -23,10 +29,10 @@ WORKERS = LocalWorkers(1)
 
 
 def test_padding_and_accuracy_by_hand() -> None:
-    rows = padded([np.array([3, 1]), np.array([2]), np.array([], np.int64)], -1)
+    rows = pad_rows([np.array([3, 1]), np.array([2]), np.array([], np.int64)], -1)
     assert rows.tolist() == [[3, 1], [2, -1], [-1, -1]]
     queries = [Query("a", "a", (1, 7)), Query("b", "b", (2,)), Query("c", "c", (5,))]
-    found = accuracy(rows, queries)
+    found = measure_accuracy(rows, queries)
     assert found.p_at_1 == 33.3333
     assert found.r_at_100 == pytest.approx(100 * (1 / 2 + 1) / 3, abs=1e-4)
     gain = 1 / np.log2(3)

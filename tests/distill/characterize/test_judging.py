@@ -16,7 +16,7 @@ QUERIES, WIDTH = 30, 7
 
 
 def lists(seed: int) -> tuple[Sample, np.ndarray, np.ndarray]:
-    """Queries of one to three right labels, lists of seven of twelve labels (some padded), logits that tie at times."""
+    """Queries of one to three gold labels, lists of seven of twelve labels (some padded), logits that tie at times."""
     draw = np.random.default_rng(seed)
     gold = [tuple(draw.choice(12, draw.integers(1, 4), replace=False).tolist()) for _ in range(QUERIES)]
     sample = Sample.of([Query(str(i), f"text {i}", right) for i, right in enumerate(gold)], "test")

@@ -21,7 +21,7 @@ from edgexl.distill.teachers import TraceTeacher
 @pytest.mark.parametrize("scale", [0.05, 1.0, 8.0])
 @pytest.mark.parametrize("none", [False, True])
 def test_the_temperature_of_a_sound_teacher_is_found(scale: float, none: bool) -> None:
-    """Right labels drawn from the teacher's own probabilities: these need no correction."""
+    """Gold labels drawn from the teacher's own probabilities: these need no correction."""
     draw = np.random.default_rng(0)
     logits = draw.normal(0, 1.5, (4000, 8))
     shares = probabilities(logits, 1.0, none)

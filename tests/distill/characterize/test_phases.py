@@ -12,7 +12,7 @@ import pytest
 from edgexl.data import write_dataset
 from edgexl.distill.characterize import focus
 from edgexl.distill.characterize.bench import Bench
-from edgexl.distill.characterize.confusion import margins, mass, near_misses, pairs
+from edgexl.distill.characterize.confusion import find_confused_pairs, mark_near_misses, measure_margins, measure_mass
 from edgexl.distill.characterize.focus import _pool, by_length, measure_focus
 from edgexl.distill.characterize.interventions import measure_interventions, random_lists, sweep_lengths, with_gold
 from edgexl.distill.characterize.measures import probabilities
@@ -40,25 +40,25 @@ def bench(bert: Path, tmp_path: Path) -> Bench:
     return made
 
 
-def right_labels(bench: Bench, query: int) -> list[int]:
+def gold_labels(bench: Bench, query: int) -> list[int]:
     return [label for label in bench.sample.gold[query].tolist() if label >= 0]
 
 
 def test_probability_is_divided_among_right_ones_near_misses_and_others(bench: Bench) -> None:
-    told = mass(bench)
+    told = measure_mass(bench)
     stages = {
         "screening": probabilities(bench.scores[:, :WIDTH], bench.temperature["screening"]),
         "decision": probabilities(bench.decided, 0.8, bench.none),
     }
-    held = [q for q in range(60) if set(right_labels(bench, q)) & set(bench.own[q].tolist())]
+    held = [q for q in range(60) if set(gold_labels(bench, q)) & set(bench.own[q].tolist())]
     assert 10 < len(held) < 60  # or this shows nothing
     assert told["queries"] == len(held)
     for stage, shares in stages.items():
         sums: dict[str, list[float]] = defaultdict(list)
         for query in held:
-            wrong = [place for place in range(WIDTH) if bench.own[query, place] not in right_labels(bench, query)]
+            wrong = [place for place in range(WIDTH) if bench.own[query, place] not in gold_labels(bench, query)]
             near = wrong[:10]
-            assert np.flatnonzero(near_misses(bench)[query]).tolist() == near
+            assert np.flatnonzero(mark_near_misses(bench)[query]).tolist() == near
             sums["gold"].append(sum(shares[query, place] for place in range(WIDTH) if place not in wrong))
             sums["near_misses"].append(sum(shares[query, place] for place in near))
             sums["rest"].append(sum(shares[query, place] for place in wrong[10:]))
@@ -71,7 +71,7 @@ def test_probability_is_divided_among_right_ones_near_misses_and_others(bench: B
 
 def test_margins_are_those_of_right_and_of_wrong_answers(bench: Bench) -> None:
     judged = bench.judge(bench.own, bench.decided)
-    told = margins(bench, judged)
+    told = measure_margins(bench, judged)
     shares = np.sort(probabilities(bench.decided, 0.8, bench.none), axis=1)[:, ::-1]
     ahead = shares[:, 0] - shares[:, 1]
     for name, which in (("right", judged.hit > 0), ("wrong", judged.hit == 0)):
@@ -86,7 +86,7 @@ def test_confused_pairs_come_by_how_often_and_how_surely(bench: Bench) -> None:
     shares = probabilities(bench.decided, 0.8, bench.none)
     found: dict[tuple[int, int], list[float]] = defaultdict(list)
     for query in range(60):
-        row, right = bench.own[query].tolist(), right_labels(bench, query)
+        row, right = bench.own[query].tolist(), gold_labels(bench, query)
         first = min(range(WIDTH), key=lambda place: (-bench.decided[query, place], row[place]))
         there = [place for place in range(WIDTH) if row[place] in right]
         if there and row[first] not in right:
@@ -94,7 +94,7 @@ def test_confused_pairs_come_by_how_often_and_how_surely(bench: Bench) -> None:
             found[gold, row[first]].append(float(shares[query, first]))
     ranked = sorted(found.items(), key=lambda pair: (-len(pair[1]), -np.mean(pair[1]), pair[0]))[:20]
     assert ranked  # or this shows nothing
-    told = pairs(bench)
+    told = find_confused_pairs(bench)
     assert [(one["gold"]["id"], one["chosen"]["id"], one["queries"]) for one in told] == [
         (bench.labels.ids[gold], bench.labels.ids[chosen], len(values)) for (gold, chosen), values in ranked
     ]
@@ -102,7 +102,7 @@ def test_confused_pairs_come_by_how_often_and_how_surely(bench: Bench) -> None:
     assert told[0]["gold"]["text"] == bench.labels.texts[ranked[0][0][0]]
 
 
-def test_right_labels_come_into_view_with_the_length(bench: Bench) -> None:
+def test_gold_labels_come_into_view_with_the_length(bench: Bench) -> None:
     rows = by_length(bench)
     assert [row["length"] for row in rows] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
     like = bench.neighbours.gold_like
@@ -110,7 +110,7 @@ def test_right_labels_come_into_view_with_the_length(bench: Bench) -> None:
         gold, near = [], []
         for query in range(60):
             view = set(bench.ranking[query, : row["length"]].tolist())
-            gold.append(np.mean([label in view for label in right_labels(bench, query)]))
+            gold.append(np.mean([label in view for label in gold_labels(bench, query)]))
             alike = [label for label in like[query].tolist() if label >= 0]
             if alike:
                 near.append(np.mean([label in view for label in alike]))
@@ -138,7 +138,7 @@ def test_gold_like_labels_are_counted(bench: Bench) -> None:
 def test_lists_of_interventions(bench: Bench) -> None:
     lists = with_gold(bench, bench.own)
     for query in range(60):
-        right = right_labels(bench, query)
+        right = gold_labels(bench, query)
         wrong = [label for label in bench.own[query].tolist() if label not in right]
         assert lists[query].tolist() == (right + wrong)[:WIDTH]
     random = random_lists(bench)
@@ -158,9 +158,9 @@ def test_rows_of_interventions_and_the_phases_sum(bench: Bench) -> None:
     sure = float(np.median(judged.top[judged.hit > 0]))
     assert named["as it is"]["confident_from"] == pytest.approx(sure)
     assert named["as it is"]["confident_share"] == pytest.approx(np.mean(judged.top > sure))
-    recall = np.mean([np.isin(right_labels(bench, query), bench.own[query]).mean() for query in range(60)])
+    recall = np.mean([np.isin(gold_labels(bench, query), bench.own[query]).mean() for query in range(60)])
     assert named["as it is"]["R@N"] == pytest.approx(100 * recall)
-    first = [bench.own[query, 0] in right_labels(bench, query) for query in range(60)]
+    first = [bench.own[query, 0] in gold_labels(bench, query) for query in range(60)]
     assert named["reasoner removed"]["P@1"] == pytest.approx(100 * np.mean(first))
     assert named["gold removed"]["R@N"] == 0
     assert phases is not None
@@ -169,7 +169,7 @@ def test_rows_of_interventions_and_the_phases_sum(bench: Bench) -> None:
         assert phases["interaction"][key]["mean"] == pytest.approx(arms[0] - arms[1] - arms[2] + arms[3])
     assert phases["together"]["P@1"] == named["as it is"]["P@1"]
     assert phases["phase_two"]["P@1"] == named["random labels"]["P@1"]
-    held = np.array([bool(np.isin(bench.own[query], right_labels(bench, query)).any()) for query in range(60)])
+    held = np.array([bool(np.isin(bench.own[query], gold_labels(bench, query)).any()) for query in range(60)])
     assert phases["table"]["in_shortlist_right"] == int((held & (judged.hit > 0)).sum())
     assert phases["table"]["in_shortlist_wrong"] == int((held & (judged.hit == 0)).sum())
     put_in = with_gold(bench, bench.own)
@@ -179,7 +179,7 @@ def test_rows_of_interventions_and_the_phases_sum(bench: Bench) -> None:
     # the arm of neither: random labels and the right ones, in the order of chance
     lists = with_gold(bench, random_lists(bench))
     chance = np.where(lists >= 0, bench.draw(4).random(lists.shape), -1)
-    lucky = [lists[query, chance[query].argmax()] in right_labels(bench, query) for query in range(60)]
+    lucky = [lists[query, chance[query].argmax()] in gold_labels(bench, query) for query in range(60)]
     assert phases["neither"]["P@1"] == pytest.approx(100 * np.mean(lucky))
     hits = [judged.hit, np.array(first), bench.judge(lists, bench.decide(lists, "")).hit, np.array(lucky)]
     gained = 100 * (hits[0] - hits[1] - hits[2] + hits[3])
@@ -194,15 +194,15 @@ def test_the_sweep_is_over_every_length(bench: Bench) -> None:
     assert sorted(row["length"] for row in rows) == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
     for row in rows:
         view = bench.ranking[:, : row["length"]]
-        recall = np.mean([np.isin(right_labels(bench, query), view[query]).mean() for query in range(60)])
+        recall = np.mean([np.isin(gold_labels(bench, query), view[query]).mean() for query in range(60)])
         assert row["R@N"] == pytest.approx(100 * recall)
     by_length = {row["length"]: row for row in rows}
-    first = [bench.ranking[query, 0] in right_labels(bench, query) for query in range(60)]
+    first = [bench.ranking[query, 0] in gold_labels(bench, query) for query in range(60)]
     assert by_length[1]["P@1"] == by_length[300]["P@1"] == pytest.approx(100 * np.mean(first))
 
 
-def test_a_pool_is_the_right_labels_and_random_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = sorted({label for query in range(60) for label in right_labels(bench, query)})
+def test_a_pool_is_the_gold_labels_and_random_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = sorted({label for query in range(60) for label in gold_labels(bench, query)})
     others = [label for label in range(300) if label not in right]
     assert len(right) + 30 < 200  # or this shows nothing
     for most, company in ((len(right) + 30, 30), (len(right), 0), (len(right) - 1, 0), (8192, len(others))):

@@ -64,8 +64,8 @@ def test_labels_that_are_set_against_each_other(bench: Bench) -> None:
 def test_the_log_probability_is_the_one_without_a_cache(source: Path, bench: Bench) -> None:
     model = LocalModel(str(source))
     model.model.float()
-    asked = Questionnaire(bench.labels)
-    found, lengths = _Prober(model, asked).along("a tame wolf", THOUGHT, ["sheep dog", "cow"])
+    questions = Questionnaire(bench.labels)
+    found, lengths = _Prober(model, questions).along("a tame wolf", THOUGHT, ["sheep dog", "cow"])
 
     def ids(text: str) -> list[int]:
         return list(model.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -73,7 +73,7 @@ def test_the_log_probability_is_the_one_without_a_cache(source: Path, bench: Ben
     assert lengths == [7, 3]  # in letters
     for share, cut in zip(range(5), (0, 2, 4, 5, 7), strict=True):
         for column, label in enumerate(("sheep dog", "cow")):
-            before = ids(model.prompt(asked.messages("a tame wolf"))) + ids(THOUGHT)[:cut] + ids("\n\nFinal:\n- ")
+            before = ids(model.prompt(questions.messages("a tame wolf"))) + ids(THOUGHT)[:cut] + ids("\n\nFinal:\n- ")
             with torch.no_grad():
                 logits = model.model(input_ids=torch.tensor([before + ids(label)])).logits[0].log_softmax(-1)
             wanted = sum(float(logits[len(before) - 1 + place, piece]) for place, piece in enumerate(ids(label)))

@@ -16,7 +16,7 @@ from tests.tiny import tiny_labels
 
 
 def made_up(gains: dict[int, float], recall: dict[int, float], confident: float | None = 0.5) -> dict[str, Any]:
-    """A profile with P@1 and R@N by length: 100 queries, of which 80 have a right label in the shortlist."""
+    """A profile with P@1 and R@N by length: 100 queries, of which 80 have a gold label in the shortlist."""
     sweep = [{"length": n, "P@1": gains[n], "nDCG@5": gains[n], "R@N": recall[n]} for n in gains]
     rows = [{"name": "as it is", "P@1": 40.0}, {"name": "reasoner removed", "P@1": 20.0}]
     if confident is not None:
@@ -36,7 +36,7 @@ RECALL = {8: 20.0, 16: 30.0, 32: 40.0, 64: 52.0, 128: 60.0, 256: 65.0}
 
 
 def test_the_shortlist_is_the_first_that_is_long_enough() -> None:
-    # at 32 nothing is gained by doubling any more, but too few right labels are in it
+    # at 32 nothing is gained by doubling any more, but too few gold labels are in it
     assert recommend(made_up(GAINS, RECALL), True).shortlist == 64
     assert recommend(made_up({**GAINS, 128: 31.0, 256: 31.1}, RECALL), True).shortlist == 128
     assert recommend(made_up({n: n / 2 for n in GAINS}, RECALL), True).shortlist == 256

@@ -48,7 +48,7 @@ def test_what_is_measured_as_it_is_agrees_with_the_metrics(profile: Profile, ben
     assert named(profile, "reasoner removed")["P@1"] == pytest.approx(screened["P@1"])
 
 
-def test_an_oracle_shortlist_holds_every_right_label(profile: Profile, bench: Bench) -> None:
+def test_an_oracle_shortlist_holds_every_gold_label(profile: Profile, bench: Bench) -> None:
     for name in ("oracle shortlist", "near misses only", "random labels"):
         assert named(profile, name)["R@N"] == 100.0
     lists = with_gold(bench, bench.own)
@@ -57,7 +57,7 @@ def test_an_oracle_shortlist_holds_every_right_label(profile: Profile, bench: Be
     assert named(profile, "random labels")["P@1"] > named(profile, "near misses only")["P@1"]
 
 
-def test_without_the_right_labels_nothing_is_right(profile: Profile, bench: Bench) -> None:
+def test_without_the_gold_labels_nothing_is_right(profile: Profile, bench: Bench) -> None:
     row = named(profile, "gold removed")
     assert (row["P@1"], row["nDCG@5"], row["R@N"]) == (0.0, 0.0, 0.0)
     assert 0.0 <= row["confident_share"] < 0.9
@@ -76,14 +76,14 @@ def test_the_order_of_a_shortlist_changes_nothing(profile: Profile) -> None:
     assert row["margin"] == pytest.approx(as_it_is["margin"], abs=2e-3)
 
 
-def test_right_labels_come_into_view_and_random_shortlists_hold_few(profile: Profile) -> None:
+def test_gold_labels_come_into_view_and_random_shortlists_hold_few(profile: Profile) -> None:
     rows = profile["focus"]["by_length"]
     assert [row["length"] for row in rows] == [2**power for power in range(11)]
     gold = [row["gold"] for row in rows]
     assert gold == sorted(gold)
     assert all(row["gold"] > row["random"] for row in rows)
     assert rows[5]["gold"] > 10 * rows[5]["random"]
-    # about half of the right labels have three labels as near as that
+    # about half of the gold labels have three labels as near as that
     like = profile["focus"]["gold_like"]
     assert like["measure"] == "cosine"
     assert 0.2 < like["threshold"] < 0.99
@@ -179,18 +179,18 @@ def test_a_teacher_of_single_labels_is_asked_about_each_once(
     bench = set_up(teacher, tiny_data, queries=30, shortlist=8)
     lists = random_lists(bench)
     lists[::3, 5:] = -1
-    asked: list[int] = []
+    queried: list[int] = []
     decide = teacher.decide
     monkeypatch.setattr(
-        teacher, "decide", lambda texts, rows: (asked.append((rows >= 0).sum()), decide(texts, rows))[1]
+        teacher, "decide", lambda texts, rows: (queried.append((rows >= 0).sum()), decide(texts, rows))[1]
     )
     straight = decide(bench.sample.texts, lists).numpy()
     assert np.allclose(bench.decide(lists, "first"), straight, atol=1e-6)
     known = bench.ranking[:, :8]
     fresh = sum(len(set(row) - {-1} - set(own)) for row, own in zip(lists.tolist(), known.tolist(), strict=True))
-    assert sum(asked) == fresh
+    assert sum(queried) == fresh
     assert np.array_equal(bench.decide(lists, "again"), bench.decide(lists, "again"))
-    assert sum(asked) == fresh
+    assert sum(queried) == fresh
 
 
 def test_traces_are_read_along_their_length(traces: tuple[Path, Dataset], tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_traces_are_read_along_their_length(traces: tuple[Path, Dataset], tmp_pa
     assert profile["data"]["split"] == "traced"
     assert profile["data"]["queries"] == 3
     seen = {row["share"]: row["gold"] for row in profile["focus"]["by_trace"]}
-    # of four labels, the first fifth is one; "it keeps sheep" has one of its two right labels at its second place
+    # of four labels, the first fifth is one; "it keeps sheep" has one of its two gold labels at its second place
     assert seen[0.0] == 0.0
     assert seen[0.2] == pytest.approx(100 / 3)
     assert seen[0.5] == pytest.approx(100 / 3)

@@ -1,4 +1,4 @@
-"""Dividing the queries, and the bookkeeping of right labels."""
+"""Dividing the queries, and the bookkeeping of gold labels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_query_names_its_label_where_it_holds_the_text_of_any_of_them() -> Non
     assert told == [True, True, True, True, False, False]
 
 
-def test_targets_draw_right_labels_and_find_pairs_of_them() -> None:
+def test_targets_draw_gold_labels_and_find_pairs_of_them() -> None:
     queries = [Query("a", "a", (3, 5)), Query("b", "b", (7,)), Query("c", "c", (3, 7, 9))]
     targets = gold_labels(queries)
     rng = np.random.default_rng(0)

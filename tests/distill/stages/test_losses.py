@@ -113,7 +113,7 @@ def test_standard_distillation_hears_of_nothing_but_the_final_distribution() -> 
     losses = STANDARD.screening_losses(
         STUDENT.screener, replace(data, lists=Lists(labels, shares)), table, HardRows(), 0
     )
-    # the data's own right labels may be anything at all
+    # the data's own gold labels may be anything at all
     other = replace(data, targets=gold_labels([Query("x", "x", (0,))] * 400), lists=Lists(labels, shares))
     assert set(losses(0)) == {"loss"}
     assert torch.equal(
@@ -151,20 +151,20 @@ def test_divergence_is_zero_for_the_same_distribution_and_positive_otherwise() -
     assert bool((opinion(torch.full((2, 3), -torch.inf), 1.0) == 0).all())
 
 
-def test_right_labels_can_be_taken_out_of_a_shortlist() -> None:
+def test_gold_labels_can_be_taken_out_of_a_shortlist() -> None:
     right = torch.tensor([[False, True, False, False, True], [True, False, False, False, False]])
     columns = choose_columns(right, 3, torch.tensor([True, False]))
     assert columns.tolist() == [[0, 2, 3], [0, 1, 2]]
 
 
-def test_right_labels_are_marked() -> None:
+def test_gold_labels_are_marked() -> None:
     targets = gold_labels([Query("a", "a", (3, 5)), Query("b", "b", (0,))])
     marked = mark_gold(torch.tensor([[5, 1, 3], [3, 5, 0]]), targets, 10)
     assert marked.tolist() == [[True, False, True], [False, False, True]]
 
 
 def test_the_decision_loss_is_its_formula() -> None:
-    """By plain loops: right labels' shares against a crowd in which what confuses the teacher counts more."""
+    """By plain loops: gold labels' shares against a crowd in which what confuses the teacher counts more."""
     draw = np.random.default_rng(0)
     logits, theirs = draw.standard_normal((6, 5)), draw.standard_normal((6, 5)) * 2
     theirs[2, 3] = -np.inf  # it has not seen that label

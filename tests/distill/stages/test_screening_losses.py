@@ -53,7 +53,7 @@ def uneven_data() -> ScreeningData:
     return replace(data, targets=Ragged(np.concatenate([np.array(some) for some in labels]), starts))
 
 
-def right_labels(data: ScreeningData, query: int) -> list[int]:
+def gold_of(data: ScreeningData, query: int) -> list[int]:
     return data.targets[query].tolist()
 
 
@@ -62,8 +62,8 @@ def expected_rows(data: ScreeningData) -> np.ndarray:
     rows."""
     expected = np.full(300, RANDOM / 300)
     for query in range(400):
-        for label in right_labels(data, query):
-            expected[label] += 16 / 400 / len(right_labels(data, query))
+        for label in gold_of(data, query):
+            expected[label] += 16 / 400 / len(gold_of(data, query))
     return expected
 
 
@@ -93,7 +93,7 @@ def task_by_hand(data: ScreeningData, asked: np.ndarray, pool: np.ndarray) -> fl
     close, expected = cosines(data, asked, pool), expected_rows(data)
     losses = []
     for place, query in enumerate(asked):
-        right = right_labels(data, query)
+        right = gold_of(data, query)
         others = [place, *(column for column, row in enumerate(pool) if row not in right)]
         scores = close[place, others] / TABLE.temperature - np.log(expected[pool[others]])
         losses.append(-np.log(softmax(scores)[0]))

@@ -15,7 +15,7 @@ from edgexl.distill.teachers.local_model import LocalModel
 
 
 class ChatServer:
-    """What it was asked, and what it is to do wrong: `failures` maps a request's number, from 0, to a failure.
+    """What it was queried with, and what it is to do wrong: `failures` maps a request's number, from 0, to a failure.
 
     A failure is an HTTP status, or "hang up" (the connection closes without an answer), or "die" (and so do all after).
     """
@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path != "/v1/chat/completions" or request["model"] != "smollm":
             self._send(404, {"error": {"message": "there is no such model"}})
         else:
-            reply = chat.model.ask(request["messages"], threading.Event())
+            reply = chat.model.query(request["messages"], threading.Event())
             self._send(200, _completion(reply))
             chat.answered.set()
 

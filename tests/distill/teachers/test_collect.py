@@ -206,11 +206,11 @@ def test_a_text_that_is_refused_is_left_out(server: ChatServer, tmp_path: Path) 
     lines: list[str] = []
 
     class Picky(Endpoint):
-        def ask(self, messages: Any, stop: threading.Event) -> Reply:
+        def query(self, messages: Any, stop: threading.Event) -> Reply:
             if TEXTS[1] in messages[-1]["content"]:
                 with server.lock:
                     server.failures = {len(server.requests): 422}
-            return super().ask(messages, stop)
+            return super().query(messages, stop)
 
     picky = Picky("smollm", server.base_url, max_tokens=8)
     report = collect(picky, ANIMALS, (TEXTS[2], TEXTS[1], TEXTS[3]), tmp_path / "u.jsonl", log=lines.append)

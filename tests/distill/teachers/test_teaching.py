@@ -1,4 +1,4 @@
-"""What a two-stage teacher is asked, against the teacher itself: no query hears of its own alias."""
+"""What a two-stage teacher is queried with, against the teacher itself: no query hears of its own alias."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def teacher() -> TwoStageTeacher:
     return TwoStageTeacher(tiny_student(LABELS), LABELS)
 
 
-def ask(teacher: TwoStageTeacher, aliases: bool = True) -> Lessons:
+def make_lessons(teacher: TwoStageTeacher, aliases: bool = True) -> Lessons:
     return Lessons(teacher, RowTable.make(LABELS, tiny_tokenizer(), 16, CPU, aliases), CPU, no_progress)
 
 
 def test_decisions_are_the_teachers(teacher: TwoStageTeacher) -> None:
     lists = lists_of(QUERIES)
     decided = teacher.decide([query.text for query in QUERIES], lists)
-    torch.testing.assert_close(ask(teacher).decide(QUERIES, lists), decided, atol=0.01, rtol=0)
+    torch.testing.assert_close(make_lessons(teacher).decide(QUERIES, lists), decided, atol=0.01, rtol=0)
     # where the index has no aliases, the teacher decides with those that it has
-    assert torch.equal(ask(teacher, aliases=False).decide(QUERIES, lists), decided)
+    assert torch.equal(make_lessons(teacher, aliases=False).decide(QUERIES, lists), decided)
 
 
 def test_a_query_does_not_hear_of_its_own_alias(teacher: TwoStageTeacher) -> None:
     lists = lists_of(OF_ALIASES)
-    found = ask(teacher).decide(OF_ALIASES, lists)
+    found = make_lessons(teacher).decide(OF_ALIASES, lists)
     for place, query in enumerate(OF_ALIASES):
         others = tuple(() if label == query.targets[0] else of for label, of in enumerate(LABELS.aliases))
         without = TwoStageTeacher(tiny_student(LABELS), replace(LABELS, aliases=others))
@@ -66,7 +66,7 @@ def test_a_query_does_not_hear_of_its_own_alias(teacher: TwoStageTeacher) -> Non
 
 
 def test_answers_are_remembered_by_queries_and_depth(teacher: TwoStageTeacher) -> None:
-    first = ask(teacher)
+    first = make_lessons(teacher)
     labels, logits = first.answers(QUERIES, 8)
     assert (labels.dtype, logits.dtype) == (torch.int32, torch.float16)
     assert torch.equal(labels, first._find(QUERIES, 8).labels)
@@ -78,15 +78,15 @@ def test_answers_are_remembered_by_queries_and_depth(teacher: TwoStageTeacher) -
     with torch.no_grad():
         for weights in other.reasoner.parameters():
             weights.neg_()
-    again = ask(other)
+    again = make_lessons(other)
     assert torch.equal(again.answers(QUERIES, 8)[1], logits)
     assert not torch.equal(again.answers(QUERIES[:11], 8)[1], logits[:11])
     assert not torch.equal(again.answers(QUERIES, 9)[1][:, :8], logits)
 
 
 def test_final_lists_are_the_heads_of_the_softmax(teacher: TwoStageTeacher) -> None:
-    labels, logits = ask(teacher).answers(QUERIES, 64)
-    found = ask(teacher).final_lists(QUERIES)
+    labels, logits = make_lessons(teacher).answers(QUERIES, 64)
+    found = make_lessons(teacher).final_lists(QUERIES)
     assert found.labels.shape == found.probabilities.shape == (12, 32)
     for place in range(12):
         weights = np.exp(logits[place].double().numpy())
@@ -102,11 +102,11 @@ def test_screening_lists_are_shares_of_what_came_into_view(tmp_path: Path) -> No
     path = tmp_path / "traces.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     traces = TraceTeacher(path, LABELS)
-    asked = Lessons(traces, RowTable.make(LABELS, tiny_tokenizer(), 16, CPU), CPU, no_progress)
+    lessons = Lessons(traces, RowTable.make(LABELS, tiny_tokenizer(), 16, CPU), CPU, no_progress)
     queries = tuple(Query(text, text, ()) for text, _ in traced)
-    assert asked._find(queries, 5).labels.tolist() == [[7, 3, 9, 9, 9], [5, 5, 5, 5, 5]]
-    assert asked.row_vectors() is asked.shorten(queries, 4) is None
-    found = asked.screening_lists(queries)
+    assert lessons._find(queries, 5).labels.tolist() == [[7, 3, 9, 9, 9], [5, 5, 5, 5, 5]]
+    assert lessons.row_vectors() is lessons.shorten(queries, 4) is None
+    found = lessons.screening_lists(queries)
     _, scores = traces.screen([text for text, _ in traced], 32)
     for place, (_, seen) in enumerate(traced):
         weights = np.exp(scores[place, : len(seen)])
@@ -116,8 +116,8 @@ def test_screening_lists_are_shares_of_what_came_into_view(tmp_path: Path) -> No
 
 
 def test_vectors_are_shortened_to_the_labels_leading_directions(teacher: TwoStageTeacher) -> None:
-    asked = ask(teacher)
-    rows, texts = asked.row_vectors(), [query.text for query in QUERIES]
+    lessons = make_lessons(teacher)
+    rows, texts = lessons.row_vectors(), [query.text for query in QUERIES]
     queries = teacher.vectors(texts)
     assert rows is not None
     assert queries is not None
@@ -125,12 +125,12 @@ def test_vectors_are_shortened_to_the_labels_leading_directions(teacher: TwoStag
     directions = np.linalg.eigh(own.T @ own)[1][:, ::-1][:, :10]
     short = [part.double().numpy() @ directions for part in (queries, rows)]
     short = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in short]
-    found = asked.shorten(QUERIES, 10)
+    found = lessons.shorten(QUERIES, 10)
     assert found is not None
     assert found.queries.dtype == torch.float16
     cosines = found.queries.double().numpy() @ found.rows.double().numpy().T
     np.testing.assert_allclose(cosines, short[0] @ short[1].T, atol=5e-3)
-    padded = asked.shorten(QUERIES, 35)
+    padded = lessons.shorten(QUERIES, 35)
     assert padded is not None
-    assert padded.rows.shape == (len(asked.rows), 35)
+    assert padded.rows.shape == (len(lessons.rows), 35)
     assert torch.equal(padded.queries, torch.nn.functional.pad(queries, (0, 3)))
