@@ -13,29 +13,29 @@ from edgexl.data.summary import summarize
 
 
 @pytest.fixture(scope="module")
-def wordnet(built) -> Dataset:
+def wordnet_data(built) -> Dataset:
     return built("wordnet")
 
 
 @pytest.fixture(scope="module")
-def queries(wordnet) -> dict[str, list[Query]]:
-    return {split: list(wordnet.queries(split)) for split in ("trn", "tst")}
+def queries(wordnet_data) -> dict[str, list[Query]]:
+    return {split: list(wordnet_data.queries(split)) for split in ("trn", "tst")}
 
 
-def _labels(wordnet: Dataset, query: Query) -> set[str]:
-    return {wordnet.labels.texts[target] for target in query.targets}
+def _labels(wordnet_data: Dataset, query: Query) -> set[str]:
+    return {wordnet_data.labels.texts[target] for target in query.targets}
 
 
-def test_counts_are_the_known_ones(wordnet, queries):
+def test_counts_are_the_known_ones(wordnet_data, queries):
     both = queries["trn"] + queries["tst"]
-    assert len(wordnet.labels) == 147_478
+    assert len(wordnet_data.labels) == 147_478
     assert {split: len(queries[split]) for split in queries} == {"trn": 105_359, "tst": 10_884}
     assert sum(len(query.targets) for query in both) / len(both) == pytest.approx(1.770, abs=0.001)
-    assert wordnet.labels.sha256() == "9c054b50de4bbeea2f9296922de0552f427689b3b7767827d99b72ee2452e0fe"
+    assert wordnet_data.labels.sha256() == "9c054b50de4bbeea2f9296922de0552f427689b3b7767827d99b72ee2452e0fe"
 
 
-def test_labels_are_words_in_order_of_their_text(wordnet):
-    texts, ids = wordnet.labels.texts, wordnet.labels.ids
+def test_labels_are_words_in_order_of_their_text(wordnet_data):
+    texts, ids = wordnet_data.labels.texts, wordnet_data.labels.ids
     assert list(texts) == sorted(texts)
     assert len({text.lower() for text in texts}) == len(texts)
     assert all(text == uid.replace("_", " ") for text, uid in zip(texts, ids, strict=True))
@@ -46,11 +46,11 @@ def test_labels_are_words_in_order_of_their_text(wordnet):
     assert "Paris" in texts
 
 
-def test_a_known_gloss_asks_for_its_words(wordnet, queries):
+def test_a_known_gloss_asks_for_its_words(wordnet_data, queries):
     by_text = {query.text: query for query in queries["trn"] + queries["tst"]}
     gloss = "a young person of either sex"
     assert by_text[gloss].uid.endswith("-n")
-    assert {"child", "kid", "youngster", "tike"} <= _labels(wordnet, by_text[gloss])
+    assert {"child", "kid", "youngster", "tike"} <= _labels(wordnet_data, by_text[gloss])
 
 
 def test_glosses_have_no_examples_and_are_unique(queries):
@@ -59,16 +59,16 @@ def test_glosses_have_no_examples_and_are_unique(queries):
     assert not [text for text in texts if re.search(r'[;:]\s*"', text) or not text.strip()]
 
 
-def test_sides_are_by_hash_and_no_test_gloss_contains_its_label(wordnet, queries):
+def test_sides_are_by_hash_and_no_test_gloss_contains_its_label(wordnet_data, queries):
     assert all(is_test(query.text) for query in queries["tst"])
     assert not any(is_test(query.text) for query in queries["trn"])
     for query in queries["tst"]:
-        for label in _labels(wordnet, query):
+        for label in _labels(wordnet_data, query):
             assert not re.search(rf"(?<!\w){re.escape(label.lower())}(?!\w)", query.text.lower()), (label, query.text)
 
 
-def test_frequencies_count_the_training_split(wordnet, queries):
-    frequency = train_frequency(wordnet)
+def test_frequencies_count_the_training_split(wordnet_data, queries):
+    frequency = train_frequency(wordnet_data)
     assert frequency.queries == len(queries["trn"])
     assert frequency.counts.sum() == sum(len(query.targets) for query in queries["trn"])
     assert frequency.counts.shape == (147_478,)
@@ -76,14 +76,14 @@ def test_frequencies_count_the_training_split(wordnet, queries):
     assert 0.7 < (frequency.counts == 1).mean() < 0.9
 
 
-def test_the_summary_says_what_is_there(wordnet):
-    summary = summarize(wordnet)
+def test_the_summary_says_what_is_there(wordnet_data):
+    summary = summarize(wordnet_data)
     assert summary["labels"] == 147_478
     assert summary["tst"] == {"queries": 10_884, "labels_per_query": pytest.approx(1.75, abs=0.1), "without_labels": 0}
     assert len(summary["samples"]) == 5
     assert all(sample["text"] and sample["labels"] for sample in summary["samples"])
 
 
-def test_the_licence_is_with_the_data(wordnet):
-    about = (wordnet.directory / "ABOUT.txt").read_text(encoding="utf-8")
+def test_the_licence_is_with_the_data(wordnet_data):
+    about = (wordnet_data.directory / "ABOUT.txt").read_text(encoding="utf-8")
     assert "WordNet 3.1 Copyright 2011 by Princeton University" in about

@@ -13,20 +13,20 @@ from edgexl.student.student import Student, load_student
 
 
 @pytest.fixture(scope="module")
-def wordnet() -> Student:
+def wordnet_student() -> Student:
     return load_student("wordnet")
 
 
-def test_it_is_small_enough(wordnet: Student) -> None:
+def test_it_is_small_enough(wordnet_student: Student) -> None:
     directory = available_students()["wordnet"]
     sizes = {path.name: path.stat().st_size for path in directory.iterdir()}
     assert sum(sizes.values()) - sizes["labels.json.gz"] <= 12_000_000
-    assert len(wordnet.labels) == 147_478
-    assert len(wordnet.calibration) == len(wordnet.evaluation) == 2000
+    assert len(wordnet_student.labels) == 147_478
+    assert len(wordnet_student.calibration) == len(wordnet_student.evaluation) == 2000
 
 
-def test_its_recorded_metrics_pass_the_bars(wordnet: Student) -> None:
-    judged = wordnet.metrics["evaluation"]
+def test_its_recorded_metrics_pass_the_bars(wordnet_student: Student) -> None:
+    judged = wordnet_student.metrics["evaluation"]
     assert judged["queries"] == 2000
     assert judged["reasoned"]["P@1"] >= 17
     assert judged["reasoned"]["nDCG@5"] >= 21
@@ -34,20 +34,21 @@ def test_its_recorded_metrics_pass_the_bars(wordnet: Student) -> None:
     assert judged["reasoned"]["P@1"] >= judged["screening"]["P@1"] + 4
 
 
-def test_no_query_it_is_judged_on_was_held_back_for_calibration(wordnet: Student) -> None:
-    calibration = {query.text.lower() for query in wordnet.calibration}
-    assert not [query for query in wordnet.evaluation if query.text.lower() in calibration]
+def test_no_query_it_is_judged_on_was_held_back_for_calibration(wordnet_student: Student) -> None:
+    calibration = {query.text.lower() for query in wordnet_student.calibration}
+    assert not [query for query in wordnet_student.evaluation if query.text.lower() in calibration]
 
 
-def test_it_finds_labels_as_well_as_it_says(wordnet: Student) -> None:
+def test_it_finds_labels_as_well_as_it_says(wordnet_student: Student) -> None:
     """On 200 queries over a third of the labels, all right ones among them: fewer labels than it says it is good at."""
-    queries = wordnet.evaluation[:200]
-    kept = sorted({target for query in queries for target in query.targets} | set(range(0, len(wordnet.labels), 3)))
+    queries, whole = wordnet_student.evaluation[:200], wordnet_student.labels
+    kept = sorted({target for query in queries for target in query.targets} | set(range(0, len(whole), 3)))
     place = {label: index for index, label in enumerate(kept)}
     labels = LabelSet(
-        tuple(wordnet.labels.ids[label] for label in kept), tuple(wordnet.labels.texts[label] for label in kept)
+        tuple(whole.ids[label] for label in kept),
+        tuple(whole.texts[label] for label in kept),
     )
-    student = wordnet.with_labels(labels)
+    student = wordnet_student.with_labels(labels)
     vectors = encode_vectors(student.screener, student.tokenizer, labels.texts, bfloat16=True)
     screened, reasoned = StudentPredictor(student, vectors).rank_by_stage([query.text for query in queries])
     targets = [tuple(place[target] for target in query.targets) for query in queries]

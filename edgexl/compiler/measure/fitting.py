@@ -70,7 +70,7 @@ def fit(
     if not right.any() or right[there].all():
         raise BadInput(
             "Probabilities cannot be fitted: on the calibration queries the shortlists hold only "
-            f"{'right' if right.any() else 'wrong'} labels. Give the student more, or real, held-out queries, "
+            f"{'gold' if right.any() else 'wrong'} labels. Give the student more, or real, held-out queries, "
             'or set [calibrate] method = "none".'
         )
     inputs: dict[Input, Doubles] = {

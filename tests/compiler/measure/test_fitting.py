@@ -107,7 +107,7 @@ def test_nothing_to_learn_from_is_said() -> None:
     logits = np.zeros((5, 4), np.float32)
     with pytest.raises(BadInput, match="only wrong labels"):
         fit(logits, np.zeros((5, 4), bool), 5, "isotonic", SET)
-    with pytest.raises(BadInput, match="only right labels"):
+    with pytest.raises(BadInput, match="only gold labels"):
         fit(logits, np.ones((5, 4), bool), 20, "platt", SET)
 
 

@@ -30,7 +30,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def wordnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[TwoStageTeacher, Dataset]:
+def wordnet_teacher(tmp_path_factory: pytest.TempPathFactory) -> tuple[TwoStageTeacher, Dataset]:
     """The shipped student over 2,000 labels of WordNet, and queries that it was never trained on."""
     student = load_student("wordnet")
     queries = student.evaluation[:QUERIES]
@@ -45,15 +45,15 @@ def wordnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[TwoStageTeacher, 
 
 
 @pytest.fixture(scope="session")
-def bench(wordnet: tuple[TwoStageTeacher, Dataset]) -> Bench:
+def bench(wordnet_teacher: tuple[TwoStageTeacher, Dataset]) -> Bench:
     """The WordNet student on the bench, with shortlists of 32."""
-    return set_up(*wordnet, shortlist=32)
+    return set_up(*wordnet_teacher, shortlist=32)
 
 
 @pytest.fixture(scope="session")
-def profile(bench: Bench, wordnet: tuple[TwoStageTeacher, Dataset]) -> dict[str, object]:
+def profile(bench: Bench, wordnet_teacher: tuple[TwoStageTeacher, Dataset]) -> dict[str, object]:
     """All that is measured of it."""
-    return measure(bench, wordnet[1])
+    return measure(bench, wordnet_teacher[1])
 
 
 @pytest.fixture
