@@ -14,6 +14,8 @@ from typing import Literal
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.shipped import find_toml, shipped_files
+from edgexl.index.codebook import Coarse
+from edgexl.index.rotation import Rotation
 from edgexl.target import Engine
 
 Scheme = Literal["fp32", "int8", "int8-token", "int8-weights", "int4-weights"]
@@ -58,8 +60,8 @@ class IndexRecipe:
     3 million rows on); as many are probed as find `cell_recall` of what a scan of all rows ranks first.
     """
 
-    rotation: Literal["none", "pca", "random"] = "none"
-    coarse: Literal["auto", "sign", "pq"] = "pq"
+    rotation: Rotation = "none"
+    coarse: Coarse = "pq"
     coarse_dims: int | None = None
     code_bytes: int = 32
     overfetch: int = 1024

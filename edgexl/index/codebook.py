@@ -13,7 +13,7 @@ along it (ScaNN's loss): .962, 1.000 for ten times the time to encode; a correct
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ def train_codebook(vectors_rot: Floats, coarse: Coarse, code_bytes: int, seed: i
             f"{code_bytes} bytes a row are {subspaces} subspaces, and {dims} dimensions do not divide into them. "
             "Choose code_bytes so that 2 x code_bytes divides the dimensions, at most 128."
         )
-    if coarse not in ("auto", "sign", "pq"):
+    if coarse not in get_args(Coarse):
         raise BadInput(f'no coarse code is called "{coarse}"; there are sign and pq, and auto, which measures.')
     subspace_dims = dims // subspaces
     if coarse == "sign" and subspace_dims > 4:

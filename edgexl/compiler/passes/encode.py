@@ -24,7 +24,8 @@ QUERIES = 1000
 @dataclass(frozen=True)
 class Encode(Pass):
     """`labels_from` of the index: the float screener gives the least noise; the quantized one, as `quantize` will have
-    it, gives the vectors that the device itself would make of a label added later."""
+    it, gives the vectors that the device itself would make of a label added later. The screener is then quantized here
+    and once more in `quantize`, for the rotation is fitted to these vectors and quantized with the other products."""
 
     index: IndexRecipe
     quantize: Quantize

@@ -241,7 +241,8 @@ class IndexCodes(nn.Module):
 
     def unturn(self, fine: Tensor, scheme: Scheme, int8: Int8 = FULL_RANGE) -> Tensor:
         """Decompressed vectors [B,N,D] back in the student's space, as the reasoner's graph turns them: by a product
-        that is rounded like its others."""
+        that is rounded like its others (`graphs.rotate.unrotate_input`). It cannot be one with the rotation that
+        `edgexl.index` fits and applies, which is not rounded."""
         if self.recipe.rotation == "none":
             return fine
         return round_product(fine, self.rotation, scheme, int8)
