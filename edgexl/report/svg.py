@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from edgexl.report.table import Table
+
 WIDTH = 520  # SVG units; a phone shows it at two thirds, and 14 units of text are still read there
 FONT = 14
 CHARACTER = 7.4  # a character's usual width at that size; a safe guess, since no fonts are measured here
@@ -101,10 +103,28 @@ def heading(title: str, standalone: bool) -> tuple[list[str], float]:
     return [label(12, 20 + 19 * row, text, bold=True) for row, text in enumerate(lines)], 12.0 + 19 * len(lines)
 
 
-def figure(title: str, drawn: str, table: str, note: str) -> str:
-    """A chart on a page: caption, drawing, a sentence on how to read it, and its numbers."""
-    said = f"<p>{escape(note)}</p>\n" if note else ""
-    return (
-        f"<figure><figcaption>{escape(title)}</figcaption>\n{drawn}{said}"
-        f"<details><summary>The numbers</summary>\n{table}</details></figure>"
-    )
+class Chart:
+    """A chart as a file of its own and as a part of a page; each kind draws itself, and says its numbers."""
+
+    title: str
+    note: str
+
+    def draw(self, standalone: bool) -> str:
+        """The SVG element, as `svg` makes it."""
+        raise NotImplementedError
+
+    def table(self) -> Table:
+        """The numbers."""
+        raise NotImplementedError
+
+    def svg(self) -> str:
+        """The chart as an SVG file of its own, readable on white and on dark."""
+        return self.draw(standalone=True)
+
+    def html(self) -> str:
+        """A figure of a page: caption, drawing, a sentence on how to read it, and its numbers folded away below."""
+        said = f"<p>{escape(self.note)}</p>\n" if self.note else ""
+        return (
+            f"<figure><figcaption>{escape(self.title)}</figcaption>\n{self.draw(standalone=False)}{said}"
+            f"<details><summary>The numbers</summary>\n{self.table().html()}</details></figure>"
+        )

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgexl.base.errors import BadInput
-from edgexl.base.progress import Progress, no_progress
+from edgexl.base.progress import Progress, no_progress, track
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import Bundle, read_bundle
 from edgexl.bundle.strings import unpack_strings
@@ -192,8 +192,7 @@ def _bundle_metrics(
         screened = np.full((len(queries), width), -1, dtype=np.int64)
         reasoned = screened.copy()
         accepted = np.zeros((len(queries), width), dtype=np.bool_)
-        for row, query in enumerate(queries):
-            progress("query the bundle", row, len(queries))
+        for row, query in enumerate(track(queries, "query the bundle", progress, every=1)):
             if row in empty:
                 continue
             try:
@@ -204,7 +203,6 @@ def _bundle_metrics(
             screened[row, :found] = prediction.shortlist_labels
             reasoned[row, :found] = prediction.ranked
             accepted[row, : len(prediction.labels)] = True
-        progress("query the bundle", len(queries), len(queries))
     return {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}
 
 

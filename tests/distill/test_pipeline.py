@@ -126,7 +126,7 @@ def test_a_run_cannot_be_resumed_by_another_recipe(
 
 
 def test_training_queries_can_be_aliases_and_n_grams_a_screener(tiny_recipe: Path, tmp_path: Path) -> None:
-    ngrams = ("[student]", '[student]\nscreener = "ngrams"\nbuckets = 256\nvocabulary = 140')
+    ngrams = ("teacher_layers = [0, 2]", 'screener = "ngrams"\nbuckets = 256\nvocabulary = 140')
     changed(tiny_recipe, *SHORT, ngrams, MINED, top='aliases = "queries"\n')
     student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
     corpus = read_corpus(open_dataset(tmp_path / "data"), read_recipe(tiny_recipe).split)
