@@ -50,11 +50,8 @@ class BarChart(svg.Chart):
         ]
         return Table("", ("group", "series", self.value_label, "low", "high"), rows)
 
-    def _series(self) -> list[str]:
-        return list(dict.fromkeys(bar.series for group in self.groups for bar in group.bars))
-
     def draw(self, standalone: bool) -> str:
-        series = self._series()
+        series = list(dict.fromkeys(bar.series for group in self.groups for bar in group.bars))
         drawn, top = svg.heading(self.title, standalone)
         names, height = svg.legend(series, top)
         drawn += names

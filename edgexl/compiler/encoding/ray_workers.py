@@ -47,9 +47,8 @@ class RayWorkers:
                 ray.init(address=self.address, **quiet)
             yield from _run(ray, model, shards)
         except ray.exceptions.RayTaskError as error:
-            raise BadInput(
-                f"The workers cannot encode ({_cause(error)}); install this edgexl on all of them."
-            ) from None
+            cause = str(error).strip().splitlines()[-1]  # of a worker's traceback
+            raise BadInput(f"The workers cannot encode ({cause}); install this edgexl on all of them.") from None
         except (ConnectionError, TimeoutError, ray.exceptions.RayError) as error:
             raise DeviceError(f"The Ray cluster {self.address or ''} was lost or not found: {error}") from None
         finally:
@@ -99,8 +98,3 @@ def _session(model: Any) -> Session:
     import ray
 
     return Session(ray.get(model))
-
-
-def _cause(error: Exception) -> str:
-    """The last line of a worker's traceback."""
-    return str(error).strip().splitlines()[-1]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from edgexl.base.arrays import Doubles
 from edgexl.distill.characterize.bench import Bench
 from edgexl.distill.characterize.focus import doubling
 from edgexl.distill.characterize.measures import Judged, judge
@@ -41,8 +40,10 @@ def _outcomes(bench: Bench) -> Iterator[tuple[str, tuple[Judged, dict[str, Any]]
     """Name of the intervention, what came of it, further keys of its row."""
     decided = bench.judge(bench.own, bench.decided)
     yield "as it is", (decided, _measure_recall(bench, bench.own))
-    yield "reasoner removed", (_by_screening(bench, bench.own, bench.scores[:, : bench.shortlist]), {})
-    shuffled = _shuffle(bench, bench.own, purpose=2)
+    by_screening = judge(bench.sample, bench.own, bench.scores[:, : bench.shortlist], bench.temperature["screening"])
+    yield "reasoner removed", (by_screening, {})
+    chance = bench.draw(2).random(bench.own.shape)
+    shuffled = np.take_along_axis(bench.own, np.argsort(chance, axis=1), 1)
     judged = _decide(bench, shuffled, "decide over shuffled shortlists")
     yield "order shuffled", (judged, {"same_best_share": float((judged.best == decided.best).mean())})
     if bench.repeats_itself:
@@ -103,14 +104,6 @@ def random_lists(bench: Bench) -> Ints:
 
 def _decide(bench: Bench, lists: Ints, what: str) -> Judged:
     return bench.judge(lists, bench.decide(lists, what))
-
-
-def _by_screening(bench: Bench, lists: Ints, scores: Doubles) -> Judged:
-    return judge(bench.sample, lists, scores, bench.temperature["screening"])
-
-
-def _shuffle(bench: Bench, lists: Ints, purpose: int) -> Ints:
-    return np.take_along_axis(lists, np.argsort(bench.draw(purpose).random(lists.shape), axis=1), 1)
 
 
 def _measure_recall(bench: Bench, lists: Ints) -> dict[str, float]:

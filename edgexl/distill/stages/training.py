@@ -217,7 +217,7 @@ def train_stage(
         done, last = step + 1, step + 1 == schedule.steps
         observer.progress(f"train {name}", done, schedule.steps)
         if done % LOG_STEPS == 0 or last:
-            means = _means(recent)
+            means = {key: float(torch.stack([each[key].float() for each in recent]).mean()) for key in recent[0]}
             point: dict[str, Any] = {"stage": name, "step": done, "seconds": round(time.monotonic() - began, 1)} | means
             if not math.isfinite(means["loss"]):
                 raise BadInput(f"The loss of {name} is no finite number any more at step {done}; lower learning_rate.")
@@ -237,7 +237,3 @@ def train_stage(
 def _is_look(done: int, steps: int, looks: int) -> bool:
     """Is this point, a multiple of LOG_STEPS, the first at or after one of `looks` even places?"""
     return done * looks // steps > max(0, done - LOG_STEPS) * looks // steps
-
-
-def _means(recent: list[Losses]) -> dict[str, float]:
-    return {key: float(torch.stack([losses[key].float() for losses in recent]).mean()) for key in recent[0]}
