@@ -57,7 +57,7 @@ def build_wordnet(directory: Path, progress: Progress = no_progress) -> Dataset:
 
 
 def _write(directory: Path, synsets: list[tuple[str, str, list[str]]], licence: str, progress: Progress) -> Dataset:
-    lemmas = _least_capitalised(lemma for _, _, group in synsets for lemma in group)
+    lemmas = _choose_least_capitalised(lemma for _, _, group in synsets for lemma in group)
     order = sorted(lemmas, key=lambda folded: _text(lemmas[folded]))
     index_of = {folded: index for index, folded in enumerate(order)}
     labels = LabelSet(tuple(lemmas[f] for f in order), tuple(_text(lemmas[f]) for f in order))
@@ -84,7 +84,7 @@ def _synset(line: str, tag: str) -> tuple[str, str, list[str]]:
     return f"{fields[0]}-{tag}", _FIRST_EXAMPLE.split(gloss, maxsplit=1)[0].strip(), lemmas
 
 
-def _least_capitalised(lemmas: Iterator[str]) -> dict[str, str]:
+def _choose_least_capitalised(lemmas: Iterator[str]) -> dict[str, str]:
     """Lower-cased lemma -> the form with the fewest capitals; among equals the first by code point."""
     best: dict[str, str] = {}
     for lemma in lemmas:

@@ -105,7 +105,7 @@ def cell_scores(cells: Cells, query: Floats) -> Floats:
     return rescore(cells.centroids, np.arange(cells.count), cells.dims, CENTROID_BITS, quantized, unit)
 
 
-def probed_cells(cells: Cells, query: Floats) -> Ints:
+def choose_cells(cells: Cells, query: Floats) -> Ints:
     """The cells that a query [D] scans, ascending."""
     scores = cell_scores(cells, query)
     best = np.argsort(-scores, kind="stable")[: cells.probes]
@@ -113,10 +113,10 @@ def probed_cells(cells: Cells, query: Floats) -> Ints:
     return np.sort(best[near])
 
 
-def probed_places(cells: Cells, query: Floats) -> Ints:
+def list_places(cells: Cells, query: Floats) -> Ints:
     """The places of the coarse codes that a query [D] scans, ascending: all of each block that holds a row of a probed
     cell."""
-    rows, chosen = len(cells.rows), probed_cells(cells, query)
+    rows, chosen = len(cells.rows), choose_cells(cells, query)
     first, last = cells.starts[chosen] // BLOCK_ROWS, (cells.starts[chosen + 1] - 1) // BLOCK_ROWS
     lengths = (last - first).astype(np.int64) + 1
     ends = np.cumsum(lengths)
@@ -186,7 +186,7 @@ class LabelIndex:
         tables = scan_tables(query, self.codebook)
         if self.cells is None:
             return scan(self._unpacked, self.rows, tables, self.overfetch)[0]
-        places = probed_places(self.cells, query)
+        places = list_places(self.cells, query)
         best, _ = scan(self._unpacked[:, places], len(places), tables, self.overfetch)
         return self.cells.rows[places[best]].astype(np.int64)
 

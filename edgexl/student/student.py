@@ -48,7 +48,7 @@ from edgexl.student.student_file import (
     StudentFile,
     build_module,
     describe_module,
-    known_screeners,
+    list_screeners,
     plan_module,
     read_student_file,
 )
@@ -169,7 +169,7 @@ class Student:
             format="edgexl student",
             version=FORMAT_VERSION,
             shapes=self.shapes,
-            screener=describe_module(self.screener, known_screeners(), "screener"),
+            screener=describe_module(self.screener, list_screeners(), "screener"),
             reasoner=describe_module(self.reasoner, REASONERS, "reasoner"),
             labels_sha256=self.labels.sha256(),
             products=tuple(self.maps),
@@ -205,7 +205,7 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
     plans = {
         role: plan_module(entry, known, role, shapes, about.products, directory)
         for role, entry, known in (
-            ("screener", about.screener, known_screeners()),
+            ("screener", about.screener, list_screeners()),
             ("reasoner", about.reasoner, REASONERS),
         )
     }

@@ -70,7 +70,7 @@ class Plan:
         return self.cls() if isinstance(self.config, EmptyConfig) else self.cls(self.config)
 
 
-def known_screeners() -> Known:
+def list_screeners() -> Known:
     """The built-in screeners, by the class that student.json names."""
     return {kind.module.__name__: (kind.module, kind.config) for kind in screeners.KINDS}
 
@@ -130,7 +130,7 @@ def plan_module(
     layers = getattr(plan.config, "layers", 0)
     if layers > len(shapes):
         raise BadInput(f"{where}: layers is {layers}, but {weights} holds {len(shapes)} tensors in all.")
-    expected = _expected_shapes(plan, where)
+    expected = _expect_shapes(plan, where)
     own = {name.removeprefix(f"{role}."): shape for name, shape in shapes.items() if name.startswith(f"{role}.")}
     derived = {product.name.removeprefix(f"{role}.") for product in products if product.name.startswith(f"{role}.")}
     maps = {product.map.removeprefix(f"{role}.") for product in products}
@@ -154,7 +154,7 @@ def build_module(plan: Plan, role: str, weights: dict[str, Tensor], directory: P
     return module
 
 
-def _expected_shapes(plan: Plan, where: str) -> dict[str, tuple[int, ...]]:
+def _expect_shapes(plan: Plan, where: str) -> dict[str, tuple[int, ...]]:
     """The shapes of a module's tensors, without their memory."""
     try:
         with torch.device("meta"):

@@ -19,7 +19,7 @@ from edgexl.index import (
     train_codebook,
 )
 from edgexl.index.cells import _assign, _balance, _sample, cell_count
-from edgexl.index.search import cell_scores, probed_cells, probed_places
+from edgexl.index.search import cell_scores, choose_cells, list_places
 
 ROWS, DIMS = 6000, 32
 
@@ -118,7 +118,7 @@ def test_c_scans_what_numpy_scans(kernels, seed, rows, count, share, margin, cod
     query = rng.standard_normal(dims).astype(np.float32)
     codes = rng.integers(0, 256, -(-rows // 256) * code_bytes * 256, np.uint8)
     tables = rng.integers(0, levels, (2 * code_bytes, 16)).astype(np.uint8)
-    places = probed_places(cells, query)
+    places = list_places(cells, query)
     ends = np.append(np.flatnonzero(np.diff(places) != 1), len(places) - 1)
     expected = np.stack([places[np.concatenate([[0], ends[:-1] + 1])], places[ends] + 1], axis=1)
     blocks = codes.reshape(-1, code_bytes, 256).transpose(1, 0, 2).reshape(code_bytes, -1)[:, :rows]
@@ -135,7 +135,7 @@ def test_all_probes_find_what_the_flat_scan_finds(clustered, cells):
     vectors, queries = clustered
     flat, probing = index_of(vectors, None), index_of(vectors, cells)
     for query in queries[:20]:
-        assert len(probed_places(cells, query)) == ROWS
+        assert len(list_places(cells, query)) == ROWS
         tables = scan_tables(query, flat.codebook)
         rows, scores = scan(flat.coarse, ROWS, tables, 400)
         places, same = scan(probing.coarse, ROWS, tables, 400)
@@ -157,7 +157,7 @@ def test_probes_keep_the_recall_on_other_queries(clustered, cells, goal):
     found = [np.isin(rows, probing.search(query).labels).mean() for query, rows in zip(queries, wanted, strict=True)]
     assert np.mean(found[:100]) >= goal  # the neighbours in shared blocks come for nothing
     assert np.mean(found[100:]) >= goal - 0.05
-    most = max(len(probed_cells(fitted.cells, query)) for query in queries)
+    most = max(len(choose_cells(fitted.cells, query)) for query in queries)
     assert most <= fitted.cells.probes < cells.count
 
 
@@ -166,7 +166,7 @@ def test_a_margin_scans_less_than_probes_alone(clustered, cells):
     vectors, queries = clustered
     wanted = [np.argsort(-(vectors @ query))[:10] for query in queries]
     fitted = fit_probes(cells, queries, wanted, 0.98).cells
-    counts = [len(probed_cells(fitted, query)) for query in queries]
+    counts = [len(choose_cells(fitted, query)) for query in queries]
     assert min(counts) < max(counts)
 
 
@@ -219,7 +219,7 @@ def test_no_other_probes_and_margin_scan_less(goal):
     fitted = fit_probes(cells, queries, wanted, goal)
     assert fitted.scanned == pytest.approx(cheapest[0])
     assert fitted.recall == pytest.approx(-cheapest[1])
-    again = [probed_cells(fitted.cells, query) for query in queries]
+    again = [choose_cells(fitted.cells, query) for query in queries]
     assert np.mean([sizes[probed].sum() / 900 for probed in again]) == pytest.approx(fitted.scanned)
 
 
@@ -236,7 +236,7 @@ def test_the_sample_is_of_every_slice_alike():
 
 def test_new_cells_are_all_probed(clustered, cells):
     assert (cells.probes, cells.margin) == (cells.count, np.finfo(np.float32).max)
-    assert probed_cells(cells, clustered[1][0]).tolist() == list(range(cells.count))
+    assert choose_cells(cells, clustered[1][0]).tolist() == list(range(cells.count))
 
 
 def test_equal_losses_leave_in_the_order_of_their_rows():

@@ -55,7 +55,7 @@ def _linear(source: str, output: str, weights: Weights) -> Node:
     return Node("Linear", [source], [output], {"weights": weights, "widths": [weights.columns]})
 
 
-def _signed(codes: Array, zero: Array | None) -> Array | None:
+def _make_signed(codes: Array, zero: Array | None) -> Array | None:
     """int8 codes whose zero is 0; None where there are none such."""
     offset = 0 if zero is None else zero.astype(np.int16)
     wide = codes.astype(np.int16) - offset
@@ -72,7 +72,7 @@ def _quantised_per_row(graph: Nodes) -> None:
         if not divide or divide.op != "Div" or not chain or codes is None:
             continue
         scales = next((graph.constants[name] for name in chain[1].inputs if name in graph.constants), None)
-        signed = _signed(codes, graph.constants.get(node.inputs[3]) if len(node.inputs) > 3 else None)
+        signed = _make_signed(codes, graph.constants.get(node.inputs[3]) if len(node.inputs) > 3 else None)
         if scales is not None and signed is not None and divide.inputs[1] in chain[2].inputs:
             weights = Weights("int8", signed, scales.reshape(-1).astype(np.float32))
             graph.replace([node, *chain], _linear(divide.inputs[0], chain[2].outputs[0], weights))
@@ -89,7 +89,7 @@ def _quantised_per_tensor(graph: Nodes) -> None:
             continue
         product = next((graph.producer(name) for name in chain[1].inputs if name != chain[0].outputs[0]), None)
         scales = [graph.constants[name] for name in product.inputs if name in graph.constants] if product else []
-        signed = _signed(codes, graph.constants.get(node.inputs[3]) if len(node.inputs) > 3 else None)
+        signed = _make_signed(codes, graph.constants.get(node.inputs[3]) if len(node.inputs) > 3 else None)
         if len(scales) == 1 and signed is not None:
             wide = np.broadcast_to(scales[0].reshape(-1), (codes.shape[1],)).astype(np.float32)
             graph.replace(

@@ -31,13 +31,13 @@ def with_mining(
     table = bench.recipe.screening
     moments = sorted({max(1, int(share * table.steps)) for share in table.mine_at})
 
-    def mined(step: int) -> dict[str, Tensor]:
+    def losses_with_mining(step: int) -> dict[str, Tensor]:
         due = [moment for moment in moments if moment <= step]
         if due and (step == due[-1] or hard.rows is None):
             hard.rows = _mine(bench, screener, data, due[-1])
         return losses(step)
 
-    return mined
+    return losses_with_mining
 
 
 def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, moment: int) -> Ints:

@@ -40,7 +40,7 @@ def simulate(module: nn.Module, recipe: GraphRecipe, int8: Int8 = FULL_RANGE) ->
     Raises `BadInput` where a part of `keep_fp32` names nothing.
     """
     chosen = [part for part in module.modules() if isinstance(part, nn.Embedding) and rounds_table(part, recipe)]
-    products = simulated_products(module, recipe)
+    products = choose_products(module, recipe)
     for table in chosen:
         table.forward = partial(_look_up, table)  # type: ignore[method-assign]
     for linear in products:
@@ -57,9 +57,9 @@ def rounds_table(table: nn.Embedding, recipe: GraphRecipe) -> bool:
     return recipe.embeddings == "int8" and table.num_embeddings >= SMALLEST_TABLE_ROWS
 
 
-def simulated_products(module: nn.Module, recipe: GraphRecipe) -> list[nn.Linear]:
+def choose_products(module: nn.Module, recipe: GraphRecipe) -> list[nn.Linear]:
     """The linear parts whose products the recipe rounds: all but those that `keep_fp32` names."""
-    named = {exported_name(name): part for name, part in module.named_modules() if isinstance(part, nn.Linear)}
+    named = {name_as_exported(name): part for name, part in module.named_modules() if isinstance(part, nn.Linear)}
     for kept in recipe.keep_fp32:
         if not any(kept in name for name in named):
             raise BadInput(f"keep_fp32 = '{kept}' is part of no matrix product's name; there are {', '.join(named)}.")
@@ -68,7 +68,7 @@ def simulated_products(module: nn.Module, recipe: GraphRecipe) -> list[nn.Linear
     return [part for name, part in named.items() if not any(kept in name for kept in recipe.keep_fp32)]
 
 
-def exported_name(name: str) -> str:
+def name_as_exported(name: str) -> str:
     """What the ONNX nodes of the part `name` are called, but for the operator: layers.0.up -> /module/layers.0/up/."""
     parts: list[str] = []
     for word in name.split("."):

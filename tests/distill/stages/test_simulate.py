@@ -21,11 +21,11 @@ from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
 from edgexl.distill.stages.simulate import (
     FULL_RANGE,
     IndexCodes,
-    exported_name,
+    choose_products,
+    name_as_exported,
     round_product,
     round_weight_blocks,
     simulate,
-    simulated_products,
 )
 from edgexl.index import CoarseCode, decode_coarse
 from edgexl.student.student import Student
@@ -148,11 +148,11 @@ def test_gradients_are_those_of_the_products_without_rounding() -> None:
 def test_names_are_those_of_the_exported_products(student: Student, graphs: Graphs) -> None:
     for stage in ("screener", "reasoner"):
         module = getattr(student, stage)
-        names = [exported_name(name) for name, part in module.named_modules() if isinstance(part, nn.Linear)]
+        names = [name_as_exported(name) for name, part in module.named_modules() if isinstance(part, nn.Linear)]
         found = product_names(getattr(graphs, stage))
         assert len(found) == len(names)
         assert all(sum(name in node for name in names) == 1 for node in found)
-    kept = simulated_products(student.screener, GraphRecipe(keep_fp32=("/up/",)))
+    kept = choose_products(student.screener, GraphRecipe(keep_fp32=("/up/",)))
     assert student.screener.layers[0].up not in kept  # type: ignore[index, union-attr]
     assert student.screener.layers[0].down in kept  # type: ignore[index, union-attr]
     with (
@@ -164,7 +164,7 @@ def test_names_are_those_of_the_exported_products(student: Student, graphs: Grap
 
 def test_numbers_of_a_name_go_with_the_word_before_them() -> None:
     names = {"up": "up", "layers.0.up": "layers.0/up", "text.layers.1.2.down": "text/layers.1.2/down", "0.up": "0/up"}
-    assert {name: exported_name(name) for name in names} == {n: f"/module/{path}/" for n, path in names.items()}
+    assert {name: name_as_exported(name) for name in names} == {n: f"/module/{path}/" for n, path in names.items()}
 
 
 @pytest.fixture(scope="module")
