@@ -17,7 +17,7 @@ from edgexl.target import cpu_features
 # Without VNNI, x86 adds two int8 products in 16 bits: a bundle with 8-bit weights, as ARM takes them, saturates there.
 TARGET = "raspberry-pi-5" if "avx512_vnni" in cpu_features() else "x86-64-v3"
 RECIPE = """
-name = "tiny"
+name = "eight-byte codes"
 [index]
 code_bytes = 8
 overfetch = 64

@@ -17,7 +17,7 @@ from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.tiny import tiny_labels, tiny_student
 
-TINY_RECIPE = Recipe("tiny test", index=IndexRecipe(code_bytes=8, overfetch=64))
+TINY_RECIPE = Recipe("eight-byte codes", index=IndexRecipe(code_bytes=8, overfetch=64))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,5 +51,5 @@ def aliased() -> Artifact:
         new, turned = f"{words[0]} {other} {other}", f"{other} {words[0]} {other}"
         aliases.append({0: (near,), 1: (new,), 2: (new, turned), 3: ()}[place % 4])
     labels = LabelSet(plain.ids, plain.texts, tuple(aliases))
-    recipe = Recipe("tiny", index=IndexRecipe(code_bytes=8, overfetch=64, alias_cosine=0.98))
+    recipe = Recipe("eight-byte codes", index=IndexRecipe(code_bytes=8, overfetch=64, alias_cosine=0.98))
     return Export().run(begin(tiny_student(labels), recipe, load_target("host")))

@@ -50,7 +50,9 @@ def emulated(target: Target, directory: Path) -> EmulatedDevice:
 def ngrams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose screener hashes n-grams: 64-bit integer operators that no transformer has."""
     place = tmp_path_factory.mktemp("ngrams") / "ngrams.exl"
-    recipe = Recipe("tiny", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64))
+    recipe = Recipe(
+        "eight-byte codes", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64)
+    )
     return compile(tiny_ngram_student(tiny_labels(aliases=True)), recipe, TARGET, place).path
 
 

@@ -255,7 +255,7 @@ def main(words: list[str]) -> int:
     from tests.command_line import TARGET
     from tests.tiny import tiny_labels, tiny_student
 
-    recipe = Recipe("tiny", engine="native", index=IndexRecipe(code_bytes=8, overfetch=64))
+    recipe = Recipe("eight-byte codes", engine="native", index=IndexRecipe(code_bytes=8, overfetch=64))
     chosen = [cell for cell in cells() if set(words) <= set(str(cell).split())]
     if not chosen:
         known = sorted({word for cell in cells() for word in str(cell).split()})

@@ -219,7 +219,9 @@ def build(
     )
     calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95), PRESENCE)
     sections = {
-        Kind.MANIFEST: json.dumps({"engine": "native" if native else "ort", "recipe": {"name": "tiny"}}).encode(),
+        Kind.MANIFEST: json.dumps(
+            {"engine": "native" if native else "ort", "recipe": {"name": "eight-byte codes"}}
+        ).encode(),
         Kind.PARAMETERS: parameters.pack(),
         Kind.TOKENIZER: _tokenizer_section(),
         Kind.SCREENER_GRAPH: screener_graph,
