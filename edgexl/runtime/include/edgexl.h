@@ -1,30 +1,29 @@
 /* edgexl.h: answer queries over huge label sets from one bundle file. C11, Apache-2.0.
  *
- * The life of an object, top to bottom: open a bundle (a mapped .exl file, immutable, shared by all threads),
- * open a session on it (one a thread, owns all scratch memory), predict, close both. Nothing here aborts, prints or
- * exits.
+ * One life, top to bottom: open a bundle (a .exl file, immutable, shared by all threads) and a session on it (one a
+ * thread; owns all scratch memory), predict, read the result, look labels up or change them, close both. Nothing here
+ * aborts, prints or exits.
  *
  * Errors. Every function that can fail returns an exl_status and takes, last, an exl_error of the caller's: null, or
  * where status and one sentence are written (EXL_OK and "" when nothing went wrong). The library keeps none.
  *
  * Growth. Every struct begins with struct_size: set it with sizeof; in results the library does. Structs grow at their
- * end alone, functions and statuses are only added, and the library reads and writes no more than struct_size says. So
- * old programs run with new libraries, and new ones with old libraries: a field that these do not know must be 0, else
- * they refuse it, and EXL_HAS tells whether they gave it.
+ * end alone, functions and statuses are only added, and the library reads and writes no more than struct_size says: old
+ * programs run with new libraries, and new ones with old libraries. These refuse a field that they do not know unless it
+ * is 0, and EXL_HAS tells whether they gave it.
  *
  * Ownership. What a function returns through a pointer belongs to the object that made it: a result and all that it
- * points to belong to the session and live until the next call with that session, also one that fails; strings of a
- * bundle live as long as the bundle. A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8,
- * NUL bytes allowed, need not end in NUL).
+ * points to live until the next call with that session, also one that fails; strings of a bundle as long as the bundle.
+ * A bundle must outlive its sessions. Text goes in as pointer and length (UTF-8, NUL bytes allowed, no NUL at its end).
  *
- * Fork. A child has the bundles and sessions of its parent, and may use those that no other thread was using; it scans
- * alone on them, whatever their scan_threads, and both processes close what they have. What the child opens itself has
- * threads again. ONNX Runtime has locks of its own: no other thread may be in it while one forks, and a bundle with
- * more than one thread of it refuses to predict in a child (EXL_ENGINE_FAILED): open it there.
+ * Fork. A child may use the bundles and sessions of its parent that no other thread was using; it scans alone on them,
+ * whatever their scan_threads, and both processes close what they have. What the child opens itself has threads again.
+ * ONNX Runtime has locks of its own: no other thread may be in it while one forks, and a bundle with more than one
+ * thread of it refuses to predict in a child (EXL_ENGINE_FAILED): open it there.
  *
- * Telemetry. Before ONNX Runtime starts, exl_bundle_open sets ORT_DISABLE_TELEMETRY=1 in the process's environment
- * where it is not set: else ONNX Runtime writes a device id and events into the user's cache, and sends them. Where
- * other threads may read the environment then, set it yourself, first. Bundles for the native engine set nothing.
+ * Telemetry. ONNX Runtime writes a device id and events into the user's cache, and sends them, unless the process's
+ * environment has ORT_DISABLE_TELEMETRY=1: exl_bundle_open sets it where it is not set, before it starts ONNX Runtime.
+ * Where other threads may read the environment then, set it yourself, first. The native engine needs nothing set.
  */
 #ifndef EDGEXL_H
 #define EDGEXL_H
@@ -84,18 +83,18 @@ typedef struct exl_error {
     char sentence[508]; /* NUL-terminated; a longer one is cut */
 } exl_error;
 
-typedef struct exl_bundle exl_bundle;
-typedef struct exl_session exl_session;
-
 EXL_API const char *exl_get_version(void);
 /* One sentence for a status; never null. An exl_error's says more. */
 EXL_API const char *exl_describe_status(exl_status status);
 
-/* ---- bundle ---------------------------------------------------------------------------------------------- */
+typedef struct exl_bundle exl_bundle;
+typedef struct exl_session exl_session;
 
-/* All memory of a bundle and its sessions comes from here; engines that bring their own allocator (ORT) excepted.
- * allocate returns memory aligned to 64 bytes, or null. Threads that open, close or change labels at the same time call
- * both at the same time, so they must be thread-safe. Nothing is allocated while a session predicts. */
+/* ---- open a bundle --------------------------------------------------------------------------------------------- */
+
+/* All memory of a bundle and its sessions comes from here, but for engines that bring their own allocator (ORT).
+ * allocate returns memory aligned to 64 bytes, or null. Both must be thread-safe: threads that open, close or change
+ * labels call them at the same time. Nothing is allocated while a session predicts. */
 typedef struct exl_allocator {
     size_t struct_size;
     void *context;
@@ -104,12 +103,11 @@ typedef struct exl_allocator {
 } exl_allocator;
 
 enum {
-    EXL_OPEN_VERIFY = 1u, /* check the hash of every section (reads the whole file); without it only the small ones */
+    EXL_OPEN_VERIFY = 1u,    /* check the hash of every section (reads the whole file), not only of the small ones */
     EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
     EXL_OPEN_SCALAR = 4u,    /* use the scalar kernels (to compare with the SIMD ones; same answers) */
     EXL_OPEN_COMPILED = 8u,  /* pass the label file over: the labels that were compiled, and no changes to them */
-    EXL_OPEN_COPY = 16u      /* read the whole file into memory from the allocator, instead of mapping it: for files
-                                that someone may write to or cut while they are open */
+    EXL_OPEN_COPY = 16u /* read the file into memory, not map it: someone may write to or cut it while it is open */
 };
 
 typedef struct exl_open_options {
@@ -122,13 +120,11 @@ typedef struct exl_open_options {
     const char *labels_path;        /* of the label file, below; null = the bundle's path and ".labels" */
 } exl_open_options;
 
-/* options may be null. On failure *bundle is null. Only a regular file is opened. It is mapped, unless EXL_OPEN_COPY is
- * set: then it must not be written to while it is open (where it is cut, the system ends the process with SIGBUS); to
- * replace it, rename another file over it (and see "live labels" for the label file that the old one had). */
+/* options may be null. On failure *bundle is null. Only a regular file is opened. Without EXL_OPEN_COPY it is mapped
+ * and must not be written to while it is open (where it is cut, the system ends the process with SIGBUS); to replace
+ * it, rename another file over it (and see "change labels" for the label file that the old one had). */
 EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle,
                                    exl_error *error);
-/* Null is allowed. All sessions of the bundle must be closed. */
-EXL_API void exl_bundle_close(exl_bundle *bundle);
 
 typedef struct exl_bundle_info {
     size_t struct_size;
@@ -151,39 +147,6 @@ typedef struct exl_bundle_info {
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, exl_error *error);
 
-/* Label numbers go from 0 to exl_labels_info.end - 1; those of labels that were added and of retired ones (see "live
- * labels") are among them. */
-typedef enum exl_label_state { EXL_LABEL_COMPILED = 0, EXL_LABEL_ADDED = 1, EXL_LABEL_RETIRED = 2 } exl_label_state;
-
-typedef struct exl_label {
-    size_t struct_size;
-    int32_t state;      /* is filled in: an exl_label_state */
-    char *id;           /* where its id is written, with a closing NUL; null: it is not read */
-    size_t id_capacity; /* bytes there */
-    size_t id_bytes;    /* is filled in: its length without the NUL, also with EXL_BUFFER_TOO_SMALL */
-    char *text;         /* the same for its text */
-    size_t text_capacity, text_bytes;
-} exl_label;
-
-EXL_API exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *label, exl_error *error);
-/* The label of the current set with this id: a pass over the ids' compressed form, a few nanoseconds each. Where no id
- * has these very bytes, a canonically equivalent one is found (an accented letter may be one character or two), the
- * lowest label of several; so it is by exl_labels_retire and by replacing. An added label's id may differ from others
- * in form alone. */
-EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *number,
-                                  exl_error *error);
-/* For typing ahead: the first `capacity` labels from label `from` on whose text begins with the prefix, ascending.
- * *count is how many were found; to go on, call again from the last one plus 1. A pass over the texts' compressed form:
- * a few nanoseconds a label of ASCII, some tens of one with other letters where the prefix may be, and no memory.
- *
- * Text and prefix are compared in Unicode's normal form D, with its simple case folding (as of version 14): in either
- * case, and whichever way accents or Hangul are encoded. So a letter begins all that it carries marks in: e finds e
- * acute. A prefix that ends in marks finds letters whose marks, in canonical order, begin with these: e and a dot below
- * finds the letter that has a circumflex, too, but e circumflex does not. Case foldings that change the number of
- * characters are none. A prefix is looked for in a text's first 4096 bytes. Bytes that are not UTF-8 are characters
- * that no text has. */
-EXL_API exl_status exl_labels_complete(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
-                                       uint32_t *numbers, uint32_t capacity, uint32_t *count, exl_error *error);
 /* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). capacity must be max_tokens or
  * more; *count is how many ids were written (or, with EXL_BUFFER_TOO_SMALL, are needed). */
 EXL_API exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_bytes, int32_t *ids,
@@ -192,21 +155,21 @@ EXL_API exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size
 EXL_API exl_status exl_golden_read(const exl_bundle *bundle, uint32_t golden, const char **text, size_t *text_bytes,
                                    exl_error *error);
 
-/* ---- session --------------------------------------------------------------------------------------------- */
+/* ---- open a session ------------------------------------------------------------------------------------------- */
 
 typedef struct exl_session_options {
     size_t struct_size;
-    uint32_t scan_threads; /* that share the scan of the label index, the caller's among them: 1 to 64, 0 = 1. The
-                              answers are the same. The others start here, sleep between queries, and end when the
-                              session closes; worth it from some 100,000 labels on. A bundle with cells scans alone */
+    uint32_t scan_threads; /* that share a scan of the label index, the caller's among them: 1 to 64, 0 = 1. Answers are
+                              the same; worth it from some 100,000 labels on. The others sleep between queries and end
+                              with the session. A bundle with cells scans alone */
     uint32_t reserved;     /* 0 */
 } exl_session_options;
 
 /* options may be null. On failure *session is null. */
 EXL_API exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *options, exl_session **session,
                                     exl_error *error);
-/* Null is allowed. */
-EXL_API void exl_session_close(exl_session *session);
+
+/* ---- predict --------------------------------------------------------------------------------------------------- */
 
 typedef struct exl_predict_options {
     size_t struct_size;
@@ -214,17 +177,16 @@ typedef struct exl_predict_options {
                                or coverage = no limit but the shortlist */
     uint32_t use_threshold; /* nonzero: only labels with probability >= threshold */
     float threshold;        /* negative = the bundle's own */
-    float coverage; /* 0 = off; else the answers are the smallest set that holds a right label with at least this
-                       probability, as counted on held-out queries. Takes numbers that no bundle holds yet: what
-                       is not 0 is EXL_NOT_SUPPORTED */
+    float coverage;         /* 0 = off; else the smallest set that holds a gold label with this probability, as counted
+                               on held-out queries. No bundle holds the numbers for it yet: EXL_NOT_SUPPORTED */
 } exl_predict_options;
 
 typedef struct exl_prediction {
     size_t struct_size;
     uint32_t label;
-    float probability; /* calibrated: the share of such labels that were right on held-out queries */
+    float probability; /* calibrated: this share of such labels were gold labels on held-out queries */
     float logit;
-    const char *id; /* NUL-terminated */
+    const char *id; /* NUL-terminated, as the text */
     const char *text;
 } exl_prediction;
 
@@ -252,7 +214,7 @@ typedef struct exl_result {
     const float *query_vector; /* dims floats */
     uint32_t tokens;
     uint32_t truncated;             /* nonzero: the text had more tokens than max_tokens */
-    uint32_t none_fits;             /* nonzero: the best logit is what shortlists without a right label have */
+    uint32_t none_fits;             /* nonzero: the best logit is what shortlists without a gold label have */
     uint32_t stage_count;           /* of the library's EXL_STAGES */
     const char *const *stage_names; /* "tokenize" is stage_names[EXL_STAGE_TOKENIZE] */
     const double *stage_ms;
@@ -279,6 +241,7 @@ typedef struct exl_batch {
  * none was answered. */
 EXL_API exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error);
 
+/* A label's way through both stages. */
 typedef struct exl_explanation {
     size_t struct_size;
     uint32_t screening_rank; /* 1 = first among all labels; counted over the whole index by fine score */
@@ -289,7 +252,6 @@ typedef struct exl_explanation {
     float probability;
 } exl_explanation;
 
-/* A label's way through both stages. */
 EXL_API exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
                                exl_explanation *explanation, exl_error *error);
 
@@ -305,25 +267,70 @@ typedef struct exl_self_test_report {
  * EXL_SELF_TEST_FAILED when one differs; the report is filled in then, too. */
 EXL_API exl_status exl_self_test_run(exl_session *session, exl_self_test_report *report, exl_error *error);
 
-/* ---- live labels ----------------------------------------------------------------------------------------------- */
+/* ---- look labels up -------------------------------------------------------------------------------------------- */
 
-/* Labels can be added to an open bundle, and any label retired, without a compile. Its file stays as it is: changes are
- * kept in a label file next to it. A call changes all that it is asked to or nothing, and so does a crash at any
- * moment. Several processes may change and use one label file; a change waits for the one before it.
+typedef struct exl_labels_info {
+    size_t struct_size;
+    uint32_t labels;           /* in the set */
+    uint32_t end;              /* labels are numbered from 0 to end - 1, added and retired ones among them */
+    uint32_t added;            /* labels with a number from exl_bundle_info.labels on, retired ones among them */
+    uint32_t retired_compiled; /* of the bundle's labels */
+    uint32_t retired_added;
+    uint64_t generation; /* grows with every change; 0 = there was none */
+    uint64_t file_bytes; /* of the label file; 0 = there is none */
+} exl_labels_info;
+
+EXL_API exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info, exl_error *error);
+
+typedef enum exl_label_state { EXL_LABEL_COMPILED = 0, EXL_LABEL_ADDED = 1, EXL_LABEL_RETIRED = 2 } exl_label_state;
+
+typedef struct exl_label {
+    size_t struct_size;
+    int32_t state;      /* is filled in: an exl_label_state */
+    char *id;           /* where its id is written, with a closing NUL; null: it is not read */
+    size_t id_capacity; /* bytes there */
+    size_t id_bytes;    /* is filled in: its length without the NUL, also with EXL_BUFFER_TOO_SMALL */
+    char *text;         /* the same for its text */
+    size_t text_capacity, text_bytes;
+} exl_label;
+
+EXL_API exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *label, exl_error *error);
+/* The label of the current set with this id: a pass over the ids' compressed form, a few nanoseconds each. Where no id
+ * has these very bytes, the lowest label with a canonically equivalent one is found (an accented letter may be one
+ * character or two), here as by exl_labels_retire and replacing. An added id may differ from others in form alone. */
+EXL_API exl_status exl_label_find(const exl_bundle *bundle, const char *id, size_t id_bytes, uint32_t *number,
+                                  exl_error *error);
+/* For typing ahead: the first `capacity` labels from label `from` on whose text begins with the prefix, ascending, and
+ * in *count how many; to go on, call again from the last one plus 1. A pass over the texts' compressed form: a few
+ * nanoseconds a label of ASCII, some tens of one with other letters where the prefix may be, and no memory.
  *
- * What a status says of a change holds for all who read the file: it is in force with EXL_OK, when it is on the disk,
- * and with EXL_NOT_DURABLE, when the system did not confirm that (exl_labels_compact writes everything again); with any
- * other status nothing has changed. A label file keeps its mode, its owner and, where its path is a symbolic link, its
- * place.
+ * Text and prefix are compared in Unicode's normal form D, with its simple case folding (as of version 14): in either
+ * case, and whichever way accents or Hangul are encoded. A letter finds all that carries marks on it: e finds e acute.
+ * A prefix that ends in marks finds letters whose marks, in canonical order, begin with these: e and a dot below finds
+ * the letter that has a circumflex, too, but e circumflex does not. Foldings that change the number of characters are
+ * none. A text's first 4096 bytes are compared; bytes that are not UTF-8 are characters that no text has. */
+EXL_API exl_status exl_labels_complete(const exl_bundle *bundle, const char *prefix, size_t prefix_bytes, uint32_t from,
+                                       uint32_t *numbers, uint32_t capacity, uint32_t *count, exl_error *error);
+
+/* ---- change labels --------------------------------------------------------------------------------------------- */
+
+/* Labels are added to an open bundle, and any label is retired, without a compile. The bundle's file stays as it is:
+ * changes are kept in a label file next to it, which keeps its mode, its owner and, where its path is a symbolic link,
+ * its place. A call changes all that it names or nothing, and so does a crash at any moment. Several processes may
+ * change and use one label file; a change waits for the one before it.
+ *
+ * A change is in force, for all who read the file, with EXL_OK, when it is on the disk, and with EXL_NOT_DURABLE, when
+ * the system did not confirm that (exl_labels_compact writes everything again); with any other status nothing has
+ * changed. What another process has changed, a bundle learns when it is opened, at exl_labels_refresh, and with every
+ * change that it makes itself: that is its current set. A prediction uses the set that is current when it begins,
+ * whole, and neither waits for a change nor allocates.
+ *
+ * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
+ * with its label until a compaction.
  *
  * A label file belongs to one bundle. Where another takes its bundle's place, its changes are not carried over: opening
  * gives EXL_LABELS_OF_ANOTHER_BUNDLE. Before the old bundle goes, list by it what was added and retired; then remove
- * the label file and make the changes again. EXL_OPEN_COMPILED opens the new bundle as it was compiled.
- *
- * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
- * with its label until a compaction. What another process has changed, a bundle learns when it is opened, at
- * exl_labels_refresh, and with every change that it makes itself: that is its current set. A prediction uses the set
- * that is current when it begins, whole, and neither waits for a change nor allocates. */
+ * the label file and make the changes again. EXL_OPEN_COMPILED opens the new bundle as it was compiled. */
 
 typedef struct exl_new_label {
     size_t struct_size; /* of one item; in an array, of each */
@@ -355,18 +362,11 @@ EXL_API exl_status exl_labels_refresh(exl_bundle *bundle, exl_error *error);
 /* Rewrites the label file without labels that were added and retired again. Those that stay are renumbered. */
 EXL_API exl_status exl_labels_compact(exl_bundle *bundle, exl_error *error);
 
-typedef struct exl_labels_info {
-    size_t struct_size;
-    uint32_t labels;           /* in the set */
-    uint32_t end;              /* one more than the largest label number */
-    uint32_t added;            /* labels with a number from exl_bundle_info.labels on, retired ones among them */
-    uint32_t retired_compiled; /* of the bundle's labels */
-    uint32_t retired_added;
-    uint64_t generation; /* grows with every change; 0 = there was none */
-    uint64_t file_bytes; /* of the label file; 0 = there is none */
-} exl_labels_info;
+/* ---- close ----------------------------------------------------------------------------------------------------- */
 
-EXL_API exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info, exl_error *error);
+/* Null is allowed by both. A bundle's sessions must be closed before it. */
+EXL_API void exl_session_close(exl_session *session);
+EXL_API void exl_bundle_close(exl_bundle *bundle);
 
 #ifdef __cplusplus
 }

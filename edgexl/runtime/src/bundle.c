@@ -1,4 +1,4 @@
-/* bundle.c: exl_bundle_open and what can be asked of a bundle without a session. */
+/* bundle.c: exl_bundle_open and what a bundle tells without a session. */
 #include "compiler.h"
 
 #include "bundle.h"

@@ -3,7 +3,7 @@
  *     exl-bench BUNDLE [--queries FILE] [--runs N] [--warmup N] [--threads N] [--engine PATH] [--labels-file PATH]
  *               [--copy]
  *
- * FILE holds a text a line, taken in turn; without it the bundle's own goldens are asked. Lines that cannot be answered
+ * FILE holds a text a line, taken in turn; without it the bundle's own goldens are used. Lines that cannot be answered
  * end the run: a time of something else would be of no use. The bundle is opened without EXL_OPEN_VERIFY, as an app
  * opens it; load_ms is that, and first_ms is load and the first answer.
  */

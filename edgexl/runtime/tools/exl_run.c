@@ -18,7 +18,7 @@ static const char USAGE[] =
     "  --threads N       threads of the engine (default 1)\n"
     "  --copy            read the bundle into memory, for a file that may be cut or written to meanwhile\n"
     "  --trust           do not hash the large sections, which saves reading the whole file\n"
-    "  --self-test       answer the bundle's recorded questions and compare; no TEXT\n"
+    "  --self-test       answer the bundle's goldens and compare; no TEXT\n"
     "  --version         print the version\n"
     "  --                what follows is TEXT\n";
 

@@ -128,7 +128,7 @@ def row_of_states(place: int) -> bytes:
 
 
 def test_memory_to_work_in() -> None:
-    """The reader's side of it is in `test_plan.c`, which opens such a plan without having the memory."""
+    """The reader's side of it is in `test_plan_limits.c`, which opens such a plan without having the memory."""
     assert find_exceeded(attention(2**14, 2**14 - 2**7)) == []
 
 
