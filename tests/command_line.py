@@ -81,7 +81,7 @@ def edgexl_process(*arguments: str | Path, stdin: bytes = b"", **environment: st
 
 def exl_run(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> Said:
     """The C tool `exl-run`, with this machine's engine."""
-    from edgexl.runtime.binding import find_engine_library, find_library
+    from edgexl.runtime.library import find_engine_library, find_library
 
     tool = find_library().parent / "exl-run"
     environment = {"EDGEXL_ORT_LIBRARY": str(find_engine_library()), **environment}

@@ -37,7 +37,7 @@ class LocalDevice:
 
 def this_machine() -> LocalDevice:
     """This machine with the tools and the engine that the package finds. Raises `DeviceError` without the tools."""
-    from edgexl.runtime.binding import engine_library_if_any, find_library
+    from edgexl.runtime.library import engine_library_if_any, find_library
 
     return LocalDevice(Path(find_library()).parent, engine_library_if_any())
 

@@ -1,150 +1,67 @@
 """Answers queries with the C runtime, through ctypes: `open_bundle` gives a handle that any thread may use.
 
-This is no second implementation: everything here calls `libedgexl`. Needs numpy alone. A status of the C library
-becomes an exception: its 1xx and 3xx are the caller's and the file's fault (`BadInput`), a file that cannot be read
-among them; 2xx and 4xx are the device's (`DeviceError`; `NotDurable` where a change was made, but may not outlive a
-power cut), and a failed self-test is a failed gate (`GateFailed`).
+This is no second implementation: everything here calls `libedgexl` (`library.py`), and gives copies of its answers
+(`answers.py`). Needs numpy alone.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import fields
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from edgexl.base.arguments import as_items, as_number, as_path, as_text, as_whole
-from edgexl.base.arrays import Floats
-from edgexl.base.errors import BadInput, DeviceError, GateFailed, NotDurable, kind_of, shorten
+from edgexl.base.errors import BadInput, NotDurable, kind_of, shorten
 from edgexl.base.strict_json import parse_object
+from edgexl.runtime.answers import (
+    LABEL_STATES,
+    BundleInfo,
+    Explanation,
+    LabelAnswer,
+    LabelsInfo,
+    LabelState,
+    NewLabel,
+    Prediction,
+    copy_prediction,
+    decode,
+)
 from edgexl.runtime.declarations import read_header
+from edgexl.runtime.library import (
+    EmptyText,
+    call,
+    check,
+    engine_library_if_any,
+    find_engine_library,
+    find_library,
+    load_library,
+)
 
-LabelState = Literal["compiled", "added", "retired"]
-_STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")
+__all__ = [
+    "DEFAULT_K",
+    "BundleHandle",
+    "BundleInfo",
+    "EmptyText",
+    "Explanation",
+    "LabelAnswer",
+    "LabelState",
+    "LabelsInfo",
+    "NewLabel",
+    "Prediction",
+    "find_engine_library",
+    "find_library",
+    "open_bundle",
+]
+
 _LARGEST = 0xFFFFFFFF  # what the library's numbers hold
 DEFAULT_K = 5
-
-
-class EmptyText(BadInput):
-    """A text without a token: empty, or nothing but blanks and control characters."""
-
-
-@dataclass(frozen=True)
-class LabelAnswer:
-    """A label of an answer; `index` is its place in the label set, `probability` is calibrated."""
-
-    id: str
-    text: str
-    probability: float
-    logit: float
-    index: int
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """An answer, best label first, with what led to it.
-
-    `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
-    order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
-    `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
-    `none_fits`: the best logit is one that shortlists without a gold label have.
-    """
-
-    labels: list[LabelAnswer]
-    ms: dict[str, float]
-    shortlist_labels: npt.NDArray[np.uint32]
-    shortlist_scores: Floats
-    shortlist_logits: Floats
-    query_vector: Floats
-    tokens: int
-    truncated: bool
-    none_fits: bool
-
-    @property
-    def ranked(self) -> npt.NDArray[np.int64]:
-        """The shortlist's label indices [N], best logit first; ties in screening's order, as in the runtime."""
-        order = np.argsort(-self.shortlist_logits, kind="stable")
-        return self.shortlist_labels[order].astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A label's way through both stages; ranks count from 1, screening's over the whole label set.
-
-    A label that is not `shortlisted` was lost at screening: its reasoner_rank, logit and probability are 0.
-    """
-
-    id: str
-    text: str
-    index: int
-    screening_rank: int
-    screening_score: float
-    shortlisted: bool
-    reasoner_rank: int
-    logit: float
-    probability: float
-
-
-@dataclass(frozen=True)
-class NewLabel:
-    """A label to add: an id that the set does not have, its text, and other texts that find it."""
-
-    id: str
-    text: str
-    aliases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LabelsInfo:
-    """The current label set. Labels that were added have indices from the bundle's number of labels on, below `end`.
-
-    `labels` are in the set; `added` counts retired ones too. `generation` grows with every change, and is 0 before any.
-    `file_bytes` are the label file's.
-    """
-
-    labels: int
-    end: int
-    added: int
-    retired_compiled: int
-    retired_added: int
-    generation: int
-    file_bytes: int
-
-
-@dataclass(frozen=True)
-class BundleInfo:
-    """Sizes of an open bundle. `rows` are labels and aliases, `shortlist` the most labels that an answer can have (of a
-    smaller label set all, until it has grown), `threshold` is the compiler's choice for set answers,
-    `presence` the logit below which a best label means that none fits (-inf: never said). `copied`: the bundle lies
-    in memory and not in a mapped file.
-    """
-
-    labels: int
-    rows: int
-    dims: int
-    shortlist: int
-    max_tokens: int
-    format: str
-    file_bytes: int
-    threshold: float
-    presence: float
-    engine: str
-    kernel: str
-    goldens: int
-    copied: bool
 
 
 def open_bundle(
@@ -164,7 +81,7 @@ def open_bundle(
     `threads` is the size of the engine's pool; `verify` hashes every section (otherwise the small ones only);
     `engine_library` is the path of libonnxruntime (default: `find_engine_library`), which native bundles do not need;
     `scalar` uses the plain C kernels;
-    without `engine` the bundle can be looked at but not asked;
+    without `engine` the bundle can be looked at but not queried;
     `labels_path` is the label file that keeps labels added and retired since the compile (default: the bundle's path
     and ".labels"), which `compiled_only` passes over; `scan_threads` (1 to 64) share the scan of each query, with the
     same answers; with `copy` the whole file is read into memory, for a file that someone may cut or write to while it
@@ -174,7 +91,7 @@ def open_bundle(
     scan_threads = as_whole("scan_threads", scan_threads, 1, 64)
     threads = as_whole("threads", threads, 0, _LARGEST)
     place = as_path("The bundle", path)
-    library = _library()
+    library = load_library()
     header = read_header()
     options = header.make("exl_open_options", threads=threads)
     chosen = {"VERIFY": verify, "NO_ENGINE": not engine, "SCALAR": scalar, "COMPILED": compiled_only, "COPY": copy}
@@ -184,8 +101,8 @@ def open_bundle(
     if engine and (found := engine_library or engine_library_if_any()):
         options.engine_library = as_path("The engine's library", found)
     bundle = ctypes.c_void_p()
-    status, sentence = _call(library, "exl_bundle_open", place, ctypes.byref(options), ctypes.byref(bundle))
-    _check(status, f"{os.fsdecode(path)}: {sentence}")
+    status, sentence = call(library, "exl_bundle_open", place, ctypes.byref(options), ctypes.byref(bundle))
+    check(status, f"{os.fsdecode(path)}: {sentence}")
     return BundleHandle(library, bundle, scan_threads)
 
 
@@ -202,7 +119,7 @@ class BundleHandle:
         self._session_options = self._header.make("exl_session_options", scan_threads=scan_threads)
         self._bundle = bundle
         self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
-        info = self._ask("exl_bundle_get_info", "exl_bundle_info")
+        info = self._read("exl_bundle_get_info", "exl_bundle_info")
         manifest = ctypes.c_void_p.from_buffer(info, type(info).manifest.offset)  # which does not end in NUL
         self._manifest = ctypes.string_at(manifest.value or 0, info.manifest_bytes)
         self.info = BundleInfo(
@@ -266,7 +183,7 @@ class BundleHandle:
         with self._session() as session:
             result = ctypes.POINTER(self._header.structs["exl_result"])()
             self._do("exl_predict", session, content, len(content), ctypes.byref(options), ctypes.byref(result))
-            return _prediction(result.contents, self.info.dims)
+            return copy_prediction(result.contents, self.info.dims)
 
     def predict_batch(
         self, texts: Sequence[str | bytes], k: int | None = None, threads: int = 1, threshold: float | None = None
@@ -330,7 +247,7 @@ class BundleHandle:
         texts, text, length = [], ctypes.c_char_p(), ctypes.c_size_t()
         for golden in range(self.info.goldens):
             self._do("exl_golden_read", self._open(), golden, ctypes.byref(text), ctypes.byref(length))
-            texts.append(_text(ctypes.string_at(text, length.value)))
+            texts.append(decode(ctypes.string_at(text, length.value)))
         return texts
 
     def label_id(self, index: int) -> str:
@@ -348,11 +265,9 @@ class BundleHandle:
         for a text.
         """
         wanted, index = as_text("The label", label), ctypes.c_uint32()
-        status, sentence = _call(
-            self._library, "exl_label_find", self._open(), wanted, len(wanted), ctypes.byref(index)
-        )
+        status, sentence = call(self._library, "exl_label_find", self._open(), wanted, len(wanted), ctypes.byref(index))
         if status != self._header.constants["EXL_NO_SUCH_LABEL"]:
-            _check(status, sentence)
+            check(status, sentence)
             return index.value
         equivalent = None
         found = self.complete(label, limit=1)
@@ -384,14 +299,14 @@ class BundleHandle:
 
     def labels_info(self) -> LabelsInfo:
         """The current label set's sizes."""
-        info = self._ask("exl_labels_get_info", "exl_labels_info")
+        info = self._read("exl_labels_get_info", "exl_labels_info")
         return LabelsInfo(**{field.name: getattr(info, field.name) for field in fields(LabelsInfo)})
 
     def label_state(self, index: int) -> LabelState:
         """Whether a label was compiled, added, or is retired. Raises `BadInput` for an index that there is not."""
         label = self._header.make("exl_label")
         self._do("exl_label_read", self._open(), self._check_index(index), ctypes.byref(label))
-        return _STATES[int(label.state)]
+        return LABEL_STATES[int(label.state)]
 
     def add_labels(
         self, labels: Sequence[NewLabel], replace: bool = False, progress: Callable[[int, int], None] | None = None
@@ -442,9 +357,9 @@ class BundleHandle:
 
     def _do(self, function: str, *arguments: Any) -> None:
         """Call a function of the library. Raises what its status stands for."""
-        _check(*_call(self._library, function, *arguments))
+        check(*call(self._library, function, *arguments))
 
-    def _ask(self, function: str, struct: str) -> Any:
+    def _read(self, function: str, struct: str) -> Any:
         """The struct that a function fills in about the bundle."""
         answer = self._header.make(struct)
         self._do(function, self._open(), ctypes.byref(answer))
@@ -463,12 +378,12 @@ class BundleHandle:
             label = self._header.make(
                 "exl_label", **{field: ctypes.addressof(buffer), f"{field}_capacity": len(buffer)}
             )
-            status, sentence = _call(self._library, "exl_label_read", self._open(), index, ctypes.byref(label))
+            status, sentence = call(self._library, "exl_label_read", self._open(), index, ctypes.byref(label))
             length = getattr(label, f"{field}_bytes")
             if length < len(buffer):
                 break
-        _check(status, sentence)
-        return _text(buffer.raw[:length])
+        check(status, sentence)
+        return decode(buffer.raw[:length])
 
     def _open(self) -> ctypes.c_void_p:
         if not self._bundle:
@@ -490,37 +405,6 @@ class BundleHandle:
             self._idle.put(session)
 
 
-def _prediction(result: Any, dims: int) -> Prediction:
-    """A copy of what belongs to the session."""
-    labels = [
-        LabelAnswer(_text(at.id), _text(at.text), at.probability, at.logit, at.label)
-        for at in (result.predictions[place].contents for place in range(result.count))
-    ]
-    count = result.shortlist
-    return Prediction(
-        labels=labels,
-        ms={result.stage_names[stage].decode(): result.stage_ms[stage] for stage in range(result.stage_count)}
-        | {"total": result.total_ms},
-        shortlist_labels=np.ctypeslib.as_array(result.shortlist_labels, (count,)).copy(),
-        shortlist_scores=np.ctypeslib.as_array(result.shortlist_scores, (count,)).copy(),
-        shortlist_logits=np.ctypeslib.as_array(result.shortlist_logits, (count,)).copy(),
-        query_vector=np.ctypeslib.as_array(result.query_vector, (dims,)).copy(),
-        tokens=result.tokens,
-        truncated=bool(result.truncated),
-        none_fits=bool(result.none_fits),
-    )
-
-
-def _text(content: bytes) -> str:
-    """A string of a bundle. Raises `BadInput` where it is not UTF-8."""
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadInput(
-            f"The bundle holds a string that is not UTF-8 ({shorten(repr(content))}); fetch or compile it again."
-        ) from None
-
-
 def _as_new_label(what: str, label: Any) -> tuple[bytes, bytes, list[bytes]]:
     """A new label's id, text and aliases."""
     if not isinstance(label, NewLabel):
@@ -528,77 +412,3 @@ def _as_new_label(what: str, label: Any) -> tuple[bytes, bytes, list[bytes]]:
     aliases = as_items(f"The aliases of new {what}", label.aliases)
     uid, text = as_text(f"The id of new {what}", label.id), as_text(f"The text of new {what}", label.text)
     return uid, text, [as_text(f"An alias of new {what}", alias) for alias in aliases]
-
-
-def _call(library: ctypes.CDLL, function: str, *arguments: Any) -> tuple[int, str]:
-    """The status that a function of the library gives, and its sentence."""
-    error = read_header().make("exl_error")
-    status = getattr(library, function)(*arguments, ctypes.byref(error))
-    return status, error.sentence.decode("utf-8", "replace")
-
-
-def _check(status: int, sentence: str) -> None:
-    """Raise what a status stands for."""
-    if status == 0:
-        return
-    message = sentence + ("" if sentence.endswith(".") else ".")
-    constants = read_header().constants
-    kinds = {"EXL_SELF_TEST_FAILED": GateFailed, "EXL_NOT_DURABLE": NotDurable, "EXL_EMPTY_TEXT": EmptyText}
-    raised = {constants[name]: kind for name, kind in kinds.items()}
-    is_input = status // 100 in (1, 3) or status == constants["EXL_FILE_UNREADABLE"]
-    raise raised.get(status, BadInput if is_input else DeviceError)(message)
-
-
-def find_library() -> Path:
-    """The path of libedgexl: $EDGEXL_LIBRARY, or where the build puts it. Raises `DeviceError` where it is not."""
-    named = os.environ.get("EDGEXL_LIBRARY")
-    path = Path(named) if named else Path(__file__).parent / "lib" / f"libedgexl{_suffix()}"
-    if not path.is_file():
-        hint = "correct $EDGEXL_LIBRARY" if named else "run `make lib`, or install edgexl with pip, which builds it"
-        raise DeviceError(f"The runtime library {path} is not there; {hint}.")
-    return path
-
-
-def find_engine_library() -> Path:
-    """The path of ONNX Runtime's C library: $EDGEXL_ORT_LIBRARY, or inside the installed `onnxruntime` package.
-
-    The package is not imported. Raises `DeviceError` with the way to get the library where it is not found.
-    """
-    named = os.environ.get("EDGEXL_ORT_LIBRARY")
-    if named:
-        if not Path(named).is_file():
-            raise DeviceError(f"$EDGEXL_ORT_LIBRARY names {named}, which is not there; correct it.")
-        return Path(named)
-    package = importlib.util.find_spec("onnxruntime")
-    for place in package.submodule_search_locations or () if package else ():
-        found = sorted(Path(place, "capi").glob(f"libonnxruntime*{_suffix()}*"))
-        found = [path for path in found if "providers" not in path.name]
-        if found:
-            return found[0]
-    raise DeviceError(
-        "ONNX Runtime is not installed; run `pip install onnxruntime`, or set $EDGEXL_ORT_LIBRARY to the path of "
-        f"libonnxruntime{_suffix()}."
-    )
-
-
-def engine_library_if_any() -> Path | None:
-    """`find_engine_library`, or None where there is none: bundles for the native engine need none, and others are
-    refused by the runtime with a sentence of its own. Raises `DeviceError` where $EDGEXL_ORT_LIBRARY names no file.
-    """
-    if not os.environ.get("EDGEXL_ORT_LIBRARY") and importlib.util.find_spec("onnxruntime") is None:
-        return None
-    return find_engine_library()
-
-
-def _suffix() -> str:
-    return ".dylib" if sys.platform == "darwin" else ".so"
-
-
-@lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL:
-    """libedgexl with its functions declared; loaded once."""
-    path = find_library()
-    try:
-        return read_header().declare(ctypes.CDLL(str(path)))
-    except (OSError, AttributeError) as error:
-        raise DeviceError(f"The runtime library {path} cannot be used: {error}.") from None

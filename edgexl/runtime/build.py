@@ -90,7 +90,7 @@ def installed_paths() -> dict[str, str]:
 
     Raises `DeviceError` where the library or the engine is missing.
     """
-    from edgexl.runtime.binding import find_engine_library, find_library
+    from edgexl.runtime.library import find_engine_library, find_library
 
     library = Path(find_library())
     return {

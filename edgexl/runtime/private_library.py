@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgexl.base.errors import DeviceError
-from edgexl.runtime.binding import find_library
+from edgexl.runtime.library import find_library
 
 
 class PrivateLibrary:

@@ -160,7 +160,7 @@ def run_c_test(command: list[str], environment: dict[str, str], seconds: float) 
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    from edgexl.runtime.binding import find_engine_library
+    from edgexl.runtime.library import find_engine_library
 
     environment = {**environment, "EDGEXL_ORT_LIBRARY": str(find_engine_library())}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

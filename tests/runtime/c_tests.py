@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edgexl.runtime.binding import find_engine_library
+from edgexl.runtime.library import find_engine_library
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "edgexl" / "runtime"

@@ -7,8 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from edgexl.runtime.binding import find_library
 from edgexl.runtime.declarations import HEADER, read_header
+from edgexl.runtime.library import find_library
 
 
 def test_every_field_lies_where_the_compiler_puts_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.runtime.binding import find_engine_library, find_library
+from edgexl.runtime.library import find_engine_library, find_library
 from tests.command_line import Tiny
 
 # Half a second: it writes its files when it starts.

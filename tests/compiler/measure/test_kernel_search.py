@@ -6,7 +6,7 @@ import pytest
 from edgexl.compiler.measure import kernel_search as screening
 from edgexl.compiler.measure.kernel_search import KernelSearch, fastest
 from edgexl.index import LabelIndex, encode_coarse, encode_fine, train_codebook
-from edgexl.runtime.binding import find_library
+from edgexl.runtime.library import find_library
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,153 @@
+"""What the runtime answers, as Python has it: labels with their probabilities, explanations, and the sizes of bundles
+and label sets. Each is a copy, and outlives the session and the bundle that gave it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.base.arrays import Floats
+from edgexl.base.errors import BadInput, shorten
+
+LabelState = Literal["compiled", "added", "retired"]
+LABEL_STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")  # by their numbers in edgexl.h
+
+
+@dataclass(frozen=True)
+class LabelAnswer:
+    """A label of an answer; `index` is its place in the label set, `probability` is calibrated."""
+
+    id: str
+    text: str
+    probability: float
+    logit: float
+    index: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer, best label first, with what led to it.
+
+    `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
+    order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
+    `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
+    `none_fits`: the best logit is one that shortlists without a gold label have.
+    """
+
+    labels: list[LabelAnswer]
+    ms: dict[str, float]
+    shortlist_labels: npt.NDArray[np.uint32]
+    shortlist_scores: Floats
+    shortlist_logits: Floats
+    query_vector: Floats
+    tokens: int
+    truncated: bool
+    none_fits: bool
+
+    @property
+    def ranked(self) -> npt.NDArray[np.int64]:
+        """The shortlist's label indices [N], best logit first; ties in screening's order, as in the runtime."""
+        order = np.argsort(-self.shortlist_logits, kind="stable")
+        return self.shortlist_labels[order].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A label's way through both stages; ranks count from 1, screening's over the whole label set.
+
+    A label that is not `shortlisted` was lost at screening: its reasoner_rank, logit and probability are 0.
+    """
+
+    id: str
+    text: str
+    index: int
+    screening_rank: int
+    screening_score: float
+    shortlisted: bool
+    reasoner_rank: int
+    logit: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class NewLabel:
+    """A label to add: an id that the set does not have, its text, and other texts that find it."""
+
+    id: str
+    text: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelsInfo:
+    """The current label set. Labels that were added have indices from the bundle's number of labels on, below `end`.
+
+    `labels` are in the set; `added` counts retired ones too. `generation` grows with every change, and is 0 before any.
+    `file_bytes` are the label file's.
+    """
+
+    labels: int
+    end: int
+    added: int
+    retired_compiled: int
+    retired_added: int
+    generation: int
+    file_bytes: int
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """Sizes of an open bundle. `rows` are labels and aliases, `shortlist` the most labels that an answer can have (of a
+    smaller label set all, until it has grown), `threshold` is the compiler's choice for set answers,
+    `presence` the logit below which a best label means that none fits (-inf: never said). `copied`: the bundle lies
+    in memory and not in a mapped file.
+    """
+
+    labels: int
+    rows: int
+    dims: int
+    shortlist: int
+    max_tokens: int
+    format: str
+    file_bytes: int
+    threshold: float
+    presence: float
+    engine: str
+    kernel: str
+    goldens: int
+    copied: bool
+
+
+def copy_prediction(result: Any, dims: int) -> Prediction:
+    """The answer that an exl_result holds, which belongs to its session."""
+    labels = [
+        LabelAnswer(decode(at.id), decode(at.text), at.probability, at.logit, at.label)
+        for at in (result.predictions[place].contents for place in range(result.count))
+    ]
+    count = result.shortlist
+    return Prediction(
+        labels=labels,
+        ms={result.stage_names[stage].decode(): result.stage_ms[stage] for stage in range(result.stage_count)}
+        | {"total": result.total_ms},
+        shortlist_labels=np.ctypeslib.as_array(result.shortlist_labels, (count,)).copy(),
+        shortlist_scores=np.ctypeslib.as_array(result.shortlist_scores, (count,)).copy(),
+        shortlist_logits=np.ctypeslib.as_array(result.shortlist_logits, (count,)).copy(),
+        query_vector=np.ctypeslib.as_array(result.query_vector, (dims,)).copy(),
+        tokens=result.tokens,
+        truncated=bool(result.truncated),
+        none_fits=bool(result.none_fits),
+    )
+
+
+def decode(content: bytes) -> str:
+    """A string of a bundle. Raises `BadInput` where it is not UTF-8."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(
+            f"The bundle holds a string that is not UTF-8 ({shorten(repr(content))}); fetch or compile it again."
+        ) from None
