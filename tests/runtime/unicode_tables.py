@@ -138,9 +138,8 @@ def _fold_runs(folds: dict[int, int]) -> Iterator[tuple[int, int, int, int]]:
 
 def _table(kind: str, name: str, about: str, values: Sequence[int]) -> str:
     assert kind != "uint8_t" or max(values) < 256
-    texts = [f"{value}" if value < 0 else f"0x{value:X}" for value in values]
     lines, line = [], ""
-    for text in texts:
+    for text in map(str, values):
         if len(line) + len(text) > 114:
             lines.append(line)
             line = ""

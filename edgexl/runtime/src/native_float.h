@@ -318,18 +318,11 @@ EXL__INLINE void NATIVE_NAME(float_tile)(const float *a, size_t a_stride, const 
 
 static void NATIVE_NAME(product_f32)(const float *a, size_t a_stride, uint32_t rows, const float *b, size_t b_stride,
                                      uint32_t depth, float *out, size_t out_stride) {
-    switch (rows) {
 #if NATIVE_ROWS == 8
-    case 8: NATIVE_NAME(float_tile)(a, a_stride, 8, b, b_stride, depth, out, out_stride); break;
-    case 7: NATIVE_NAME(float_tile)(a, a_stride, 7, b, b_stride, depth, out, out_stride); break;
-    case 6: NATIVE_NAME(float_tile)(a, a_stride, 6, b, b_stride, depth, out, out_stride); break;
-    case 5: NATIVE_NAME(float_tile)(a, a_stride, 5, b, b_stride, depth, out, out_stride); break;
+    switch (rows) { ROWS_8(NATIVE_NAME(float_tile), a, a_stride, b, b_stride, depth, out, out_stride); }
+#else
+    switch (rows) { ROWS_4(NATIVE_NAME(float_tile), a, a_stride, b, b_stride, depth, out, out_stride); }
 #endif
-    case 4: NATIVE_NAME(float_tile)(a, a_stride, 4, b, b_stride, depth, out, out_stride); break;
-    case 3: NATIVE_NAME(float_tile)(a, a_stride, 3, b, b_stride, depth, out, out_stride); break;
-    case 2: NATIVE_NAME(float_tile)(a, a_stride, 2, b, b_stride, depth, out, out_stride); break;
-    default: NATIVE_NAME(float_tile)(a, a_stride, 1, b, b_stride, depth, out, out_stride); break;
-    }
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
@@ -490,10 +483,24 @@ static void NATIVE_NAME(widen)(const int8_t *codes, float scale, uint32_t n, flo
         out[i] = (float)codes[i] * scale;
 }
 
-/* The float part of a set of kernels. */
-#define NATIVE_FLOATS                                                                                                  \
-    .float_rows = NATIVE_ROWS, .quantize_row = NATIVE_NAME(quantize_row), .finish = NATIVE_NAME(finish),               \
-    .add_block = NATIVE_NAME(add_block), .product_f32 = NATIVE_NAME(product_f32),                                      \
-    .layer_norm = NATIVE_NAME(layer_norm), .softmax = NATIVE_NAME(softmax), .map = NATIVE_NAME(map),                   \
-    .sum = NATIVE_NAME(sum), .add = NATIVE_NAME(add), .keep_larger = NATIVE_NAME(keep_larger),                         \
-    .widen = NATIVE_NAME(widen)
+/* A set of kernels: its name, the products of its codes with the most rows and panels of their tiles, the form of its
+ * codes (bytes, and what they are flipped by), and the float kernels. */
+#define NATIVE_KERNELS(called, dots, most_rows, most_panels, bytes, flipped)                                           \
+    {.name = called,                                                                                                   \
+     .dot = dots,                                                                                                      \
+     .tile_rows = most_rows,                                                                                           \
+     .tile_panels = most_panels,                                                                                       \
+     .code_bytes = bytes,                                                                                              \
+     .flip = flipped,                                                                                                  \
+     .float_rows = NATIVE_ROWS,                                                                                        \
+     .quantize_row = NATIVE_NAME(quantize_row),                                                                        \
+     .finish = NATIVE_NAME(finish),                                                                                    \
+     .add_block = NATIVE_NAME(add_block),                                                                              \
+     .product_f32 = NATIVE_NAME(product_f32),                                                                          \
+     .layer_norm = NATIVE_NAME(layer_norm),                                                                            \
+     .softmax = NATIVE_NAME(softmax),                                                                                  \
+     .map = NATIVE_NAME(map),                                                                                          \
+     .sum = NATIVE_NAME(sum),                                                                                          \
+     .add = NATIVE_NAME(add),                                                                                          \
+     .keep_larger = NATIVE_NAME(keep_larger),                                                                          \
+     .widen = NATIVE_NAME(widen)}

@@ -88,13 +88,7 @@ EXL__INLINE void native_neon_tile(const int8_t *codes, size_t code_stride, const
 
 DOT_BY_PANEL(native_neon_dot, native_neon_tile, ROWS_4)
 
-const exl__kernels exl__kernels_neon = {.name = "neon",
-                                        .dot = native_neon_dot,
-                                        .tile_rows = 4,
-                                        .tile_panels = 1,
-                                        .code_bytes = 4,
-                                        .flip = 128,
-                                        NATIVE_FLOATS};
+const exl__kernels exl__kernels_neon = NATIVE_KERNELS("neon", native_neon_dot, 4, 1, 4, 128);
 
 /* ---- with dot products ----------------------------------------------------------------------------------------- */
 
@@ -191,20 +185,8 @@ DOT_BY_PANEL(native_neon_i8mm_dot, native_neon_i8mm_tile, ROWS_8)
 
 EXL__TARGET_END
 
-const exl__kernels exl__kernels_neon_dot = {.name = "neon-dot",
-                                            .dot = native_neon_dot_dot,
-                                            .tile_rows = 4,
-                                            .tile_panels = 1,
-                                            .code_bytes = 1,
-                                            .flip = 128,
-                                            NATIVE_FLOATS};
+const exl__kernels exl__kernels_neon_dot = NATIVE_KERNELS("neon-dot", native_neon_dot_dot, 4, 1, 1, 128);
 
-const exl__kernels exl__kernels_neon_i8mm = {.name = "neon-i8mm",
-                                             .dot = native_neon_i8mm_dot,
-                                             .tile_rows = 8,
-                                             .tile_panels = 1,
-                                             .code_bytes = 1,
-                                             .flip = 128,
-                                             NATIVE_FLOATS};
+const exl__kernels exl__kernels_neon_i8mm = NATIVE_KERNELS("neon-i8mm", native_neon_i8mm_dot, 8, 1, 1, 128);
 EXL__OPTIMIZE_END
 #endif

@@ -51,22 +51,14 @@ void exl__dot_scalar(const void *codes, size_t code_stride, uint32_t rows, const
         }
 }
 
-const exl__kernels exl__kernels_scalar = {.name = "scalar",
-                                          .dot = exl__dot_scalar,
-                                          .tile_rows = 4,
-                                          .tile_panels = 1,
-                                          .code_bytes = 1,
-                                          .flip = 0,
-                                          NATIVE_FLOATS};
+const exl__kernels exl__kernels_scalar = NATIVE_KERNELS("scalar", exl__dot_scalar, 4, 1, 1, 0);
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
-enum {
-    NATIVE_SCALAR_HAS_DOT_PRODUCTS = 1 << 20,
-    NATIVE_SCALAR_HAS_MATRIX_PRODUCTS = 1 << 13
-}; /* HWCAP_ASIMDDP; HWCAP2_I8MM */
+/* HWCAP_ASIMDDP; HWCAP2_I8MM */
+enum { NATIVE_SCALAR_HAS_DOT_PRODUCTS = 1 << 20, NATIVE_SCALAR_HAS_MATRIX_PRODUCTS = 1 << 13 };
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif

@@ -91,13 +91,7 @@ EXL__INLINE void native_x86_avx2_tile(const uint8_t *codes, size_t code_stride, 
 
 DOT_BY_PANEL(native_x86_avx2_dot, native_x86_avx2_tile, ROWS_4)
 
-const exl__kernels exl__kernels_avx2 = {.name = "avx2",
-                                        .dot = native_x86_avx2_dot,
-                                        .tile_rows = 4,
-                                        .tile_panels = 1,
-                                        .code_bytes = 2,
-                                        .flip = 0,
-                                        NATIVE_FLOATS};
+const exl__kernels exl__kernels_avx2 = NATIVE_KERNELS("avx2", native_x86_avx2_dot, 4, 1, 2, 0);
 EXL__TARGET_END
 
 /* ---- AVX2 with VNNI -------------------------------------------------------------------------------------------- */
@@ -128,13 +122,7 @@ EXL__INLINE void native_x86_avx2_vnni_tile(const uint8_t *codes, size_t code_str
 
 DOT_BY_PANEL(native_x86_avx2_vnni_dot, native_x86_avx2_vnni_tile, ROWS_6)
 
-const exl__kernels exl__kernels_avx2_vnni = {.name = "avx2-vnni",
-                                             .dot = native_x86_avx2_vnni_dot,
-                                             .tile_rows = 6,
-                                             .tile_panels = 1,
-                                             .code_bytes = 1,
-                                             .flip = 0,
-                                             NATIVE_FLOATS};
+const exl__kernels exl__kernels_avx2_vnni = NATIVE_KERNELS("avx2-vnni", native_x86_avx2_vnni_dot, 6, 1, 1, 0);
 EXL__TARGET_END
 #undef NATIVE_NAME
 #undef NATIVE_LANES
@@ -200,13 +188,7 @@ static void native_x86_avx512_dot(const void *codes, size_t code_stride, uint32_
         switch (rows) { ROWS_8(native_x86_avx512_tile, codes, code_stride, weights, panel_bytes, 1, steps, sums); }
 }
 
-const exl__kernels exl__kernels_avx512_vnni = {.name = "avx512-vnni",
-                                               .dot = native_x86_avx512_dot,
-                                               .tile_rows = 8,
-                                               .tile_panels = 2,
-                                               .code_bytes = 1,
-                                               .flip = 0,
-                                               NATIVE_FLOATS};
+const exl__kernels exl__kernels_avx512_vnni = NATIVE_KERNELS("avx512-vnni", native_x86_avx512_dot, 8, 2, 1, 0);
 EXL__TARGET_END
 EXL__OPTIMIZE_END
 #endif

@@ -190,8 +190,6 @@ void *exl__library_symbol(void *library, const char *name) {
     (void)library, (void)name;
     return NULL;
 }
-
-void exl__library_close(void *library) { (void)library; }
 #else
 void *exl__library_open(const char *path, char *why, size_t why_bytes) {
     const char *words = strchr(path, '/') ? exl__not_regular(path, -1) : NULL; /* the loader would wait for a pipe */
@@ -205,8 +203,6 @@ void *exl__library_open(const char *path, char *why, size_t why_bytes) {
 }
 
 void *exl__library_symbol(void *library, const char *name) { return dlsym(library, name); }
-
-void exl__library_close(void *library) { dlclose(library); }
 #endif
 
 void exl__set_variable(const char *name, const char *value) { setenv(name, value, 0); }

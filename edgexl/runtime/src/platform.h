@@ -40,7 +40,6 @@ void exl__file_close(exl__file *file);
 /* Null when the library or the symbol is not there; `why` then holds the loader's words. */
 void *exl__library_open(const char *path, char *why, size_t why_bytes);
 void *exl__library_symbol(void *library, const char *name);
-void exl__library_close(void *library);
 
 /* Sets a variable of the process's environment, unless it is set. */
 void exl__set_variable(const char *name, const char *value);

@@ -9,7 +9,8 @@
 /* Rows of a panel whose sums wait for being finished, which costs less the more there are: 4 KB stay in any cache. */
 enum { RUN_FINISHED_ROWS = 32, RUN_AHEAD_ROWS = 8 };
 
-static uint64_t run_padded(uint64_t size) { return (size + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; } /* <= 2^30 */
+/* Up to a whole panel; at most 2^30. */
+static uint64_t run_padded(uint64_t size) { return (size + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL; }
 
 static uint64_t run_at(const exl__run_state *run, exl__size size) { return exl__size_at(size, &run->at); }
 

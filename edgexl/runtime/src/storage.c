@@ -18,11 +18,8 @@
 #include "memory.h"
 #include "platform.h"
 
-enum {
-    STORAGE_PATH_BYTES = 4096,
-    STORAGE_MOST_LINKS = 40,
-    STORAGE_PARTIAL_BYTES = 64
-}; /* the first two as the systems have them */
+/* The first two as the systems have them. */
+enum { STORAGE_PATH_BYTES = 4096, STORAGE_MOST_LINKS = 40, STORAGE_PARTIAL_BYTES = 64 };
 
 static exl_status storage_unreadable(const char *why, exl_error *error) {
     return exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", why);

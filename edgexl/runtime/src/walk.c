@@ -237,8 +237,7 @@ void exl__walk_map(const exl__run_state *run, const exl__operation *o) {
             }
 }
 
-/* ---- reductions ---------------------------------------------------------------------------------------------------
- */
+/* ---- reductions ------------------------------------------------------------------------------------------------ */
 
 /* One row: its numbers go each to their own total (out_stride 1), or all to one (0). */
 static void walk_reduce_row(const exl__kernels *kernels, uint32_t function, uint64_t n, float *out, uint64_t out_stride,
@@ -304,8 +303,7 @@ void exl__walk_reduce(const exl__run_state *run, const exl__operation *o) {
         walk_set_totals(&w, 0, (float)(1.0 / count), 0);
 }
 
-/* ---- along the last axis -------------------------------------------------------------------------------------------
- */
+/* ---- along the last axis --------------------------------------------------------------------------------------- */
 
 void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
     walk_state w = walk_begin(run, o, 2);
