@@ -9,8 +9,8 @@
  *
  * Growth. Every struct begins with struct_size: set it with sizeof; in results the library does. Structs grow at their
  * end alone, functions and statuses are only added, and the library reads and writes no more than struct_size says: old
- * programs run with new libraries, and new ones with old libraries. These refuse a field that they do not know unless it
- * is 0, and EXL_HAS tells whether they gave it.
+ * programs run with new libraries, and new ones with old libraries. These refuse a field that they do not know unless
+ * it is 0, and EXL_HAS tells whether they gave it.
  *
  * Ownership. What a function returns through a pointer belongs to the object that made it: a result and all that it
  * points to live until the next call with that session, also one that fails; strings of a bundle as long as the bundle.

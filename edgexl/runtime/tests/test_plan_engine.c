@@ -1,4 +1,4 @@
-/* test_engine_native.c: the native engine runs a plan as the reference does, refuses ids and tensors that do not fit
+/* test_plan_engine.c: the native engine runs a plan as the reference does, refuses ids and tensors that do not fit
  * it, and frees all where there is no memory. */
 #define _POSIX_C_SOURCE 200809L /* posix_memalign */
 #include "counting.h"
@@ -100,6 +100,6 @@ int main(void) {
     test_ids_beyond_the_table();
     test_tensors_of_other_sizes();
     test_no_memory();
-    puts("test_engine_native: done");
+    puts("test_plan_engine: done");
     return 0;
 }
