@@ -91,11 +91,11 @@ def _flat(index: LabelIndex) -> LabelIndex:
     """The same index with every cell probed."""
     import dataclasses
 
-    from edgexl.bundle.parameters import LARGEST_MARGIN
+    from edgexl.bundle.parameters import LARGEST_F32
 
     if index.cells is None:
         return index
-    every = dataclasses.replace(index.cells, probes=index.cells.count, margin=LARGEST_MARGIN)
+    every = dataclasses.replace(index.cells, probes=index.cells.count, margin=LARGEST_F32)
     return dataclasses.replace(index, cells=every)
 
 

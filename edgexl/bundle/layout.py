@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 
 MAGIC = b"\x89EXL\r\n\x1a\n"
-MAJOR = 2
+MAJOR = 3
 MINOR = 0
 # The largest page size in use on phones: every section can be mapped on its own.
 ALIGNMENT = 16384
@@ -39,11 +39,22 @@ class Kind(enum.IntEnum):
     CALIBRATION = 14
     GOLDENS = 15
     CELLS = 16
+    LEXICAL = 17
+    LABEL_DESCRIPTIONS = 18
 
 
-# Only a bundle with aliases, or with cells, has these; all others must be there.
-OPTIONAL = frozenset({Kind.ROW_LABELS, Kind.CELLS})
-# What a version 2.0 reader may meet in a file of a larger minor version, and skips.
+# Only a bundle that has such a part has these; all others must be there.
+OPTIONAL = frozenset(
+    {
+        Kind.REASONER_GRAPH,
+        Kind.REASONER_WEIGHTS,
+        Kind.ROW_LABELS,
+        Kind.CELLS,
+        Kind.LEXICAL,
+        Kind.LABEL_DESCRIPTIONS,
+    }
+)
+# What a version 3.0 reader may meet in a file of a larger minor version, and skips.
 LARGEST_KNOWN = max(Kind)
 
 

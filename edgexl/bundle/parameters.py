@@ -17,6 +17,7 @@ GRAPH_INPUTS = (
     "label_vectors",
     "screening_scores",
     "label_tokens",
+    "evidence",
 )
 # Far beyond what vectors ask for; decompressed numbers cannot overflow.
 LARGEST_GAIN = 1024.0
@@ -29,10 +30,17 @@ SCREENER_OUTPUTS = ("query_vector", "token_states")
 REASONER_OUTPUTS = ("logits",)
 
 MOST_CELLS = 65536
-LARGEST_MARGIN = 3.4028234663852886e38  # of an f32
+LARGEST_F32 = 3.4028234663852886e38
+# What screening knows of a label: the scores of its own text, its best alias and its best description, the votes of all
+# its candidate rows, and how alike its words are.
+EVIDENCE = ("own", "alias", "description", "votes", "lexical")
+LEXICAL_FEATURES = 8
+VOTES_TEMPERATURE = 0.05000000074505806  # 0.05 as an f32
+LARGEST_VOTES_WEIGHT = LARGEST_LEXICAL_WEIGHT = 16.0
+MOST_LEXICAL_CANDIDATES = 4096
 
-_STRUCT = struct.Struct("<18I32sfIIf40s")
-assert _STRUCT.size == 160
+_STRUCT = struct.Struct("<18I32sfIIfI4f8ffI76s")
+assert _STRUCT.size == 256
 
 
 def input_bits(names: tuple[str, ...]) -> int:
@@ -71,6 +79,14 @@ class Parameters:
     cells: int = 0
     probes: int = 0
     cell_margin: float = 0.0
+    descriptions: int = 0
+    reasoner_weight: float = 1.0
+    screening_weight: float = 0.0
+    votes_temperature: float = VOTES_TEMPERATURE
+    votes_weight: float = 0.0
+    lexical_weight: tuple[float, ...] = (0.0,) * LEXICAL_FEATURES
+    lexical_most: float = 0.0
+    lexical_candidates: int = 0
 
     def __post_init__(self) -> None:
         limits = {
@@ -86,11 +102,18 @@ class Parameters:
             "label_tokens": (0, LARGEST_SIZES["label_tokens"]),
             "state_dims": (0, LARGEST_SIZES["state_dims"]),
             "screener_inputs": (1, 3),
-            "reasoner_inputs": (1, 2 ** len(GRAPH_INPUTS) - 1),
+            "reasoner_inputs": (0, 2 ** len(GRAPH_INPUTS) - 1),
             "vocabulary": (1, LARGEST_SIZES["vocabulary"]),
             "cells": (0, min(self.rows, MOST_CELLS)),
             "probes": (min(1, self.cells), self.cells),
-            "cell_margin": (0.0, LARGEST_MARGIN if self.cells else 0.0),  # nor is it NaN
+            "cell_margin": (0.0, LARGEST_F32 if self.cells else 0.0),  # nor is it NaN, as none of these is
+            "descriptions": (0, self.rows - self.labels),
+            "reasoner_weight": (0.0, LARGEST_F32 if self.reasoner_inputs else 0.0),
+            "screening_weight": (0.0, LARGEST_F32),
+            "votes_temperature": (1 / 1024, 1.0),
+            "votes_weight": (0.0, LARGEST_VOTES_WEIGHT),
+            "lexical_candidates": (0, MOST_LEXICAL_CANDIDATES),
+            "lexical_most": (0.0, LARGEST_LEXICAL_WEIGHT if self.lexical_candidates else 0.0),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -108,6 +131,10 @@ class Parameters:
             raise BadInput("The bundle's parameter dims must be at least subspaces times subspace_dims.")
         if self.screener_outputs not in (1, 3):
             raise BadInput(f"The bundle's parameter screener_outputs is {self.screener_outputs}; it must be 1 or 3.")
+        if len(self.lexical_weight) != LEXICAL_FEATURES or not all(
+            abs(weight) <= LARGEST_F32 for weight in self.lexical_weight
+        ):
+            raise BadInput(f"The bundle's parameter lexical_weight must be {LEXICAL_FEATURES} finite numbers.")
         takes = input_names(self.reasoner_inputs)
         if ("label_tokens" in takes) != (self.label_tokens > 0):
             raise BadInput("The bundle's reasoner takes label_tokens exactly when that parameter is not 0.")
@@ -115,22 +142,27 @@ class Parameters:
             raise BadInput("The bundle's reasoner takes token_states, which its screener does not give.")
 
     def pack(self) -> bytes:
-        """The section's 160 bytes."""
+        """The section's 256 bytes."""
         numbers = [getattr(self, name) for name in list(self.__dataclass_fields__)[:16]]
-        tail = (self.label_set_sha256, self.fine_gain, self.cells, self.probes, self.cell_margin, bytes(40))
+        cells = (self.cells, self.probes, self.cell_margin)
+        weights = (self.reasoner_weight, self.screening_weight, self.votes_temperature, self.votes_weight)
+        lexical = (*self.lexical_weight, self.lexical_most, self.lexical_candidates)
+        tail = (self.label_set_sha256, self.fine_gain, *cells, self.descriptions, *weights, *lexical, bytes(76))
         return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, *tail)
 
     @classmethod
     def unpack(cls, section: bytes) -> Parameters:
-        """Read a section (one longer than 160 bytes is of a later minor version). Raises `BadInput`."""
+        """Read a section (one longer than 256 bytes is of a later minor version). Raises `BadInput`."""
         if len(section) < _STRUCT.size:
             raise BadInput(f"The bundle's parameters have {len(section)} bytes; {_STRUCT.size} are needed.")
-        struct_bytes, engine, *numbers, label_set, gain, cells, probes, margin, reserved = _STRUCT.unpack_from(section)
+        struct_bytes, engine, *fields = _STRUCT.unpack_from(section)
+        numbers, (label_set, *others, reserved) = fields[:16], fields[16:]
         if struct_bytes < _STRUCT.size or struct_bytes != len(section):
             raise BadInput(f"The bundle's parameters say that they have {struct_bytes} bytes, but have {len(section)}.")
         if engine not in (ENGINE_ORT, ENGINE_NATIVE):
             raise BadInput(f"The bundle's engine is number {engine}, which this version does not know.")
         if any(reserved):
             raise BadInput("The bundle's parameters have a reserved byte that is not 0.")
-        values = [*numbers, label_set, engine, gain, cells, probes, margin]
+        before, weights, behind = others[:9], tuple(others[9 : 9 + LEXICAL_FEATURES]), others[9 + LEXICAL_FEATURES :]
+        values = [*numbers, label_set, engine, *before, weights, *behind]
         return cls(**dict(zip(cls.__dataclass_fields__, values, strict=True)))

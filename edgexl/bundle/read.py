@@ -182,8 +182,14 @@ def _check_sizes(bundle: Bundle) -> None:
         raise BadInput("has a code book with a number that is not finite.")
     if (sizes.rows > sizes.labels) != bool(len(bundle.section(Kind.ROW_LABELS))):
         raise BadInput("has a section row_labels exactly where its parameters say that there are no aliases.")
-    if bool(sizes.cells) != bool(len(bundle.section(Kind.CELLS))):
-        raise BadInput("has a section cells exactly where its parameters say that there are none.")
+    for kind, wanted in (
+        (Kind.REASONER_GRAPH, sizes.reasoner_inputs),
+        (Kind.REASONER_WEIGHTS, sizes.reasoner_inputs),
+        (Kind.CELLS, sizes.cells),
+        (Kind.LEXICAL, sizes.lexical_candidates),
+    ):
+        if bool(wanted) != bool(len(bundle.section(kind))):
+            raise BadInput(f"has a section {kind.name.lower()} exactly where its parameters say that there is none.")
     _ = bundle.cells, bundle.manifest, bundle.calibration, bundle.goldens, bundle.row_labels
     for golden in bundle.goldens.items:
         if max(golden.labels, default=0) >= sizes.labels:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.cells import CENTROID_BITS, Cells
-from edgexl.bundle.parameters import LARGEST_MARGIN
+from edgexl.bundle.parameters import LARGEST_F32
 from edgexl.index.fine import encode_fine
 from edgexl.index.search import cell_scores
 
@@ -76,7 +76,7 @@ def make_cells(
     order = np.argsort(of_row, kind="stable").astype(np.uint32)
     starts = np.concatenate([[0], np.cumsum(sizes[there])]).astype(np.uint32)
     kept = np.frombuffer(encoded, np.uint8).reshape(count, -1)[there].tobytes()
-    return Cells(starts, order, kept, dims, probes=len(there), margin=LARGEST_MARGIN)
+    return Cells(starts, order, kept, dims, probes=len(there), margin=LARGEST_F32)
 
 
 def _sample(vectors: Vectors, most: int, dims: int, seed: int) -> Floats:

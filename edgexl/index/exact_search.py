@@ -12,7 +12,7 @@ import numpy as np
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.index.best_of_rows import LabelScores, best_aliases, rows_of_labels
-from edgexl.index.search import Shortlist
+from edgexl.index.search import Shortlist, evidence_of
 
 # Queries that share a pass over the vectors, and rows multiplied at once: a product of few queries, or one too large
 # for the caches, waits for memory. 32 x 700,000 scores are 90 MB.
@@ -40,7 +40,8 @@ class ExactSearch:
 
     def _shortlists(self, queries: Floats) -> list[Shortlist]:
         labels, scores = self.search_batch(queries)
-        return [Shortlist(found, own) for found, own in zip(labels, scores, strict=True)]
+        evidence, screening = evidence_of(scores[..., 0], scores[..., 1])
+        return [Shortlist(*parts) for parts in zip(labels, evidence, screening, strict=True)]
 
     def search_batch(self, queries: Floats, shortlist: int | None = None) -> tuple[Ints, Floats]:
         """(labels [n, N] best first, scores [n, N, 2]: own text, best of all aliases) for query vectors [n, D]."""

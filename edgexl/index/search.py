@@ -127,10 +127,23 @@ def list_places(cells: Cells, query: Floats) -> Ints:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """What screening hands on, best first: label indices [N], screening_scores f32 [N, 2] (own text, best alias)."""
+    """What screening hands on, best first: label indices [N], their `evidence` f32 [N, 5] (docs/format.md), and the
+    screening scores f32 [N] that put them in order."""
 
     labels: Ints
-    scores: Floats
+    evidence: Floats
+    screening: Floats
+
+    @property
+    def scores(self) -> Floats:
+        """The graphs' screening_scores f32 [N, 2]: own text, best alias."""
+        return self.evidence[:, :2]
+
+
+def evidence_of(own: Floats, alias: Floats) -> tuple[Floats, Floats]:
+    """(evidence [..., 5], screening scores [...]) of own texts' and best aliases' scores [...]."""
+    best = np.maximum(own, alias)
+    return np.stack([own, alias, best, best, np.zeros_like(best)], -1), best
 
 
 @dataclass(frozen=True)
@@ -200,7 +213,7 @@ class LabelIndex:
         found = LabelScores.of(1, np.zeros_like(rows), rows, scores, self.labels, self._alias_labels)
         labels = found.best(min(self.shortlist, len(found.pairs)))
         own, alias = found.look_up(labels)[0].T
-        return Shortlist(labels[0], np.stack([own, np.where(np.isneginf(alias), own, alias)], axis=1))
+        return Shortlist(labels[0], *evidence_of(own, np.where(np.isneginf(alias), own, alias)))
 
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
         """The shortlists of query vectors [n, D], on the pool's threads."""

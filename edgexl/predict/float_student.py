@@ -18,6 +18,7 @@ from edgexl.base.arrays import Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.index.exact_search import ExactSearch
 from edgexl.index.rows import Rows
+from edgexl.index.search import evidence_of
 from edgexl.student.arguments import as_count, as_texts
 from edgexl.student.contract import call_reasoner
 from edgexl.student.encode import encode_vectors
@@ -41,10 +42,26 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Screened:
-    """A batch of shortlists: labels [B,N] best first, screening scores [B,N,2] (own text, aliases)."""
+    """A batch of shortlists: labels [B,N] best first, their evidence [B,N,5] and their screening scores [B,N]."""
 
     labels: Tensor
-    scores: Tensor
+    evidence: Tensor
+    screening: Tensor
+
+    @property
+    def scores(self) -> Tensor:
+        """The graphs' screening_scores [B,N,2]: own text, best alias."""
+        return self.evidence[..., :2]
+
+    @classmethod
+    def of(cls, labels: Tensor, scores: Tensor) -> Screened:
+        """What screening_scores [B,N,2] alone make of shortlists."""
+        found = evidence_of(scores[..., 0].numpy(), scores[..., 1].numpy())
+        return cls(labels, *map(torch.from_numpy, found))
+
+    def take(self, columns: slice | Ints) -> Screened:
+        """Some columns [n] of each shortlist."""
+        return Screened(self.labels[:, columns], self.evidence[:, columns], self.screening[:, columns])
 
 
 class StudentPredictor:
@@ -89,8 +106,7 @@ class StudentPredictor:
     @torch.inference_mode()
     def screen(self, query_vectors: Tensor, depth: int) -> Screened:
         """The `depth` best labels for each query vector [B,d]; ties go to the lower label."""
-        found = self.search.search_batch(query_vectors.cpu().numpy(), depth)
-        return Screened(*map(torch.from_numpy, found))
+        return Screened.of(*map(torch.from_numpy, self.search.search_batch(query_vectors.cpu().numpy(), depth)))
 
     @torch.inference_mode()
     def reason(self, encoded: Encoded, screened: Screened) -> Tensor:
@@ -98,6 +114,7 @@ class StudentPredictor:
         about_labels = {
             "label_vectors": self.row_vectors[screened.labels],
             "screening_scores": screened.scores,
+            "evidence": screened.evidence,
             "label_tokens": self.tokens[screened.labels],
         }
         supply = {name: value.to(self.device) for name, value in about_labels.items()} | {
@@ -139,7 +156,7 @@ class StudentPredictor:
             batch = order[start : start + SEARCH_BATCH]
             encoded = self.encode([texts[index] for index in batch])
             screened = self.screen(encoded.query_vector, max(depth, shortlist))
-            short = Screened(screened.labels[:, :shortlist], screened.scores[:, :shortlist])
+            short = screened.take(slice(shortlist))
             best = self.reason(encoded, short).argsort(dim=1, descending=True, stable=True)
             reasoned = torch.cat([short.labels.gather(1, best), screened.labels[:, shortlist:]], dim=1)
             by_screener[batch] = screened.labels[:, :depth].numpy()

@@ -29,7 +29,10 @@ _MEANINGS = (
     "[B,N,d], decompressed",
     "[B,N,2]: best over the label's own text, best over its aliases (= the former without any)",
     "[B,N,S] int64, the label text's word pieces without special tokens, padded with 0",
+    "[B,N,5]: own text, best alias (= the former without any), best description (= the better of both without any), "
+    "votes of all candidate rows, likeness of words (0 without a lexical index)",
 )
+_ABOUT_LABELS = ("label_vectors", "screening_scores", "label_tokens", "evidence")
 REASONER_INPUTS = dict(zip(GRAPH_INPUTS, _MEANINGS, strict=True))
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
@@ -130,9 +133,11 @@ def sample_inputs(screener: nn.Module, shapes: Shapes, tokens: int, labels: int)
     vectors = nn.functional.normalize(torch.randn(1, labels, shapes.query_dims, generator=draw), dim=-1)
     scores = (vectors * vector.unsqueeze(1)).sum(-1, keepdim=True)
     pieces = torch.randint(0, shapes.vocabulary, (1, labels, shapes.label_tokens), generator=draw)
+    votes, words = scores + 0.03, torch.rand(1, labels, 1, generator=draw)
     return {
         "input_ids": ids, "attention_mask": mask, "token_states": states, "query_vector": vector,
         "label_vectors": vectors, "screening_scores": torch.cat([scores, scores + 0.01], -1), "label_tokens": pieces,
+        "evidence": torch.cat([scores, scores + 0.01, scores + 0.02, votes, words], -1),
     }  # fmt: skip
 
 
@@ -173,10 +178,11 @@ def _check_screener(screener: nn.Module, shapes: Shapes) -> dict[str, Tensor]:
 
 def _check_reasoner(reasoner: nn.Module, inputs: dict[str, Tensor]) -> None:
     """Check the logits' shape, and that permuting the labels permutes the logits and nothing else."""
-    per_label = [name for name in inputs if name in ("label_vectors", "screening_scores", "label_tokens")]
+    per_label = [name for name in inputs if name in _ABOUT_LABELS]
     if not per_label:
         raise BadInput(
-            "The reasoner takes nothing about the labels; it needs label_vectors, screening_scores or label_tokens."
+            "The reasoner takes nothing about the labels; it needs label_vectors, screening_scores, label_tokens or "
+            "evidence."
         )
     count = inputs[per_label[0]].shape[1]
     logits = _call("reasoner", reasoner, inputs)

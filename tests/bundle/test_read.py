@@ -19,7 +19,7 @@ from edgexl.base.ragged import Ragged
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import ALIGNMENT, ENTRY, HEADER, Kind
-from edgexl.bundle.parameters import Parameters
+from edgexl.bundle.parameters import LARGEST_F32, Parameters
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.row_labels import pack_row_labels, unpack_row_labels
 from edgexl.bundle.write import bundle_bytes, write_bundle
@@ -44,7 +44,7 @@ def calibration(presence: float) -> bytes:
 
 def sections() -> dict[Kind, bytes]:
     """Sections that agree with each other; those that Python does not look into hold a few bytes."""
-    return dict.fromkeys(set(Kind) - {Kind.CELLS}, b"opaque") | {
+    return dict.fromkeys(set(Kind) - {Kind.CELLS, Kind.LEXICAL, Kind.LABEL_DESCRIPTIONS}, b"opaque") | {
         Kind.MANIFEST: b'{"format": "1.0"}\n',
         Kind.PARAMETERS: parameters().pack(),
         Kind.CODEBOOK: np.arange(128, dtype="<f4").tobytes(),
@@ -100,8 +100,8 @@ def entry(data: bytearray, place: Kind, /, **changes: int) -> bytearray:
 DAMAGES: dict[str, tuple[Callable[[bytearray], bytes | bytearray], str]] = {
     "empty": (lambda d: b"", "is not an edgexl bundle"),
     "text": (lambda d: b"\x89EXL\n\x1a\n" + bytes(d[8:]), "is not an edgexl bundle"),
-    "newer": (lambda d: d[:8] + b"\x03\x00" + d[10:], "version 3.0.*use a newer one"),
-    "older": (lambda d: d[:8] + b"\x01\x00" + d[10:], "version 1.0.*compile it again"),
+    "newer": (lambda d: d[:8] + b"\x04\x00" + d[10:], "version 4.0.*use a newer one"),
+    "older": (lambda d: d[:8] + b"\x02\x00" + d[10:], "version 2.0.*compile it again"),
     "cut": (lambda d: d[:-1], "where its header says"),
     "longer": (lambda d: d + b"x", "where its header says"),
     "flags": (lambda d: d[:28] + b"\x01" + d[29:], "header with a number"),
@@ -174,6 +174,23 @@ def test_a_missing_section_and_a_needless_one(tmp_path: Path) -> None:
         write_bundle(tmp_path / "b.exl", {k: v for k, v in sections().items() if k != Kind.GOLDENS})
 
 
+@pytest.mark.parametrize("kind", [Kind.REASONER_GRAPH, Kind.REASONER_WEIGHTS, Kind.CELLS, Kind.LEXICAL])
+def test_sections_are_there_exactly_when_the_parameters_say_so(tmp_path: Path, kind: Kind) -> None:
+    there = {key: content for key, content in sections().items() if key != kind}
+    if len(there) == len(sections()):
+        there[kind] = b"opaque"
+    write_bundle(tmp_path / "a.exl", there)
+    with pytest.raises(BadInput, match=f"a section {kind.name.lower()} exactly where"):
+        read_bundle(tmp_path / "a.exl")
+
+
+def test_a_bundle_without_a_reasoner(tmp_path: Path) -> None:
+    plain = {key: content for key, content in sections().items() if "REASONER" not in key.name}
+    sizes = parameters(reasoner_inputs=0, label_tokens=0, state_dims=0, reasoner_weight=0, screening_weight=1)
+    write_bundle(tmp_path / "a.exl", plain | {Kind.PARAMETERS: sizes.pack()})
+    assert read_bundle(tmp_path / "a.exl").parameters == sizes
+
+
 def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
     """A section of a kind that this version does not know is skipped, in a file whose minor version is larger."""
     data = bytearray(path.read_bytes())
@@ -192,7 +209,7 @@ def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
         {"fine_gain": 0.0}, {"fine_gain": -1.0}, {"fine_gain": math.inf}, {"fine_gain": math.nan},
         {"fine_gain": 1025.0},
         {"max_tokens": 2}, {"label_tokens": 65}, {"label_tokens": 0}, {"state_dims": 0}, {"screener_inputs": 4},
-        {"reasoner_inputs": 256},
+        {"reasoner_inputs": 256}, {"reasoner_inputs": 0},
         {"screener_outputs": 2}, {"screener_outputs": 1}, {"vocabulary": 0},
     ],
 )  # fmt: skip
@@ -204,6 +221,7 @@ def test_parameters_out_of_their_limits(changes: dict[str, int]) -> None:
 PLAIN = {"reasoner_inputs": 0b0111011, "label_tokens": 0, "state_dims": 0, "screener_outputs": 1}
 MANY = {"labels": 10**6, "rows": 2 * 10**6}
 WIDE = {"dims": 4096, "fine_dims": 8}
+NO_REASONER = {"label_tokens": 0, "state_dims": 0, "reasoner_inputs": 0, "reasoner_weight": 0.0}
 CELLS = {"cells": 4, "probes": 2, "cell_margin": 1.5}
 
 
@@ -231,7 +249,9 @@ CELLS = {"cells": 4, "probes": 2, "cell_margin": 1.5}
         ({}, "state_dims", (1, 8192), (0, 8193)),
         (PLAIN, "state_dims", (0, 8192), (-1,)),
         ({}, "screener_inputs", (1, 3), (0, 4)),
-        ({}, "reasoner_inputs", (0b1111111,), (0, 128)),
+        ({}, "reasoner_inputs", (0b1111111, 0b11111111), (0, 256)),
+        (NO_REASONER, "reasoner_weight", (0.0,), (1.0,)),
+        (NO_REASONER, "reasoner_inputs", (0,), (4, 64)),
         ({}, "screener_outputs", (3,), (1, 0, 2, 4)),
         (PLAIN, "screener_outputs", (1, 3), (0, 2, 4)),
         ({}, "vocabulary", (1, 2**24), (0, 2**24 + 1)),
@@ -242,6 +262,15 @@ CELLS = {"cells": 4, "probes": 2, "cell_margin": 1.5}
         ({}, "probes", (0,), (1,)),
         (CELLS, "cell_margin", (0.0, 3.4028234663852886e38), (-0.1, math.inf, math.nan)),
         ({}, "cell_margin", (0.0,), (0.1,)),
+        ({}, "descriptions", (0, 2), (-1, 3)),
+        ({}, "reasoner_weight", (0.0, 0.5, LARGEST_F32), (-0.5, math.inf, math.nan)),
+        ({}, "screening_weight", (0.0, 0.5, LARGEST_F32), (-0.5, math.inf, math.nan)),
+        ({}, "votes_temperature", (1 / 1024, 1.0), (0.0, 1 / 1025, 1.5, math.nan)),
+        ({}, "votes_weight", (0.0, 16.0), (-1.0, 16.5, math.nan)),
+        ({}, "lexical_weight", ((0.0,) * 7 + (-LARGEST_F32,), tuple(range(8))), ((1.0,) * 7, (math.nan,) * 8)),
+        ({}, "lexical_most", (0.0,), (1.0, math.nan)),
+        ({"lexical_candidates": 1}, "lexical_most", (0.0, 16.0), (-0.5, 16.5, math.nan)),
+        ({}, "lexical_candidates", (0, 1, 4096), (-1, 4097)),
     ],
 )
 def test_parameters_limits_are_the_formats(
@@ -261,10 +290,10 @@ def test_parameters_limits_are_the_formats(
 
 def test_parameters_that_are_cut_or_of_another_engine() -> None:
     section = parameters().pack()
-    assert len(section) == 160
-    longer = struct.pack("<I", 164) + section[4:] + bytes(4)  # of a later minor version
+    assert len(section) == 256
+    longer = struct.pack("<I", 260) + section[4:] + bytes(4)  # of a later minor version
     assert Parameters.unpack(longer) == parameters()
-    for place, byte in ((4, b"\x03"), (4, b"\x00"), (120, b"\x01"), (159, b"\x01"), (0, b"\xa4"), (0, b"\x9c")):
+    for place, byte in ((4, b"\x03"), (4, b"\x00"), (180, b"\x01"), (255, b"\x01"), (0, b"\xfc"), (1, b"\x02")):
         with pytest.raises(BadInput):
             Parameters.unpack(section[:place] + byte + section[place + 1 :])
     for cut in (section[:-1], section + bytes(4), b""):

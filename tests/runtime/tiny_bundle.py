@@ -1,6 +1,6 @@
 """A bundle of a few hundred kilobytes with every section and every graph input, made without PyTorch or a student.
 
-The screener averages word vectors, the reasoner combines all seven inputs by hand, and the labels are made of a small
+The screener averages word vectors, the reasoner combines all eight inputs by hand, and the labels are made of a small
 vocabulary: enough for the runtime to have something to be right or wrong about. The same arguments give the same bytes.
 
     python tests/runtime/tiny_bundle.py OUT.exl [--aliases] [--native]
@@ -37,6 +37,7 @@ from edgexl.compiler.lowering import lower_graph
 from edgexl.index import Gain, LabelIndex, encode_coarse, encode_fine, train_codebook
 
 PRESENCE = 3.5
+REASONER_WEIGHT, SCREENING_WEIGHT = 0.75, 2.0
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
 VOCABULARY = (
     "red green blue dark bright small large old new cold warm river mountain forest city house garden stone iron water "
@@ -115,7 +116,8 @@ def screener(vocabulary: int, random: np.random.Generator) -> bytes:
 
 
 def reasoner(random: np.random.Generator) -> bytes:
-    """Cosine + both screening scores + a projection of the token states + how many of the label's tokens are there."""
+    """Cosine + both screening scores + a projection of the token states + the evidence + how many of the label's tokens
+    are there."""
     project = random.normal(size=(STATE_DIMS, DIMS)).astype(np.float32)
     node, flag = helper.make_node, TensorProto.FLOAT
     return _graph(
@@ -138,7 +140,9 @@ def reasoner(random: np.random.Generator) -> bytes:
             node("ReduceSum", ["matches", "tokens"], ["overlap"], keepdims=0),  # [1, N]
             node("Add", ["cosine", "screening"], ["sum1"]),
             node("Add", ["sum1", "agreement"], ["sum2"]),
-            node("Squeeze", ["sum2", "last"], ["flat"]),
+            node("MatMul", ["evidence", "believe"], ["belief"]),
+            node("Add", ["sum2", "belief"], ["sum3"]),
+            node("Squeeze", ["sum3", "last"], ["flat"]),
             node("Add", ["flat", "overlap"], ["logits"]),
         ],
         [
@@ -149,11 +153,13 @@ def reasoner(random: np.random.Generator) -> bytes:
             _value("label_vectors", flag, 1, "N", DIMS),
             _value("screening_scores", flag, 1, "N", 2),
             _value("label_tokens", TensorProto.INT64, 1, "N", LABEL_TOKENS),
+            _value("evidence", flag, 1, "N", 5),
         ],
         [_value("logits", flag, 1, "N")],
         {
             "project": project,
             "mix": np.array([[0.7], [0.4]], np.float32),
+            "believe": np.array([[0.1], [-0.2], [0.3], [0.2], [0.5]], np.float32),
             "last": np.array([-1]),
             "front": np.array([1, 2]),
             "tokens": np.array([2, 3]),
@@ -169,9 +175,10 @@ def build(
     native: bool = False,
     coarse_dims: int = DIMS,
     cells: int = 0,
+    reasons: bool = True,
 ) -> TinyBundle:
     """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs; `cells`:
-    in so many, of which a query probes a third."""
+    in so many, of which a query probes a third; `reasons`: with a reasoner, of which the logits are a part."""
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
@@ -191,7 +198,7 @@ def build(
     screener_graph, screener_weights = externalise(screener_model)
     reasoner_graph, reasoner_weights = externalise(reasoner_model)
     if native:
-        screener_graph, screener_weights = _lowered(screener_model)
+        screener_graph, screener_weights = _lowered(screener_model, None if reasons else ("query_vector",))
         reasoner_graph, reasoner_weights = _lowered(reasoner_model)
     parameters = Parameters(
         labels=labels,
@@ -204,11 +211,11 @@ def build(
         overfetch=40,
         shortlist=SHORTLIST,
         max_tokens=MAX_TOKENS,
-        label_tokens=LABEL_TOKENS,
-        state_dims=STATE_DIMS,
+        label_tokens=LABEL_TOKENS if reasons else 0,
+        state_dims=STATE_DIMS if reasons else 0,
         screener_inputs=input_bits(GRAPH_INPUTS[:2]),
-        reasoner_inputs=input_bits(GRAPH_INPUTS),
-        screener_outputs=3,
+        reasoner_inputs=input_bits(GRAPH_INPUTS) if reasons else 0,
+        screener_outputs=3 if reasons or not native else 1,
         vocabulary=vocabulary,
         label_set_sha256=label_set,
         engine=ENGINE_NATIVE if native else ENGINE_ORT,
@@ -216,6 +223,8 @@ def build(
         cells=cells,
         probes=parted.probes if parted else 0,
         cell_margin=parted.margin if parted else 0.0,
+        reasoner_weight=REASONER_WEIGHT if reasons else 0.0,
+        screening_weight=SCREENING_WEIGHT,
     )
     calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95), PRESENCE)
     sections = {
@@ -235,6 +244,8 @@ def build(
         Kind.LABEL_IDS: pack_strings([f"L{place:04d}" for place in range(labels)]),
         Kind.CALIBRATION: calibration.pack(),
     }
+    if not reasons:
+        del sections[Kind.REASONER_GRAPH], sections[Kind.REASONER_WEIGHTS]
     if aliases:
         sections[Kind.ROW_LABELS] = pack_row_labels(Ragged.of(alias_labels, np.uint32))
     if parted is not None:
@@ -257,7 +268,12 @@ def build(
     pieces = [tokenizer.encode(text, add_special_tokens=False).ids[:LABEL_TOKENS] for text in texts]
     label_tokens = np.array([[*ids, *[0] * (LABEL_TOKENS - len(ids))] for ids in pieces], np.int64)
     pipeline = TinyReference(
-        _session(screener_model), _session(reasoner_model), index, tokenizer, label_tokens, calibration
+        _session(screener_model),
+        _session(reasoner_model) if reasons else None,
+        index,
+        tokenizer,
+        label_tokens,
+        calibration,
     )
     sections[Kind.GOLDENS] = _goldens(pipeline)
     return TinyBundle(sections, tuple(texts), pipeline)
@@ -272,8 +288,8 @@ def _parted(vectors: np.ndarray, count: int) -> Cells:
     return Cells(starts, order, encode_fine(centroids, 12, 8), 12, probes=-(-count // 3), margin=0.25)
 
 
-def _lowered(model: bytes) -> tuple[bytes, bytes]:
-    lowered = lower_graph(model, MAX_TOKENS, SHORTLIST)
+def _lowered(model: bytes, outputs: tuple[str, ...] | None = None) -> tuple[bytes, bytes]:
+    lowered = lower_graph(model, MAX_TOKENS, SHORTLIST, outputs)
     return lowered.plan.pack(), pack_weights(lowered.weights)
 
 
@@ -294,7 +310,7 @@ class TinyReference:
     """The same prediction in numpy and onnxruntime, as docs/format.md and the graphs' contract have it."""
 
     screener: onnxruntime.InferenceSession
-    reasoner: onnxruntime.InferenceSession
+    reasoner: onnxruntime.InferenceSession | None
     index: LabelIndex
     tokenizer: Tokenizer
     label_tokens: np.ndarray
@@ -309,7 +325,10 @@ class TinyReference:
         feeds["label_vectors"] = self.index.decompress(found.labels)[None]
         feeds["screening_scores"] = found.scores[None]
         feeds["label_tokens"] = self.label_tokens[found.labels][None]
-        logits = self.reasoner.run(["logits"], feeds)[0][0]
+        feeds["evidence"] = found.evidence[None]
+        logits = SCREENING_WEIGHT * found.screening
+        if self.reasoner:
+            logits = REASONER_WEIGHT * self.reasoner.run(["logits"], feeds)[0][0] + logits
         order = np.argsort(-logits, kind="stable")
         probabilities = self.calibration.probabilities(logits)
         return Answer(tuple(tokens[0].tolist()), found.labels, found.scores, logits, order, probabilities)

@@ -76,16 +76,36 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Blend:
+    """What a logit is made of: so many times the reasoner's logit and so many times the screening score."""
+
+    reasoner: float = 1.0
+    screening: float = 0.0
+
+    def of(self, logits: Floats | None, screening: Floats) -> Floats:
+        """The shortlist's logits f32 [N], as the C runtime adds them; `logits` of the reasoner, where there is one."""
+        logits = np.zeros_like(screening) if logits is None else logits
+        if (self.reasoner, self.screening) == (1.0, 0.0):
+            return logits
+        return np.float32(self.reasoner) * logits + np.float32(self.screening) * screening
+
+
+REASONER_ALONE = Blend()
+
+
+@dataclass(frozen=True)
 class ReferencePipeline:
-    """Tokenizer, two graphs, screening, and the tokens of all label texts [labels, S]."""
+    """Tokenizer, two graphs (the second may be missing), screening, the tokens of all label texts [labels, S], and what
+    the logits are made of."""
 
     tokenizer: Tokenizer
     screener: Session | PlanSession
-    reasoner: Session | PlanSession
+    reasoner: Session | PlanSession | None
     screening: Screening
     label_pieces: Ints
     max_tokens: int
     calibration: Calibration | None = None
+    blend: Blend = REASONER_ALONE
 
     def answer(self, text: str) -> Answer:
         """Both stages for one text."""
@@ -107,8 +127,9 @@ class ReferencePipeline:
             "label_vectors": self.screening.decompress(found.labels)[None],
             "screening_scores": found.scores[None],
             "label_tokens": self.label_pieces[found.labels][None],
+            "evidence": found.evidence[None],
         }
-        logits = self.reasoner.run(feeds)[0][0]
+        logits = self.blend.of(self.reasoner.run(feeds)[0][0] if self.reasoner else None, found.screening)
         order = np.argsort(-logits, kind="stable")
         tokens = tuple(feeds["input_ids"][0].tolist())
         return Answer(tokens, feeds["query_vector"][0], found.labels, found.scores, logits, order)
@@ -198,18 +219,22 @@ class ReferencePipeline:
         return cls(
             tokenizer=tokenizer,
             screener=_session(sections, Kind.SCREENER_GRAPH, sizes, SCREENER_OUTPUTS),
-            reasoner=_session(sections, Kind.REASONER_GRAPH, sizes, REASONER_OUTPUTS),
+            reasoner=_session(sections, Kind.REASONER_GRAPH, sizes, REASONER_OUTPUTS)
+            if sizes.reasoner_inputs
+            else None,
             screening=index,
             label_pieces=label_pieces,
             max_tokens=sizes.max_tokens,
             calibration=calibration,
+            blend=Blend(sizes.reasoner_weight, sizes.screening_weight),
         )
 
 
 def _without(found: Shortlist, labels: Sequence[int], length: int) -> Shortlist:
     """The first `length` of a shortlist but some labels."""
     others = ~np.isin(found.labels, labels)
-    return Shortlist(found.labels[others][:length], found.scores[others][:length])
+    kept = np.flatnonzero(others)[:length]
+    return Shortlist(found.labels[kept], found.evidence[kept], found.screening[kept])
 
 
 def _session(

@@ -30,6 +30,7 @@ FREE_AXES = {
     "label_vectors": {1: "N"},
     "screening_scores": {1: "N"},
     "label_tokens": {1: "N"},
+    "evidence": {1: "N"},
     "logits": {1: "N"},
 }
 # fp32 sums in another order differ by about 1e-6; a length that the exporter froze differs by 1e-1 or fails.

@@ -48,7 +48,8 @@ void exl__give_struct(void *theirs, const void *ours, size_t our_bytes) {
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
 static const char *const BUNDLE_INPUT_NAMES[EXL__VOCABULARY_OF_INPUTS] = {
-    "input_ids", "attention_mask", "token_states", "query_vector", "label_vectors", "screening_scores", "label_tokens"};
+    "input_ids",     "attention_mask",   "token_states", "query_vector",
+    "label_vectors", "screening_scores", "label_tokens", "evidence"};
 
 /* Elements of a graph input, as plans write sizes. */
 static uint32_t bundle_input_elements(const exl__parameters *p, int input) {
@@ -57,6 +58,7 @@ static uint32_t bundle_input_elements(const exl__parameters *p, int input) {
     case EXL__QUERY_VECTOR: return p->dims;
     case EXL__LABEL_VECTORS: return EXL__PER_LABEL | p->dims;
     case EXL__SCREENING_SCORES: return EXL__PER_LABEL | 2;
+    case EXL__EVIDENCE: return EXL__PER_LABEL | EXL__EVIDENCE_COLUMNS;
     case EXL__LABEL_TOKENS: return EXL__PER_LABEL | p->label_tokens;
     default: return EXL__PER_TOKEN | 1;
     }
@@ -121,12 +123,13 @@ static exl_status bundle_open_engine(exl_bundle *bundle, const exl_open_options 
     if (status == EXL_OK)
         status = bundle_open_graph(bundle, &screener, EXL__SCREENER_GRAPH, EXL__SCREENER_WEIGHTS, p->screener_inputs,
                                    &bundle->screener, error);
-    if (status == EXL_OK)
+    if (status == EXL_OK && p->reasoner_inputs)
         status = bundle_open_graph(bundle, &reasoner, EXL__REASONER_GRAPH, EXL__REASONER_WEIGHTS, p->reasoner_inputs,
                                    &bundle->reasoner, error);
     if (status == EXL_OK && p->engine == EXL__ORT) { /* it has read all of them once, and most only to repack them */
         bundle_forget(bundle, EXL__SCREENER_WEIGHTS);
-        bundle_forget(bundle, EXL__REASONER_WEIGHTS);
+        if (p->reasoner_inputs)
+            bundle_forget(bundle, EXL__REASONER_WEIGHTS);
     }
     return status;
 }
@@ -190,7 +193,8 @@ void exl_bundle_close(exl_bundle *bundle) {
         return;
     allocator = bundle->allocator;
     if (bundle->engine && bundle->engine_state) {
-        bundle->engine->close_graph(bundle->engine_state, bundle->reasoner);
+        if (bundle->reasoner)
+            bundle->engine->close_graph(bundle->engine_state, bundle->reasoner);
         bundle->engine->close_graph(bundle->engine_state, bundle->screener);
         bundle->engine->close(bundle->engine_state);
     }

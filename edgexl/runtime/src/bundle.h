@@ -31,6 +31,8 @@ enum {
     EXL__CALIBRATION,
     EXL__GOLDENS,
     EXL__CELLS,
+    EXL__LEXICAL,
+    EXL__LABEL_DESCRIPTIONS,
     EXL__SECTION_KINDS /* one more than the last */
 };
 
@@ -46,7 +48,18 @@ enum {
     EXL__LABEL_VECTORS,
     EXL__SCREENING_SCORES,
     EXL__LABEL_TOKENS,
+    EXL__EVIDENCE,
     EXL__VOCABULARY_OF_INPUTS
+};
+
+/* The columns of the input `evidence`. */
+enum {
+    EXL__BY_OWN,
+    EXL__BY_ALIAS,
+    EXL__BY_DESCRIPTION,
+    EXL__BY_VOTES,
+    EXL__BY_WORDS,
+    EXL__EVIDENCE_COLUMNS /* how many */
 };
 
 /* Screener outputs, bits in the parameters. */
@@ -77,7 +90,15 @@ typedef struct exl__parameters {
     uint32_t cells;
     uint32_t probes;
     float cell_margin;
-    uint8_t reserved[40];
+    uint32_t descriptions; /* the last so many rows */
+    float reasoner_weight;
+    float screening_weight;
+    float votes_temperature;
+    float votes_weight;
+    float lexical_weight[8];
+    float lexical_most;
+    uint32_t lexical_candidates;
+    uint8_t reserved[76];
 } exl__parameters;
 
 typedef struct exl__section {
@@ -114,7 +135,7 @@ struct exl_bundle {
     exl__isa isa;
     const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */
     exl__engine_state *engine_state;
-    exl__graph *screener, *reasoner;
+    exl__graph *screener, *reasoner; /* the reasoner is null where the bundle has none */
 };
 
 /* format.c: checks all of the mapped file and fills in everything but the engine. */

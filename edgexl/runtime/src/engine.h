@@ -9,7 +9,7 @@
 #include "edgexl.h"
 #include "status.h"
 
-enum { EXL__MAX_RANK = 4, EXL__MAX_INPUTS = 7, EXL__MAX_OUTPUTS = 2 };
+enum { EXL__MAX_RANK = 4, EXL__MAX_INPUTS = 8, EXL__MAX_OUTPUTS = 2 };
 
 /* Element types carry ONNX's TensorProto.DataType numbers. */
 enum { EXL__F32 = 1, EXL__I64 = 7 };

@@ -5,6 +5,7 @@
  */
 #include "compiler.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ enum {
     FORMAT_ENTRY_BYTES = 64,
     FORMAT_ALIGNMENT_BYTES = 16384,
     FORMAT_MOST_SECTIONS = 64,
-    FORMAT_MAJOR = 2,
+    FORMAT_MAJOR = 3,
     FORMAT_MINOR = 0,
     FORMAT_MOST_CELLS = 65536
 };
@@ -37,8 +38,8 @@ static const struct {
     [EXL__TOKENIZER] = {"tokenizer", 1, 1},
     [EXL__SCREENER_GRAPH] = {"screener_graph", 1, 1},
     [EXL__SCREENER_WEIGHTS] = {"screener_weights", 0, 1},
-    [EXL__REASONER_GRAPH] = {"reasoner_graph", 1, 1},
-    [EXL__REASONER_WEIGHTS] = {"reasoner_weights", 0, 1},
+    [EXL__REASONER_GRAPH] = {"reasoner_graph", 1, 0},
+    [EXL__REASONER_WEIGHTS] = {"reasoner_weights", 0, 0},
     [EXL__CODEBOOK] = {"codebook", 1, 1},
     [EXL__COARSE_CODES] = {"coarse_codes", 0, 1},
     [EXL__FINE_CODES] = {"fine_codes", 0, 1},
@@ -48,6 +49,8 @@ static const struct {
     [EXL__CALIBRATION] = {"calibration", 1, 1},
     [EXL__GOLDENS] = {"goldens", 0, 0},
     [EXL__CELLS] = {"cells", 0, 0},
+    [EXL__LEXICAL] = {"lexical", 0, 0},
+    [EXL__LABEL_DESCRIPTIONS] = {"label_descriptions", 0, 0},
 };
 
 /* ---- header and table ---------------------------------------------------------------------------------------- */
@@ -171,6 +174,9 @@ static exl_status format_check_hashes(const exl_bundle *bundle, uint32_t section
 
 /* ---- parameters ---------------------------------------------------------------------------------------------- */
 
+/* Also whether it is a number. */
+static int format_is_within(float value, float least, float most) { return value >= least && value <= most; }
+
 /* The limits of docs/format.md, in its order; null when all are kept, else the first field's name that breaks one. */
 // clang-format off: a line a field
 static const char *format_forbidden_parameter(const exl__parameters *p) {
@@ -191,21 +197,29 @@ static const char *format_forbidden_parameter(const exl__parameters *p) {
     if (p->fine_dims < 2 || p->fine_dims > p->dims || p->fine_dims % 2) return "fine_dims";
     if (p->fine_bits != 2 && p->fine_bits != 4 && p->fine_bits != 8) return "fine_bits";
     if (p->fine_bits == 2 && p->fine_dims % 4) return "fine_dims";
-    if (!(p->fine_gain >= 1 / FORMAT_LARGEST_GAIN && p->fine_gain <= FORMAT_LARGEST_GAIN)) return "fine_gain"; /* NaN */
+    if (!format_is_within(p->fine_gain, 1 / FORMAT_LARGEST_GAIN, FORMAT_LARGEST_GAIN)) return "fine_gain";
     if (p->shortlist < 1 || p->shortlist > 4096) return "shortlist";
     if (p->overfetch < p->shortlist || p->overfetch > 16384) return "overfetch";
     if (p->max_tokens < 3 || p->max_tokens > 8192) return "max_tokens";
     if (p->label_tokens > 64 || !p->label_tokens != !takes_tokens) return "label_tokens";
     if (p->state_dims > 8192 || !p->state_dims != !takes_states) return "state_dims";
     if (p->screener_inputs == 0 || (p->screener_inputs & ~token_inputs)) return "screener_inputs";
-    if (p->reasoner_inputs == 0 || (p->reasoner_inputs & ~all_inputs)) return "reasoner_inputs";
+    if (p->reasoner_inputs & ~all_inputs) return "reasoner_inputs";
     if ((p->screener_outputs & ~all_outputs) || !(p->screener_outputs & EXL__GIVES_QUERY_VECTOR)) return "screener_outputs";
     if (p->state_dims && !(p->screener_outputs & EXL__GIVES_TOKEN_STATES)) return "screener_outputs";
     if (p->vocabulary < 1 || p->vocabulary > 1u << 24) return "vocabulary";
     if (p->cells > FORMAT_MOST_CELLS || p->cells > p->rows) return "cells";
     if (p->probes > p->cells || !p->probes != !p->cells) return "probes";
-    if (!(p->cell_margin >= 0.0f && p->cell_margin <= 3.402823466e38f) || (!p->cells && p->cell_margin > 0.0f))
-        return "cell_margin"; /* also where it is not a number */
+    if (!format_is_within(p->cell_margin, 0, p->cells ? FLT_MAX : 0)) return "cell_margin";
+    if (p->descriptions > p->rows - p->labels) return "descriptions";
+    if (!format_is_within(p->reasoner_weight, 0, p->reasoner_inputs ? FLT_MAX : 0)) return "reasoner_weight";
+    if (!format_is_within(p->screening_weight, 0, FLT_MAX)) return "screening_weight";
+    if (!format_is_within(p->votes_temperature, 1.0f / 1024, 1)) return "votes_temperature";
+    if (!format_is_within(p->votes_weight, 0, 16)) return "votes_weight";
+    for (int i = 0; i < 8; i++)
+        if (!isfinite(p->lexical_weight[i])) return "lexical_weight";
+    if (!format_is_within(p->lexical_most, 0, p->lexical_candidates ? 16 : 0)) return "lexical_most";
+    if (p->lexical_candidates > 4096) return "lexical_candidates";
     if (!exl__all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }
@@ -215,7 +229,7 @@ static exl_status format_read_parameters(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__PARAMETERS];
     const char *field;
 
-    _Static_assert(sizeof(exl__parameters) == 160, "docs/format.md");
+    _Static_assert(sizeof(exl__parameters) == 256, "docs/format.md");
     if (section->length < sizeof bundle->parameters)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameters section is too short");
     memcpy(&bundle->parameters, section->bytes, sizeof bundle->parameters);
@@ -226,6 +240,26 @@ static exl_status format_read_parameters(exl_bundle *bundle, exl_error *error) {
     field = format_forbidden_parameter(&bundle->parameters);
     if (field)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the parameter %s is outside of its limits", field);
+    return EXL_OK;
+}
+
+/* Sections that the parameters announce: they are there exactly then. */
+static exl_status format_check_announced(const exl_bundle *bundle, exl_error *error) {
+    const exl__parameters *p = &bundle->parameters;
+    const struct {
+        int kind;
+        uint32_t wanted;
+        const char *what;
+    } announced[] = {{EXL__REASONER_GRAPH, p->reasoner_inputs, "is a reasoner"},
+                     {EXL__REASONER_WEIGHTS, p->reasoner_inputs, "is a reasoner"},
+                     {EXL__ROW_LABELS, p->rows - p->labels, "are aliases"},
+                     {EXL__CELLS, p->cells, "are cells"},
+                     {EXL__LEXICAL, p->lexical_candidates, "are lexical candidates"}};
+
+    for (size_t i = 0; i < sizeof announced / sizeof *announced; i++)
+        if (!announced[i].wanted != !bundle->sections[announced[i].kind].bytes)
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section %s is there exactly when there %s",
+                             FORMAT_SECTIONS[announced[i].kind].name, announced[i].what);
     return EXL_OK;
 }
 
@@ -265,8 +299,6 @@ static exl_status format_read_row_labels(exl_bundle *bundle, exl_error *error) {
     uint64_t aliases = (uint64_t)p->rows - p->labels, words = section->length / 4;
     const uint32_t *start = (const uint32_t *)(const void *)section->bytes;
 
-    if (!aliases != !section->bytes)
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section row_labels is there exactly when there are aliases");
     if (!aliases)
         return EXL_OK;
     if (section->length % 4 != 0 || words < aliases + 1 || start[0] != 0 || start[aliases] != words - aliases - 1)
@@ -292,8 +324,6 @@ static exl_status format_read_cells(exl_bundle *bundle, exl_error *error) {
     exl__cells *cells = &bundle->cells;
     exl_status status;
 
-    if (!p->cells != !section->bytes)
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the section cells is there exactly when there are cells");
     if (!p->cells)
         return EXL_OK;
     status = format_check_length(bundle, EXL__CELLS, exl__cells_bytes(p->cells, p->rows, p->fine_dims), error);
@@ -369,6 +399,7 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error) {
     if (status == EXL_OK) status = format_check_table(bundle, section_count, error);
     if (status == EXL_OK) status = format_check_hashes(bundle, section_count, verify, error);
     if (status == EXL_OK) status = format_read_parameters(bundle, error);
+    if (status == EXL_OK) status = format_check_announced(bundle, error);
     if (status == EXL_OK) status = format_check_index(bundle, error);
     if (status == EXL_OK) status = format_read_row_labels(bundle, error);
     if (status == EXL_OK) status = format_read_cells(bundle, error);

@@ -19,7 +19,7 @@ enum { SESSION_DEFAULT_K = 5 };
 /* The graphs run one after the other, in the same memory. */
 static uint64_t session_engine_scratch_bytes(const exl_bundle *bundle) {
     uint64_t screener = bundle->engine->scratch_bytes(bundle->screener);
-    uint64_t reasoner = bundle->engine->scratch_bytes(bundle->reasoner);
+    uint64_t reasoner = bundle->reasoner ? bundle->engine->scratch_bytes(bundle->reasoner) : 0;
 
     return screener > reasoner ? screener : reasoner;
 }
@@ -60,6 +60,7 @@ static void session_carve(exl_session *s, exl__carver *from) {
     list->ranked = exl__carve(from, list->capacity, sizeof *list->ranked);
     s->labels = exl__carve(from, N, sizeof *s->labels);
     s->screening_scores = exl__carve(from, N * 2, sizeof *s->screening_scores);
+    s->evidence = exl__carve(from, N * EXL__EVIDENCE_COLUMNS, sizeof *s->evidence);
     s->best_scores = exl__carve(from, N, sizeof *s->best_scores);
     s->label_vectors = exl__carve(from, exl__times(N, p->dims), sizeof *s->label_vectors);
     s->piece_ids = exl__carve(from, p->label_tokens, sizeof *s->piece_ids);
@@ -174,7 +175,7 @@ static exl__tensor session_tensor_of(const exl_session *s, exl__port port, const
 static exl__tensor session_input_tensor(const exl_session *s, int input) {
     const void *const data[EXL__VOCABULARY_OF_INPUTS] = {s->input_ids,    s->attention_mask, s->token_states,
                                                          s->query_vector, s->label_vectors,  s->screening_scores,
-                                                         s->label_tokens};
+                                                         s->label_tokens, s->evidence};
 
     return session_tensor_of(s, exl__input_port(&s->bundle->parameters, input), data[input]);
 }
@@ -284,7 +285,10 @@ static exl_status session_rescore(exl_session *s, exl_error *error) {
                                   s->screening_scores);
     for (uint32_t n = 0; n < s->shortlist; n++) {
         const float *pair = s->screening_scores + 2 * n;
-        s->best_scores[n] = pair[0] > pair[1] ? pair[0] : pair[1];
+        float best = pair[0] > pair[1] ? pair[0] : pair[1];
+        const float row[EXL__EVIDENCE_COLUMNS] = {pair[0], pair[1], best, best, 0};
+        memcpy(s->evidence + n * EXL__EVIDENCE_COLUMNS, row, sizeof row);
+        s->best_scores[n] = best;
     }
     return EXL_OK;
 }
@@ -357,10 +361,15 @@ static exl_status session_gather(exl_session *s, exl_error *error) {
 
 static exl_status session_reason(exl_session *s, exl_error *error) {
     exl__tensor logits = session_tensor_of(s, (exl__port){"logits", EXL__F32, 2, 0, EXL__PER_LABEL | 1}, s->logits);
+    const exl__parameters *p = &s->bundle->parameters;
     exl_status status = EXL_OK;
 
-    if (s->shortlist > 0) /* it is 0 when all labels are retired */
-        status = session_run_graph(s, s->bundle->reasoner, s->bundle->parameters.reasoner_inputs, &logits, 1, error);
+    if (!p->reasoner_inputs)
+        memset(s->logits, 0, s->shortlist * sizeof *s->logits);
+    else if (s->shortlist > 0) /* it is 0 when all labels are retired */
+        status = session_run_graph(s, s->bundle->reasoner, p->reasoner_inputs, &logits, 1, error);
+    for (uint32_t n = 0; n < s->shortlist && (p->reasoner_weight != 1 || p->screening_weight > 0); n++)
+        s->logits[n] = p->reasoner_weight * s->logits[n] + p->screening_weight * s->best_scores[n];
     if (status == EXL_OK && !session_all_finite(s->logits, s->shortlist))
         status = exl__fail(error, EXL_ENGINE_FAILED, "the reasoner gives a logit that is not finite");
     return status;

@@ -45,7 +45,8 @@ struct exl_session {
     uint32_t shortlist;
     uint32_t *labels;        /* [N] */
     float *screening_scores; /* [N][2] */
-    float *best_scores;      /* [N] */
+    float *evidence;         /* [N][EXL__EVIDENCE_COLUMNS] */
+    float *best_scores;      /* [N]: the screening scores, by which the shortlist is in order */
     float *label_vectors;    /* [N][dims] */
     int32_t *piece_ids;      /* [label_tokens] */
     int64_t *label_tokens;   /* [N][label_tokens] */

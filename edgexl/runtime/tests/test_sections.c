@@ -75,8 +75,8 @@ static void test_missing_sections(void) {
                {EXL__TOKENIZER, "has no tokenizer section"},
                {EXL__SCREENER_GRAPH, "has no screener_graph section"},
                {EXL__SCREENER_WEIGHTS, "has no screener_weights section"},
-               {EXL__REASONER_GRAPH, "has no reasoner_graph section"},
-               {EXL__REASONER_WEIGHTS, "has no reasoner_weights section"},
+               {EXL__REASONER_GRAPH, "reasoner_graph is there exactly when there is a reasoner"},
+               {EXL__REASONER_WEIGHTS, "reasoner_weights is there exactly when there is a reasoner"},
                {EXL__CODEBOOK, "has no codebook section"},
                {EXL__COARSE_CODES, "has no coarse_codes section"},
                {EXL__FINE_CODES, "has no fine_codes section"},
@@ -95,6 +95,14 @@ static void test_missing_sections(void) {
         else
             CHECK_OPENS(EXL_OPEN_NO_ENGINE);
     }
+}
+
+/* What the parameters do not announce must not be there, and what they do must be. */
+static void test_needless_sections(void) {
+    length_of[EXL__LEXICAL] = 100;
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "lexical is there exactly when there are lexical candidates");
+    put_word(EXL__PARAMETERS, 44, 1); /* lexical_candidates */
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "lexical is there exactly when there are lexical candidates");
 }
 
 /* What a later minor version of the format may add. */
@@ -145,6 +153,14 @@ enum field { /* of 4 bytes, from the section's begin */
              CELL_COUNT,
              PROBES,
              MARGIN,
+             DESCRIPTIONS,
+             REASONER_WEIGHT,
+             SCREENING_WEIGHT,
+             TEMPERATURE,
+             VOTES_WEIGHT,
+             LEXICAL_WEIGHT,
+             LEXICAL_MOST = LEXICAL_WEIGHT + 8,
+             LEXICAL_CANDIDATES,
              RESERVED
 };
 
@@ -232,21 +248,22 @@ static void test_parameters(void) {
         {NULL, {LABEL_TOKENS, 64}},
         {NULL, {LABEL_TOKENS, 1}},
         {"label_tokens", {LABEL_TOKENS, 0}},
-        {"label_tokens", {REASONER_INPUTS, 127 - 64}},
-        {NULL, {REASONER_INPUTS, 127 - 64, LABEL_TOKENS, 0}},
+        {"label_tokens", {REASONER_INPUTS, 255 - 64}},
+        {NULL, {REASONER_INPUTS, 255 - 64, LABEL_TOKENS, 0}},
         {"state_dims", {STATE_DIMS, 8193}},
         {NULL, {STATE_DIMS, 8192}},
         {"state_dims", {STATE_DIMS, 0}},
-        {"state_dims", {REASONER_INPUTS, 127 - 4}},
-        {NULL, {REASONER_INPUTS, 127 - 4, STATE_DIMS, 0}},
-        {NULL, {REASONER_INPUTS, 127 - 4, STATE_DIMS, 0, SCREENER_OUTPUTS, 1}},
+        {"state_dims", {REASONER_INPUTS, 255 - 4}},
+        {NULL, {REASONER_INPUTS, 255 - 4, STATE_DIMS, 0}},
+        {NULL, {REASONER_INPUTS, 255 - 4, STATE_DIMS, 0, SCREENER_OUTPUTS, 1}},
         {"screener_inputs", {SCREENER_INPUTS, 0}},
         {"screener_inputs", {SCREENER_INPUTS, 4}},
         {"screener_inputs", {SCREENER_INPUTS, 3 + 4}},
         {NULL, {SCREENER_INPUTS, 1}},
         {NULL, {SCREENER_INPUTS, 2}},
-        {"reasoner_inputs", {REASONER_INPUTS, 0, LABEL_TOKENS, 0, STATE_DIMS, 0}},
-        {"reasoner_inputs", {REASONER_INPUTS, 128 + 127}},
+        {"reasoner_weight", {REASONER_INPUTS, 0, LABEL_TOKENS, 0, STATE_DIMS, 0}},
+        {NULL, {REASONER_INPUTS, 0, LABEL_TOKENS, 0, STATE_DIMS, 0, REASONER_WEIGHT, 0}},
+        {"reasoner_inputs", {REASONER_INPUTS, 256 + 255}},
         {NULL, {REASONER_INPUTS, 1, LABEL_TOKENS, 0, STATE_DIMS, 0}},
         {"screener_outputs", {SCREENER_OUTPUTS, 0}},
         {"screener_outputs", {SCREENER_OUTPUTS, 1}},
@@ -268,8 +285,38 @@ static void test_parameters(void) {
         {"cell_margin", {CELL_COUNT, 9, PROBES, 3, MARGIN, bits_of(NAN)}},
         {"cell_margin", {CELL_COUNT, 9, PROBES, 3, MARGIN, bits_of(INFINITY)}},
         {NULL, {CELL_COUNT, 9, PROBES, 3, MARGIN, bits_of(FLT_MAX)}},
+        {"descriptions", {DESCRIPTIONS, 301}},
+        {NULL, {DESCRIPTIONS, 300}},
+        {"reasoner_weight", {REASONER_WEIGHT, bits_of(-0.5f)}},
+        {"reasoner_weight", {REASONER_WEIGHT, bits_of(INFINITY)}},
+        {"reasoner_weight", {REASONER_WEIGHT, bits_of(NAN)}},
+        {NULL, {REASONER_WEIGHT, bits_of(FLT_MAX)}},
+        {NULL, {REASONER_WEIGHT, 0}},
+        {"screening_weight", {SCREENING_WEIGHT, bits_of(-0.5f)}},
+        {"screening_weight", {SCREENING_WEIGHT, bits_of(INFINITY)}},
+        {"screening_weight", {SCREENING_WEIGHT, bits_of(NAN)}},
+        {NULL, {SCREENING_WEIGHT, bits_of(FLT_MAX)}},
+        {"votes_temperature", {TEMPERATURE, 0}},
+        {"votes_temperature", {TEMPERATURE, bits_of(1 / 1024.0f) - 1}},
+        {"votes_temperature", {TEMPERATURE, bits_of(1.0f) + 1}},
+        {"votes_temperature", {TEMPERATURE, bits_of(NAN)}},
+        {NULL, {TEMPERATURE, bits_of(1 / 1024.0f)}},
+        {NULL, {TEMPERATURE, bits_of(1.0f)}},
+        {"votes_weight", {VOTES_WEIGHT, bits_of(-0.5f)}},
+        {"votes_weight", {VOTES_WEIGHT, bits_of(16.0f) + 1}},
+        {"votes_weight", {VOTES_WEIGHT, bits_of(NAN)}},
+        {NULL, {VOTES_WEIGHT, bits_of(16.0f)}},
+        {"lexical_weight", {LEXICAL_WEIGHT, bits_of(INFINITY)}},
+        {"lexical_weight", {LEXICAL_WEIGHT + 7, bits_of(NAN)}},
+        {NULL, {LEXICAL_WEIGHT + 7, bits_of(-FLT_MAX)}},
+        {"lexical_most", {LEXICAL_MOST, bits_of(1e-30f)}},
+        {"lexical_most", {LEXICAL_MOST, bits_of(16.0f) + 1, LEXICAL_CANDIDATES, 1}},
+        {"lexical_most", {LEXICAL_MOST, bits_of(NAN), LEXICAL_CANDIDATES, 1}},
+        {NULL, {LEXICAL_MOST, bits_of(16.0f), LEXICAL_CANDIDATES, 1}},
+        {"lexical_candidates", {LEXICAL_CANDIDATES, 4097}},
+        {NULL, {LEXICAL_CANDIDATES, 4096}},
         {"reserved", {RESERVED, 1}},
-        {"reserved", {RESERVED + 9, 1u << 31}},
+        {"reserved", {RESERVED + 18, 1u << 31}},
     };
 
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
@@ -280,13 +327,13 @@ static void test_parameters(void) {
 }
 
 static void test_parameters_size(void) {
-    length_of[EXL__PARAMETERS] = 159;
+    length_of[EXL__PARAMETERS] = 255;
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the parameters section is too short");
-    put_word(EXL__PARAMETERS, STRUCT_BYTES, 159);
+    put_word(EXL__PARAMETERS, STRUCT_BYTES, 255);
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "does not have the size that it states");
-    length_of[EXL__PARAMETERS] = 168;
+    length_of[EXL__PARAMETERS] = 264;
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "does not have the size that it states");
-    length_of[EXL__PARAMETERS] = 168, put_word(EXL__PARAMETERS, STRUCT_BYTES, 168);
+    length_of[EXL__PARAMETERS] = 264, put_word(EXL__PARAMETERS, STRUCT_BYTES, 264);
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the parameters section is too long");
     put_word(EXL__PARAMETERS, VOCABULARY, word_of(EXL__PARAMETERS, VOCABULARY) - 1);
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "gives ids that the graphs do not have");
@@ -517,6 +564,7 @@ int main(int count, char **arguments) {
     test_reserved_fields_of_entries();
     test_hidden_bytes();
     test_missing_sections();
+    test_needless_sections();
     test_newer_minor_version();
     test_parameters();
     test_parameters_size();

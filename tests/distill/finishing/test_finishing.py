@@ -71,7 +71,7 @@ def gap(student: Student, finished: Student, folder: Path) -> float:
     ):
         encoded, labels = predictor.encode([query.text]), torch.from_numpy(answer.labels)[None]
         scores = predictor.row_vectors[labels] @ encoded.query_vector.unsqueeze(-1)
-        wanted = predictor.reason(encoded, Screened(labels, scores.expand(-1, -1, 2)))[0].log_softmax(-1)
+        wanted = predictor.reason(encoded, Screened.of(labels, scores.expand(-1, -1, 2)))[0].log_softmax(-1)
         own = torch.from_numpy(answer.logits).log_softmax(-1)
         found.append(float((wanted.exp() * (wanted - own)).sum()))
     return float(np.mean(found))

@@ -35,7 +35,7 @@ def test_both_phases_agree_with_the_float_student(labels: LabelSet) -> None:
     both = torch.stack(
         [predictor_scores(predictor, encoded.query_vector, shortlists, own) for own in (True, False)], -1
     )
-    expected = predictor.reason(encoded, Screened(torch.from_numpy(shortlists), both))
+    expected = predictor.reason(encoded, Screened.of(torch.from_numpy(shortlists), both))
     np.testing.assert_allclose(teacher.decide(texts, shortlists), expected, atol=0.05 * float(expected.abs().max()))
 
 
