@@ -50,7 +50,7 @@ def build_wordnet(directory: Path, progress: Progress = no_progress) -> Dataset:
     synsets = []
     licence = ""
     for part_of_speech, tag in track(list(_PARTS_OF_SPEECH.items()), "read synsets", progress, every=1):
-        lines = _read_member(archive, f"package/dict/data.{part_of_speech}").splitlines()
+        lines = read_member(archive, f"package/dict/data.{part_of_speech}").splitlines()
         licence = licence or _licence(lines)
         synsets += [_synset(line, tag) for line in lines if not line.startswith("  ")]
     return _write(directory, synsets, licence, progress)
@@ -103,7 +103,7 @@ def _licence(lines: list[str]) -> str:
     return "".join(re.sub(r"^  \d+ ?", "", line).rstrip() + "\n" for line in opening)
 
 
-def _read_member(archive: Path, member: str) -> str:
+def read_member(archive: Path, member: str) -> str:
     with tarfile.open(archive, "r:gz") as tar:
         stream = tar.extractfile(member)
         assert stream is not None  # the archive is the one whose hash is known
