@@ -15,7 +15,7 @@ from edgexl.cli.answer import complete, demo, evaluate, run
 from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, profile, recipes, targets
-from edgexl.cli.make import compile_student, data, distill, finish, runtime
+from edgexl.cli.make import adapt_screener, compile_student, data, distill, finish, runtime
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
 
@@ -30,8 +30,8 @@ def edgexl() -> None:
 
 
 _COMMANDS = (
-    demo, compile_student, run, complete, evaluate, inspect, profile, distill, finish, characterize, data, targets,
-    recipes, runtime, labels,
+    demo, compile_student, run, complete, evaluate, inspect, profile, distill, finish, adapt_screener, characterize,
+    data, targets, recipes, runtime, labels,
 )  # fmt: skip
 for _command in _COMMANDS:
     edgexl.add_command(_command)

@@ -8,13 +8,13 @@ offers pickled weights alone is refused. All that the directory says of itself i
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgexl.base.errors import BadInput
 from edgexl.data.label_set import LabelSet
@@ -25,7 +25,7 @@ from edgexl.student.importing.settings import BertSizes, read_sizes
 from edgexl.student.importing.sources import PACKAGED_MODELS, PackagedModel, locate_model
 from edgexl.student.importing.tensors import Tensors, read_tensors
 from edgexl.student.importing.tokenizer import read_model_tokenizer
-from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener
+from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener, project
 
 __all__ = [
     "PACKAGED_MODELS", "ForeignModel", "ImportedScreener", "PackagedModel", "import_sentence_transformer",
@@ -96,7 +96,7 @@ def import_sentence_transformer(
     )
     _load_encoder(screener, tensors, sizes)
     if described.dense:
-        screener = _project(screener, *_read_dense(described.dense, sizes.hidden))
+        screener = project(screener, *_read_dense(described.dense, sizes.hidden))
     query_dims = screener.config.query_dims or sizes.hidden
     if dims is not None and dims != query_dims:
         if labels is None or dims > query_dims:
@@ -174,21 +174,9 @@ def _read_dense(folders: tuple[tuple[Path, bool], ...], width: int) -> tuple[Ten
     return matrix.float(), bias.float()
 
 
-@torch.no_grad()
-def _project(screener: TransformerScreener, matrix: Tensor, bias: Tensor) -> TransformerScreener:
-    """The screener with `matrix` [out,in] and `bias` [out] behind what it gives (before it is made a unit vector)."""
-    projection = screener.projection
-    if isinstance(projection, nn.Linear):
-        matrix, bias = matrix @ projection.weight, matrix @ projection.bias + bias
-    longer = TransformerScreener(replace(screener.config, query_dims=len(bias)))
-    own = {name: value for name, value in screener.state_dict().items() if not name.startswith("projection.")}
-    longer.load_state_dict(own | {"projection.weight": matrix, "projection.bias": bias})
-    return longer
-
-
 def _shorten(screener: TransformerScreener, tokenizer: Tokenizer, labels: LabelSet, dims: int) -> TransformerScreener:
     """Add a projection onto the leading principal directions of the label vectors."""
     step = max(1, len(labels) // 20_000)  # 20,000 vectors settle a 384-wide covariance
     vectors = encode_vectors(screener, tokenizer, labels.texts[::step])
     _, directions = torch.linalg.eigh(vectors.T @ vectors)
-    return _project(screener, directions.flip(1)[:, :dims].T.contiguous(), torch.zeros(dims))
+    return project(screener, directions.flip(1)[:, :dims].T.contiguous(), torch.zeros(dims))

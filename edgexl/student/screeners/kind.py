@@ -5,6 +5,7 @@ All that tells one kind of screener from another stands in its own file; `edgexl
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,17 @@ class ScreenerKind:
     def last_products(self, screener: Any) -> Sequence[nn.Linear]:
         """The products whose sum, brought to length 1, is the query vector."""
         raise NotImplementedError
+
+    def with_map(self, screener: Any, matrix: Tensor) -> Any:
+        """A copy of the screener whose query vectors [d] are multiplied by `matrix` [d,d] before they are brought to
+        length 1."""
+        mapped = copy.deepcopy(screener)
+        with torch.no_grad():
+            for part in self.last_products(mapped):
+                part.weight.copy_(matrix @ part.weight)
+                if part.bias is not None:
+                    part.bias.copy_(matrix @ part.bias)
+        return mapped
 
     def words(self, screener: Any) -> tuple[str, Tensor]:
         """(the name of its table in a student, its rows of word pieces [V,w])."""

@@ -90,6 +90,18 @@ class TransformerScreener(nn.Module):
         return vector / (vector * vector).sum(-1, keepdim=True).clamp_min(1e-24).sqrt(), x
 
 
+@torch.no_grad()
+def project(screener: TransformerScreener, matrix: Tensor, bias: Tensor) -> TransformerScreener:
+    """The screener with `matrix` [out,in] and `bias` [out] behind what it gives (before it is made a unit vector)."""
+    projection = screener.projection
+    if isinstance(projection, nn.Linear):
+        matrix, bias = matrix @ projection.weight, matrix @ projection.bias + bias
+    longer = TransformerScreener(replace(screener.config, query_dims=len(bias)))
+    own = {name: value for name, value in screener.state_dict().items() if not name.startswith("projection.")}
+    longer.load_state_dict(own | {"projection.weight": matrix, "projection.bias": bias})
+    return longer
+
+
 @dataclass(frozen=True)
 class TransformerShape(ShapeTable):
     """`teacher_layers` are those of the model that the recipe starts from. `ffn_dims` below the model's own keeps its
@@ -189,6 +201,9 @@ class TransformerKind(ScreenerKind):
     def last_products(self, screener: TransformerScreener) -> Sequence[nn.Linear]:
         assert isinstance(screener.projection, nn.Linear)
         return (screener.projection,)
+
+    def with_map(self, screener: TransformerScreener, matrix: Tensor) -> TransformerScreener:
+        return project(screener, matrix, torch.zeros(len(matrix))).train(screener.training)
 
     def words(self, screener: TransformerScreener) -> tuple[str, Tensor]:
         return "screener.word.weight", screener.word.weight.detach()
