@@ -47,6 +47,30 @@ def simple_fold(character: str) -> str:
     return small if len(small) == 1 and small.casefold() == folded else character
 
 
+# What a character is to a word: the numbers of fold.h's enum.
+OTHER, LETTER, NUMBER, IDEOGRAPH, MARK = range(5)
+_ITERATION_MARK, _IDEOGRAPHIC_ZERO = 0x3005, 0x3007  # they stand among ideographs
+
+
+def kind(point: int) -> int:
+    """What a character is to a word."""
+    category = unicodedata.category(chr(point))[0]
+    if point in (_ITERATION_MARK, _IDEOGRAPHIC_ZERO):
+        return IDEOGRAPH
+    if category == "L" and unicodedata.name(chr(point), "").startswith(("CJK UNIFIED ", "CJK COMPATIBILITY ")):
+        return IDEOGRAPH
+    return {"L": LETTER, "N": NUMBER, "M": MARK}.get(category, OTHER)
+
+
+def kind_runs() -> list[tuple[int, int]]:
+    """(first, kind) of runs of characters of one kind; what is not assigned is in the run before."""
+    runs = [(0, OTHER)]
+    for point in POINTS:
+        if unicodedata.category(chr(point)) != "Cn" and (found := kind(point)) != runs[-1][1]:
+            runs.append((point, found))
+    return runs
+
+
 def header() -> str:
     """unicode_tables.h."""
     parts = decompositions()
@@ -91,10 +115,15 @@ def header() -> str:
         ),
         _table("uint8_t", "exl__fold_counts", "how many these are", [count for _, count, _, _ in fold_runs]),
         _table("int32_t", "exl__fold_to", "what is added", [distance for _, _, _, distance in fold_runs]),
+        _table(
+            "uint32_t", "exl__kind_runs", "code points that are the same to a word: first << 8 | what",
+            [first << 8 | what for first, what in kind_runs()],
+        ),
     ]  # fmt: skip
     return (
         f"/* unicode_tables.h: made by tests/runtime/unicode_tables.py from Unicode {unicodedata.unidata_version}:\n"
-        " * canonical decompositions, combining classes, simple case foldings. For fold.c alone, and told there. */\n"
+        " * canonical decompositions, combining classes, simple case foldings, kinds of characters. For fold.c alone,\n"
+        " * and told there. */\n"
         "#ifndef EXL_UNICODE_TABLES_H\n#define EXL_UNICODE_TABLES_H\n\n#include <stdint.h>\n\n// clang-format off\n"
         + "".join(tables)
         + "// clang-format on\n\n#endif\n"

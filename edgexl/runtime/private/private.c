@@ -10,11 +10,14 @@
 #include "../src/cells.h"
 #include "../src/codes.h"
 #include "../src/fold.h"
+#include "../src/lexical.h"
 #include "../src/memory.h"
 #include "../src/native.h"
 #include "../src/rescore.h"
 #include "../src/scan.h"
 #include "../src/strings.h"
+#include "../src/utf8.h"
+#include "../src/words.h"
 
 #define SHOW(function)                                                                                                 \
     EXL_API extern __typeof__(function) *const shown_##function;                                                       \
@@ -130,6 +133,85 @@ EXL_API size_t private_fold(const char *text, size_t bytes, int folds, uint32_t 
         if (count < capacity)
             points[count] = point;
     return count;
+}
+
+/* The words of texts that stand one after the other, text i up to ends[i]: UTF-8, an exact word behind a "#", a blank
+ * behind each word and a line's end behind each text. How many bytes, of which `capacity` at most are written. */
+EXL_API size_t private_words(const char *texts, const uint64_t *ends, size_t count, uint8_t *out, size_t capacity) {
+    size_t used = 0;
+    uint64_t begin = 0;
+
+    for (size_t i = 0; i < count; begin = ends[i++]) {
+        uint8_t bytes[2 + 4 * EXL__WORD_POINTS];
+        exl__words words;
+        exl__word word;
+        int more;
+
+        exl__words_start(&words, texts + begin, (size_t)(ends[i] - begin));
+        do {
+            size_t length = 0;
+            more = exl__words_next(&words, &word);
+            if (more && word.exact)
+                bytes[length++] = '#';
+            for (uint32_t at = 0; more && at < word.count; at++)
+                length += exl__encode_utf8(word.points[at], bytes + length);
+            bytes[length++] = more ? ' ' : '\n';
+            if (used + length <= capacity)
+                memcpy(out + used, bytes, length);
+            used += length;
+        } while (more);
+    }
+    return used;
+}
+
+/* ---- the lexical index ---- */
+
+typedef struct private_lexical {
+    exl__lexical lexical;
+    exl__lexical_scratch scratch;
+    uint64_t scratch_bytes;
+    void *memory;
+} private_lexical;
+
+EXL_API void private_lexical_close(private_lexical *opened) {
+    exl__release(&exl__default_allocator, opened->memory, opened->scratch_bytes, 1);
+    exl__release(&exl__default_allocator, opened, 1, sizeof *opened);
+}
+
+/* exl__lexical_init, for queries of `most` rows; null where the section is malformed or there is no memory. bytes must
+ * outlive it. */
+EXL_API private_lexical *private_lexical_open(const uint8_t *bytes, size_t length, uint32_t rows, uint32_t most) {
+    private_lexical *opened = exl__allocate(&exl__default_allocator, 1, sizeof *opened);
+    exl__carver room = {NULL, 0};
+
+    if (opened && exl__lexical_init(&opened->lexical, bytes, length, rows)) {
+        exl__lexical_scratch_carve(&opened->lexical, most, &room, &opened->scratch);
+        opened->scratch_bytes = room.used;
+        opened->memory = room.base = exl__allocate_scratch(&exl__default_allocator, room.used, 1);
+        room.used = 0;
+        if (room.base) {
+            exl__lexical_scratch_carve(&opened->lexical, most, &room, &opened->scratch);
+            return opened;
+        }
+    }
+    if (opened)
+        private_lexical_close(opened);
+    return NULL;
+}
+
+EXL_API uint32_t private_lexical_query(private_lexical *opened, const char *text, size_t bytes, uint32_t *rows,
+                                       float *scores) {
+    return exl__lexical_query(&opened->lexical, text, bytes, &opened->scratch, rows, scores);
+}
+
+/* The last query's score of each of some rows. */
+EXL_API void private_lexical_scores(const private_lexical *opened, const uint32_t *rows, size_t count, float *scores) {
+    for (size_t i = 0; i < count; i++)
+        scores[i] = exl__lexical_score(&opened->lexical, &opened->scratch, rows[i]);
+}
+
+EXL_API void private_lexical_features(const private_lexical *opened, uint32_t pieces, float dense, float *out) {
+    exl__lexical_features(&opened->scratch, pieces, dense, out);
 }
 
 /* ---- the native engine ---- */

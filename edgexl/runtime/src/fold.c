@@ -67,6 +67,14 @@ static uint32_t fold_class_of(uint32_t c) {
     return run < count && c - (exl__class_runs[run] >> 8) < exl__class_counts[run] ? exl__class_runs[run] & 255 : 0;
 }
 
+exl__kind exl__kind_of(uint32_t c) {
+    if (c < 0x80)
+        return (c | 0x20) - 'a' < 26 ? EXL__LETTER : c - '0' < 10 ? EXL__NUMBER : EXL__OTHER;
+    if (c > 0x10FFFF)
+        return EXL__OTHER;
+    return (exl__kind)(exl__kind_runs[fold_last_up_to(exl__kind_runs, FOLD_COUNT_OF(exl__kind_runs), c, 8, 0)] & 255);
+}
+
 static uint32_t fold_case(uint32_t c) {
     const uint32_t every_other = 1u << 31;
     size_t count = FOLD_COUNT_OF(exl__fold_runs), run;

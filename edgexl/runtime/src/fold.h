@@ -34,6 +34,11 @@ void exl__fold_start(exl__folder *folder, const char *text, size_t bytes, int fo
 /* The next code point; EXL__NO_POINT at the end. */
 uint32_t exl__fold_next(exl__folder *folder);
 
+/* What a character is to a word, by its general category: L, N, M. A byte that is no UTF-8 is none of them. */
+typedef enum exl__kind { EXL__OTHER, EXL__LETTER, EXL__NUMBER, EXL__IDEOGRAPH, EXL__MARK } exl__kind;
+
+exl__kind exl__kind_of(uint32_t c);
+
 /* Whether the text begins with the prefix, whatever the case. *decided, which may be null, is how many of the text's
  * bytes, at most one more than it has, the answer depends on: another text that begins with these has the same. */
 int exl__begins_folded(const char *text, size_t bytes, const char *prefix, size_t prefix_bytes, size_t *decided);

@@ -1,0 +1,210 @@
+"""Builds the lexical section: which rows have which words, and which words are spelled alike (docs/format.md, "Lexical
+section").
+
+An index of two levels, tolerant of spelling: features (trigrams) lead to words, words to rows. Where words are many and
+most of them rare, it finds what TF-IDF over the n-grams of whole texts finds, in a fraction of the bytes.
+`edgexl/index/lexical_scores.py` scores by it as the C runtime does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgexl.base.arrays import Bytes, Floats, Ints
+from edgexl.base.errors import BadInput
+from edgexl.bundle.lexical import LEFT_OUT, NORM_LEVELS, Lexical, encode_lists, encode_numbers
+from edgexl.runtime.lexical import EXACT, split_words
+
+MOST_FEATURES = 131072  # are told apart
+_SHORT = 6  # code points: of a word up to so long, pairs are features, too
+_DENSE_SHARE = 0.05
+_FEWEST_DENSE = 4096  # rows: a term of fewer is never dense
+_BROUGHT = 1024  # rows that a dense term brings
+_LOG2_BITS, _LN2, _IDF_SHIFT, _LEAST_IDF = 16, 45426, 24, 13  # ln 2 in 2^-16; an idf is in 1/256, at least .05
+_EDGE = 0  # stands on both sides of a word
+_GRAM, _WHOLE = np.uint32(0x811C9DC5), np.uint32(0x9E3779B9)  # what a feature's hash begins with
+_SMALLEST_SHARE = 2.0**-14
+
+
+def build_lexical(
+    texts: Sequence[str],
+    *,
+    most_term_share: float = 1.0,
+    most_feature_share: float = 1.0,
+    bytes_a_row: float | None = None,
+) -> Lexical:
+    """The index of rows with these texts.
+
+    A term of more than `most_term_share` of the rows brings no rows, and a feature of more than `most_feature_share` of
+    the terms no terms. With `bytes_a_row` both shares are halved until the section takes no more. Raises `BadInput`
+    where there is no word in any text, or no section is as small.
+    """
+    parts = _take_apart(texts)
+    lexical = _assemble(parts, most_term_share, most_feature_share)
+    share = 0.5
+    while bytes_a_row is not None and len(lexical.pack()) > bytes_a_row * len(texts):
+        if share < _SMALLEST_SHARE:
+            raise BadInput(
+                f"a lexical index of these labels takes {len(lexical.pack()) / len(texts):.1f} bytes a row at least, "
+                f"and {bytes_a_row:g} were asked for. Ask for more, or for no lexical index."
+            )
+        lexical = _assemble(parts, min(share, most_term_share), min(share, most_feature_share))
+        share /= 2
+    return lexical
+
+
+# ---- what there is --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Words by their number, which ascends with their spelling; the rows of each, and the features of each."""
+
+    row_count: int
+    counts: Ints  # [words]: rows of each
+    rows_word: Ints  # ascending pairs (word, row)
+    rows_row: Ints
+    features: int
+    features_word: Ints  # pairs (word, feature)
+    features_feature: Ints
+
+
+def _take_apart(texts: Sequence[str]) -> _Parts:
+    split = [list(dict.fromkeys(words)) for words in split_words(texts)]
+    words = sorted({word for row in split for word in row})
+    if not words:
+        raise BadInput("no label's text has a letter or a digit, and a lexical index holds words.")
+    number = {word: i for i, word in enumerate(words)}
+    word = np.fromiter((number[word] for row in split for word in row), np.int64)
+    row = np.repeat(np.arange(len(texts)), [len(row) for row in split])
+    order = np.argsort(word, kind="stable")
+    hashes, having = hash_features(words)
+    features = min(MOST_FEATURES, 2 * len(np.unique(hashes)))  # with as many, more than half would share a place
+    pairs = np.unique(having * features + bucket_features(hashes, features))
+    of_rows = (np.bincount(word, minlength=len(words)), word[order], row[order])
+    return _Parts(len(texts), *of_rows, features, pairs // features, pairs % features)
+
+
+def hash_features(words: Sequence[str]) -> tuple[npt.NDArray[np.uint32], Ints]:
+    """(hash, place of the word) of all features of the words: the trigrams of a word with its edges, of a short one its
+    pairs, too, of an exact one itself. Not distinct."""
+    points = np.frombuffer("".join(f"\0{word}\0" for word in words).encode("utf-32-le"), "<u4")
+    lengths = np.array([len(word) + 2 for word in words], np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    word = np.repeat(np.arange(len(words)), lengths)
+    left = starts[1:][word] - np.arange(len(points))  # code points to the word's end
+    exact = points[starts[:-1] + 1] == ord(EXACT)
+    short = lengths - 2 <= _SHORT
+    begin, pairs = ~exact[word] & (left >= 3), (~exact & short)[word] & (left >= 2)
+    found = [_hash_runs(points, np.flatnonzero(begin), 3), _hash_runs(points, np.flatnonzero(pairs), 2)]
+    of = [word[begin], word[pairs]]
+    for length in np.unique(lengths[exact]).tolist():
+        some = np.flatnonzero(exact & (lengths == length))
+        found.append(_hash_runs(points, starts[some] + 2, length - 3, _WHOLE))
+        of.append(some)
+    return np.concatenate(found), np.concatenate(of)
+
+
+def _hash_runs(
+    points: npt.NDArray[np.uint32], begin: Ints, length: int, first: np.uint32 = _GRAM
+) -> npt.NDArray[np.uint32]:
+    hashes = np.full(len(begin), first, np.uint32)
+    for i in range(length):
+        hashes = (hashes ^ points[begin + i]) * np.uint32(0x01000193)
+    hashes ^= hashes >> np.uint32(15)
+    hashes *= np.uint32(0x2C1B3C6D)
+    return hashes ^ hashes >> np.uint32(13)
+
+
+def bucket_features(hashes: npt.NDArray[np.uint32], features: int) -> Ints:
+    """The number of each feature."""
+    return (hashes.astype(np.uint64) * np.uint64(features) >> np.uint64(32)).astype(np.int64)
+
+
+def weigh_terms(rows: int, counts: Ints) -> Ints:
+    """The idf of terms of so many rows, in 1/256: log((rows + 1) / (count + .5)), at least .05."""
+    logs = _log2(np.int64(2 * rows + 2)) - _log2(2 * np.asarray(counts, np.int64) + 1)
+    weights: Ints = np.maximum(_LEAST_IDF, np.maximum(logs, 0) * _LN2 >> _IDF_SHIFT)
+    return weights
+
+
+def _log2(numbers: Ints | np.int64) -> Ints:
+    """The logarithm to base 2, in 2^-16: of each number's mantissa a bit a squaring."""
+    left = np.asarray(numbers, np.uint64)
+    whole = np.zeros(left.shape, np.int64)
+    for bits in (32, 16, 8, 4, 2, 1):
+        whole += np.where(left >> (whole + bits).astype(np.uint64) > 0, bits, 0)
+    mantissa = left << (63 - whole).astype(np.uint64) >> np.uint64(32)  # 2^31 to 2^32
+    for _ in range(_LOG2_BITS):
+        mantissa = mantissa * mantissa >> np.uint64(31)
+        bit = mantissa >> np.uint64(32)
+        mantissa >>= bit
+        whole = 2 * whole + bit.astype(np.int64)
+    return whole
+
+
+# ---- the section ----------------------------------------------------------------------------------------------------
+
+
+def _assemble(parts: _Parts, most_term_share: float, most_feature_share: float) -> Lexical:
+    """Without the longest lists. Terms: dense, listed, single, each in the order of their words."""
+    counts, word, row = parts.counts, parts.rows_word, parts.rows_row
+    kept = counts <= most_term_share * parts.row_count
+    is_dense = kept & (counts > max(_FEWEST_DENSE, int(_DENSE_SHARE * parts.row_count)))
+    kinds = np.where(is_dense, 0, np.where((counts > 1) | ~kept, 1, 2))
+    order = np.argsort(kinds, kind="stable")
+    term_of = np.empty(len(order), np.int64)
+    term_of[order] = np.arange(len(order))
+    inverse_norms, norms = _weigh_rows(parts)
+    bits = np.zeros((int(is_dense.sum()), -(-parts.row_count // 32) * 32), np.uint8)
+    bits[term_of[word[is_dense[word]]], row[is_dense[word]]] = 1
+    bitmaps = np.packbits(bits, axis=1, bitorder="little").view("<u4").reshape(len(bits), -(-parts.row_count // 32))
+    brought = [np.sort(rows[np.argsort(norms[rows], kind="stable")[:_BROUGHT]]) for rows in map(np.flatnonzero, bits)]
+    some = (kinds[word] == 1) & kept[word]
+    lengths = np.concatenate([[len(rows) for rows in brought], np.where(kept, counts, 0)[kinds == 1]]).astype(np.int64)
+    of_lists = np.concatenate([*brought, row[some]])
+    term_lists, term_starts = _list_terms(counts[order][: len(lengths)], lengths, of_lists)
+    feature_lists, feature_starts, sizes = _list_features(parts, term_of, most_feature_share)
+    lists = (term_starts, term_lists, row[kinds[word] == 2], feature_starts, feature_lists)
+    return Lexical(parts.row_count, inverse_norms, norms, sizes, bitmaps, *lists)
+
+
+def _list_terms(counts: Ints, lengths: Ints, rows: Ints) -> tuple[bytes, Ints]:
+    """Of each term how many rows it has, then so many of `rows` as its length says, and where each list begins."""
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    numbers = np.empty(len(rows) + len(counts), np.int64)
+    distances = np.diff(rows, prepend=-1)
+    firsts = starts[:-1][lengths > 0]
+    distances[firsts] = rows[firsts] + 1
+    is_head = np.zeros(len(numbers), bool)
+    is_head[starts[:-1] + np.arange(len(counts))] = True
+    numbers[is_head], numbers[~is_head] = counts, distances
+    return encode_numbers(numbers, starts + np.arange(len(starts)))
+
+
+def _list_features(parts: _Parts, term_of: Ints, most_share: float) -> tuple[bytes, Ints, Bytes]:
+    """The terms of each feature, where each list begins, and how many features each term has that are not left out."""
+    having = np.bincount(parts.features_feature, minlength=parts.features)
+    left_out = having > most_share * len(term_of)
+    kept = ~left_out[parts.features_feature]
+    term, feature = term_of[parts.features_word[kept]], parts.features_feature[kept]
+    order = np.lexsort((term, feature))
+    lists, starts = encode_lists(term[order], np.concatenate([[0], np.cumsum(np.where(left_out, 0, having))]))
+    for at in np.flatnonzero(left_out)[::-1].tolist():
+        lists = lists[: starts[at]] + LEFT_OUT + lists[starts[at] :]
+    starts += np.concatenate([[0], np.cumsum(left_out)])
+    return lists, starts, np.bincount(term, minlength=len(term_of)).astype(np.uint8)
+
+
+def _weigh_rows(parts: _Parts) -> tuple[Floats, Bytes]:
+    """1 / sqrt(sum idf^2 of a row's words), by which its score is multiplied, in 256 levels, and the rows' levels."""
+    weights = weigh_terms(parts.row_count, parts.counts) / 256
+    squares = np.bincount(parts.rows_row, weights[parts.rows_word] ** 2, parts.row_count)
+    lengths = np.sqrt(np.where(squares > 0, squares, squares.max()))
+    levels = np.geomspace(lengths.min(), lengths.max(), NORM_LEVELS)
+    between = np.sqrt(levels[1:] * levels[:-1])
+    return (1 / levels).astype(np.float32), np.searchsorted(between, lengths).astype(np.uint8)

@@ -1,0 +1,160 @@
+"""Scores rows by the lexical section as the C runtime does, to the bit (lexical.c; docs/format.md, "Lexical section"):
+what tests compare with, and what a compile weighs the lexical side by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgexl.base.arrays import Floats, Ints
+from edgexl.bundle.lexical import LEFT_OUT, Lexical, decode_numbers
+from edgexl.index.lexical import bucket_features, hash_features, weigh_terms
+from edgexl.runtime.lexical import split_words
+
+MOST_WORDS = 63
+MOST_MATCHES = 16  # of a word
+MOST_TOUCHED = 131072  # rows that a query looks at
+MIXED_WORDS = 9  # of a query, that both a dense and another term match
+SIMILARITY, LEAST_SIMILARITY = 4096, 1229  # 1 and .3
+POINTS = 65535  # that a query can give
+_UNIT = np.float32(65535.0 * 4096.0 * 256.0)
+_BEST = 10
+
+
+@dataclass(frozen=True, eq=False)
+class _Word:
+    """A word of the query: its terms by descending points (once they are shared out), what it is worth, whether the
+    index knows it."""
+
+    terms: Ints
+    weights: Ints  # similarity x idf of each
+    points: Ints
+    best: int  # similarity
+    idf: int
+    norm_idf: int
+
+    @property
+    def known(self) -> bool:
+        """Whether a term has the very same features."""
+        return self.best == SIMILARITY
+
+
+class LexicalScores:
+    """What the rows of an index score by a text."""
+
+    def __init__(self, lexical: Lexical, text: str) -> None:
+        self._lexical = lexical
+        distinct = list(dict.fromkeys(split_words([text])[0]))[:MOST_WORDS]
+        found = [self._match(word) for word in distinct]
+        total = sum(int((word.weights * word.idf).max(initial=0)) for word in found)
+        square = sum(word.norm_idf**2 for word in found)
+        factor = np.float32(total) / _UNIT / np.sqrt(np.float32(square)) if total else np.float32(0)
+        self._words = self._drop_dense([_share_points(word, total) for word in found])
+        points, touched = self._collect()
+        scores = points.astype(np.float32) * factor * lexical.inverse_norms[lexical.norms]
+        self.scores: Floats = scores  # [rows]
+        touched = touched[np.lexsort((touched, -scores[touched]))]
+        self._ten: Floats = scores[touched[:_BEST]]
+        self.ranked: Ints = touched  # rows with a word of the text, by score descending, ties by row
+
+    def features(self, pieces: int, dense: float) -> Floats:
+        """What the weight of the scores is made of; pieces: tokens of the text, dense: its best screening score."""
+        count, one = np.float32(len(self._words)), np.float32(1)
+        idf = sum(word.norm_idf for word in self._words)
+        alike = sum(word.norm_idf * word.best for word in self._words)
+        best, total = self._ten[0] if len(self._ten) else np.float32(0), np.float32(0)
+        for score in self._ten:
+            total += score
+        values = [
+            one,
+            np.float32(sum(not word.known for word in self._words)) / count if count else 0,
+            np.float32(alike) / (np.float32(idf) * np.float32(SIMILARITY)) if count else 0,
+            min(np.float32(pieces) / count if count else one, np.float32(4)) - one,
+            np.float32(dense),
+            best,
+            best - total / np.float32(_BEST),
+            min(count, np.float32(_BEST)) / np.float32(_BEST),
+        ]
+        return np.array(values, np.float32)
+
+    def _match(self, word: str) -> _Word:
+        """The terms most like a word."""
+        lexical = self._lexical
+        features = np.unique(bucket_features(hash_features([word])[0], lexical.features))
+        counts, size = np.zeros(lexical.terms, np.int64), 0
+        for feature in features.tolist():
+            data = lexical.feature_lists[lexical.feature_starts[feature] : lexical.feature_starts[feature + 1]]
+            if data != LEFT_OUT:
+                counts[np.cumsum(decode_numbers(data)) - 1] += 1
+                size += 1
+        some = np.flatnonzero(counts)
+        similarity = 2 * SIMILARITY * counts[some] // (size + lexical.sizes[some])
+        order = np.lexsort((some, -similarity))[:MOST_MATCHES]
+        order = order[similarity[order] >= LEAST_SIMILARITY]
+        terms, similarity = some[order], similarity[order]
+        idf = weigh_terms(lexical.rows, np.array([self._count_rows(term) for term in terms.tolist()], np.int64))
+        most, weights = int(weigh_terms(lexical.rows, np.array([1]))[0]), similarity * idf
+        best = int(similarity[0]) if len(terms) else 0
+        norm = int(idf[0]) if best == SIMILARITY else most
+        guess = int(weights.sum()) // int(similarity.sum()) if len(terms) else most
+        return _Word(terms, weights, weights, best, norm if best == SIMILARITY else min(most, guess), norm)
+
+    def _count_rows(self, term: int) -> int:
+        return int(self._list(term)[0]) if term < self._lexical.dense + self._lexical.listed else 1
+
+    def _list(self, term: int) -> Ints:
+        """The numbers of a dense or listed term."""
+        starts = self._lexical.term_starts
+        return decode_numbers(self._lexical.term_lists[starts[term] : starts[term + 1]])
+
+    def _list_rows(self, term: int) -> Ints:
+        """The rows of a term; ascending."""
+        lexical = self._lexical
+        if term < lexical.dense:
+            return np.flatnonzero(np.unpackbits(lexical.bitmaps[term].view(np.uint8), bitorder="little"))
+        if term >= lexical.dense + lexical.listed:
+            return lexical.singles[[term - lexical.dense - lexical.listed]]
+        return np.cumsum(self._list(term)[1:]) - 1
+
+    def _drop_dense(self, words: list[_Word]) -> list[_Word]:
+        """The words, without dense terms where these and others match and so many words before have both."""
+        out, mixed = [], 0
+        for word in words:
+            others = word.terms >= self._lexical.dense
+            if others.any() and not others.all():
+                mixed += 1
+                if mixed > MIXED_WORDS:
+                    word = replace(word, terms=word.terms[others], points=word.points[others])
+            out.append(word)
+        return out
+
+    def _collect(self) -> tuple[Ints, Ints]:
+        """(points of every row, the rows that were brought)."""
+        lexical = self._lexical
+        points, touched, count = np.zeros(lexical.rows, np.int64), np.zeros(lexical.rows, bool), 0
+        for word in sorted(self._words, key=lambda word: -word.idf):
+            of_word = np.zeros(lexical.rows, np.int64)
+            for term, worth in zip(word.terms.tolist(), word.points.tolist(), strict=True):
+                rows = self._list_rows(term)
+                if term >= lexical.dense:
+                    new = rows[~touched[rows]][: MOST_TOUCHED - count]
+                    touched[new] = True
+                    count += len(new)
+                    rows = rows[touched[rows]]
+                of_word[rows] = np.maximum(of_word[rows], worth)
+            points += of_word
+        for word in self._words:
+            for term in word.terms[word.terms < lexical.dense].tolist():
+                rows = np.cumsum(self._list(term)[1:]) - 1
+                new = rows[~touched[rows]][: MOST_TOUCHED - count]
+                touched[new] = True
+                count += len(new)
+        return points, np.flatnonzero(touched)
+
+
+def _share_points(word: _Word, total: int) -> _Word:
+    """A word's points, of which a row has `POINTS` at most of all words."""
+    points = word.weights * word.idf * POINTS // max(total, 1)
+    order = np.argsort(-points, kind="stable")
+    return replace(word, terms=word.terms[order], points=points[order])
