@@ -80,7 +80,7 @@ def _with(graphs: Graphs, role: str, recipe: GraphRecipe, artifact: Artifact) ->
 
 def _outputs(artifact: Artifact, vectors: Any, role: str) -> tuple[Any, dict[str, float | None]]:
     """What the graph gives on the evaluation queries, as unit rows, and the accuracy."""
-    pipeline = reference_pipeline(artifact, vectors, artifact.rows.alias_labels)
+    pipeline = reference_pipeline(artifact, vectors, artifact.rows)
     queries = artifact.student.evaluation
     answers = list(pipeline.answers([query.text for query in queries]))
     if role == "screener":

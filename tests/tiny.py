@@ -7,6 +7,7 @@ else weighs much: queries are two words of a label's three, so that accuracy is 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import torch
 from tokenizers import Tokenizer
@@ -49,6 +50,21 @@ def tiny_labels(count: int = 300, aliases: bool = False) -> LabelSet:
     texts = sorted(" ".join(triple) for triple in triples)
     extra = tuple((f"{WORDS[i % 90]} {WORDS[(7 * i) % 90]}",) if aliases and i % 3 == 0 else () for i in range(count))
     return LabelSet(tuple(f"id{place:04d}" for place in range(count)), tuple(texts), extra)
+
+
+def tiny_described(labels: LabelSet) -> LabelSet:
+    """The labels, each described by four words that no other label's description has in this order."""
+    places = ((17 * label, 31 * label + 5, 43 * label + 11, 59 * label + label // 96) for label in range(len(labels)))
+    texts = (" ".join(WORDS[place % len(WORDS)] for place in four) for four in places)
+    return replace(labels, descriptions=tuple((text,) for text in texts))
+
+
+def described_queries(labels: LabelSet, count: int) -> tuple[Query, ...]:
+    """Three of the four words of a label's description."""
+    texts = [labels.descriptions[place * 7 % len(labels)][0].split() for place in range(count)]
+    return tuple(
+        Query(f"d{place}", " ".join(words[1:]), (place * 7 % len(labels),)) for place, words in enumerate(texts)
+    )
 
 
 def tiny_queries(labels: LabelSet, count: int, word: int) -> tuple[Query, ...]:

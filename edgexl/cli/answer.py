@@ -182,6 +182,8 @@ def _as_json(answer: Answer) -> dict[str, Any]:
     record = {"text": answer.text, "labels": labels, "none_fits": prediction.none_fits, "ms": prediction.ms}
     if answer.explanation is not None:
         record["explanation"] = dict(vars(answer.explanation))
+    if answer.description:
+        record["description"] = answer.description
     return record
 
 
@@ -203,12 +205,18 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
         _print_explanation(answer)
 
 
+_FOUND_BY = {"text": "its text", "alias": "an alias", "description": "a description"}
+
+
 def _print_explanation(answer: Answer) -> None:
     way = answer.explanation
     assert way is not None
     print_line(
-        f"  {way.text} ({way.id}): screening put it at rank {way.screening_rank:,} (score {way.screening_score:.4f})"
+        f"  {way.text} ({way.id}): screening put it at rank {way.screening_rank:,} "
+        f"by {_FOUND_BY[way.found_by]} (score {way.screening_score:.4f})"
     )
+    for line in answer.description.splitlines():
+        print_line(f"    {line}")
     if way.shortlisted:
         print_line(f"  reasoning put it at rank {way.reasoner_rank} (probability {way.probability:.1%})")
     else:

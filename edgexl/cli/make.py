@@ -141,14 +141,15 @@ def data() -> None:
 @data.command("build")
 @click.argument("name")
 @click.argument("directory", type=PATH)
+@click.option("--descriptions", is_flag=True, help="Of wordnet: training glosses also describe their labels.")
 @json_option
-def build_data(name: str, directory: Path, as_json: bool) -> None:
+def build_data(name: str, directory: Path, descriptions: bool, as_json: bool) -> None:
     """Build the data set NAME (wordnet, mesh) into DIRECTORY."""
     from edgexl.data import build
     from edgexl.data.summary import summarize
 
     with progress_bar(as_json) as progress:
-        summary = summarize(build(name, directory, progress), progress)
+        summary = summarize(build(name, directory, progress, descriptions), progress)
     _print_data(summary, as_json)
 
 
@@ -169,7 +170,8 @@ def _print_data(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    print_line(f"{summary['data']}: {summary['labels']:,} labels, {summary['aliases']:,} aliases")
+    described = f", {summary['descriptions']:,} descriptions" if summary["descriptions"] else ""
+    print_line(f"{summary['data']}: {summary['labels']:,} labels, {summary['aliases']:,} aliases{described}")
     print_line()
     columns = ("queries", "labels_per_query", "without_labels")
     print_table(("split", *columns), ([split, *(summary[split][c] for c in columns)] for split in ("trn", "tst")))

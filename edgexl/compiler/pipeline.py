@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -41,7 +42,8 @@ from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.passes.verify import Verify
 from edgexl.compiler.recipe import Recipe, load_recipe
-from edgexl.index.rows import Rows
+from edgexl.data import Query
+from edgexl.index.rows import Descriptions, Rows
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
 
@@ -142,8 +144,38 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
     # As many places as it says, also over fewer labels: a device may add some.
     shortlist = recipe.shortlist.n or student.shapes.shortlist
     shapes = dataclasses.replace(student.shapes, shortlist=shortlist)
-    rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, recipe.index.aliases)
-    return Artifact(student, recipe, target, shapes, rows)
+    index = recipe.index
+    form: Descriptions = "joined" if index.descriptions == "auto" else index.descriptions
+    rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, index.aliases, form)
+    if not rows.descriptions:
+        return Artifact(student, recipe, target, shapes, rows)
+    student, facts = _without_descriptions(student)
+    return Artifact(student, recipe, target, shapes, rows, facts=facts)
+
+
+def _without_descriptions(student: Student) -> tuple[Student, dict[str, Any]]:
+    """The student without those held-out queries that are a description of one of their labels word for word, which is
+    found at once and says nothing of other texts; how many those are, for the manifest. Raises `BadInput` where most
+    of them are."""
+    described = [frozenset(texts) for texts in student.labels.descriptions]
+
+    def is_other(query: Query) -> bool:
+        return not any(query.text in described[target] for target in query.targets)
+
+    held_out = {"calibration": student.calibration, "evaluation": student.evaluation}
+    kept = {split: tuple(filter(is_other, queries)) for split, queries in held_out.items()}
+    for split, queries in held_out.items():
+        if 2 * len(kept[split]) < len(queries):
+            raise BadInput(
+                f"{len(queries) - len(kept[split])} of the student's {len(queries)} {split} queries are descriptions "
+                "of their own labels word for word, so nothing can be measured on them; give it other queries, or "
+                "leave those descriptions out."
+            )
+    gone = {split: len(queries) - len(kept[split]) for split, queries in held_out.items()}
+    if not any(gone.values()):
+        return student, {}
+    student = dataclasses.replace(student, calibration=kept["calibration"], evaluation=kept["evaluation"])
+    return student, {"queries_that_are_descriptions": gone}
 
 
 @dataclass(frozen=True)
@@ -162,8 +194,8 @@ def with_rows(artifact: Artifact, waiting: Sequence[Stage], workers: Workers, pr
     vectors = artifact.vectors
     if len(waiting) > 1 and artifact.recipe.index.labels_from != "float":
         encoder, tokens = artifact.graphs.label_encoder, artifact.rows.tokens
-        vectors = encode_rows(encoder, tokens, True, workers.threads, workers=workers)
-    yardstick = Yardstick(queries, vectors, artifact.rows.alias_labels, workers.threads)
+        vectors = artifact.rows.vectors(encode_rows(encoder, tokens, True, workers.threads, workers=workers))
+    yardstick = Yardstick(queries, vectors, artifact.rows, workers.threads)
     for stage in waiting:
         name, made = stage.step.name, stage.artifact
         if stage.step.measured:

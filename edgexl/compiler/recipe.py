@@ -55,9 +55,12 @@ class IndexRecipe:
     `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
     out; with auto and pca at most so many, as many as is best). `aliases` become further rows of their label, but for
     those that say nothing new: whose vector has a cosine of `alias_cosine` or more to the label's own text or to
-    another alias of the same labels. `labels_from`: which screener encodes the labels, the float one or the quantised
-    one. `cells`: into how many the rows are parted, so that a query scans those near it (0: it scans all; "auto": from
-    3 million rows on); as many are probed as find `cell_recall` of what a scan of all rows ranks first.
+    another alias of the same labels. So do `descriptions`: "joined" with the label's text (its vector and theirs
+    together), "rows" as they are, or "none" of them; "auto" is joined, unless held-out queries find more by them as
+    they are. With `keep_descriptions` the bundle holds their text, to be shown. `labels_from`: which screener encodes
+    the labels, the float one or the quantised one. `cells`: into how many the rows are parted, so that a query scans
+    those near it (0: it scans all; "auto": from 3 million rows on); as many are probed as find `cell_recall` of what a
+    scan of all rows ranks first.
     """
 
     rotation: Rotation = "none"
@@ -69,6 +72,8 @@ class IndexRecipe:
     fine_dims: int | None = None
     aliases: bool = True
     alias_cosine: float = 0.99
+    descriptions: Literal["joined", "rows", "none", "auto"] = "auto"
+    keep_descriptions: bool = False
     labels_from: Literal["float", "quantized"] = "float"
     cells: int | Literal["auto"] = "auto"
     cell_recall: float = 0.98

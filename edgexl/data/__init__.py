@@ -30,15 +30,22 @@ __all__ = [
 BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {"mesh": build_mesh, "wordnet": build_wordnet}
 
 
-def build(name: str, directory: str | os.PathLike[str], progress: Progress = no_progress) -> Dataset:
+def build(
+    name: str, directory: str | os.PathLike[str], progress: Progress = no_progress, descriptions: bool = False
+) -> Dataset:
     """Fetch the package behind the data set `name` (one of `BUILDERS`), check its hash and write it to `directory`.
 
-    The same name gives the same bytes. `progress` is told (what, done, total). Raises `BadInput` for an unknown name,
-    a fetch that fails, or a directory that holds other files.
+    The same name gives the same bytes. `descriptions` makes WordNet's training glosses describe their labels.
+    `progress` is told (what, done, total). Raises `BadInput` for an unknown name, a fetch that fails, descriptions of
+    another data set, or a directory that holds other files.
     """
     if name not in BUILDERS:
         raise BadInput(f"There is no data set {name!r} to build; there are {', '.join(sorted(BUILDERS))}.")
+    if descriptions and name != "wordnet":
+        raise BadInput(f"The data set {name} has no texts that describe its labels; leave descriptions out.")
     refuse_foreign_files(Path(directory))  # now, not after a download and minutes of work
+    if descriptions:
+        return build_wordnet(Path(directory), progress, descriptions)
     return BUILDERS[name](Path(directory), progress)
 
 

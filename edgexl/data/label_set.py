@@ -1,6 +1,7 @@
 """The label set: what a student chooses from, and what a bundle's index is built over.
 
-A label has a stable external id, a text, and any number of aliases (synonyms, training queries). Labels are known by
+A label has a stable external id, a text, any number of aliases (synonyms, training queries), which are other names of
+it, and any number of descriptions, which say what it means. Labels are known by
 their position everywhere inside edgexl and by their id outside. Calibration is bound to a label set by its hash.
 """
 
@@ -8,58 +9,84 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from edgexl.base.errors import BadInput, shorten
-from edgexl.base.gzipped_lines import describe_wrong, encode_line, read_lines, write_lines
+from edgexl.base.gzipped_lines import describe_wrong, encode_line, is_unicode, read_lines, write_lines
 from edgexl.bundle.strings import find_fault
 
-MOST_ALIASES = 65_535
+MOST_ALIASES = MOST_DESCRIPTIONS = 65_535
+# A longer one is no description, but a document: its passages can be given one by one.
+LARGEST_DESCRIPTION_BYTES = 1_000_000
+# A description of so many labels tells none of them from the others.
+MOST_DESCRIBED = 1000
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Labels in order: `ids[i]` (unique), `texts[i]` (not empty) and `aliases[i]` (empty where there are none).
+    """Labels in order: `ids[i]` (unique), `texts[i]` (not empty), `aliases[i]` and `descriptions[i]` (both empty where
+    there are none).
 
     Each id, text and alias is 1 to 65,535 bytes of UTF-8 without NUL, and a label has at most 65,535 aliases: what the
-    runtime takes in `exl_new_label`. Raises `BadInput` naming the first label that is wrong. `aliases` may be left out
-    altogether.
+    runtime takes in `exl_new_label`. A description has at most 1,000,000 bytes, and at most 1,000 labels share one.
+    Raises `BadInput` naming the first label that is wrong. `aliases` and `descriptions` may be left out altogether.
     """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     aliases: tuple[tuple[str, ...], ...] = ()
+    descriptions: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("ids", "texts", "aliases"):
+        for name in ("ids", "texts", "aliases", "descriptions"):
             object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
-        if not self.aliases:
-            object.__setattr__(self, "aliases", ((),) * len(self.ids))
-        if not len(self.ids) == len(self.texts) == len(self.aliases):
+        for name in ("aliases", "descriptions"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, ((),) * len(self.ids))
+        if not len(self.ids) == len(self.texts) == len(self.aliases) == len(self.descriptions):
             raise BadInput(
-                f"A label set needs one text and one tuple of aliases an id; "
-                f"found {len(self.ids)} ids, {len(self.texts)} texts, {len(self.aliases)} tuples of aliases."
+                f"A label set needs one text, one tuple of aliases and one of descriptions an id; "
+                f"found {len(self.ids)} ids, {len(self.texts)} texts, {len(self.aliases)} tuples of aliases, "
+                f"{len(self.descriptions)} of descriptions."
             )
         if not self.ids:
             raise BadInput("The label set is empty; a student needs at least one label.")
-        if not all(type(aliases) is tuple for aliases in self.aliases):
-            object.__setattr__(self, "aliases", tuple(_as_tuple("aliases", some) for some in self.aliases))
+        for name in ("aliases", "descriptions"):
+            lists = getattr(self, name)
+            if not all(type(some) is tuple for some in lists):
+                object.__setattr__(self, name, tuple(_as_tuple(name, some) for some in lists))
         seen: dict[str, int] = {}
         for index, (uid, text, aliases) in enumerate(zip(self.ids, self.texts, self.aliases, strict=True)):
             _check_label(index, uid, text, aliases)
             if (first := seen.setdefault(uid, index)) != index:
                 raise BadInput(f"Labels {first} and {index} share the id {shorten(repr(uid))}; ids must be unique.")
+        self._check_descriptions()
+
+    def _check_descriptions(self) -> None:
+        described: Counter[str] = Counter()
+        for index, (uid, descriptions) in enumerate(zip(self.ids, self.descriptions, strict=True)):
+            if descriptions:
+                _check_descriptions(f"Label {index} (id {shorten(repr(uid))})", descriptions)
+                described.update(set(descriptions))
+        for text, count in described.most_common(1):
+            if count > MOST_DESCRIBED:
+                raise BadInput(
+                    f"The description {shorten(repr(text))} stands at {count:,} labels, so it tells none of them from "
+                    f"the others; remove it (at most {MOST_DESCRIBED:,} labels may share one)."
+                )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LabelSet:
-        """Read gzipped JSON lines {"uid", "title"[, "aliases"]}; further keys are passed over. Raises `BadInput`."""
-        ids, texts, aliases = [], [], []
+        """Read gzipped JSON lines {"uid", "title"[, "aliases"][, "content"][, "descriptions"]}; further keys are passed
+        over. `content`, where it is not empty, is the first description. Raises `BadInput`."""
+        ids, texts, aliases, descriptions = [], [], [], []
         for number, record in read_lines(path):
             uid, title, more = record.get("uid"), record.get("title"), record.get("aliases", [])
             if not isinstance(uid, str) or not isinstance(title, str):
@@ -67,11 +94,17 @@ class LabelSet:
                 raise BadInput(f"{path}, line {number}: a label needs the strings 'uid' and 'title', but {wrong}.")
             if not isinstance(more, list) or not all(isinstance(alias, str) for alias in more):
                 raise BadInput(f"{path}, line {number}: 'aliases' must be a list of strings.")
+            content, described = record.get("content") or "", record.get("descriptions", [])
+            if not isinstance(content, str):
+                raise BadInput(f"{path}, line {number}: a label's 'content' must be a string.")
+            if not isinstance(described, list) or not all(isinstance(one, str) for one in described):
+                raise BadInput(f"{path}, line {number}: 'descriptions' must be a list of strings.")
+            descriptions.append((content, *described) if content.strip() else tuple(described))
             ids.append(uid)
             texts.append(title)
             aliases.append(tuple(more))
         try:
-            return cls(tuple(ids), tuple(texts), tuple(aliases))
+            return cls(tuple(ids), tuple(texts), tuple(aliases), tuple(descriptions))
         except BadInput as error:
             raise BadInput(f"{path}: {error}") from None
 
@@ -91,10 +124,12 @@ class LabelSet:
         return digest.hexdigest()
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        for uid, text, aliases in zip(self.ids, self.texts, self.aliases, strict=True):
+        for uid, text, aliases, descriptions in zip(self.ids, self.texts, self.aliases, self.descriptions, strict=True):
             record: dict[str, Any] = {"uid": uid, "title": text}
             if aliases:
                 record["aliases"] = list(aliases)
+            if descriptions:
+                record["descriptions"] = list(descriptions)
             yield record
 
 
@@ -121,6 +156,27 @@ def _check_label(index: int, uid: str, text: str, aliases: tuple[str, ...]) -> N
             raise BadInput(f"Label {index} (id {shorten(repr(uid))}) has an empty alias; remove it.")
         if fault := find_fault(alias):
             raise BadInput(f"Label {index} (id {shorten(repr(uid))}): its alias {shorten(repr(alias))} {fault}.")
+
+
+def _check_descriptions(label: str, descriptions: tuple[str, ...]) -> None:
+    if len(descriptions) > MOST_DESCRIPTIONS:
+        raise BadInput(f"{label} has {len(descriptions):,} descriptions; at most {MOST_DESCRIPTIONS:,} fit.")
+    for text in descriptions:
+        if not isinstance(text, str):
+            raise BadInput(f"{label} has the description {text!r:.60}, which is no string; give strings.")
+        if not text.strip():
+            raise BadInput(f"{label} has an empty description; remove it.")
+        if "\0" in text:
+            raise BadInput(f"{label}: its description {shorten(repr(text))} holds a NUL; remove that.")
+        if not is_unicode(text):
+            raise BadInput(
+                f"{label}: its description {shorten(repr(text))} holds half of a surrogate pair; correct it."
+            )
+        if (size := len(text.encode())) > LARGEST_DESCRIPTION_BYTES:
+            raise BadInput(
+                f"{label}: its description {shorten(repr(text))} has {size:,} bytes, and at most "
+                f"{LARGEST_DESCRIPTION_BYTES:,} fit; give its passages as descriptions of their own."
+            )
 
 
 def _as_tuple(name: str, values: Any) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 A data set is a directory of three gzipped JSON lines files, read as published:
 
-    lbl.json.gz   a label a line: uid, title[, content][, aliases]
+    lbl.json.gz   a label a line: uid, title[, content][, aliases][, descriptions]
     trn.json.gz   a training query a line: uid, title[, content], target_ind[, target_rel]
     tst.json.gz   a test query a line, the same
 
@@ -11,8 +11,9 @@ are trivially right or wrong and must be taken out of rankings before they are j
 
     filter_labels_train.txt, filter_labels_test.txt
 
-`target_ind` counts lines of lbl.json.gz from 0. `aliases` is edgexl's own addition; `target_rel` is passed over, since
-a label is either right or not. Queries are streamed: only the label set is held in memory.
+`target_ind` counts lines of lbl.json.gz from 0. A label's content describes it; `aliases` and `descriptions`, lists of
+strings, are edgexl's own additions; `target_rel` is passed over, since a label is either right or not. Queries are
+streamed: only the label set is held in memory.
 """
 
 from __future__ import annotations

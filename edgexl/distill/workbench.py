@@ -17,11 +17,10 @@ from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Query, open_data
-from edgexl.data.label_set import LabelSet
 from edgexl.distill.characterize.recommendation import read_recommendation
 from edgexl.distill.corpus.divide import Corpus, read_corpus
 from edgexl.distill.corpus.naming import naming_queries
-from edgexl.distill.corpus.rows import RowTable, with_query_aliases
+from edgexl.distill.corpus.rows import RowTable, with_query_aliases, without_descriptions
 from edgexl.distill.methods import METHODS, Method
 from edgexl.distill.recipe import DistillRecipe
 from edgexl.distill.stages.compute import choose_device, release_memory
@@ -154,10 +153,11 @@ def prepare(
 
 
 def with_aliases(corpus: Corpus, recipe: DistillRecipe) -> Corpus:
-    """The corpus with the aliases that the recipe wants; held-out queries never become any."""
-    labels = corpus.labels
+    """The corpus with the aliases that the recipe wants; held-out queries never become any, and no label is described
+    by one."""
+    labels = without_descriptions(corpus.labels, (*corpus.calibration, *corpus.development, *corpus.evaluation))
     if recipe.aliases == "none":
-        labels = LabelSet(labels.ids, labels.texts)
+        labels = replace(labels, aliases=())
     elif recipe.aliases == "queries":
         labels = with_query_aliases(labels, (*corpus.screening, *corpus.reasoning))
     return replace(corpus, labels=labels)

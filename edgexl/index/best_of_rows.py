@@ -1,4 +1,4 @@
-"""From scores of rows to scores of labels: a label's own text, the best of its aliases, and the best labels by either.
+"""From scores of rows to scores of labels: the best of each kind of row, their votes, and the best labels by these.
 
 Every search in Python ends here: the reference of the C runtime, exact search, and training's. They differ in which
 rows they find and in what those score.
@@ -13,44 +13,88 @@ import numpy as np
 
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
+from edgexl.bundle.parameters import EVIDENCE, VOTES_TEMPERATURE
+from edgexl.index.votes import vote, votes
+
+# The kinds of rows, in the order of the evidence's columns.
+OWN, ALIAS, DESCRIPTION = range(3)
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """What a screening score is made of: the best row's score, and so many times what the votes of all candidate rows
+    say beyond it, at a temperature."""
+
+    votes_temperature: float = VOTES_TEMPERATURE
+    votes_weight: float = 0.0
+
+
+BEST_ROW = Weighing()
 
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Of the labels that some rows stand for: `pairs` [P] ascending, query x `labels` + label, and `scores` [P, 2], its
-    own text's and its best alias's among those rows, minus infinity where there is none."""
+    """Of the labels that some rows stand for: `pairs` [P] ascending, query x `labels` + label, and `scores` [P, 3], the
+    best of its own text, its aliases and its descriptions among those rows, minus infinity where there is none.
+
+    `row_pairs` [V] and `row_scores` [V]: each row's place among the pairs, once for each label that it stands for, and
+    its score.
+    """
 
     queries: int
     labels: int
     pairs: Ints
     scores: Floats
+    row_pairs: Ints
+    row_scores: Floats
 
     @classmethod
     def of(
-        cls, queries: int, query: Ints, rows: Ints, scores: Floats, labels: int, alias_labels: Ragged
+        cls,
+        queries: int,
+        query: Ints,
+        rows: Ints,
+        scores: Floats,
+        labels: int,
+        alias_labels: Ragged,
+        descriptions: int = 0,
     ) -> LabelScores:
         """What rows say that were found for `queries` queries, one at least: `query` [R] that found it, `rows` [R] and
-        `scores` [R]. Row i < `labels` is label i's own text; row `labels` + i is an alias of list i of `alias_labels`.
+        `scores` [R]. Row i < `labels` is label i's own text; row `labels` + i is an alias of list i of `alias_labels`,
+        the last `descriptions` of which are descriptions.
         """
-        own, alias = np.flatnonzero(rows < labels), np.flatnonzero(rows >= labels)
-        of = alias_labels.take(rows[alias] - labels)
-        alias = alias[of.owners]
-        all_pairs = np.concatenate([query[own] * labels + rows[own], query[alias] * labels + of.values])
+        own, other = np.flatnonzero(rows < labels), np.flatnonzero(rows >= labels)
+        of = alias_labels.take(rows[other] - labels)
+        other = other[of.owners]
+        all_pairs = np.concatenate([query[own] * labels + rows[own], query[other] * labels + of.values])
         pairs, place = np.unique(all_pairs, return_inverse=True)
-        best = np.full((len(pairs), 2), -np.inf, np.float32)
-        best[place[: len(own)], 0] = scores[own]
-        np.maximum.at(best[:, 1], place[len(own) :], scores[alias])
-        return cls(queries, labels, pairs, best)
+        best = np.full((len(pairs), 3), -np.inf, np.float32)
+        best[place[: len(own)], OWN] = scores[own]
+        kinds = np.where(rows[other] < labels + len(alias_labels) - descriptions, ALIAS, DESCRIPTION)
+        np.maximum.at(best, (place[len(own) :], kinds), scores[other])
+        return cls(queries, labels, pairs, best, place, np.concatenate([scores[own], scores[other]]))
 
     @property
     def counts(self) -> Ints:
         """[queries]: how many labels each query's rows stand for."""
         return np.diff(np.searchsorted(self.pairs, np.arange(self.queries + 1) * self.labels))
 
-    def best(self, depth: int) -> Ints:
-        """[queries, depth]: the labels whose better score is highest, of equals the lower one first, -1 behind all."""
+    def votes(self, temperature: float) -> Floats:
+        """[P]: what all of each label's rows say together."""
+        best = self.scores.max(1)
+        sums = np.zeros(len(best), np.uint64)
+        np.add.at(sums, self.row_pairs, vote(self.row_scores, best[self.row_pairs], temperature))
+        return votes(best, sums, temperature)
+
+    def weigh(self, weighing: Weighing) -> tuple[Floats, Floats]:
+        """(evidence [P, 5], screening scores [P]), of labels each of which has its own text among the rows."""
+        return weigh(self.scores, self.votes(weighing.votes_temperature), weighing)
+
+    def best(self, depth: int, scores: Floats | None = None) -> Ints:
+        """[queries, depth]: the labels whose score is highest, of equals the lower one first, -1 behind all. `scores`
+        [P]: by default that of the label's best row."""
         query = self.pairs // self.labels
-        order = np.lexsort((-self.scores.max(1), query))  # of equals the lower pair stays first
+        order = np.lexsort((-(self.scores.max(1) if scores is None else scores), query))  # of equals the lower pair
         rank = np.arange(len(order)) - np.searchsorted(query, query)
         found = np.full((self.queries, depth), -1, np.int64)
         chosen = rank < depth
@@ -58,12 +102,29 @@ class LabelScores:
         return found
 
     def look_up(self, labels: Ints) -> Floats:
-        """[queries, N, 2]: the scores of given labels [queries, N]; minus infinity for those that no row stands for."""
-        wanted = np.arange(self.queries)[:, None] * self.labels + labels
-        place = np.searchsorted(self.pairs, wanted).clip(max=len(self.pairs) - 1)
-        known = (labels >= 0) & (self.pairs[place] == wanted)
+        """[queries, N, 3]: the scores of given labels [queries, N]; minus infinity for those that no row stands for."""
+        place, known = self.places_of(labels)
         found: Floats = np.where(known[..., None], self.scores[place], np.float32(-np.inf))
         return found
+
+    def places_of(self, labels: Ints) -> tuple[Ints, Ints]:
+        """[queries, N] each: given labels' places among the pairs, and whether they are there at all."""
+        wanted = np.arange(self.queries)[:, None] * self.labels + labels
+        place = np.searchsorted(self.pairs, wanted).clip(max=len(self.pairs) - 1)
+        return place, (labels >= 0) & (self.pairs[place] == wanted)
+
+
+def weigh(scores: Floats, together: Floats, weighing: Weighing) -> tuple[Floats, Floats]:
+    """(evidence [..., 5], screening scores [...]) of labels whose rows have these best `scores` [..., 3] of each kind,
+    minus infinity where there is none but of the own text, and whose rows say this `together` [...]."""
+    own, alias, description = np.moveaxis(scores, -1, 0)
+    best = scores.max(-1)
+    evidence = np.zeros((*own.shape, len(EVIDENCE)), np.float32)
+    evidence[..., OWN] = own
+    evidence[..., ALIAS] = np.where(np.isneginf(alias), own, alias)
+    evidence[..., DESCRIPTION] = np.where(np.isneginf(description), np.maximum(own, alias), description)
+    evidence[..., 3] = together
+    return evidence, best + np.float32(weighing.votes_weight) * (together - best)
 
 
 def rows_of_labels(labels: int, alias_labels: Ragged) -> Ragged:
@@ -71,6 +132,15 @@ def rows_of_labels(labels: int, alias_labels: Ragged) -> Ragged:
     order = np.argsort(alias_labels.values, kind="stable")
     starts = np.searchsorted(alias_labels.values[order], np.arange(labels + 1))
     return Ragged(labels + alias_labels.owners[order], starts.astype(np.int64))
+
+
+def all_rows(alias_rows: Ragged, labels: Ints) -> tuple[Ints, Ints]:
+    """(query [R], rows [R]): every row of given labels [queries, N] (-1 pads); `alias_rows`: those of each label but
+    its own text's."""
+    place = np.flatnonzero(labels.ravel() >= 0)
+    others = alias_rows.take(labels.ravel()[place])
+    query = place // labels.shape[1]
+    return np.concatenate([query, query[others.owners]]), np.concatenate([labels.ravel()[place], others.values])
 
 
 def best_aliases(alias_rows: Ragged, labels: Ints, own: Floats, score: Callable[[Ints, Ints], Floats]) -> Floats:

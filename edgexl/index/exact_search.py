@@ -11,8 +11,8 @@ import numpy as np
 
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
-from edgexl.index.best_of_rows import LabelScores, best_aliases, rows_of_labels
-from edgexl.index.search import Shortlist, evidence_of
+from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing, all_rows, rows_of_labels
+from edgexl.index.search import Shortlist
 
 # Queries that share a pass over the vectors, and rows multiplied at once: a product of few queries, or one too large
 # for the caches, waits for memory. 32 x 700,000 scores are 90 MB.
@@ -22,12 +22,15 @@ _SAMPLE_STEP = 64
 
 @dataclass(frozen=True)
 class ExactSearch:
-    """Screening over float vectors [rows, D], row i < `labels` being label i, with the labels of the alias rows."""
+    """Screening over float vectors [rows, D], row i < `labels` being label i, with the labels of the alias rows, the
+    last `descriptions` of which are descriptions."""
 
     vectors: Floats
     labels: int
     alias_labels: Ragged
     shortlist: int
+    descriptions: int = 0
+    weighing: Weighing = BEST_ROW
 
     def search(self, query: Floats) -> Shortlist:
         return self._shortlists(query[None])[0]
@@ -39,12 +42,11 @@ class ExactSearch:
         return [found for part in pool.map(self._shortlists, parts) for found in part]
 
     def _shortlists(self, queries: Floats) -> list[Shortlist]:
-        labels, scores = self.search_batch(queries)
-        evidence, screening = evidence_of(scores[..., 0], scores[..., 1])
-        return [Shortlist(*parts) for parts in zip(labels, evidence, screening, strict=True)]
+        return [Shortlist(*parts) for parts in zip(*self.search_batch(queries), strict=True)]
 
-    def search_batch(self, queries: Floats, shortlist: int | None = None) -> tuple[Ints, Floats]:
-        """(labels [n, N] best first, scores [n, N, 2]: own text, best of all aliases) for query vectors [n, D]."""
+    def search_batch(self, queries: Floats, shortlist: int | None = None) -> tuple[Ints, Floats, Floats]:
+        """(labels [n, N] best first, evidence [n, N, 5] of all of their rows, screening scores [n, N]) for query
+        vectors [n, D]. The labels are those of the best rows, whatever else their screening scores are made of."""
         shortlist = shortlist or self.shortlist
         scores = np.empty((len(queries), len(self.vectors)), np.float32)
         for begin in range(0, len(self.vectors), _CHUNK_ROWS):
@@ -55,14 +57,24 @@ class ExactSearch:
         while True:
             best = [_best(row, min(tried, len(row))) for row in scores]
             rows, query = np.concatenate(best), np.repeat(np.arange(len(best)), list(map(len, best)))
-            found = LabelScores.of(len(queries), query, rows, scores[query, rows], self.labels, self.alias_labels)
+            found = self._label_scores(scores, query, rows)
             if found.counts.min(initial=depth) >= depth:
                 break
             tried *= 4
         labels = found.best(depth)
-        own = np.take_along_axis(scores, labels, 1)
-        alias = best_aliases(self._alias_rows, labels, own, lambda query, rows: scores[query, rows])
-        return labels, np.stack([own, alias], -1)
+        # a row that stands for several of the labels counts once
+        query, rows = all_rows(self._alias_rows, labels)
+        found = self._label_scores(scores, *np.divmod(np.unique(query * scores.shape[1] + rows), scores.shape[1]))
+        evidence, screening = found.weigh(self.weighing)
+        place, _ = found.places_of(labels)
+        if self.weighing.votes_weight:
+            order = np.lexsort((labels, -screening[place]))
+            labels, place = np.take_along_axis(labels, order, 1), np.take_along_axis(place, order, 1)
+        return labels, evidence[place], screening[place]
+
+    def _label_scores(self, scores: Floats, query: Ints, rows: Ints) -> LabelScores:
+        of_rows = self.labels, self.alias_labels, self.descriptions
+        return LabelScores.of(len(scores), query, rows, scores[query, rows], *of_rows)
 
     def decompress(self, labels: Ints) -> Floats:
         return self.vectors[labels]

@@ -1,4 +1,7 @@
-"""The rows of the label index: label texts first, then the aliases that say something new.
+"""The rows of the label index: label texts first, then the aliases and descriptions that say something new.
+
+A description says what a label means without naming it, so the vector of its row is joined: that of the label's text
+and that of the description together.
 
 Label sets come with up to millions of aliases (training queries, synonyms), so everything here works on flat arrays.
 """
@@ -8,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,79 +22,111 @@ from tokenizers import Tokenizer
 from edgexl.base.arrays import Bools, Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.data.label_set import LabelSet
+from edgexl.index.passages import cut_passages
 from edgexl.index.row_cache import RowCache
 from edgexl.student.text import encode_texts
 
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
 # Raise it when `Rows.of` makes other rows of the same labels: remembered ones are then no longer taken.
-_FORM = 2
+_FORM = 3
+
+# What becomes of descriptions: "joined" with their label's text, "rows" as they are, like aliases, or "none" of them.
+Descriptions = Literal["joined", "rows", "none"]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Token ids of each row, [CLS] and [SEP] included: rows 0 to `labels` - 1 are the labels' own texts, the rest
-    aliases.
+    """Rows 0 to `labels` - 1 are the labels' own texts, the next ones aliases, and the last `descriptions` ones
+    passages of descriptions.
 
-    List i of `alias_labels` are the labels of row `labels` + i, ascending, and `aliases` [i] is its text's place among
-    all aliases of the label set, label by label; of texts with the same tokens the first is taken.
+    `tokens` are the token ids of texts, [CLS] and [SEP] included, and `texts_of` [rows] is each row's text among them.
+    List i of `alias_labels` are the labels of row `labels` + i, ascending. `aliases` [i] is the place of the text of
+    alias row i among all aliases of the label set, label by label; of texts with the same tokens the first is taken.
+    `joined`: a description row is one label's, and its vector is joined with that of the label's text.
     """
 
     labels: int
     tokens: Ragged
+    texts_of: Ints
     alias_labels: Ragged
     aliases: Ints
+    descriptions: int = 0
+    joined: bool = False
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.texts_of)
 
     @classmethod
-    def of(cls, labels: LabelSet, tokenizer: Tokenizer | None, max_tokens: int, aliases: bool) -> Rows:
+    def of(
+        cls,
+        labels: LabelSet,
+        tokenizer: Tokenizer | None,
+        max_tokens: int,
+        aliases: bool,
+        descriptions: Descriptions = "none",
+    ) -> Rows:
         """Rows of a label set, remembered on disk. An alias with the tokens of its label's own text is left out, one
-        with the same tokens for several labels is one row of them all. Without a tokenizer (a teacher's is its own
-        affair) a text's bytes stand for its tokens."""
+        with the same tokens for several labels is one row of them all; so are descriptions, where they are not joined.
+        Without a tokenizer (a teacher's is its own affair) a text's bytes stand for its tokens."""
+        if not any(labels.descriptions):
+            descriptions = "none"
         kind = tokenizer.to_str() if tokenizer else ""
-        about = [_FORM, tokenizers.__version__, labels.sha256(), kind, max_tokens, aliases]
+        about = [_FORM, tokenizers.__version__, labels.sha256(), kind, max_tokens, aliases, descriptions]
         cache, key = RowCache.of_user(), hashlib.sha256(json.dumps(about).encode()).hexdigest()
-        if known := cache.get(key, 5):
-            return cls(len(labels), Ragged(*known[:2]), Ragged(*known[2:4]), known[4])
-        rows = cls._merge(labels, tokenizer, max_tokens, aliases)
+        joined = descriptions == "joined"
+        if known := cache.get(key, 7):
+            tokens, alias_labels = Ragged(*known[:2]), Ragged(*known[3:5])
+            return cls(len(labels), tokens, known[2], alias_labels, known[5], int(known[6][0]), joined)
+        rows = cls._merge(labels, tokenizer, max_tokens, aliases, descriptions)
         cache.put(
-            key, rows.tokens.values, rows.tokens.starts, rows.alias_labels.values, rows.alias_labels.starts,
-            rows.aliases,
+            key, rows.tokens.values, rows.tokens.starts, rows.texts_of, rows.alias_labels.values,
+            rows.alias_labels.starts, rows.aliases, np.array([rows.descriptions]),
         )  # fmt: skip
         return rows
 
     @classmethod
-    def _merge(cls, labels: LabelSet, tokenizer: Tokenizer | None, max_tokens: int, aliases: bool) -> Rows:
-        count = len(labels)
+    def _merge(
+        cls, labels: LabelSet, tokenizer: Tokenizer | None, max_tokens: int, aliases: bool, descriptions: Descriptions
+    ) -> Rows:
         own = _tokens(tokenizer, labels.texts, max_tokens)
-        if not aliases or not any(labels.aliases):
-            return cls(count, own, Ragged.of((), np.uint32), np.zeros(0, np.int64))
-        # one number for each different text, then one for each different list of tokens, the labels' own ones first
-        known: dict[str, int] = {}
-        text = np.array([known.setdefault(alias, len(known)) for texts in labels.aliases for alias in texts], np.int64)
-        label = np.repeat(np.arange(count), [len(texts) for texts in labels.aliases])
-        encoded = _tokens(tokenizer, list(known), max_tokens)
-        kinds: dict[bytes, int] = {}
-        own_kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in own])
-        kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in encoded])[text]
-        new = kind != own_kind[label]
-        kind, label, text, place = kind[new], label[new], text[new], np.flatnonzero(new)
-        # rows in the order in which they first come up
-        _, first, row = np.unique(kind, return_index=True, return_inverse=True)
-        rank = np.empty(len(first), np.int64)
-        rank[np.argsort(first, kind="stable")] = np.arange(len(first))
-        pairs = np.unique(rank[row] * count + label)
-        starts = np.searchsorted(pairs // count, np.arange(len(first) + 1)).astype(np.int64)
-        first = np.sort(first)
-        tokens = Ragged.joined([own, encoded.take(text[first])])
-        return cls(count, tokens, Ragged((pairs % count).astype(np.uint32), starts), place[first])
+        named = _Merged.of(own, labels.aliases if aliases else (), tokenizer, max_tokens)
+        passages = () if descriptions == "none" else _passages(labels.descriptions, tokenizer, max_tokens)
+        described = _Merged.of(own, passages, tokenizer, max_tokens)
+        first = len(own) + len(named.tokens)
+        text, of = np.arange(first, first + len(described.tokens)), described.labels
+        if descriptions == "joined":  # a row for each pair of a passage and a label
+            order = np.argsort(of.values, kind="stable")
+            text, of = text[of.owners[order]], Ragged(of.values[order], np.arange(len(order) + 1))
+        return cls(
+            labels=len(labels),
+            tokens=Ragged.joined([own, named.tokens, described.tokens]),
+            texts_of=np.concatenate([np.arange(first), text]),
+            alias_labels=Ragged.joined([named.labels, of]),
+            aliases=named.places,
+            descriptions=len(text),
+            joined=descriptions == "joined",
+        )
 
     def texts(self, labels: LabelSet) -> list[str]:
-        """The text of each row; `labels` is the set that these rows are of."""
+        """The text of each row, of a set without descriptions; `labels` is the set that these rows are of."""
+        assert not self.descriptions
         every = [alias for aliases in labels.aliases for alias in aliases]
         return [*labels.texts, *(every[place] for place in self.aliases)]
+
+    def vectors(self, encoded: Floats) -> Floats:
+        """The rows' vectors [rows, D], of unit length, given those of the texts [texts, D] of `tokens`."""
+        if not self.joined:
+            return encoded
+        vectors = encoded[self.texts_of]
+        first = len(self) - self.descriptions
+        label = self.alias_labels.values[self.alias_labels.starts[first - self.labels] :]
+        for begin in range(0, self.descriptions, CHUNK):
+            part = vectors[first + begin : first + begin + CHUNK]
+            part += encoded[label[begin : begin + CHUNK]]
+            lengths = np.linalg.norm(part, axis=1, keepdims=True)
+            part /= np.maximum(lengths, np.float32(1e-12))
+        return vectors
 
     @property
     def of_rows(self) -> Ragged:
@@ -105,17 +141,28 @@ class Rows:
         return np.where(inner, self.tokens.values[np.where(inner, place, 0)], 0).astype(np.int64)
 
     def repetitions(self, vectors: Floats, cosine: float) -> Repetitions:
-        """Which aliases say nothing new, by the rows' `vectors` [rows, D]; near are those of this `cosine` or more."""
+        """Which aliases and descriptions say nothing new, by the rows' `vectors` [rows, D]; near are those of this
+        `cosine` or more."""
         near_text = _near_own_text(self, vectors, cosine)
         near_alias = _near_other_alias(self, vectors, cosine, ~near_text)
         return Repetitions(near_text, near_alias)
 
     def without(self, repeated: Bools) -> tuple[Rows, Ints]:
-        """The rows without the aliases that are `repeated` [aliases], and the places of those that stay."""
+        """The rows without those aliases and descriptions that are `repeated` (of both), and the places of those that
+        stay."""
         kept = np.flatnonzero(~repeated)
         places = np.concatenate([np.arange(self.labels), self.labels + kept])
-        aliases = self.alias_labels.take(kept), self.aliases[kept]
-        return Rows(self.labels, self.tokens.take(places), *aliases), places
+        texts, texts_of = np.unique(self.texts_of[places], return_inverse=True)
+        named = len(self.alias_labels) - self.descriptions
+        rows = replace(
+            self,
+            tokens=self.tokens.take(texts),
+            texts_of=texts_of.astype(np.int64),
+            alias_labels=self.alias_labels.take(kept),
+            aliases=self.aliases[kept[kept < named]],
+            descriptions=int((kept >= named).sum()),
+        )
+        return rows, places
 
 
 @dataclass(frozen=True)
@@ -129,6 +176,55 @@ class Repetitions:
     @property
     def either(self) -> Bools:
         return self.near_text | self.near_alias
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """Different texts that some labels have: their `tokens`, the `labels` of each, ascending, and the place at which
+    each first stands among all texts, label by label."""
+
+    tokens: Ragged
+    labels: Ragged
+    places: Ints
+
+    @classmethod
+    def of(
+        cls, own: Ragged, texts_of: Sequence[Sequence[str]], tokenizer: Tokenizer | None, max_tokens: int
+    ) -> _Merged:
+        """Of the texts of each label, but for those with the tokens of its `own` text; in the order in which they first
+        come up."""
+        if not any(texts_of):
+            return cls(Ragged.of((), np.int32), Ragged.of((), np.uint32), np.zeros(0, np.int64))
+        count = len(own)
+        # one number for each different text, then one for each different list of tokens, the labels' own ones first
+        known: dict[str, int] = {}
+        text = np.array([known.setdefault(one, len(known)) for texts in texts_of for one in texts], np.int64)
+        label = np.repeat(np.arange(count), [len(texts) for texts in texts_of])
+        encoded = _tokens(tokenizer, list(known), max_tokens)
+        kinds: dict[bytes, int] = {}
+        own_kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in own])
+        kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in encoded])[text]
+        new = kind != own_kind[label]
+        kind, label, text, place = kind[new], label[new], text[new], np.flatnonzero(new)
+        _, first, row = np.unique(kind, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), np.int64)
+        rank[np.argsort(first, kind="stable")] = np.arange(len(first))
+        pairs = np.unique(rank[row] * count + label)
+        starts = np.searchsorted(pairs // count, np.arange(len(first) + 1)).astype(np.int64)
+        first = np.sort(first)
+        return cls(encoded.take(text[first]), Ragged((pairs % count).astype(np.uint32), starts), place[first])
+
+
+def _passages(descriptions: Sequence[Sequence[str]], tokenizer: Tokenizer | None, max_tokens: int) -> list[list[str]]:
+    """The passages of each label's descriptions."""
+    if tokenizer is None:
+        return [list(texts) for texts in descriptions]
+    known = list(dict.fromkeys(text for texts in descriptions for text in texts))
+    cut: dict[str, list[str]] = {}
+    for begin in range(0, len(known), CHUNK):
+        part = known[begin : begin + CHUNK]
+        cut |= zip(part, cut_passages(tokenizer, part, max_tokens - 2), strict=True)
+    return [[passage for text in texts for passage in cut[text]] for texts in descriptions]
 
 
 def _tokens(tokenizer: Tokenizer | None, texts: Sequence[str], max_tokens: int) -> Ragged:

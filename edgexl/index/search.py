@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.bundle.cells import CENTROID_BITS, Cells
-from edgexl.index.best_of_rows import LabelScores
+from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing
 from edgexl.index.coarse import BLOCK_ROWS, unpack_coarse
 from edgexl.index.fine import EVEN, Gain, decode_fine, fine_stride_bytes, fine_values
 
@@ -140,12 +140,6 @@ class Shortlist:
         return self.evidence[:, :2]
 
 
-def evidence_of(own: Floats, alias: Floats) -> tuple[Floats, Floats]:
-    """(evidence [..., 5], screening scores [...]) of own texts' and best aliases' scores [...]."""
-    best = np.maximum(own, alias)
-    return np.stack([own, alias, best, best, np.zeros_like(best)], -1), best
-
-
 @dataclass(frozen=True)
 class LabelIndex:
     """The sections of an index and how many candidates it hands on.
@@ -153,7 +147,7 @@ class LabelIndex:
     codebook: [M, 16, C / M] of the leading C of `dims` dimensions, whose fine codes have the gain `fine_gain`; coarse,
     fine: the sections' bytes; labels: their number; row_starts [rows - labels + 1] and row_labels: the labels of the
     alias rows, empty when every row is a label's own text; cells: in whose order the coarse codes lie, and which of
-    them a query scans.
+    them a query scans; descriptions: how many of the alias rows, the last ones, are descriptions.
     """
 
     codebook: Floats
@@ -169,6 +163,8 @@ class LabelIndex:
     row_labels: npt.NDArray[np.uint32]
     fine_gain: float = 1.0
     cells: Cells | None = None
+    descriptions: int = 0
+    weighing: Weighing = BEST_ROW
 
     @property
     def gain(self) -> Gain:
@@ -178,7 +174,7 @@ class LabelIndex:
 
     @property
     def rows(self) -> int:
-        """Labels and aliases."""
+        """Labels, aliases and descriptions."""
         return self.labels + max(0, len(self.row_starts) - 1)
 
     @cached_property
@@ -210,10 +206,11 @@ class LabelIndex:
         aliases = candidates[candidates >= self.labels] - self.labels
         rows = np.union1d(candidates, self._alias_labels.take(aliases).values.astype(np.int64))
         scores = rescore(self.fine, rows, self.fine_dims, self.fine_bits, quantized, unit)
-        found = LabelScores.of(1, np.zeros_like(rows), rows, scores, self.labels, self._alias_labels)
-        labels = found.best(min(self.shortlist, len(found.pairs)))
-        own, alias = found.look_up(labels)[0].T
-        return Shortlist(labels[0], *evidence_of(own, np.where(np.isneginf(alias), own, alias)))
+        found = LabelScores.of(1, np.zeros_like(rows), rows, scores, self.labels, self._alias_labels, self.descriptions)
+        evidence, screening = found.weigh(self.weighing)
+        labels = found.best(min(self.shortlist, len(found.pairs)), screening)
+        place = found.places_of(labels)[0][0]
+        return Shortlist(labels[0], evidence[place], screening[place])
 
     def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
         """The shortlists of query vectors [n, D], on the pool's threads."""

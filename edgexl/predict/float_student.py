@@ -16,12 +16,12 @@ from torch import Tensor
 
 from edgexl.base.arrays import Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
+from edgexl.index.best_of_rows import BEST_ROW, weigh
 from edgexl.index.exact_search import ExactSearch
 from edgexl.index.rows import Rows
-from edgexl.index.search import evidence_of
 from edgexl.student.arguments import as_count, as_texts
 from edgexl.student.contract import call_reasoner
-from edgexl.student.encode import encode_vectors
+from edgexl.student.encode import encode_tokens
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts, pad
 
@@ -55,9 +55,10 @@ class Screened:
 
     @classmethod
     def of(cls, labels: Tensor, scores: Tensor) -> Screened:
-        """What screening_scores [B,N,2] alone make of shortlists."""
-        found = evidence_of(scores[..., 0].numpy(), scores[..., 1].numpy())
-        return cls(labels, *map(torch.from_numpy, found))
+        """Shortlists of labels that have an own text and an alias, of which screening_scores [B,N,2] are known."""
+        undescribed = torch.full_like(scores[..., :1], -torch.inf)
+        every = torch.cat([scores, undescribed], -1).numpy()
+        return cls(labels, *map(torch.from_numpy, weigh(every, every.max(-1), BEST_ROW)))
 
     def take(self, columns: slice | Ints) -> Screened:
         """Some columns [n] of each shortlist."""
@@ -67,7 +68,8 @@ class Screened:
 class StudentPredictor:
     """The float student, ready to answer: its labels' vectors and tokens are computed once.
 
-    `label_vectors` [rows,d] on the CPU saves encoding the rows of the label set (`Rows.of`) where they are at hand. The
+    `label_vectors` [rows,d] on the CPU saves encoding the rows of the label set (`Rows.of`, descriptions joined) where
+    they are at hand. The
     modules run, and stay, on `device`; exact search is numpy's.
     """
 
@@ -81,14 +83,14 @@ class StudentPredictor:
         self.student, self.device = student, device
         self.screener, self.reasoner = student.screener.to(device), student.reasoner.to(device)
         labels, shapes = student.labels, student.shapes
-        self.rows = Rows.of(labels, student.tokenizer, shapes.max_tokens, aliases=True)
+        self.rows = Rows.of(labels, student.tokenizer, shapes.max_tokens, aliases=True, descriptions="joined")
         if label_vectors is None:
-            texts = self.rows.texts(labels)
-            label_vectors = encode_vectors(
-                self.screener, student.tokenizer, texts, shapes.max_tokens, progress=progress, device=device
-            )
+            encoded = encode_tokens(self.screener, self.rows.tokens, progress=progress, device=device)
+            label_vectors = torch.from_numpy(self.rows.vectors(encoded.numpy()))
         self.row_vectors = label_vectors
-        self.search = ExactSearch(label_vectors.numpy(), self.rows.labels, self.rows.alias_labels, shapes.shortlist)
+        self.search = ExactSearch(
+            label_vectors.numpy(), self.rows.labels, self.rows.alias_labels, shapes.shortlist, self.rows.descriptions
+        )
 
     @cached_property
     def tokens(self) -> Tensor:
@@ -106,7 +108,7 @@ class StudentPredictor:
     @torch.inference_mode()
     def screen(self, query_vectors: Tensor, depth: int) -> Screened:
         """The `depth` best labels for each query vector [B,d]; ties go to the lower label."""
-        return Screened.of(*map(torch.from_numpy, self.search.search_batch(query_vectors.cpu().numpy(), depth)))
+        return Screened(*map(torch.from_numpy, self.search.search_batch(query_vectors.cpu().numpy(), depth)))
 
     @torch.inference_mode()
     def reason(self, encoded: Encoded, screened: Screened) -> Tensor:

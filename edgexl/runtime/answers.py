@@ -14,6 +14,8 @@ from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput, shorten
 
 LabelState = Literal["compiled", "added", "retired"]
+FoundBy = Literal["text", "alias", "description"]
+FOUND_BY: tuple[FoundBy, ...] = ("text", "alias", "description")
 LABEL_STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")  # by their numbers in edgexl.h
 
 
@@ -60,6 +62,9 @@ class Explanation:
     """A label's way through both stages; ranks count from 1, screening's over the whole label set.
 
     A label that is not `shortlisted` was lost at screening: its reasoner_rank, logit and probability are 0.
+    `found_by` says which of the label's rows is most like the text, whose score is the screening score: its own text,
+    an alias or a description; `text_score`, `alias_score` and `description_score` are the best of each kind, None where
+    the label has none.
     """
 
     id: str
@@ -71,6 +76,10 @@ class Explanation:
     reasoner_rank: int
     logit: float
     probability: float
+    found_by: FoundBy
+    text_score: float
+    alias_score: float | None
+    description_score: float | None
 
 
 @dataclass(frozen=True)

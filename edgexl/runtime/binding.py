@@ -7,6 +7,7 @@ This is no second implementation: everything here calls `libedgexl` (`library.py
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 import unicodedata
@@ -22,6 +23,7 @@ from edgexl.base.arguments import as_items, as_number, as_path, as_text, as_whol
 from edgexl.base.errors import BadInput, NotDurable, kind_of, shorten
 from edgexl.base.strict_json import parse_object
 from edgexl.runtime.answers import (
+    FOUND_BY,
     LABEL_STATES,
     BundleInfo,
     Explanation,
@@ -221,6 +223,10 @@ class BundleHandle:
             reasoner_rank=explanation.reasoner_rank,
             logit=explanation.logit,
             probability=explanation.probability,
+            found_by=FOUND_BY[explanation.found_by],
+            text_score=explanation.text_score,
+            alias_score=_score(explanation.alias_score),
+            description_score=_score(explanation.description_score),
         )
 
     def self_test(self) -> dict[str, float]:
@@ -257,6 +263,11 @@ class BundleHandle:
     def label_text(self, index: int) -> str:
         """The text of a label. Raises `BadInput` for an index that the bundle does not have."""
         return self._read_label(index, "text")
+
+    def label_description(self, index: int) -> str:
+        """A label's descriptions, a line each; "" where it has none, or the bundle was compiled without keeping them.
+        Raises `BadInput` for an index that the bundle does not have."""
+        return self._read_label(index, "description")
 
     def find_label(self, label: str) -> int:
         """The index of the label with this id, or else this text. Raises `BadInput` where there is none.
@@ -371,7 +382,7 @@ class BundleHandle:
             raise BadInput(f"There is no label {number}; the bundle has {end:,} labels, from 0.")
         return number
 
-    def _read_label(self, index: int, field: Literal["id", "text"]) -> str:
+    def _read_label(self, index: int, field: Literal["id", "text", "description"]) -> str:
         index, length = self._check_index(index), 255
         while True:
             buffer = ctypes.create_string_buffer(length + 1)
@@ -403,6 +414,11 @@ class BundleHandle:
             yield session
         finally:
             self._idle.put(session)
+
+
+def _score(found: float) -> float | None:
+    """A score of the library's, which has minus infinity where there is none."""
+    return found if found > -math.inf else None
 
 
 def _as_new_label(what: str, label: Any) -> tuple[bytes, bytes, list[bytes]]:

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgexl.base.progress import StageProgress, no_stage_progress
+from edgexl.base.ragged import Ragged
 from edgexl.student.text import encode_texts, pad
 
 
@@ -43,12 +44,23 @@ def encode_vectors(
     if max_tokens is None:
         max_tokens = getattr(getattr(screener, "config", None), "max_tokens", 128)
     rows = encode_texts(tokenizer, texts, max_tokens)
+    return encode_tokens(screener, rows, bfloat16, progress, device)
+
+
+def encode_tokens(
+    screener: nn.Module,
+    rows: Sequence[Sequence[int]] | Ragged,
+    bfloat16: bool = False,
+    progress: StageProgress = no_stage_progress,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """The same of texts whose token ids, [CLS] and [SEP] included, are `rows`."""
     out: Tensor | None = None
     done = 0
     with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bfloat16):
         # 4,096 tokens keep a batch's activations inside a small CPU's caches.
         for batch in length_batches([len(row) for row in rows], batch_tokens=4096):
-            ids, mask = (torch.from_numpy(part).to(device) for part in pad([rows[index] for index in batch]))
+            ids, mask = (torch.from_numpy(part).to(device) for part in pad([list(rows[index]) for index in batch]))
             vectors = screener(ids, mask)[0].to("cpu", torch.float32)
             if out is None:
                 out = torch.empty(len(rows), vectors.shape[1])

@@ -30,11 +30,13 @@ class Input:
 
 @dataclass(frozen=True)
 class Answer:
-    """A text with its labels and, where one was asked for, a label's way through both stages."""
+    """A text with its labels and, where one was asked for, a label's way through both stages, and its descriptions, a
+    line each, where the bundle keeps them."""
 
     text: str
     prediction: Prediction
-    explanation: Explanation | None
+    explanation: Explanation | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,10 @@ def answer(
             try:
                 text = one.text()
                 prediction = handle.predict(text, k=k, threshold=threshold)
-                yield Answer(text, prediction, None if label is None else handle.explain(text, label))
+                if label is None:
+                    yield Answer(text, prediction)
+                else:
+                    yield Answer(text, prediction, handle.explain(text, label), handle.label_description(label))
             except BadInput as error:
                 where = f"line {one.line}: " if one.line else ""
                 yield Refusal(one.content.decode("utf-8", "replace"), f"{where}{error}")

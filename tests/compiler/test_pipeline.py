@@ -16,11 +16,12 @@ from edgexl.bundle.strings import unpack_strings
 from edgexl.compiler import CompileReport, compile
 from edgexl.compiler.measure.reference import ReferencePipeline
 from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe, ShortlistRecipe
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
 from tests.steps import StageProgress
-from tests.tiny import tiny_labels, tiny_student
+from tests.tiny import tiny_described, tiny_labels, tiny_student
 
 PASSES = ["export", "encode", "build_index", "quantize", "calibrate", "lower", "pack", "verify"]
 
@@ -157,6 +158,38 @@ def test_aliases_are_rows_that_answer(tmp_path: Path) -> None:
     plain = dataclasses.replace(TINY_RECIPE, index=dataclasses.replace(TINY_RECIPE.index, aliases=False))
     without = read_bundle(compile(student, plain, "host", tmp_path / "plain.exl").path)
     assert without.parameters.rows == without.parameters.labels
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_descriptions_are_rows_that_answer(tmp_path: Path, keep: bool) -> None:
+    """The bundle, its reference and the float student find the same labels by their descriptions."""
+    labels = tiny_described(tiny_labels(120, aliases=True))
+    student = tiny_student(labels)
+    recipe = dataclasses.replace(
+        TINY_RECIPE, index=dataclasses.replace(TINY_RECIPE.index, descriptions="joined", keep_descriptions=keep)
+    )
+    report = compile(student, recipe, "host", tmp_path / "described.exl")
+    bundle = read_bundle(report.path)
+    assert bundle.parameters.descriptions == 120
+    assert bundle.parameters.rows > 240
+    assert (Kind.LABEL_DESCRIPTIONS in [entry.kind for entry in bundle.entries]) == keep
+    pipeline = ReferencePipeline.from_bundle(bundle, student.tokenizer)
+    predictor = StudentPredictor(student)
+    asked = [texts[0] for texts in labels.descriptions[:60]]
+    screened = predictor.rank_by_stage(asked)[0][:, 0]
+    assert np.mean(screened == np.arange(60)) > 0.5  # by their texts, hardly any
+    same, found_by = 0, []
+    with edgexl.open_bundle(report.path) as handle:
+        for label, (text, float_best) in enumerate(zip(asked, screened, strict=True)):
+            answer, prediction = pipeline.answer(text), handle.predict(text)
+            np.testing.assert_array_equal(prediction.shortlist_labels, answer.labels)
+            same += int(answer.labels[0] == float_best)
+            way = handle.explain(text, label)
+            assert way.screening_score == max(way.text_score, way.alias_score or -1, way.description_score or -1)
+            found_by.append(way.found_by)
+            assert handle.label_description(label) == (text if keep else "")
+    assert same > 50
+    assert found_by.count("description") > 40
 
 
 @pytest.mark.parametrize("engine", ["native", "ort"])

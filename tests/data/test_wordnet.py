@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from edgexl.data import Dataset, Query
+from edgexl.base.errors import BadInput
+from edgexl.data import Dataset, Query, build
 from edgexl.data.frequency import train_frequency
 from edgexl.data.split import is_test
 from edgexl.data.summary import summarize
@@ -87,3 +88,20 @@ def test_the_summary_says_what_is_there(wordnet_data):
 def test_the_licence_is_with_the_data(wordnet_data):
     about = (wordnet_data.directory / "ABOUT.txt").read_text(encoding="utf-8")
     assert "WordNet 3.1 Copyright 2011 by Princeton University" in about
+
+
+def test_training_glosses_describe_their_labels_where_that_is_wanted(tmp_path, wordnet_data, queries):
+    described = build("wordnet", tmp_path / "described", descriptions=True)
+    labels = described.labels
+    assert (labels.ids, labels.texts) == (wordnet_data.labels.ids, wordnet_data.labels.texts)
+    assert sum(map(len, labels.descriptions)) == sum(len(query.targets) for query in queries["trn"])
+    glosses = {text for texts in labels.descriptions for text in texts}
+    assert glosses == {query.text for query in queries["trn"]}
+    assert glosses.isdisjoint(query.text for query in queries["tst"])
+    assert "a young person of either sex" in labels.descriptions[labels.texts.index("kid")]
+    assert summarize(described)["descriptions"] == sum(map(len, labels.descriptions))
+
+
+def test_other_data_sets_have_no_descriptions(tmp_path):
+    with pytest.raises(BadInput, match="mesh has no texts that describe its labels"):
+        build("mesh", tmp_path / "mesh", descriptions=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgexl.base.ragged import Ragged
-from edgexl.index.best_of_rows import LabelScores, best_aliases, rows_of_labels
+from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing, best_aliases, rows_of_labels
 from edgexl.index.exact_search import ExactSearch, _best
 
 LABELS, QUERIES = 6, 3
@@ -25,13 +25,17 @@ def test_labels_are_scored_by_the_best_of_their_rows(aliases: list[set[int]], da
         st.lists(st.tuples(st.integers(0, QUERIES - 1), st.integers(0, count - 1)), min_size=1, unique=True)
     )
     scores = data.draw(st.lists(st.integers(-2, 2), min_size=len(found), max_size=len(found)))
+    descriptions = data.draw(st.integers(0, len(aliases)))
     alias_labels = Ragged.of(map(sorted, aliases), np.uint32)
     query, rows = np.array(found).T
-    scored = LabelScores.of(QUERIES, query, rows, np.array(scores, np.float32), LABELS, alias_labels)
-    best = np.full((QUERIES, LABELS, 2), -np.inf)
+    scored = LabelScores.of(QUERIES, query, rows, np.array(scores, np.float32), LABELS, alias_labels, descriptions)
+    best = np.full((QUERIES, LABELS, 3), -np.inf)
+    together = np.zeros((QUERIES, LABELS))
     for (of, row), score in zip(found, scores, strict=True):
+        kind = 0 if row < LABELS else 1 if row < count - descriptions else 2
         for label in [row] if row < LABELS else aliases[row - LABELS]:
-            best[of, label, int(row >= LABELS)] = max(best[of, label, int(row >= LABELS)], score)
+            best[of, label, kind] = max(best[of, label, kind], score)
+            together[of, label] += np.exp(score / 0.5)
     known = best.max(-1) > -np.inf
     assert scored.counts.tolist() == known.sum(1).tolist()
     ranked = [
@@ -41,6 +45,15 @@ def test_labels_are_scored_by_the_best_of_their_rows(aliases: list[set[int]], da
     every = np.tile(np.arange(LABELS), (QUERIES, 1))
     np.testing.assert_array_equal(scored.look_up(every), best)
     assert np.isneginf(scored.look_up(np.full((QUERIES, 1), -1))).all()
+    evidence, screening = scored.weigh(Weighing(0.5, 2.0))
+    own, alias, description = best[known].T
+    alias = np.where(np.isneginf(alias), own, alias)
+    votes, most = 0.5 * np.log(together[known]), best[known].max(-1)
+    description = np.where(np.isneginf(description), np.maximum(own, alias), description)
+    wanted = [own, alias, description, votes, np.zeros_like(own)]
+    np.testing.assert_allclose(evidence, np.stack(wanted, -1), atol=1e-6)
+    np.testing.assert_allclose(screening, most + 2 * (votes - most), atol=1e-5)
+    assert scored.weigh(BEST_ROW)[1].tolist() == most.tolist()
 
 
 @given(ALIASES)
@@ -70,6 +83,30 @@ def test_exact_search_is_brute_force_with_ties_to_the_lower_label() -> None:
         found = search.search(query)
         assert found.labels.tolist() == wanted
         np.testing.assert_array_equal(found.scores, np.array([[own[i], alias[i]] for i in wanted], np.float32))
+
+
+@pytest.mark.parametrize("weight", [0.0, 4.0])
+def test_exact_search_by_all_of_a_labels_rows(weight: float) -> None:
+    """A row of several labels votes once for each, however many of them are found."""
+    draw = np.random.default_rng(1)
+    vectors = draw.standard_normal((90, 4)).astype(np.float32)
+    labels_of = [sorted({int(a), int(a) % 7}) for a in draw.integers(0, 40, 50)]
+    search = ExactSearch(vectors, 40, Ragged.of(labels_of, np.uint32), 40, 20, Weighing(0.25, weight))
+    rows = [[label, *(40 + row for row, of in enumerate(labels_of) if label in of)] for label in range(40)]
+    for query in draw.standard_normal((5, 4)).astype(np.float32):
+        scores = (vectors @ query).astype(np.float64)
+        best = np.array([scores[of].max() for of in rows])
+        votes = np.array([0.25 * np.log(np.exp(scores[of] / 0.25).sum()) for of in rows])
+        found = search.search(query)
+        weighed = best + weight * (votes - best)
+        assert found.labels.tolist() == np.argsort(-weighed, kind="stable").tolist()
+        np.testing.assert_allclose(found.screening, weighed[found.labels], atol=1e-5)
+        np.testing.assert_allclose(found.evidence[:, 3], votes[found.labels], atol=1e-5)
+        described = [[row for row in of if row >= 70] for of in rows]
+        for label, evidence in zip(found.labels, found.evidence, strict=True):
+            others = scores[[row for row in rows[label] if row < 70]]
+            wanted = scores[described[label]].max() if described[label] else others.max()
+            assert evidence[2] == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 2000, 30_000])

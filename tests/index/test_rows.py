@@ -1,4 +1,4 @@
-"""Which aliases become rows."""
+"""Which aliases and descriptions become rows, and what their vectors are."""
 
 from __future__ import annotations
 
@@ -99,3 +99,65 @@ def test_two_aliases_are_enough_to_repeat_and_near_is_the_cosine_itself() -> Non
     for cosine, near_alias in ((0.5, [False, True]), (0.51, [False, False])):
         found = rows.repetitions(vectors, cosine)
         assert (found.near_text.tolist(), found.near_alias.tolist()) == ([False, False], near_alias)
+
+
+DESCRIBED = LabelSet(
+    ("a", "b", "c"),
+    ("ba be", "bi bo bu", "bar"),
+    (("fa",), (), ()),
+    (("ba be", "fe fi", "fo"), ("fe  FI", "fe fi"), ("ga ge gi go. gu la le",)),
+)
+
+
+def test_descriptions_are_the_last_rows_one_for_each_label_of_a_text() -> None:
+    rows = Rows.of(DESCRIBED, tiny_tokenizer(), 7, aliases=True, descriptions="joined")
+    # a's own text describes it no better; "fe fi" is the same to both; c's is cut at its sentence's end
+    assert (rows.labels, rows.descriptions, len(rows)) == (3, 5, 9)
+    assert rows.alias_labels.tolist() == [[0], [0], [0], [1], [2], [2]]
+    assert rows.tokens.take(rows.texts_of[4:]).lengths.tolist() == [4, 3, 4, 7, 5]
+    assert len(rows.tokens) == 8
+    plain = Rows.of(DESCRIBED, tiny_tokenizer(), 7, aliases=True, descriptions="rows")
+    assert plain.tokens.tolist() == rows.tokens.tolist()
+    assert plain.alias_labels.tolist() == [[0], [0, 1], [0], [2], [2]]
+    assert (plain.descriptions, plain.joined) == (4, False)
+    none = Rows.of(DESCRIBED, tiny_tokenizer(), 7, aliases=True)
+    assert (len(none), none.descriptions) == (4, 0)
+    assert not Rows.of(DESCRIBED, tiny_tokenizer(), 7, aliases=False, descriptions="joined").aliases.size
+
+
+def test_rows_come_out_of_the_cache_as_they_were() -> None:
+    made = [Rows.of(DESCRIBED, tiny_tokenizer(), 9, aliases=True, descriptions="joined") for _ in range(2)]
+    for name in ("tokens", "alias_labels"):
+        assert getattr(made[0], name).tolist() == getattr(made[1], name).tolist()
+    assert made[0].texts_of.tolist() == made[1].texts_of.tolist()
+    assert (made[0].descriptions, made[0].joined) == (made[1].descriptions, made[1].joined)
+
+
+def test_a_descriptions_vector_is_joined_with_that_of_its_label() -> None:
+    rows = Rows.of(DESCRIBED, tiny_tokenizer(), 7, aliases=True, descriptions="joined")
+    encoded = np.random.default_rng(0).standard_normal((len(rows.tokens), 5)).astype(np.float32)
+    encoded /= np.linalg.norm(encoded, axis=1, keepdims=True)
+    vectors = rows.vectors(encoded)
+    np.testing.assert_array_equal(vectors[:4], encoded[:4])
+    for row, label in zip(range(4, 9), (0, 0, 1, 2, 2), strict=True):
+        both = encoded[label] + encoded[rows.texts_of[row]]
+        np.testing.assert_allclose(vectors[row], both / np.linalg.norm(both), atol=1e-6)
+    plain = Rows.of(DESCRIBED, tiny_tokenizer(), 7, aliases=True, descriptions="rows")
+    assert plain.vectors(encoded) is encoded
+
+
+def test_a_description_that_adds_nothing_is_left_out_with_its_text() -> None:
+    rows = Rows.of(DESCRIBED, tiny_tokenizer(), 7, aliases=True, descriptions="joined")
+    vectors = np.eye(9, dtype=np.float32)
+    vectors[4] = vectors[0]  # "fe fi" says what a says, and something new of b
+    vectors[8] = vectors[7]  # c's second passage repeats its first
+    repetitions = rows.repetitions(vectors, 0.99)
+    kept, places = rows.without(repetitions.either)
+    assert (repetitions.near_text.tolist(), repetitions.near_alias.tolist()) == (
+        [False, True, False, False, False, False],
+        [False, False, False, False, False, True],
+    )
+    assert (kept.descriptions, len(kept), kept.aliases.tolist()) == (3, 7, rows.aliases.tolist())
+    assert places.tolist() == [0, 1, 2, 3, 5, 6, 7]
+    assert kept.tokens.take(kept.texts_of).tolist() == rows.tokens.take(rows.texts_of[places]).tolist()
+    assert len(kept.tokens) == 7

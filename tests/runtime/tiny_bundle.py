@@ -35,6 +35,7 @@ from edgexl.bundle.weights import externalise, pack_weights
 from edgexl.bundle.write import write_bundle
 from edgexl.compiler.lowering import lower_graph
 from edgexl.index import Gain, LabelIndex, encode_coarse, encode_fine, train_codebook
+from edgexl.index.best_of_rows import Weighing
 
 PRESENCE = 3.5
 REASONER_WEIGHT, SCREENING_WEIGHT = 0.75, 2.0
@@ -176,9 +177,12 @@ def build(
     coarse_dims: int = DIMS,
     cells: int = 0,
     reasons: bool = True,
+    descriptions: int = 0,
+    votes_weight: float = 0.0,
 ) -> TinyBundle:
     """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs; `cells`:
-    in so many, of which a query probes a third; `reasons`: with a reasoner, of which the logits are a part."""
+    in so many, of which a query probes a third; `reasons`: with a reasoner, of which the logits are a part;
+    `descriptions`: so many of the last aliases are called descriptions."""
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
@@ -225,6 +229,8 @@ def build(
         cell_margin=parted.margin if parted else 0.0,
         reasoner_weight=REASONER_WEIGHT if reasons else 0.0,
         screening_weight=SCREENING_WEIGHT,
+        descriptions=descriptions,
+        votes_weight=votes_weight,
     )
     calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95), PRESENCE)
     sections = {
@@ -244,6 +250,9 @@ def build(
         Kind.LABEL_IDS: pack_strings([f"L{place:04d}" for place in range(labels)]),
         Kind.CALIBRATION: calibration.pack(),
     }
+    if descriptions:
+        described = {label: alias_texts[at] for at in range(-descriptions, 0) for label in alias_labels[at]}
+        sections[Kind.LABEL_DESCRIPTIONS] = pack_strings([described.get(label, "") for label in range(labels)])
     if not reasons:
         del sections[Kind.REASONER_GRAPH], sections[Kind.REASONER_WEIGHTS]
     if aliases:
@@ -260,6 +269,8 @@ def build(
         fine_bits=fine_bits,
         fine_gain=gain.factor,
         cells=parted,
+        descriptions=descriptions,
+        weighing=Weighing(votes_weight=votes_weight),
         overfetch=40,
         shortlist=SHORTLIST,
         row_starts=np.cumsum([0, *map(len, alias_labels)]).astype(np.uint32),

@@ -28,6 +28,7 @@ from edgexl.bundle.weights import internalise
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.index import LabelIndex, Shortlist
+from edgexl.index.best_of_rows import Weighing
 from edgexl.student.text import encode_texts, label_tokens
 
 Feeds = dict[str, npt.NDArray[Any]]
@@ -212,6 +213,8 @@ class ReferencePipeline:
             shortlist=sizes.shortlist,
             row_starts=row_starts,
             row_labels=row_labels,
+            descriptions=sizes.descriptions,
+            weighing=Weighing(sizes.votes_temperature, sizes.votes_weight),
         )
         if label_pieces is None:
             texts = unpack_strings(sections[Kind.LABEL_TEXTS])

@@ -32,7 +32,7 @@ class Yardstick:
 
     queries: tuple[Query, ...]
     vectors: Floats
-    alias_labels: Ragged
+    rows: Rows
     threads: int
 
     def measure(self, artifact: Artifact, progress: StageProgress = no_stage_progress) -> Accuracy:
@@ -40,17 +40,17 @@ class Yardstick:
         if not self.queries:
             return Accuracy()
         there = artifact.has("vectors")
-        vectors = artifact.vectors if there else self.vectors
-        aliases = artifact.rows.alias_labels if there else self.alias_labels
-        pipeline = reference_pipeline(artifact, vectors, aliases)
+        vectors, rows = (artifact.vectors, artifact.rows) if there else (self.vectors, self.rows)
+        pipeline = reference_pipeline(artifact, vectors, rows)
         answers = pipeline.answers([query.text for query in self.queries], self.threads, progress)
         return measure_accuracy(pad_rows([answer.ranked for answer in answers], -1), self.queries)
 
 
-def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged) -> ReferencePipeline:
-    """The artifact's graphs over its index, or over an exact search of `vectors` while there is no index."""
+def reference_pipeline(artifact: Artifact, vectors: Floats, rows: Rows) -> ReferencePipeline:
+    """The artifact's graphs over its index, or over an exact search of the `vectors` of `rows` while there is no
+    index."""
     student, shapes = artifact.student, artifact.shapes
-    exact = ExactSearch(vectors, artifact.rows.labels, alias_labels, shapes.shortlist)
+    exact = ExactSearch(vectors, rows.labels, rows.alias_labels, shapes.shortlist, rows.descriptions)
     return ReferencePipeline(
         tokenizer=student.tokenizer,
         screener=Session(artifact.graphs.screener),
@@ -62,20 +62,23 @@ def reference_pipeline(artifact: Artifact, vectors: Floats, alias_labels: Ragged
     )
 
 
-def screening_recall(artifact: Artifact, rows: Rows, vectors: Floats, queries: Sequence[Query], threads: int) -> float:
-    """R@N of an exact search of the float vectors of `rows`, in percent; N is the shortlist's length."""
+def screening_accuracy(
+    artifact: Artifact, rows: Rows, vectors: Floats, queries: Sequence[Query], threads: int
+) -> tuple[float, float]:
+    """R@N and P@1 of an exact search of the float vectors of `rows`, in percent; N is the shortlist's length."""
     student, shapes = artifact.student, artifact.shapes
     texts = [query.text for query in queries]
     tokens = Ragged.of(encode_texts(student.tokenizer, texts, shapes.max_tokens), np.int32)
     encoded = encode_rows(artifact.graphs.label_encoder, tokens, True, threads)
-    search = ExactSearch(vectors, rows.labels, rows.alias_labels, shapes.shortlist)
+    search = ExactSearch(vectors, rows.labels, rows.alias_labels, shapes.shortlist, rows.descriptions)
     found: list[Shortlist] = []
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, len(encoded), BATCH):
             found += search.search_all(encoded[begin : begin + BATCH], pool)
     ranked = pad_rows([shortlist.labels for shortlist in found], -1)
-    recalls = metrics.recalls(ranked, [query.targets for query in queries], ranked.shape[1])
-    return round(100 * float(recalls.mean()), 4)
+    targets = [query.targets for query in queries]
+    recalls, precisions = metrics.recalls(ranked, targets, ranked.shape[1]), metrics.precisions(ranked, targets, 1)
+    return round(100 * float(recalls.mean()), 4), round(100 * float(precisions.mean()), 4)
 
 
 def pad_rows(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any]:

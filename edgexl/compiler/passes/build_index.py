@@ -82,6 +82,7 @@ class BuildIndex(Pass):
             row_labels=aliases.values.astype(np.uint32),
             fine_gain=fitted.gain.factor,
             cells=cells,
+            descriptions=artifact.rows.descriptions,
         )
         facts = artifact.facts | facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
         if cells is not None:

@@ -68,7 +68,7 @@ class Calibrate(Pass):
             facts: dict[str, Any] = {"method": method}
             return _add_calibration(artifact, calibrate_by_share(label_set), facts)
         queries = calibration_queries(artifact.student, self.calibrate)
-        pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows.alias_labels)
+        pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows)
         texts = [query.text for query in queries]
         answers = list(pipeline.answers(texts, self.threads, self.progress))
         right = pad_rows(

@@ -1,4 +1,4 @@
-"""Encode: the label texts, and the aliases, become vectors."""
+"""Encode: the label texts, the aliases and the descriptions become vectors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import Workers
-from edgexl.compiler.measure.yardstick import screening_recall
+from edgexl.compiler.measure.yardstick import screening_accuracy
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.recipe import IndexRecipe
+from edgexl.data import Query
 from edgexl.index.rows import Repetitions, Rows
 
 # Calibration queries that what the aliases left out cost is measured on: a point of R@100 is then ten of them.
@@ -43,36 +44,66 @@ class Encode(Pass):
         return self.index.labels_from != "float"
 
     def run(self, artifact: Artifact) -> Artifact:
-        """Adds `vectors`, and leaves out the aliases that say nothing new."""
+        """Adds `vectors`, and leaves out the aliases and descriptions that say nothing new."""
         batched, graphs = self.index.labels_from == "float", artifact.graphs
         model = graphs.label_encoder
         if not batched:
             model = self.quantize.quantize(graphs.screener, self.quantize.recipe.screener)
         rows = artifact.rows
-        vectors = encode_rows(model, rows.tokens, batched, self.workers.threads, self.progress, self.workers)
+        encoded = encode_rows(model, rows.tokens, batched, self.workers.threads, self.progress, self.workers)
+        vectors = rows.vectors(encoded)
         if not len(rows.alias_labels):
             return dataclasses.replace(artifact, vectors=vectors)
+        queries = artifact.student.calibration[:QUERIES]
+        form: dict[str, Any] = {"form": "joined" if rows.joined else "rows"}
+        if rows.joined and self.index.descriptions == "auto" and queries:
+            rows, vectors, form = self._choose_form(artifact, encoded, vectors, queries)
         repetitions = rows.repetitions(vectors, self.index.alias_cosine)
         kept, places = rows.without(repetitions.either)
         kept_vectors = vectors[places] if len(places) < len(vectors) else vectors
-        facts = self._facts(artifact, repetitions, (rows, vectors), (kept, kept_vectors))
-        return dataclasses.replace(artifact, rows=kept, vectors=kept_vectors, facts=artifact.facts | {"aliases": facts})
+        named = len(rows.alias_labels) - rows.descriptions
+        facts = {"aliases": _count(repetitions, slice(named))}
+        if rows.descriptions:
+            facts["descriptions"] = form | _count(repetitions, slice(named, None))
+        if queries and repetitions.either.any():
+            facts["aliases"] |= self._costs(artifact, queries, (rows, vectors), (kept, kept_vectors))
+        return dataclasses.replace(artifact, rows=kept, vectors=kept_vectors, facts=artifact.facts | facts)
 
-    def _facts(
-        self, artifact: Artifact, repetitions: Repetitions, before: tuple[Rows, Floats], after: tuple[Rows, Floats]
-    ) -> dict[str, Any]:
-        """For the manifest: how many aliases there are, how many were left out, and what that cost in recall."""
-        facts: dict[str, Any] = {
-            "rows": len(after[0].alias_labels),
-            "dropped_near_label_text": int(repetitions.near_text.sum()),
-            "dropped_near_other_alias": int((repetitions.near_alias & ~repetitions.near_text).sum()),
+    def _choose_form(
+        self, artifact: Artifact, encoded: Floats, vectors: Floats, queries: tuple[Query, ...]
+    ) -> tuple[Rows, Floats, dict[str, Any]]:
+        """The rows with their vectors, descriptions joined with their labels' texts or as they are, whichever finds
+        more of the queries' gold labels (then: finds more of them first), and what the manifest says of it."""
+        student, shapes, joined = artifact.student, artifact.shapes, artifact.rows
+        plain = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, self.index.aliases, "rows")
+        forms = {"joined": (joined, vectors), "rows": (plain, plain.vectors(encoded))}
+        found = {
+            name: screening_accuracy(artifact, *each, queries, self.workers.threads) for name, each in forms.items()
         }
-        queries = artifact.student.calibration[:QUERIES]
-        if not queries or not repetitions.either.any():
-            return facts
-        recalls = [
-            screening_recall(artifact, rows, vectors, queries, self.workers.threads)
-            for rows, vectors in (before, after)
-        ]
+        best = max(found, key=lambda name: found[name])  # of equals the first, joined
+        facts: dict[str, Any] = {"form": best, "queries": len(queries)}
+        for name, (recall, precision) in found.items():
+            facts |= {f"R@{shapes.shortlist}_{name}": recall, f"P@1_{name}": precision}
+        return *forms[best], facts
+
+    def _costs(
+        self,
+        artifact: Artifact,
+        queries: tuple[Query, ...],
+        before: tuple[Rows, Floats],
+        after: tuple[Rows, Floats],
+    ) -> dict[str, Any]:
+        """For the manifest: what leaving rows out cost in recall."""
+        recalls = [screening_accuracy(artifact, *each, queries, self.workers.threads)[0] for each in (before, after)]
         n = artifact.shapes.shortlist
-        return facts | {f"R@{n}_with_all": recalls[0], f"R@{n}": recalls[1], "queries": len(queries)}
+        return {f"R@{n}_with_all": recalls[0], f"R@{n}": recalls[1], "queries": len(queries)}
+
+
+def _count(repetitions: Repetitions, part: slice) -> dict[str, Any]:
+    """For the manifest: how many of a kind of rows there are, and how many were left out."""
+    near_text, near_alias = repetitions.near_text[part], repetitions.near_alias[part]
+    return {
+        "rows": int((~(near_text | near_alias)).sum()),
+        "dropped_near_label_text": int(near_text.sum()),
+        "dropped_near_other_alias": int((near_alias & ~near_text).sum()),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, SCREENER_INPUTS, Parameters, input_bits
 from edgexl.bundle.row_labels import pack_row_labels
-from edgexl.bundle.strings import pack_strings, unpack_strings
+from edgexl.bundle.strings import LONGEST_BYTES, pack_strings, unpack_strings
 from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise
 from edgexl.compiler.artifact import Artifact
@@ -80,6 +81,9 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         cells=index.cells.count if index.cells else 0,
         probes=index.cells.probes if index.cells else 0,
         cell_margin=index.cells.margin if index.cells else 0.0,
+        descriptions=index.descriptions,
+        votes_temperature=index.weighing.votes_temperature,
+        votes_weight=index.weighing.votes_weight,
     )
     with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
         texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
@@ -99,9 +103,21 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     }
     if len(artifact.rows.alias_labels):
         sections[Kind.ROW_LABELS] = pack_row_labels(artifact.rows.alias_labels)
+    if artifact.recipe.index.keep_descriptions and any(student.labels.descriptions):
+        sections[Kind.LABEL_DESCRIPTIONS] = pack_strings([_lines(texts) for texts in student.labels.descriptions])
     if index.cells is not None:
         sections[Kind.CELLS] = index.cells.pack()
     return sections, sizes
+
+
+def _lines(texts: Sequence[str]) -> str:
+    """Descriptions, a line each, as far as the section holds them."""
+    text = "\n".join(" ".join(text.split()) for text in texts)
+    if len(raw := text.encode()) <= LONGEST_BYTES:
+        return text
+    whole = raw[: LONGEST_BYTES + 1].decode("utf-8", "ignore")
+    cut = max(whole.rfind(" "), whole.rfind("\n"))
+    return whole[:cut] if cut > 0 else raw[:LONGEST_BYTES].decode("utf-8", "ignore")
 
 
 def _pipeline(artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> ReferencePipeline:

@@ -7,7 +7,7 @@ in its shortlist: on the device no query is its own alias.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -77,4 +77,11 @@ def with_query_aliases(labels: LabelSet, queries: Sequence[Query]) -> LabelSet:
         for target in query.targets:
             if query.text != labels.texts[target]:
                 aliases[target][query.text] = None
-    return LabelSet(labels.ids, labels.texts, tuple(tuple(texts) for texts in aliases))
+    return replace(labels, aliases=tuple(tuple(texts) for texts in aliases))
+
+
+def without_descriptions(labels: LabelSet, queries: Sequence[Query]) -> LabelSet:
+    """The label set without those descriptions that are the text of a query: nothing can be measured on such a one."""
+    asked = {query.text for query in queries}
+    kept = tuple(tuple(text for text in texts if text not in asked) for texts in labels.descriptions)
+    return replace(labels, descriptions=kept)

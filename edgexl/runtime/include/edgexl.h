@@ -242,14 +242,22 @@ typedef struct exl_batch {
 EXL_API exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error);
 
 /* A label's way through both stages. */
+/* What of a label a text was most like. */
+typedef enum exl_found_by { EXL_FOUND_BY_TEXT = 0, EXL_FOUND_BY_ALIAS = 1, EXL_FOUND_BY_DESCRIPTION = 2 } exl_found_by;
+
 typedef struct exl_explanation {
     size_t struct_size;
     uint32_t screening_rank; /* 1 = first among all labels; counted over the whole index by fine score */
-    float screening_score;
-    uint32_t shortlisted; /* 0 = lost at screening: the fields below are 0 */
+    float screening_score;   /* of the label's best row */
+    uint32_t shortlisted;    /* 0 = lost at screening: the fields below are 0 */
     uint32_t reasoner_rank;
     float logit;
     float probability;
+    /* of all labels */
+    int32_t found_by; /* an exl_found_by: whose score the screening score is */
+    float text_score;
+    float alias_score;       /* the best one's; -infinity: there is none */
+    float description_score; /* the same */
 } exl_explanation;
 
 EXL_API exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
@@ -292,6 +300,8 @@ typedef struct exl_label {
     size_t id_bytes;    /* is filled in: its length without the NUL, also with EXL_BUFFER_TOO_SMALL */
     char *text;         /* the same for its text */
     size_t text_capacity, text_bytes;
+    char *description; /* the same for its descriptions, a line each: "" where the bundle does not hold them */
+    size_t description_capacity, description_bytes;
 } exl_label;
 
 EXL_API exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *label, exl_error *error);

@@ -127,6 +127,7 @@ struct exl_bundle {
     exl__calibration calibration;
     exl__tokenizer tokenizer;
     exl__strings texts, ids;
+    exl__strings descriptions; /* without strings where the bundle does not hold them */
     const uint32_t *alias_start; /* [rows - labels + 1], into alias_labels; null without aliases */
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */

@@ -1,6 +1,7 @@
 /* explain.c: a label's way through both stages. */
 #include "compiler.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "options.h"
@@ -32,11 +33,11 @@ static uint32_t explain_live_labels_ahead(const exl_session *s, uint32_t label, 
     exl__label_query query = exl__query_of(s);
 
     for (uint32_t other = compiled; other < exl__live_end(s->bundle, s->live); other++) {
-        float own, alias;
+        exl__row_scores rows;
         if (exl__live_is_retired(s->bundle, s->live, other))
             continue;
-        exl__label_scores(&query, other, &own, &alias);
-        ahead += (uint32_t)explain_is_ahead(own > alias ? own : alias, other, score, label);
+        rows = exl__label_scores(&query, other);
+        ahead += (uint32_t)explain_is_ahead(exl__best_row(&rows), other, score, label);
     }
     return ahead;
 }
@@ -74,11 +75,23 @@ static uint32_t explain_labels_ahead(exl_session *s, uint32_t label, float score
     return ahead + explain_live_labels_ahead(s, label, score);
 }
 
+/* Which kind of row found the label: of equal scores the first kind. */
+static void explain_rows(const exl__row_scores *rows, exl_explanation *known) {
+    float *const scores[EXL__ROW_KINDS] = {&known->text_score, &known->alias_score, &known->description_score};
+
+    for (uint32_t kind = EXL__ROW_KINDS; kind-- > 0;) {
+        int has = rows->kinds >> kind & 1;
+        *scores[kind] = has ? rows->best[kind] : -INFINITY;
+        if (has && rows->best[kind] == known->screening_score)
+            known->found_by = (int32_t)kind;
+    }
+}
+
 exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,
                        exl_explanation *explanation, exl_error *error) {
     exl_explanation known = {0};
     exl__label_query query;
-    float own, alias;
+    exl__row_scores rows;
     exl_status status;
 
     if (!exl__begin(error, session && exl__can_give(explanation)))
@@ -92,8 +105,9 @@ exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes
     if (exl__live_is_retired(session->bundle, session->live, label))
         return exl__fail(error, EXL_NO_SUCH_LABEL, "label %u is retired", label);
     query = exl__query_of(session);
-    exl__label_scores(&query, label, &own, &alias);
-    known.screening_score = own > alias ? own : alias;
+    rows = exl__label_scores(&query, label);
+    known.screening_score = exl__best_row(&rows);
+    explain_rows(&rows, &known);
     known.screening_rank = explain_labels_ahead(session, label, known.screening_score) + 1;
     for (uint32_t i = 0; i < session->shortlist; i++) {
         uint32_t n = session->order[i].index;

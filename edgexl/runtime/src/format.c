@@ -407,6 +407,8 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error) {
     if (status == EXL_OK) status = format_read_tokenizer(bundle, error);
     if (status == EXL_OK) status = format_read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);
     if (status == EXL_OK) status = format_read_strings(bundle, EXL__LABEL_IDS, &bundle->ids, error);
+    if (status == EXL_OK && bundle->sections[EXL__LABEL_DESCRIPTIONS].bytes)
+        status = format_read_strings(bundle, EXL__LABEL_DESCRIPTIONS, &bundle->descriptions, error);
     // clang-format on
     return status;
 }

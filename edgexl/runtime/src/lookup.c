@@ -158,7 +158,8 @@ exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *
     exl_label known = {0};
     const exl__live_label none = {0}, *one = &none;
     const exl__live *live;
-    exl_status status = EXL_OK, text_status;
+    exl_status status = EXL_OK, text_status, description_status;
+    const char *undescribed = NULL;
 
     if (!exl__begin(error, bundle && exl__can_give(label)) || exl__take_struct(&known, sizeof known, label, error))
         return EXL_BAD_ARGUMENT;
@@ -177,7 +178,13 @@ exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *
                                     &known.id_bytes, error);
         text_status = lookup_give_string(&bundle->texts, number, one->text, one->text_bytes, known.text,
                                          known.text_capacity, &known.text_bytes, error);
+        if (number >= bundle->parameters.labels || !bundle->sections[EXL__LABEL_DESCRIPTIONS].bytes)
+            undescribed = "";
+        description_status =
+            lookup_give_string(&bundle->descriptions, number, undescribed, 0, known.description,
+                               known.description_capacity, &known.description_bytes, error);
         status = status == EXL_OK ? text_status : status;
+        status = status == EXL_OK ? description_status : status;
         exl__give_struct(label, &known, sizeof known);
     }
     exl__live_give(bundle, live);

@@ -281,14 +281,12 @@ static exl_status session_rescore(exl_session *s, exl_error *error) {
         exl__rescore_rows(bundle->isa, s->live->fine, s->live_rows, s->live_row_count, p->fine_dims, p->fine_bits,
                           s->query_codes, s->query_unit, s->row_scores + compiled);
     query = exl__query_of(s);
-    s->shortlist = exl__shortlist(&query, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count, s->labels,
-                                  s->screening_scores);
+    s->shortlist = exl__shortlist(&query, &s->shortlist_scratch, s->rows, s->row_scores, s->row_count,
+                                  &(exl__shortlisted){s->labels, s->evidence, s->best_scores});
     for (uint32_t n = 0; n < s->shortlist; n++) {
-        const float *pair = s->screening_scores + 2 * n;
-        float best = pair[0] > pair[1] ? pair[0] : pair[1];
-        const float row[EXL__EVIDENCE_COLUMNS] = {pair[0], pair[1], best, best, 0};
-        memcpy(s->evidence + n * EXL__EVIDENCE_COLUMNS, row, sizeof row);
-        s->best_scores[n] = best;
+        const float *evidence = s->evidence + n * EXL__EVIDENCE_COLUMNS;
+        s->screening_scores[2 * n] = evidence[EXL__BY_OWN];
+        s->screening_scores[2 * n + 1] = evidence[EXL__BY_ALIAS];
     }
     return EXL_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rescore.h"
+#include "votes.h"
 
 /* ---- rows to labels ------------------------------------------------------------------------------------------ */
 
@@ -27,19 +28,40 @@ void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *s
         scratch->slot_count *= 2; /* at 2^31 less than half are free, but labels are fewer: some always are */
 }
 
-/* The label's candidate, made when it is the first time that the label comes up. */
-static exl__candidate *shortlist_candidate_of(exl__shortlist_scratch *scratch, uint32_t *count, uint32_t label,
-                                              int *is_new) {
+/* The label's slot, or where it would be. */
+static uint32_t *shortlist_slot_of(const exl__shortlist_scratch *scratch, uint32_t label) {
     uint32_t mask = scratch->slot_count - 1, slot = label * 2654435761u & mask; /* Knuth's multiplicative hash */
 
     while (scratch->slots[slot] != 0 && scratch->candidates[scratch->slots[slot] - 1].label != label)
         slot = (slot + 1) & mask;
-    *is_new = scratch->slots[slot] == 0;
-    if (*is_new) {
-        scratch->slots[slot] = ++*count;
+    return &scratch->slots[slot];
+}
+
+static void shortlist_see(exl__row_scores *rows, uint32_t kind, float score) {
+    if (!(rows->kinds >> kind & 1) || score > rows->best[kind])
+        rows->best[kind] = score;
+    rows->kinds |= 1u << kind;
+}
+
+/* The score of one of the label's rows; whether the label comes up for the first time. */
+static int shortlist_see_row(exl__shortlist_scratch *scratch, uint32_t *count, uint32_t label, uint32_t kind,
+                             float score) {
+    uint32_t *slot = shortlist_slot_of(scratch, label);
+    int is_new = *slot == 0;
+
+    if (is_new) {
+        *slot = ++*count;
         scratch->candidates[*count - 1] = (exl__candidate){.label = label};
     }
-    return &scratch->candidates[scratch->slots[slot] - 1];
+    shortlist_see(&scratch->candidates[*slot - 1].rows, kind, score);
+    return is_new;
+}
+
+/* The kind of one of the bundle's rows. */
+static uint32_t shortlist_kind_of(const exl__parameters *p, uint32_t row) {
+    if (row < p->labels)
+        return EXL__BY_OWN;
+    return row < p->rows - p->descriptions ? EXL__BY_ALIAS : EXL__BY_DESCRIPTION;
 }
 
 /* The label of a row that stands for one: an own row of the bundle, or a live row. */
@@ -60,17 +82,8 @@ static float shortlist_score_row(const exl__label_query *q, const uint8_t *fine_
     return exl__rescore_row(q->bundle->isa, fine_row, p->fine_dims, p->fine_bits, q->Q, q->unit);
 }
 
-static int shortlist_see_alias(exl__shortlist_scratch *scratch, uint32_t *count, uint32_t label, float score) {
-    int is_new;
-    exl__candidate *candidate = shortlist_candidate_of(scratch, count, label, &is_new);
-
-    if (!candidate->has_alias || score > candidate->alias)
-        candidate->alias = score;
-    candidate->has_alias = 1;
-    return is_new;
-}
-
-/* Alias rows of the bundle; labels that they bring up anew lack their own scores, which are fetched together. */
+/* Aliases and descriptions of the bundle; labels that they bring up anew lack their own scores, which are fetched
+ * together. */
 static uint32_t shortlist_see_compiled_aliases(const exl__label_query *q, exl__shortlist_scratch *scratch,
                                                uint32_t count, const uint32_t *rows, const float *scores,
                                                uint32_t row_count) {
@@ -86,88 +99,141 @@ static uint32_t shortlist_see_compiled_aliases(const exl__label_query *q, exl__s
         labels = exl__row_labels(bundle, &rows[i], &label_count);
         for (uint32_t n = 0; n < label_count; n++)
             if (!exl__live_is_retired(bundle, q->live, labels[n]) &&
-                shortlist_see_alias(scratch, &count, labels[n], scores[i]))
+                shortlist_see_row(scratch, &count, labels[n], shortlist_kind_of(p, rows[i]), scores[i]))
                 scratch->missing[count - 1 - own_count] = labels[n];
     }
     exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count,
                       p->fine_dims, p->fine_bits, q->Q, q->unit, scratch->missing_scores);
     for (uint32_t i = own_count; i < count; i++)
-        scratch->candidates[i].own = scratch->missing_scores[i - own_count];
+        shortlist_see(&scratch->candidates[i].rows, EXL__BY_OWN, scratch->missing_scores[i - own_count]);
     return count;
 }
 
-/* Own rows first, so that what the aliases then bring up anew is exactly what lacks its own score. */
+/* Own rows first, so that what the aliases then bring up anew, from *own_count on, is exactly what lacks its own score.
+ */
 static uint32_t shortlist_with_aliases(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
-                                       const float *scores, uint32_t row_count) {
+                                       const float *scores, uint32_t row_count, uint32_t *own_count) {
     uint32_t count = 0;
-    int is_new;
 
     memset(scratch->slots, 0, scratch->slot_count * sizeof *scratch->slots);
     for (uint32_t i = 0; i < row_count; i++)
         if (shortlist_is_own(q, rows[i]))
-            shortlist_candidate_of(scratch, &count, shortlist_label_of(q, rows[i]), &is_new)->own = scores[i];
+            shortlist_see_row(scratch, &count, shortlist_label_of(q, rows[i]), EXL__BY_OWN, scores[i]);
+    *own_count = count;
     count = shortlist_see_compiled_aliases(q, scratch, count, rows, scores, row_count);
     for (uint32_t i = 0; i < row_count; i++) { /* those that were added */
         if (rows[i] < q->bundle->parameters.rows || shortlist_is_own(q, rows[i]))
             continue;
-        if (shortlist_see_alias(scratch, &count, shortlist_label_of(q, rows[i]), scores[i]))
-            scratch->candidates[count - 1].own =
-                shortlist_score_row(q, exl__own_row(q->bundle, q->live, shortlist_label_of(q, rows[i])));
+        if (shortlist_see_row(scratch, &count, shortlist_label_of(q, rows[i]), EXL__BY_ALIAS, scores[i]))
+            shortlist_see(&scratch->candidates[count - 1].rows, EXL__BY_OWN,
+                          shortlist_score_row(q, exl__own_row(q->bundle, q->live, shortlist_label_of(q, rows[i]))));
     }
     return count;
 }
 
-uint32_t exl__shortlist(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
-                        const float *scores, uint32_t row_count, uint32_t *labels, float *pairs) {
-    uint32_t count = row_count, kept;
+/* ---- from rows' scores to the label's ------------------------------------------------------------------------- */
 
-    if (q->bundle->alias_start || (q->live && q->live->has_aliases))
-        count = shortlist_with_aliases(q, scratch, rows, scores, row_count);
+float exl__best_row(const exl__row_scores *rows) {
+    float best = rows->best[EXL__BY_OWN]; /* which every label has */
+
+    for (uint32_t kind = EXL__BY_ALIAS; kind < EXL__ROW_KINDS; kind++)
+        if (rows->kinds >> kind & 1 && rows->best[kind] > best)
+            best = rows->best[kind];
+    return best;
+}
+
+/* The votes of all candidate rows, and of the own rows that were fetched for the candidates from own_count on. */
+static void shortlist_vote(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                           const float *scores, uint32_t row_count, uint32_t own_count, uint32_t count) {
+    const exl__parameters *p = &q->bundle->parameters;
+
+    for (uint32_t i = own_count; i < count; i++) {
+        exl__candidate *candidate = &scratch->candidates[i];
+        candidate->votes = exl__vote(candidate->rows.best[EXL__BY_OWN], candidate->best, p->votes_temperature);
+    }
+    for (uint32_t i = 0; i < row_count; i++) {
+        uint32_t live_label, label_count = 1;
+        const uint32_t *labels = &live_label;
+        if (rows[i] < p->rows)
+            labels = exl__row_labels(q->bundle, &rows[i], &label_count);
+        else
+            live_label = shortlist_label_of(q, rows[i]);
+        for (uint32_t n = 0; n < label_count; n++) {
+            uint32_t slot = *shortlist_slot_of(scratch, labels[n]);
+            if (slot != 0) /* it is 0 for a retired label */
+                scratch->candidates[slot - 1].votes +=
+                    exl__vote(scores[i], scratch->candidates[slot - 1].best, p->votes_temperature);
+        }
+    }
+}
+
+/* The label's evidence; its screening score. */
+static float shortlist_weigh(const exl__parameters *p, const exl__candidate *candidate,
+                             float evidence[EXL__EVIDENCE_COLUMNS]) {
+    const exl__row_scores *rows = &candidate->rows;
+    float own = rows->best[EXL__BY_OWN];
+    float alias = rows->kinds >> EXL__BY_ALIAS & 1 ? rows->best[EXL__BY_ALIAS] : own;
+    float better = own > alias ? own : alias;
+
+    evidence[EXL__BY_OWN] = own;
+    evidence[EXL__BY_ALIAS] = alias;
+    evidence[EXL__BY_DESCRIPTION] = rows->kinds >> EXL__BY_DESCRIPTION & 1 ? rows->best[EXL__BY_DESCRIPTION] : better;
+    evidence[EXL__BY_VOTES] = candidate->best;
+    if (candidate->votes > 0)
+        evidence[EXL__BY_VOTES] = exl__votes(candidate->best, candidate->votes, p->votes_temperature);
+    evidence[EXL__BY_WORDS] = 0;
+    return candidate->best + p->votes_weight * (evidence[EXL__BY_VOTES] - candidate->best);
+}
+
+uint32_t exl__shortlist(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                        const float *scores, uint32_t row_count, const exl__shortlisted *out) {
+    const exl__parameters *p = &q->bundle->parameters;
+    int has_aliases = q->bundle->alias_start || (q->live && q->live->has_aliases);
+    uint32_t count = row_count, own_count = row_count, kept;
+    float evidence[EXL__EVIDENCE_COLUMNS];
+
+    if (has_aliases)
+        count = shortlist_with_aliases(q, scratch, rows, scores, row_count, &own_count);
     else
         for (uint32_t i = 0; i < row_count; i++)
-            scratch->candidates[i] = (exl__candidate){.label = shortlist_label_of(q, rows[i]), .own = scores[i]};
+            scratch->candidates[i] =
+                (exl__candidate){.label = shortlist_label_of(q, rows[i]), .rows = {{scores[i]}, 1u << EXL__BY_OWN}};
+    for (uint32_t i = 0; i < count; i++)
+        scratch->candidates[i].best = exl__best_row(&scratch->candidates[i].rows);
+    if (has_aliases && (p->votes_weight > 0 || p->reasoner_inputs >> EXL__EVIDENCE & 1))
+        shortlist_vote(q, scratch, rows, scores, row_count, own_count, count);
     for (uint32_t i = 0; i < count; i++) {
-        exl__candidate *candidate = &scratch->candidates[i];
-        if (!candidate->has_alias)
-            candidate->alias = candidate->own;
-        scratch->ranked[i].key =
-            exl__rank_key(candidate->own > candidate->alias ? candidate->own : candidate->alias, candidate->label);
+        const exl__candidate *candidate = &scratch->candidates[i];
+        scratch->ranked[i].key = exl__rank_key(shortlist_weigh(p, candidate, evidence), candidate->label);
         scratch->ranked[i].index = i;
     }
-    kept = exl__rank(scratch->ranked, count, q->bundle->parameters.shortlist);
+    kept = exl__rank(scratch->ranked, count, p->shortlist);
     for (uint32_t n = 0; n < kept; n++) {
         const exl__candidate *candidate = &scratch->candidates[scratch->ranked[n].index];
-        labels[n] = candidate->label;
-        pairs[2 * n] = candidate->own;
-        pairs[2 * n + 1] = candidate->alias;
+        out->labels[n] = candidate->label;
+        out->scores[n] = shortlist_weigh(p, candidate, out->evidence + (size_t)n * EXL__EVIDENCE_COLUMNS);
     }
     return kept;
 }
 
-static void shortlist_best_alias(float score, int *has_alias, float *alias) {
-    if (!*has_alias || score > *alias)
-        *alias = score;
-    *has_alias = 1;
-}
-
-void exl__label_scores(const exl__label_query *q, uint32_t label, float *own, float *alias) {
+exl__row_scores exl__label_scores(const exl__label_query *q, uint32_t label) {
     const exl_bundle *bundle = q->bundle;
     const exl__parameters *p = &bundle->parameters;
     const uint8_t *codes = bundle->sections[EXL__FINE_CODES].bytes, *first = exl__own_row(bundle, q->live, label);
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
-    int has_alias = 0;
+    exl__row_scores found = {{shortlist_score_row(q, first)}, 1u << EXL__BY_OWN};
 
-    *own = *alias = shortlist_score_row(q, first);
     if (label >= p->labels) {
         for (uint32_t i = 1; i < q->live->labels[label - p->labels].row_count; i++)
-            shortlist_best_alias(shortlist_score_row(q, first + i * stride), &has_alias, alias);
-        return;
+            shortlist_see(&found, EXL__BY_ALIAS, shortlist_score_row(q, first + i * stride));
+        return found;
     }
     for (uint32_t row = p->labels; row < p->rows; row++) {
         uint32_t count;
         const uint32_t *labels = exl__row_labels(bundle, &row, &count);
         for (uint32_t i = 0; i < count; i++)
             if (labels[i] == label)
-                shortlist_best_alias(shortlist_score_row(q, codes + row * stride), &has_alias, alias);
+                shortlist_see(&found, shortlist_kind_of(p, row), shortlist_score_row(q, codes + row * stride));
     }
+    return found;
 }

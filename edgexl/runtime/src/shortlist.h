@@ -7,10 +7,18 @@
 #include "bundle.h"
 #include "rank.h"
 
+/* The scores of a label's rows by kind: EXL__BY_OWN, EXL__BY_ALIAS, EXL__BY_DESCRIPTION. */
+enum { EXL__ROW_KINDS = 3 };
+typedef struct exl__row_scores {
+    float best[EXL__ROW_KINDS];
+    uint32_t kinds; /* bit set: of which kinds there is a row; the others mean nothing */
+} exl__row_scores;
+
 typedef struct exl__candidate {
     uint32_t label;
-    uint32_t has_alias;
-    float own, alias; /* alias is only meaningful with has_alias */
+    exl__row_scores rows;
+    float best;     /* of all of them */
+    uint64_t votes; /* votes.h */
 } exl__candidate;
 
 /* The scratch of one session; sizes from exl__shortlist_capacity. */
@@ -35,15 +43,24 @@ typedef struct exl__label_query {
     float unit;
 } exl__label_query;
 
+/* Where the shortlist is written, best first. */
+typedef struct exl__shortlisted {
+    uint32_t *labels; /* [shortlist] */
+    float *evidence;  /* [shortlist][EXL__EVIDENCE_COLUMNS] */
+    float *scores;    /* [shortlist]: the screening scores, which put it in order */
+} exl__shortlisted;
+
 /* rows, scores: [row_count], rescored candidate rows, live ones behind the bundle's and numbered on from these.
- * labels: [shortlist]; pairs: [shortlist][2], own and alias score. Returns the shortlist's length. */
+ * Returns the shortlist's length. */
 uint32_t exl__shortlist(const exl__label_query *query, exl__shortlist_scratch *scratch, const uint32_t *rows,
-                        const float *scores, uint32_t row_count, uint32_t *labels, float *pairs);
+                        const float *scores, uint32_t row_count, const exl__shortlisted *out);
 
 /* The fine codes of a label's own text. */
 const uint8_t *exl__own_row(const exl_bundle *bundle, const exl__live *live, uint32_t label);
 
-/* A label's own and alias score over all of its rows, whether candidates or not. */
-void exl__label_scores(const exl__label_query *query, uint32_t label, float *own, float *alias);
+/* A label's scores over all of its rows, whether candidates or not. */
+exl__row_scores exl__label_scores(const exl__label_query *query, uint32_t label);
+/* The best of a label's rows. */
+float exl__best_row(const exl__row_scores *rows);
 
 #endif

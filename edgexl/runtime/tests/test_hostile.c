@@ -96,9 +96,9 @@ static void test_header(void) {
             CHECK(try_damaged(EXL_OPEN_NO_ENGINE) / 100 == 3);
     }
     restore();
-    put(damaged + 8, 3, 2);
+    put(damaged + 8, 4, 2);
     CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_VERSION_TOO_NEW);
-    put(damaged + 8, 1, 2); /* an older one, whose parameters meant something else */
+    put(damaged + 8, 2, 2); /* an older one, whose parameters meant something else */
     CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_BUNDLE_MALFORMED);
     restore();
     damaged[0] = 'P';

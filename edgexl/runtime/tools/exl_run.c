@@ -4,6 +4,8 @@
  *
  * A text that cannot be answered gives a line with "text" and "error", the others go on; the exit code is then 2.
  */
+#include <math.h>
+
 #include "command.h"
 
 static const char USAGE[] =
@@ -104,16 +106,30 @@ static void print_answer(const char *text, size_t text_bytes, const exl_result *
     printf("\"total\": %.4f}", result->total_ms);
 }
 
+/* A score of a kind of row; null where the label has none of it. */
+static void print_score(const char *key, float score) {
+    if (score > -INFINITY)
+        printf(", \"%s\": %.6g", key, (double)score);
+    else
+        printf(", \"%s\": null", key);
+}
+
 static void print_explanation(const command *c, const exl_explanation *way) {
+    static const char *const kinds[] = {"text", "alias", "description"};
+
     fputs(", \"explanation\": {\"id\": ", stdout);
     json_string(stdout, c->explain, strlen(c->explain));
     fputs(", \"text\": ", stdout);
     json_string(stdout, c->explain_text, strlen(c->explain_text));
     printf(", \"index\": %u, \"screening_rank\": %u, \"screening_score\": %.6g, \"shortlisted\": %s, "
            "\"reasoner_rank\": %u, "
-           "\"logit\": %.6g, \"probability\": %.6g}",
+           "\"logit\": %.6g, \"probability\": %.6g, \"found_by\": \"%s\"",
            c->explain_label, way->screening_rank, (double)way->screening_score, way->shortlisted ? "true" : "false",
-           way->reasoner_rank, (double)way->logit, (double)way->probability);
+           way->reasoner_rank, (double)way->logit, (double)way->probability, kinds[way->found_by]);
+    print_score("text_score", way->text_score);
+    print_score("alias_score", way->alias_score);
+    print_score("description_score", way->description_score);
+    putchar('}');
 }
 
 /* Prints one line for one text. */

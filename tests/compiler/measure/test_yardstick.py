@@ -20,7 +20,7 @@ from edgexl.compiler.measure.yardstick import (
     measure_accuracy,
     pad_rows,
     reference_pipeline,
-    screening_recall,
+    screening_accuracy,
 )
 from edgexl.compiler.pipeline import product_bytes
 from edgexl.data import Query
@@ -44,15 +44,15 @@ def test_padding_and_accuracy_by_hand() -> None:
 def test_a_yardstick_measures_what_there_is(aliased: Artifact) -> None:
     vectors = encode_rows(aliased.graphs.label_encoder, aliased.rows.tokens, True, 1)
     queries = aliased.student.evaluation[:50]
-    yardstick = Yardstick(queries, vectors, aliased.rows.alias_labels, 1)
+    yardstick = Yardstick(queries, vectors, aliased.rows, 1)
     found = yardstick.measure(aliased)  # it has no vectors yet: the yardstick's
-    pipeline = reference_pipeline(aliased, vectors, aliased.rows.alias_labels)
+    pipeline = reference_pipeline(aliased, vectors, aliased.rows)
     first = [pipeline.answer(query.text).ranked[0] in query.targets for query in queries]
     assert found.p_at_1 == pytest.approx(100 * np.mean(first), abs=1e-4)
     turned = dataclasses.replace(aliased, vectors=vectors[::-1].copy())
     assert yardstick.measure(turned).p_at_1 != found.p_at_1
-    assert Yardstick((), vectors, aliased.rows.alias_labels, 1).measure(aliased).p_at_1 is None
-    assert screening_recall(aliased, aliased.rows, vectors, queries, 1) == pytest.approx(
+    assert Yardstick((), vectors, aliased.rows, 1).measure(aliased).p_at_1 is None
+    assert screening_accuracy(aliased, aliased.rows, vectors, queries, 1)[0] == pytest.approx(
         np.mean([np.isin(query.targets, pipeline.answer(query.text).labels).mean() for query in queries]) * 100,
         abs=1e-3,
     )

@@ -53,7 +53,7 @@ def test_at_most_so_many_queries_are_taken_the_first_ones(indexed: Artifact) -> 
 def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifact) -> None:
     """Query by query: the shortlist's logits and which are right; then the same with the right ones taken away."""
     queries = indexed.student.calibration
-    pipeline = reference_pipeline(indexed, indexed.vectors, indexed.rows.alias_labels)
+    pipeline = reference_pipeline(indexed, indexed.vectors, indexed.rows)
     answers = [pipeline.answer(query.text) for query in queries]
     logits = np.stack([answer.logits for answer in answers])
     right = np.stack(

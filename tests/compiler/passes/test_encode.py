@@ -7,14 +7,20 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edgexl.base.errors import BadInput
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import LocalWorkers
 from edgexl.compiler.measure.yardstick import reference_pipeline
 from edgexl.compiler.passes.encode import Encode
+from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.quantize import Quantize
-from edgexl.compiler.recipe import IndexRecipe
+from edgexl.compiler.pipeline import begin
+from edgexl.compiler.recipe import IndexRecipe, Recipe
+from edgexl.data import Query
 from edgexl.index.rows import Rows
+from edgexl.target import load_target
+from tests.tiny import described_queries, tiny_described, tiny_labels, tiny_queries, tiny_student
 
 
 def encode(artifact: Artifact, **index: object) -> Artifact:
@@ -46,7 +52,7 @@ def test_aliases_are_left_out_and_what_that_costs_is_told(aliased: Artifact) -> 
 def recall_by_hand(artifact: Artifact, rows: Rows, vectors: np.ndarray) -> float:
     """R@16 of labels by the best of their rows, query by query."""
     student, shares = artifact.student, []
-    pipeline = reference_pipeline(artifact, vectors, rows.alias_labels)
+    pipeline = reference_pipeline(artifact, vectors, rows)
     owners = rows.alias_labels
     for query in student.calibration:
         scores = vectors @ pipeline.answer(query.text).query_vector
@@ -66,3 +72,51 @@ def test_labels_as_the_device_would_encode_them(aliased: Artifact) -> None:
     assert screener != aliased.graphs.screener
     alone = encode_rows(screener, made.rows.tokens, False, 1)
     np.testing.assert_array_equal(made.vectors, alone)
+
+
+@pytest.fixture(scope="module")
+def described() -> Artifact:
+    """Of labels with descriptions; every other calibration query asks by these, and the last one repeats one."""
+    labels = tiny_described(tiny_labels(120))
+    named, meant = tiny_queries(labels, 80, 0), described_queries(labels, 80)
+    queries = named[::2] + meant[1::2]
+    repeated = Query("r", labels.descriptions[7][0], (7,))
+    recipe = Recipe("eight-byte codes", index=IndexRecipe(code_bytes=8, overfetch=64))
+    student = tiny_student(labels).with_labels(labels, (*queries, repeated), tiny_queries(labels, 40, 1))
+    return Export().run(begin(student, recipe, load_target("host")))
+
+
+def test_queries_that_are_descriptions_measure_nothing(described: Artifact) -> None:
+    assert len(described.student.calibration) == 80
+    assert described.facts["queries_that_are_descriptions"] == {"calibration": 1, "evaluation": 0}
+    student = described.student
+    most = tuple(Query(str(label), student.labels.descriptions[label][0], (label,)) for label in range(100))
+    with pytest.raises(BadInput, match="100 of the student's 180 calibration queries are descriptions of their own"):
+        begin(dataclasses.replace(student, calibration=student.calibration + most), described.recipe, described.target)
+
+
+@pytest.mark.parametrize("form", ["joined", "rows", "auto"])
+def test_descriptions_become_rows(described: Artifact, form: str) -> None:
+    wanted = dataclasses.replace(described.recipe, index=dataclasses.replace(described.recipe.index, descriptions=form))
+    started = Export().run(begin(described.student, wanted, described.target))
+    made = encode(started, descriptions=form)
+    told = made.facts["descriptions"]
+    assert made.rows.descriptions == told["rows"] == 120 - told["dropped_near_label_text"]
+    assert len(made.vectors) == len(made.rows) == 120 + told["rows"]
+    np.testing.assert_allclose(np.linalg.norm(made.vectors, axis=1), 1, atol=1e-5)
+    if form == "auto":
+        best = max(("joined", "rows"), key=lambda name: (told[f"R@16_{name}"], told[f"P@1_{name}"]))
+        assert (told["form"], told["queries"]) == (best, 80)
+        assert told[f"R@16_{best}"] > 80
+    else:
+        assert told["form"] == form
+    plain = encode_rows(started.graphs.label_encoder, started.rows.tokens, True, 1)
+    label = int(made.rows.alias_labels.values[0])
+    expected = plain[label] + plain[120 + label] if made.rows.joined else plain[120 + label]
+    np.testing.assert_allclose(made.vectors[120], expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def test_descriptions_are_left_out_where_the_recipe_says_so(described: Artifact) -> None:
+    index = dataclasses.replace(described.recipe.index, descriptions="none")
+    started = begin(described.student, dataclasses.replace(described.recipe, index=index), described.target)
+    assert (len(started.rows), started.rows.descriptions, started.facts) == (120, 0, {})
