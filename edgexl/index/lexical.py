@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Bytes, Floats, Ints
+from edgexl.base.arrays import Bools, Bytes, Floats, Ints
 from edgexl.base.errors import BadInput
 from edgexl.bundle.lexical import LEFT_OUT, NORM_LEVELS, Lexical, encode_lists, encode_numbers
 from edgexl.runtime.lexical import EXACT, split_words
@@ -151,26 +151,30 @@ def _log2(numbers: Ints | np.int64) -> Ints:
 
 
 def _assemble(parts: _Parts, most_term_share: float, most_feature_share: float) -> Lexical:
-    """Without the longest lists. Terms: dense, listed, single, each in the order of their words."""
+    """Without the longest lists. Terms: dense, listed, single, each ascending in features, then in spelling."""
     counts, word, row = parts.counts, parts.rows_word, parts.rows_row
     kept = counts <= most_term_share * parts.row_count
     is_dense = kept & (counts > max(_FEWEST_DENSE, int(_DENSE_SHARE * parts.row_count)))
     kinds = np.where(is_dense, 0, np.where((counts > 1) | ~kept, 1, 2))
-    order = np.argsort(kinds, kind="stable")
+    sizes, left_out = _count_features(parts, most_feature_share)
+    order = np.lexsort((sizes, kinds))
     term_of = np.empty(len(order), np.int64)
     term_of[order] = np.arange(len(order))
+    by_term = np.argsort(term_of[word], kind="stable")
+    word, row = word[by_term], row[by_term]
     inverse_norms, norms = _weigh_rows(parts)
     bits = np.zeros((int(is_dense.sum()), -(-parts.row_count // 32) * 32), np.uint8)
     bits[term_of[word[is_dense[word]]], row[is_dense[word]]] = 1
     bitmaps = np.packbits(bits, axis=1, bitorder="little").view("<u4").reshape(len(bits), -(-parts.row_count // 32))
     brought = [np.sort(rows[np.argsort(norms[rows], kind="stable")[:_BROUGHT]]) for rows in map(np.flatnonzero, bits)]
     some = (kinds[word] == 1) & kept[word]
-    lengths = np.concatenate([[len(rows) for rows in brought], np.where(kept, counts, 0)[kinds == 1]]).astype(np.int64)
+    listed = np.where(kept, counts, 0)[order[kinds[order] == 1]]
+    lengths = np.concatenate([[len(rows) for rows in brought], listed]).astype(np.int64)
     of_lists = np.concatenate([*brought, row[some]])
     term_lists, term_starts = _list_terms(counts[order][: len(lengths)], lengths, of_lists)
-    feature_lists, feature_starts, sizes = _list_features(parts, term_of, most_feature_share)
+    feature_lists, feature_starts = _list_features(parts, term_of, left_out)
     lists = (term_starts, term_lists, row[kinds[word] == 2], feature_starts, feature_lists)
-    return Lexical(parts.row_count, inverse_norms, norms, sizes, bitmaps, *lists)
+    return Lexical(parts.row_count, inverse_norms, norms, sizes[order], bitmaps, *lists)
 
 
 def _list_terms(counts: Ints, lengths: Ints, rows: Ints) -> tuple[bytes, Ints]:
@@ -186,18 +190,23 @@ def _list_terms(counts: Ints, lengths: Ints, rows: Ints) -> tuple[bytes, Ints]:
     return encode_numbers(numbers, starts + np.arange(len(starts)))
 
 
-def _list_features(parts: _Parts, term_of: Ints, most_share: float) -> tuple[bytes, Ints, Bytes]:
-    """The terms of each feature, where each list begins, and how many features each term has that are not left out."""
+def _count_features(parts: _Parts, most_share: float) -> tuple[Bytes, Bools]:
+    """How many features each word has, and which are left out and not counted."""
     having = np.bincount(parts.features_feature, minlength=parts.features)
-    left_out = having > most_share * len(term_of)
+    left_out = having > most_share * len(parts.counts)
+    kept = ~left_out[parts.features_feature]
+    return np.bincount(parts.features_word[kept], minlength=len(parts.counts)).astype(np.uint8), left_out
+
+
+def _list_features(parts: _Parts, term_of: Ints, left_out: Bools) -> tuple[bytes, Ints]:
+    """The terms of each feature, and where each list begins."""
     kept = ~left_out[parts.features_feature]
     term, feature = term_of[parts.features_word[kept]], parts.features_feature[kept]
-    order = np.lexsort((term, feature))
-    lists, starts = encode_lists(term[order], np.concatenate([[0], np.cumsum(np.where(left_out, 0, having))]))
+    lengths = np.bincount(feature, minlength=parts.features)
+    lists, starts = encode_lists(term[np.lexsort((term, feature))], np.concatenate([[0], np.cumsum(lengths)]))
     for at in np.flatnonzero(left_out)[::-1].tolist():
         lists = lists[: starts[at]] + LEFT_OUT + lists[starts[at] :]
-    starts += np.concatenate([[0], np.cumsum(left_out)])
-    return lists, starts, np.bincount(term, minlength=len(term_of)).astype(np.uint8)
+    return lists, starts + np.concatenate([[0], np.cumsum(left_out)])
 
 
 def _weigh_rows(parts: _Parts) -> tuple[Floats, Bytes]:

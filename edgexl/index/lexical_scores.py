@@ -13,7 +13,7 @@ from edgexl.index.lexical import bucket_features, hash_features, weigh_terms
 from edgexl.runtime.lexical import split_words
 
 MOST_WORDS = 63
-MOST_MATCHES = 16  # of a word
+MOST_MATCHES = 32  # of a word
 MOST_TOUCHED = 131072  # rows that a query looks at
 MIXED_WORDS = 9  # of a query, that both a dense and another term match
 SIMILARITY, LEAST_SIMILARITY = 4096, 1229  # 1 and .3

@@ -94,7 +94,7 @@ int exl__lexical_init(exl__lexical *x, const uint8_t *bytes, uint64_t length, ui
 
 void exl__lexical_scratch_carve(const exl__lexical *x, uint32_t most, exl__carver *from,
                                 exl__lexical_scratch *scratch) {
-    uint64_t counts = exl__round_up(x->terms, LEXICAL_LINE);
+    uint64_t counts = (uint64_t)x->terms + LEXICAL_LINE;
 
     scratch->most = most;
     scratch->touched_most = x->rows < EXL__LEXICAL_TOUCHED ? x->rows : EXL__LEXICAL_TOUCHED;
@@ -218,8 +218,7 @@ static int lexical_count(const exl__lexical *x, uint32_t feature, uint8_t *count
     return 1;
 }
 
-/* Keeps the term among the best; returns the least similarity that a later one is kept with. */
-static uint32_t lexical_keep(exl__lexical_word *word, uint32_t term, uint32_t similarity) {
+static void lexical_keep(exl__lexical_word *word, uint32_t term, uint32_t similarity) {
     uint32_t at = word->match_count;
 
     if (at < EXL__LEXICAL_MATCHES)
@@ -229,49 +228,62 @@ static uint32_t lexical_keep(exl__lexical_word *word, uint32_t term, uint32_t si
     for (; at > 0 && word->matches[at - 1].similarity < similarity; at--)
         word->matches[at] = word->matches[at - 1];
     word->matches[at] = (exl__lexical_match){.term = term, .similarity = similarity};
-    return word->match_count < EXL__LEXICAL_MATCHES ? (uint32_t)LEXICAL_ALIKE
-                                                    : word->matches[EXL__LEXICAL_MATCHES - 1].similarity + 1;
 }
 
-/* The fewest features in common with `size` ones that a term as similar as `least` can have. */
-static uint32_t lexical_fewest(uint32_t size, uint32_t least) {
-    uint32_t rest = least < 2 * LEXICAL_SAME ? 2 * LEXICAL_SAME - least : 1, fewest = (least * size + rest - 1) / rest;
+/* The similarity that a later term needs in order to be kept. */
+static uint32_t lexical_needed(const exl__lexical_word *word) {
+    if (word->match_count < EXL__LEXICAL_MATCHES)
+        return LEXICAL_ALIKE;
+    return word->matches[EXL__LEXICAL_MATCHES - 1].similarity + 1;
+}
+
+/* The fewest features in common that make two words of so many features as similar as `least`. */
+static uint32_t lexical_fewest(uint32_t features, uint32_t least) {
+    uint32_t fewest = (least * features + 2 * LEXICAL_SAME - 1) / (2 * LEXICAL_SAME);
 
     return fewest < 1 ? 1 : fewest > 127 ? 127 : fewest;
 }
 
-/* Whether one of the counts is at least `fewest`, or 128; fewest: 1 to 127. */
-EXL__INLINE int lexical_any(const uint8_t *counts, uint32_t fewest) {
-    uint64_t lanes[LEXICAL_LINE / LEXICAL_LANES], any = 0;
+/* The highest bit of each of 8 counts that is at least `fewest`, 1 to 127. What is wrong of counts from 128 on, of a
+ * damaged section, makes a look in vain, or one too few. */
+EXL__INLINE uint64_t lexical_reached(const uint8_t *counts, uint32_t fewest) {
+    uint64_t lanes;
 
-    memcpy(lanes, counts, sizeof lanes);
-    for (uint32_t i = 0; i < LEXICAL_LINE / LEXICAL_LANES; i++)
-        any |= (lanes[i] + (0x80 - fewest) * LEXICAL_EVERY) | lanes[i];
-    return (any & LEXICAL_HIGH) != 0;
+    memcpy(&lanes, counts, sizeof lanes);
+    return ((lanes + (0x80 - fewest) * LEXICAL_EVERY) | lanes) & LEXICAL_HIGH;
+}
+
+/* Keeps those terms of a class, first to end, that are more like the word than the others. They ascend in size, which
+ * says for many of them together how many features are too few. */
+static void lexical_choose_of(const exl__lexical *x, uint32_t first, uint32_t end, uint32_t size, const uint8_t *counts,
+                              exl__lexical_word *word) {
+    for (uint32_t line = first; line < end; line += LEXICAL_LINE) {
+        uint32_t fewest = lexical_fewest(size + x->sizes[line], lexical_needed(word));
+        uint64_t any = 0;
+
+        for (uint32_t at = line; at < line + LEXICAL_LINE; at += LEXICAL_LANES)
+            any |= lexical_reached(counts + at, fewest);
+        for (uint32_t at = line; any && at < line + LEXICAL_LINE; at += LEXICAL_LANES)
+            for (uint64_t left = lexical_reached(counts + at, fewest); left; left &= left - 1) {
+                uint32_t term = at + (uint32_t)__builtin_ctzll(left) / 8, similarity;
+
+                if (term >= end)
+                    return;
+                similarity = 2 * LEXICAL_SAME * (uint32_t)counts[term] / (size + x->sizes[term]);
+                if (similarity >= lexical_needed(word))
+                    lexical_keep(word, term, similarity < LEXICAL_SAME ? similarity : LEXICAL_SAME);
+            }
+    }
 }
 
 /* The terms that are most like the word; leaves the counts 0. */
 static void lexical_choose(const exl__lexical *x, uint32_t size, uint8_t *counts, exl__lexical_word *word) {
-    uint32_t least = LEXICAL_ALIKE, fewest = lexical_fewest(size, least);
+    uint32_t single = x->dense + x->listed;
 
     word->match_count = 0;
-    for (uint32_t from = 0; from < x->terms; from += LEXICAL_LINE) {
-        if (!lexical_any(counts + from, fewest))
-            continue;
-        for (uint32_t term = from; term < from + LEXICAL_LINE && term < x->terms; term++) {
-            uint32_t similarity;
-
-            if (counts[term] < fewest)
-                continue;
-            similarity = 2 * LEXICAL_SAME * (uint32_t)counts[term] / (size + x->sizes[term]);
-            if (similarity > LEXICAL_SAME)
-                similarity = LEXICAL_SAME; /* of a damaged section */
-            if (similarity < least)
-                continue;
-            least = lexical_keep(word, term, similarity);
-            fewest = lexical_fewest(size, least);
-        }
-    }
+    lexical_choose_of(x, 0, x->dense, size, counts, word);
+    lexical_choose_of(x, x->dense, single, size, counts, word);
+    lexical_choose_of(x, single, x->terms, size, counts, word);
     memset(counts, 0, x->terms);
 }
 

@@ -12,7 +12,7 @@
 
 enum {
     EXL__LEXICAL_WORDS = 63,   /* of a query */
-    EXL__LEXICAL_MATCHES = 16, /* of a word */
+    EXL__LEXICAL_MATCHES = 32, /* of a word */
     EXL__LEXICAL_FEATURES = 8,
     EXL__LEXICAL_TOUCHED = 131072 /* rows at most that a query looks at */
 };
