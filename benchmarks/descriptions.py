@@ -53,7 +53,7 @@ def main() -> None:
         made = compile(student, recipe, "host", path)
         with edgexl.open_bundle(path) as bundle:
             predictions = [bundle.predict(text, k=1) for text in texts]
-            facts = bundle.manifest["index"].get("descriptions") if "index" in bundle.manifest else None
+            facts = bundle.manifest.get("descriptions")
     found = {
         "bundle": [answer.ranked for answer in predictions],
         "its screening": [answer.shortlist_labels.astype(np.int64) for answer in predictions],

@@ -52,7 +52,7 @@ def inspect_rules(student: str) -> list[dict[str, Any]]:
     from edgexl.student.student import load_student
     from edgexl.target import load_target
 
-    index, target = IndexRecipe(aliases=False), load_target("host")
+    index, target = IndexRecipe(aliases=False, descriptions="none"), load_target("host")
     recipe = Recipe("rules", engine="native", index=index, calibrate=CalibrateRecipe("none"))
     made = Export().run(begin(load_student(student), recipe, target))
     made = Quantize(recipe, target).run(made)

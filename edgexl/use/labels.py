@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from edgexl.base.errors import BadInput, NotDurable
+from edgexl.base.errors import BadInput, NotDurable, shorten
 from edgexl.base.gzipped_lines import describe_wrong, read_lines
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.label_file import label_file_of, read_label_file_if_any
@@ -46,6 +46,12 @@ def collect_labels(uid: str | None, text: str | None, aliases: Sequence[str], fi
         if uid is not None or aliases:
             raise BadInput("Give an id and a text, or a file of labels, not both.")
         found = LabelSet.load(file)
+        described = next((uid for uid, texts in zip(found.ids, found.descriptions, strict=True) if texts), None)
+        if described is not None:
+            raise BadInput(
+                f"{file}: the label {shorten(repr(described))} has a description, which a label that is added to a "
+                "bundle cannot have; leave it out, or compile the label set."
+            )
         return [NewLabel(*label) for label in zip(found.ids, found.texts, found.aliases, strict=True)]
     if uid is None or text is None:
         raise BadInput("Give an id and a text, or a file of labels with --file.")

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.strings import unpack_strings
 from edgexl.data import Query, open_dataset, read_queries, write_dataset
 from edgexl.data.label_set import LabelSet
 from tests.command_line import Edgexl, Tiny
+from tests.runtime.tiny_bundle import build
 
 STAGES = ["tokenize", "encode", "scan", "rescore", "gather", "reason", "calibrate", "total"]
 LEDGER_KEYS = {"pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5"}
@@ -93,6 +96,22 @@ def test_run_explains_a_label_by_id_and_by_text(tiny: Tiny, edgexl: Edgexl) -> N
     assert by_id["probability"] == pytest.approx(best["probability"], abs=1e-6)
     assert "reasoning put it at rank 1" in edgexl("run", tiny.bundle, query.text, "--explain", best["id"]).out
     edgexl("run", tiny.bundle, query.text, "--explain", "no such label").refuses(2, "no such label")
+
+
+def test_run_shows_how_a_label_was_found_and_what_describes_it(tmp_path: Path, edgexl: Edgexl) -> None:
+    described = build(True, native=True, descriptions=150)
+    path = described.write(tmp_path / "described.exl")
+    text, label = next(
+        (text, label) for label, text in enumerate(unpack_strings(described.sections[Kind.LABEL_DESCRIPTIONS])) if text
+    )
+    uid = f"L{label:04d}"
+    said = edgexl("run", path, text, "--json", "--explain", uid).json
+    assert said["description"] == text
+    assert said["explanation"]["found_by"] == "description"
+    assert said["explanation"]["description_score"] == said["explanation"]["screening_score"]
+    shown = edgexl("run", path, text, "--explain", uid).out
+    assert "by a description (score" in shown
+    assert f"    {text}\n" in shown
 
 
 def test_eval_measures_bundle_screening_and_student(tiny: Tiny, edgexl: Edgexl) -> None:

@@ -129,6 +129,7 @@ def test_files_of_another_kind_are_named_and_nothing_changes(
         (b'{"uid":"a"}', ["line 1", "there is no 'title'"]),
         (b'{"uid":"a","title":{"text":"b"}}', ["line 1", "'title' is {"]),
         (b'{"uid":"a","title":"b","aliases":"c"}', ["line 1", "aliases"]),
+        (b'{"uid":"a","title":"b","content":"c"}', ["'a' has a description", "compile the label set"]),
     ],
 )
 def test_titles_that_are_no_strings(

@@ -129,7 +129,7 @@ EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *opt
 typedef struct exl_bundle_info {
     size_t struct_size;
     uint32_t labels;
-    uint32_t rows;      /* labels + aliases */
+    uint32_t rows;      /* labels, aliases and descriptions */
     uint32_t dims;      /* of the query vector */
     uint32_t shortlist; /* N: the largest k. A smaller label set gives fewer answers until it has grown */
     uint32_t max_tokens;

@@ -105,6 +105,19 @@ static void test_needless_sections(void) {
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "lexical is there exactly when there are lexical candidates");
 }
 
+/* A section that may be there or not. */
+static void test_label_descriptions(void) {
+    length_of[EXL__LABEL_DESCRIPTIONS] = 100;
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the section label_descriptions is not well formed");
+    length_of[EXL__LABEL_DESCRIPTIONS] = length_of[EXL__LABEL_TEXTS];
+    memcpy(bytes_of[EXL__LABEL_DESCRIPTIONS], bytes_of[EXL__LABEL_TEXTS], (size_t)length_of[EXL__LABEL_TEXTS]);
+    put_word(EXL__LABEL_DESCRIPTIONS, 0, word_of(EXL__LABEL_DESCRIPTIONS, 0) - 1);
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the section label_descriptions is not well formed");
+    length_of[EXL__LABEL_DESCRIPTIONS] = length_of[EXL__LABEL_TEXTS];
+    memcpy(bytes_of[EXL__LABEL_DESCRIPTIONS], bytes_of[EXL__LABEL_TEXTS], (size_t)length_of[EXL__LABEL_TEXTS]);
+    CHECK_OPENS(EXL_OPEN_NO_ENGINE);
+}
+
 /* What a later minor version of the format may add. */
 static void test_newer_minor_version(void) {
     length_of[20] = 100;
@@ -565,6 +578,7 @@ int main(int count, char **arguments) {
     test_hidden_bytes();
     test_missing_sections();
     test_needless_sections();
+    test_label_descriptions();
     test_newer_minor_version();
     test_parameters();
     test_parameters_size();
