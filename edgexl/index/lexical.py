@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Bools, Bytes, Floats, Ints
+from edgexl.base.arrays import Bools, Bytes, Doubles, Floats, Ints
 from edgexl.base.errors import BadInput
 from edgexl.bundle.lexical import LEFT_OUT, NORM_LEVELS, Lexical, encode_lists, encode_numbers
 from edgexl.runtime.lexical import EXACT, split_words
@@ -27,33 +27,43 @@ _BROUGHT = 1024  # rows that a dense term brings
 _LOG2_BITS, _LN2, _IDF_SHIFT, _LEAST_IDF = 16, 45426, 24, 13  # ln 2 in 2^-16; an idf is in 1/256, at least .05
 _EDGE = 0  # stands on both sides of a word
 _GRAM, _WHOLE = np.uint32(0x811C9DC5), np.uint32(0x9E3779B9)  # what a feature's hash begins with
-_SMALLEST_SHARE = 2.0**-14
+_FEATURE_SHARE, _FEWEST_LEFT_OUT = 0.03, 1024  # a feature of more terms than both is left out
 
 
 def build_lexical(
     texts: Sequence[str],
     *,
     most_term_share: float = 1.0,
-    most_feature_share: float = 1.0,
+    most_feature_share: float | None = None,
     bytes_a_row: float | None = None,
 ) -> Lexical:
     """The index of rows with these texts.
 
     A term of more than `most_term_share` of the rows brings no rows, and a feature of more than `most_feature_share` of
-    the terms no terms. With `bytes_a_row` both shares are halved until the section takes no more. Raises `BadInput`
-    where there is no word in any text, or no section is as small.
+    the terms no terms; by default it is .03 or 1,024 terms, beyond which features cost time and tell nothing. With
+    `bytes_a_row` the longest lists, of either kind relative to all that there is, are left out until the section takes
+    no more. Raises `BadInput` where there is no word in any text, or no section is as small.
     """
     parts = _take_apart(texts)
+    if most_feature_share is None:
+        most_feature_share = max(_FEATURE_SHARE, _FEWEST_LEFT_OUT / len(parts.counts))
     lexical = _assemble(parts, most_term_share, most_feature_share)
-    share = 0.5
-    while bytes_a_row is not None and len(lexical.pack()) > bytes_a_row * len(texts):
-        if share < _SMALLEST_SHARE:
+    if bytes_a_row is None:
+        return lexical
+    most_bytes = goal = int(bytes_a_row * len(texts))
+    shares, costs = _price_lists(parts, min(1.0, most_term_share), most_feature_share)
+    whole = size = len(lexical.pack())
+    while size > most_bytes:
+        dropped = int(np.searchsorted(np.cumsum(costs), whole - goal)) + 1
+        if dropped >= len(shares):
             raise BadInput(
-                f"a lexical index of these labels takes {len(lexical.pack()) / len(texts):.1f} bytes a row at least, "
-                f"and {bytes_a_row:g} were asked for. Ask for more, or for no lexical index."
+                f"a lexical index of these labels takes about {(whole - costs.sum()) / len(texts):.0f} bytes a row at "
+                f"least, and {bytes_a_row:g} were asked for. Ask for more, or for no lexical index."
             )
+        share = float(shares[dropped])
         lexical = _assemble(parts, min(share, most_term_share), min(share, most_feature_share))
-        share /= 2
+        size = len(lexical.pack())
+        goal -= max(1, size - most_bytes)  # what a list takes is a guess
     return lexical
 
 
@@ -207,6 +217,22 @@ def _list_features(parts: _Parts, term_of: Ints, left_out: Bools) -> tuple[bytes
     for at in np.flatnonzero(left_out)[::-1].tolist():
         lists = lists[: starts[at]] + LEFT_OUT + lists[starts[at] :]
     return lists, starts + np.concatenate([[0], np.cumsum(left_out)])
+
+
+def _price_lists(parts: _Parts, most_term_share: float, most_feature_share: float) -> tuple[Doubles, Doubles]:
+    """(share of all there is, about how many bytes) of each list, the longest first."""
+    having = np.bincount(parts.features_feature, minlength=parts.features)
+    shares, costs = [], []
+    for counts, all_there_is, most in (
+        (parts.counts, parts.row_count, most_term_share),
+        (having, len(parts.counts), most_feature_share),
+    ):
+        some = counts[(counts > 0) & (counts <= most * all_there_is)]
+        gaps = all_there_is / some
+        shares.append(some / all_there_is)
+        costs.append(some * (1.0 + (gaps > 1 << 7) + (gaps > 1 << 14)))
+    order = np.argsort(-np.concatenate(shares), kind="stable")
+    return np.concatenate(shares)[order], np.concatenate(costs)[order]
 
 
 def _weigh_rows(parts: _Parts) -> tuple[Floats, Bytes]:

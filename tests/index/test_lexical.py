@@ -122,13 +122,22 @@ def test_what_is_left_out() -> None:
     assert LexicalScores(sparse, texts[0]).ranked.tolist() == []
 
 
+def test_features_of_most_words_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = texts_of(400, 10)
+    assert build_lexical(texts).pack() == build_lexical(texts, most_feature_share=1).pack()
+    monkeypatch.setattr(building, "_FEWEST_LEFT_OUT", 1)
+    assert build_lexical(texts).pack() == build_lexical(texts, most_feature_share=0.03).pack()
+    assert len(build_lexical(texts).pack()) < len(build_lexical(texts, most_feature_share=1).pack())
+
+
 def test_a_budget_of_bytes() -> None:
     texts = texts_of(2000, 9, ("acid", "human"))
     whole = len(build_lexical(texts).pack()) / len(texts)
-    small = build_lexical(texts, bytes_a_row=whole * 0.9)
-    assert len(small.pack()) <= whole * 0.9 * len(texts)
+    for share in (0.95, 0.8, 0.7):
+        assert 0.9 * share * whole < len(build_lexical(texts, bytes_a_row=whole * share).pack()) / len(texts)
+        assert len(build_lexical(texts, bytes_a_row=whole * share).pack()) / len(texts) <= whole * share
     assert build_lexical(texts, bytes_a_row=whole).pack() == build_lexical(texts).pack()
-    with pytest.raises(BadInput, match=r"takes .* bytes a row at least, and 1 were asked for"):
+    with pytest.raises(BadInput, match=r"takes about .* bytes a row at least, and 1 were asked for"):
         build_lexical(texts, bytes_a_row=1)
 
 
