@@ -110,8 +110,8 @@ class LabelsInfo:
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """Sizes of an open bundle. `rows` are labels, aliases and descriptions, `shortlist` the most labels that an answer can have (of a
-    smaller label set all, until it has grown), `threshold` is the compiler's choice for set answers,
+    """Sizes of an open bundle. `rows` are labels, aliases and descriptions, `shortlist` the most labels that an answer
+    can have (of a smaller label set all, until it has grown), `threshold` is the compiler's choice for set answers,
     `presence` the logit below which a best label means that none fits (-inf: never said). `copied`: the bundle lies
     in memory and not in a mapped file.
     """
