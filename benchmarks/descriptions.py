@@ -1,12 +1,12 @@
 """What descriptions of labels are worth: everyday descriptions of words, asked of a bundle whose labels are described
 by WordNet's glosses.
 
-    python benchmarks/descriptions.py WORDS.tsv [STUDENT] [--recipe NAME] [--form joined|rows|none|auto] [--json]
+    python benchmarks/descriptions.py WORDS.tsv [STUDENT] [--recipe R] [--form FORM] [--glosses training] [--json]
 
-WORDS.tsv has a word and a description of it a line, with a tab between (a first line "word	description" is passed
-over). The glosses are those of WordNet's training split (`edgexl data build wordnet`), but for those that the student
-holds out. Three systems answer: the bundle, its screening alone, and the float student over the same rows; each figure
-is the rank of the word: its median, and how often it is among the first 1, 10 and 100.
+WORDS.tsv has a word and a description of it a line, with a tab between (a first line of just these two words is passed
+over). The glosses are those of WordNet, or of its training split alone, but for those that the student holds out.
+Three systems answer: the bundle, its screening alone, and the float student over the same rows; each figure is the rank
+of the word: its median, and how often it is among the first 1, 10 and 100.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from edgexl.base.arrays import Ints
 from edgexl.compiler.pipeline import compile
 from edgexl.compiler.recipe import load_recipe
 from edgexl.data import open_data
+from edgexl.data.layout import Split
 from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.student import Student, load_student
 
@@ -37,11 +38,13 @@ def main() -> None:
     parser.add_argument("student", nargs="?", default="wordnet", help="a shipped student's name or a directory")
     parser.add_argument("--recipe", default="balanced")
     parser.add_argument("--form", choices=("joined", "rows", "none", "auto"), default="auto")
+    parser.add_argument("--glosses", choices=("all", "training"), default="all")
     parser.add_argument("--out", type=Path, help="keep the bundle here")
     parser.add_argument("--without-float", action="store_true", help="leave the float student out")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
-    student = described(load_student(arguments.student))
+    splits: tuple[Split, ...] = ("trn", "tst") if arguments.glosses == "all" else ("trn",)
+    student = described(load_student(arguments.student), splits)
     place = {text.casefold(): label for label, text in enumerate(student.labels.texts)}
     lines = [line.split("\t", 1) for line in arguments.words.read_text().splitlines() if line != "word\tdescription"]
     asked = [(place[word.casefold()], text) for word, text in lines if word.casefold() in place]
@@ -70,13 +73,13 @@ def main() -> None:
         print(f"{name:16}" + "".join(f"{figure:>10} {figures[figure]:<7g}" for figure in figures))
 
 
-def described(student: Student) -> Student:
-    """The student over its own labels, described by the training glosses that it does not hold out."""
+def described(student: Student, splits: tuple[Split, ...]) -> Student:
+    """The student over its own labels, described by the glosses of these splits that it does not hold out."""
     dataset = open_data("wordnet")
     held_out = {query.text for query in (*student.calibration, *student.evaluation)}
     uids = dataset.labels.ids
     glosses: dict[str, list[str]] = {}
-    for query in dataset.queries("trn"):
+    for query in (query for split in splits for query in dataset.queries(split)):
         for target in query.targets if query.text not in held_out else ():
             glosses.setdefault(uids[target], []).append(query.text)
     labels = dataclasses.replace(
