@@ -1,8 +1,9 @@
 """The flow on one page: a student goes through a flat list of passes and comes out as a bundle.
 
     student --export--> two ONNX graphs --encode--> label vectors --build index--> codes, graphs in their space
-            --quantize--> --calibrate--> probabilities, threshold --lower--> plans (native engine only)
-            --pack--> sections --verify--> the C runtime's answers; and a manifest makes them a bundle
+            --index words--> the lexical side --quantize--> --calibrate--> probabilities, threshold
+            --lower--> plans (native engine only) --pack--> sections --verify--> the C runtime's answers;
+            and a manifest makes them a bundle
 
 Gates judge after each step; each step appends its row to the ledger.
 """
@@ -37,6 +38,7 @@ from edgexl.compiler.passes.calibrate import Calibrate, calibration_queries
 from edgexl.compiler.passes.declaration import Pass, run_pass
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
+from edgexl.compiler.passes.index_words import IndexWords
 from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
@@ -105,6 +107,7 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         Export(),
         Encode(recipe.index, quantize, workers, partial(progress, "encode")),
         BuildIndex(recipe.index, threads),
+        IndexWords(recipe.index, threads),
         quantize,
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),

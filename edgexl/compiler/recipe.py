@@ -61,6 +61,9 @@ class IndexRecipe:
     the labels, the float one or the quantised one. `cells`: into how many the rows are parted, so that a query scans
     those near it (0: it scans all; "auto": from 3 million rows on); as many are probed as find `cell_recall` of what a
     scan of all rows ranks first.
+    `lexical`: whether labels are also found by words that they share with the query, however these are spelled: "auto"
+    where held-out queries say that it pays, or where there are none. It takes at most `lexical_bytes` a row, and
+    brings `lexical_candidates` rows at most.
     """
 
     rotation: Rotation = "none"
@@ -77,6 +80,9 @@ class IndexRecipe:
     labels_from: Literal["float", "quantized"] = "float"
     cells: int | Literal["auto"] = "auto"
     cell_recall: float = 0.98
+    lexical: Literal["auto", "none"] = "auto"
+    lexical_bytes: float = 24.0
+    lexical_candidates: int = 128
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -92,6 +98,10 @@ class IndexRecipe:
             raise ValueError(f"[index] alias_cosine = {self.alias_cosine} must be above 0 and at most 1")
         if self.cells != "auto" and not 0 <= self.cells <= 65536:
             raise ValueError(f'[index] cells = {self.cells} must lie within 0 and 65536, or be "auto"')
+        if not 1 <= self.lexical_bytes <= 1024:
+            raise ValueError(f"[index] lexical_bytes = {self.lexical_bytes} must lie within 1 and 1024")
+        if not 1 <= self.lexical_candidates <= 4096:
+            raise ValueError(f"[index] lexical_candidates = {self.lexical_candidates} must lie within 1 and 4096")
         if not 0 < self.cell_recall <= 1:
             raise ValueError(f"[index] cell_recall = {self.cell_recall} must be above 0 and at most 1")
         if self.fine_dims is not None and (self.fine_dims < 2 or self.fine_dims % 2):

@@ -8,25 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
-from edgexl.bundle.parameters import EVIDENCE, VOTES_TEMPERATURE
+from edgexl.bundle.parameters import EVIDENCE, LEXICAL_FEATURES, VOTES_TEMPERATURE
 from edgexl.index.votes import vote, votes
 
 # The kinds of rows, in the order of the evidence's columns.
 OWN, ALIAS, DESCRIPTION = range(3)
+LEXICAL = EVIDENCE.index("lexical")
+
+
+class RowWords(Protocol):
+    """What the lexical side says of a text."""
+
+    @property
+    def ranked(self) -> Ints:
+        """The rows that share words with it, by score descending, ties by row."""
+
+    def score(self, rows: Ints) -> Floats:
+        """The lexical scores of some rows."""
+
+    def features(self, dense: float) -> Floats:
+        """[8] What its weight is made of; `dense`: the best score of a row by its vector."""
 
 
 @dataclass(frozen=True)
 class Weighing:
     """What a screening score is made of: the best row's score, and so many times what the votes of all candidate rows
-    say beyond it, at a temperature."""
+    say beyond it, at a temperature; and of the lexical score w times, w being at least 0 and at most `lexical_most` of
+    `lexical_weight` times the query's lexical features."""
 
     votes_temperature: float = VOTES_TEMPERATURE
     votes_weight: float = 0.0
+    lexical_weight: tuple[float, ...] = (0.0,) * LEXICAL_FEATURES
+    lexical_most: float = 0.0
+
+    def weigh_words(self, features: Floats) -> np.float32:
+        """w of a query with these features [8], as the C runtime adds them up."""
+        total = np.float32(0)
+        for weight, feature in zip(self.lexical_weight, features, strict=True):
+            total += np.float32(weight) * feature
+        return min(total, np.float32(self.lexical_most)) if total > 0 else np.float32(0)
 
 
 BEST_ROW = Weighing()
@@ -37,8 +63,8 @@ class LabelScores:
     """Of the labels that some rows stand for: `pairs` [P] ascending, query x `labels` + label, and `scores` [P, 3], the
     best of its own text, its aliases and its descriptions among those rows, minus infinity where there is none.
 
-    `row_pairs` [V] and `row_scores` [V]: each row's place among the pairs, once for each label that it stands for, and
-    its score.
+    `row_pairs`, `row_scores` and `row_rows` [V]: each row's place among the pairs, once for each label that it stands
+    for, its score, and which row it is.
     """
 
     queries: int
@@ -47,6 +73,7 @@ class LabelScores:
     scores: Floats
     row_pairs: Ints
     row_scores: Floats
+    row_rows: Ints
 
     @classmethod
     def of(
@@ -72,7 +99,8 @@ class LabelScores:
         best[place[: len(own)], OWN] = scores[own]
         kinds = np.where(rows[other] < labels + len(alias_labels) - descriptions, ALIAS, DESCRIPTION)
         np.maximum.at(best, (place[len(own) :], kinds), scores[other])
-        return cls(queries, labels, pairs, best, place, np.concatenate([scores[own], scores[other]]))
+        chosen = np.concatenate([own, other])
+        return cls(queries, labels, pairs, best, place, scores[chosen], rows[chosen])
 
     @property
     def counts(self) -> Ints:
@@ -86,9 +114,15 @@ class LabelScores:
         np.add.at(sums, self.row_pairs, vote(self.row_scores, best[self.row_pairs], temperature))
         return votes(best, sums, temperature)
 
-    def weigh(self, weighing: Weighing) -> tuple[Floats, Floats]:
-        """(evidence [P, 5], screening scores [P]), of labels each of which has its own text among the rows."""
-        return weigh(self.scores, self.votes(weighing.votes_temperature), weighing)
+    def weigh(self, weighing: Weighing, words: RowWords | None = None) -> tuple[Floats, Floats]:
+        """(evidence [P, 5], screening scores [P]), of labels each of which has its own text among the rows; `words`:
+        what the lexical side says of the rows that the scores were made of."""
+        evidence, screening = weigh(self.scores, self.votes(weighing.votes_temperature), weighing)
+        if words is not None:
+            np.maximum.at(evidence[:, LEXICAL], self.row_pairs, words.score(self.row_rows))
+            weight = weighing.weigh_words(words.features(float(self.scores.max(initial=-np.inf))))
+            screening = screening + weight * evidence[:, LEXICAL]
+        return evidence, screening
 
     def best(self, depth: int, scores: Floats | None = None) -> Ints:
         """[queries, depth]: the labels whose score is highest, of equals the lower one first, -1 behind all. `scores`

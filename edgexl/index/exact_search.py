@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,10 +32,12 @@ class ExactSearch:
     descriptions: int = 0
     weighing: Weighing = BEST_ROW
 
-    def search(self, query: Floats) -> Shortlist:
+    def search(self, query: Floats, text: str = "") -> Shortlist:
         return self._shortlists(query[None])[0]
 
-    def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
+    def search_all(
+        self, queries: Floats, pool: ThreadPoolExecutor, texts: Sequence[str] | None = None
+    ) -> Iterable[Shortlist]:
         """The shortlists of query vectors [n, D]. A thread takes 32 of them at a time, however many threads there are:
         the last digits of a product depend on what else is in it."""
         parts = [queries[begin : begin + _PASS_QUERIES] for begin in range(0, len(queries), _PASS_QUERIES)]

@@ -14,6 +14,7 @@ from edgexl.runtime.lexical import split_words
 
 MOST_WORDS = 63
 MOST_MATCHES = 32  # of a word
+NEAR = 1638  # .4: an unknown word so near to a term is most likely that one, misspelt
 MOST_TOUCHED = 131072  # rows that a query looks at
 MIXED_WORDS = 9  # of a query, that both a dense and another term match
 SIMILARITY, LEAST_SIMILARITY = 4096, 1229  # 1 and .3
@@ -58,8 +59,14 @@ class LexicalScores:
         self._ten: Floats = scores[touched[:_BEST]]
         self.ranked: Ints = touched  # rows with a word of the text, by score descending, ties by row
 
-    def features(self, pieces: int, dense: float) -> Floats:
-        """What the weight of the scores is made of; pieces: tokens of the text, dense: its best screening score."""
+    def score(self, rows: Ints) -> Floats:
+        """The scores of some rows; 0 for those that the section does not have."""
+        known = rows < len(self.scores)
+        found: Floats = np.where(known, self.scores[np.where(known, rows, 0)], np.float32(0))
+        return found
+
+    def features(self, dense: float) -> Floats:
+        """What the weight of the scores is made of; dense: the best score of a row by its vector."""
         count, one = np.float32(len(self._words)), np.float32(1)
         idf = sum(word.norm_idf for word in self._words)
         alike = sum(word.norm_idf * word.best for word in self._words)
@@ -70,7 +77,7 @@ class LexicalScores:
             one,
             np.float32(sum(not word.known for word in self._words)) / count if count else 0,
             np.float32(alike) / (np.float32(idf) * np.float32(SIMILARITY)) if count else 0,
-            min(np.float32(pieces) / count if count else one, np.float32(4)) - one,
+            np.float32(sum(not word.known and word.best >= NEAR for word in self._words)) / count if count else 0,
             np.float32(dense),
             best,
             best - total / np.float32(_BEST),

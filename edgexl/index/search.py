@@ -5,7 +5,7 @@ This is the reference that tests and the compiler's ledger compare the runtime w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,9 +16,11 @@ import numpy.typing as npt
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.bundle.cells import CENTROID_BITS, Cells
-from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing
+from edgexl.bundle.lexical import Lexical
+from edgexl.index.best_of_rows import BEST_ROW, LabelScores, RowWords, Weighing
 from edgexl.index.coarse import BLOCK_ROWS, unpack_coarse
 from edgexl.index.fine import EVEN, Gain, decode_fine, fine_stride_bytes, fine_values
+from edgexl.index.lexical_scores import LexicalScores
 
 GROUP = 4  # the entries of so many subspaces add up within a byte
 GROUP_RANGE = 252  # leaves room for each of them to be rounded up by a half
@@ -147,7 +149,8 @@ class LabelIndex:
     codebook: [M, 16, C / M] of the leading C of `dims` dimensions, whose fine codes have the gain `fine_gain`; coarse,
     fine: the sections' bytes; labels: their number; row_starts [rows - labels + 1] and row_labels: the labels of the
     alias rows, empty when every row is a label's own text; cells: in whose order the coarse codes lie, and which of
-    them a query scans; descriptions: how many of the alias rows, the last ones, are descriptions.
+    them a query scans; descriptions: how many of the alias rows, the last ones, are descriptions; lexical: the lexical
+    side, which brings `lexical_candidates` rows at most.
     """
 
     codebook: Floats
@@ -165,6 +168,8 @@ class LabelIndex:
     cells: Cells | None = None
     descriptions: int = 0
     weighing: Weighing = BEST_ROW
+    lexical: Lexical | None = None
+    lexical_candidates: int = 0
 
     @property
     def gain(self) -> Gain:
@@ -186,9 +191,13 @@ class LabelIndex:
     def _unpacked(self) -> npt.NDArray[np.uint8]:
         return unpack_coarse(self.coarse, self.rows, len(self.codebook))
 
-    def search(self, query: Floats) -> Shortlist:
-        """The shortlist of a query vector [D] in the index's space."""
-        return self.shortlist_of(query, self.candidates(query))
+    def search(self, query: Floats, text: str = "") -> Shortlist:
+        """The shortlist of a query vector [D] in the index's space, and of its text where there is a lexical side."""
+        return self.shortlist_of(query, self.candidates(query), self.match(text))
+
+    def match(self, text: str) -> RowWords | None:
+        """What the lexical side says of a text, where there is one."""
+        return LexicalScores(self.lexical, text) if self.lexical is not None else None
 
     def candidates(self, query: Floats) -> Ints:
         """The rows that the scan finds for a query vector [D], best first."""
@@ -199,22 +208,26 @@ class LabelIndex:
         best, _ = scan(self._unpacked[:, places], len(places), tables, self.overfetch)
         return self.cells.rows[places[best]].astype(np.int64)
 
-    def shortlist_of(self, query: Floats, candidates: Ints) -> Shortlist:
-        """The shortlist of a query vector [D] whose scan found the rows `candidates`."""
+    def shortlist_of(self, query: Floats, candidates: Ints, words: RowWords | None = None) -> Shortlist:
+        """The shortlist of a query vector [D] whose scan found the rows `candidates`; `words`: those of its text."""
+        if words is not None:
+            candidates = np.union1d(candidates, words.ranked[: self.lexical_candidates])
         quantized, unit = quantize_query(query, self.fine_dims, self.gain)
         # where an alias was found, its labels' own texts count, too
         aliases = candidates[candidates >= self.labels] - self.labels
         rows = np.union1d(candidates, self._alias_labels.take(aliases).values.astype(np.int64))
         scores = rescore(self.fine, rows, self.fine_dims, self.fine_bits, quantized, unit)
         found = LabelScores.of(1, np.zeros_like(rows), rows, scores, self.labels, self._alias_labels, self.descriptions)
-        evidence, screening = found.weigh(self.weighing)
+        evidence, screening = found.weigh(self.weighing, words)
         labels = found.best(min(self.shortlist, len(found.pairs)), screening)
         place = found.places_of(labels)[0][0]
         return Shortlist(labels[0], evidence[place], screening[place])
 
-    def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
-        """The shortlists of query vectors [n, D], on the pool's threads."""
-        return pool.map(self.search, queries)
+    def search_all(
+        self, queries: Floats, pool: ThreadPoolExecutor, texts: Sequence[str] | None = None
+    ) -> Iterable[Shortlist]:
+        """The shortlists of query vectors [n, D] and their texts, on the pool's threads."""
+        return pool.map(self.search, queries, texts if texts is not None else [""] * len(queries))
 
     def with_shortlist(self, shortlist: int) -> LabelIndex:
         """The same for shortlists of another length, for which it rescores at least so many rows."""

@@ -75,11 +75,10 @@ class LexicalIndex:
         self._scores(self._opened, address_of(rows), ctypes.c_size_t(len(rows)), address_of(scores))
         return scores
 
-    def features(self, pieces: int, dense: float) -> Floats:
-        """What the weight of the last query's scores is made of; pieces: tokens of the text, dense: its best screening
-        score."""
+    def features(self, dense: float) -> Floats:
+        """What the weight of the last query's scores is made of; dense: the best score of a row by its vector."""
         out = np.empty(_FEATURES, np.float32)
-        self._features(self._opened, pieces, ctypes.c_float(dense), address_of(out))
+        self._features(self._opened, ctypes.c_float(dense), address_of(out))
         return out
 
     def __del__(self) -> None:

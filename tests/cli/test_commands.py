@@ -14,7 +14,7 @@ from edgexl.data.label_set import LabelSet
 from tests.command_line import Edgexl, Tiny
 from tests.runtime.tiny_bundle import build
 
-STAGES = ["tokenize", "encode", "scan", "rescore", "gather", "reason", "calibrate", "total"]
+STAGES = ["tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate", "total"]
 LEDGER_KEYS = {"pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5"}
 GATE_KEYS = {"name", "value", "margin", "threshold", "passed"}
 METRICS = {"P@1", "P@5", "nDCG@5", "R@10", "R@100", "R@1000", "F1_micro"}

@@ -17,7 +17,7 @@ from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.tiny import tiny_labels, tiny_student
 
-TINY_RECIPE = Recipe("eight-byte codes", index=IndexRecipe(code_bytes=8, overfetch=64))
+TINY_RECIPE = Recipe("eight-byte codes", index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none"))
 
 
 @pytest.fixture(scope="session", autouse=True)

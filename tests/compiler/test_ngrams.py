@@ -22,7 +22,9 @@ from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.tiny import SHAPES, WORDS, tiny_labels, tiny_ngram_student, tiny_tokenizer
 
-RECIPE = Recipe("test", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64))
+RECIPE = Recipe(
+    "test", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none")
+)
 
 
 @pytest.fixture(scope="module")

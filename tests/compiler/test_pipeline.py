@@ -23,7 +23,7 @@ from tests.compiler.conftest import TINY_RECIPE
 from tests.steps import StageProgress
 from tests.tiny import tiny_described, tiny_labels, tiny_student
 
-PASSES = ["export", "encode", "build_index", "quantize", "calibrate", "lower", "pack", "verify"]
+PASSES = ["export", "encode", "build_index", "index_words", "quantize", "calibrate", "lower", "pack", "verify"]
 
 
 def test_the_bundle_holds_the_student(compiled: CompileReport, student: Student) -> None:
@@ -83,7 +83,9 @@ def test_two_compiles_are_the_same_bytes(
 
 def test_vectors_are_remembered(compiled: CompileReport, student: Student, own_cache: Path, tmp_path: Path) -> None:
     known = sorted((own_cache / "edgexl" / "rows").glob("*.npy"))
-    recipe = dataclasses.replace(TINY_RECIPE, index=IndexRecipe(code_bytes=4, coarse="sign", overfetch=64))
+    recipe = dataclasses.replace(
+        TINY_RECIPE, index=IndexRecipe(code_bytes=4, coarse="sign", overfetch=64, lexical="none")
+    )
     compile(student, recipe, "host", tmp_path / "other.exl")
     assert sorted((own_cache / "edgexl" / "rows").glob("*.npy")) == known
     assert known
@@ -109,7 +111,7 @@ def test_other_indexes(student: Student, tmp_path: Path, coarse_rotation: tuple[
 
 
 def test_codes_that_are_measured(student: Student, tmp_path: Path) -> None:
-    index = IndexRecipe(rotation="pca", coarse="auto", coarse_dims=16, code_bytes=4, overfetch=64)
+    index = IndexRecipe(rotation="pca", coarse="auto", coarse_dims=16, code_bytes=4, overfetch=64, lexical="none")
     recipe = dataclasses.replace(TINY_RECIPE, index=index)
     once, again = (compile(student, recipe, "x86-64-v3", tmp_path / name) for name in ("once.exl", "again.exl"))
     assert once.path.read_bytes() == again.path.read_bytes()
@@ -198,7 +200,7 @@ def test_a_failed_gate_blames_a_stage_and_writes_nothing(student: Student, tmp_p
     recipe = dataclasses.replace(
         TINY_RECIPE,
         engine=engine,  # type: ignore[arg-type]
-        index=IndexRecipe(code_bytes=1, overfetch=16, fine_dims=2),
+        index=IndexRecipe(code_bytes=1, overfetch=16, fine_dims=2, lexical="none"),
         gates=GateRecipe(r_at_100_kept=99),
     )
     with pytest.raises(GateFailed, match=r"r_at_100_kept failed: .* The stage to blame is build_index"):
@@ -221,7 +223,7 @@ def test_gates_that_pass_are_told_whatever_the_engine(student: Student, tmp_path
 
 
 def test_a_gate_allows_for_chance_where_the_recipe_says_so(student: Student, tmp_path: Path) -> None:
-    index = IndexRecipe(code_bytes=2, overfetch=64, fine_dims=8)
+    index = IndexRecipe(code_bytes=2, overfetch=64, fine_dims=8, lexical="none")
     free = compile(student, dataclasses.replace(TINY_RECIPE, index=index), "host", tmp_path / "free.exl").ledger
     before, after = free[0].accuracy, next(row.accuracy for row in free if row.name == "quantize")
     kept = 100 * after.r_at_100 / before.r_at_100

@@ -48,7 +48,7 @@ def assert_same(lexical: Lexical, texts: list[str], most: int = 30) -> None:
         assert rows.tolist() == wanted.ranked[:most].tolist(), text
         assert scores.tobytes() == wanted.scores[rows].tobytes(), text
         assert index.scores(every).tobytes() == wanted.scores.tobytes(), text
-        assert index.features(7, 0.25).tobytes() == wanted.features(7, 0.25).tobytes(), text
+        assert index.features(0.25).tobytes() == wanted.features(0.25).tobytes(), text
 
 
 def best(lexical: Lexical, text: str) -> int:

@@ -70,6 +70,7 @@ def write_bundles(directory: Path) -> None:
 
     tiny(aliases=True).write(directory / "ort.exl")
     tiny(aliases=True, native=True, cells=9).write(directory / "native.exl")
+    tiny(aliases=True, native=True, descriptions=100, lexical=True).write(directory / "lexical.exl")
 
 
 if __name__ == "__main__":

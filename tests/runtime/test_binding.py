@@ -131,7 +131,7 @@ def test_a_cell_that_names_no_row_is_told(tmp_path: Path) -> None:
 def test_prediction(handle: BundleHandle) -> None:
     got = handle.predict("The red river", k=SHORTLIST)
     assert len(got.labels) == len(got.shortlist_labels) == SHORTLIST
-    assert set(got.ms) == {"tokenize", "encode", "scan", "rescore", "gather", "reason", "calibrate", "total"}
+    assert set(got.ms) == {"tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate", "total"}
     assert got.ms["total"] == pytest.approx(sum(ms for stage, ms in got.ms.items() if stage != "total"), rel=0.01)
     assert np.linalg.norm(got.query_vector) == pytest.approx(1, abs=1e-5)
     assert [at.logit for at in got.labels] == sorted((at.logit for at in got.labels), reverse=True)

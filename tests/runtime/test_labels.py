@@ -65,7 +65,7 @@ class WholeIndex:
     places: np.ndarray
     dead: np.ndarray
 
-    def search(self, query: np.ndarray) -> Shortlist:
+    def search(self, query: np.ndarray, _text: str = "") -> Shortlist:
         rows = self.index.rows
         best, _ = scan(self.unpacked, rows, scan_tables(query, self.index.codebook), rows)
         candidates = best[~self.dead[best]][: self.index.overfetch]

@@ -208,7 +208,7 @@ def test_bench(alias_path: Path, tmp_path: Path, with_file: bool) -> None:
     done = tool("exl-bench", alias_path, "--runs", "50", "--warmup", "5", *more)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    stages = ["tokenize", "encode", "scan", "rescore", "gather", "reason", "calibrate"]
+    stages = ["tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate"]
     assert list(report["stages"]) == stages
     for times in (*report["stages"].values(), report["total"]):
         assert 0 <= times["min_ms"] <= times["p50_ms"] <= times["p90_ms"] <= times["p99_ms"]

@@ -36,9 +36,11 @@ from edgexl.bundle.write import write_bundle
 from edgexl.compiler.lowering import lower_graph
 from edgexl.index import Gain, LabelIndex, encode_coarse, encode_fine, train_codebook
 from edgexl.index.best_of_rows import Weighing
+from edgexl.index.lexical import build_lexical
 
 PRESENCE = 3.5
 REASONER_WEIGHT, SCREENING_WEIGHT = 0.75, 2.0
+LEXICAL_WEIGHT, LEXICAL_MOST, LEXICAL_CANDIDATES = (0.2, 0.3, 0.1, 3.0, -0.1, 0.2, 0.1, 0.1), 1.5, 24
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
 VOCABULARY = (
     "red green blue dark bright small large old new cold warm river mountain forest city house garden stone iron water "
@@ -179,10 +181,11 @@ def build(
     reasons: bool = True,
     descriptions: int = 0,
     votes_weight: float = 0.0,
+    lexical: bool = False,
 ) -> TinyBundle:
     """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs; `cells`:
     in so many, of which a query probes a third; `reasons`: with a reasoner, of which the logits are a part;
-    `descriptions`: so many of the last aliases are called descriptions."""
+    `descriptions`: so many of the last aliases are called descriptions; `lexical`: with a lexical side."""
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
@@ -204,6 +207,7 @@ def build(
     if native:
         screener_graph, screener_weights = _lowered(screener_model, None if reasons else ("query_vector",))
         reasoner_graph, reasoner_weights = _lowered(reasoner_model)
+    weights = {"lexical_weight": LEXICAL_WEIGHT, "lexical_most": LEXICAL_MOST} if lexical else {}
     parameters = Parameters(
         labels=labels,
         rows=len(vectors),
@@ -231,7 +235,10 @@ def build(
         screening_weight=SCREENING_WEIGHT,
         descriptions=descriptions,
         votes_weight=votes_weight,
+        **weights,
+        lexical_candidates=LEXICAL_CANDIDATES if lexical else 0,
     )
+    words = build_lexical([*texts, *alias_texts]) if lexical else None
     calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95), PRESENCE)
     sections = {
         Kind.MANIFEST: json.dumps(
@@ -259,6 +266,8 @@ def build(
         sections[Kind.ROW_LABELS] = pack_row_labels(Ragged.of(alias_labels, np.uint32))
     if parted is not None:
         sections[Kind.CELLS] = parted.pack()
+    if words is not None:
+        sections[Kind.LEXICAL] = words.pack()
     index = LabelIndex(
         codebook=codebook,
         coarse=sections[Kind.COARSE_CODES],
@@ -270,7 +279,11 @@ def build(
         fine_gain=gain.factor,
         cells=parted,
         descriptions=descriptions,
-        weighing=Weighing(votes_weight=votes_weight),
+        weighing=Weighing(
+            parameters.votes_temperature, votes_weight, parameters.lexical_weight, parameters.lexical_most
+        ),
+        lexical=words,
+        lexical_candidates=parameters.lexical_candidates,
         overfetch=40,
         shortlist=SHORTLIST,
         row_starts=np.cumsum([0, *map(len, alias_labels)]).astype(np.uint32),
@@ -332,7 +345,7 @@ class TinyReference:
         tokens = np.array([ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]]], np.int64)
         feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
         feeds["query_vector"], feeds["token_states"] = self.screener.run(["query_vector", "token_states"], feeds)
-        found = self.index.search(feeds["query_vector"][0])
+        found = self.index.search(feeds["query_vector"][0], text)
         feeds["label_vectors"] = self.index.decompress(found.labels)[None]
         feeds["screening_scores"] = found.scores[None]
         feeds["label_tokens"] = self.label_tokens[found.labels][None]

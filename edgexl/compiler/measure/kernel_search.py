@@ -6,7 +6,8 @@ of a core, one by the kernels less than 1 ms, and both find the same rows to the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import threading
+from dataclasses import dataclass, field, fields
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,9 @@ import numpy as np
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.errors import DeviceError
 from edgexl.index import LabelIndex
+from edgexl.index.best_of_rows import RowWords
 from edgexl.runtime.kernels import Kernels
+from edgexl.runtime.lexical import LexicalIndex
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,16 @@ class KernelSearch(LabelIndex):
     """A label index that is scanned by the runtime's best kernel of this machine."""
 
     kernels: Kernels
+    indexes: threading.local = field(default_factory=threading.local)
+
+    def match(self, text: str) -> RowWords | None:
+        """What the runtime's lexical side says of a text; until this thread's next."""
+        if self.lexical is None:
+            return None
+        if not hasattr(self.indexes, "mine"):
+            self.indexes.mine = LexicalIndex(self.lexical.pack(), self.rows, self.lexical_candidates)
+        rows, _ = self.indexes.mine.query(text)
+        return _Words(self.indexes.mine, rows.astype(np.int64))
 
     def candidates(self, query: Floats) -> Ints:
         """The rows that the scan finds for a query vector [D], best first."""
@@ -36,12 +49,26 @@ class KernelSearch(LabelIndex):
         return rows.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class _Words:
+    """The last query of a thread's lexical index."""
+
+    index: LexicalIndex
+    ranked: Ints
+
+    def score(self, rows: Ints) -> Floats:
+        return self.index.scores(rows.astype(np.uint32))
+
+    def features(self, dense: float) -> Floats:
+        return self.index.features(dense)
+
+
 def fastest(index: LabelIndex) -> LabelIndex:
     """The index by the runtime's kernels, or as it is where their library is missing."""
     kernels = _kernels()
     if kernels is None:
         return index
-    return KernelSearch(**{field.name: getattr(index, field.name) for field in fields(index)}, kernels=kernels)
+    return KernelSearch(**{each.name: getattr(index, each.name) for each in fields(LabelIndex)}, kernels=kernels)
 
 
 @cache

@@ -21,6 +21,7 @@ from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.calibration import Calibration
 from edgexl.bundle.cells import Cells, unpack_cells
 from edgexl.bundle.layout import Kind
+from edgexl.bundle.lexical import unpack_lexical
 from edgexl.bundle.parameters import ENGINE_NATIVE, REASONER_OUTPUTS, SCREENER_OUTPUTS, Parameters
 from edgexl.bundle.read import Bundle, read_bundle
 from edgexl.bundle.strings import unpack_strings
@@ -43,11 +44,13 @@ class Screening(Protocol):
     def shortlist(self) -> int:
         """How many labels a shortlist has at most."""
 
-    def search(self, query: Floats) -> Shortlist:
-        """The shortlist of a query vector [D], best first."""
+    def search(self, query: Floats, text: str = "") -> Shortlist:
+        """The shortlist of a query vector [D] and its text, best first."""
 
-    def search_all(self, queries: Floats, pool: ThreadPoolExecutor) -> Iterable[Shortlist]:
-        """The shortlists of query vectors [n, D], on the pool's threads where that helps."""
+    def search_all(
+        self, queries: Floats, pool: ThreadPoolExecutor, texts: Sequence[str] | None = None
+    ) -> Iterable[Shortlist]:
+        """The shortlists of query vectors [n, D] and their texts, on the pool's threads where that helps."""
 
     def decompress(self, labels: Ints) -> Floats:
         """label_vectors [n, D] as the reasoner gets them."""
@@ -110,12 +113,8 @@ class ReferencePipeline:
 
     def answer(self, text: str) -> Answer:
         """Both stages for one text."""
-        return self.answer_tokens(encode_texts(self.tokenizer, [text], self.max_tokens)[0])
-
-    def answer_tokens(self, ids: Sequence[int]) -> Answer:
-        """Both stages for the token ids of a text, [CLS] and [SEP] included."""
-        feeds = self._screen(ids)
-        return self._reason(feeds, self.screening.search(feeds["query_vector"][0]))
+        feeds = self._screen(encode_texts(self.tokenizer, [text], self.max_tokens)[0])
+        return self._reason(feeds, self.screening.search(feeds["query_vector"][0], text))
 
     def _screen(self, ids: Sequence[int]) -> Feeds:
         """The screener's inputs and outputs."""
@@ -154,7 +153,7 @@ class ReferencePipeline:
             for begin in range(0, len(texts), BATCH):
                 screened = list(pool.map(self._screen, encoded[begin : begin + BATCH]))
                 queries = np.concatenate([feeds["query_vector"] for feeds in screened])
-                found = list(screening.search_all(queries, pool))
+                found = list(screening.search_all(queries, pool, texts[begin : begin + BATCH]))
                 if without is not None:
                     taken = without[begin : begin + BATCH]
                     found = [_without(one, labels, length) for one, labels in zip(found, taken, strict=True)]
@@ -214,7 +213,9 @@ class ReferencePipeline:
             row_starts=row_starts,
             row_labels=row_labels,
             descriptions=sizes.descriptions,
-            weighing=Weighing(sizes.votes_temperature, sizes.votes_weight),
+            weighing=Weighing(sizes.votes_temperature, sizes.votes_weight, sizes.lexical_weight, sizes.lexical_most),
+            lexical=unpack_lexical(sections[Kind.LEXICAL], sizes.rows) if sizes.lexical_candidates else None,
+            lexical_candidates=sizes.lexical_candidates,
         )
         if label_pieces is None:
             texts = unpack_strings(sections[Kind.LABEL_TEXTS])

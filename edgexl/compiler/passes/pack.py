@@ -84,6 +84,9 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         descriptions=index.descriptions,
         votes_temperature=index.weighing.votes_temperature,
         votes_weight=index.weighing.votes_weight,
+        lexical_weight=index.weighing.lexical_weight,
+        lexical_most=index.weighing.lexical_most,
+        lexical_candidates=index.lexical_candidates if index.lexical else 0,
     )
     with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
         texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
@@ -105,6 +108,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         sections[Kind.ROW_LABELS] = pack_row_labels(artifact.rows.alias_labels)
     if artifact.recipe.index.keep_descriptions and any(student.labels.descriptions):
         sections[Kind.LABEL_DESCRIPTIONS] = pack_strings([_lines(texts) for texts in student.labels.descriptions])
+    if index.lexical is not None:
+        sections[Kind.LEXICAL] = index.lexical.pack()
     if index.cells is not None:
         sections[Kind.CELLS] = index.cells.pack()
     return sections, sizes

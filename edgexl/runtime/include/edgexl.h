@@ -196,6 +196,7 @@ typedef struct exl_prediction {
     STAGE(TOKENIZE, "tokenize")                                                                                        \
     STAGE(ENCODE, "encode")                                                                                            \
     STAGE(SCAN, "scan")                                                                                                \
+    STAGE(MATCH, "match")                                                                                              \
     STAGE(RESCORE, "rescore")                                                                                          \
     STAGE(GATHER, "gather")                                                                                            \
     STAGE(REASON, "reason")                                                                                            \
@@ -248,7 +249,7 @@ typedef enum exl_found_by { EXL_FOUND_BY_TEXT = 0, EXL_FOUND_BY_ALIAS = 1, EXL_F
 typedef struct exl_explanation {
     size_t struct_size;
     uint32_t screening_rank; /* 1 = first among all labels; counted over the whole index by fine score */
-    float screening_score;   /* of the label's best row */
+    float screening_score;   /* of the label's best row, by its vector */
     uint32_t shortlisted;    /* 0 = lost at screening: the fields below are 0 */
     uint32_t reasoner_rank;
     float logit;

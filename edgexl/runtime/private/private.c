@@ -210,8 +210,8 @@ EXL_API void private_lexical_scores(const private_lexical *opened, const uint32_
         scores[i] = exl__lexical_score(&opened->lexical, &opened->scratch, rows[i]);
 }
 
-EXL_API void private_lexical_features(const private_lexical *opened, uint32_t pieces, float dense, float *out) {
-    exl__lexical_features(&opened->scratch, pieces, dense, out);
+EXL_API void private_lexical_features(const private_lexical *opened, float dense, float *out) {
+    exl__lexical_features(&opened->scratch, dense, out);
 }
 
 /* ---- the native engine ---- */

@@ -6,6 +6,7 @@
 #include "cells.h"
 #include "edgexl.h"
 #include "engine.h"
+#include "lexical.h"
 #include "live.h"
 #include "platform.h"
 #include "scan.h"
@@ -127,11 +128,12 @@ struct exl_bundle {
     exl__calibration calibration;
     exl__tokenizer tokenizer;
     exl__strings texts, ids;
-    exl__strings descriptions; /* without strings where the bundle does not hold them */
+    exl__strings descriptions;   /* without strings where the bundle does not hold them */
     const uint32_t *alias_start; /* [rows - labels + 1], into alias_labels; null without aliases */
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */
     exl__cells cells;
+    exl__lexical lexical;  /* where there are lexical candidates */
     exl__live_store *live; /* labels added and retired since */
     exl__isa isa;
     const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */

@@ -318,6 +318,15 @@ static exl_status format_read_row_labels(exl_bundle *bundle, exl_error *error) {
 }
 
 /* The rows at the places are looked at when a query needs them: all of them would be far too many to check at open. */
+static exl_status format_read_lexical(exl_bundle *bundle, exl_error *error) {
+    const exl__section *section = &bundle->sections[EXL__LEXICAL];
+
+    if (!section->bytes ||
+        exl__lexical_init(&bundle->lexical, section->bytes, section->length, bundle->parameters.rows))
+        return EXL_OK;
+    return exl__fail(error, EXL_BUNDLE_MALFORMED, "the lexical section's sizes or lists are not as they must be");
+}
+
 static exl_status format_read_cells(exl_bundle *bundle, exl_error *error) {
     const exl__section *section = &bundle->sections[EXL__CELLS];
     const exl__parameters *p = &bundle->parameters;
@@ -403,6 +412,7 @@ exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error) {
     if (status == EXL_OK) status = format_check_index(bundle, error);
     if (status == EXL_OK) status = format_read_row_labels(bundle, error);
     if (status == EXL_OK) status = format_read_cells(bundle, error);
+    if (status == EXL_OK) status = format_read_lexical(bundle, error);
     if (status == EXL_OK) status = format_read_calibration(bundle, error);
     if (status == EXL_OK) status = format_read_tokenizer(bundle, error);
     if (status == EXL_OK) status = format_read_strings(bundle, EXL__LABEL_TEXTS, &bundle->texts, error);

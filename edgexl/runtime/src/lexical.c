@@ -18,6 +18,7 @@ enum {
     LEXICAL_SHORT = 6,      /* of a word up to so long, pairs are features, too */
     LEXICAL_SAME = 4096,    /* the similarity of a term that has the same features */
     LEXICAL_ALIKE = 1229,   /* .3 */
+    LEXICAL_NEAR = 1638,    /* .4: an unknown word so near to a term is most likely that one, misspelt */
     LEXICAL_POINTS = 65535, /* that a query can give */
     LEXICAL_TEN = 10,       /* best rows, whose mean is a feature */
     LEXICAL_LEAST_IDF = 13,
@@ -588,22 +589,21 @@ uint32_t exl__lexical_query(const exl__lexical *x, const char *text, size_t byte
     return count;
 }
 
-void exl__lexical_features(const exl__lexical_scratch *scratch, uint32_t pieces, float dense, float *out) {
-    uint32_t words = scratch->word_count, unknown = 0;
+void exl__lexical_features(const exl__lexical_scratch *scratch, float dense, float *out) {
+    uint32_t words = scratch->word_count, unknown = 0, near = 0;
     uint64_t alike = 0, idf = 0;
-    float ratio;
 
     for (uint32_t w = 0; w < words; w++) {
         const exl__lexical_word *word = &scratch->words[w];
         unknown += !word->known;
+        near += !word->known && word->best >= LEXICAL_NEAR;
         alike += (uint64_t)word->norm_idf * word->best;
         idf += word->norm_idf;
     }
-    ratio = words ? (float)pieces / (float)words : 1;
     out[0] = 1;
     out[1] = words ? (float)unknown / (float)words : 0;
     out[2] = words ? (float)alike / ((float)idf * 4096.0f) : 0;
-    out[3] = (ratio < 4 ? ratio : 4) - 1;
+    out[3] = words ? (float)near / (float)words : 0;
     out[4] = dense;
     out[5] = scratch->best;
     out[6] = scratch->best - scratch->average;

@@ -79,8 +79,8 @@ uint32_t exl__lexical_query(const exl__lexical *lexical, const char *text, size_
 /* A row's score of the last query; 0 for one that the section does not have. */
 float exl__lexical_score(const exl__lexical *lexical, const exl__lexical_scratch *scratch, uint32_t row);
 
-/* What the weight of the lexical scores is made of, of the last query: out [EXL__LEXICAL_FEATURES]. pieces: tokens of
- * the text; dense: the best screening score. */
-void exl__lexical_features(const exl__lexical_scratch *scratch, uint32_t pieces, float dense, float *out);
+/* What the weight of the lexical scores is made of, of the last query: out [EXL__LEXICAL_FEATURES]. dense: the best
+ * score of a row by its vector. */
+void exl__lexical_features(const exl__lexical_scratch *scratch, float dense, float *out);
 
 #endif

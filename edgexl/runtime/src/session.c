@@ -32,6 +32,19 @@ static void session_carve_cells(exl__cells_scratch *scratch, const exl__cells *c
     scratch->ranges = exl__carve(from, cells->probes, sizeof *scratch->ranges);
 }
 
+static void session_carve_lexical(exl_session *s, exl__carver *from) {
+    uint32_t most = s->bundle->parameters.lexical_candidates; /* 4096 at most */
+
+    if (most == 0)
+        return;
+    for (s->lexical_slot_count = 2; s->lexical_slot_count < 2 * most;)
+        s->lexical_slot_count *= 2;
+    exl__lexical_scratch_carve(&s->bundle->lexical, most, from, &s->lexical_scratch);
+    s->lexical_rows = exl__carve(from, most, sizeof *s->lexical_rows);
+    s->lexical_scores = exl__carve(from, most, sizeof *s->lexical_scores);
+    s->lexical_slots = exl__carve(from, s->lexical_slot_count, sizeof *s->lexical_slots);
+}
+
 /* Sizes come out of the file: what one of them makes too large leaves no scratch to be had. */
 static void session_carve(exl_session *s, exl__carver *from) {
     const exl__parameters *p = &s->bundle->parameters;
@@ -47,12 +60,13 @@ static void session_carve(exl_session *s, exl__carver *from) {
     s->tables = exl__carve(from, exl__times(p->subspaces, 16), sizeof *s->tables);
     session_carve_cells(&s->cells_scratch, &s->bundle->cells, from);
     s->scan_scratch = exl__carve(from, exl__scan_scratch_bytes(UINT32_MAX, p->subspaces, p->overfetch), 1);
-    s->rows = exl__carve(from, p->overfetch, sizeof *s->rows);
+    s->rows = exl__carve(from, (uint64_t)p->overfetch + p->lexical_candidates, sizeof *s->rows);
     s->scan_scores = exl__carve(from, p->overfetch, sizeof *s->scan_scores);
     s->live_rows = exl__carve(from, p->overfetch, sizeof *s->live_rows);
     s->live_scores = exl__carve(from, p->overfetch, sizeof *s->live_scores);
-    s->row_scores = exl__carve(from, p->overfetch, sizeof *s->row_scores);
+    s->row_scores = exl__carve(from, (uint64_t)p->overfetch + p->lexical_candidates, sizeof *s->row_scores);
     s->query_codes = exl__carve(from, p->fine_dims, sizeof *s->query_codes);
+    session_carve_lexical(s, from);
     list->slots = exl__carve(from, list->slot_count, sizeof *list->slots);
     list->candidates = exl__carve(from, list->capacity, sizeof *list->candidates);
     list->missing = exl__carve(from, list->capacity, sizeof *list->missing);
@@ -262,8 +276,47 @@ static exl_status session_scan(exl_session *s, exl_error *error) {
     return EXL_OK;
 }
 
+/* The place of a row among those that the lexical side found, or of the empty slot where it would be. */
+static uint32_t *session_lexical_slot(const exl_session *s, uint32_t row) {
+    uint32_t mask = s->lexical_slot_count - 1, slot = row * 2654435761u & mask; /* Knuth's multiplicative hash */
+
+    while (s->lexical_slots[slot] != 0 && s->lexical_rows[s->lexical_slots[slot] - 1] != row)
+        slot = (slot + 1) & mask;
+    return &s->lexical_slots[slot];
+}
+
+/* Rows that share words with the text, behind those of the bundle that the scan has found, before the live ones. */
+static exl_status session_match(exl_session *s, exl_error *error) {
+    const exl_bundle *bundle = s->bundle;
+    uint32_t found, added = 0, compiled = s->row_count - s->live_row_count;
+
+    (void)error; /* nothing can go wrong */
+    if (bundle->parameters.lexical_candidates == 0)
+        return EXL_OK;
+    found = exl__lexical_query(&bundle->lexical, s->text, s->text_bytes, &s->lexical_scratch, s->lexical_rows,
+                               s->lexical_scores);
+    memset(s->lexical_slots, 0, s->lexical_slot_count * sizeof *s->lexical_slots);
+    for (uint32_t i = 0; i < found; i++)
+        *session_lexical_slot(s, s->lexical_rows[i]) = i + 1;
+    for (uint32_t i = 0; i < compiled; i++) {
+        uint32_t place = *session_lexical_slot(s, s->rows[i]);
+        if (place != 0)
+            s->lexical_scores[place - 1] = -1; /* it is a candidate already */
+    }
+    for (uint32_t i = 0; i < found; i++) {
+        uint32_t row = s->lexical_rows[i];
+        int retired = row < bundle->parameters.labels && exl__live_is_retired(bundle, s->live, row);
+        if (s->lexical_scores[i] >= 0 && !retired)
+            s->lexical_rows[added++] = row;
+    }
+    memmove(s->rows + compiled + added, s->rows + compiled, s->live_row_count * sizeof *s->rows);
+    memcpy(s->rows + compiled, s->lexical_rows, added * sizeof *s->rows);
+    s->row_count += added;
+    return EXL_OK;
+}
+
 exl__label_query exl__query_of(const exl_session *s) {
-    return (exl__label_query){s->bundle, s->live, s->query_codes, s->query_unit};
+    return (exl__label_query){s->bundle, s->live, s->query_codes, s->query_unit, &s->lexical_scratch};
 }
 
 static exl_status session_rescore(exl_session *s, exl_error *error) {
@@ -427,9 +480,10 @@ static const struct {
     exl_stage number;
     exl_status (*run)(exl_session *s, exl_error *error);
 } SESSION_STAGES[] = {
-    {EXL_STAGE_TOKENIZE, session_tokenize},   {EXL_STAGE_ENCODE, session_encode}, {EXL_STAGE_SCAN, session_scan},
-    {EXL_STAGE_RESCORE, session_rescore},     {EXL_STAGE_GATHER, session_gather}, {EXL_STAGE_REASON, session_reason},
-    {EXL_STAGE_CALIBRATE, session_calibrate},
+    {EXL_STAGE_TOKENIZE, session_tokenize}, {EXL_STAGE_ENCODE, session_encode},
+    {EXL_STAGE_SCAN, session_scan},         {EXL_STAGE_MATCH, session_match},
+    {EXL_STAGE_RESCORE, session_rescore},   {EXL_STAGE_GATHER, session_gather},
+    {EXL_STAGE_REASON, session_reason},     {EXL_STAGE_CALIBRATE, session_calibrate},
 };
 
 #define SESSION_STAGE_NAME(NAME, name) name,

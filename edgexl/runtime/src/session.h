@@ -29,14 +29,20 @@ struct exl_session {
     uint8_t *tables;     /* [subspaces][16] */
     exl__cells_scratch cells_scratch;
     void *scan_scratch;
-    exl__scan_crew *crew;  /* null: the caller scans alone */
-    uint32_t *rows;        /* [overfetch]: of the bundle, then live ones: the bundle's number of rows + a live row */
+    exl__scan_crew *crew; /* null: the caller scans alone */
+    uint32_t *rows; /* [overfetch + lexical_candidates]: of the bundle, then live ones: the bundle's number of rows + a
+                       live row */
     uint16_t *scan_scores; /* [overfetch] */
     uint32_t *live_rows;   /* [overfetch] */
     uint16_t *live_scores; /* [overfetch] */
-    float *row_scores;     /* [overfetch] */
+    float *row_scores;     /* [overfetch + lexical_candidates] */
     int16_t *query_codes;  /* [fine_dims] */
     float query_unit;
+    exl__lexical_scratch lexical_scratch;
+    uint32_t *lexical_rows;  /* [lexical_candidates] */
+    float *lexical_scores;   /* [lexical_candidates] */
+    uint32_t *lexical_slots; /* [lexical_slot_count], a power of two: where such a row is, + 1, or 0 */
+    uint32_t lexical_slot_count;
     uint32_t row_count;
     uint32_t live_row_count; /* the last so many of rows are live */
     exl__shortlist_scratch shortlist_scratch;

@@ -20,8 +20,9 @@ const uint8_t *exl__own_row(const exl_bundle *bundle, const exl__live *live, uin
 
 void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *scratch) {
     const exl__parameters *p = &bundle->parameters;
-    uint64_t most = (uint64_t)p->overfetch * (bundle->most_alias_labels > 1 ? bundle->most_alias_labels : 1);
-    uint64_t all = (uint64_t)p->labels + p->overfetch; /* a live row stands for one label */
+    uint64_t rows = (uint64_t)p->overfetch + p->lexical_candidates;
+    uint64_t most = rows * (bundle->most_alias_labels > 1 ? bundle->most_alias_labels : 1);
+    uint64_t all = p->labels + rows; /* a live row stands for one label */
 
     scratch->capacity = (uint32_t)(most < all ? most : all);
     for (scratch->slot_count = 4; scratch->slot_count / 2 < scratch->capacity && scratch->slot_count < 1u << 31;)
@@ -167,8 +168,50 @@ static void shortlist_vote(const exl__label_query *q, exl__shortlist_scratch *sc
     }
 }
 
+/* The lexical scores of the candidates: of each the best of its own text's and its candidate rows'. */
+static void shortlist_match(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
+                            uint32_t row_count, uint32_t count) {
+    const exl__lexical *lexical = &q->bundle->lexical;
+    const exl__parameters *p = &q->bundle->parameters;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (scratch->candidates[i].label < p->labels)
+            scratch->candidates[i].lexical = exl__lexical_score(lexical, q->words, scratch->candidates[i].label);
+    for (uint32_t i = 0; i < row_count; i++) {
+        uint32_t label_count;
+        const uint32_t *labels;
+        float score;
+        if (rows[i] < p->labels || rows[i] >= p->rows)
+            continue;
+        score = exl__lexical_score(lexical, q->words, rows[i]);
+        labels = exl__row_labels(q->bundle, &rows[i], &label_count);
+        for (uint32_t n = 0; n < label_count; n++) {
+            uint32_t slot = *shortlist_slot_of(scratch, labels[n]);
+            if (slot != 0 && score > scratch->candidates[slot - 1].lexical) /* it is 0 for a retired label */
+                scratch->candidates[slot - 1].lexical = score;
+        }
+    }
+}
+
+/* How much a lexical score weighs for this query. */
+static float shortlist_lexical_weight(const exl__label_query *q, const exl__shortlist_scratch *scratch,
+                                      uint32_t count) {
+    const exl__parameters *p = &q->bundle->parameters;
+    float features[EXL__LEXICAL_FEATURES], weight = 0, best = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (i == 0 || scratch->candidates[i].best > best)
+            best = scratch->candidates[i].best;
+    exl__lexical_features(q->words, best, features);
+    for (int i = 0; i < EXL__LEXICAL_FEATURES; i++)
+        weight += p->lexical_weight[i] * features[i];
+    if (!(weight > 0)) /* NaN, too */
+        return 0;
+    return weight < p->lexical_most ? weight : p->lexical_most;
+}
+
 /* The label's evidence; its screening score. */
-static float shortlist_weigh(const exl__parameters *p, const exl__candidate *candidate,
+static float shortlist_weigh(const exl__parameters *p, const exl__candidate *candidate, float lexical_weight,
                              float evidence[EXL__EVIDENCE_COLUMNS]) {
     const exl__row_scores *rows = &candidate->rows;
     float own = rows->best[EXL__BY_OWN];
@@ -181,8 +224,9 @@ static float shortlist_weigh(const exl__parameters *p, const exl__candidate *can
     evidence[EXL__BY_VOTES] = candidate->best;
     if (candidate->votes > 0)
         evidence[EXL__BY_VOTES] = exl__votes(candidate->best, candidate->votes, p->votes_temperature);
-    evidence[EXL__BY_WORDS] = 0;
-    return candidate->best + p->votes_weight * (evidence[EXL__BY_VOTES] - candidate->best);
+    evidence[EXL__BY_WORDS] = candidate->lexical;
+    return candidate->best + p->votes_weight * (evidence[EXL__BY_VOTES] - candidate->best) +
+           lexical_weight * candidate->lexical;
 }
 
 uint32_t exl__shortlist(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
@@ -190,7 +234,7 @@ uint32_t exl__shortlist(const exl__label_query *q, exl__shortlist_scratch *scrat
     const exl__parameters *p = &q->bundle->parameters;
     int has_aliases = q->bundle->alias_start || (q->live && q->live->has_aliases);
     uint32_t count = row_count, own_count = row_count, kept;
-    float evidence[EXL__EVIDENCE_COLUMNS];
+    float evidence[EXL__EVIDENCE_COLUMNS], lexical_weight = 0;
 
     if (has_aliases)
         count = shortlist_with_aliases(q, scratch, rows, scores, row_count, &own_count);
@@ -202,16 +246,22 @@ uint32_t exl__shortlist(const exl__label_query *q, exl__shortlist_scratch *scrat
         scratch->candidates[i].best = exl__best_row(&scratch->candidates[i].rows);
     if (has_aliases && (p->votes_weight > 0 || p->reasoner_inputs >> EXL__EVIDENCE & 1))
         shortlist_vote(q, scratch, rows, scores, row_count, own_count, count);
+    if (p->lexical_candidates > 0) {
+        shortlist_match(q, scratch, rows, row_count, count);
+        lexical_weight = shortlist_lexical_weight(q, scratch, count);
+    }
     for (uint32_t i = 0; i < count; i++) {
         const exl__candidate *candidate = &scratch->candidates[i];
-        scratch->ranked[i].key = exl__rank_key(shortlist_weigh(p, candidate, evidence), candidate->label);
+        scratch->ranked[i].key =
+            exl__rank_key(shortlist_weigh(p, candidate, lexical_weight, evidence), candidate->label);
         scratch->ranked[i].index = i;
     }
     kept = exl__rank(scratch->ranked, count, p->shortlist);
     for (uint32_t n = 0; n < kept; n++) {
         const exl__candidate *candidate = &scratch->candidates[scratch->ranked[n].index];
         out->labels[n] = candidate->label;
-        out->scores[n] = shortlist_weigh(p, candidate, out->evidence + (size_t)n * EXL__EVIDENCE_COLUMNS);
+        out->scores[n] =
+            shortlist_weigh(p, candidate, lexical_weight, out->evidence + (size_t)n * EXL__EVIDENCE_COLUMNS);
     }
     return kept;
 }

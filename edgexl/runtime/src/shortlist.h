@@ -19,6 +19,7 @@ typedef struct exl__candidate {
     exl__row_scores rows;
     float best;     /* of all of them */
     uint64_t votes; /* votes.h */
+    float lexical;  /* of its candidate rows, the best */
 } exl__candidate;
 
 /* The scratch of one session; sizes from exl__shortlist_capacity. */
@@ -41,6 +42,7 @@ typedef struct exl__label_query {
     const exl__live *live;
     const int16_t *Q; /* [fine_dims], in steps of `unit` (rescore.h) */
     float unit;
+    const exl__lexical_scratch *words; /* the lexical side's, where the bundle has one: of this query */
 } exl__label_query;
 
 /* Where the shortlist is written, best first. */

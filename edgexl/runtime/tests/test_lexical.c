@@ -100,13 +100,13 @@ static void check_example(void) {
     CHECK(exl__lexical_score(&index.lexical, &index.scratch, 1) == scores[0]);
     CHECK(exl__lexical_score(&index.lexical, &index.scratch, 2) == 0);
     CHECK(exl__lexical_score(&index.lexical, &index.scratch, ROWS) == 0);
-    exl__lexical_features(&index.scratch, 3, 0.25f, features);
-    CHECK(features[0] == 1 && features[1] == 0 && features[2] == 1 && features[3] == 2 && features[4] == 0.25f);
+    exl__lexical_features(&index.scratch, 0.25f, features);
+    CHECK(features[0] == 1 && features[1] == 0 && features[2] == 1 && features[3] == 0 && features[4] == 0.25f);
     CHECK(features[5] == scores[0] && features[6] == scores[0] - (scores[0] + scores[1]) / 10 && features[7] == 0.1f);
     CHECK(ask(&index, "99, 7", rows, scores) == 3 && scores[0] >= scores[1] && scores[1] >= scores[2]);
     CHECK(ask(&index, "8", rows, scores) == 0 || feature_of("8") == feature_of("7"));
     CHECK(ask(&index, "", rows, scores) == 0);
-    exl__lexical_features(&index.scratch, 3, 0, features);
+    exl__lexical_features(&index.scratch, 0, features);
     CHECK(features[1] == 0 && features[2] == 0 && features[3] == 0 && features[5] == 0 && features[7] == 0);
     free(index.memory);
     free(bytes);
@@ -130,7 +130,7 @@ static void try_section(const uint8_t *bytes, size_t length, uint32_t most) {
                 CHECK(rows[i] < index.lexical.rows && scores[i] >= 0 && (i == 0 || scores[i - 1] >= scores[i]));
                 CHECK(exl__lexical_score(&index.lexical, &index.scratch, rows[i]) == scores[i]);
             }
-            exl__lexical_features(&index.scratch, t ? 5 : 0, 0.5f, features);
+            exl__lexical_features(&index.scratch, 0.5f, features);
             for (int i = 0; i < EXL__LEXICAL_FEATURES; i++)
                 CHECK(features[i] >= -1 && features[i] <= 1e30f);
         }

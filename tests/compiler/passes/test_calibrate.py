@@ -18,6 +18,7 @@ from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import CalibrateRecipe
+from edgexl.index import Shortlist
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
@@ -67,7 +68,7 @@ def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifa
         found = longer.screening.search(longer.answer(query.text).query_vector)
         kept = [place for place, label in enumerate(found.labels) if label not in query.targets][: logits.shape[1]]
         feeds = longer._screen(answer.tokens)
-        shorter = dataclasses.replace(found, labels=found.labels[kept], scores=found.scores[kept])
+        shorter = Shortlist(found.labels[kept], found.evidence[kept], found.screening[kept])
         absent.append(longer._reason(feeds, shorter).logits.max())
         if answer.labels[answer.logits.argmax()] in query.targets:
             present.append(answer.logits.max())
