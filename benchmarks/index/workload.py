@@ -61,7 +61,8 @@ def of_student(name: str, queries: int, every: int, threads: int) -> Workload:
     aliases where that leaves some out. Labels are in the order of their texts: the first ones would be too alike."""
     # torch, ONNX and ONNX Runtime, which generated vectors do without
     from edgexl.compiler import pipeline
-    from edgexl.compiler.encoding.encode import encode_rows
+    from edgexl.compiler.encoding.encode import encode_labels, encode_rows
+    from edgexl.compiler.encoding.workers import LocalWorkers
     from edgexl.compiler.passes.export import Export
     from edgexl.compiler.recipe import Recipe
     from edgexl.student.student import load_student
@@ -71,7 +72,7 @@ def of_student(name: str, queries: int, every: int, threads: int) -> Workload:
     student = load_student(name)
     artifact = Export().run(pipeline.begin(student, Recipe("benchmark"), load_target("host")))
     encoder, shapes = artifact.graphs.label_encoder, artifact.shapes
-    vectors = encode_rows(encoder, artifact.rows.tokens, True, threads)
+    vectors = encode_labels(artifact, LocalWorkers(threads))
     count, aliases = artifact.rows.labels, artifact.rows.alias_labels
     if every > 1:
         vectors = np.ascontiguousarray(vectors[:count:every])

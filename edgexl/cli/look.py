@@ -46,6 +46,8 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
         return
     print_line(f"{bundle}: format {report['format']}, engine {report['engine']}, {report['labels']:,} labels")
     print_line(f"recipe {report['recipe']['name']}, target {report['target']['name']}")
+    if "label_tower" in report:
+        print_line(f"labels encoded by {report['label_tower']['model']}")
     print_line()
     print_table(("section", "bytes"), report["bytes"].items())
     print_line()

@@ -26,7 +26,7 @@ from edgexl.base.files import check_output
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.encode import encode_labels
 from edgexl.compiler.encoding.open_workers import open_workers
 from edgexl.compiler.encoding.workers import Workers
 from edgexl.compiler.manifest import add_manifest
@@ -196,8 +196,7 @@ def with_rows(artifact: Artifact, waiting: Sequence[Stage], workers: Workers, pr
     ledger = list(artifact.ledger)
     vectors = artifact.vectors
     if len(waiting) > 1 and artifact.recipe.index.labels_from != "float":
-        encoder, tokens = artifact.graphs.label_encoder, artifact.rows.tokens
-        vectors = artifact.rows.vectors(encode_rows(encoder, tokens, True, workers.threads, workers=workers))
+        vectors = artifact.rows.vectors(encode_labels(artifact, workers))
     yardstick = Yardstick(queries, vectors, artifact.rows, workers.threads)
     for stage in waiting:
         name, made = stage.step.name, stage.artifact

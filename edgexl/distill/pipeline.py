@@ -49,9 +49,11 @@ from edgexl.distill.stages.shortlists import (
 )
 from edgexl.distill.stages.start import start_screener, start_token_map, token_product
 from edgexl.distill.stages.training import Schedule, train_stage
+from edgexl.distill.teachers.tower import turn
 from edgexl.distill.workbench import Workbench, prepare
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.importer import PACKAGED_MODELS
+from edgexl.student.label_tower import LabelTower
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screeners import kind_of
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
@@ -83,11 +85,11 @@ def distill(
     recipe = recipe if isinstance(recipe, DistillRecipe) else read_recipe(Path(recipe))
     find_teacher = partial(locate_teacher, progress=progress, log=log, device=device)
     bench = prepare(recipe, out.with_name(out.name + ".work"), find_teacher, progress, log, device)
-    screener = distil_screener(bench)
+    screener, tower = distil_screener(bench)
     release_memory()
-    reasoner, token_map = distil_reasoner(bench, screener)
+    reasoner, token_map = distil_reasoner(bench, screener, tower)
     release_memory()
-    student = assemble(bench, screener, reasoner, token_map)
+    student = assemble(bench, screener, reasoner, token_map, tower)
     student.save(out)
     # judged as anyone will meet it: after the rounding that storage brings
     metrics = judge_splits(load_student(out), bench.corpus, bench.device, progress)
@@ -128,8 +130,9 @@ def _is_finished(directory: Path) -> bool:
         return False
 
 
-def distil_screener(bench: Workbench) -> nn.Module:
-    """Stage one, and the rotation after it; returns the screener with weights as they will be stored."""
+def distil_screener(bench: Workbench) -> tuple[nn.Module, LabelTower | None]:
+    """Stage one, and the rotation after it; returns the screener and the label tower, where the recipe names one, with
+    weights as they will be stored."""
     recipe, rows = bench.recipe, bench.rows
     table = recipe.screening
     torch.manual_seed(recipe.seed)
@@ -139,7 +142,13 @@ def distil_screener(bench: Workbench) -> nn.Module:
     weighed = recipe.teacher is not None and (table.teacher_weight > 0 or table.ranking_weight > 0)
     heard = weighed or bench.method.needs_teacher
     vectors = bench.lessons.shorten(bench.learned, recipe.student.query_dims) if weighed else None
-    if vectors is not None:
+    tower = bench.tower_lessons.start() if recipe.label_tower else None
+    met = bench.tower_lessons.vectors(tower, [query.text for query in bench.learned]) if tower else None
+    if met is not None:
+        asked = np.arange(0, len(bench.learned), max(1, len(bench.learned) // 20_000))
+        texts = bench.tokens(tuple(bench.learned[place] for place in asked))
+        kind.aim(screener, texts, met.queries[torch.from_numpy(asked).to(bench.device)])
+    elif vectors is not None:
         sample = np.arange(0, rows.labels, max(1, rows.labels // 20_000))
         kind.aim(screener, rows.sample(sample), vectors.rows[torch.from_numpy(sample).to(bench.device)])
     if len(bench.learned) != len(bench.corpus.screening):
@@ -151,10 +160,11 @@ def distil_screener(bench: Workbench) -> nn.Module:
         own_rows=rows.rows_of_queries(bench.learned),
         query_teacher=vectors.queries if vectors else None,
         row_teacher=vectors.rows if vectors else None,
+        tower=met,
         row_inputs=kind.tabulate(screener, rows.tokens),
     )
     data = replace(data, query_inputs=kind.tabulate(screener, data.queries))
-    del vectors
+    del vectors, met
     data = bench.method.hear(data, bench.lessons if heard else None, bench.learned)
     hard = screening.HardRows()
     losses = bench.method.screening_losses(screener, data, table, hard, recipe.seed)
@@ -164,35 +174,35 @@ def distil_screener(bench: Workbench) -> nn.Module:
     bench.rest_teacher()
     train_stage(
         "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
-        recipe.seed, bench.checkpoint("screening"), bench.observer(partial(glance_at_screener, bench, screener)),
+        recipe.seed, bench.checkpoint("screening"), bench.observer(partial(glance_at_screener, bench, screener, data)),
     )  # fmt: skip
     # every eighth label settles a 256-wide covariance
-    eighth = rows.sample(np.arange(0, rows.labels, 8))
-    screening.rotate_output(screener, encode_table(screener, eighth, "rotate", no_progress))
+    eighth = screening.sample_vectors(screener, data, np.arange(0, rows.labels, 8), "rotate")
+    rotation = screening.rotate_output(screener, eighth)
     weights = round_trip(screener.state_dict())
     screener.load_state_dict(weights)
-    return screener.to(bench.device).requires_grad_(True).eval()
+    return screener.to(bench.device).requires_grad_(True).eval(), turn(tower, rotation) if tower else None
 
 
-def glance_at_screener(bench: Workbench, screener: nn.Module) -> dict[str, float]:
+def glance_at_screener(bench: Workbench, screener: nn.Module, data: screening.ScreeningData) -> dict[str, float]:
     """How often development queries find a gold label first, and among ten, in a sample of the rows."""
     rows = bench.rows
     queries = bench.corpus.development[:GLANCE_QUERIES]
     wanted = np.unique([target for query in queries for target in query.targets])
     rng = np.random.default_rng(0)
     sample = np.union1d(wanted, rng.permutation(rows.labels)[:GLANCE_ROWS])
-    vectors = encode_table(screener, rows.sample(sample), "judge the screener", no_progress)
+    vectors = screening.sample_vectors(screener, data, sample, "judge the screener")
     query_vectors = encode_table(screener, bench.tokens(queries), "judge the screener", no_progress)
     best = sample[(query_vectors @ vectors.T).topk(min(10, len(sample)), dim=1).indices.cpu().numpy()]
     found = evaluate(best, [query.targets for query in queries], (1, min(10, len(sample))))
     return {f"held-out {name} of {len(sample)}": found[name] for name in ("P@1", f"R@{min(10, len(sample))}")}
 
 
-def distil_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReasoner, Tensor]:
+def distil_reasoner(bench: Workbench, screener: nn.Module, tower: LabelTower | None) -> tuple[ListwiseReasoner, Tensor]:
     """Stage two: (the reasoner, the map that makes its word pieces of the screener's word table)."""
     recipe, corpus = bench.recipe, bench.corpus
     shape, table = recipe.student, recipe.reasoning
-    vectors = row_vectors(bench, screener)
+    vectors = row_vectors(bench, screener, tower)
     pieces = torch.from_numpy(bench.rows.rows.label_pieces(shape.label_tokens))
     read = code_rows(vectors, table.bits, vectors.shape[1])
     tables = reasoning.LabelTables(label_vectors(bench, vectors, read), pieces.to(bench.device))
@@ -260,7 +270,9 @@ def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReaso
     return reasoner, tokens
 
 
-def assemble(bench: Workbench, screener: Any, reasoner: ListwiseReasoner, token_map: Tensor) -> Student:
+def assemble(
+    bench: Workbench, screener: Any, reasoner: ListwiseReasoner, token_map: Tensor, tower: LabelTower | None
+) -> Student:
     """The finished student, not yet judged."""
     recipe, corpus = bench.recipe, bench.corpus
     origin = recipe.start or recipe.teacher or ""
@@ -276,6 +288,7 @@ def assemble(bench: Workbench, screener: Any, reasoner: ListwiseReasoner, token_
         "recipe": asdict(recipe),
         "teacher": bench.teacher.provenance if bench.teacher else None,
         "teacher_identity": bench.teacher.identity if bench.teacher else None,
+        "label_tower": tower.describe() if tower else None,
         "start_licence": PACKAGED_MODELS[origin].licence if origin in PACKAGED_MODELS else "unknown",
         "data": corpus.about,
         "training_queries": {"screening": len(corpus.screening), "reasoning": len(corpus.reasoning)},
@@ -292,4 +305,5 @@ def assemble(bench: Workbench, screener: Any, reasoner: ListwiseReasoner, token_
         evaluation=corpus.evaluation,
         provenance=provenance,
         maps={token_product(screener): token_map.cpu()},
+        label_tower=tower,
     )

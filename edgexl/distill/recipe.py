@@ -59,6 +59,9 @@ class ScreeningTable:
     hides `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers`
     above 0 leaves a transformer's word table and that many of its layers as they were, which also trains faster.
     `naming_queries` made from as many label texts (`edgexl.distill.corpus.naming`) train beside the data set's.
+    With a label tower, `teacher_weight` is for queries alone, which are to meet the tower's own vectors of them, and
+    `live_weight` x (1 - cosine to the tower's vectors) draws the screener's own vectors of rows near, for those are the
+    ones of labels that a device adds.
     """
 
     steps: int
@@ -74,6 +77,7 @@ class ScreeningTable:
     teacher_weight: float = 2.0
     ranking_weight: float = 0.0
     ranking_temperature: float = 0.05
+    live_weight: float = 0.5
     token_dropout: float = 0.0
     frozen_layers: int = 0
     weight_decay: float = 0.01
@@ -81,7 +85,7 @@ class ScreeningTable:
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.random_labels) < 1 or self.temperature <= 0 or self.learning_rate <= 0:
             raise ValueError("steps, batch, random_labels, temperature and learning_rate must be positive")
-        if self.ranking_temperature <= 0 or min(self.teacher_weight, self.ranking_weight) < 0:
+        if self.ranking_temperature <= 0 or min(self.teacher_weight, self.ranking_weight, self.live_weight) < 0:
             raise ValueError("ranking_temperature must be positive, weights must not be negative")
         if not 0.0 <= self.token_dropout < 1.0:
             raise ValueError("token_dropout must lie in 0 to 1")
@@ -154,6 +158,8 @@ class DistillRecipe:
     `teacher` is a model as `open_teacher` takes it, or the name of a shipped recipe that makes one; left out, the data
     alone teaches, which is how a first teacher is made. `start` is the encoder whose layers and word pieces the
     screener begins with: a sentence-transformers model or a student's directory; left out, the teacher itself.
+    `label_tower` is a sentence-transformers model that gives the labels their vectors: the screener then learns to meet
+    these with queries, and the device encodes nothing else; left out, the screener encodes both.
     `method` is mechanistic, each stage with its own objective, or standard, both imitating the teacher's final
     distribution. `aliases` are further rows of a label: none, those of the data set's own labels, or the training
     queries too. `profile` is what `edgexl characterize` wrote, by a path from the recipe's own place; what it
@@ -167,6 +173,7 @@ class DistillRecipe:
     teacher: str | None = None
     start: str | None = None
     cross_encoder: str | None = None
+    label_tower: str | None = None
     method: str = "mechanistic"
     aliases: Literal["none", "own", "queries"] = "own"
     profile: str | None = None

@@ -28,6 +28,7 @@ from edgexl.distill.stages.start import Start, open_start, prune
 from edgexl.distill.stages.training import Checkpoint, Curves, Observer
 from edgexl.distill.teachers import Teacher, open_teacher
 from edgexl.distill.teachers.teaching import Lessons
+from edgexl.distill.teachers.tower import TowerLessons
 from edgexl.student.text import encode_texts
 from edgexl.student.tokens import TokenTable
 
@@ -83,6 +84,13 @@ class Workbench:
         assert self.teacher is not None
         return Lessons(self.teacher, self.rows, self.device, self.progress)
 
+    @cached_property
+    def tower_lessons(self) -> TowerLessons:
+        """The label tower that the recipe names, queried about this corpus."""
+        recipe = self.recipe
+        assert recipe.label_tower is not None
+        return TowerLessons(recipe.label_tower, self.rows, recipe.student.query_dims, self.device, self.progress)
+
     def rest_teacher(self) -> None:
         """The teacher has told a stage all that it wants to know: make room for the training."""
         if self.teacher is not None:
@@ -95,7 +103,8 @@ class Workbench:
         return TokenTable.of(encode_texts(self.tokenizer, texts, self.recipe.student.max_tokens), self.device)
 
     def identity(self, stage: str) -> str:
-        """A hash of all that shapes a stage: its part of the recipe, what came before it, the data, the teacher."""
+        """A hash of all that shapes a stage: its part of the recipe, what came before it, the data, teacher and label
+        tower."""
         tables = asdict(self.recipe)
         if stage == "screening":
             tables.pop("reasoning")
@@ -105,7 +114,8 @@ class Workbench:
                 if not key.startswith(("reasoner", "shortlist", "label_tokens", "token_dims", "cross"))
             }
         taught = self.teacher.identity if self.teacher else None
-        text = json.dumps([stage, tables, taught, self.corpus.labels.sha256()], sort_keys=True)
+        tower = self.tower_lessons.identity if self.recipe.label_tower else None
+        text = json.dumps([stage, tables, taught, tower, self.corpus.labels.sha256()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def checkpoint(self, stage: str) -> Checkpoint:

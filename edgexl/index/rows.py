@@ -108,11 +108,18 @@ class Rows:
             joined=descriptions == "joined",
         )
 
-    def texts(self, labels: LabelSet) -> list[str]:
-        """The text of each row, of a set without descriptions; `labels` is the set that these rows are of."""
-        assert not self.descriptions
+    def texts(self, labels: LabelSet, tokenizer: Tokenizer | None = None, max_tokens: int = 0) -> list[str]:
+        """The texts that `tokens` are of, for rows that `of` made of these arguments; without descriptions those of the
+        rows, one by one, and then `labels` are enough."""
         every = [alias for aliases in labels.aliases for alias in aliases]
-        return [*labels.texts, *(every[place] for place in self.aliases)]
+        found = [*labels.texts, *(every[place] for place in self.aliases)]
+        if self.descriptions:
+            passages = _passages(labels.descriptions, tokenizer, max_tokens)
+            described = _Merged.of(self.tokens.take(np.arange(self.labels)), passages, tokenizer, max_tokens)
+            every = [passage for of_label in passages for passage in of_label]
+            found += [every[place] for place in described.places]
+        assert len(found) == len(self.tokens)
+        return found
 
     def vectors(self, encoded: Floats) -> Floats:
         """The rows' vectors [rows, D], of unit length, given those of the texts [texts, D] of `tokens`."""

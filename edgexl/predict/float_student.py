@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgexl.base.arrays import Ints
+from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.index.best_of_rows import BEST_ROW, weigh
 from edgexl.index.exact_search import ExactSearch
 from edgexl.index.rows import Rows
+from edgexl.index.tower_vectors import encode_by_tower
 from edgexl.student.arguments import as_count, as_texts
 from edgexl.student.contract import call_reasoner
 from edgexl.student.encode import encode_tokens
@@ -85,12 +86,19 @@ class StudentPredictor:
         labels, shapes = student.labels, student.shapes
         self.rows = Rows.of(labels, student.tokenizer, shapes.max_tokens, aliases=True, descriptions="joined")
         if label_vectors is None:
-            encoded = encode_tokens(self.screener, self.rows.tokens, progress=progress, device=device)
-            label_vectors = torch.from_numpy(self.rows.vectors(encoded.numpy()))
+            label_vectors = torch.from_numpy(self.rows.vectors(self._encode_texts(progress)))
         self.row_vectors = label_vectors
         self.search = ExactSearch(
             label_vectors.numpy(), self.rows.labels, self.rows.alias_labels, shapes.shortlist, self.rows.descriptions
         )
+
+    def _encode_texts(self, progress: StageProgress) -> Floats:
+        """[texts,d] of the rows' texts, by the student's label tower, or by its screener where it has none."""
+        student, rows = self.student, self.rows
+        if student.label_tower is not None:
+            texts = rows.texts(student.labels, student.tokenizer, student.shapes.max_tokens)
+            return encode_by_tower(student.label_tower, texts, progress=progress)
+        return encode_tokens(self.screener, rows.tokens, progress=progress, device=self.device).numpy()
 
     @cached_property
     def tokens(self) -> Tensor:

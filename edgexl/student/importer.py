@@ -7,6 +7,7 @@ offers pickled weights alone is refused. All that the directory says of itself i
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +96,11 @@ def import_sentence_transformer(
         )
     )
     _load_encoder(screener, tensors, sizes)
+    digest = tensors.sha256()
     if described.dense:
-        screener = project(screener, *_read_dense(described.dense, sizes.hidden))
+        matrix, bias, digests = _read_dense(described.dense, sizes.hidden)
+        screener = project(screener, matrix, bias)
+        digest = hashlib.sha256("".join([digest, *digests]).encode()).hexdigest()
     query_dims = screener.config.query_dims or sizes.hidden
     if dims is not None and dims != query_dims:
         if labels is None or dims > query_dims:
@@ -104,7 +108,6 @@ def import_sentence_transformer(
         screener = _shorten(screener, read.tokenizer, labels, dims)
     given = os.fsdecode(source)
     name = given if given in PACKAGED_MODELS or not Path(given).exists() else Path(given).resolve().name
-    digest = tensors.sha256()
     return ImportedScreener(screener.eval(), read.tokenizer, {"imported_from": name, "weights_sha256": digest})
 
 
@@ -149,8 +152,9 @@ def _load_encoder(screener: TransformerScreener, tensors: Tensors, sizes: BertSi
     tensors.warn_of_the_rest()
 
 
-def _read_dense(folders: tuple[tuple[Path, bool], ...], width: int) -> tuple[Tensor, Tensor]:
-    """All linear maps after pooling as one: (matrix [out, width], bias [out])."""
+def _read_dense(folders: tuple[tuple[Path, bool], ...], width: int) -> tuple[Tensor, Tensor, list[str]]:
+    """All linear maps after pooling as one: (matrix [out, width], bias [out], the hash of each folder's weights)."""
+    digests = []
     matrix, bias = torch.eye(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
     for folder, normalised in folders:
         path = folder / "config.json"
@@ -163,6 +167,7 @@ def _read_dense(folders: tuple[tuple[Path, bool], ...], width: int) -> tuple[Ten
                 raise ForeignModel(f"{path}: {key} is {config[key]!r:.40}; edgexl maps the sentence embedding alone.")
         sizes = as_size(path, "out_features", config.get("out_features")), len(bias)
         tensors = read_tensors(folder)
+        digests.append(tensors.sha256())
         step = tensors.take("linear.weight", sizes).double()
         has_bias = config.get("bias", True)
         shift = tensors.take("linear.bias", sizes[:1]).double() if has_bias else torch.zeros(sizes[0]).double()
@@ -171,7 +176,7 @@ def _read_dense(folders: tuple[tuple[Path, bool], ...], width: int) -> tuple[Ten
                 f"{folder} is a Dense module with a bias behind a Normalize module, which edgexl has not."
             )
         matrix, bias = step @ matrix, step @ bias + shift
-    return matrix.float(), bias.float()
+    return matrix.float(), bias.float(), digests
 
 
 def _shorten(screener: TransformerScreener, tokenizer: Tokenizer, labels: LabelSet, dims: int) -> TransformerScreener:

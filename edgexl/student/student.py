@@ -3,7 +3,8 @@
 A saved student is a directory that holds nothing executable:
 
     student.json         format version, shapes, the modules' classes and sizes, provenance, metrics
-    model.safetensors    the weights (see `edgexl.student.weights`), named screener.* and reasoner.*
+    model.safetensors    the weights (see `edgexl.student.weights`), named screener.* and reasoner.*; of a label tower
+                         (`edgexl.student.label_tower`) only its projection, for its model is one that all can have
     tokenizer.json       the Hugging Face tokenizer, without truncation and padding
     labels.json.gz       the label set
     calibration.json.gz  queries that no training saw, to fit probabilities and codes on
@@ -14,7 +15,6 @@ A user's own modules become a student by `Student.from_modules`, if they meet th
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -42,18 +42,22 @@ from edgexl.student.arguments import (
     check_targets,
 )
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
+from edgexl.student.label_tower import LabelTower
 from edgexl.student.student_file import (
     FORMAT_VERSION,
+    PROJECTION,
     REASONERS,
     StudentFile,
+    TowerEntry,
     build_module,
+    check_tower,
     describe_module,
     list_screeners,
     plan_module,
     read_student_file,
 )
 from edgexl.student.text import read_tokenizer
-from edgexl.student.weights import Product, read_shapes, read_weights, write_weights
+from edgexl.student.weights import SCALE, Product, read_shapes, read_weights, write_weights
 
 # All that edgexl writes into a student's directory: also a distillation's page of curves and a cached student's seal.
 _FILES = (
@@ -68,6 +72,7 @@ class Student:
 
     `calibration` and `evaluation` are held-out queries whose targets index `labels`; either may be empty.
     `maps` are the small matrices that derive tables of the reasoner from tables of the screener (see `Product`).
+    `label_tower` encodes the labels where the compiler does so; without one the screener does.
     Queries and metrics belong to one label set, whose hash is `measured_over`: `with_labels` changes the labels.
     """
 
@@ -81,6 +86,7 @@ class Student:
     calibration: tuple[Query, ...] = ()
     evaluation: tuple[Query, ...] = ()
     maps: dict[Product, Tensor] = field(default_factory=dict)
+    label_tower: LabelTower | None = None
     measured_over: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -111,6 +117,7 @@ class Student:
         provenance: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
         maps: dict[Product, Tensor] | None = None,
+        label_tower: LabelTower | None = None,
     ) -> Student:
         """Make a student of any modules that meet the graph contract, after running them once to see that they do.
 
@@ -129,6 +136,11 @@ class Student:
         judged = as_queries("evaluation", evaluation, len(labels), tokenizer)
         screener, reasoner = as_module("screener", screener), as_module("reasoner", reasoner)
         check_modules(screener, reasoner, shapes)
+        if label_tower is not None and label_tower.dims != shapes.query_dims:
+            raise BadInput(
+                f"The label tower's vectors have {label_tower.dims} dimensions, but the student's {shapes.query_dims}; "
+                "give it a projection to as many."
+            )
         return cls(
             screener=screener,
             reasoner=reasoner,
@@ -140,6 +152,7 @@ class Student:
             calibration=fitted,
             evaluation=judged,
             maps=dict(maps or {}),
+            label_tower=label_tower,
         )
 
     def with_labels(
@@ -165,6 +178,7 @@ class Student:
         Only built-in modules can be saved, for a directory that named other code would have to run it on loading:
         raises `BadInput` for a student whose modules are the user's own (such a student can be compiled as it is).
         """
+        tower = self.label_tower
         about = StudentFile(
             format="edgexl student",
             version=FORMAT_VERSION,
@@ -175,18 +189,21 @@ class Student:
             products=tuple(self.maps),
             provenance=self.provenance,
             metrics=self.metrics,
+            label_tower=TowerEntry(tower.source, tower.weights_sha256, tower.width) if tower else None,
         )
         target = Path(directory)
         refuse_foreign_directory(target)
         with write_directory(target, _FILES) as staging:
             weights = {f"screener.{name}": value for name, value in self.screener.state_dict().items()}
             weights |= {f"reasoner.{name}": value for name, value in self.reasoner.state_dict().items()}
+            if tower is not None:
+                weights[PROJECTION] = tower.projection
             write_weights(staging / "model.safetensors", weights, self.maps)
             write_text(staging / "tokenizer.json", self.tokenizer.to_str())
             self.labels.save(staging / "labels.json.gz")
             write_queries(staging / "calibration.json.gz", self.calibration)
             write_queries(staging / "evaluation.json.gz", self.evaluation)
-            text = json.dumps(dataclasses.asdict(about), indent=1, ensure_ascii=False)
+            text = json.dumps(about.as_json(), indent=1, ensure_ascii=False)
             write_text(staging / "student.json", text + "\n")
 
 
@@ -199,9 +216,11 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
     directory = _locate(source)
     about = read_student_file(directory / "student.json")
     shapes = read_shapes(directory / "model.safetensors")
-    strays = [name for name in shapes if not name.startswith(("screener.", "reasoner."))]
+    towers = (PROJECTION, PROJECTION + SCALE)
+    strays = [name for name in shapes if not name.startswith(("screener.", "reasoner.")) and name not in towers]
     if strays:
         raise BadInput(f"{directory}/model.safetensors holds the unknown tensor '{strays[0]}'.")
+    check_tower(about.label_tower, about.shapes.query_dims, shapes, directory)
     plans = {
         role: plan_module(entry, known, role, shapes, about.products, directory)
         for role, entry, known in (
@@ -214,6 +233,7 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
         raise BadInput(f"{directory}: labels.json.gz is not the label set that student.json was written with.")
     weights, maps = read_weights(directory / "model.safetensors", about.products)
     screener, reasoner = (build_module(plan, role, weights, directory) for role, plan in plans.items())
+    entry = about.label_tower
     try:
         return Student.from_modules(
             screener=screener,
@@ -226,6 +246,7 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
             provenance=about.provenance,
             metrics=about.metrics,
             maps=maps,
+            label_tower=LabelTower(entry.source, entry.weights_sha256, weights[PROJECTION]) if entry else None,
         )
     except BadInput as error:
         raise BadInput(str(error) if str(directory) in str(error) else f"{directory}: {error}") from None

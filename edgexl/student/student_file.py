@@ -20,6 +20,7 @@ from edgexl.student.weights import SCALE, Product
 
 FORMAT_VERSION = 1
 Known = dict[str, tuple[type[nn.Module], type[Any]]]
+PROJECTION = "label_tower.projection"
 # What a tensor's dimension can be at all; products of two of them stay below 2^62.
 LARGEST_SIZE = 2**31 - 1
 
@@ -44,6 +45,19 @@ class ModuleEntry:
 
 
 @dataclass(frozen=True)
+class TowerEntry:
+    """student.json: the label tower's model, and the width of its vectors."""
+
+    source: str
+    weights_sha256: str
+    width: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.width <= LARGEST_SIZE:
+            raise ValueError(f"width is {self.width}; it must be from 1 to {LARGEST_SIZE:,}")
+
+
+@dataclass(frozen=True)
 class StudentFile:
     """student.json, as the strict reader takes it."""
 
@@ -56,6 +70,11 @@ class StudentFile:
     products: tuple[Product, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    label_tower: TowerEntry | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The table that `read_student_file` reads; what a student has not, it does not name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -142,6 +161,18 @@ def plan_module(
         if name in own and name in expected:
             _compare(weights, f"{role}.{name}", own[name], expected[name])
     return plan
+
+
+def check_tower(entry: TowerEntry | None, dims: int, shapes: dict[str, tuple[int, ...]], directory: Path) -> None:
+    """Hold the weights' `shapes`, by name, against student.json's entry of a label tower. Raises `BadInput`."""
+    weights = f"{directory}/model.safetensors"
+    if entry is None:
+        if PROJECTION in shapes:
+            raise BadInput(f"{weights} holds the tensor '{PROJECTION}', but student.json names no label tower.")
+        return
+    if PROJECTION not in shapes:
+        raise BadInput(f"{weights} lacks the tensor '{PROJECTION}'.")
+    _compare(weights, PROJECTION, shapes[PROJECTION], (dims, entry.width))
 
 
 def build_module(plan: Plan, role: str, weights: dict[str, Tensor], directory: Path) -> nn.Module:

@@ -16,7 +16,8 @@ _FROM_MANIFEST: dict[str, type] = {
 def inspect(
     path: str | os.PathLike[str], self_test: bool = False, labels_file: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
-    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates.
+    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, and the
+    model that encoded the labels where that was another than the student's own (`label_tower`).
 
     Every section's hash is checked. `self_test` also runs its goldens through the C runtime on this machine, under the
     key `self_test`; a `labels_file` is told of under its name: path, generation, labels, added, retired. Raises
@@ -30,6 +31,8 @@ def inspect(
         "labels": bundle.parameters.labels,
         **{key: bundle.manifest[key] for key in _FROM_MANIFEST},
     }
+    if "label_tower" in bundle.manifest:
+        report["label_tower"] = bundle.manifest["label_tower"]
     if labels_file is not None:
         report["labels_file"] = _of_labels_file(path, labels_file)
     if self_test:
@@ -75,6 +78,9 @@ def _check_manifest(bundle: Bundle) -> None:
         named = key not in ("recipe", "target") or isinstance(value.get("name") if isinstance(value, dict) else 0, str)
         if not isinstance(value, kind) or not all(isinstance(row, dict) for row in rows) or not named:
             raise BadInput(f"{bundle.path}: the manifest's '{key}' is not what a compile writes; compile it again.")
+    tower = manifest.get("label_tower", {"model": ""})
+    if not isinstance(tower, dict) or not isinstance(tower.get("model"), str):
+        raise BadInput(f"{bundle.path}: the manifest's 'label_tower' is not what a compile writes; compile it again.")
     if not all("seconds" in row and isinstance(row.get("pass"), str) for row in manifest["ledger"]):
         raise BadInput(f"{bundle.path}: the manifest's 'ledger' is not what a compile writes; compile it again.")
 

@@ -14,7 +14,10 @@ from edgexl.distill.corpus.divide import read_corpus
 from edgexl.distill.pipeline import distill
 from edgexl.distill.recipe import read_recipe
 from edgexl.distill.stages.start import open_start
+from edgexl.distill.teachers import open_teacher
+from edgexl.student.encode import encode_vectors
 from edgexl.student.student import load_student
+from tests.distill.conftest import write_teacher
 from tests.steps import StageProgress
 from tests.tiny import tiny_labels, tiny_queries
 
@@ -64,8 +67,6 @@ def test_a_killed_distillation_continues_where_it_was(
 
 
 def test_leading_dimensions_carry_the_variance(tiny_recipe: Path, tmp_path: Path) -> None:
-    from edgexl.student.encode import encode_vectors
-
     student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
     vectors = encode_vectors(student.screener, student.tokenizer, student.labels.texts)
     energy = vectors.square().mean(0)
@@ -207,6 +208,28 @@ def test_traces_teach_a_student_that_starts_from_a_model(tiny_recipe: Path, tmp_
     assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
     assert any("ranking" in line for line in lines if line.startswith("screener"))
     assert any("imitation" in line for line in lines if line.startswith("reasoner"))
+
+
+@pytest.mark.parametrize("method", ["mechanistic", "standard"])
+def test_a_label_tower_is_met_by_queries(tiny_recipe: Path, tmp_path: Path, method: str) -> None:
+    source = write_teacher(tmp_path / "tower", seed=5)
+    changed(tiny_recipe, *SHORT, MINED, top=f'method = "{method}"\nlabel_tower = "{source}"\n')
+    lines: list[str] = []
+    student = distill(tiny_recipe, tmp_path / "student", log=lines.append)
+    assert student.label_tower is not None
+    assert student.label_tower.source == str(source)
+    assert student.provenance["label_tower"] == student.label_tower.describe()
+    assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10  # chance is 0.3
+    assert any("live" in line for line in lines if line.startswith("screener"))
+    theirs = torch.from_numpy(student.label_tower.encode(student.labels.texts))
+    energy = theirs.square().mean(0)
+    assert energy[:8].sum() > energy[8:16].sum() > energy[16:].sum()
+    # labels that a device adds lie nearer to the tower's vectors than to another label's
+    own = encode_vectors(student.screener, student.tokenizer, student.labels.texts)
+    closeness = (own * theirs).sum(1)
+    assert closeness.mean() > (own * theirs.roll(1, 0)).sum(1).mean() + 0.3
+    with pytest.raises(BadInput, match="student has a label tower, but a teacher encodes labels and queries alike"):
+        open_teacher(str(tmp_path / "student"), student.labels)
 
 
 def test_the_data_alone_can_teach_and_curves_are_reported(tiny_recipe: Path, tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ import onnxruntime
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.base.ragged import Ragged
+from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.workers import Batch, LocalWorkers, Workers
 from edgexl.index.row_cache import RowCache
+from edgexl.index.tower_vectors import encode_by_tower
 
 # 2,048 tokens a batch keep the activations of a small encoder inside a core's second-level cache.
 BATCH_TOKENS = 2048
@@ -57,6 +59,16 @@ def encode_rows(
     assert vectors is not None
     cache.put(key, vectors)
     return vectors
+
+
+def encode_labels(artifact: Artifact, workers: Workers, progress: StageProgress = no_stage_progress) -> Floats:
+    """Vectors [texts, D], float32, of the texts of an artifact's rows, as `Rows.of` made them: by the student's label
+    tower where it has one, which reads them with a tokenizer of its own, else by its screener as the float graph."""
+    student, rows = artifact.student, artifact.rows
+    if student.label_tower is not None:
+        texts = rows.texts(student.labels, student.tokenizer, artifact.shapes.max_tokens)
+        return encode_by_tower(student.label_tower, texts, workers.threads, progress)
+    return encode_rows(artifact.graphs.label_encoder, rows.tokens, True, workers.threads, progress, workers)
 
 
 @dataclass(frozen=True)

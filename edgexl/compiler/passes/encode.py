@@ -9,7 +9,7 @@ from typing import Any
 from edgexl.base.arrays import Floats
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.encode import encode_labels, encode_rows
 from edgexl.compiler.encoding.workers import Workers
 from edgexl.compiler.measure.yardstick import screening_accuracy
 from edgexl.compiler.passes.declaration import Pass
@@ -24,9 +24,10 @@ QUERIES = 1000
 
 @dataclass(frozen=True)
 class Encode(Pass):
-    """`labels_from` of the index: the float screener gives the least noise; the quantized one, as `quantize` will have
-    it, gives the vectors that the device itself would make of a label added later. The screener is then quantized here
-    and once more in `quantize`, for the rotation is fitted to these vectors and quantized with the other products."""
+    """`labels_from` of the index: the float screener gives the least noise, or the student's label tower, where it has
+    one; the quantized screener, as `quantize` will have it, gives the vectors that the device itself would make of a
+    label added later. The screener is then quantized here and once more in `quantize`, for the rotation is fitted to
+    these vectors and quantized with the other products."""
 
     index: IndexRecipe
     quantize: Quantize
@@ -45,12 +46,14 @@ class Encode(Pass):
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `vectors`, and leaves out the aliases and descriptions that say nothing new."""
-        batched, graphs = self.index.labels_from == "float", artifact.graphs
-        model = graphs.label_encoder
-        if not batched:
+        graphs, rows, tower = artifact.graphs, artifact.rows, artifact.student.label_tower
+        if self.index.labels_from == "float":
+            encoded = encode_labels(artifact, self.workers, self.progress)
+            if tower is not None:
+                artifact = dataclasses.replace(artifact, facts=artifact.facts | {"label_tower": tower.describe()})
+        else:
             model = self.quantize.quantize(graphs.screener, self.quantize.recipe.screener)
-        rows = artifact.rows
-        encoded = encode_rows(model, rows.tokens, batched, self.workers.threads, self.progress, self.workers)
+            encoded = encode_rows(model, rows.tokens, False, self.workers.threads, self.progress, self.workers)
         vectors = rows.vectors(encoded)
         if not len(rows.alias_labels):
             return dataclasses.replace(artifact, vectors=vectors)

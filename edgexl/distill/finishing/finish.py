@@ -75,6 +75,7 @@ def finish(
         evaluation=student.evaluation,
         provenance={**student.provenance, "finishing": about},
         maps=student.maps,
+        label_tower=student.label_tower,
     )
 
 

@@ -80,7 +80,9 @@ def finish_screener(setup: Setup, screener: nn.Module, queries: tuple[Query, ...
         def ranking_of(coded: Tensor, temperature: float) -> Tensor:
             return (turned @ coded.T / temperature).masked_fill(hidden, NEVER).log_softmax(-1)
 
-        turned, turned_rows = codes.turn(queries_now), codes.turn(rows_now)
+        # a label tower's rows stay what they are; the screener's own are those of labels that a device adds
+        held_rows = float_pool if setup.rows_are_fixed else rows_now
+        turned, turned_rows = codes.turn(queries_now), codes.turn(held_rows)
         fine = ranking_of(codes.fine(turned_rows), table.temperature)
         found: Losses = {"ranking": divergence(wanted, fine)}
         cosines = (queries_now * float_queries).sum(-1).mean() + (rows_now * float_pool).sum(-1).mean()

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from edgexl.distill.stages.training import (
 )
 from edgexl.index import CoarseCode, coarse_code
 from edgexl.index.choice import SAMPLE_QUERIES
+from edgexl.index.tower_vectors import encode_by_tower
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts
 from edgexl.student.tokens import TokenTable
@@ -54,6 +56,11 @@ class Setup:
     curves: Curves
     progress: Progress
     log: Callable[[str], None]
+
+    @property
+    def rows_are_fixed(self) -> bool:
+        """Whether the compiler will encode labels by the student's label tower, which no finishing changes."""
+        return self.original.label_tower is not None and self.recipe.index.labels_from == "float"
 
     def tokens(self, queries: Sequence[Query]) -> TokenTable:
         """Token ids of queries."""
@@ -89,7 +96,11 @@ class Setup:
 
 
 def float_rows(setup: Setup) -> Tensor:
-    """Vectors [rows,d] fp16 of the float self; remembered, so that a resumed run does not encode again."""
+    """Vectors [rows,d] fp16 of the float self, by its label tower where it has one; remembered, so that a resumed run
+    does not encode again."""
+    if tower := setup.original.label_tower:
+        by_tower = encode_by_tower(tower, setup.rows.texts, None, partial(setup.progress, "encode labels by the tower"))
+        return torch.from_numpy(by_tower).to(setup.device, torch.float16)
     path, about = setup.work / "rows.safetensors", setup.identity("rows", ())
     kept = load_tensors(path, about)
     if kept is None:
@@ -128,6 +139,9 @@ def choose_code(setup: Setup) -> CoarseCode:
 
 def encode_rows(setup: Setup, screener: nn.Module, sample: Ints | None = None) -> Tensor:
     """Vectors of (a sample of) the index's rows, as the compiler will encode them."""
+    if setup.rows_are_fixed:
+        rows = float_rows(setup).float()
+        return rows if sample is None else rows[torch.from_numpy(sample).to(setup.device)]
     tokens = setup.rows.tokens
     if sample is not None:
         tokens = setup.rows.sample(sample)

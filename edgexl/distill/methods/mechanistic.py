@@ -11,6 +11,10 @@ Q(r) is the number of times row r is expected in the pool; taking its logarithm 
 shows to rare rows. The teacher's vectors are shortened to the student's width by principal directions. A teacher
 without vectors (traces) gives lists instead: labels that it took into view, and how far it held with each.
 
+With a label tower r is the tower's vector, which stays as it is; the second term is for queries alone, which are to
+meet the tower's own vectors of them, and live_weight x mean (1 - cosine to the tower's vectors) draws the screener's
+own vectors of half of the candidates near.
+
 Stage two, for a query with shortlist S and gold labels G in it, logits z, and a further logit of 0 that stands for
 "none of these":
 
@@ -77,8 +81,9 @@ def screening_losses(
         pool = [positives, _draw_hard(hard, batch, table.hard_labels, rng), listed]
         pool.append(rng.integers(0, len(data.rows), table.random_labels))
         candidates = np.concatenate(pool)
-        queries, labels = encode_pool(screener, data, batch, candidates, table.token_dropout)
-        chosen = torch.from_numpy(candidates).to(device)
+        pool_vectors = encode_pool(screener, data, batch, candidates, table.token_dropout)
+        queries, labels = pool_vectors.queries, pool_vectors.rows
+        asked, chosen = torch.from_numpy(batch).to(device), torch.from_numpy(candidates).to(device)
         cosines = queries @ labels.T
         scores = cosines / table.temperature
         mask = gold_mask(data, batch, candidates).to(device)
@@ -89,11 +94,16 @@ def screening_losses(
         judged[diagonal, diagonal] = positive
         found: Losses = {"task": nn.functional.cross_entropy(judged, diagonal)}
         total = found["task"]
+        if pool_vectors.live is not None:
+            assert data.tower is not None
+            found["distance"] = 1.0 - (queries * data.tower.queries[asked].float()).sum(-1).mean()
+            found["live"] = pool_vectors.live
+            total = total + table.teacher_weight * found["distance"] + table.live_weight * found["live"]
         if data.query_teacher is not None and data.row_teacher is not None:
-            theirs = data.query_teacher[torch.from_numpy(batch).to(device)].float()
-            rows = data.row_teacher[chosen].float()
-            found["distance"] = 1.0 - 0.5 * ((queries * theirs).sum(-1).mean() + (labels * rows).sum(-1).mean())
-            total = total + table.teacher_weight * found["distance"]
+            theirs, rows = data.query_teacher[asked].float(), data.row_teacher[chosen].float()
+            if data.tower is None:
+                found["distance"] = 1.0 - 0.5 * ((queries * theirs).sum(-1).mean() + (labels * rows).sum(-1).mean())
+                total = total + table.teacher_weight * found["distance"]
             if table.ranking_weight:
                 with bf16(device):
                     opinion = theirs @ rows.T

@@ -1,6 +1,7 @@
 """Standard distillation, the rival: both stages imitate the teacher's final distribution, and hear of nothing else.
 
-Stage one: cross entropy with that distribution over a pool, into which each query brings labels drawn from it. Stage
+Stage one: cross entropy with that distribution over a pool, into which each query brings labels drawn from it; a label
+tower gives rows their vectors as in mechanistic distillation, and draws the screener's own near them. Stage
 two: KL to it over the teacher's own shortlists, whose label vectors are met as they are in all dimensions, too.
 """
 
@@ -58,15 +59,18 @@ def screening_losses(
         drawn = _draw(lists, batch, 1 + table.hard_labels, rng)
         candidates = np.concatenate([drawn.ravel(), rng.integers(0, data.rows.labels, table.random_labels)])
         candidates = np.unique(candidates[candidates >= 0])
-        queries, labels = encode_pool(screener, data, batch, candidates, table.token_dropout)
+        pool = encode_pool(screener, data, batch, candidates, table.token_dropout)
         listed = lists.labels[batch]
         ours, theirs = join(listed.ravel(), candidates)
         wanted = np.zeros((len(batch), len(candidates)), np.float32)
         wanted[ours // listed.shape[1], theirs] = lists.probabilities[batch].ravel()[ours]
         wanted /= np.maximum(wanted.sum(1, keepdims=True), 1e-9)
         target = torch.from_numpy(wanted).to(device)
-        scores = (queries @ labels.T) / table.temperature - expected[torch.from_numpy(candidates).to(device)]
-        return {"loss": -(target * scores.log_softmax(-1)).sum(-1).mean()}
+        scores = (pool.queries @ pool.rows.T) / table.temperature - expected[torch.from_numpy(candidates).to(device)]
+        task = -(target * scores.log_softmax(-1)).sum(-1).mean()
+        if pool.live is None:
+            return {"loss": task}
+        return {"loss": task + table.live_weight * pool.live, "task": task, "live": pool.live}
 
     return losses
 

@@ -50,8 +50,8 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
         rng = np.random.default_rng((bench.recipe.seed, moment))
         sample = np.sort(rng.permutation(len(data.rows))[:MINED_ROWS])
         # a rough order does, and bf16 is several times as fast on CPUs that know it
-        tokens = data.rows.sample(sample)
-        vectors = encode_table(screener, tokens, "encode labels to mine near misses", bench.progress).to(torch.bfloat16)
+        name = "encode labels to mine near misses"
+        vectors = screening.sample_vectors(screener, data, sample, name, bench.progress).to(torch.bfloat16)
         mined = np.sort(rng.permutation(count)[: table.mine_queries])
         tokens = bench.tokens(tuple(bench.learned[index] for index in mined))
         queries = encode_table(screener, tokens, "encode queries to mine near misses", bench.progress)

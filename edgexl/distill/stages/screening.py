@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
+from edgexl.base.progress import Progress, no_progress
 from edgexl.base.ragged import Ragged
 from edgexl.distill.corpus.divide import draw_labels, epoch_batches, gold_pairs, join
 from edgexl.distill.corpus.rows import RowTable
+from edgexl.distill.stages.search import encode_table
 from edgexl.student.screeners import Texts, kind_of
 from edgexl.student.tokens import TokenTable
 
@@ -24,6 +26,8 @@ from edgexl.student.tokens import TokenTable
 WHOLE_ROWS, WHOLE_QUERIES = 0.998, 0.98
 # How often a gold row is another alias of the label instead of its text, where there is one.
 ALIAS_SHARE = 0.5
+# Of the rows in a pool every so many are encoded by the screener, too, where a label tower gives them their vectors.
+LIVE_STEP = 2
 NEGATIVE = -1e4
 
 
@@ -36,12 +40,21 @@ class Lists:
 
 
 @dataclass(frozen=True)
+class TowerVectors:
+    """A label tower's unit vectors in fp16, of queries [n,d] and of rows [rows,d]."""
+
+    queries: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True)
 class ScreeningData:
     """What stage one trains on.
 
     `own_rows` [n] is the alias row that is the query's own text, or -1. `query_teacher` [n,d] and `row_teacher`
-    [rows,d] are the teacher's unit vectors in fp16, None where it has none. `lists` are its lists. `query_inputs` and
-    `row_inputs` are what the screener reads of texts, where that is not their tokens.
+    [rows,d] are the teacher's unit vectors in fp16, None where it has none. `lists` are its lists. `tower` gives rows
+    their vectors, where the student has a label tower. `query_inputs` and `row_inputs` are what the screener reads of
+    texts, where that is not their tokens.
     """
 
     queries: TokenTable
@@ -51,6 +64,7 @@ class ScreeningData:
     query_teacher: Tensor | None = None
     row_teacher: Tensor | None = None
     lists: Lists | None = None
+    tower: TowerVectors | None = None
     query_inputs: TokenTable | None = None
     row_inputs: TokenTable | None = None
 
@@ -134,18 +148,41 @@ class Batches:
         return self.known[step % self.per_epoch]
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Vectors of queries [B,d] and of candidate rows [C,d]; `live`, where a label tower gives the latter, is how far
+    the screener's own vectors of some of them are from the tower's: the mean of 1 - cosine."""
+
+    queries: Tensor
+    rows: Tensor
+    live: Tensor | None = None
+
+
 def encode_pool(
     screener: nn.Module, data: ScreeningData, batch: Ints, candidates: Ints, token_dropout: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Vectors of queries, of whose tokens a share is hidden, and of candidate rows."""
+) -> Pool:
+    """The vectors of a batch's queries, of whose tokens a share is hidden, and of candidate rows."""
+    encoded = candidates if data.tower is None else candidates[::LIVE_STEP]
     queries, rows = kind_of(screener).encode(
         screener,
         [
             Texts(data.query_inputs or data.queries, batch, data.cut_query_tokens, token_dropout),
-            Texts(data.row_inputs or data.rows.tokens, candidates, data.cut_tokens),
+            Texts(data.row_inputs or data.rows.tokens, encoded, data.cut_tokens),
         ],
     )
-    return queries, rows
+    if data.tower is None:
+        return Pool(queries, rows)
+    theirs = data.tower.rows[torch.from_numpy(candidates).to(rows.device)].float()
+    return Pool(queries, theirs, 1.0 - (rows * theirs[::LIVE_STEP]).sum(-1).mean())
+
+
+def sample_vectors(
+    screener: nn.Module, data: ScreeningData, sample: Ints, name: str, progress: Progress = no_progress
+) -> Tensor:
+    """Vectors [n,d] of some rows as an index has them: by the label tower, or by the screener where there is none."""
+    if data.tower is not None:
+        return data.tower.rows[torch.from_numpy(sample).to(data.tower.rows.device)].float()
+    return encode_table(screener, data.rows.sample(sample), name, progress)
 
 
 def gold_mask(data: ScreeningData, batch: Ints, candidates: Ints) -> Tensor:

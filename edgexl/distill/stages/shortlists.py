@@ -15,13 +15,17 @@ from edgexl.distill.workbench import Workbench
 from edgexl.index.fine import decode_fine, encode_fine
 from edgexl.index.rotation import train_rotation
 from edgexl.index.rows import CHUNK
+from edgexl.student.label_tower import LabelTower
 
 # Development queries that a stage is judged by on its way.
 GLANCE_QUERIES = 500
 
 
-def row_vectors(bench: Workbench, screener: nn.Module) -> Tensor:
-    """Vectors [rows,d] of the finished screener; remembered, so that a resumed run does not encode again."""
+def row_vectors(bench: Workbench, screener: nn.Module, tower: LabelTower | None) -> Tensor:
+    """Vectors [rows,d] of the label tower, or of the finished screener where there is none; remembered, so that a
+    resumed run does not encode again."""
+    if tower is not None:
+        return bench.tower_lessons.rows_by(tower).to(torch.float32)
     path, about = bench.work / "rows.safetensors", {"identity": bench.identity("screening")}
     kept = load_tensors(path, about)
     if kept is None:

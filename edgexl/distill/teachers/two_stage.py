@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
+from edgexl.base.errors import BadInput
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers.encoder_phase import EncoderPhase
 from edgexl.distill.teachers.vectors import ScreenerEncoder, require_finite
@@ -42,6 +43,8 @@ class TwoStageTeacher(EncoderPhase):
     def __init__(
         self, student: Student, labels: LabelSet, device: str | torch.device = "cpu", source: str = "a student"
     ) -> None:
+        if student.label_tower is not None:
+            raise BadInput(f"{source} has a label tower, but a teacher encodes labels and queries alike; name another.")
         chosen = torch.device(device)
         # copies, so that the caller's student stays where it is
         self.screener = copy.deepcopy(student.screener).to(chosen).eval()

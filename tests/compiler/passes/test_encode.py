@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from edgexl.base.errors import BadInput
 from edgexl.compiler.artifact import Artifact
@@ -19,7 +22,9 @@ from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import IndexRecipe, Recipe
 from edgexl.data import Query
 from edgexl.index.rows import Rows
+from edgexl.student.label_tower import LabelTower, open_model
 from edgexl.target import load_target
+from tests.distill.conftest import write_teacher
 from tests.tiny import described_queries, tiny_described, tiny_labels, tiny_queries, tiny_student
 
 
@@ -47,6 +52,36 @@ def test_aliases_are_left_out_and_what_that_costs_is_told(aliased: Artifact) -> 
         assert told[name] == pytest.approx(recall_by_hand(aliased, some, of), abs=1e-3)
     every = encode(dataclasses.replace(aliased, rows=kept), alias_cosine=1.0)
     assert set(every.facts["aliases"]) == {"rows", "dropped_near_label_text", "dropped_near_other_alias"}
+
+
+def towered(artifact: Artifact, directory: Path) -> tuple[Artifact, LabelTower]:
+    """The artifact of the same student with a label tower of random weights."""
+    source = str(write_teacher(directory / "tower", seed=4))
+    projection = torch.randn(32, 32, generator=torch.Generator().manual_seed(0))
+    tower = LabelTower(source, open_model(source).provenance["weights_sha256"], projection)
+    return dataclasses.replace(artifact, student=dataclasses.replace(artifact.student, label_tower=tower)), tower
+
+
+def test_a_label_tower_encodes_all_rows_once(aliased: Artifact, tmp_path: Path) -> None:
+    artifact, tower = towered(aliased, tmp_path)
+    made = encode(artifact, alias_cosine=1.0)
+    np.testing.assert_array_equal(made.vectors, tower.encode(made.rows.texts(artifact.student.labels)))
+    assert made.facts["label_tower"] == tower.describe()
+    assert str(tmp_path) not in str(made.facts)
+    shutil.rmtree(tower.source)
+    again = encode(artifact, alias_cosine=1.0)  # remembered: the model is not needed
+    np.testing.assert_array_equal(again.vectors, made.vectors)
+    turned = dataclasses.replace(tower, projection=tower.projection.flip(0))
+    student = dataclasses.replace(artifact.student, label_tower=turned)
+    with pytest.raises(BadInput, match="is no directory"):
+        encode(dataclasses.replace(artifact, student=student))
+
+
+def test_labels_as_the_device_encodes_them_are_no_towers(aliased: Artifact, tmp_path: Path) -> None:
+    artifact, _ = towered(aliased, tmp_path)
+    made = encode(artifact, labels_from="quantized")
+    np.testing.assert_array_equal(made.vectors, encode(aliased, labels_from="quantized").vectors)
+    assert "label_tower" not in made.facts
 
 
 def recall_by_hand(artifact: Artifact, rows: Rows, vectors: np.ndarray) -> float:

@@ -73,8 +73,9 @@ def test_a_pool_is_encoded_as_each_of_its_texts_alone(monkeypatch: pytest.Monkey
     data = screening_data(True)
     rng = np.random.default_rng(0)
     asked, candidates = rng.permutation(400)[:40], rng.integers(0, len(data.rows), 60)
-    queries, rows = encode_pool(STUDENT.screener, data, asked, candidates)
-    for found, table, texts in ((queries, data.queries, asked), (rows, data.rows.tokens, candidates)):
+    pool = encode_pool(STUDENT.screener, data, asked, candidates)
+    assert pool.live is None
+    for found, table, texts in ((pool.queries, data.queries, asked), (pool.rows, data.rows.tokens, candidates)):
         assert len(found) == len(texts)
         for vector, text in zip(found, texts, strict=True):
             alone = STUDENT.screener(*table.batch(np.array([text])))[0][0]

@@ -24,8 +24,10 @@ from edgexl.distill.stages.screening import (
     HardRows,
     Lists,
     ScreeningData,
+    TowerVectors,
     encode_pool,
     rotate_output,
+    sample_vectors,
 )
 from edgexl.student.screeners import kind_of
 from edgexl.student.screeners.ngrams import NGRAMS, NgramScreener, bag_table
@@ -84,8 +86,8 @@ def pooled(data: ScreeningData, listed: int = 0) -> tuple[np.ndarray, np.ndarray
 
 
 def cosines(data: ScreeningData, asked: np.ndarray, pool: np.ndarray) -> np.ndarray:
-    queries, rows = encode_pool(STUDENT.screener, data, asked, pool)
-    return (queries.detach() @ rows.detach().T).double().numpy()
+    encoded = encode_pool(STUDENT.screener, data, asked, pool)
+    return (encoded.queries.detach() @ encoded.rows.detach().T).double().numpy()
 
 
 def task_by_hand(data: ScreeningData, asked: np.ndarray, pool: np.ndarray) -> float:
@@ -112,10 +114,10 @@ def test_the_mechanistic_loss_is_its_formula() -> None:
     asked, pool, _ = pooled(data)
     assert found["task"] == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)
 
-    vectors = encode_pool(STUDENT.screener, data, asked, pool)
+    encoded = encode_pool(STUDENT.screener, data, asked, pool)
     lengths = [
         (own.detach() * teacher).sum(-1).mean()
-        for own, teacher in zip(vectors, (theirs[0][asked], theirs[1][pool]), strict=True)
+        for own, teacher in ((encoded.queries, theirs[0][asked]), (encoded.rows, theirs[1][pool]))
     ]
     assert found["distance"] == pytest.approx(1 - float(sum(lengths)) / 2, rel=1e-3)
 
@@ -267,8 +269,60 @@ def test_tokens_of_queries_are_hidden_and_of_rows_are_not(ngrams: bool) -> None:
         whole = encode_pool(screener, data, asked, candidates)
         torch.manual_seed(0)
         hidden = encode_pool(screener, data, asked, candidates, 0.8)
-    assert torch.equal(whole[1], hidden[1])
-    assert not torch.allclose(whole[0], hidden[0], atol=0.1)
+    assert torch.equal(whole.rows, hidden.rows)
+    assert not torch.allclose(whole.queries, hidden.queries, atol=0.1)
+
+
+def unit_vectors(count: int, seed: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(count, 32, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def test_a_label_tower_stands_for_the_rows_and_draws_the_screener_near() -> None:
+    data = uneven_data()
+    tower = TowerVectors(unit_vectors(400, 1), unit_vectors(300, 2))
+    data = replace(data, tower=tower)
+    table = replace(TABLE, live_weight=0.75)
+    losses = MECHANISTIC.screening_losses(STUDENT.screener, data, table, HardRows(), SEED)(STEP)
+    found = {name: float(value.detach()) for name, value in losses.items()}
+    asked, pool, _ = pooled(data)
+    encoded = encode_pool(STUDENT.screener, data, asked, pool)
+    assert torch.equal(encoded.rows, tower.rows[pool])
+    assert not encoded.rows.requires_grad
+    assert found["task"] == pytest.approx(task_by_hand(data, asked, pool), rel=0.02)
+    near = (encoded.queries.detach() * tower.queries[asked]).sum(-1).mean()
+    assert found["distance"] == pytest.approx(1 - float(near), rel=1e-3)
+    some = np.array([row for place, row in enumerate(pool) if place % 2 == 0])
+    own = encode_pool(STUDENT.screener, replace(data, tower=None), asked, some).rows.detach()
+    assert found["live"] == pytest.approx(1 - float((own * tower.rows[some]).sum(-1).mean()), rel=1e-3)
+    whole = found["task"] + 0.5 * found["distance"] + 0.75 * found["live"]
+    assert found["loss"] == pytest.approx(whole, rel=1e-4)
+    assert set(found) == {"loss", "task", "distance", "live"}
+
+    taught = replace(data, query_teacher=unit_vectors(400, 3), row_teacher=unit_vectors(300, 4))
+    more = MECHANISTIC.screening_losses(STUDENT.screener, taught, table, HardRows(), SEED)(STEP)
+    assert float(more["distance"].detach()) == pytest.approx(
+        found["distance"], rel=1e-3
+    )  # the teacher's does not count
+    assert float(more["ranking"].detach()) > 0  # its order does
+
+    lists = Lists(np.arange(400)[:, None] % 300, np.ones((400, 1), np.float32))
+    standard = STANDARD.screening_losses(STUDENT.screener, replace(data, lists=lists), table, HardRows(), SEED)(STEP)
+    values = {name: float(value.detach()) for name, value in standard.items()}
+    assert values["loss"] == pytest.approx(values["task"] + 0.75 * values["live"], rel=1e-4)
+    assert 0 < values["live"] < 2
+
+
+def test_rows_of_an_index_are_the_towers_where_there_is_one() -> None:
+    data = uneven_data()
+    sample = np.array([5, 0, 250])
+    tower = TowerVectors(unit_vectors(400, 1).half(), unit_vectors(300, 2).half())
+    found = sample_vectors(STUDENT.screener, replace(data, tower=tower), sample, "encode")
+    assert torch.equal(found, tower.rows[sample].float())
+    own = sample_vectors(STUDENT.screener, data, sample, "encode")
+    with torch.no_grad():
+        for place, row in enumerate(sample):
+            alone = STUDENT.screener(*data.rows.tokens.batch(np.array([row])))[0][0]
+            assert torch.cosine_similarity(own[place], alone, dim=0) > 0.999
 
 
 def test_batches_are_an_epochs_and_then_the_nexts() -> None:

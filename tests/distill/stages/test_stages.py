@@ -28,9 +28,13 @@ from edgexl.distill.stages.shortlists import (
     row_vectors,
 )
 from edgexl.distill.stages.start import start_screener
+from edgexl.distill.teachers.tower import turn
 from edgexl.distill.workbench import Workbench, prepare
 from edgexl.index import LabelIndex, encode_fine, train_rotation
+from edgexl.student.encode import encode_vectors
+from edgexl.student.label_tower import open_model
 from edgexl.student.screeners.transformer import TransformerScreener
+from tests.distill.conftest import write_teacher
 
 Prepared = tuple[Workbench, TransformerScreener]
 
@@ -52,7 +56,7 @@ def bench(tiny_recipe: Path, tmp_path: Path) -> Callable[..., Prepared]:
 
 def read_search(made: Workbench, screener: TransformerScreener) -> RowSearch:
     """Search over the rows as devices read them."""
-    return RowSearch(made.rows.rows, code_rows(row_vectors(made, screener), 4, 24), rough=True)
+    return RowSearch(made.rows.rows, code_rows(row_vectors(made, screener, None), 4, 24), rough=True)
 
 
 def changed(table: str, **values: Any) -> Callable[[DistillRecipe], DistillRecipe]:
@@ -61,7 +65,7 @@ def changed(table: str, **values: Any) -> Callable[[DistillRecipe], DistillRecip
 
 def test_label_vectors_come_in_the_two_forms_that_a_reasoner_meets(bench: Callable[..., Prepared]) -> None:
     made, screener = bench()
-    rows = row_vectors(made, screener)
+    rows = row_vectors(made, screener, None)
     assert rows.shape == (len(made.rows), 24)
     exact = encode_table(screener, made.rows.tokens, "", no_progress)
     assert torch.allclose(rows, exact, atol=1e-3)
@@ -74,7 +78,7 @@ def test_label_vectors_come_in_the_two_forms_that_a_reasoner_meets(bench: Callab
     assert torch.equal(label_vectors(standard, rows, read)[0], rows[:300])
     with torch.no_grad():
         screener.word.weight.zero_()
-    assert torch.equal(row_vectors(made, screener), rows)  # remembered
+    assert torch.equal(row_vectors(made, screener, None), rows)  # remembered
 
 
 def test_rows_are_read_as_a_device_reads_them() -> None:
@@ -97,7 +101,7 @@ def test_rows_are_read_as_a_device_reads_them() -> None:
 
 def test_shortlists_are_screened_as_the_device_will(bench: Callable[..., Prepared]) -> None:
     made, screener = bench()
-    rows = row_vectors(made, screener)
+    rows = row_vectors(made, screener, None)
     queries = made.corpus.development[:20]
     found = make_shortlists(made, screener, read_search(made, screener), queries, 30)
     asked = encode_table(screener, made.tokens(queries), "", no_progress)
@@ -190,10 +194,42 @@ def test_a_glance_is_the_metrics_of_a_sample(bench: Callable[..., Prepared]) -> 
     asked = encode_table(screener, made.tokens(queries), "", no_progress)
     best = (asked @ vectors.T).topk(10).indices.numpy()
     wanted = evaluate(best, [query.targets for query in queries], (1, 10))
-    assert glance_at_screener(made, screener) == {
+    data = ScreeningData(
+        made.tokens(made.learned), gold_labels(made.learned), made.rows, made.rows.rows_of_queries(made.learned)
+    )
+    assert glance_at_screener(made, screener, data) == {
         "held-out P@1 of 300": pytest.approx(wanted["P@1"], abs=2),
         "held-out R@10 of 300": pytest.approx(wanted["R@10"], abs=2),
     }
+
+
+def test_a_label_tower_gives_the_rows_their_vectors(bench: Callable[..., Prepared], tmp_path: Path) -> None:
+    source = str(write_teacher(tmp_path / "tower", seed=3))
+    made, screener = bench(lambda recipe: replace(recipe, label_tower=source))
+    lessons = made.tower_lessons
+    tower = lessons.start()
+    assert (tower.source, tower.dims, tower.width) == (source, 24, 32)
+    texts = [query.text for query in made.learned]
+    found = lessons.vectors(tower, texts)
+    for vectors, of in ((found.rows, made.rows.texts), (found.queries, texts)):
+        exact = torch.from_numpy(tower.encode(of))
+        assert torch.cosine_similarity(vectors.float(), exact).min() > 0.995  # one is by products in bf16
+    # leading directions lose least of all of the model's own vectors
+    model = open_model(source)
+    own = encode_vectors(model.screener, model.tokenizer, list(made.corpus.labels.texts))
+    _, wanted = torch.linalg.eigh(own.T @ own)
+    kept = (own @ tower.projection.T).square().sum()
+    assert float(kept) == pytest.approx(float((own @ wanted[:, 8:]).square().sum()), rel=1e-2)
+
+    rotation = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(0)))[0]
+    turned = turn(tower, rotation)
+    rows = row_vectors(made, screener, turned)
+    assert torch.cosine_similarity(rows, found.rows.float() @ rotation.T).min() > 0.999
+    assert made.identity("screening") != bench()[0].identity("screening")
+
+    wider, _ = bench(lambda recipe: replace(changed("student", query_dims=40)(recipe), label_tower=source))
+    padded = wider.tower_lessons.start()
+    assert torch.equal(padded.projection, torch.eye(40, 32))
 
 
 def test_a_reasoner_starts_as_the_recipe_has_it(bench: Callable[..., Prepared]) -> None:
