@@ -72,7 +72,7 @@ def of_student(name: str, queries: int, every: int, threads: int) -> Workload:
     student = load_student(name)
     artifact = Export().run(pipeline.begin(student, Recipe("benchmark"), load_target("host")))
     encoder, shapes = artifact.graphs.label_encoder, artifact.shapes
-    vectors = encode_labels(artifact, LocalWorkers(threads))
+    vectors = artifact.rows.vectors(encode_labels(artifact, LocalWorkers(threads)))
     count, aliases = artifact.rows.labels, artifact.rows.alias_labels
     if every > 1:
         vectors = np.ascontiguousarray(vectors[:count:every])

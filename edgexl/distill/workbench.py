@@ -92,9 +92,11 @@ class Workbench:
         return TowerLessons(recipe.label_tower, self.rows, recipe.student.query_dims, self.device, self.progress)
 
     def rest_teacher(self) -> None:
-        """The teacher has told a stage all that it wants to know: make room for the training."""
+        """Teacher and label tower have told a stage all that it wants to know: make room for the training."""
         if self.teacher is not None:
             self.lessons.forget()
+        if self.recipe.label_tower:
+            self.tower_lessons.forget()
         release_memory()
 
     def tokens(self, queries: tuple[Query, ...]) -> TokenTable:

@@ -17,7 +17,6 @@ from edgexl.distill.stages.start import open_start
 from edgexl.distill.teachers import open_teacher
 from edgexl.student.encode import encode_vectors
 from edgexl.student.student import load_student
-from tests.distill.conftest import write_teacher
 from tests.steps import StageProgress
 from tests.tiny import tiny_labels, tiny_queries
 
@@ -212,7 +211,7 @@ def test_traces_teach_a_student_that_starts_from_a_model(tiny_recipe: Path, tmp_
 
 @pytest.mark.parametrize("method", ["mechanistic", "standard"])
 def test_a_label_tower_is_met_by_queries(tiny_recipe: Path, tmp_path: Path, method: str) -> None:
-    source = write_teacher(tmp_path / "tower", seed=5)
+    source = tmp_path / "teacher"
     changed(tiny_recipe, *SHORT, MINED, top=f'method = "{method}"\nlabel_tower = "{source}"\n')
     lines: list[str] = []
     student = distill(tiny_recipe, tmp_path / "student", log=lines.append)

@@ -43,10 +43,14 @@ class TowerLessons:
             screener.config.max_tokens, self.device,
         )  # fmt: skip
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """The hash of the model's weights."""
         return self._encoder.identity
+
+    def forget(self) -> None:
+        """Let go of the model, which is opened again when it is wanted."""
+        self.__dict__.pop("_encoder", None)
 
     def start(self) -> LabelTower:
         """The tower with its leading principal directions over the label texts as projection."""
