@@ -32,6 +32,7 @@ from edgexl.data.split import text_hash
 from edgexl.index.best_of_rows import rows_of_labels
 from edgexl.index.exact_search import ExactSearch
 from edgexl.index.rows import Rows
+from edgexl.index.tower_vectors import encode_by_tower
 from edgexl.student.encode import encode_vectors
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.screeners import kind_of
@@ -95,8 +96,9 @@ def adapt(student: Student, queries: Sequence[Query], seed: int = 0, progress: P
         return Adapted(student, 0, before, after)
     about = {"queries": len(queries), "passes": PASSES[column], "before": before, "after": after}
     screener = kind_of(student.screener).with_map(student.screener, learned)
+    tower = student.label_tower.then(learned) if student.label_tower else None
     changed = dataclasses.replace(
-        student, screener=screener, provenance=student.provenance | {"adapted": about}, metrics={}
+        student, screener=screener, label_tower=tower, provenance=student.provenance | {"adapted": about}, metrics={}
     )
     return Adapted(changed, PASSES[column], before, after)
 
@@ -149,7 +151,12 @@ class _Bench:
             )  # fmt: skip
 
         rows = Rows.of(student.labels, tokenizer, shapes.max_tokens, aliases=True)
-        vectors = encode(rows.texts(student.labels), "encode labels")
+        texts = rows.texts(student.labels)
+        if student.label_tower is not None:
+            found = encode_by_tower(student.label_tower, texts, None, lambda *told: progress("encode labels", *told))
+            vectors = torch.from_numpy(found)
+        else:
+            vectors = encode(texts, "encode labels")
         mine = encode([query.text for query in queries], "encode queries")
         aliases = rows_of_labels(rows.labels, rows.alias_labels)
         gold = Ragged.of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class LabelTower:
     def width(self) -> int:
         """The length of the model's own vectors."""
         return int(self.projection.shape[1])
+
+    def then(self, matrix: Tensor) -> LabelTower:
+        """The tower with `matrix` [e,d] behind its vectors."""
+        return replace(self, projection=matrix.to("cpu", torch.float32) @ self.projection)
 
     def describe(self) -> dict[str, Any]:
         """For provenance and manifests: a directory is told by its name, not by its place."""

@@ -16,10 +16,13 @@ from edgexl.predict import adapt as adapting
 from edgexl.predict.adapt import adapt
 from edgexl.predict.evaluate import evaluate_student
 from edgexl.predict.float_student import StudentPredictor
+from edgexl.student.importer import import_sentence_transformer
+from edgexl.student.label_tower import LabelTower
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.screeners import kind_of
 from edgexl.student.student import Student, load_student
 from tests.command_line import Edgexl
+from tests.distill.conftest import write_teacher
 from tests.tiny import assembled, tiny_labels, tiny_ngram_student, tiny_queries, tiny_student
 
 
@@ -28,14 +31,18 @@ def one_stage(student: Student) -> Student:
     return assembled(student.labels, student.screener, ScreeningReasoner())
 
 
-def noisy(student: Student) -> Student:
-    """The student after a map that makes much of some directions: what measures likeness badly."""
+def stretching() -> torch.Tensor:
+    """A map that makes much of some directions."""
     torch.manual_seed(3)
     directions = torch.linalg.qr(torch.randn(32, 32)).Q
     stretch = torch.ones(32)
     stretch[:6] = 3.0
-    matrix = directions @ torch.diag(stretch) @ directions.T
-    return replace(student, screener=kind_of(student.screener).with_map(student.screener, matrix))
+    return directions @ torch.diag(stretch) @ directions.T
+
+
+def noisy(student: Student) -> Student:
+    """The student after such a map: what measures likeness badly."""
+    return replace(student, screener=kind_of(student.screener).with_map(student.screener, stretching()))
 
 
 @pytest.mark.parametrize("aliases", [False, True])
@@ -53,6 +60,21 @@ def test_adapting_gains_on_queries_that_it_has_not_seen(aliases: bool, monkeypat
     assert after > before + 3
     assert found.student.provenance["adapted"]["passes"] == found.passes
     assert adapt(student, tiny_queries(student.labels, 280, 0)).after == found.after
+
+
+def test_a_label_tower_is_adapted_with_the_screener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(adapting, "LEARNING_RATE", 1e-2)
+    imported = import_sentence_transformer(write_teacher(tmp_path / "model"))
+    alone = noisy(assembled(tiny_labels(), imported.screener, ScreeningReasoner()))
+    tower = LabelTower(str(tmp_path / "model"), imported.provenance["weights_sha256"], stretching())
+    towered = replace(alone, label_tower=tower)  # the same model behind the same map
+    queries = tiny_queries(alone.labels, 280, 0)
+    found, wanted = adapt(towered, queries), adapt(alone, queries)
+    assert found.passes == wanted.passes > 0
+    assert found.after == pytest.approx(wanted.after, abs=1.0)
+    vectors = [StudentPredictor(one.student).row_vectors for one in (found, wanted)]
+    assert torch.cosine_similarity(*vectors).min() > 0.999
 
 
 def test_nothing_is_gained_where_queries_say_nothing() -> None:

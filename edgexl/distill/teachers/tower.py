@@ -7,7 +7,7 @@ in the pools of stage one, in mining, in the shortlists of stage two.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -83,5 +83,5 @@ class TowerLessons:
 
 def turn(tower: LabelTower, rotation: Tensor) -> LabelTower:
     """The tower with its vectors times `rotation` [d,d], as it will be read back from disk."""
-    turned = rotation.cpu() @ tower.projection
-    return LabelTower(tower.source, tower.weights_sha256, round_trip({"projection": turned})["projection"])
+    turned = tower.then(rotation)
+    return replace(turned, projection=round_trip({"projection": turned.projection})["projection"])
