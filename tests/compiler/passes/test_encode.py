@@ -22,6 +22,7 @@ from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import IndexRecipe, Recipe
 from edgexl.data import Query
 from edgexl.index.rows import Rows
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.label_tower import LabelTower, open_model
 from edgexl.target import load_target
 from tests.distill.conftest import write_teacher
@@ -75,6 +76,21 @@ def test_a_label_tower_encodes_all_rows_once(aliased: Artifact, tmp_path: Path) 
     student = dataclasses.replace(artifact.student, label_tower=turned)
     with pytest.raises(BadInput, match="is no directory"):
         encode(dataclasses.replace(artifact, student=student))
+
+
+def test_a_label_tower_encodes_descriptions_too(tmp_path: Path) -> None:
+    labels = tiny_described(tiny_labels(40))
+    plain = Export().run(begin(tiny_student(labels), Recipe("described"), load_target("host")))
+    assert plain.rows.descriptions
+    artifact, tower = towered(plain, tmp_path)
+    made = encode(artifact, alias_cosine=1.0, descriptions="joined")
+    first = len(made.rows) - made.rows.descriptions
+    label = made.rows.alias_labels[first - len(labels)].item()
+    texts = [labels.texts[label], labels.descriptions[label][0]]
+    by_hand = tower.encode(texts).sum(0)
+    np.testing.assert_allclose(made.vectors[first], by_hand / np.linalg.norm(by_hand), atol=1e-5)
+    predictor = StudentPredictor(artifact.student)
+    np.testing.assert_allclose(predictor.row_vectors[first], made.vectors[first], atol=1e-5)
 
 
 def test_labels_as_the_device_encodes_them_are_no_towers(aliased: Artifact, tmp_path: Path) -> None:
