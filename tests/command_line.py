@@ -21,6 +21,10 @@ name = "eight-byte codes"
 [index]
 code_bytes = 8
 overfetch = 64
+[reasoner]
+blend = "none"  # its weights are random: screening alone would be chosen
+[gates]
+reasoner_gain = -100
 """
 
 

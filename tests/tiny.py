@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -17,6 +18,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from torch import nn
 
+from edgexl.compiler.recipe import GateRecipe, ReasonerRecipe
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
 from edgexl.student.contract import Shapes
@@ -26,6 +28,8 @@ from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScre
 from edgexl.student.student import Student
 
 WORDS = tuple(first + second for first in "bdfgklmnprst" for second in ("a", "e", "i", "o", "u", "ar", "el", "in"))
+# Of a recipe: a reasoner of random weights stays as it is, so that there are two stages to look at.
+AS_IT_IS: dict[str, Any] = {"reasoner": ReasonerRecipe(blend="none"), "gates": GateRecipe(reasoner_gain=-100)}
 SHAPES = Shapes(max_tokens=16, query_dims=32, state_dims=32, shortlist=16, label_tokens=4, vocabulary=2 + 1024)
 
 

@@ -45,6 +45,11 @@ def demo(out: Path | None, as_json: bool) -> None:
 @click.argument("text")
 @click.option("-k", type=click.IntRange(min=1), help="How many labels at most.  [default: 5]")
 @click.option("--threshold", help="Only labels at least this probable: 0 to 1, or 'own' for the bundle's own.")
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The smallest set that holds a right label this often, 0 to 1, instead of k labels.",
+)
 @click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @labels_file_option
@@ -54,6 +59,7 @@ def run(
     text: str,
     k: int | None,
     threshold: str | None,
+    coverage: float | None,
     explain: str | None,
     threads: int,
     labels_file: Path | None,
@@ -67,7 +73,8 @@ def run(
 
     texts = lines(standard_input()) if text == "-" else one_text(text)
     status = 0
-    for answered in answer(bundle, texts, k, parse_threshold(threshold), explain, threads, labels_file):
+    wanted = parse_threshold(threshold)
+    for answered in answer(bundle, texts, k, wanted, explain, threads, labels_file, coverage):
         if isinstance(answered, Refusal):
             print_line(f"edgexl: {answered.message}", err=True)
             status = answered.exit_code
@@ -75,9 +82,14 @@ def run(
                 # a line for a line, so that whoever reads both does not lose count
                 print_json({"text": answered.text, "error": answered.message})
         elif as_json:
-            print_json(_as_json(answered))
+            record = _as_json(answered)
+            print_json(record if coverage is None else record | {"coverage_holds": answered.prediction.coverage_holds})
         else:
             _print_answer(answered, with_text=text == "-")
+            if coverage is not None and not answered.prediction.coverage_holds:
+                print_line(
+                    "  the label set has changed since its coverage was counted: these may hold a right one less often"
+                )
     return status
 
 
@@ -118,6 +130,14 @@ def complete(bundle: Path, prefix: str, limit: int, labels_file: Path | None, as
 @click.option(
     "--labels-file", type=PATH, help="Measure with what this label file adds and retires. [default: as compiled]"
 )
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Also how often sets of this coverage hold a right label, and how large they are.",
+)
+@click.option(
+    "--baselines", is_flag=True, help="Compare with TF-IDF, BM25 and the untrained MiniLM over the labels' texts."
+)
 @json_option
 def evaluate(
     bundle: Path,
@@ -126,6 +146,8 @@ def evaluate(
     limit: int | None,
     empty: str,
     labels_file: Path | None,
+    coverage: float | None,
+    baselines: bool,
     as_json: bool,
 ) -> None:
     """Measure BUNDLE on DATA: a data set's directory (its test queries), or a student's evaluation.json.gz."""
@@ -140,15 +162,21 @@ def evaluate(
             progress=progress,
             empty="skip" if empty == "skip" else "miss",
             labels_file=labels_file,
+            baselines=baselines,
+            coverage=coverage,
         )
     if as_json:
         print_json(report)
         return
-    systems = [name for name in ("screening", "bundle", "student", "difference") if name in report]
+    systems = {name: report[name] for name in ("screening", "bundle", "student", "difference") if name in report}
+    systems |= report.get("baselines", {})
     print_line(f"{report['queries']:,} queries of {report['data']} over {report['labels']:,} labels")
     _print_empty(report.get("empty_queries", []), empty)
     known = [metric for metric, value in report["bundle"].items() if value is not None]
-    print_table(["", *systems], ([metric, *(report[name][metric] for name in systems)] for metric in known))
+    print_table(["", *systems], ([metric, *(of[metric] for of in systems.values())] for metric in known))
+    _print_reliability(report["reliability"])
+    if "coverage" in report:
+        _print_coverage(report["coverage"])
     if "bands" in report:
         _print_bands(report["bands"])
 
@@ -161,6 +189,27 @@ def _print_empty(queries: list[dict[str, Any]], how: str) -> None:
         what = f"{len(queries):,} queries hold no token and {done}" if len(queries) > 1 else "1 query holds no token"
         where = f"{first['file']}, line {first['line']}, {first['uid']}"
         print_line(f"{what}: {where}" if len(queries) == 1 else f"{what}, first {where}")
+
+
+def _print_reliability(found: dict[str, Any]) -> None:
+    if found["ECE"] is None:
+        return
+    print_line()
+    share = "" if found["accepted_right"] is None else f", of which {found['accepted_right']:.1%} are right"
+    print_line(
+        f"first labels' probabilities are off by {found['ECE']:.1%} on average; {found['accepted']:,} labels reach the "
+        f"bundle's threshold{share}"
+    )
+
+
+def _print_coverage(sets: dict[str, Any]) -> None:
+    print_line()
+    print_line(
+        f"sets of coverage {sets['asked']:g} hold a right label in {sets['reached']:.1%} of queries "
+        f"(95%: {sets['low']:.1%} to {sets['high']:.1%}), {sets['mean_labels']:.1f} labels on average"
+    )
+    if not sets["holds"]:
+        print_line("the label set has changed since coverage was counted: it is no longer promised")
 
 
 def _print_bands(bands: dict[str, Any]) -> None:

@@ -55,6 +55,9 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
     print_line()
     print_ledger(report["ledger"])
     print_gates(report["gates"])
+    if "because" in report.get("blend", {}):
+        print_line()
+        print_line(str(report["blend"]["because"]))
     if "labels_file" in report:
         told = report["labels_file"]
         print_line()

@@ -21,8 +21,13 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
 )
+@click.option(
+    "--calibrate", type=PATH, help="Queries of your own (raw layout, .json.gz) to calibrate on, not the student's."
+)
 @json_option
-def compile_student(student: str, recipe: str, target: str, out: Path, workers: str, as_json: bool) -> None:
+def compile_student(
+    student: str, recipe: str, target: str, out: Path, workers: str, calibrate: Path | None, as_json: bool
+) -> None:
     """Compile STUDENT (a directory, or a name such as 'wordnet') into one bundle file."""
     from edgexl import compile, load_student
     from edgexl.base.files import check_output
@@ -35,6 +40,8 @@ def compile_student(student: str, recipe: str, target: str, out: Path, workers: 
     with progress_bar(as_json) as progress:
         progress("load the student", 0, 1)
         loaded = load_student(student)
+        if calibrate is not None:
+            loaded = loaded.with_calibration(calibrate)
         progress("load the student", 1, 1)
         report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress, workers=workers)
     ledger = [row.as_json() for row in report.ledger]

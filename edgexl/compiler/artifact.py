@@ -11,6 +11,7 @@ from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.compiler.measure.gates import Verdict
 from edgexl.compiler.measure.ledger import Accuracy, LedgerRow
+from edgexl.compiler.measure.reference import Blend
 from edgexl.compiler.recipe import Recipe
 from edgexl.index import LabelIndex
 from edgexl.index.rows import Rows
@@ -30,7 +31,8 @@ class Graphs:
 
 @dataclass(frozen=True)
 class Plans:
-    """What the native engine runs: each graph's plan and weights, as sections of a bundle."""
+    """What the native engine runs: each graph's plan and weights, as sections of a bundle; without bytes where the
+    reasoner is left out."""
 
     screener: bytes
     screener_weights: bytes
@@ -48,8 +50,8 @@ class Artifact:
 
     `rows` are the texts of the index, `vectors` [rows, D] their vectors in the index's space, which is the student's
     space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
-    there. `engine` runs them on the device; for the native one there are `plans`. `answered` is what the C runtime
-    reached with the packed bundle. `facts` are for the manifest.
+    there, and `blend` says what logits are made of. `engine` runs them on the device; for the native one there are
+    `plans`. `answered` is what the C runtime reached with the packed bundle. `facts` are for the manifest.
     """
 
     student: Student
@@ -63,6 +65,7 @@ class Artifact:
     vectors: Floats = _LATER
     rotation: Floats | None = None
     index: LabelIndex = _LATER
+    blend: Blend = _LATER
     calibration: Calibration = _LATER
     goldens: Goldens = _LATER
     answered: Accuracy = _LATER
@@ -74,6 +77,11 @@ class Artifact:
     def has(self, part: str) -> bool:
         """Whether a part is there."""
         return getattr(self, part) is not None
+
+    @property
+    def reasoner(self) -> bytes | None:
+        """The reasoner's graph; None where the blend leaves it out."""
+        return None if self.has("blend") and self.blend.reasoner == 0 else self.graphs.reasoner
 
     @property
     def is_small(self) -> bool:

@@ -1,7 +1,7 @@
 """The flow on one page: a student goes through a flat list of passes and comes out as a bundle.
 
     student --export--> two ONNX graphs --encode--> label vectors --build index--> codes, graphs in their space
-            --index words--> the lexical side --quantize--> --calibrate--> probabilities, threshold
+            --index words--> the lexical side --quantize--> --blend--> --calibrate--> probabilities, threshold
             --lower--> plans (native engine only) --pack--> sections --verify--> the C runtime's answers;
             and a manifest makes them a bundle
 
@@ -38,6 +38,7 @@ from edgexl.compiler.passes.calibrate import Calibrate, calibration_queries
 from edgexl.compiler.passes.declaration import Pass, run_pass
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
+from edgexl.compiler.passes.fit_blend import FitBlend
 from edgexl.compiler.passes.index_words import IndexWords
 from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import Pack
@@ -109,6 +110,7 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         BuildIndex(recipe.index, threads),
         IndexWords(recipe.index, threads),
         quantize,
+        FitBlend(recipe, threads, partial(progress, "blend")),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
         Pack(),
@@ -212,7 +214,7 @@ def product_bytes(artifact: Artifact, yardstick: Yardstick) -> int:
     """Graphs and label vectors or codes; once there are sections, the file."""
     if artifact.has("sections"):
         return bundle_bytes({kind: len(content) for kind, content in artifact.sections.items()})
-    graphs = len(artifact.graphs.screener) + len(artifact.graphs.reasoner)
+    graphs = len(artifact.graphs.screener) + len(artifact.reasoner or b"")
     if artifact.plans is not None:
         graphs = sum(len(part) for part in dataclasses.astuple(artifact.plans))
     if not artifact.has("index"):

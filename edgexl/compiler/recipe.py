@@ -44,6 +44,19 @@ class GraphRecipe:
 
 
 @dataclass(frozen=True)
+class ReasonerRecipe(GraphRecipe):
+    """The reasoner's graph, and how its logits count.
+
+    With `blend` "auto" the compile looks whether more right labels come first when the screening score is added to the
+    logit, or when the reasoner is left out altogether, and does so where it is sure. It looks on held-out queries or,
+    where there are too few, on queries made of label texts, which add the score at most. "none" takes the logits as
+    they are.
+    """
+
+    blend: Literal["auto", "none"] = "auto"
+
+
+@dataclass(frozen=True)
 class IndexRecipe:
     """The label index.
 
@@ -156,7 +169,9 @@ class GateRecipe:
     """What a compile must reach.
 
     `p_at_1_kept` and `r_at_100_kept` are percentages of the float student's numbers on the same `queries` evaluation
-    queries at most; `max_bundle_bytes` limits the file. A few thousand queries place a percentage within a point or
+    queries at most; `reasoner_gain` is the least that P@1 of the whole may be above P@1 of screening, in points, on the
+    queries that the blend is chosen by, give or take the standard error (-100: all passes); `max_bundle_bytes` limits
+    the file. A few thousand queries place a percentage within a point or
     two only: with a `confidence` above .5 a gate fails where less is kept by more than chance explains in that share of
     samples; with .5 it judges the figure as it came out.
     """
@@ -166,11 +181,14 @@ class GateRecipe:
     confidence: float = 0.5
     max_bundle_bytes: int | None = None
     queries: int = 2000
+    reasoner_gain: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("p_at_1_kept", "r_at_100_kept"):
             if not 0 <= getattr(self, name) <= 100:
                 raise ValueError(f"[gates] {name} = {getattr(self, name)} must be a percentage, 0 to 100")
+        if not -100 <= self.reasoner_gain <= 100:
+            raise ValueError(f"[gates] reasoner_gain = {self.reasoner_gain} must be in points, -100 to 100")
         if not 0.5 <= self.confidence < 1:
             raise ValueError(f"[gates] confidence = {self.confidence} must be a share from 0.5 to below 1")
         if self.queries < 1 or (self.max_bundle_bytes is not None and self.max_bundle_bytes < 1):
@@ -187,7 +205,7 @@ class Recipe:
     description: str = ""
     engine: Engine = "auto"
     screener: GraphRecipe = field(default_factory=GraphRecipe)
-    reasoner: GraphRecipe = field(default_factory=GraphRecipe)
+    reasoner: ReasonerRecipe = field(default_factory=ReasonerRecipe)
     index: IndexRecipe = field(default_factory=IndexRecipe)
     shortlist: ShortlistRecipe = field(default_factory=ShortlistRecipe)
     calibrate: CalibrateRecipe = field(default_factory=CalibrateRecipe)

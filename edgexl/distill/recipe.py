@@ -58,7 +58,7 @@ class ScreeningTable:
     mistook for gold ones, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step
     hides `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers`
     above 0 leaves a transformer's word table and that many of its layers as they were, which also trains faster.
-    `naming_queries` made from as many label texts (`edgexl.distill.corpus.naming`) train beside the data set's.
+    `naming_queries` made from as many label texts (`edgexl.data.naming`) train beside the data set's.
     With a label tower, `teacher_weight` is for queries alone, which are to meet the tower's own vectors of them, and
     `live_weight` x (1 - cosine to the tower's vectors) draws the screener's own vectors of rows near, for those are the
     ones of labels that a device adds.

@@ -17,9 +17,9 @@ from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Query, open_data
+from edgexl.data.naming import naming_queries
 from edgexl.distill.characterize.recommendation import read_recommendation
 from edgexl.distill.corpus.divide import Corpus, read_corpus
-from edgexl.distill.corpus.naming import naming_queries
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases, without_descriptions
 from edgexl.distill.methods import METHODS, Method
 from edgexl.distill.recipe import DistillRecipe

@@ -37,7 +37,8 @@ class Prediction:
     `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
     order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
     `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
-    `none_fits`: the best logit is one that shortlists without a gold label have.
+    `none_fits`: the best logit is one that shortlists without a gold label have. `coverage_holds`: the labels have the
+    coverage that was asked for, and the label set is the one that it was counted on.
     """
 
     labels: list[LabelAnswer]
@@ -49,6 +50,7 @@ class Prediction:
     tokens: int
     truncated: bool
     none_fits: bool
+    coverage_holds: bool = False
 
     @property
     def ranked(self) -> npt.NDArray[np.int64]:
@@ -149,6 +151,7 @@ def copy_prediction(result: Any, dims: int) -> Prediction:
         tokens=result.tokens,
         truncated=bool(result.truncated),
         none_fits=bool(result.none_fits),
+        coverage_holds=bool(result.coverage_holds),
     )
 
 

@@ -168,19 +168,25 @@ class BundleHandle:
         except ValueError as error:
             raise BadInput(f"The bundle's manifest is not JSON ({error}); compile it again.") from None
 
-    def predict(self, text: str | bytes, k: int | None = None, threshold: float | None = None) -> Prediction:
+    def predict(
+        self, text: str | bytes, k: int | None = None, threshold: float | None = None, coverage: float | None = None
+    ) -> Prediction:
         """Answer one text with at most `k` labels, best first: by default 5; `k` 0 = 5 labels, or all with a threshold.
 
         There are fewer where the label set is smaller, or the bundle's shortlist by default. With a `threshold` only
-        labels at least that probable; negative = the bundle's own. Raises `BadInput` for a text without a token or that
-        is not UTF-8 (bytes), and for a k beyond the shortlist, `info.shortlist`.
+        labels at least that probable; negative = the bundle's own. With a `coverage` above 0 instead, by default all
+        labels of the smallest set that holds a gold one with that probability, as counted on held-out queries. Raises
+        `BadInput` for a text without a token or that is not UTF-8 (bytes), for a k beyond the shortlist,
+        `info.shortlist`, and for a coverage that the bundle does not reach.
         """
         if k is None:
-            k = min(DEFAULT_K, self.info.shortlist)
+            k = 0 if coverage else min(DEFAULT_K, self.info.shortlist)
         k = as_whole("k", k, 0, _LARGEST, f"from 1 to the bundle's shortlist, {self.info.shortlist}")
         options = self._header.make("exl_predict_options", k=k)
         if threshold is not None:
             options.use_threshold, options.threshold = 1, as_number("threshold", threshold)
+        if coverage is not None:
+            options.coverage = as_number("coverage", coverage)
         content = as_text("The text", text)
         with self._session() as session:
             result = ctypes.POINTER(self._header.structs["exl_result"])()

@@ -172,6 +172,15 @@ class Student:
         bare = replace(self, labels=labels, calibration=(), evaluation=())
         return replace(bare, calibration=fitted, evaluation=judged)
 
+    def with_calibration(self, path: str | os.PathLike[str]) -> Student:
+        """The student with the queries of a file, whose targets index its labels, to calibrate on. Raises `BadInput`
+        where they do not fit the labels, or are among the queries that it is evaluated on."""
+        queries = tuple(read_queries(path, len(self.labels)))
+        judged = {query.text for query in self.evaluation}
+        if known := next((query for query in queries if query.text in judged), None):
+            raise BadInput(f"{known.name(path)} is also one to evaluate on, where nothing may be fitted; leave it out.")
+        return replace(self, calibration=as_queries("calibration", queries, len(self.labels), self.tokenizer))
+
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the student's directory as one step, replacing an older student there. Other files there stay.
 

@@ -89,12 +89,14 @@ def answer(
     explain: str | None = None,
     threads: int = 1,
     labels_file: Path | None = None,
+    coverage: float | None = None,
 ) -> Iterator[Answer | Refusal]:
     """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
 
-    `k` as `BundleHandle.predict` takes it; `threshold` as `parse_threshold` gives it; `explain` is a label's id or
-    text; `labels_file` keeps labels added and retired (default: the bundle's path and ".labels"). Raises `BadInput`
-    where the bundle, `k` or the label is wrong for every text, `DeviceError` where the engine is missing or fails.
+    `k` and `coverage` as `BundleHandle.predict` takes them; `threshold` as `parse_threshold` gives it; `explain` is a
+    label's id or text; `labels_file` keeps labels added and retired (default: the bundle's path and ".labels"). Raises
+    `BadInput` where the bundle, `k` or the label is wrong for every text, `DeviceError` where the engine is missing or
+    fails.
     """
     with open_bundle(bundle, threads=threads, labels_path=labels_file) as handle:
         if k is not None and k > handle.info.shortlist:
@@ -103,7 +105,7 @@ def answer(
         for one in inputs:
             try:
                 text = one.text()
-                prediction = handle.predict(text, k=k, threshold=threshold)
+                prediction = handle.predict(text, k=k, threshold=threshold, coverage=coverage)
                 if label is None:
                     yield Answer(text, prediction)
                 else:

@@ -6,12 +6,14 @@ R@1000 of a bundle with N = 128 is its R@128; the float student ranks with the N
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +27,7 @@ from edgexl.bundle.strings import unpack_strings
 from edgexl.data import Query, metrics, open_dataset, read_queries
 from edgexl.data.frequency import train_frequency
 from edgexl.data.label_set import LabelSet
+from edgexl.data.layout import LABELS_FILE
 from edgexl.data.metrics import TrainFrequency
 from edgexl.runtime.binding import open_bundle
 
@@ -70,16 +73,25 @@ def evaluate(
     progress: Progress = no_progress,
     empty: Literal["miss", "skip"] = "miss",
     labels_file: str | os.PathLike[str] | None = None,
+    baselines: bool = False,
+    coverage: float | None = None,
 ) -> dict[str, Any]:
     """Metrics (percentages, 0 to 100) of the bundle, of its screening and, where given, of the float `student`.
 
     `data` is a data set's directory, whose test split is taken, or a file of queries such as a student's
     evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled, or with what
     `labels_file` adds and retires. `limit` keeps the first so many queries. A query without a token has no answer: it
-    is a "miss", or is left out ("skip"). The result has the keys data, queries, labels, bundle, screening; where
-    there are such, empty_queries (file, line and uid of each); with a student, student and difference (bundle -
-    student); of a data set, bands (see `metrics.evaluate`), a system each.
-    Raises `BadInput` where the parts are not of one label set.
+    is a "miss", or is left out ("skip"). With `baselines`, simple searches of the labels' texts (see
+    `edgexl.predict.baselines`) answer the same queries: of a data set's labels, or those beside a student's file, with
+    their aliases; else of the texts that the bundle holds. The result has the keys data, queries, labels, bundle,
+    screening; where there are such, empty_queries (file, line and uid of each); with a student, student and difference
+    (bundle - student); of a data set, bands (see `metrics.evaluate`), a system each; baselines, {name: metrics};
+    reliability, how well probabilities foretell what is right on these queries, whatever their origin (the first
+    labels' expected calibration error, ECE; how many labels the bundle's own threshold accepts, and which share of
+    them is right); with a `coverage`, under that name what sets of it reach: asked, reached (the share of queries whose
+    set holds a gold label) with its 95 % interval low to high (Wilson's), mean_labels, and whether it holds
+    (`Prediction`).
+    Raises `BadInput` where the parts are not of one label set, or the baselines cannot be had.
     """
     opened = read_bundle(bundle)
     labels = _current_labels(opened, labels_file)
@@ -98,10 +110,11 @@ def evaluate(
     if named:
         file = str(held_out.file)
         report["empty_queries"] = [{"file": file, "line": one.line, "uid": one.uid} for one in named]
-    judged = _bundle_metrics(bundle, held_out, set(empty_rows), labels_file, progress)
+    judged, reliability = _bundle_metrics(bundle, held_out, set(empty_rows), labels_file, progress)
     if student is not None:
         judged["student"] = _student_metrics(student, opened, held_out, set(empty_rows), progress)
     report |= {system: {name: values[name] for name in _REPORTED} for system, values in judged.items()}
+    report["reliability"] = reliability
     if held_out.train is not None:
         report["bands"] = {system: values["bands"] for system, values in judged.items()}
     if student is not None:
@@ -109,6 +122,12 @@ def evaluate(
             name: None if value is None or report["student"][name] is None else value - report["student"][name]
             for name, value in report["bundle"].items()
         }
+    if coverage is not None:
+        report["coverage"] = _measure_sets(bundle, held_out, set(empty_rows), labels_file, coverage, progress)
+    if baselines:
+        texts = _label_texts(Path(data), opened, labels, labels_file)
+        found = _baseline_metrics(texts, held_out, set(empty_rows), opened.parameters.shortlist, progress)
+        report["baselines"] = {name: {key: values[key] for key in _REPORTED} for name, values in found.items()}
     return report
 
 
@@ -184,9 +203,11 @@ def _bundle_metrics(
     empty: Collection[int],
     labels_file: str | os.PathLike[str] | None,
     progress: Progress,
-) -> dict[str, Any]:
-    """The keys `bundle` and `screening`; the rows `empty` are not answered."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metrics of `bundle` and `screening`, and the key `reliability`; the rows `empty` are not answered."""
     queries = held_out.queries
+    curve = read_bundle(path).calibration
+    probabilities, right, above, right_above = [], [], 0, 0
     with open_bundle(path, compiled_only=labels_file is None, labels_path=labels_file) as handle:
         width = max(handle.info.shortlist, max(CUTOFFS))
         screened = np.full((len(queries), width), -1, dtype=np.int64)
@@ -203,7 +224,61 @@ def _bundle_metrics(
             screened[row, :found] = prediction.shortlist_labels
             reasoned[row, :found] = prediction.ranked
             accepted[row, : len(prediction.labels)] = True
-    return {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}
+            if found:
+                probabilities.append(float(curve.probabilities(prediction.shortlist_logits).max()))
+                right.append(int(reasoned[row, 0]) in query.targets)
+            above += len(prediction.labels)
+            right_above += sum(label.index in query.targets for label in prediction.labels)
+    reliability = {
+        "ECE": expected_calibration_error(probabilities, right),
+        "accepted": above,
+        "accepted_right": right_above / above if above else None,
+    }
+    judged = {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}
+    return judged, reliability
+
+
+def expected_calibration_error(probabilities: Sequence[float], right: Sequence[bool]) -> float | None:
+    """How far probabilities lie from what came true, on average: over ten bins of equal width, the gap between the mean
+    of the first labels' probabilities and the share of them that is right, weighted by the queries in it. None without
+    queries."""
+    if not probabilities:
+        return None
+    p, hits = np.array(probabilities), np.array(right, np.float64)
+    which = np.minimum((10 * p).astype(np.int64), 9)
+    gaps = np.bincount(which, p, 10) - np.bincount(which, hits, 10)
+    return float(np.abs(gaps).sum() / len(p))
+
+
+def _measure_sets(
+    path: str | os.PathLike[str],
+    held_out: HeldOut,
+    empty: Collection[int],
+    labels_file: str | os.PathLike[str] | None,
+    coverage: float,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The key `coverage`; the rows `empty` have empty sets."""
+    covered, sizes, holds = [], [], True
+    with open_bundle(path, compiled_only=labels_file is None, labels_path=labels_file) as handle:
+        for row, query in enumerate(track(held_out.queries, "ask for sets", progress, every=1)):
+            found = None if row in empty else handle.predict(query.text, coverage=coverage)
+            labels = {label.index for label in found.labels} if found else set()
+            covered.append(not labels.isdisjoint(query.targets))
+            sizes.append(len(labels))
+            holds = holds and (found is None or found.coverage_holds)
+    low, high = wilson(sum(covered), len(covered))
+    reached, mean = sum(covered) / len(covered), sum(sizes) / len(sizes)
+    return {"asked": coverage, "reached": reached, "low": low, "high": high, "mean_labels": mean, "holds": holds}
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share."""
+    z, share = NormalDist().inv_cdf(0.975), successes / trials
+    centre = share + z * z / (2 * trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return (centre - half) / scale, (centre + half) / scale
 
 
 def _student_metrics(
@@ -219,9 +294,41 @@ def _student_metrics(
     rows = [row for row in range(len(held_out.queries)) if row not in empty]
     texts = [held_out.queries[row].text for row in rows]
     answers = predictor.rank(texts, progress=partial(progress, "query the student"))
-    ranked = np.full((len(held_out.queries), answers.shape[1]), -1, dtype=np.int64)
+    return _judge(_spread(answers, rows, len(held_out.queries)), held_out)
+
+
+def _label_texts(
+    data: Path, bundle: Bundle, labels: _Labels, labels_file: str | os.PathLike[str] | None
+) -> dict[int, tuple[str, ...]]:
+    """The texts of each label by its number: all of them where the data's own label set is at hand."""
+    beside = data / LABELS_FILE if data.is_dir() else data.parent / "labels.json.gz"
+    known = LabelSet.load(beside) if beside.is_file() else None
+    if known is not None and (data.is_dir() or bytes.fromhex(known.sha256()) == bundle.parameters.label_set_sha256):
+        return {
+            labels.number[label_id]: (known.texts[place], *known.aliases[place], *known.descriptions[place])
+            for place, label_id in enumerate(known.ids)
+            if label_id in labels.number
+        }
+    with open_bundle(bundle.path, engine=False, compiled_only=labels_file is None, labels_path=labels_file) as handle:
+        return {number: (handle.label_text(number),) for number in labels.number.values()}
+
+
+def _baseline_metrics(
+    texts: dict[int, tuple[str, ...]], held_out: HeldOut, empty: Collection[int], depth: int, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """{name: metrics}, of as many labels a query as the bundle's shortlist holds."""
+    from edgexl.predict.baselines import LabelTexts, rank_baselines
+
+    rows = [row for row in range(len(held_out.queries)) if row not in empty]
+    found = rank_baselines(LabelTexts.of(texts), [held_out.queries[row].text for row in rows], depth, progress)
+    return {name: _judge(_spread(answers, rows, len(held_out.queries)), held_out) for name, answers in found.items()}
+
+
+def _spread(answers: npt.NDArray[np.int64], rows: list[int], queries: int) -> npt.NDArray[np.int64]:
+    """The answers of these rows among all queries; the others have none."""
+    ranked = np.full((queries, answers.shape[1]), -1, dtype=np.int64)
     ranked[rows] = answers
-    return _judge(_pad(ranked), held_out)
+    return _pad(ranked)
 
 
 def _pad(ranked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -16,8 +16,9 @@ _FROM_MANIFEST: dict[str, type] = {
 def inspect(
     path: str | os.PathLike[str], self_test: bool = False, labels_file: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
-    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, and the
-    model that encoded the labels where that was another than the student's own (`label_tower`).
+    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, how its logits are
+    blended (`blend`), and the model that encoded the labels where that was another than the student's own
+    (`label_tower`).
 
     Every section's hash is checked. `self_test` also runs its goldens through the C runtime on this machine, under the
     key `self_test`; a `labels_file` is told of under its name: path, generation, labels, added, retired. Raises
@@ -33,6 +34,8 @@ def inspect(
     }
     if "label_tower" in bundle.manifest:
         report["label_tower"] = bundle.manifest["label_tower"]
+    if isinstance(bundle.manifest.get("blend"), dict):
+        report["blend"] = bundle.manifest["blend"]
     if labels_file is not None:
         report["labels_file"] = _of_labels_file(path, labels_file)
     if self_test:

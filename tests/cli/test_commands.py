@@ -15,7 +15,8 @@ from tests.command_line import Edgexl, Tiny
 from tests.runtime.tiny_bundle import build
 
 STAGES = ["tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate", "total"]
-LEDGER_KEYS = {"pass", "seconds", "bytes", "P@1", "R@100", "nDCG@5"}
+ACCURACY = {"P@1", "R@100", "nDCG@5"}
+LEDGER_KEYS = {"pass", "seconds", "bytes", *ACCURACY, *(f"screening_{name}" for name in ACCURACY)}
 GATE_KEYS = {"name", "value", "margin", "threshold", "passed"}
 METRICS = {"P@1", "P@5", "nDCG@5", "R@10", "R@100", "R@1000", "F1_micro"}
 
@@ -30,7 +31,7 @@ def test_compile_reports_ledger_gates_and_bytes(tiny: Tiny) -> None:
 
 def test_a_failed_gate_exits_1_and_writes_no_bundle(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
     strict = tmp_path / "strict.toml"
-    strict.write_text(tiny.recipe.read_text() + "[gates]\nmax_bundle_bytes = 1000\n")
+    strict.write_text(tiny.recipe.read_text() + "max_bundle_bytes = 1000\n")
     out = tmp_path / "out.exl"
     said = edgexl("compile", tiny.student, "--recipe", strict, "--target", "host", "-o", out)
     said.refuses(1, "max_bundle_bytes", "1000")
@@ -162,7 +163,8 @@ def test_inspect_lists_the_rules_that_a_students_graphs_are_lowered_by(tiny: Tin
 
 def test_inspect_shows_what_the_bundle_holds(tiny: Tiny, edgexl: Edgexl) -> None:
     report = edgexl("inspect", tiny.bundle, "--json", "--self-test").json
-    wanted = {"format", "bytes", "labels", "shapes", "engine", "recipe", "target", "ledger", "gates", "self_test"}
+    wanted = {"format", "bytes", "labels", "shapes", "engine", "recipe", "target", "ledger", "gates", "blend"}
+    wanted |= {"self_test"}
     assert set(report) == wanted
     assert report["bytes"]["total"] == tiny.bundle.stat().st_size > sum(report["bytes"].values()) / 2
     assert report["labels"] == 300

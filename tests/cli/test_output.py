@@ -27,6 +27,11 @@ def test_a_ledger_without_seconds_has_no_such_column(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "pass  bytes    P@1  R@100  nDCG@5\npack  1,000  50.00      -   1,500\n"
     print_ledger([{**row, "seconds": 1.5}])
     assert "seconds" in capsys.readouterr().out
+    of_screening = {"screening_P@1": 40.0, "screening_R@100": None, "screening_nDCG@5": 30.0}
+    print_ledger([{**row, **of_screening}])
+    heading, _, caption = capsys.readouterr().out.splitlines()
+    assert heading == "pass  bytes    P@1  R@100  nDCG@5  s P@1  s nDCG@5"
+    assert caption == "s: of screening alone"
 
 
 def test_json_refuses_what_json_has_not(capsys: pytest.CaptureFixture[str]) -> None:

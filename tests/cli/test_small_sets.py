@@ -10,7 +10,7 @@ from edgexl.compiler import compile
 from edgexl.compiler.recipe import IndexRecipe, Recipe, ShortlistRecipe
 from edgexl.runtime.binding import open_bundle
 from tests.command_line import Edgexl, exl_run
-from tests.tiny import tiny_labels, tiny_student
+from tests.tiny import AS_IT_IS, tiny_labels, tiny_student
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     student = tiny_student(tiny_labels(3))
     student.save(folder / "student")
     for name, shortlist in (("three", None), ("two", 2)):
-        recipe = Recipe(name, index=IndexRecipe(code_bytes=8), shortlist=ShortlistRecipe(shortlist))
+        recipe = Recipe(name, index=IndexRecipe(code_bytes=8), shortlist=ShortlistRecipe(shortlist), **AS_IT_IS)
         compile(student, recipe, "host", folder / f"{name}.exl")
     return folder
 

@@ -15,9 +15,9 @@ from edgexl.compiler.recipe import IndexRecipe, Recipe
 from edgexl.data.label_set import LabelSet
 from edgexl.student.student import Student
 from edgexl.target import load_target
-from tests.tiny import tiny_labels, tiny_student
+from tests.tiny import AS_IT_IS, tiny_labels, tiny_student
 
-TINY_RECIPE = Recipe("eight-byte codes", index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none"))
+TINY_RECIPE = Recipe("eight-byte codes", index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none"), **AS_IT_IS)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,10 +20,10 @@ from edgexl.data.label_set import LabelSet
 from edgexl.runtime.binding import open_bundle
 from edgexl.student.student import Student
 from edgexl.target import load_target
-from tests.tiny import SHAPES, WORDS, tiny_labels, tiny_ngram_student, tiny_tokenizer
+from tests.tiny import AS_IT_IS, SHAPES, WORDS, tiny_labels, tiny_ngram_student, tiny_tokenizer
 
 RECIPE = Recipe(
-    "test", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none")
+    "test", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none"), **AS_IT_IS,
 )
 
 

@@ -15,7 +15,15 @@ from edgexl.bundle.read import read_bundle
 from edgexl.bundle.strings import unpack_strings
 from edgexl.compiler import CompileReport, compile
 from edgexl.compiler.measure.reference import ReferencePipeline
-from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe, ShortlistRecipe
+from edgexl.compiler.recipe import (
+    CalibrateRecipe,
+    GateRecipe,
+    GraphRecipe,
+    IndexRecipe,
+    ReasonerRecipe,
+    Recipe,
+    ShortlistRecipe,
+)
 from edgexl.predict.float_student import StudentPredictor
 from edgexl.student.student import Student
 from edgexl.target import load_target
@@ -23,7 +31,7 @@ from tests.compiler.conftest import TINY_RECIPE
 from tests.steps import StageProgress
 from tests.tiny import tiny_described, tiny_labels, tiny_student
 
-PASSES = ["export", "encode", "build_index", "index_words", "quantize", "calibrate", "lower", "pack", "verify"]
+PASSES = ["export", "encode", "build_index", "index_words", "quantize", "blend", "calibrate", "lower", "pack", "verify"]
 
 
 def test_the_bundle_holds_the_student(compiled: CompileReport, student: Student) -> None:
@@ -201,7 +209,7 @@ def test_a_failed_gate_blames_a_stage_and_writes_nothing(student: Student, tmp_p
         TINY_RECIPE,
         engine=engine,  # type: ignore[arg-type]
         index=IndexRecipe(code_bytes=1, overfetch=16, fine_dims=2, lexical="none"),
-        gates=GateRecipe(r_at_100_kept=99),
+        gates=GateRecipe(reasoner_gain=-100, r_at_100_kept=99),
     )
     with pytest.raises(GateFailed, match=r"r_at_100_kept failed: .* The stage to blame is build_index"):
         compile(student, recipe, "host", tmp_path / "out.exl")
@@ -209,7 +217,7 @@ def test_a_failed_gate_blames_a_stage_and_writes_nothing(student: Student, tmp_p
 
 
 def test_gates_that_pass_are_told_whatever_the_engine(student: Student, tmp_path: Path) -> None:
-    gates = GateRecipe(p_at_1_kept=50, r_at_100_kept=60)
+    gates = GateRecipe(reasoner_gain=-100, p_at_1_kept=50, r_at_100_kept=60)
     recipe = dataclasses.replace(TINY_RECIPE, engine="ort", gates=gates)
     report = compile(student, recipe, "host", tmp_path / "out.exl")
     before, after = report.ledger[0].accuracy, report.ledger[-1].accuracy
@@ -228,7 +236,7 @@ def test_a_gate_allows_for_chance_where_the_recipe_says_so(student: Student, tmp
     before, after = free[0].accuracy, next(row.accuracy for row in free if row.name == "quantize")
     kept = 100 * after.r_at_100 / before.r_at_100
     assert kept < 99  # something is lost, or this shows nothing
-    gates = GateRecipe(r_at_100_kept=round(kept + 0.1, 3))
+    gates = GateRecipe(reasoner_gain=-100, r_at_100_kept=round(kept + 0.1, 3))
     recipe = dataclasses.replace(TINY_RECIPE, index=index, gates=gates)
     with pytest.raises(GateFailed, match="r_at_100_kept failed"):
         compile(student, recipe, "host", tmp_path / "out.exl")
@@ -237,13 +245,13 @@ def test_a_gate_allows_for_chance_where_the_recipe_says_so(student: Student, tmp
         found for found in compile(student, recipe, "host", tmp_path / "out.exl").gates if "100_kept" in found.name
     ]
     assert verdict.value < verdict.threshold < verdict.value + verdict.margin
-    recipe = dataclasses.replace(recipe, gates=GateRecipe(r_at_100_kept=100, confidence=0.95))
+    recipe = dataclasses.replace(recipe, gates=GateRecipe(reasoner_gain=-100, r_at_100_kept=100, confidence=0.95))
     with pytest.raises(GateFailed, match=r"by more than the [\d.]+ that chance explains"):
         compile(student, recipe, "host", tmp_path / "none.exl")
 
 
 def test_a_bundle_over_the_limit_is_not_written(student: Student, tmp_path: Path) -> None:
-    recipe = dataclasses.replace(TINY_RECIPE, gates=GateRecipe(max_bundle_bytes=100_000))
+    recipe = dataclasses.replace(TINY_RECIPE, gates=GateRecipe(reasoner_gain=-100, max_bundle_bytes=100_000))
     with pytest.raises(GateFailed, match=r"max_bundle_bytes failed: .* blame is (quantize|build_index|pack)"):
         compile(student, recipe, "host", tmp_path / "out.exl")
     assert list(tmp_path.iterdir()) == []
@@ -277,7 +285,12 @@ def test_a_student_without_queries(student: Student, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no calibration queries"):
         compile(bare, TINY_RECIPE, "host", tmp_path / "out.exl")
     with pytest.raises(BadInput, match="no evaluation queries"):
-        compile(bare, dataclasses.replace(TINY_RECIPE, gates=GateRecipe(p_at_1_kept=50)), "host", tmp_path / "out.exl")
+        compile(
+            bare,
+            dataclasses.replace(TINY_RECIPE, gates=GateRecipe(reasoner_gain=-100, p_at_1_kept=50)),
+            "host",
+            tmp_path / "out.exl",
+        )
     recipe = dataclasses.replace(TINY_RECIPE, calibrate=CalibrateRecipe(method="none"))
     report = compile(bare, recipe, "host", tmp_path / "out.exl")
     assert report.ledger[-1].accuracy.p_at_1 is None
@@ -290,7 +303,10 @@ def test_a_student_without_queries(student: Student, tmp_path: Path) -> None:
 def test_every_scheme_compiles(student: Student, tmp_path: Path, scheme: str) -> None:
     graph = GraphRecipe(scheme=scheme, embeddings="fp32" if scheme == "fp32" else "int8")  # type: ignore[arg-type]
     index = dataclasses.replace(TINY_RECIPE.index, rotation="pca")
-    recipe = Recipe("every", screener=graph, reasoner=graph, index=index, calibrate=CalibrateRecipe("platt"))
+    reasoner = ReasonerRecipe(**vars(graph), blend="none")
+    recipe = dataclasses.replace(
+        TINY_RECIPE, screener=graph, reasoner=reasoner, index=index, calibrate=CalibrateRecipe("platt")
+    )
     report = compile(student, recipe, "host", tmp_path / "out.exl")
     _, _, before, after = (row.accuracy.p_at_1 for row in report.ledger[:4])
     assert before is not None

@@ -17,13 +17,13 @@ from edgexl.data.label_set import LabelSet
 from edgexl.predict.float_student import StudentPredictor
 from edgexl.runtime.binding import NewLabel, open_bundle
 from edgexl.use.evaluate import evaluate
-from tests.tiny import SHAPES, tiny_labels, tiny_queries, tiny_student
+from tests.tiny import AS_IT_IS, SHAPES, tiny_labels, tiny_queries, tiny_student
 
 WHOLE = tiny_labels(401, aliases=True)
 QUERIES = tiny_queries(WHOLE, 100, 2)
 # Over-fetch of a real size: all of a small set is rescored.
-RECIPE = Recipe("small", index=IndexRecipe(code_bytes=8))
-PCA = Recipe("small", index=IndexRecipe(code_bytes=4, rotation="pca", coarse="auto", fine_dims=24))
+RECIPE = Recipe("small", index=IndexRecipe(code_bytes=8), **AS_IT_IS)
+PCA = Recipe("small", index=IndexRecipe(code_bytes=4, rotation="pca", coarse="auto", fine_dims=24), **AS_IT_IS)
 
 
 def some(count: int) -> LabelSet:

@@ -23,7 +23,7 @@ from edgexl.runtime.engine import fetch_engine
 from edgexl.runtime.toolchain import find_toolchains
 from edgexl.target import Target, load_target
 from tests.command_line import TARGET, Tiny
-from tests.tiny import tiny_labels, tiny_ngram_student
+from tests.tiny import AS_IT_IS, tiny_labels, tiny_ngram_student
 
 # the boards' CPUs: A53 and A72 without dot products, A76 with
 TARGETS = ("raspberry-pi-zero-2", "raspberry-pi-4", "raspberry-pi-5")
@@ -51,7 +51,10 @@ def ngrams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose screener hashes n-grams: 64-bit integer operators that no transformer has."""
     place = tmp_path_factory.mktemp("ngrams") / "ngrams.exl"
     recipe = Recipe(
-        "eight-byte codes", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64)
+        "eight-byte codes",
+        screener=GraphRecipe("int8-token"),
+        index=IndexRecipe(code_bytes=8, overfetch=64),
+        **AS_IT_IS,
     )
     return compile(tiny_ngram_student(tiny_labels(aliases=True)), recipe, TARGET, place).path
 

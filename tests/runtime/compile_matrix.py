@@ -253,9 +253,9 @@ def main(words: list[str]) -> int:
     from edgexl.compiler import compile
     from edgexl.compiler.recipe import IndexRecipe, Recipe
     from tests.command_line import TARGET
-    from tests.tiny import tiny_labels, tiny_student
+    from tests.tiny import AS_IT_IS, tiny_labels, tiny_student
 
-    recipe = Recipe("eight-byte codes", engine="native", index=IndexRecipe(code_bytes=8, overfetch=64))
+    recipe = Recipe("eight-byte codes", engine="native", index=IndexRecipe(code_bytes=8, overfetch=64), **AS_IT_IS)
     chosen = [cell for cell in cells() if set(words) <= set(str(cell).split())]
     if not chosen:
         known = sorted({word for cell in cells() for word in str(cell).split()})

@@ -18,7 +18,7 @@ ENDS_WITH(exl_label, description_bytes);
 ENDS_WITH(exl_session_options, reserved);
 ENDS_WITH(exl_predict_options, coverage);
 ENDS_WITH(exl_prediction, text);
-ENDS_WITH(exl_result, total_ms);
+ENDS_WITH(exl_result, reserved);
 ENDS_WITH(exl_batch, context);
 ENDS_WITH(exl_explanation, description_score);
 ENDS_WITH(exl_self_test_report, tolerance);

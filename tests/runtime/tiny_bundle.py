@@ -39,6 +39,8 @@ from edgexl.index.best_of_rows import Weighing
 from edgexl.index.lexical import build_lexical
 
 PRESENCE = 3.5
+# Of so many held-out queries, what the calibration sees of the best gold label of those that were shortlisted.
+QUERIES, SCORES = 9, (-0.25, -0.5, -1.0, -1.5, -2.5, -3.0, -4.0)
 REASONER_WEIGHT, SCREENING_WEIGHT = 0.75, 2.0
 LEXICAL_WEIGHT, LEXICAL_MOST, LEXICAL_CANDIDATES = (0.2, 0.3, 0.1, 3.0, -0.1, 0.2, 0.1, 0.1), 1.5, 24
 DIMS, STATE_DIMS, LABEL_TOKENS, MAX_TOKENS, SHORTLIST = 16, 8, 4, 12, 20
@@ -239,7 +241,8 @@ def build(
         lexical_candidates=LEXICAL_CANDIDATES if lexical else 0,
     )
     words = build_lexical([*texts, *alias_texts]) if lexical else None
-    calibration = Calibration(label_set, calibrated, 0.25, (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95), PRESENCE)
+    knots = (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95)
+    calibration = Calibration(label_set, calibrated, 0.25, *knots, PRESENCE, QUERIES, SCORES)
     sections = {
         Kind.MANIFEST: json.dumps(
             {"engine": "native" if native else "ort", "recipe": {"name": "eight-byte codes"}}

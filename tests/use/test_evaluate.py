@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from edgexl.base.errors import BadInput
+from edgexl.bundle.read import read_bundle
 from edgexl.data import metrics
 from edgexl.data.label_set import LabelSet
 from edgexl.predict.float_student import StudentPredictor
 from edgexl.runtime.binding import NewLabel, open_bundle
 from edgexl.student.student import load_student
-from edgexl.use.evaluate import evaluate
+from edgexl.use.evaluate import evaluate, expected_calibration_error, wilson
 from edgexl.use.labels import add_labels, retire_labels
 from tests.command_line import Edgexl, Tiny
 
@@ -163,3 +164,86 @@ def test_figures_are_of_what_each_system_answers(tiny: Tiny, tmp_path: Path) -> 
             assert value == pytest.approx(report["bundle"][key] - report["student"][key])
     assert (report["queries"], report["labels"]) == (60, 300)
     assert report["screening"] != report["bundle"] != report["student"]
+
+
+def shares_a_word(labels: LabelSet, number: int) -> bool:
+    return bool(set(labels.texts[number].split()) & set(labels.aliases[number][0].split()))
+
+
+def test_baselines_answer_the_same_queries(tiny: Tiny, data: Path, tmp_path: Path, edgexl: Edgexl) -> None:
+    said = edgexl("eval", tiny.bundle, data, "--baselines", "--json")
+    assert said.status == 0
+    found = said.json["baselines"]
+    assert list(found) == ["tf-idf", "bm25", "minilm"]
+    for of_one in found.values():
+        assert of_one.keys() == said.json["bundle"].keys()
+        assert of_one["P@1"] == pytest.approx(100 * 6 / 9)  # three queries are empty, six are label texts
+    lines = edgexl("eval", tiny.bundle, data, "--baselines", "--student", tiny.student).out.splitlines()
+    heading = "screening bundle student difference tf-idf bm25 minilm"
+    assert heading in [" ".join(line.split()) for line in lines]
+    assert max(map(len, lines[2:])) <= 80
+    # a file of queries: the labels beside it have aliases, and alone it has the bundle's own texts
+    labels = LabelSet.load(tiny.student / "labels.json.gz")
+    number = next(n for n in range(300) if labels.aliases[n] and not shares_a_word(labels, n))
+    alone, beside = tmp_path / "queries.json.gz", tmp_path / "student" / "queries.json.gz"
+    beside.parent.mkdir()
+    shutil.copy(tiny.student / "labels.json.gz", beside.parent)
+    for path in (alone, beside):
+        write(path, [{"uid": "q", "title": labels.aliases[number][0], "target_ind": [number]}])
+    assert evaluate(tiny.bundle, beside, baselines=True)["baselines"]["bm25"]["P@1"] == 100
+    assert evaluate(tiny.bundle, alone, baselines=True)["baselines"]["bm25"]["P@1"] == 0
+
+
+def test_sets_of_a_coverage_are_counted(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+    queries = tiny.student / "evaluation.json.gz"
+    found = edgexl("eval", tiny.bundle, queries, "--coverage", "0.5", "--json").json["coverage"]
+    with open_bundle(tiny.bundle) as handle:
+        sets = [handle.predict(text, coverage=0.5) for text in tiny.texts(200)]
+        with gzip.open(queries) as stream:
+            gold = [json.loads(line)["target_ind"] for line in stream]
+    hits = [bool({at.index for at in one.labels} & set(right)) for one, right in zip(sets, gold, strict=True)]
+    assert (found["asked"], found["reached"], found["holds"]) == (0.5, np.mean(hits), True)
+    assert found["mean_labels"] == pytest.approx(np.mean([len(one.labels) for one in sets]))
+    assert 0 < found["low"] < found["reached"] < found["high"] < 1
+    out = edgexl("eval", tiny.bundle, queries, "--coverage", "0.5").out
+    assert f"sets of coverage 0.5 hold a right label in {found['reached']:.1%} of queries" in out
+    edgexl("eval", tiny.bundle, queries, "--coverage", "0.9999").refuses(2, "at most", "[shortlist]")
+    # a changed label set promises nothing, and the command says so
+    bundle = Path(shutil.copy(tiny.bundle, tmp_path / "b.exl"))
+    text = tiny.texts(1)[0]
+    assert "no longer promised" not in edgexl("run", bundle, text, "--coverage", "0.5").out
+    assert edgexl("run", bundle, text, "--coverage", "0.5", "--json").json["coverage_holds"] is True
+    add_labels(bundle, [NewLabel("new", "zebra")])
+    assert "no longer promised" in edgexl("run", bundle, text, "--coverage", "0.5").out
+    assert edgexl("run", bundle, text, "--coverage", "0.5", "--json").json["coverage_holds"] is False
+
+
+def test_an_interval_is_wilsons() -> None:
+    assert wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611252), abs=1e-6)
+
+
+def test_reliability_is_how_far_probabilities_lie_from_what_came_true(tiny: Tiny, edgexl: Edgexl) -> None:
+    assert expected_calibration_error([0.95, 0.95, 0.15, 1.0], [True, False, False, True]) == pytest.approx(
+        (abs(0.95 * 2 + 1 - 2) + 0.15) / 4
+    )
+    assert expected_calibration_error([], []) is None
+    said = edgexl("eval", tiny.bundle, tiny.student / "evaluation.json.gz", "--json").json["reliability"]
+    with open_bundle(tiny.bundle) as handle:
+        found = [handle.predict(text, k=16, threshold=-1.0) for text in tiny.texts(200)]
+    assert said["accepted"] == sum(len(one.labels) for one in found) > 0
+    assert 0 <= said["ECE"] <= 1
+    assert 0 < said["accepted_right"] <= 1
+    assert (
+        "first labels' probabilities are off by" in edgexl("eval", tiny.bundle, tiny.student / "evaluation.json.gz").out
+    )
+
+
+def test_a_compile_takes_queries_of_ones_own(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+    arguments = ("compile", tiny.student, "--recipe", tiny.recipe, "--target", "host", "-o", tmp_path / "own.exl")
+    edgexl(*arguments, "--calibrate", tiny.student / "evaluation.json.gz").refuses(2, "line 1", "evaluate on")
+    labels = LabelSet.load(tiny.student / "labels.json.gz")
+    own = [{"uid": f"o{n}", "title": f"{labels.texts[n]} of mine", "target_ind": [n]} for n in range(150)]
+    write(tmp_path / "own.json.gz", own)
+    assert edgexl(*arguments, "--calibrate", tmp_path / "own.json.gz", "--json").status == 0
+    assert read_bundle(tmp_path / "own.exl").calibration.queries == 150

@@ -2,7 +2,7 @@
 
 The screener gets R behind its query vector; the reasoner gets the inverse in front of what it does with query_vector
 and label_vectors. Where such an input only goes into a product with constant weights, the inverse is multiplied into
-those. A graph's output may also be scaled.
+those.
 """
 
 from __future__ import annotations
@@ -21,15 +21,6 @@ def rotate_output(model: bytes, name: str, rotation: Floats) -> bytes:
     inner = _rename(proto, name, f"{name}/unrotated")
     matrix = graph.add_constant(proto, f"{name}/rotation", rotation)
     proto.graph.node.append(helper.make_node("MatMul", [inner, matrix], [name], name=f"{name}/rotate"))
-    return graph.serialise(proto)
-
-
-def scale_output(model: bytes, name: str, factor: float) -> bytes:
-    """The model with its output `name` times an f32."""
-    proto = onnx.load_from_string(model)
-    inner = _rename(proto, name, f"{name}/unscaled")
-    constant = graph.add_constant(proto, f"{name}/factor", np.array([factor], np.float32))
-    proto.graph.node.append(helper.make_node("Mul", [inner, constant], [name], name=f"{name}/scale"))
     return graph.serialise(proto)
 
 

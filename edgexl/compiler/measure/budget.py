@@ -37,7 +37,7 @@ def memory_bytes(lengths: Mapping[Kind, int], engine: str) -> int:
 
     Fine codes and texts are not in it: a query reads a few pages of them, and the system takes those back when it must.
     """
-    weights = lengths[Kind.SCREENER_WEIGHTS] + lengths[Kind.REASONER_WEIGHTS]
+    weights = lengths[Kind.SCREENER_WEIGHTS] + lengths.get(Kind.REASONER_WEIGHTS, 0)
     scanned = lengths[Kind.COARSE_CODES] + lengths[Kind.TOKENIZER]
     return ENGINE_BYTES[engine] + WEIGHT_COPIES[engine] * weights + scanned
 

@@ -112,6 +112,17 @@ def fit_presence(
     return replace(calibration, presence=presence), doubted
 
 
+def count_coverage(
+    calibration: Calibration, logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]
+) -> Calibration:
+    """The calibration with what it sees of each query's best gold label, of shortlists as `fit` takes them. They are
+    counted on the queries that the curve was fitted on, which does no harm: a set is chosen by the order of labels,
+    which no curve changes."""
+    seen = [calibration.inputs(row[np.isfinite(row)]) for row in logits]
+    best = [float(x[hits[: len(x)]].max()) for x, hits in zip(seen, right, strict=True) if hits[: len(x)].any()]
+    return replace(calibration, queries=len(logits), scores=tuple(sorted(best, reverse=True)))
+
+
 def calibrate_by_share(label_set: bytes) -> Calibration:
     """A label's share of the shortlist's softmax, for students without held-out queries; sets are those above a
     half.

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Percentages 0 to 100 on the evaluation queries; R@100 within the shortlist. None where there are no queries.
+    """Percentages 0 to 100 on the evaluation queries, of the whole and of its screening alone; R@100 within the
+    shortlist. None where there are no queries.
 
     `shares` holds what each query adds to a percentage, 0 to 1, float64 [queries], for those that gates judge.
     """
@@ -26,6 +27,9 @@ class Accuracy:
     r_at_100: float | None = None
     ndcg_at_5: float | None = None
     shares: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    screening_p_at_1: float | None = None
+    screening_r_at_100: float | None = None
+    screening_ndcg_at_5: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,9 @@ class LedgerRow:
             "P@1": self.accuracy.p_at_1,
             "R@100": self.accuracy.r_at_100,
             "nDCG@5": self.accuracy.ndcg_at_5,
+            "screening_P@1": self.accuracy.screening_p_at_1,
+            "screening_R@100": self.accuracy.screening_r_at_100,
+            "screening_nDCG@5": self.accuracy.screening_ndcg_at_5,
         }
 
 

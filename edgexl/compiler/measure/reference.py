@@ -63,13 +63,15 @@ class Screening(Protocol):
 class Answer:
     """A query's way through both stages; labels, scores and logits in the shortlist's order.
 
-    `order` sorts the shortlist by logit, descending, ties as they were.
+    `screening` are the scores [N] that put the shortlist in order; `order` sorts it by logit, descending, ties as they
+    were.
     """
 
     tokens: tuple[int, ...]
     query_vector: Floats
     labels: Ints
     scores: Floats
+    screening: Floats
     logits: Floats
     order: Ints
 
@@ -85,6 +87,10 @@ class Blend:
 
     reasoner: float = 1.0
     screening: float = 0.0
+
+    def times(self, factor: float) -> Blend:
+        """Logits so many times as large, in the numbers that a bundle holds."""
+        return Blend(*(float(np.float32(weight) * np.float32(factor)) for weight in (self.reasoner, self.screening)))
 
     def of(self, logits: Floats | None, screening: Floats) -> Floats:
         """The shortlist's logits f32 [N], as the C runtime adds them; `logits` of the reasoner, where there is one."""
@@ -132,7 +138,7 @@ class ReferencePipeline:
         logits = self.blend.of(self.reasoner.run(feeds)[0][0] if self.reasoner else None, found.screening)
         order = np.argsort(-logits, kind="stable")
         tokens = tuple(feeds["input_ids"][0].tolist())
-        return Answer(tokens, feeds["query_vector"][0], found.labels, found.scores, logits, order)
+        return Answer(tokens, feeds["query_vector"][0], found.labels, found.scores, found.screening, logits, order)
 
     def answers(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import Accuracy
-from edgexl.compiler.measure.reference import BATCH, ReferencePipeline
+from edgexl.compiler.measure.reference import BATCH, REASONER_ALONE, ReferencePipeline
 from edgexl.data import Query, metrics
 from edgexl.index import Shortlist
 from edgexl.index.exact_search import ExactSearch
@@ -43,7 +43,8 @@ class Yardstick:
         vectors, rows = (artifact.vectors, artifact.rows) if there else (self.vectors, self.rows)
         pipeline = reference_pipeline(artifact, vectors, rows)
         answers = pipeline.answers([query.text for query in self.queries], self.threads, progress)
-        return measure_accuracy(pad_rows([answer.ranked for answer in answers], -1), self.queries)
+        ranked, screened = zip(*((answer.ranked, answer.labels) for answer in answers), strict=True)
+        return measure_accuracy(pad_rows(ranked, -1), self.queries, pad_rows(screened, -1))
 
 
 def reference_pipeline(artifact: Artifact, vectors: Floats, rows: Rows) -> ReferencePipeline:
@@ -54,11 +55,12 @@ def reference_pipeline(artifact: Artifact, vectors: Floats, rows: Rows) -> Refer
     return ReferencePipeline(
         tokenizer=student.tokenizer,
         screener=Session(artifact.graphs.screener),
-        reasoner=Session(artifact.graphs.reasoner),
+        reasoner=Session(artifact.reasoner) if artifact.reasoner else None,
         screening=fastest(artifact.index) if artifact.has("index") else exact,
         label_pieces=artifact.rows.label_pieces(shapes.label_tokens),
         max_tokens=shapes.max_tokens,
         calibration=artifact.calibration,
+        blend=artifact.blend if artifact.has("blend") else REASONER_ALONE,
     )
 
 
@@ -90,12 +92,25 @@ def pad_rows(rows: Iterable[npt.NDArray[Any]], filler: float) -> npt.NDArray[Any
     return full
 
 
-def measure_accuracy(ranked: np.ndarray[tuple[int, ...], np.dtype[np.int64]], queries: Sequence[Query]) -> Accuracy:
-    """P@1, R@100 and nDCG@5 of rankings [queries, N]; a shortlist under 100 is padded, so R@100 is its recall."""
-    short = max(0, 100 - ranked.shape[1])
-    ranked = np.pad(ranked, ((0, 0), (0, short)), constant_values=-1)
+def measure_accuracy(
+    ranked: npt.NDArray[np.int64], queries: Sequence[Query], screened: npt.NDArray[np.int64] | None = None
+) -> Accuracy:
+    """P@1, R@100 and nDCG@5 of rankings [queries, N], and of screening's where they are given; a shortlist under 100 is
+    padded, so R@100 is its recall."""
     targets = [query.targets for query in queries]
-    found = metrics.evaluate(ranked, targets, ks=(1, 5, 100))
+    ranked = _at_least(ranked, 100)
     shares = {"p_at_1": metrics.precisions(ranked, targets, 1), "r_at_100": metrics.recalls(ranked, targets, 100)}
-    p_at_1, r_at_100, ndcg_at_5 = (round(float(found[key]), 4) for key in ("P@1", "R@100", "nDCG@5"))
-    return Accuracy(p_at_1, r_at_100, ndcg_at_5, shares)
+    whole = Accuracy(*_figures(ranked, targets), shares=shares)
+    if screened is None:
+        return whole
+    p_at_1, r_at_100, ndcg_at_5 = _figures(_at_least(screened, 100), targets)
+    return replace(whole, screening_p_at_1=p_at_1, screening_r_at_100=r_at_100, screening_ndcg_at_5=ndcg_at_5)
+
+
+def _figures(ranking: npt.NDArray[np.int64], targets: Sequence[Sequence[int]]) -> tuple[float, float, float]:
+    found = metrics.evaluate(ranking, targets, ks=(1, 5, 100))
+    return round(float(found["P@1"]), 4), round(float(found["R@100"]), 4), round(float(found["nDCG@5"]), 4)
+
+
+def _at_least(ranking: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    return np.pad(ranking, ((0, 0), (0, max(0, width - ranking.shape[1]))), constant_values=-1)

@@ -13,14 +13,13 @@ from edgexl.base.errors import BadInput
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.calibration import Calibration
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.graphs.graph import Session
-from edgexl.compiler.graphs.rotate import scale_output
 from edgexl.compiler.measure.fitting import (
     LEAST_RIGHT,
     Fit,
     ShareFit,
     calibrate_by_share,
     can_fit,
+    count_coverage,
     fit,
     fit_presence,
     fit_share,
@@ -55,7 +54,7 @@ class Calibrate(Pass):
     progress: StageProgress = no_stage_progress
 
     name = "calibrate"
-    needs = ("graphs", "vectors", "index")
+    needs = ("graphs", "vectors", "index", "blend")
     adds = ("calibration",)
     tells = True
 
@@ -78,12 +77,13 @@ class Calibrate(Pass):
         logits = pad_rows([answer.logits for answer in answers], -np.inf)
         if right.any() and not can_fit(logits, right):
             facts = self._why_not(int(right.sum()), int(np.isfinite(logits).sum()))
-            return _add_calibration(artifact, calibrate_by_share(label_set), facts | {"queries": len(queries)})
+            calibration = count_coverage(calibrate_by_share(label_set), logits, right)
+            return _add_calibration(artifact, calibration, facts | {"queries": len(queries)})
         if artifact.is_small:
             shares = fit_share(logits, right, positives, label_set)
             calibration, facts = shares.calibration, self._share_facts(shares, len(queries))
             artifact = _scale_logits(artifact, shares.scale)
-            pipeline = dataclasses.replace(pipeline, reasoner=Session(artifact.graphs.reasoner))
+            pipeline = dataclasses.replace(pipeline, blend=artifact.blend)
             answers = [dataclasses.replace(each, logits=each.logits * np.float32(shares.scale)) for each in answers]
         else:
             fitted = fit(logits, right, positives, method, label_set)
@@ -92,6 +92,8 @@ class Calibrate(Pass):
             answered = [pair for pair in zip(queries, answers, strict=True) if len(pair[0].targets) < right.shape[1]]
             calibration, presence = self._presence(pipeline, answered, calibration)
             facts |= presence
+        logits = pad_rows([answer.logits for answer in answers], -np.inf)
+        calibration = count_coverage(calibration, logits, right)
         return _add_calibration(artifact, calibration, facts)
 
     def _share_facts(self, fitted: ShareFit, queries: int) -> dict[str, Any]:
@@ -147,8 +149,7 @@ def _curve_facts(fitted: Fit, queries: int) -> dict[str, Any]:
 
 def _scale_logits(artifact: Artifact, factor: float) -> Artifact:
     """With logits so many times as large: the order of labels stays, and their softmax says how sure it is."""
-    reasoner = scale_output(artifact.graphs.reasoner, "logits", factor)
-    return dataclasses.replace(artifact, graphs=dataclasses.replace(artifact.graphs, reasoner=reasoner))
+    return dataclasses.replace(artifact, blend=artifact.blend.times(factor))
 
 
 def _add_calibration(artifact: Artifact, calibration: Calibration, facts: dict[str, Any]) -> Artifact:

@@ -34,10 +34,15 @@ class Lower(Pass):
             return _add_choice(artifact, "ort", facts | why)
         graphs, sizes = artifact.graphs, (artifact.shapes.max_tokens, artifact.shapes.shortlist)
         # token states that no reasoner takes are not even computed
-        wanted = SCREENER_OUTPUTS[: 1 + ("token_states" in Session(graphs.reasoner).input_names)]
+        reasoner = artifact.reasoner
+        states = reasoner is not None and "token_states" in Session(reasoner).input_names
+        wanted = SCREENER_OUTPUTS[: 1 + states]
         sections: list[bytes] = []
         missing: list[str] = []
-        for model, outputs in ((graphs.screener, wanted), (graphs.reasoner, None)):
+        for model, outputs in ((graphs.screener, wanted), (reasoner, None)):
+            if model is None:
+                sections += (b"", b"")
+                continue
             try:
                 lowered = lower_graph(model, *sizes, outputs)
                 sections += (lowered.plan.pack(), pack_weights(lowered.weights))

@@ -36,7 +36,7 @@ class Pack(Pass):
     """No settings: what goes in is decided."""
 
     name = "pack"
-    needs = ("graphs", "engine", "index", "calibration")
+    needs = ("graphs", "engine", "index", "blend", "calibration")
     adds = ("goldens", "sections")
 
     def run(self, artifact: Artifact) -> Artifact:
@@ -53,8 +53,9 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         screener_graph, screener_weights, reasoner_graph, reasoner_weights = dataclasses.astuple(artifact.plans)
     else:
         screener_graph, screener_weights = externalise(fuse(graphs.screener))
-        reasoner_graph, reasoner_weights = externalise(fuse(graphs.reasoner))
-    screener_inputs, reasoner_inputs = Session(graphs.screener).input_names, Session(graphs.reasoner).input_names
+        reasoner_graph, reasoner_weights = externalise(fuse(artifact.reasoner)) if artifact.reasoner else (b"", b"")
+    screener_inputs = Session(graphs.screener).input_names
+    reasoner_inputs = Session(artifact.reasoner).input_names if artifact.reasoner else ()
     assert set(screener_inputs) <= set(SCREENER_INPUTS)
     states = "token_states" in reasoner_inputs
     subspaces, _, subspace_dims = index.codebook.shape
@@ -87,6 +88,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         lexical_weight=index.weighing.lexical_weight,
         lexical_most=index.weighing.lexical_most,
         lexical_candidates=index.lexical_candidates if index.lexical else 0,
+        reasoner_weight=artifact.blend.reasoner,
+        screening_weight=artifact.blend.screening,
     )
     with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
         texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
@@ -95,8 +98,6 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         Kind.TOKENIZER: pack_tokenizer(student.tokenizer.to_str()),
         Kind.SCREENER_GRAPH: screener_graph,
         Kind.SCREENER_WEIGHTS: screener_weights,
-        Kind.REASONER_GRAPH: reasoner_graph,
-        Kind.REASONER_WEIGHTS: reasoner_weights,
         Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
         Kind.COARSE_CODES: bytes(index.coarse),
         Kind.FINE_CODES: bytes(index.fine),
@@ -104,6 +105,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         Kind.LABEL_IDS: ids,
         Kind.CALIBRATION: artifact.calibration.pack(),
     }
+    if artifact.reasoner:
+        sections |= {Kind.REASONER_GRAPH: reasoner_graph, Kind.REASONER_WEIGHTS: reasoner_weights}
     if len(artifact.rows.alias_labels):
         sections[Kind.ROW_LABELS] = pack_row_labels(artifact.rows.alias_labels)
     if artifact.recipe.index.keep_descriptions and any(student.labels.descriptions):

@@ -54,19 +54,22 @@ class Verify(Pass):
         if not queries:
             self.progress(1, 1)
             return Accuracy()
-        ranked = []
+        ranked, screened = [], []
         for done, query in enumerate(queries, 1):
-            ranked.append(_ranking(handle, query.text))
+            whole, alone = _rankings(handle, query.text)
+            ranked.append(whole)
+            screened.append(alone)
             self.progress(done, len(queries))
-        return measure_accuracy(pad_rows(ranked, -1), queries)
+        return measure_accuracy(pad_rows(ranked, -1), queries, pad_rows(screened, -1))
 
 
-def _ranking(handle: BundleHandle, text: str) -> Ints:
-    """The shortlist's labels, best first; none for a text without a token."""
+def _rankings(handle: BundleHandle, text: str) -> tuple[Ints, Ints]:
+    """The shortlist's labels, best first, and in the order of screening; none for a text without a token."""
     try:
-        return handle.predict(text, k=1).ranked
+        found = handle.predict(text, k=1)
     except BadInput:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    return found.ranked, found.shortlist_labels.astype(np.int64)
 
 
 def _count_reproduced(handle: BundleHandle, goldens: Goldens) -> float:

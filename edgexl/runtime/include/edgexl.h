@@ -178,7 +178,8 @@ typedef struct exl_predict_options {
     uint32_t use_threshold; /* nonzero: only labels with probability >= threshold */
     float threshold;        /* negative = the bundle's own */
     float coverage;         /* 0 = off; else the smallest set that holds a gold label with this probability, as counted
-                               on held-out queries. No bundle holds the numbers for it yet: EXL_NOT_SUPPORTED */
+                               on held-out queries; it may be empty. Not together with use_threshold. EXL_NOT_SUPPORTED
+                               where the bundle was compiled without such queries, or its shortlists do not reach it */
 } exl_predict_options;
 
 typedef struct exl_prediction {
@@ -220,6 +221,9 @@ typedef struct exl_result {
     const char *const *stage_names; /* "tokenize" is stage_names[EXL_STAGE_TOKENIZE] */
     const double *stage_ms;
     double total_ms;
+    uint32_t coverage_holds; /* nonzero: the coverage that was asked for is that of this label set. 0 where none was
+                                asked for, or labels were added or retired since it was counted */
+    uint32_t reserved;       /* 0 */
 } exl_result;
 
 /* options may be null. *result is null on failure; the result of the call before is gone then, too. */

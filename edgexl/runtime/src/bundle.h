@@ -117,6 +117,9 @@ typedef struct exl__calibration {
     float threshold;
     float presence;     /* a logit; a best label below it is most likely wrong */
     const float *x, *p; /* [knots] */
+    uint32_t queries;   /* held-out ones that coverage was counted on; 0: there were none */
+    uint32_t found;     /* of them, those with a gold label on the shortlist */
+    const float *score; /* [found]: what the calibration sees of the best gold label of each, descending */
 } exl__calibration;
 
 struct exl_bundle {

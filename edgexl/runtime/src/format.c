@@ -357,7 +357,7 @@ static exl_status format_read_calibration(exl_bundle *bundle, exl_error *error) 
     exl__calibration *c = &bundle->calibration;
     const uint8_t *at = section->bytes;
 
-    if (section->length < 48)
+    if (section->length < 56)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section is too short");
     if (memcmp(at, bundle->parameters.label_set_sha256, 32) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration belongs to another label set");
@@ -365,16 +365,22 @@ static exl_status format_read_calibration(exl_bundle *bundle, exl_error *error) 
     c->knots = exl__get32(at + 36);
     memcpy(&c->threshold, at + 40, 4);
     memcpy(&c->presence, at + 44, 4);
-    c->x = (const float *)(const void *)(at + 48);
+    c->queries = exl__get32(at + 48);
+    c->found = exl__get32(at + 52);
+    c->x = (const float *)(const void *)(at + 56);
     c->p = c->x + c->knots;
+    c->score = c->p + c->knots;
     if (c->input < EXL__BY_LOGIT || c->input > EXL__BY_LEAD_OR_NONE || c->knots < 2 || c->knots > 4096 ||
-        section->length != exl__plus(48, exl__times(c->knots, 8)) || !(c->threshold >= 0 && c->threshold <= 1) ||
-        !(c->presence < INFINITY))
+        c->found > c->queries || section->length != exl__plus(56, 8ull * c->knots + 4ull * c->found) ||
+        !(c->threshold >= 0 && c->threshold <= 1) || !(c->presence < INFINITY))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
     for (uint32_t i = 0; i < c->knots; i++)
         if (!isfinite(c->x[i]) || !(c->p[i] >= 0 && c->p[i] <= 1) ||
             (i > 0 && (!(c->x[i] > c->x[i - 1]) || c->p[i] < c->p[i - 1])))
             return exl__fail(error, EXL_BUNDLE_MALFORMED, "knot %u of the calibration is not in order", i);
+    for (uint32_t i = 0; i < c->found; i++)
+        if (!isfinite(c->score[i]) || (i > 0 && c->score[i] > c->score[i - 1]))
+            return exl__fail(error, EXL_BUNDLE_MALFORMED, "score %u of the calibration is not in order", i);
     return EXL_OK;
 }
 

@@ -14,6 +14,9 @@
 
 enum { SESSION_DEFAULT_K = 5 };
 
+/* An f32 of a decimal fraction may be a little more than that, and is not to ask for another query's worth. */
+#define SESSION_ROUNDED (1 - 1.0 / 8388608)
+
 /* ---- scratch memory ------------------------------------------------------------------------------------------ */
 
 /* The graphs run one after the other, in the same memory. */
@@ -441,9 +444,12 @@ static double session_log_normaliser(const exl_session *s) {
     return largest + log(sum);
 }
 
+/* What the calibration sees of a logit. */
+static float session_score(const exl_session *s, float logit) { return logit - (float)s->log_normaliser; }
+
 float exl__probability(const exl_session *s, float logit) {
     const exl__calibration *c = &s->bundle->calibration;
-    float x = logit - (float)s->log_normaliser;
+    float x = session_score(s, logit);
     uint32_t low = 0, high = c->knots - 1;
 
     if (x <= c->x[0])
@@ -507,12 +513,25 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, 
     return status;
 }
 
+/* What a caller's options come to. */
+typedef struct session_choice {
+    uint32_t k;
+    float threshold; /* least probability */
+    float score;     /* least score */
+    int covers;
+} session_choice;
+
+/* Whether labels were added or retired since the compile. */
+static int session_has_changed(const exl_session *s) {
+    return s->live && (s->live->added > 0 || s->live->retired_compiled > 0);
+}
+
 /* The first k of the order, with ids and texts. */
-static exl_status session_answer(exl_session *s, uint32_t k, float threshold, exl_error *error) {
+static exl_status session_answer(exl_session *s, const session_choice *chosen, exl_error *error) {
     exl_result *result = &s->result;
     exl_status status = EXL_OK;
 
-    for (uint32_t i = 0; i < k && i < s->shortlist && status == EXL_OK; i++) {
+    for (uint32_t i = 0; i < chosen->k && i < s->shortlist && status == EXL_OK; i++) {
         uint32_t n = s->order[i].index;
         exl_prediction *prediction = &s->predictions[i];
         size_t bytes;
@@ -522,8 +541,8 @@ static exl_status session_answer(exl_session *s, uint32_t k, float threshold, ex
         prediction->label = s->labels[n];
         prediction->logit = s->logits[n];
         prediction->probability = exl__probability(s, s->logits[n]);
-        if (prediction->probability < threshold)
-            break; /* the order is by logit, and probability does not fall where the logit rises */
+        if (prediction->probability < chosen->threshold || session_score(s, s->logits[n]) < chosen->score)
+            break; /* the order is by logit, and neither falls where the logit rises */
         status = session_read_id(s, i, prediction->label, &prediction->id, error);
         if (status == EXL_OK)
             status = session_read_text(s, n, &prediction->text, &bytes, error);
@@ -542,14 +561,27 @@ static exl_status session_answer(exl_session *s, uint32_t k, float threshold, ex
     result->stage_count = EXL_STAGE_COUNT;
     result->stage_names = SESSION_STAGE_NAMES;
     result->stage_ms = s->stage_ms;
+    result->coverage_holds = chosen->covers && !session_has_changed(s);
     return status;
 }
 
-/* What a caller's options come to. */
-typedef struct session_choice {
-    uint32_t k;
-    float threshold;
-} session_choice;
+/* The least score of a set of this coverage: so many of the held-out queries' best gold labels have it that one more
+ * query has it with this probability at least (split conformal prediction). */
+static exl_status session_cover(const exl_session *s, double coverage, float *score, exl_error *error) {
+    const exl__calibration *c = &s->bundle->calibration;
+    double wanted = ceil(((double)c->queries + 1) * coverage * SESSION_ROUNDED);
+
+    if (c->queries == 0)
+        return exl__fail(error, EXL_NOT_SUPPORTED,
+                         "the bundle knows no coverage: compile it with held-out queries to calibrate on");
+    if (wanted > c->found)
+        return exl__fail(error, EXL_NOT_SUPPORTED,
+                         "shortlists of %u labels reach a coverage of %.4f at most: ask for less, or compile with a "
+                         "larger n in [shortlist]",
+                         s->bundle->parameters.shortlist, floor(1e4 * c->found / ((double)c->queries + 1)) / 1e4);
+    *score = c->score[(uint32_t)wanted - 1];
+    return EXL_OK;
+}
 
 static exl_status session_choose(const exl_session *s, const exl_predict_options *options, session_choice *chosen,
                                  exl_error *error) {
@@ -562,21 +594,25 @@ static exl_status session_choose(const exl_session *s, const exl_predict_options
         return exl__fail(error, EXL_BAD_K, "k is %u, the bundle's shortlist is %u", known.k, N);
     if (isnan(known.threshold) || !(known.coverage >= 0 && known.coverage <= 1))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the threshold is not a number, or the coverage not from 0 to 1");
-    if (known.coverage > 0)
-        return exl__fail(error, EXL_NOT_SUPPORTED, "the bundle's calibration has no sets of a stated coverage");
+    if (known.coverage > 0 && known.use_threshold)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "a set has a threshold or a coverage, not both");
     chosen->threshold = -1;
+    chosen->score = -INFINITY;
+    chosen->covers = known.coverage > 0;
+    if (chosen->covers && session_cover(s, known.coverage, &chosen->score, error) != EXL_OK)
+        return EXL_NOT_SUPPORTED;
     if (known.use_threshold)
         chosen->threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
     chosen->k = known.k;
     if (known.k == 0)
-        chosen->k = known.use_threshold || N < SESSION_DEFAULT_K ? N : SESSION_DEFAULT_K;
+        chosen->k = known.use_threshold || chosen->covers || N < SESSION_DEFAULT_K ? N : SESSION_DEFAULT_K;
     return EXL_OK;
 }
 
 static exl_status session_predict(exl_session *s, const char *text, size_t text_bytes, const session_choice *chosen,
                                   exl_error *error) {
     exl_status status = exl__run_stages(s, text, text_bytes, error);
-    return status == EXL_OK ? session_answer(s, chosen->k, chosen->threshold, error) : status;
+    return status == EXL_OK ? session_answer(s, chosen, error) : status;
 }
 
 exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes, const exl_predict_options *options,

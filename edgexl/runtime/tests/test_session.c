@@ -303,6 +303,7 @@ static void test_texts(exl_session *session) {
     static char large[1 << 20];
     exl_predict_options options = {.struct_size = sizeof options};
     const exl_result *result = NULL;
+    size_t wide;
 
     CHECK_STATUS(exl_predict(session, "", 0, NULL, &result, &said), EXL_EMPTY_TEXT);
     CHECK(!result && strcmp(said.sentence, "the text holds no token") == 0);
@@ -348,8 +349,27 @@ static void test_texts(exl_session *session) {
     CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_OK);
     for (size_t i = 0; i < result->count; i++)
         CHECK(result->predictions[i]->probability >= 0.25f);
-    options.coverage = 0.9f; /* no bundle has what it takes */
+    options.coverage = 0.5f;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_BAD_ARGUMENT);
+    CHECK(strstr(said.sentence, "not both"));
+    options.use_threshold = 0;
+    options.coverage = 0.71f; /* 7 of 9 queries have a score */
     CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_NOT_SUPPORTED);
+    CHECK(strstr(said.sentence, "0.7000") && strstr(said.sentence, "20 labels"));
+    options.coverage = 0.7f;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_OK);
+    CHECK(result->coverage_holds);
+    wide = result->count;
+    options.coverage = 0.01f;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_OK);
+    CHECK(result->count < wide);
+    options.k = 1;
+    options.coverage = 0.7f;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_OK);
+    CHECK(result->count == 1);
+    options.coverage = 0;
+    CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_OK);
+    CHECK(!result->coverage_holds);
     options.coverage = 1.5f;
     CHECK_STATUS(exl_predict(session, "red", 3, &options, &result, &said), EXL_BAD_ARGUMENT);
     options.coverage = NAN;

@@ -90,6 +90,7 @@ def test_the_pass_that_lost_most_is_to_blame() -> None:
     assert largest_loss(LEDGER[:1], "p_at_1") == "export"
     assert LEDGER[0].as_json() == {
         "pass": "export", "seconds": 1.235, "bytes": 77, "P@1": 50.0, "R@100": 80.0, "nDCG@5": 12.5,
+        "screening_P@1": None, "screening_R@100": None, "screening_nDCG@5": None,
     }  # fmt: skip
     assert LEDGER[0].as_json(seconds=False)["seconds"] is None
 

@@ -9,7 +9,8 @@ import pytest
 
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.open_workers import open_workers
-from edgexl.compiler.measure.fitting import fit, fit_presence
+from edgexl.compiler.measure.fitting import count_coverage, fit, fit_presence
+from edgexl.compiler.measure.reference import REASONER_ALONE
 from edgexl.compiler.measure.yardstick import reference_pipeline
 from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.calibrate import Calibrate
@@ -36,7 +37,7 @@ def indexed(student: Student) -> Artifact:
         quantize,
     ):
         artifact = step.run(artifact)
-    return artifact
+    return dataclasses.replace(artifact, blend=REASONER_ALONE)
 
 
 def test_at_most_so_many_queries_are_taken_the_first_ones(indexed: Artifact) -> None:
@@ -77,7 +78,11 @@ def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifa
     )
 
     made = Calibrate(CalibrateRecipe(absence_noticed=0.6), 1).run(indexed)
-    assert made.calibration == dataclasses.replace(presence, label_set_sha256=made.calibration.label_set_sha256)
+    counted = count_coverage(presence, logits, right)
+    assert made.calibration == dataclasses.replace(counted, label_set_sha256=made.calibration.label_set_sha256)
+    assert len(counted.scores) == right.any(axis=1).sum() < counted.queries == len(queries)
+    first = next(place for place, row in enumerate(right) if row.any())
+    assert presence.inputs(logits[first])[right[first]].max() in counted.scores
     assert made.calibration.label_set_sha256.hex() == indexed.student.labels.sha256()
     below = sum(logit < made.calibration.presence for logit in present)
     assert 0 < below < len(present) < len(queries)  # or this shows nothing

@@ -14,14 +14,14 @@ from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.pipeline import begin
-from edgexl.compiler.recipe import GraphRecipe
+from edgexl.compiler.recipe import ReasonerRecipe
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
 
 
 def exported(student: Student, engine: str, scheme: str = "int8") -> Artifact:
-    recipe = dataclasses.replace(TINY_RECIPE, engine=engine, reasoner=GraphRecipe(scheme=scheme))  # type: ignore[arg-type]
+    recipe = dataclasses.replace(TINY_RECIPE, engine=engine, reasoner=ReasonerRecipe(blend="none", scheme=scheme))  # type: ignore[arg-type]
     return Export().run(begin(student, recipe, load_target("host")))
 
 

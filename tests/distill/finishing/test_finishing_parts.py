@@ -12,7 +12,7 @@ import torch
 
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import no_progress
-from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
+from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.finishing.finish import _make_trainable, _prepare, _usable, split_of
@@ -30,7 +30,7 @@ from tests.tiny import tiny_labels, tiny_queries, tiny_student
 
 ALIASED = tiny_labels(aliases=True)
 RECIPE = Recipe(
-    "short codes", screener=GraphRecipe("int4-weights"), reasoner=GraphRecipe("int4-weights"),
+    "short codes", screener=GraphRecipe("int4-weights"), reasoner=ReasonerRecipe("int4-weights"),
     index=IndexRecipe(rotation="pca", code_bytes=2, fine_dims=16, overfetch=300),
 )  # fmt: skip
 TABLE = FinishingTable(screening_steps=3, screening_batch=16, random_rows=20, near_rows=7)

@@ -17,7 +17,7 @@ from edgexl.compiler.graphs.schemes import pack_blocks, product_names, quantize_
 from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.pipeline import begin
-from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Recipe
+from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.distill.stages.simulate import (
     FULL_RANGE,
     IndexCodes,
@@ -177,7 +177,7 @@ def vectors() -> Tensor:
 @pytest.mark.parametrize("coarse", ["pq", "auto"])
 def test_codes_are_the_compiled_indexs(student: Student, graphs: Graphs, vectors: Tensor, coarse: str) -> None:
     index = IndexRecipe(rotation="pca", coarse=coarse, code_bytes=4, fine_dims=24, overfetch=64)  # type: ignore[arg-type]
-    recipe = Recipe("test", index=index, reasoner=GraphRecipe("int4-weights"))
+    recipe = Recipe("test", index=index, reasoner=ReasonerRecipe("int4-weights"))
     artifact = begin(student, recipe, load_target("host"))
     built = BuildIndex(recipe.index).run(
         replace(artifact, graphs=graphs, vectors=vectors[: len(student.labels)].numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.corpus.naming import disturb, misspell, naming_queries
+from edgexl.data.naming import disturb, misspell, naming_queries
 
 TEXTS = ("free state", "stated", "states", "state", "ox", "mountain bladder fern", "GABA-A Receptor Antagonists")
 LABELS = LabelSet(tuple(f"l{place}" for place in range(len(TEXTS))), TEXTS)

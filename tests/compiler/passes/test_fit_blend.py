@@ -1,0 +1,84 @@
+"""A reasoner of random weights costs: the compile leaves it out, or blends it where no query was held out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+
+from edgexl.base.errors import GateFailed
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.read import read_bundle
+from edgexl.compiler.pipeline import compile
+from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, IndexRecipe, ReasonerRecipe, Recipe
+from edgexl.runtime.binding import open_bundle
+from edgexl.student.reasoner import ListwiseReasoner
+from edgexl.student.student import Student
+from edgexl.use.inspect import inspect
+from tests.tiny import tiny_labels, tiny_student
+
+RECIPE = Recipe("blended", index=IndexRecipe(code_bytes=8, overfetch=64))
+
+
+def costly_student() -> Student:
+    """The tiny one, whose random reasoner says more."""
+    student = tiny_student()
+    with torch.no_grad():
+        cast(ListwiseReasoner, student.reasoner).verdict.mul_(10)
+    return student
+
+
+def test_what_only_costs_is_left_out_of_the_bundle(tmp_path: Path) -> None:
+    report = compile(costly_student(), RECIPE, "host", tmp_path / "b.exl")
+    bundle = read_bundle(tmp_path / "b.exl", verify=True)
+    told = inspect(tmp_path / "b.exl", self_test=True)
+    assert told["blend"]["kind"] == "left out"
+    assert told["blend"]["P@1"]["chosen"] == told["blend"]["P@1"]["screening"] > told["blend"]["P@1"]["reasoner"]
+    assert "The reasoner is left out" in told["blend"]["because"]
+    assert not {Kind.REASONER_GRAPH, Kind.REASONER_WEIGHTS} & {entry.kind for entry in bundle.entries}
+    sizes = bundle.parameters
+    assert (sizes.reasoner_inputs, sizes.reasoner_weight) == (0, 0.0)
+    assert sizes.screening_weight > 0
+    last = report.ledger[-1].accuracy
+    assert last.p_at_1 == last.screening_p_at_1
+    assert last.ndcg_at_5 == last.screening_ndcg_at_5
+    gate = next(gate for gate in report.gates if gate.name == "reasoner_gain")
+    assert (gate.value, gate.margin, gate.passed) == (0, 0, True)
+    with open_bundle(tmp_path / "b.exl") as handle:
+        found = handle.predict(tiny_student().evaluation[0].text, k=5, threshold=0.0)
+        assert found.ranked.tolist() == found.shortlist_labels.tolist()
+        assert 0 < found.labels[0].probability <= 1
+
+
+def test_queries_made_of_label_texts_blend_and_never_leave_out(tmp_path: Path) -> None:
+    bare = dataclasses.replace(costly_student(), calibration=())
+    recipe = dataclasses.replace(RECIPE, calibrate=CalibrateRecipe("none"))
+    report = compile(bare, recipe, "host", tmp_path / "b.exl")
+    told = inspect(tmp_path / "b.exl", self_test=True)["blend"]
+    assert (told["kind"], told["queries"], told["queries_made"]) == ("blend", 300, True)
+    sizes = read_bundle(tmp_path / "b.exl").parameters
+    assert (sizes.reasoner_weight, sizes.screening_weight) == (1.0, pytest.approx(told["screening_weight"]))
+    assert "queries made of label texts" in told["because"]
+    last, before = report.ledger[-1].accuracy, report.ledger[3].accuracy
+    assert report.ledger[4].name == "blend"
+    assert last.p_at_1 is not None
+    assert before.p_at_1 is not None
+    assert last.screening_p_at_1 is not None
+    assert before.p_at_1 < last.p_at_1 >= last.screening_p_at_1 - 5
+
+
+def test_a_recipe_may_want_no_blend_and_the_gate_says_what_that_costs(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, reasoner=ReasonerRecipe(blend="none"))
+    with pytest.raises(GateFailed, match=r"reasoner_gain failed.*blame is blend"):
+        compile(tiny_student(), recipe, "host", tmp_path / "b.exl")
+    recipe = dataclasses.replace(recipe, gates=GateRecipe(reasoner_gain=-100))
+    compile(tiny_student(), recipe, "host", tmp_path / "b.exl")
+    assert "the recipe wants no blend" in inspect(tmp_path / "b.exl")["blend"]["because"]
+    # a set of a few labels, without queries, has nothing to choose by
+    few = dataclasses.replace(tiny_student(tiny_labels(20)), calibration=(), evaluation=())
+    few_recipe = Recipe("few", index=IndexRecipe(code_bytes=8), calibrate=CalibrateRecipe("none"))
+    compile(few, few_recipe, "host", tmp_path / "few.exl")
+    assert "there are not the 100 queries" in inspect(tmp_path / "few.exl")["blend"]["because"]
