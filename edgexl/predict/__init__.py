@@ -1,1 +1,2 @@
-"""What the float student answers, with no index and no compression: what bundles and trainings are compared with."""
+"""What the float student, and searches without training, answer with no index and no compression: what bundles and
+trainings are compared with."""
