@@ -13,7 +13,8 @@ import numpy.typing as npt
 from edgexl.base.arrays import Bools, Floats
 from edgexl.base.errors import BadInput
 
-_HEAD = struct.Struct("<32sIIffII")
+_HEAD = struct.Struct("<32sIIff")
+_COUNTS = struct.Struct("<II")
 Input = Literal["logit", "log_softmax", "log_softmax_or_none"]
 _INPUTS: tuple[Input, ...] = ("logit", "log_softmax", "log_softmax_or_none")
 MAX_KNOTS = 4096
@@ -81,20 +82,26 @@ class Calibration:
     def pack(self) -> bytes:
         """The section's bytes."""
         kind = _INPUTS.index(self.input) + 1
-        counts = (self.queries, len(self.scores))
-        head = _HEAD.pack(self.label_set_sha256, kind, len(self.x), self.threshold, self.presence, *counts)
-        return head + b"".join(np.asarray(part, "<f4").tobytes() for part in (self.x, self.p, self.scores))
+        head = _HEAD.pack(self.label_set_sha256, kind, len(self.x), self.threshold, self.presence)
+        curve = head + np.asarray(self.x, "<f4").tobytes() + np.asarray(self.p, "<f4").tobytes()
+        if not self.queries:
+            return curve
+        return curve + _COUNTS.pack(self.queries, len(self.scores)) + np.asarray(self.scores, "<f4").tobytes()
 
     @classmethod
     def unpack(cls, section: bytes) -> Calibration:
         """Read a section. Raises `BadInput` when it is not exactly as the format says."""
         if len(section) < _HEAD.size:
             raise BadInput("The bundle's calibration is cut off.")
-        label_set, kind, knots, threshold, presence, queries, found = _HEAD.unpack_from(section)
-        if not 1 <= kind <= len(_INPUTS) or len(section) != _HEAD.size + 8 * knots + 4 * found:
+        label_set, kind, knots, threshold, presence = _HEAD.unpack_from(section)
+        length, queries, found = _HEAD.size + 8 * knots, 0, 0
+        if len(section) >= length + _COUNTS.size:
+            queries, found = _COUNTS.unpack_from(section, length)
+            length += _COUNTS.size + 4 * found
+        if not 1 <= kind <= len(_INPUTS) or len(section) != length:
             raise BadInput("The bundle's calibration has an unknown input or a wrong length.")
-        numbers = np.frombuffer(section, "<f4", offset=_HEAD.size)
-        x, p, scores = (tuple(part.tolist()) for part in np.split(numbers, (knots, 2 * knots)))
+        x, p = (tuple(part.tolist()) for part in np.frombuffer(section, "<f4", 2 * knots, _HEAD.size).reshape(2, knots))
+        scores = tuple(np.frombuffer(section, "<f4", found, length - 4 * found).tolist())
         return cls(label_set, _INPUTS[kind - 1], threshold, x, p, presence, queries, scores)
 
 

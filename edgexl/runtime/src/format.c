@@ -356,8 +356,9 @@ static exl_status format_read_calibration(exl_bundle *bundle, exl_error *error) 
     const exl__section *section = &bundle->sections[EXL__CALIBRATION];
     exl__calibration *c = &bundle->calibration;
     const uint8_t *at = section->bytes;
+    uint64_t knots_end;
 
-    if (section->length < 56)
+    if (section->length < 48)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section is too short");
     if (memcmp(at, bundle->parameters.label_set_sha256, 32) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration belongs to another label set");
@@ -365,13 +366,16 @@ static exl_status format_read_calibration(exl_bundle *bundle, exl_error *error) 
     c->knots = exl__get32(at + 36);
     memcpy(&c->threshold, at + 40, 4);
     memcpy(&c->presence, at + 44, 4);
-    c->queries = exl__get32(at + 48);
-    c->found = exl__get32(at + 52);
-    c->x = (const float *)(const void *)(at + 56);
+    c->x = (const float *)(const void *)(at + 48);
     c->p = c->x + c->knots;
-    c->score = c->p + c->knots;
+    knots_end = 48 + 8ull * c->knots;
+    if (section->length >= knots_end + 8) { /* coverage was counted */
+        c->queries = exl__get32(at + knots_end);
+        c->found = exl__get32(at + knots_end + 4);
+        c->score = c->p + c->knots + 2;
+    }
     if (c->input < EXL__BY_LOGIT || c->input > EXL__BY_LEAD_OR_NONE || c->knots < 2 || c->knots > 4096 ||
-        c->found > c->queries || section->length != exl__plus(56, 8ull * c->knots + 4ull * c->found) ||
+        c->found > c->queries || section->length != knots_end + (c->score ? 8 + 4ull * c->found : 0) ||
         !(c->threshold >= 0 && c->threshold <= 1) || !(c->presence < INFINITY))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
     for (uint32_t i = 0; i < c->knots; i++)

@@ -118,7 +118,7 @@ static inline void put_word(uint32_t kind, size_t at, uint32_t value) { put(byte
 static inline void put_number(uint32_t kind, size_t at, float value) { put_word(kind, at, bits_of(value)); }
 
 /* Words of the calibration section, bytes of an entry of a weights section. */
-enum { INPUT = 8, KNOTS, THRESHOLD, PRESENCE, QUERIES, FOUND, X };
+enum { INPUT = 8, KNOTS, THRESHOLD, PRESENCE, X };
 enum { NAME_OFFSET = 0, NAME_BYTES = 4, TYPE = 8, RANK = 12, DIM = 16, DATA_OFFSET = 48, DATA_BYTES = 56 };
 
 #endif

@@ -432,7 +432,7 @@ static void test_calibration_head(void) {
     static const float thresholds[] = {-0.001f, 1.001f, NAN};
     uint32_t knots = word_of(EXL__CALIBRATION, KNOTS);
 
-    length_of[EXL__CALIBRATION] = 55;
+    length_of[EXL__CALIBRATION] = 47;
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the calibration section is too short");
     for (uint32_t at = 0; at < 32; at += 31) {
         bytes_of[EXL__CALIBRATION][at] ^= 1;
@@ -449,14 +449,14 @@ static void test_calibration_head(void) {
         put_word(EXL__CALIBRATION, KNOTS, knots + (uint32_t)more);
         CHECK_REFUSED(EXL_OPEN_NO_ENGINE, forbidden);
     }
-    put_word(EXL__CALIBRATION, FOUND, 0), length_of[EXL__CALIBRATION] = 56 + 8 * knots;
+    length_of[EXL__CALIBRATION] = 48 + 8 * knots; /* nothing is known of coverage */
     CHECK_OPENS(EXL_OPEN_NO_ENGINE);
-    put_word(EXL__CALIBRATION, FOUND, 0);
-    put_word(EXL__CALIBRATION, KNOTS, 1), length_of[EXL__CALIBRATION] = 56 + 8;
+    length_of[EXL__CALIBRATION] = 48 + 8 * knots + 4;
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, forbidden);
+    put_word(EXL__CALIBRATION, KNOTS, 1), length_of[EXL__CALIBRATION] = 48 + 8;
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, forbidden);
     for (uint32_t count = 4096; count <= 4097; count++) {
-        put_word(EXL__CALIBRATION, FOUND, 0);
-        put_word(EXL__CALIBRATION, KNOTS, count), length_of[EXL__CALIBRATION] = 56 + 8 * count;
+        put_word(EXL__CALIBRATION, KNOTS, count), length_of[EXL__CALIBRATION] = 48 + 8 * count;
         for (uint32_t i = 0; i < count; i++)
             put_number(EXL__CALIBRATION, X + i, (float)i), put_number(EXL__CALIBRATION, X + count + i, 0.5f);
         if (count == 4096)
@@ -479,14 +479,15 @@ static void test_calibration_head(void) {
 }
 
 static void test_calibration_scores(void) {
-    uint32_t first = X + 2 * word_of(EXL__CALIBRATION, KNOTS), found = word_of(EXL__CALIBRATION, FOUND);
+    uint32_t queries = X + 2 * word_of(EXL__CALIBRATION, KNOTS), first = queries + 2;
+    uint32_t found = word_of(EXL__CALIBRATION, queries + 1);
     char words[64];
 
-    put_word(EXL__CALIBRATION, QUERIES, found - 1);
+    put_word(EXL__CALIBRATION, queries, found - 1);
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the calibration section holds a value that the format forbids");
-    put_word(EXL__CALIBRATION, QUERIES, found);
+    put_word(EXL__CALIBRATION, queries, found);
     CHECK_OPENS(EXL_OPEN_NO_ENGINE);
-    put_word(EXL__CALIBRATION, FOUND, found - 1);
+    put_word(EXL__CALIBRATION, queries + 1, found - 1);
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the calibration section holds a value that the format forbids");
     for (uint32_t i = 0; i < found; i++) {
         snprintf(words, sizeof words, "score %u of the calibration is not in order", i);
