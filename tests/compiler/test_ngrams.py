@@ -23,7 +23,10 @@ from edgexl.target import load_target
 from tests.tiny import AS_IT_IS, SHAPES, WORDS, tiny_labels, tiny_ngram_student, tiny_tokenizer
 
 RECIPE = Recipe(
-    "test", screener=GraphRecipe("int8-token"), index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none"), **AS_IT_IS,
+    "test",
+    screener=GraphRecipe("int8-token"),
+    index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none"),
+    **AS_IT_IS,
 )
 
 
