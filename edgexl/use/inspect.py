@@ -16,8 +16,8 @@ _FROM_MANIFEST: dict[str, type] = {
 def inspect(
     path: str | os.PathLike[str], self_test: bool = False, labels_file: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
-    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, how its logits are
-    blended (`blend`), and the model that encoded the labels where that was another than the student's own
+    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, how its logits
+    are blended (`blend`), and the model that encoded the labels where that was another than the student's own
     (`label_tower`).
 
     Every section's hash is checked. `self_test` also runs its goldens through the C runtime on this machine, under the
