@@ -87,9 +87,7 @@ def run(
         else:
             _print_answer(answered, with_text=text == "-")
             if coverage is not None and not answered.prediction.coverage_holds:
-                print_line(
-                    "  the label set has changed since its coverage was counted: these may hold a right one less often"
-                )
+                print_line("  the label set has changed since coverage was counted: it is no longer promised")
     return status
 
 
