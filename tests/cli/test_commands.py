@@ -118,7 +118,7 @@ def test_run_shows_how_a_label_was_found_and_what_describes_it(tmp_path: Path, e
 def test_eval_measures_bundle_screening_and_student(tiny: Tiny, edgexl: Edgexl) -> None:
     queries = tiny.student / "evaluation.json.gz"
     report = edgexl("eval", tiny.bundle, queries, "--student", tiny.student, "--limit", "60", "--json").json
-    assert set(report) == {"data", "queries", "labels", "bundle", "screening", "student", "difference"}
+    assert set(report) == {"data", "queries", "labels", "bundle", "screening", "student", "difference", "reliability"}
     assert (report["queries"], report["labels"]) == (60, 300)
     for system in ("bundle", "screening", "student"):
         assert set(report[system]) >= METRICS
