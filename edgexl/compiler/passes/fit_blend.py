@@ -20,6 +20,7 @@ from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import Recipe
 from edgexl.data import Query
 from edgexl.data.naming import naming_queries
+from edgexl.student.reasoner import ScreeningReasoner
 
 # Fewer queries tell a gain from chance only where it is large.
 FEWEST_QUERIES = 100
@@ -46,6 +47,14 @@ class FitBlend(Pass):
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `blend`. Raises `GateFailed` where the reasoner costs more than the recipe allows."""
+        if isinstance(artifact.student.reasoner, ScreeningReasoner):
+            self.progress(1, 1)
+            blend = Blend(0.0, float(artifact.student.reasoner.scale.detach()))
+            weights = {"reasoner_weight": blend.reasoner, "screening_weight": blend.screening}
+            because = (
+                "The student has no reasoner: its logits are its screening scores, which takes no graph."
+            )
+            return _add(artifact, blend, {"kind": "left out", **weights, "because": because})
         queries, made = self._queries(artifact)
         if not queries:
             self.progress(1, 1)

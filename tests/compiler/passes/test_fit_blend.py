@@ -15,10 +15,10 @@ from edgexl.bundle.read import read_bundle
 from edgexl.compiler.pipeline import compile
 from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.runtime.binding import open_bundle
-from edgexl.student.reasoner import ListwiseReasoner
+from edgexl.student.reasoner import ListwiseReasoner, ScreeningReasoner
 from edgexl.student.student import Student
 from edgexl.use.inspect import inspect
-from tests.tiny import tiny_labels, tiny_student
+from tests.tiny import assembled, tiny_labels, tiny_student
 
 RECIPE = Recipe("blended", index=IndexRecipe(code_bytes=8, overfetch=64))
 
@@ -82,3 +82,20 @@ def test_a_recipe_may_want_no_blend_and_the_gate_says_what_that_costs(tmp_path: 
     few_recipe = Recipe("few", index=IndexRecipe(code_bytes=8), calibrate=CalibrateRecipe("none"))
     compile(few, few_recipe, "host", tmp_path / "few.exl")
     assert "there are not the 100 queries" in inspect(tmp_path / "few.exl")["blend"]["because"]
+
+
+def test_a_student_without_a_reasoner_answers_by_screening_with_all_its_evidence(tmp_path: Path) -> None:
+    labels = tiny_labels()
+    student = assembled(labels, tiny_student().screener, ScreeningReasoner())
+    bare = dataclasses.replace(student, calibration=())
+    recipe = dataclasses.replace(RECIPE, calibrate=CalibrateRecipe("none"))
+    report = compile(bare, recipe, "host", tmp_path / "b.exl")
+    assert "reasoner_graph" not in report.sections
+    assert "lexical" in report.sections
+    assert "The student has no reasoner" in inspect(tmp_path / "b.exl", self_test=True)["blend"]["because"]
+    last = report.ledger[-1].accuracy
+    assert last.p_at_1 == last.screening_p_at_1
+    words = labels.texts[40].split()
+    misspelt = " ".join([words[0][1] + words[0][0] + words[0][2:], *words[1:]])
+    with open_bundle(tmp_path / "b.exl") as handle:
+        assert handle.predict(misspelt).labels[0].text == labels.texts[40]
