@@ -180,9 +180,8 @@ exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *
                                          known.text_capacity, &known.text_bytes, error);
         if (number >= bundle->parameters.labels || !bundle->sections[EXL__LABEL_DESCRIPTIONS].bytes)
             undescribed = "";
-        description_status =
-            lookup_give_string(&bundle->descriptions, number, undescribed, 0, known.description,
-                               known.description_capacity, &known.description_bytes, error);
+        description_status = lookup_give_string(&bundle->descriptions, number, undescribed, 0, known.description,
+                                                known.description_capacity, &known.description_bytes, error);
         status = status == EXL_OK ? text_status : status;
         status = status == EXL_OK ? description_status : status;
         exl__give_struct(label, &known, sizeof known);
