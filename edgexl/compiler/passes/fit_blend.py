@@ -51,9 +51,7 @@ class FitBlend(Pass):
             self.progress(1, 1)
             blend = Blend(0.0, float(artifact.student.reasoner.scale.detach()))
             weights = {"reasoner_weight": blend.reasoner, "screening_weight": blend.screening}
-            because = (
-                "The student has no reasoner: its logits are its screening scores, which takes no graph."
-            )
+            because = "The student has no reasoner: its logits are its screening scores, which takes no graph."
             return _add(artifact, blend, {"kind": "left out", **weights, "because": because})
         queries, made = self._queries(artifact)
         if not queries:
