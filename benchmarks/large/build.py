@@ -28,7 +28,7 @@ from edgexl.compiler.encoding.workers import LocalWorkers
 from edgexl.compiler.measure.probing import fit_probing
 from edgexl.compiler.passes.pack import TOLERANCE
 from edgexl.compiler.pipeline import begin, run_passes
-from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, Recipe
+from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, GraphRecipe, IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.index import LabelIndex, cell_count, leading_gain, make_cells, train_codebook
 from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.student.student import load_student
@@ -59,10 +59,15 @@ def compile_base(student: str, threads: int, progress: Progress) -> Base:
     dims = loaded.shapes.query_dims
     index = IndexRecipe(
         rotation="pca", coarse="pq", code_bytes=min(32, dims // 4), fine_bits=4, fine_dims=dims * 13 // 32 * 2,
-        aliases=False, cells=0,
+        aliases=False, cells=0, lexical="none",
     )  # fmt: skip
     recipe = Recipe(
-        "large", screener=GraphRecipe("int8-token"), index=index, calibrate=CalibrateRecipe("none"), gates=GateRecipe()
+        "large",
+        screener=GraphRecipe("int8-token"),
+        index=index,
+        calibrate=CalibrateRecipe("none"),
+        reasoner=ReasonerRecipe(blend="none"),
+        gates=GateRecipe(reasoner_gain=-100),
     )
     bare = dataclasses.replace(loaded, calibration=(), evaluation=())
     artifact = run_passes(begin(bare, recipe, load_target("host")), Path("base.exl"), LocalWorkers(threads), progress)

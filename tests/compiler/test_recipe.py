@@ -76,7 +76,8 @@ def test_what_a_recipe_leaves_out() -> None:
     """A file that leaves a key out compiles today as it did before: these are a promise."""
     graph = {"scheme": "int8", "embeddings": "int8", "keep_fp32": ()}
     assert dataclasses.asdict(Recipe("mine")) == {
-        "name": "mine", "description": "", "engine": "auto", "screener": graph, "reasoner": graph,
+        "name": "mine", "description": "", "engine": "auto", "screener": graph,
+        "reasoner": {**graph, "blend": "auto"},
         "index": {
             "rotation": "none", "coarse": "pq", "coarse_dims": None, "code_bytes": 32, "overfetch": 1024,
             "fine_bits": 4, "fine_dims": None, "aliases": True, "alias_cosine": 0.99, "descriptions": "auto",
@@ -87,6 +88,7 @@ def test_what_a_recipe_leaves_out() -> None:
         "calibrate": {"method": "isotonic", "queries": 2000, "absence_noticed": 0.8},
         "gates": {
             "p_at_1_kept": 0.0, "r_at_100_kept": 0.0, "confidence": 0.5, "max_bundle_bytes": None, "queries": 2000,
+            "reasoner_gain": 0.0,
         },
     }  # fmt: skip
 

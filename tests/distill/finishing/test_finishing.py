@@ -13,7 +13,7 @@ import torch
 from edgexl.base.errors import BadInput
 from edgexl.compiler import compile
 from edgexl.compiler.measure.reference import ReferencePipeline
-from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, ReasonerRecipe, Recipe
+from edgexl.compiler.recipe import GateRecipe, GraphRecipe, IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.data import Query, write_dataset
 from edgexl.distill.finishing.finish import finish
 from edgexl.distill.finishing.table import FinishingTable
@@ -25,7 +25,8 @@ from tests.tiny import tiny_labels, tiny_ngram_student, tiny_queries, tiny_stude
 FOUR_BITS = GraphRecipe("int4-weights")
 RECIPE = Recipe(
     "short codes", screener=FOUR_BITS, reasoner=ReasonerRecipe("int4-weights", blend="none"),
-    index=IndexRecipe(rotation="pca", code_bytes=2, fine_dims=16, overfetch=300),
+    index=IndexRecipe(rotation="pca", code_bytes=2, fine_dims=16, overfetch=300, lexical="none"),
+    gates=GateRecipe(reasoner_gain=-100),
 )  # fmt: skip
 TABLE = FinishingTable(
     screening_steps=60, screening_batch=32, screening_rate=3e-3, reasoning_steps=60, reasoning_batch=16,
