@@ -74,9 +74,9 @@ class IndexWords(Pass):
         self, artifact: Artifact, with_words: LabelIndex, queries: tuple[Query, ...], facts: dict[str, Any]
     ) -> Artifact:
         """By held-out queries: whether the lexical side pays, and what it weighs."""
-        vectors = _encode(artifact, queries)
-        without = _judge(artifact.index, vectors, queries, self.threads)
-        usual = _judge(with_words, vectors, queries, self.threads)
+        vectors = encode_queries(artifact, queries)
+        without = judge_screening(artifact.index, vectors, queries, self.threads)
+        usual = judge_screening(with_words, vectors, queries, self.threads)
         best, chosen, found = with_words, (BASE, SLOPE), usual
         for base in BASES:
             for slope in SLOPES:
@@ -84,7 +84,7 @@ class IndexWords(Pass):
                     continue
                 weighing = dataclasses.replace(with_words.weighing, lexical_weight=weight_of(base, slope))
                 tried = dataclasses.replace(with_words, weighing=weighing)
-                judged = _judge(tried, vectors, queries, self.threads)
+                judged = judge_screening(tried, vectors, queries, self.threads)
                 if _is_better(judged, found) and _is_better(judged, usual):
                     best, chosen, found = tried, (base, slope), judged
         figures = {"without": _figures(without), "usual": _figures(usual), "chosen": _figures(found)}
@@ -103,7 +103,7 @@ def weight_of(base: float, slope: float) -> tuple[float, ...]:
     return tuple(weights)
 
 
-def _encode(artifact: Artifact, queries: tuple[Query, ...]) -> Floats:
+def encode_queries(artifact: Artifact, queries: tuple[Query, ...]) -> Floats:
     """The queries' vectors in the index's space."""
     texts = [query.text for query in queries]
     ids = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens)
@@ -111,7 +111,7 @@ def _encode(artifact: Artifact, queries: tuple[Query, ...]) -> Floats:
     return vectors if artifact.rotation is None else vectors @ artifact.rotation
 
 
-def _judge(index: LabelIndex, vectors: Floats, queries: tuple[Query, ...], threads: int) -> Doubles:
+def judge_screening(index: LabelIndex, vectors: Floats, queries: tuple[Query, ...], threads: int) -> Doubles:
     """[queries, 3]: P@1, R@10 and R@100 of the screening of each."""
     with ThreadPoolExecutor(threads) as pool:
         found = list(fastest(index).search_all(vectors, pool, [query.text for query in queries]))
