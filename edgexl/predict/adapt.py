@@ -169,15 +169,17 @@ class _Bench:
         return cls(mine, vectors, rows.alias_labels, rows.labels, gold, targets, near, seed)
 
     def train(self, members: Ints, passes: Sequence[int]) -> list[Tensor]:
-        """The maps [d,d] after each of the numbers of passes over the queries that are `members`."""
+        """The maps [d,d] after each of the numbers of passes, ascending, over the queries that are `members`."""
         draw = np.random.default_rng((self.seed, len(members)))
         dims = self.queries.shape[1]
         extra = torch.zeros(dims, dims, requires_grad=True)
         optimiser = torch.optim.Adam([extra], LEARNING_RATE)
         learned = []
-        for number in range(max(passes) + 1):
+        for number in range(passes[-1] + 1):
             if number in passes:
                 learned.append(torch.eye(dims) + extra.detach().T)
+            if number == passes[-1]:
+                break  # what a further pass would learn is not asked for
             order = draw.permutation(members)
             for begin in range(0, len(order), BATCH):
                 loss = self._loss(extra, order[begin : begin + BATCH], draw)
