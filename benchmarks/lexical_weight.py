@@ -22,7 +22,7 @@ from edgexl.compiler.encoding.workers import LocalWorkers
 from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
-from edgexl.compiler.passes.index_words import MOST, encode_queries, judge_screening, weight_of
+from edgexl.compiler.passes.index_words import MOST, judge_weights, turn_queries, weight_of
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, load_recipe
@@ -75,18 +75,16 @@ def judge_pairs(data: Dataset, encoder: str, dims: int, count: int, pairs: list[
     for step in (Export(), Encode(recipe.index, quantize, LocalWorkers(1)), BuildIndex(recipe.index)):
         artifact = step.run(artifact)
     queries = tuple(itertools.islice((query for query in data.queries("tst") if query.has_text), count))
-    vectors = encode_queries(artifact, queries)
+    vectors = turn_queries(artifact, queries)
     lexical = build_lexical(artifact.rows.texts(data.labels), bytes_a_row=recipe.index.lexical_bytes)
-    found = []
-    for base, slope in pairs:
-        weighing = dataclasses.replace(
-            artifact.index.weighing, lexical_weight=weight_of(base, slope), lexical_most=MOST
-        )
-        index = dataclasses.replace(
-            artifact.index, lexical=lexical, lexical_candidates=recipe.index.lexical_candidates, weighing=weighing
-        )
-        found.append(100 * judge_screening(index, vectors, queries, 1).mean(0))
-    return np.array(found)
+    index = dataclasses.replace(
+        artifact.index,
+        lexical=lexical,
+        lexical_candidates=recipe.index.lexical_candidates,
+        weighing=dataclasses.replace(artifact.index.weighing, lexical_most=MOST),
+    )
+    judged = judge_weights(index, [weight_of(*pair) for pair in pairs], vectors, queries, 1)
+    return np.array([100 * figures.mean(0) for figures in judged])
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.workers import Batch, LocalWorkers, Workers
+from edgexl.data import Query
 from edgexl.index.row_cache import RowCache
 from edgexl.index.tower_vectors import encode_by_tower
+from edgexl.student.text import encode_texts
 
 # 2,048 tokens a batch keep the activations of a small encoder inside a core's second-level cache.
 BATCH_TOKENS = 2048
@@ -59,6 +61,13 @@ def encode_rows(
     assert vectors is not None
     cache.put(key, vectors)
     return vectors
+
+
+def encode_queries(artifact: Artifact, queries: Sequence[Query], threads: int = 1) -> Floats:
+    """The vectors [queries, D] of queries in the student's own space, by the float screener."""
+    texts = [query.text for query in queries]
+    ids = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens)
+    return encode_rows(artifact.graphs.label_encoder, Ragged.of(ids, np.int32), True, threads)
 
 
 def encode_labels(artifact: Artifact, workers: Workers, progress: StageProgress = no_stage_progress) -> Floats:

@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from edgexl.base.arrays import Floats
 from edgexl.base.progress import StageProgress, no_stage_progress
-from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.encode import encode_queries
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import Accuracy
@@ -23,7 +22,6 @@ from edgexl.data import Query, metrics
 from edgexl.index import Shortlist
 from edgexl.index.exact_search import ExactSearch
 from edgexl.index.rows import Rows
-from edgexl.student.text import encode_texts
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,8 @@ def screening_accuracy(
     artifact: Artifact, rows: Rows, vectors: Floats, queries: Sequence[Query], threads: int
 ) -> tuple[float, float]:
     """R@N and P@1 of an exact search of the float vectors of `rows`, in percent; N is the shortlist's length."""
-    student, shapes = artifact.student, artifact.shapes
-    texts = [query.text for query in queries]
-    tokens = Ragged.of(encode_texts(student.tokenizer, texts, shapes.max_tokens), np.int32)
-    encoded = encode_rows(artifact.graphs.label_encoder, tokens, True, threads)
+    shapes = artifact.shapes
+    encoded = encode_queries(artifact, queries, threads)
     search = ExactSearch(vectors, rows.labels, rows.alias_labels, shapes.shortlist, rows.descriptions)
     found: list[Shortlist] = []
     with ThreadPoolExecutor(threads) as pool:

@@ -11,7 +11,7 @@ import numpy as np
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact, Graphs
-from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.encode import encode_queries, encode_rows
 from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input
 from edgexl.compiler.measure.probing import QUERIES, fit_probing
 from edgexl.compiler.passes.declaration import Pass
@@ -20,7 +20,7 @@ from edgexl.data import Query
 from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
 from edgexl.index.choice import SAMPLE_QUERIES
 from edgexl.index.stream import coarse_pieces, fine_pieces
-from edgexl.student.text import encode_texts, word_texts
+from edgexl.student.text import word_texts
 
 # With what stands in for others: 128 for each entry of a code book, and enough for the moments of several hundred
 # dimensions.
@@ -112,11 +112,9 @@ class BuildIndex(Pass):
 
     def _encode_queries(self, artifact: Artifact, held_out: tuple[Query, ...]) -> tuple[Floats, list[Ints]]:
         """The queries' vectors [Q, D], and the gold labels of each."""
-        graphs, student = artifact.graphs, artifact.student
         if not held_out:
             return np.empty((0, artifact.shapes.query_dims), np.float32), []
-        ids = encode_texts(student.tokenizer, [query.text for query in held_out], artifact.shapes.max_tokens)
-        queries = encode_rows(graphs.label_encoder, Ragged.of(ids, np.int32), True, 1)
+        queries = encode_queries(artifact, held_out)
         return queries, [np.array(query.targets, np.int64) for query in held_out]
 
 

@@ -4,18 +4,18 @@ these are spelled. What it weighs comes from the query itself."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edgexl.base.arrays import Doubles, Floats
+from edgexl.base.arrays import Doubles, Floats, Ints
 from edgexl.base.errors import BadInput
-from edgexl.base.ragged import Ragged
 from edgexl.bundle.parameters import LEXICAL_FEATURES
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.encode import encode_queries
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.yardstick import pad_rows
 from edgexl.compiler.passes.declaration import Pass
@@ -23,7 +23,6 @@ from edgexl.compiler.recipe import IndexRecipe
 from edgexl.data import Query, metrics
 from edgexl.index import LabelIndex
 from edgexl.index.lexical import build_lexical
-from edgexl.student.text import encode_texts
 
 # Where features stand among those of a query (docs/format.md).
 ALWAYS, MISSPELT = 0, 3
@@ -74,26 +73,24 @@ class IndexWords(Pass):
         self, artifact: Artifact, with_words: LabelIndex, queries: tuple[Query, ...], facts: dict[str, Any]
     ) -> Artifact:
         """By held-out queries: whether the lexical side pays, and what it weighs."""
-        vectors = encode_queries(artifact, queries)
-        without = judge_screening(artifact.index, vectors, queries, self.threads)
-        usual = judge_screening(with_words, vectors, queries, self.threads)
-        best, chosen, found = with_words, (BASE, SLOPE), usual
-        for base in BASES:
-            for slope in SLOPES:
-                if not base + slope:
-                    continue
-                weighing = dataclasses.replace(with_words.weighing, lexical_weight=weight_of(base, slope))
-                tried = dataclasses.replace(with_words, weighing=weighing)
-                judged = judge_screening(tried, vectors, queries, self.threads)
-                if _is_better(judged, found) and _is_better(judged, usual):
-                    best, chosen, found = tried, (base, slope), judged
+        vectors = turn_queries(artifact, queries)
+        pairs = [(BASE, SLOPE), *((base, slope) for base in BASES for slope in SLOPES if base + slope)]
+        weights = [weight_of(*pair) for pair in pairs]
+        [without] = judge_weights(
+            artifact.index, [artifact.index.weighing.lexical_weight], vectors, queries, self.threads
+        )
+        usual, *others = judge_weights(with_words, weights, vectors, queries, self.threads)
+        chosen, found = pairs[0], usual
+        for pair, judged in zip(pairs[1:], others, strict=True):
+            if _is_better(judged, found) and _is_better(judged, usual):
+                chosen, found = pair, judged
         figures = {"without": _figures(without), "usual": _figures(usual), "chosen": _figures(found)}
         facts |= {"base": chosen[0], "slope": chosen[1], "queries": len(queries)} | figures
         if not _is_better(found, without):
             facts |= {"kept": False, "because": f"Left out: on {len(queries)} held-out queries it gains nothing."}
             return _tell(artifact, facts)
         facts["because"] = f"Kept: on {len(queries)} held-out queries it gains more than chance explains."
-        return _tell(dataclasses.replace(artifact, index=best), facts)
+        return _tell(dataclasses.replace(artifact, index=_weigh(with_words, weight_of(*chosen))), facts)
 
 
 def weight_of(base: float, slope: float) -> tuple[float, ...]:
@@ -103,19 +100,40 @@ def weight_of(base: float, slope: float) -> tuple[float, ...]:
     return tuple(weights)
 
 
-def encode_queries(artifact: Artifact, queries: tuple[Query, ...]) -> Floats:
+def turn_queries(artifact: Artifact, queries: tuple[Query, ...]) -> Floats:
     """The queries' vectors in the index's space."""
-    texts = [query.text for query in queries]
-    ids = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens)
-    vectors = encode_rows(artifact.graphs.label_encoder, Ragged.of(ids, np.int32), True, 1)
+    vectors = encode_queries(artifact, queries)
     return vectors if artifact.rotation is None else vectors @ artifact.rotation
 
 
-def judge_screening(index: LabelIndex, vectors: Floats, queries: tuple[Query, ...], threads: int) -> Doubles:
-    """[queries, 3]: P@1, R@10 and R@100 of the screening of each."""
+def judge_weights(
+    index: LabelIndex,
+    weights: Sequence[tuple[float, ...]],
+    vectors: Floats,
+    queries: tuple[Query, ...],
+    threads: int,
+) -> list[Doubles]:
+    """For each of the weights [queries, 3]: P@1, R@10 and R@100 of the screening of each query. What does not depend on
+    the weights is found once."""
+    index = fastest(index)
+    weighed = [_weigh(index, weight) for weight in weights]
+
+    def search(vector: Floats, text: str) -> list[Ints]:
+        candidates, words = index.candidates(vector), index.match(text)
+        return [each.shortlist_of(vector, candidates, words).labels for each in weighed]
+
     with ThreadPoolExecutor(threads) as pool:
-        found = list(fastest(index).search_all(vectors, pool, [query.text for query in queries]))
-    ranked = pad_rows([shortlist.labels for shortlist in found], -1)
+        found = list(pool.map(search, vectors, [query.text for query in queries]))
+    return [_judge(labels, queries) for labels in zip(*found, strict=True)]
+
+
+def _weigh(index: LabelIndex, weight: tuple[float, ...]) -> LabelIndex:
+    """The index with these weights of a query's lexical features."""
+    return dataclasses.replace(index, weighing=dataclasses.replace(index.weighing, lexical_weight=weight))
+
+
+def _judge(shortlists: Sequence[Ints], queries: tuple[Query, ...]) -> Doubles:
+    ranked = pad_rows(shortlists, -1)
     ranked = np.pad(ranked, ((0, 0), (0, max(0, 100 - ranked.shape[1]))), constant_values=-1)
     targets = [query.targets for query in queries]
     return np.stack(
