@@ -15,6 +15,11 @@ from tests.command_line import RECIPE, TARGET, Edgexl, Said, Tiny, edgexl_proces
 from tests.missing_packages import name_missing_packages
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their parameter: gzip writes the time into them, and each worker must collect the same names."""
+    return argname if isinstance(val, bytes | bytearray) else None
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
     """Last before pytest's closing line: the packages that skipped tests wanted."""
