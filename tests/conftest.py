@@ -16,7 +16,7 @@ from tests.missing_packages import name_missing_packages
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes are named by their parameter: gzip writes the time into them, and each worker must collect the same names."""
+    """Bytes are named by their parameter: gzip writes the time into them, and the workers must collect equal names."""
     return argname if isinstance(val, bytes | bytearray) else None
 
 
