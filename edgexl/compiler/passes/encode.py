@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from edgexl.base.arrays import Floats
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
@@ -61,12 +63,15 @@ class Encode(Pass):
         form: dict[str, Any] = {"form": "joined" if rows.joined else "rows"}
         if rows.joined and self.index.descriptions == "auto" and queries:
             rows, vectors, form = self._choose_form(artifact, encoded, vectors, queries)
+            if not len(rows.alias_labels):
+                facts = artifact.facts | {"descriptions": form}
+                return dataclasses.replace(artifact, rows=rows, vectors=vectors, facts=facts)
         repetitions = rows.repetitions(vectors, self.index.alias_cosine)
         kept, places = rows.without(repetitions.either)
         kept_vectors = vectors[places] if len(places) < len(vectors) else vectors
         named = len(rows.alias_labels) - rows.descriptions
         facts = {"aliases": _count(repetitions, slice(named))}
-        if rows.descriptions:
+        if artifact.rows.descriptions:
             facts["descriptions"] = form | _count(repetitions, slice(named, None))
         if queries and repetitions.either.any():
             facts["aliases"] |= self._costs(artifact, queries, (rows, vectors), (kept, kept_vectors))
@@ -75,11 +80,18 @@ class Encode(Pass):
     def _choose_form(
         self, artifact: Artifact, encoded: Floats, vectors: Floats, queries: tuple[Query, ...]
     ) -> tuple[Rows, Floats, dict[str, Any]]:
-        """The rows with their vectors, descriptions joined with their labels' texts or as they are, whichever finds
-        more of the queries' gold labels (then: finds more of them first), and what the manifest says of it."""
+        """The rows with their vectors, descriptions joined with their labels' texts, as they are, or left out,
+        whichever finds more of the queries' gold labels (then: finds more of them first), and what the manifest says
+        of it."""
         student, shapes, joined = artifact.student, artifact.shapes, artifact.rows
         plain = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, self.index.aliases, "rows")
-        forms = {"joined": (joined, vectors), "rows": (plain, plain.vectors(encoded))}
+        named = len(joined.alias_labels) - joined.descriptions
+        bare, places = joined.without(np.arange(len(joined.alias_labels)) >= named)
+        forms = {
+            "joined": (joined, vectors),
+            "rows": (plain, plain.vectors(encoded)),
+            "none": (bare, vectors[places]),
+        }
         found = {
             name: screening_accuracy(artifact, *each, queries, self.workers.threads) for name, each in forms.items()
         }

@@ -156,7 +156,7 @@ def test_descriptions_become_rows(described: Artifact, form: str) -> None:
     assert len(made.vectors) == len(made.rows) == 120 + told["rows"]
     np.testing.assert_allclose(np.linalg.norm(made.vectors, axis=1), 1, atol=1e-5)
     if form == "auto":
-        best = max(("joined", "rows"), key=lambda name: (told[f"R@16_{name}"], told[f"P@1_{name}"]))
+        best = max(("joined", "rows", "none"), key=lambda name: (told[f"R@16_{name}"], told[f"P@1_{name}"]))
         assert (told["form"], told["queries"]) == (best, 80)
         assert told[f"R@16_{best}"] > 80
     else:
@@ -165,6 +165,20 @@ def test_descriptions_become_rows(described: Artifact, form: str) -> None:
     label = int(made.rows.alias_labels.values[0])
     expected = plain[label] + plain[120 + label] if made.rows.joined else plain[120 + label]
     np.testing.assert_allclose(made.vectors[120], expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def test_descriptions_are_left_out_where_queries_find_more_without_them(described: Artifact) -> None:
+    """Labels that are described by what others mean, asked for by their names."""
+    labels = described.student.labels
+    others = labels.descriptions[1:] + labels.descriptions[:1]
+    mixed_up = dataclasses.replace(labels, descriptions=tuple((labels.texts[i - 1], *d) for i, d in enumerate(others)))
+    named = tiny_queries(labels, 80, 0)
+    student = described.student.with_labels(mixed_up, named, tiny_queries(labels, 40, 1))
+    made = encode(Export().run(begin(student, described.recipe, described.target)))
+    told = made.facts["descriptions"]
+    best = {name: (told[f"R@16_{name}"], told[f"P@1_{name}"]) for name in ("joined", "rows", "none")}
+    assert told["form"] == "none" and best["none"] > max(best["joined"], best["rows"])
+    assert made.rows.descriptions == 0 and len(made.vectors) == len(made.rows) == 120
 
 
 def test_descriptions_are_left_out_where_the_recipe_says_so(described: Artifact) -> None:
