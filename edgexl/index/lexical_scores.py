@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgexl.base.arrays import Floats, Ints
-from edgexl.bundle.lexical import LEFT_OUT, Lexical, decode_numbers
-from edgexl.index.lexical import bucket_features, hash_features, weigh_terms
+from edgexl.base.arrays import Bools, Floats, Ints
+from edgexl.bundle.lexical import Lexical
+from edgexl.index.added_words import AddedWords, count_rows, features_of, list_numbers, terms_of
+from edgexl.index.lexical import weigh_terms
 from edgexl.runtime.lexical import split_words
 
 MOST_WORDS = 63
@@ -42,10 +43,11 @@ class _Word:
 
 
 class LexicalScores:
-    """What the rows of an index score by a text."""
+    """What the rows of an index score by a text, and behind them those that were `added` since."""
 
-    def __init__(self, lexical: Lexical, text: str) -> None:
-        self._lexical = lexical
+    def __init__(self, lexical: Lexical, text: str, added: AddedWords | None = None, dead: Bools | None = None) -> None:
+        """`dead` [rows of the index]: which of them are not to be found any more."""
+        self._lexical, self._added = lexical, added
         distinct = list(dict.fromkeys(split_words([text])[0]))[:MOST_WORDS]
         found = [self._match(word) for word in distinct]
         total = sum(int((word.weights * word.idf).max(initial=0)) for word in found)
@@ -53,8 +55,15 @@ class LexicalScores:
         factor = np.float32(total) / _UNIT / np.sqrt(np.float32(square)) if total else np.float32(0)
         self._words = self._drop_dense([_share_points(word, total) for word in found])
         points, touched = self._collect()
-        scores = points.astype(np.float32) * factor * lexical.inverse_norms[lexical.norms]
-        self.scores: Floats = scores  # [rows]
+        inverse_norms = lexical.inverse_norms[lexical.norms]
+        if added is not None:
+            points = np.concatenate([points, self._collect_added(added)])
+            touched = np.concatenate([touched, lexical.rows + np.flatnonzero(self._are_found(added))])
+            inverse_norms = np.concatenate([inverse_norms, added.inverse_norms])
+        scores = points.astype(np.float32) * factor * inverse_norms
+        self.scores: Floats = scores  # [rows of the index, then added ones]
+        if dead is not None:
+            touched = touched[~np.pad(dead, (0, len(scores) - len(dead)))[touched]]
         touched = touched[np.lexsort((touched, -scores[touched]))]
         self._ten: Floats = scores[touched[:_BEST]]
         self.ranked: Ints = touched  # rows with a word of the text, by score descending, ties by row
@@ -87,37 +96,40 @@ class LexicalScores:
 
     def _match(self, word: str) -> _Word:
         """The terms most like a word."""
-        lexical = self._lexical
-        features = np.unique(bucket_features(hash_features([word])[0], lexical.features))
-        counts, size = np.zeros(lexical.terms, np.int64), 0
+        lexical, added = self._lexical, self._added
+        features = features_of(lexical, word)
+        counts, size = np.zeros(lexical.terms, np.int64), len(features)
         for feature in features.tolist():
-            data = lexical.feature_lists[lexical.feature_starts[feature] : lexical.feature_starts[feature + 1]]
-            if data != LEFT_OUT:
-                counts[np.cumsum(decode_numbers(data)) - 1] += 1
-                size += 1
+            counts[terms_of(lexical, feature)] += 1
+        sizes = lexical.sizes
+        if added is not None:
+            counts, sizes = np.concatenate([counts, added.count(features)]), np.concatenate([sizes, added.sizes])
         some = np.flatnonzero(counts)
-        similarity = 2 * SIMILARITY * counts[some] // (size + lexical.sizes[some])
+        similarity = 2 * SIMILARITY * counts[some] // (size + sizes[some])
         order = np.lexsort((some, -similarity))[:MOST_MATCHES]
         order = order[similarity[order] >= LEAST_SIMILARITY]
         terms, similarity = some[order], similarity[order]
-        idf = weigh_terms(lexical.rows, np.array([self._count_rows(term) for term in terms.tolist()], np.int64))
-        most, weights = int(weigh_terms(lexical.rows, np.array([1]))[0]), similarity * idf
+        rows = lexical.rows + (added.rows if added is not None else 0)
+        idf = weigh_terms(rows, np.array([self._count_rows(term) for term in terms.tolist()], np.int64))
+        most, weights = int(weigh_terms(rows, np.array([1]))[0]), similarity * idf
         best = int(similarity[0]) if len(terms) else 0
         norm = int(idf[0]) if best == SIMILARITY else most
         guess = int(weights.sum()) // int(similarity.sum()) if len(terms) else most
         return _Word(terms, weights, weights, best, norm if best == SIMILARITY else min(most, guess), norm)
 
     def _count_rows(self, term: int) -> int:
-        return int(self._list(term)[0]) if term < self._lexical.dense + self._lexical.listed else 1
+        count = count_rows(self._lexical, term) if term < self._lexical.terms else 0
+        return count + (len(self._added.rows_of(term)) if self._added is not None else 0)
 
     def _list(self, term: int) -> Ints:
         """The numbers of a dense or listed term."""
-        starts = self._lexical.term_starts
-        return decode_numbers(self._lexical.term_lists[starts[term] : starts[term + 1]])
+        return list_numbers(self._lexical, term)
 
     def _list_rows(self, term: int) -> Ints:
-        """The rows of a term; ascending."""
+        """The rows of a term of the index; ascending."""
         lexical = self._lexical
+        if term >= lexical.terms:
+            return np.zeros(0, np.int64)
         if term < lexical.dense:
             return np.flatnonzero(np.unpackbits(lexical.bitmaps[term].view(np.uint8), bitorder="little"))
         if term >= lexical.dense + lexical.listed:
@@ -158,6 +170,25 @@ class LexicalScores:
                 touched[new] = True
                 count += len(new)
         return points, np.flatnonzero(touched)
+
+    def _collect_added(self, added: AddedWords) -> Ints:
+        """Points of every added row."""
+        points = np.zeros(added.rows, np.int64)
+        for word in self._words:
+            of_word = np.zeros(added.rows, np.int64)
+            for term, worth in zip(word.terms.tolist(), word.points.tolist(), strict=True):
+                rows = added.rows_of(term)
+                of_word[rows] = np.maximum(of_word[rows], worth)
+            points += of_word
+        return points
+
+    def _are_found(self, added: AddedWords) -> Bools:
+        """Which added rows have a term of the query."""
+        found = np.zeros(added.rows, bool)
+        for word in self._words:
+            for term in word.terms.tolist():
+                found[added.rows_of(term)] = True
+        return found
 
 
 def _share_points(word: _Word, total: int) -> _Word:

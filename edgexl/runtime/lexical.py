@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
-from edgexl.base.arrays import Floats
+from edgexl.base.arrays import Bools, Bytes, Floats
 from edgexl.runtime.kernels import Rows, address_of
 from edgexl.runtime.private_library import PrivateLibrary
 
@@ -27,8 +28,7 @@ def split_words(texts: Sequence[str]) -> list[list[str]]:
     `DeviceError` where there is no private library."""
     if not texts:
         return []
-    raw = [text.encode("utf-8", "surrogatepass") for text in texts]
-    ends, joined = np.cumsum([len(text) for text in raw], dtype=np.uint64), b"".join(raw)
+    ends, joined = _join(texts)
     split = _library().function("private_words", ctypes.c_size_t)
     capacity = 2 * len(joined) + 2 * len(texts)
     while True:
@@ -40,6 +40,12 @@ def split_words(texts: Sequence[str]) -> list[list[str]]:
         capacity = needed
 
 
+def _join(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], bytes]:
+    """(the end of each, all of them one after the other)."""
+    raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return np.cumsum([len(text) for text in raw], dtype=np.uint64), b"".join(raw)
+
+
 class LexicalIndex:
     """An open lexical section, and what its last query was; keeps its bytes alive."""
 
@@ -48,6 +54,7 @@ class LexicalIndex:
         self._section, self._most = np.frombuffer(section, np.uint8).copy(), most
         library = _library()
         self._close = library.function("private_lexical_close", None)
+        self._add = library.function("private_lexical_add", ctypes.c_int)
         self._query = library.function("private_lexical_query", ctypes.c_uint32)
         self._scores = library.function("private_lexical_scores", None)
         self._features = library.function("private_lexical_features", None)
@@ -59,14 +66,26 @@ class LexicalIndex:
         self._rows, self._best = np.empty(most, np.uint32), np.empty(most, np.float32)
         self._out = (address_of(self._rows), address_of(self._best))
 
-    def query(self, text: str) -> tuple[Rows, Floats]:
-        """The best rows and their scores."""
-        count = self.run(text.encode("utf-8", "surrogatepass"))
+    def add(self, texts: Sequence[str], first_row: int) -> None:
+        """Put rows with these texts, numbered from `first_row` on, in the place of those that were added before."""
+        ends, joined = _join(texts)
+        if not self._add(
+            self._opened, joined, address_of(ends), ctypes.c_uint32(len(texts)), ctypes.c_uint32(first_row)
+        ):
+            raise MemoryError
+
+    def query(self, text: str, dead: Bools | None = None) -> tuple[Rows, Floats]:
+        """The best rows and their scores, but for those of the section's that are `dead`."""
+        bits = None
+        if dead is not None:
+            bits = np.packbits(np.pad(dead, (0, -len(dead) % 64)), bitorder="little")
+        count = self.run(text.encode("utf-8", "surrogatepass"), bits)
         return self._rows[:count].copy(), self._best[:count].copy()
 
-    def run(self, text: bytes) -> int:
+    def run(self, text: bytes, dead: Bytes | None = None) -> int:
         """A query as a benchmark times it: how many rows it has found."""
-        count: int = self._query(self._opened, text, ctypes.c_size_t(len(text)), *self._out)
+        skipped = None if dead is None else address_of(dead)
+        count: int = self._query(self._opened, text, ctypes.c_size_t(len(text)), skipped, *self._out)
         return count
 
     def scores(self, rows: Rows) -> Floats:

@@ -11,6 +11,7 @@ import pytest
 from edgexl.base.errors import BadInput
 from edgexl.bundle.lexical import LEFT_OUT, Lexical
 from edgexl.index import lexical as building
+from edgexl.index.added_words import read_words
 from edgexl.index.lexical import build_lexical, weigh_terms
 from edgexl.index.lexical_scores import LexicalScores
 from edgexl.runtime.lexical import LexicalIndex
@@ -49,6 +50,24 @@ def assert_same(lexical: Lexical, texts: list[str], most: int = 30) -> None:
         assert scores.tobytes() == wanted.scores[rows].tobytes(), text
         assert index.scores(every).tobytes() == wanted.scores.tobytes(), text
         assert index.features(0.25).tobytes() == wanted.features(0.25).tobytes(), text
+
+
+def assert_same_added(
+    lexical: Lexical, added: list[str], texts: list[str], dead: np.ndarray | None = None, most: int = 30
+) -> None:
+    """C and numpy give the same, with added rows behind those of the section, and some of that one's gone."""
+    index, first = LexicalIndex(lexical.pack(), lexical.rows, most), lexical.rows + 3
+    index.add(added, first)
+    words = read_words(lexical, added)
+    every = np.concatenate([np.arange(lexical.rows), first + np.arange(len(added))]).astype(np.uint32)
+    for text in texts:
+        rows, scores = index.query(text, dead)
+        wanted = LexicalScores(lexical, text, words, dead)
+        assert rows.tolist() == every[wanted.ranked[:most]].tolist(), text
+        assert scores.tobytes() == wanted.scores[wanted.ranked[:most]].tobytes(), text
+        assert index.scores(every).tobytes() == wanted.scores.tobytes(), text
+        assert index.features(0.25).tobytes() == wanted.features(0.25).tobytes(), text
+    assert index.scores(np.array([first - 1, first + len(added)], np.uint32)).tolist() == [0, 0]
 
 
 def best(lexical: Lexical, text: str) -> int:
@@ -157,3 +176,49 @@ def test_weights() -> None:
 
 def test_equal_texts_give_equal_bytes() -> None:
     assert build_lexical(SHOP).pack() == build_lexical(list(SHOP)).pack()
+
+
+def test_added_rows_score_as_in_numpy() -> None:
+    """With words of the section, of others, and of both; some rows of the section gone."""
+    texts, added = texts_of(400, 3), texts_of(150, 17)
+    lexical, draw = build_lexical(texts), random.Random(4)
+    queries = [misspell(text, draw) for text in [*texts[:60], *added[:60]]] + ["", "7", "xyzzy " * 90]
+    dead = np.random.default_rng(1).random(len(texts)) < 0.3
+    assert_same_added(lexical, added, queries)
+    assert_same_added(lexical, added, queries, dead, most=5)
+    assert_same_added(lexical, ["", "--", "7 7 seven", "\udc80milk"], ["7", "seven", "seven 7", "milk"])
+    assert_same_added(build_lexical(SHOP), ["東京 milk", "京都 B12 B12"], [*SHOP, "milk 90 oil", "東京"], most=3)
+
+
+def test_added_rows_of_words_that_most_rows_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "_FEWEST_DENSE", 40)
+    monkeypatch.setattr(building, "_BROUGHT", 5)
+    common = ("protein", "proteins", "acid", "human", "humane", "mouse")
+    lexical, added = build_lexical(texts_of(600, 5, common)), texts_of(90, 6, (*common, "proteine"))
+    assert lexical.dense >= len(common)
+    assert_same_added(lexical, added, [*added[:30], *common, "protein acid", "proteine human", " ".join(common)])
+
+
+def test_added_rows_beside_a_section_with_little_in_it() -> None:
+    """More terms of their own than the section has, of several rounds of counting; features left out; none at all."""
+    added = [f"{SYLLABLES[i % 15]}{SYLLABLES[i // 15 % 15]}{SYLLABLES[i // 225 % 15]}x{i}" for i in range(4500)]
+    assert len(read_words(build_lexical(["milk"]), added).sizes) > 4096
+    assert_same_added(build_lexical(["milk"]), added, [*added[::500], "bakelix7", "milk"])
+    texts = texts_of(400, 7, ("acid",))
+    part = build_lexical(texts, most_term_share=0.02, most_feature_share=0.05)
+    assert_same_added(part, texts[:50] + texts_of(50, 9), texts[:40])
+    sparse = build_lexical(texts, most_term_share=0, most_feature_share=0)
+    assert_same_added(sparse, texts[:9], texts[:9])
+
+
+def test_an_added_row_is_worth_what_a_compiled_one_is() -> None:
+    """Scores of added rows are those that the rows would have in the section, but for the norms' levels."""
+    texts = texts_of(3000, 21)
+    held = texts[2700:]
+    whole, part = build_lexical(texts), build_lexical(texts[:2700])
+    words, draw = read_words(part, held), random.Random(3)
+    off = []
+    for text in (misspell(one, draw) for one in held[:80]):
+        compiled, added = LexicalScores(whole, text), LexicalScores(part, text, words)
+        off.append(np.abs(added.scores[2700:] - compiled.scores[2700:]))
+    assert np.mean(np.stack(off) < 0.01) > 0.999  # others: of a word's least alike terms, equals are in another order

@@ -38,6 +38,7 @@ MODULES = (
         "run",
         "walk",
     ),
+    *("lexical", "terms", "postings", "added", "words"),
     *("native_x86", "native_scalar", "plan", "plan_rules", "weights", "utf8", "engine_native", "bundle"),
 )
 _HEADERS = ("native_float", "plan", "bytes")

@@ -73,6 +73,38 @@ def test_a_retired_label_is_not_brought_back_by_its_words(tmp_path: Path) -> Non
         assert added in handle.predict(made.texts[11]).shortlist_labels
 
 
+def test_an_added_label_is_found_by_its_words(tmp_path: Path) -> None:
+    """By words that the bundle does not know, misspelt ones and those of an alias; not any more once it is retired."""
+    made = build(labels=300, native=True, reasons=False, lexical=True)
+    new = [NewLabel("A", "zirconium plate"), NewLabel("B", "dark glass", ("quokka",)), NewLabel("C", "Übung 東京")]
+    asked = {"zircnium": "A", "the quoka": "B", "ubungg": "C", "東京": "C"}
+    with open_bundle(made.write(tmp_path / "a.exl")) as handle:
+        handle.add_labels(new)
+        assert {text: handle.predict(text, k=1).labels[0].id for text in asked} == asked
+        handle.retire_labels(["B"])
+        assert "B" not in [label.id for label in handle.predict("the quoka", k=20).labels]
+        before = handle.predict("the zircnium").shortlist_scores
+        handle.compact_labels()
+        np.testing.assert_array_equal(handle.predict("the zircnium").shortlist_scores, before)
+        handle.retire_labels(["A", "C"])
+        after = handle.predict("the zircnium").shortlist_scores
+    with open_bundle(tmp_path / "a.exl", compiled_only=True) as handle:
+        np.testing.assert_array_equal(handle.predict("the zircnium").shortlist_scores, after)
+
+
+def test_the_words_of_retired_labels_do_not_count(tmp_path: Path) -> None:
+    """A label's score by its words depends on the best ones, and those that are retired are none of them."""
+    made = build(True, native=True, reasons=False, lexical=True)
+    text = made.texts[40]
+    with open_bundle(made.write(tmp_path / "a.exl")) as handle:
+        first = handle.predict(text, k=20)
+        gone = [label.id for label in first.labels[:12]]
+        handle.retire_labels(gone)
+        left = handle.predict(text, k=20)
+        assert not set(gone) & {label.id for label in left.labels}
+        assert len(left.labels) == len(first.labels)
+
+
 def test_the_stage_has_its_time(tmp_path: Path) -> None:
     with open_bundle(build(native=True, lexical=True).write(tmp_path / "a.exl")) as handle:
         assert handle.predict("red dog").ms["match"] > 0

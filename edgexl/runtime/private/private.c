@@ -168,12 +168,14 @@ EXL_API size_t private_words(const char *texts, const uint64_t *ends, size_t cou
 
 typedef struct private_lexical {
     exl__lexical lexical;
+    exl__added_words added;
     exl__lexical_scratch scratch;
     uint64_t scratch_bytes;
     void *memory;
 } private_lexical;
 
 EXL_API void private_lexical_close(private_lexical *opened) {
+    exl__added_release(&exl__default_allocator, &opened->added);
     exl__release(&exl__default_allocator, opened->memory, opened->scratch_bytes, 1);
     exl__release(&exl__default_allocator, opened, 1, sizeof *opened);
 }
@@ -199,9 +201,28 @@ EXL_API private_lexical *private_lexical_open(const uint8_t *bytes, size_t lengt
     return NULL;
 }
 
-EXL_API uint32_t private_lexical_query(private_lexical *opened, const char *text, size_t bytes, uint32_t *rows,
-                                       float *scores) {
-    return exl__lexical_query(&opened->lexical, text, bytes, &opened->scratch, rows, scores);
+/* Puts added rows, text i up to ends[i], in the place of those there were; 0 where there is no memory. */
+EXL_API int private_lexical_add(private_lexical *opened, const char *texts, const uint64_t *ends, uint32_t rows,
+                                uint32_t first_row) {
+    exl__added_text *split = exl__allocate(&exl__default_allocator, rows + 1ull, sizeof *split);
+    int done = 0;
+
+    exl__added_release(&exl__default_allocator, &opened->added);
+    for (uint32_t i = 0; split && i < rows; i++) {
+        uint64_t from = i ? ends[i - 1] : 0;
+        split[i] = (exl__added_text){texts + from, (size_t)(ends[i] - from)};
+    }
+    if (split)
+        done = exl__added_read(&exl__default_allocator, &opened->lexical, split, rows, first_row, &opened->added);
+    exl__release(&exl__default_allocator, split, rows + 1ull, sizeof *split);
+    return done;
+}
+
+/* dead: a bit for each row that is to be passed over, or null. */
+EXL_API uint32_t private_lexical_query(private_lexical *opened, const char *text, size_t bytes, const uint64_t *dead,
+                                       uint32_t *rows, float *scores) {
+    exl__lexical_changes changes = {opened->added.rows > 0 ? &opened->added : NULL, dead};
+    return exl__lexical_query(&opened->lexical, changes, text, bytes, &opened->scratch, rows, scores);
 }
 
 /* The last query's score of each of some rows. */

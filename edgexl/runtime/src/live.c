@@ -325,6 +325,28 @@ static void live_bury_places(const exl_bundle *bundle, exl__live *live) {
             live->dead_places[place / 64] |= (uint64_t)1 << place % 64;
 }
 
+/* The words of the rows, where the bundle has a lexical side. */
+static exl_status live_read_words(const exl_bundle *bundle, exl__live *live, exl_error *error) {
+    const exl_allocator *allocator = &bundle->allocator;
+    uint32_t rows = live->rows, row = 0;
+    exl__added_text *texts;
+    int done;
+
+    if (bundle->parameters.lexical_candidates == 0 || rows == 0)
+        return EXL_OK;
+    texts = exl__allocate(allocator, rows, sizeof *texts);
+    for (uint32_t label = 0; texts && label < live->added; label++) {
+        const char *at = live->labels[label].text; /* the aliases stand behind it */
+        for (uint32_t i = 0; i < live->labels[label].row_count; i++, row++) {
+            texts[row] = (exl__added_text){at, strlen(at)};
+            at += texts[row].bytes + 1;
+        }
+    }
+    done = texts && exl__added_read(allocator, &bundle->lexical, texts, rows, bundle->parameters.rows, &live->words);
+    exl__release(allocator, texts, rows, sizeof *texts);
+    return done ? EXL_OK : exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the words of the label file");
+}
+
 static exl_status live_read_set(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     exl__carver from = {NULL, 0};
     exl_status status = live_check_header(bundle, live, error);
@@ -348,7 +370,7 @@ static exl_status live_read_set(const exl_bundle *bundle, exl__live *live, exl_e
     live_place_rows(bundle, live);
     live_bury_aliases(bundle, live);
     live_bury_places(bundle, live);
-    return EXL_OK;
+    return live_read_words(bundle, live, error);
 }
 
 exl_status exl__live_parse(const exl_bundle *bundle, uint8_t *file, uint64_t file_bytes, exl__live **out,
@@ -413,6 +435,7 @@ exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl_error 
 void exl__live_release(const exl_bundle *bundle, exl__live *live) {
     if (!live)
         return;
+    exl__added_release(&bundle->allocator, &live->words);
     exl__release(&bundle->allocator, live->memory, live->memory_bytes, 1);
     exl__release(&bundle->allocator, live->file, live->file_bytes, 1);
     exl__release(&bundle->allocator, live, 1, sizeof *live);

@@ -7,6 +7,7 @@
 #define EXL_LIVE_H
 
 #include "edgexl.h"
+#include "lexical.h"
 #include "platform.h"
 #include "sha256.h"
 #include "status.h"
@@ -47,6 +48,8 @@ struct exl__live {
     uint64_t *dead; /* a bit for each row of the bundle that stands for retired labels only, in words of whole blocks;
                        null when there is none */
     uint64_t *dead_places; /* the same for the places of the coarse codes; without cells these are the rows */
+
+    exl__added_words words; /* of the rows, where the bundle has a lexical side */
 
     uint8_t *file; /* [file_bytes]: as it was read, 8-byte aligned */
     uint64_t file_bytes;

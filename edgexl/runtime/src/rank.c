@@ -13,6 +13,15 @@ uint64_t exl__rank_key(float score, uint32_t tie) {
     return (uint64_t)~bits << 32 | tie;
 }
 
+float exl__rank_score(uint64_t key) {
+    uint32_t bits = ~(uint32_t)(key >> 32);
+    float score;
+
+    bits = bits >> 31 ? bits & 0x7fffffffu : ~bits;
+    memcpy(&score, &bits, sizeof score);
+    return score;
+}
+
 /* A heap with the largest key at the root. */
 static void rank_sift_down(exl__ranked *items, uint32_t count, uint32_t at) {
     exl__ranked item = items[at];

@@ -65,7 +65,7 @@ static void session_carve(exl_session *s, exl__carver *from) {
     s->scan_scratch = exl__carve(from, exl__scan_scratch_bytes(UINT32_MAX, p->subspaces, p->overfetch), 1);
     s->rows = exl__carve(from, (uint64_t)p->overfetch + p->lexical_candidates, sizeof *s->rows);
     s->scan_scores = exl__carve(from, p->overfetch, sizeof *s->scan_scores);
-    s->live_rows = exl__carve(from, p->overfetch, sizeof *s->live_rows);
+    s->live_rows = exl__carve(from, (uint64_t)p->overfetch + p->lexical_candidates, sizeof *s->live_rows);
     s->live_scores = exl__carve(from, p->overfetch, sizeof *s->live_scores);
     s->row_scores = exl__carve(from, (uint64_t)p->overfetch + p->lexical_candidates, sizeof *s->row_scores);
     s->query_codes = exl__carve(from, p->fine_dims, sizeof *s->query_codes);
@@ -288,29 +288,38 @@ static uint32_t *session_lexical_slot(const exl_session *s, uint32_t row) {
     return &s->lexical_slots[slot];
 }
 
-/* Rows that share words with the text, behind those of the bundle that the scan has found, before the live ones. */
+/* Rows that share words with the text and that the scan has not found: those of the bundle behind its rows, those that
+ * were added behind all. */
 static exl_status session_match(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     uint32_t found, added = 0, compiled = s->row_count - s->live_row_count;
+    exl__lexical_changes changes = {NULL, NULL};
 
     (void)error; /* nothing can go wrong */
     if (bundle->parameters.lexical_candidates == 0)
         return EXL_OK;
-    found = exl__lexical_query(&bundle->lexical, s->text, s->text_bytes, &s->lexical_scratch, s->lexical_rows,
+    if (s->live)
+        changes = (exl__lexical_changes){s->live->words.rows > 0 ? &s->live->words : NULL, s->live->dead};
+    found = exl__lexical_query(&bundle->lexical, changes, s->text, s->text_bytes, &s->lexical_scratch, s->lexical_rows,
                                s->lexical_scores);
     memset(s->lexical_slots, 0, s->lexical_slot_count * sizeof *s->lexical_slots);
     for (uint32_t i = 0; i < found; i++)
         *session_lexical_slot(s, s->lexical_rows[i]) = i + 1;
-    for (uint32_t i = 0; i < compiled; i++) {
+    for (uint32_t i = 0; i < s->row_count; i++) {
         uint32_t place = *session_lexical_slot(s, s->rows[i]);
         if (place != 0)
             s->lexical_scores[place - 1] = -1; /* it is a candidate already */
     }
     for (uint32_t i = 0; i < found; i++) {
         uint32_t row = s->lexical_rows[i];
-        int retired = row < bundle->parameters.labels && exl__live_is_retired(bundle, s->live, row);
-        if (s->lexical_scores[i] >= 0 && !retired)
+        if (s->lexical_scores[i] < 0)
+            continue;
+        if (row < bundle->parameters.rows)
             s->lexical_rows[added++] = row;
+        else {
+            s->live_rows[s->live_row_count++] = row - bundle->parameters.rows;
+            s->rows[s->row_count++] = row;
+        }
     }
     memmove(s->rows + compiled + added, s->rows + compiled, s->live_row_count * sizeof *s->rows);
     memcpy(s->rows + compiled, s->lexical_rows, added * sizeof *s->rows);

@@ -33,7 +33,7 @@ struct exl_session {
     uint32_t *rows; /* [overfetch + lexical_candidates]: of the bundle, then live ones: the bundle's number of rows + a
                        live row */
     uint16_t *scan_scores; /* [overfetch] */
-    uint32_t *live_rows;   /* [overfetch] */
+    uint32_t *live_rows;   /* [overfetch + lexical_candidates] */
     uint16_t *live_scores; /* [overfetch] */
     float *row_scores;     /* [overfetch + lexical_candidates] */
     int16_t *query_codes;  /* [fine_dims] */

@@ -78,6 +78,16 @@ static int shortlist_is_own(const exl__label_query *q, uint32_t row) {
     return q->live->labels[q->live->row_labels[row - p->rows]].first_row == row - p->rows;
 }
 
+/* The labels of any row; `live_label` holds that of an added one. */
+static const uint32_t *shortlist_labels_of(const exl__label_query *q, const uint32_t *row, uint32_t *count,
+                                           uint32_t *live_label) {
+    if (*row < q->bundle->parameters.rows)
+        return exl__row_labels(q->bundle, row, count);
+    *count = 1;
+    *live_label = shortlist_label_of(q, *row);
+    return live_label;
+}
+
 static float shortlist_score_row(const exl__label_query *q, const uint8_t *fine_row) {
     const exl__parameters *p = &q->bundle->parameters;
     return exl__rescore_row(q->bundle->isa, fine_row, p->fine_dims, p->fine_bits, q->Q, q->unit);
@@ -153,12 +163,8 @@ static void shortlist_vote(const exl__label_query *q, exl__shortlist_scratch *sc
         candidate->votes = exl__vote(candidate->rows.best[EXL__BY_OWN], candidate->best, p->votes_temperature);
     }
     for (uint32_t i = 0; i < row_count; i++) {
-        uint32_t live_label, label_count = 1;
-        const uint32_t *labels = &live_label;
-        if (rows[i] < p->rows)
-            labels = exl__row_labels(q->bundle, &rows[i], &label_count);
-        else
-            live_label = shortlist_label_of(q, rows[i]);
+        uint32_t live_label, label_count;
+        const uint32_t *labels = shortlist_labels_of(q, &rows[i], &label_count, &live_label);
         for (uint32_t n = 0; n < label_count; n++) {
             uint32_t slot = *shortlist_slot_of(scratch, labels[n]);
             if (slot != 0) /* it is 0 for a retired label */
@@ -168,23 +174,28 @@ static void shortlist_vote(const exl__label_query *q, exl__shortlist_scratch *sc
     }
 }
 
+/* The number of a label's own text's row. */
+static uint32_t shortlist_own_row_of(const exl__label_query *q, uint32_t label) {
+    const exl__parameters *p = &q->bundle->parameters;
+    return label < p->labels ? label : p->rows + q->live->labels[label - p->labels].first_row;
+}
+
 /* The lexical scores of the candidates: of each the best of its own text's and its candidate rows'. */
 static void shortlist_match(const exl__label_query *q, exl__shortlist_scratch *scratch, const uint32_t *rows,
                             uint32_t row_count, uint32_t count) {
     const exl__lexical *lexical = &q->bundle->lexical;
-    const exl__parameters *p = &q->bundle->parameters;
 
     for (uint32_t i = 0; i < count; i++)
-        if (scratch->candidates[i].label < p->labels)
-            scratch->candidates[i].lexical = exl__lexical_score(lexical, q->words, scratch->candidates[i].label);
+        scratch->candidates[i].lexical =
+            exl__lexical_score(lexical, q->words, shortlist_own_row_of(q, scratch->candidates[i].label));
     for (uint32_t i = 0; i < row_count; i++) {
-        uint32_t label_count;
+        uint32_t live_label, label_count;
         const uint32_t *labels;
         float score;
-        if (rows[i] < p->labels || rows[i] >= p->rows)
+        if (shortlist_is_own(q, rows[i]))
             continue;
+        labels = shortlist_labels_of(q, &rows[i], &label_count, &live_label);
         score = exl__lexical_score(lexical, q->words, rows[i]);
-        labels = exl__row_labels(q->bundle, &rows[i], &label_count);
         for (uint32_t n = 0; n < label_count; n++) {
             uint32_t slot = *shortlist_slot_of(scratch, labels[n]);
             if (slot != 0 && score > scratch->candidates[slot - 1].lexical) /* it is 0 for a retired label */

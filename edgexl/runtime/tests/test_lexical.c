@@ -1,5 +1,6 @@
-/* test_lexical.c: the lexical section: one written out by hand and scored, its limits, every byte changed, and sections
- * of random bytes. Sections are allocated to the byte, so that the address sanitizer sees a read beyond one. */
+/* test_lexical.c: the lexical section: one written out by hand and scored, rows added to it, its limits, every byte
+ * changed, and sections of random bytes. Sections are allocated to the byte, so that the address sanitizer sees a read
+ * beyond one. */
 #include "../src/bytes.h"
 #include "../src/lexical.h"
 #include "testing.h"
@@ -68,11 +69,15 @@ typedef struct opened {
     exl__lexical lexical;
     exl__lexical_scratch scratch;
     void *memory;
+    exl__added_words added;
+    const uint64_t *dead;
 } opened;
 
 static int open_copy(opened *index, const uint8_t *bytes, size_t length, uint32_t rows, uint32_t most) {
     exl__carver room = {NULL, 0};
 
+    index->added = (exl__added_words){0};
+    index->dead = NULL;
     if (!exl__lexical_init(&index->lexical, bytes, length, rows))
         return 0;
     exl__lexical_scratch_carve(&index->lexical, most, &room, &index->scratch);
@@ -83,8 +88,23 @@ static int open_copy(opened *index, const uint8_t *bytes, size_t length, uint32_
     return 1;
 }
 
+static void close_index(opened *index) {
+    exl__added_release(&exl__default_allocator, &index->added);
+    free(index->memory);
+}
+
+/* Rows are added behind `first`. */
+static void add(opened *index, const char *const *texts, uint32_t count, uint32_t first) {
+    exl__added_text rows[8];
+
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = (exl__added_text){texts[i], strlen(texts[i])};
+    CHECK(exl__added_read(&exl__default_allocator, &index->lexical, rows, count, first, &index->added));
+}
+
 static uint32_t ask(opened *index, const char *text, uint32_t *rows, float *scores) {
-    return exl__lexical_query(&index->lexical, text, strlen(text), &index->scratch, rows, scores);
+    exl__lexical_changes changes = {index->added.memory ? &index->added : NULL, index->dead};
+    return exl__lexical_query(&index->lexical, changes, text, strlen(text), &index->scratch, rows, scores);
 }
 
 static void check_example(void) {
@@ -108,7 +128,38 @@ static void check_example(void) {
     CHECK(ask(&index, "", rows, scores) == 0);
     exl__lexical_features(&index.scratch, 0, features);
     CHECK(features[1] == 0 && features[2] == 0 && features[3] == 0 && features[5] == 0 && features[7] == 0);
-    free(index.memory);
+    close_index(&index);
+    free(bytes);
+}
+
+/* Rows behind the section's, of its words and of others. */
+static void check_added(void) {
+    static const char *const texts[] = {"12", "5 7", "--", "5 5"};
+    static const uint64_t dead[] = {1};
+    size_t length;
+    uint8_t *bytes = example(&length);
+    float scores[MOST], score;
+    uint32_t rows[MOST];
+    opened index;
+
+    CHECK(feature_of("5") != feature_of("7") && feature_of("5") != feature_of("12"));
+    CHECK(open_copy(&index, bytes, length, ROWS, MOST));
+    add(&index, texts, 4, 10);
+    CHECK(index.added.known == 2 && index.added.own == 1 && index.added.feature_count == 1);
+    CHECK(index.added.known_terms[0] == 0 && index.added.known_terms[1] == 1);
+    CHECK(ask(&index, "5", rows, scores) == 2); /* a word of theirs alone */
+    CHECK(rows[0] == 13 && rows[1] == 11 && scores[0] > scores[1] && scores[1] > 0);
+    CHECK(exl__lexical_score(&index.lexical, &index.scratch, 13) == scores[0]);
+    for (uint32_t none = 9; none < 15; none += 3) /* 9 and 12 have no word, and there is no 15 */
+        CHECK(exl__lexical_score(&index.lexical, &index.scratch, none) == 0);
+    CHECK(exl__lexical_score(&index.lexical, &index.scratch, 14) == 0);
+    CHECK(ask(&index, "7", rows, scores) == 3); /* one of the section and theirs */
+    CHECK(exl__lexical_score(&index.lexical, &index.scratch, 11) > 0);
+    score = exl__lexical_score(&index.lexical, &index.scratch, 1);
+    index.dead = dead; /* row 0 */
+    CHECK(ask(&index, "7", rows, scores) == 2 && rows[0] != 0 && rows[1] != 0);
+    CHECK(exl__lexical_score(&index.lexical, &index.scratch, 1) == score);
+    close_index(&index);
     free(bytes);
 }
 
@@ -116,6 +167,8 @@ static void check_example(void) {
 static void try_section(const uint8_t *bytes, size_t length, uint32_t most) {
     static const char *const texts[] = {"7", "12 99 7", "a", "ab abc abcd", "\xE6\x9D\xB1\xE4\xBA\xAC 7", ""};
     uint8_t *copy = malloc(length ? length : 1);
+    static const char *const added[] = {"7 ab", "12", "abc 99 \xE6\x9D\xB1\xE4\xBA\xAC", "abd", ""};
+    static const uint64_t dead[(1 << 20) / 64] = {0x1111};
     opened index;
 
     memcpy(copy, bytes, length);
@@ -123,11 +176,16 @@ static void try_section(const uint8_t *bytes, size_t length, uint32_t most) {
         uint32_t *rows = calloc(most, sizeof *rows);
         float *scores = calloc(most, sizeof *scores), features[EXL__LEXICAL_FEATURES];
         CHECK(rows && scores);
+        if (draw(2)) {
+            add(&index, added, 1 + draw(5), 1 << 20);
+            index.dead = dead;
+        }
         for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
             uint32_t count = ask(&index, texts[t], rows, scores);
             CHECK(count <= most);
             for (uint32_t i = 0; i < count; i++) {
-                CHECK(rows[i] < index.lexical.rows && scores[i] >= 0 && (i == 0 || scores[i - 1] >= scores[i]));
+                CHECK(rows[i] < index.lexical.rows || rows[i] - (1 << 20) < index.added.rows);
+                CHECK(scores[i] >= 0 && (i == 0 || scores[i - 1] >= scores[i]));
                 CHECK(exl__lexical_score(&index.lexical, &index.scratch, rows[i]) == scores[i]);
             }
             exl__lexical_features(&index.scratch, 0.5f, features);
@@ -136,7 +194,7 @@ static void try_section(const uint8_t *bytes, size_t length, uint32_t most) {
         }
         free(rows);
         free(scores);
-        free(index.memory);
+        close_index(&index);
     }
     free(copy);
 }
@@ -265,6 +323,7 @@ static void check_random_section(void) {
 
 int main(void) {
     check_example();
+    check_added();
     check_limits();
     check_every_byte_changed();
     for (int i = 0; i < 3000; i++)
