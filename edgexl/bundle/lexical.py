@@ -12,10 +12,11 @@ import numpy.typing as npt
 from edgexl.base.arrays import Array, Bytes, Floats, Ints
 from edgexl.base.errors import BadInput
 
-VERSION = 1
+VERSION = 2
 NORM_LEVELS = 256
 LARGEST_INVERSE_NORM = 1e6
 NARROW_ROWS = 1 << 24  # up to so many rows, a single term's row takes 3 bytes; then 4
+FAR = 65535  # a step from which on it takes 4 bytes more
 LEFT_OUT = b"\0"  # a feature's list that is not there
 Buffer = bytes | memoryview
 _HEADER = struct.Struct("<8I32x")
@@ -69,10 +70,10 @@ class Lexical:
             self.feature_starts.astype("<u4").tobytes(),
             self.bitmaps.astype("<u4").tobytes(),
             self.singles.astype("<u4").view(np.uint8).reshape(-1, 4)[:, : _row_bytes(self.rows)].tobytes(),
-            self.sizes.tobytes(),
-            self.norms.tobytes(),
             self.term_lists,
             self.feature_lists,
+            self.sizes.tobytes(),
+            self.norms.tobytes(),
         ]
         return header + b"".join(parts)
 
@@ -102,32 +103,65 @@ def unpack_lexical(section: Buffer, rows: int) -> Lexical:
     bitmaps = take("<u4", dense * words).reshape(dense, words)
     rows_of = np.zeros((singles, 4), np.uint8)
     rows_of[:, :wide] = take("u1", singles * wide).reshape(singles, wide)
+    term_lists, feature_lists = (take("u1", count).tobytes() for count in (term_bytes, feature_bytes))
     sizes, norms = take("u1", terms), take("u1", own_rows)
-    term_lists, feature_lists = section[at : at + term_bytes], section[at + term_bytes :]
     if not bool(((inverse > 0) & (inverse <= LARGEST_INVERSE_NORM)).all()):
         raise _malformed("has a norm that is no number above 0")
     for starts, data in ((term_starts, term_lists), (feature_starts, feature_lists)):
         if starts[0] != 0 or int(starts[-1]) != len(data) or bool((np.diff(starts) < 0).any()):
             raise _malformed("has bad offsets")
-        if data and data[-1] >= 128:
-            raise _malformed("has a list that does not end")
+    if term_lists and term_lists[-1] >= 128:
+        raise _malformed("has a list that does not end")
     of_singles = rows_of.view("<u4")[:, 0].astype(np.int64)
     lists = (term_starts, term_lists, of_singles, feature_starts, feature_lists)
     return Lexical(own_rows, inverse, norms, sizes, bitmaps, *lists)
 
 
 def encode_lists(values: Ints, starts: Ints) -> tuple[bytes, Ints]:
-    """Lists of ascending numbers, list i being values[starts[i] : starts[i + 1]], as bytes, and where each begins: the
-    distance of each number from the one before it, of the first from -1, in groups of 7 bits, lowest first, all but the
-    last with the bit 128 set."""
-    distances = np.diff(values, prepend=-1)
+    """Lists of ascending numbers, list i being values[starts[i] : starts[i + 1]], as bytes, and where each begins.
+
+    A number is a step of 1 or 2 bytes, the distance from the one before it (the first: from -1) less 1; in front of
+    every 8 of a list stands a byte whose bit i says that the i-th takes 2. `FAR` is followed by the step in 4 bytes."""
+    steps = np.diff(values, prepend=-1) - 1
     firsts = starts[:-1][np.diff(starts) > 0]
-    distances[firsts] = values[firsts] + 1
-    return encode_numbers(distances, starts)
+    steps[firsts] = values[firsts]
+    place = np.arange(len(steps)) - np.repeat(starts[:-1], np.diff(starts))  # in its list
+    heads = np.cumsum(place % 8 == 0)  # up to each step
+    far, wide = steps >= FAR, steps > 255
+    widths = 1 + wide + 4 * far
+    ends = np.cumsum(widths) + heads
+    at = ends - widths
+    out = np.zeros(int(ends[-1]) if len(ends) else 0, np.uint8)
+    kinds = np.bincount(heads - 1, wide.astype(np.int64) << place % 8, minlength=0).astype(np.uint8)
+    out[at[place % 8 == 0] - 1] = kinds
+    short = np.where(far, FAR, steps)
+    out[at] = short & 255
+    out[at[wide] + 1] = short[wide] >> 8
+    for byte in range(4):
+        out[at[far] + 2 + byte] = steps[far] >> 8 * byte & 255
+    return out.tobytes(), np.concatenate([[0], ends])[starts]
+
+
+def decode_list(data: bytes) -> Ints:
+    """The numbers of one list of `encode_lists`."""
+    numbers, number, at = [], -1, 0
+    while at < len(data):
+        kinds, at = data[at], at + 1
+        for place in range(8):
+            if at >= len(data):
+                break
+            width = 1 + (kinds >> place & 1)
+            step, at = int.from_bytes(data[at : at + width], "little"), at + width
+            if step == FAR:
+                step, at = int.from_bytes(data[at : at + 4], "little"), at + 4
+            number += step + 1
+            numbers.append(number)
+    return np.array(numbers, np.int64)
 
 
 def encode_numbers(numbers: Ints, starts: Ints) -> tuple[bytes, Ints]:
-    """Lists of numbers as bytes, and where each begins: groups of 7 bits, as of `encode_lists`."""
+    """Lists of numbers as bytes, and where each begins: groups of 7 bits, lowest first, all but the last with the bit
+    128 set."""
     widths = np.ones(len(numbers), np.int64)
     for bits in (7, 14, 21, 28):
         widths += numbers >= 1 << bits
@@ -141,7 +175,7 @@ def encode_numbers(numbers: Ints, starts: Ints) -> tuple[bytes, Ints]:
 
 
 def decode_numbers(data: bytes) -> Ints:
-    """The numbers of one list."""
+    """The numbers of one list of `encode_numbers`."""
     groups = np.frombuffer(data, np.uint8).astype(np.int64)
     ends = np.flatnonzero(groups < 128)
     firsts = np.concatenate([[0], ends[:-1] + 1])[: len(ends)]

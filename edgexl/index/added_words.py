@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgexl.base.arrays import Bytes, Floats, Ints
-from edgexl.bundle.lexical import LEFT_OUT, Lexical, decode_numbers
+from edgexl.bundle.lexical import LEFT_OUT, Lexical, decode_list, decode_numbers
 from edgexl.index.lexical import bucket_features, hash_features, weigh_terms
 from edgexl.runtime.lexical import split_words
 
@@ -76,7 +76,7 @@ def features_of(lexical: Lexical, word: str) -> Ints:
 def terms_of(lexical: Lexical, feature: int) -> Ints:
     """The terms that have a feature, which is not left out; ascending."""
     starts = lexical.feature_starts
-    return np.cumsum(decode_numbers(lexical.feature_lists[starts[feature] : starts[feature + 1]])) - 1
+    return decode_list(lexical.feature_lists[starts[feature] : starts[feature + 1]])
 
 
 def count_rows(lexical: Lexical, term: int) -> int:

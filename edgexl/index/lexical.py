@@ -35,19 +35,21 @@ def build_lexical(
     *,
     most_term_share: float = 1.0,
     most_feature_share: float | None = None,
+    dense_share: float = _DENSE_SHARE,
     bytes_a_row: float | None = None,
 ) -> Lexical:
     """The index of rows with these texts.
 
     A term of more than `most_term_share` of the rows brings no rows, and a feature of more than `most_feature_share` of
-    the terms no terms; by default it is .03 or 1,024 terms, beyond which features cost time and tell nothing. With
+    the terms no terms; by default it is .03 or 1,024 terms, beyond which features cost time and tell nothing. A term of
+    more than `dense_share` of the rows, and of 4,096, is dense: its rows are looked up, and it brings but few. With
     `bytes_a_row` the longest lists, of either kind relative to all that there is, are left out until the section takes
     no more. Raises `BadInput` where there is no word in any text, or no section is as small.
     """
     parts = _take_apart(texts)
     if most_feature_share is None:
         most_feature_share = max(_FEATURE_SHARE, _FEWEST_LEFT_OUT / len(parts.counts))
-    lexical = _assemble(parts, most_term_share, most_feature_share)
+    lexical = _assemble(parts, most_term_share, most_feature_share, dense_share)
     if bytes_a_row is None:
         return lexical
     most_bytes = goal = int(bytes_a_row * len(texts))
@@ -61,7 +63,7 @@ def build_lexical(
                 f"least, and {bytes_a_row:g} were asked for. Ask for more, or for no lexical index."
             )
         share = float(shares[dropped])
-        lexical = _assemble(parts, min(share, most_term_share), min(share, most_feature_share))
+        lexical = _assemble(parts, min(share, most_term_share), min(share, most_feature_share), dense_share)
         size = len(lexical.pack())
         goal -= max(1, size - most_bytes)  # what a list takes is a guess
     return lexical
@@ -160,11 +162,11 @@ def _log2(numbers: Ints | np.int64) -> Ints:
 # ---- the section ----------------------------------------------------------------------------------------------------
 
 
-def _assemble(parts: _Parts, most_term_share: float, most_feature_share: float) -> Lexical:
+def _assemble(parts: _Parts, most_term_share: float, most_feature_share: float, dense_share: float) -> Lexical:
     """Without the longest lists. Terms: dense, listed, single, each ascending in features, then in spelling."""
     counts, word, row = parts.counts, parts.rows_word, parts.rows_row
     kept = counts <= most_term_share * parts.row_count
-    is_dense = kept & (counts > max(_FEWEST_DENSE, int(_DENSE_SHARE * parts.row_count)))
+    is_dense = kept & (counts > max(_FEWEST_DENSE, int(dense_share * parts.row_count)))
     kinds = np.where(is_dense, 0, np.where((counts > 1) | ~kept, 1, 2))
     sizes, left_out = _count_features(parts, most_feature_share)
     order = np.lexsort((sizes, kinds))
@@ -223,14 +225,14 @@ def _price_lists(parts: _Parts, most_term_share: float, most_feature_share: floa
     """(share of all there is, about how many bytes) of each list, the longest first."""
     having = np.bincount(parts.features_feature, minlength=parts.features)
     shares, costs = [], []
-    for counts, all_there_is, most in (
-        (parts.counts, parts.row_count, most_term_share),
-        (having, len(parts.counts), most_feature_share),
+    for counts, all_there_is, most, a_step, steps in (
+        (parts.counts, parts.row_count, most_term_share, 1.0, (128, 1 << 14)),
+        (having, len(parts.counts), most_feature_share, 1.125, (257,)),
     ):
         some = counts[(counts > 0) & (counts <= most * all_there_is)]
         gaps = all_there_is / some
         shares.append(some / all_there_is)
-        costs.append(some * (1.0 + (gaps > 1 << 7) + (gaps > 1 << 14)))
+        costs.append(some * (a_step + sum(gaps >= step for step in steps)))
     order = np.argsort(-np.concatenate(shares), kind="stable")
     return np.concatenate(shares)[order], np.concatenate(costs)[order]
 

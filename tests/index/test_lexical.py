@@ -118,6 +118,9 @@ def test_words_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     queries = [misspell(text, draw) for text in texts[:40]]
     assert_same(lexical, [*queries, *common, "protein acid", "the human protein", " ".join(common), "proteim acidd"])
     assert best(lexical, "protein") == 600
+    none = build_lexical(texts, dense_share=1.0)
+    assert none.dense == 0
+    assert_same(none, [*common, "the human protein"])
 
 
 def test_rows_beyond_what_a_query_looks_at() -> None:

@@ -126,19 +126,11 @@ static void added_sign_compiled(const added_reader *r) {
 
     memset(r->compiled, 0, x->terms * sizeof *r->compiled);
     for (uint32_t feature = 0; feature < x->features; feature++) {
-        const uint8_t *at = x->feature_lists + x->feature_starts[feature];
-        const uint8_t *end = x->feature_lists + x->feature_starts[feature + 1];
+        exl__feature_list list = exl__feature_begin(x, feature);
         uint64_t mixed = added_mix(feature);
-        uint32_t term = UINT32_MAX;
 
-        if (end - at == 1 && *at == 0)
-            continue;
-        while (at < end) {
-            term += exl__lexical_number(&at);
-            if (term >= x->terms)
-                break;
-            r->compiled[term] += mixed;
-        }
+        while (exl__feature_next(&list))
+            r->compiled[list.term] += mixed;
     }
 }
 

@@ -11,7 +11,7 @@
 #include "checked.h"
 
 enum {
-    LEXICAL_VERSION = 1,
+    LEXICAL_VERSION = 2,
     LEXICAL_HEADER_BYTES = 64,
     LEXICAL_NORMS = 256,
     LEXICAL_NARROW_ROWS = 1 << 24,
@@ -21,12 +21,12 @@ enum {
 
 /* ---- the section --------------------------------------------------------------------------------------------- */
 
-static int lexical_check_starts(const uint32_t *starts, uint32_t count, uint32_t bytes, const uint8_t *lists) {
+static int lexical_check_starts(const uint32_t *starts, uint32_t count, uint32_t bytes) {
     uint32_t descends = 0;
 
     for (uint32_t i = 0; i < count; i++)
         descends |= starts[i] > starts[i + 1];
-    return starts[0] == 0 && starts[count] == bytes && !descends && (bytes == 0 || lists[bytes - 1] < 128);
+    return starts[0] == 0 && starts[count] == bytes && !descends;
 }
 
 int exl__lexical_init(exl__lexical *x, const uint8_t *bytes, uint64_t length, uint32_t rows) {
@@ -60,15 +60,16 @@ int exl__lexical_init(exl__lexical *x, const uint8_t *bytes, uint64_t length, ui
     x->feature_starts = x->term_starts + x->dense + x->listed + 1;
     x->bitmaps = x->feature_starts + x->features + 1;
     x->singles = (const uint8_t *)(x->bitmaps + wide);
-    x->sizes = x->singles + (size_t)x->row_bytes * singles;
-    x->norms = x->sizes + x->terms;
-    x->term_lists = x->norms + x->rows;
+    x->term_lists = x->singles + (size_t)x->row_bytes * singles;
     x->feature_lists = x->term_lists + x->term_bytes;
+    x->sizes = x->feature_lists + x->feature_bytes;
+    x->norms = x->sizes + x->terms; /* of one row at least: a byte behind the lists may be read */
     for (uint32_t i = 0; i < LEXICAL_NORMS; i++)
         if (!(x->inverse_norms[i] > 0 && x->inverse_norms[i] <= 1e6f)) /* NaN, too */
             return 0;
-    return lexical_check_starts(x->term_starts, x->dense + x->listed, x->term_bytes, x->term_lists) &&
-           lexical_check_starts(x->feature_starts, x->features, x->feature_bytes, x->feature_lists);
+    return lexical_check_starts(x->term_starts, x->dense + x->listed, x->term_bytes) &&
+           lexical_check_starts(x->feature_starts, x->features, x->feature_bytes) &&
+           (x->term_bytes == 0 || x->term_lists[x->term_bytes - 1] < 128);
 }
 
 void exl__lexical_scratch_carve(const exl__lexical *x, uint32_t most, exl__carver *from,

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bytes.h"
 #include "memory.h"
 #include "rank.h"
 #include "words.h"
@@ -19,10 +20,11 @@ enum {
     EXL__LEXICAL_MIXED = 9,    /* words of a query that both dense and other terms match, with a flag each */
     EXL__LEXICAL_FEATURES = 8,
     EXL__LEXICAL_SAME = 4096,      /* the similarity of a term that has the same features */
-    EXL__LEXICAL_LINE = 64,        /* counts that are looked at together */
+    EXL__LEXICAL_LINE = 128,       /* counts that are looked at together */
     EXL__LEXICAL_TEN = 10,         /* best rows, whose mean is a feature */
     EXL__LEXICAL_TOUCHED = 131072, /* rows at most that a query looks at */
-    EXL__LEXICAL_COUNTED = 4096    /* terms at least that are counted together */
+    EXL__LEXICAL_COUNTED = 4096,   /* terms at least that are counted together */
+    EXL__LEXICAL_FAR = 65535       /* a step of a feature's list from which on it takes 4 bytes more */
 };
 
 #define EXL__NO_PLACE UINT32_MAX
@@ -139,7 +141,45 @@ static inline void exl__lexical_offer(exl__lexical_scratch *scratch, float score
     }
 }
 
-/* The next number of a list. The last byte of all lists ends a number, so that none leaves them. */
+/* The terms of a feature, ascending, whatever the list's bytes are. */
+typedef struct exl__feature_list {
+    const uint8_t *at, *end;
+    uint32_t kinds; /* of the steps that are left of this group: a bit for each, in front of a 1 */
+    uint32_t term, terms;
+} exl__feature_list;
+
+static inline exl__feature_list exl__feature_begin(const exl__lexical *lexical, uint32_t feature) {
+    return (exl__feature_list){.at = lexical->feature_lists + lexical->feature_starts[feature],
+                               .end = lexical->feature_lists + lexical->feature_starts[feature + 1],
+                               .kinds = 1,
+                               .term = UINT32_MAX,
+                               .terms = lexical->terms};
+}
+
+/* The next of them, in list->term; 0 where there is none. A byte behind the lists is read, and no more. */
+static inline int exl__feature_next(exl__feature_list *list) {
+    uint32_t step;
+
+    if (list->kinds == 1 && list->at < list->end)
+        list->kinds = *list->at++ | 0x100u;
+    if (list->at >= list->end)
+        return 0;
+    step = exl__get16(list->at) & (0xffu | (0u - (list->kinds & 1)));
+    list->at += 1 + (list->kinds & 1);
+    list->kinds >>= 1;
+    if (step == EXL__LEXICAL_FAR) {
+        if (list->end - list->at < 4)
+            return list->at = list->end, 0;
+        step = exl__get32(list->at);
+        list->at += 4;
+    }
+    list->term += step + 1;
+    if (list->term >= list->terms)
+        return list->at = list->end, 0;
+    return 1;
+}
+
+/* The next number of a term's list. The last byte of these ends a number, so that none leaves them. */
 static inline uint32_t exl__lexical_number(const uint8_t **at) {
     uint32_t byte = *(*at)++, number = byte & 127;
 

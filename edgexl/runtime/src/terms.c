@@ -10,9 +10,9 @@ enum {
     TERMS_SHORT = 6,    /* of a word up to so long, pairs are features, too */
     TERMS_ALIKE = 1229, /* .3 */
     TERMS_LEAST_IDF = 13,
-    TERMS_LN2 = 45426,            /* in 2^-16 */
-    TERMS_LANES = 8,              /* bytes of a number that does arithmetic of them all */
-    TERMS_FAR = TERMS_LANES * 127 /* that the bytes of a list lead on at most */
+    TERMS_LN2 = 45426,      /* in 2^-16 */
+    TERMS_GROUP_BYTES = 17, /* at most, without far steps */
+    TERMS_LANES = 8         /* bytes of a number that does arithmetic of them all */
 };
 
 static const uint64_t TERMS_EVERY = 0x0101010101010101u, TERMS_HIGH = 0x8080808080808080u;
@@ -90,30 +90,31 @@ uint32_t exl__terms_features(const exl__lexical *x, const exl__word *word, uint3
 
 /* ---- the terms that are like a word ---------------------------------------------------------------------------- */
 
-/* Counts a feature for each of its terms. */
+/* A step of a group; 0 where it is a far one, or leads beyond the terms. */
+EXL__INLINE int terms_step(exl__feature_list *list, uint32_t wide, uint8_t *counts) {
+    uint32_t step = exl__get16(list->at) & (0xffu | (0u - wide)), term = list->term + step + 1;
+
+    if (step == EXL__LEXICAL_FAR || term >= list->terms)
+        return 0;
+    list->at += 1 + wide;
+    list->term = term;
+    counts[term]++;
+    return 1;
+}
+
+/* Counts a feature for each of its terms: whole groups of steps at once, and what is left as it comes. */
 static void terms_count(const exl__lexical *x, uint32_t feature, uint8_t *counts) {
-    const uint8_t *at = x->feature_lists + x->feature_starts[feature];
-    const uint8_t *end = x->feature_lists + x->feature_starts[feature + 1];
-    uint32_t term = UINT32_MAX;
+    exl__feature_list list = exl__feature_begin(x, feature);
 
-    while (at < end) {
-        uint64_t lanes;
-
-        if (end - at >= TERMS_LANES &&
-            (uint64_t)(term + 1) + TERMS_FAR <= x->terms) { /* most numbers are of one byte */
-            memcpy(&lanes, at, sizeof lanes);
-            if (!(lanes & TERMS_HIGH)) {
-                for (int i = 0; i < TERMS_LANES; i++)
-                    counts[term += at[i]]++;
-                at += TERMS_LANES;
-                continue;
-            }
-        }
-        term += exl__lexical_number(&at);
-        if (term >= x->terms)
-            break;
-        counts[term]++;
+    while (list.end - list.at > TERMS_GROUP_BYTES && list.kinds == 1) {
+        list.kinds = *list.at++ | 0x100u;
+        for (int i = 0; i < 8 && terms_step(&list, list.kinds & 1, counts); i++)
+            list.kinds >>= 1;
+        while (list.kinds != 1 && exl__feature_next(&list))
+            counts[list.term]++;
     }
+    while (exl__feature_next(&list))
+        counts[list.term]++;
 }
 
 static void terms_keep(exl__lexical_word *word, uint32_t term, uint32_t similarity) {
@@ -151,6 +152,15 @@ EXL__INLINE uint64_t terms_reached(const uint8_t *counts, uint32_t fewest) {
     return ((lanes + (0x80 - fewest) * TERMS_EVERY) | lanes) & TERMS_HIGH;
 }
 
+/* Whether one of a line's counts may be as many, as above: a loop that compilers make one of wide vectors. */
+EXL__INLINE int terms_any_reached(const uint8_t *counts, uint32_t fewest) {
+    uint8_t any = 0, more = (uint8_t)(0x80 - fewest);
+
+    for (int i = 0; i < EXL__LEXICAL_LINE; i++)
+        any |= (uint8_t)((uint8_t)(counts[i] + more) | counts[i]);
+    return any >> 7;
+}
+
 /* Terms that are counted together, ascending in size: it says for many of them together how many features are too few.
  */
 typedef struct terms_class {
@@ -163,11 +173,10 @@ typedef struct terms_class {
 static void terms_choose_of(const terms_class *c, uint32_t size, exl__lexical_word *word) {
     for (uint32_t line = 0; line < c->count; line += EXL__LEXICAL_LINE) {
         uint32_t fewest = terms_fewest(size + c->sizes[line], terms_needed(word));
-        uint64_t any = 0;
 
+        if (!terms_any_reached(c->counts + line, fewest))
+            continue;
         for (uint32_t at = line; at < line + EXL__LEXICAL_LINE; at += TERMS_LANES)
-            any |= terms_reached(c->counts + at, fewest);
-        for (uint32_t at = line; any && at < line + EXL__LEXICAL_LINE; at += TERMS_LANES)
             for (uint64_t left = terms_reached(c->counts + at, fewest); left; left &= left - 1) {
                 uint32_t i = at + (uint32_t)__builtin_ctzll(left) / 8, similarity;
 

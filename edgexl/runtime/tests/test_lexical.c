@@ -5,7 +5,7 @@
 #include "../src/lexical.h"
 #include "testing.h"
 
-enum { HEADER = 64, NORMS = 256, ROWS = 3, FEATURES = 64, MOST = 4, LISTED = 2, TERMS = 3 };
+enum { HEADER = 64, NORMS = 256, ROWS = 3, FEATURES = 64, MOST = 4, LISTED = 2, TERMS = 3, FEATURE_BYTES = 2 * TERMS };
 
 static uint32_t state = 1;
 
@@ -31,37 +31,40 @@ static uint8_t *example(size_t *length) {
     static const char *const words[TERMS] = {"7", "12", "99"};
     static const uint8_t lists[] = {2, 1, 1, 2, 1, 2};
     static const float inverse[2] = {0.5f, 1.0f};
-    uint8_t *bytes, *at;
+    uint8_t *bytes, *at, *features;
 
-    *length = HEADER + 4 * (NORMS + LISTED + 1 + FEATURES + 1) + 3 + TERMS + ROWS + sizeof lists + TERMS;
+    *length = HEADER + 4 * (NORMS + LISTED + 1 + FEATURES + 1) + 3 + sizeof lists + FEATURE_BYTES + TERMS + ROWS;
     bytes = calloc(1, *length);
     CHECK(bytes != NULL);
-    exl__put32(bytes, 1);
+    exl__put32(bytes, 2);
     exl__put32(bytes + 4, ROWS);
     exl__put32(bytes + 8, TERMS);
     exl__put32(bytes + 16, LISTED);
     exl__put32(bytes + 20, FEATURES);
     exl__put32(bytes + 24, sizeof lists);
-    exl__put32(bytes + 28, TERMS);
+    exl__put32(bytes + 28, FEATURE_BYTES);
     for (uint32_t i = 0; i < NORMS; i++)
         memcpy(bytes + HEADER + 4 * i, &inverse[i > 0], 4);
     at = bytes + HEADER + 4 * NORMS;
     exl__put32(at + 4, 3);
     exl__put32(at + 8, 6);
     at += 4 * (LISTED + 1);
-    for (uint32_t feature = 0, term = 0; feature < FEATURES; feature++) {
+    features = bytes + *length - ROWS - TERMS - FEATURE_BYTES;
+    for (uint32_t feature = 0, used = 0; feature < FEATURES; feature++) {
         for (uint32_t word = 0; word < TERMS; word++)
-            if (feature_of(words[word]) == feature)
-                bytes[*length - TERMS + term++] = (uint8_t)(word + 1);
-        exl__put32(at + 4 * feature + 4, term);
+            if (feature_of(words[word]) == feature) { /* a step of one byte, from -1 */
+                features[used] = 0, features[used + 1] = (uint8_t)word;
+                used += 2;
+            }
+        exl__put32(at + 4 * feature + 4, used);
     }
     at += 4 * (FEATURES + 1);
-    memcpy(at,
-           "\2\0\0"
+    memcpy(at, "\2\0\0", 3); /* the row of 99 */
+    memcpy(at + 3, lists, sizeof lists);
+    memcpy(features + FEATURE_BYTES,
            "\1\1\1"
            "\0\1\0",
-           9); /* the row of 99; features of each term; norms of each row */
-    memcpy(at + 9, lists, sizeof lists);
+           6); /* features of each term; norms of each row */
     return bytes;
 }
 
@@ -163,6 +166,31 @@ static void check_added(void) {
     free(bytes);
 }
 
+/* Steps of all lengths, as the compiler writes them and cut off anywhere. */
+static void check_feature_lists(void) {
+    static const uint8_t bytes[] = {0x0E, 0, 0xFF, 0, 0, 1, 0xFF, 0xFF, 0x10, 0x27, 0, 0, 9, 1, 2, 3, 0, 7};
+    static const uint32_t expected[] = {0, 256, 513, 10514, 10524, 10526, 10529, 10533, 10541};
+    uint8_t room[sizeof bytes + 1] = {0};
+    uint32_t starts[2] = {0};
+    exl__lexical lexical = {.terms = 1 << 20, .feature_lists = room, .feature_starts = starts};
+
+    memcpy(room, bytes, sizeof bytes);
+    for (uint32_t length = 0, most = 0; length <= sizeof bytes; length++) {
+        uint32_t count = 0;
+        exl__feature_list list;
+
+        starts[1] = length;
+        for (list = exl__feature_begin(&lexical, 0); exl__feature_next(&list); count++)
+            CHECK(count < 9 && (length < sizeof bytes || list.term == expected[count]));
+        CHECK(!exl__feature_next(&list) && count >= most);
+        CHECK(length < sizeof bytes || count == 9);
+        most = count;
+    }
+    lexical.terms = 600; /* it ends where a step leads beyond */
+    for (exl__feature_list list = exl__feature_begin(&lexical, 0); exl__feature_next(&list);)
+        CHECK(list.term < 600);
+}
+
 /* Every text is safe, and what is found is in order, whatever the section says. */
 static void try_section(const uint8_t *bytes, size_t length, uint32_t most) {
     static const char *const texts[] = {"7", "12 99 7", "a", "ab abc abcd", "\xE6\x9D\xB1\xE4\xBA\xAC 7", ""};
@@ -210,8 +238,8 @@ static void check_limits(void) {
     static const struct {
         size_t at;
         uint32_t value;
-    } refused[] = {{0, 0},
-                   {0, 2},
+    } refused[] = {{0, 1},
+                   {0, 3},
                    {4, 0},
                    {4, 2},
                    {4, 4},
@@ -227,8 +255,8 @@ static void check_limits(void) {
                    {20, 0xFFFFFFFF},
                    {24, 5},
                    {24, 7},
-                   {28, 2},
-                   {28, 4},
+                   {28, 5},
+                   {28, 7},
                    {32, 1},
                    {60, 1},
                    {HEADER, 0},
@@ -255,10 +283,7 @@ static void check_limits(void) {
         CHECK(!is_taken(other, length, ROWS));
     }
     memcpy(other, bytes, length);
-    other[length - 1] = 128; /* a number that goes on behind the lists */
-    CHECK(!is_taken(other, length, ROWS));
-    other[length - 1] = bytes[length - 1];
-    other[length - TERMS - 1] = 255;
+    other[length - ROWS - TERMS - FEATURE_BYTES - 1] = 128; /* a number that goes on behind the lists */
     CHECK(!is_taken(other, length, ROWS));
     free(other);
     free(bytes);
@@ -298,7 +323,7 @@ static void check_random_section(void) {
                     (size_t)single * 3 + terms + rows + term_bytes + feature_bytes;
     uint8_t *bytes = malloc(length), *at;
     uint32_t small = draw(2) ? 256 : 4; /* lists of any bytes, or of many small numbers */
-    const uint32_t head[] = {1, rows, terms, dense, listed, features, term_bytes, feature_bytes};
+    const uint32_t head[] = {2, rows, terms, dense, listed, features, term_bytes, feature_bytes};
 
     CHECK(bytes != NULL);
     for (size_t i = 0; i < length; i++)
@@ -313,9 +338,7 @@ static void check_random_section(void) {
     at = put_starts(bytes + HEADER + 4 * NORMS, dense + listed, term_bytes);
     put_starts(at, features, feature_bytes);
     if (term_bytes > 0)
-        bytes[length - feature_bytes - 1] &= 127;
-    if (feature_bytes > 0)
-        bytes[length - 1] &= 127;
+        bytes[length - rows - terms - feature_bytes - 1] &= 127;
     CHECK(is_taken(bytes, length, rows));
     try_section(bytes, length, 1 + draw(300));
     free(bytes);
@@ -324,6 +347,7 @@ static void check_random_section(void) {
 int main(void) {
     check_example();
     check_added();
+    check_feature_lists();
     check_limits();
     check_every_byte_changed();
     for (int i = 0; i < 3000; i++)
