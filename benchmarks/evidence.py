@@ -25,7 +25,7 @@ from benchmarks.label_sets import without_queries
 from benchmarks.lexical import cpu
 from edgexl.bundle.read import read_bundle
 from edgexl.compiler.pipeline import compile
-from edgexl.compiler.recipe import Recipe, load_recipe
+from edgexl.compiler.recipe import GateRecipe, Recipe, load_recipe
 from edgexl.data import open_dataset
 from edgexl.runtime.binding import open_bundle
 from edgexl.student.student import Student, load_student
@@ -53,7 +53,7 @@ def main() -> None:
         data = open_dataset(options.data)
         labels, texts = data.labels, [query.text for query in data.queries("tst")]
     student = student.with_labels(labels)
-    recipe = without_queries(load_recipe(options.recipe))
+    recipe = dataclasses.replace(without_queries(load_recipe(options.recipe)), gates=GateRecipe())
     with tempfile.TemporaryDirectory() as scratch:
         bundles = compile_both(student, recipe, options.target, options.keep or Path(scratch))
         report = measure(bundles, texts[: options.queries], options.rounds)
