@@ -6,6 +6,8 @@ sentence alone and exits with the class's `exit_code`; nothing else in edgexl de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def shorten(text: str, most: int = 60) -> str:
     """A text as an error sentence quotes it: long ones lose their end."""
@@ -25,6 +27,14 @@ class EdgexlError(Exception):
 
 class BadInput(EdgexlError):
     """An input (file, option, text, student, recipe, bundle) is not usable as it is."""
+
+
+class SeveralFaults(BadInput):
+    """Several inputs are not usable, each for a reason of its own: `sentences`, which the message joins."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = tuple(sentences)
 
 
 class GateFailed(EdgexlError):

@@ -36,7 +36,7 @@ def parse(content: bytes) -> Any:
 def parse_line(line: bytes) -> Any:
     """As `parse`, without a byte order mark, and with numbers of any size: they are judged by what takes them."""
     try:
-        return _LINES.decode(line.decode("utf-8"))
+        return LINES.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -64,7 +64,8 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-_LINES = json.JSONDecoder(parse_constant=_refuse)
+# Numbers of any size, as `parse_line` takes them.
+LINES = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _float(digits: str) -> float:

@@ -12,10 +12,12 @@ import click
 from edgexl import __version__
 from edgexl.base.errors import DeviceError
 from edgexl.cli.answer import complete, demo, evaluate, run
+from edgexl.cli.compile import compile_student
+from edgexl.cli.data import data
 from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, profile, recipes, targets
-from edgexl.cli.make import adapt_screener, compile_student, data, distill, finish, runtime
+from edgexl.cli.make import adapt_screener, distill, finish, runtime
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
 

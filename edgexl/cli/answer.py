@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgexl.base.errors import BadInput
 from edgexl.cli.output import json_option, labels_file_option, print_json, print_ledger, print_table, progress_bar
 from edgexl.cli.streams import print_line
 
@@ -115,7 +116,8 @@ def complete(bundle: Path, prefix: str, limit: int, labels_file: Path | None, as
 
 @click.command("eval")
 @click.argument("bundle", type=PATH)
-@click.argument("data", type=PATH)
+@click.argument("data", type=PATH, required=False)
+@click.option("--queries", type=PATH, help="Instead of DATA: texts whose labels are known (CSV, JSON, ...).")
 @click.option("--student", metavar="STUDENT", help="Compare with this float student: a directory or a name.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many queries.")
 @click.option(
@@ -139,7 +141,8 @@ def complete(bundle: Path, prefix: str, limit: int, labels_file: Path | None, as
 @json_option
 def evaluate(
     bundle: Path,
-    data: Path,
+    data: Path | None,
+    queries: Path | None,
     student: str | None,
     limit: int | None,
     empty: str,
@@ -148,13 +151,18 @@ def evaluate(
     baselines: bool,
     as_json: bool,
 ) -> None:
-    """Measure BUNDLE on DATA: a data set's directory (its test queries), or a student's evaluation.json.gz."""
+    """Measure BUNDLE on DATA: a data set's directory (its test queries), a student's evaluation.json.gz, or a table of
+    queries that names labels by id or text."""
     from edgexl.use.evaluate import evaluate
+
+    held_out = data if queries is None else queries
+    if held_out is None or (data is not None and queries is not None):
+        raise BadInput("Give queries to measure on: a data set's directory or a file, as DATA or as --queries.")
 
     with progress_bar(as_json) as progress:
         report = evaluate(
             bundle,
-            data,
+            held_out,
             student=student,
             limit=limit,
             progress=progress,

@@ -1,4 +1,5 @@
-"""How the command line ends: every way out is one exit status and at most one line on standard error.
+"""How the command line ends: every way out is one exit status and at most one line on standard error, or one for
+each input that is wrong.
 
 0    done
 1    a gate failed, and nothing else
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 
 import click
 
-from edgexl.base.errors import BadInput, DeviceError, EdgexlError
+from edgexl.base.errors import BadInput, DeviceError, EdgexlError, SeveralFaults
 from edgexl.base.files import DISK_ERRORS
 from edgexl.cli.streams import OutputError, lead_nowhere, print_line
 
@@ -53,6 +54,10 @@ def _refuse(error: Exception) -> int:
         return _show_usage(error)
     if isinstance(error, click.ClickException):
         return _say(error.format_message(), BadInput.exit_code)
+    if isinstance(error, SeveralFaults):
+        for sentence in error.sentences:
+            _say(sentence, error.exit_code)
+        return error.exit_code
     if isinstance(error, EdgexlError):
         return _say(str(error), error.exit_code)
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("edgexl"):

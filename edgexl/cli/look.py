@@ -58,6 +58,9 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
     if "because" in report.get("blend", {}):
         print_line()
         print_line(str(report["blend"]["because"]))
+    if "held_out" in report:
+        print_line()
+        print_line(report["held_out"]["measured_on"])
     if "labels_file" in report:
         told = report["labels_file"]
         print_line()

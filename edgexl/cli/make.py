@@ -1,59 +1,15 @@
-"""Commands that make things: compile, distill, data, runtime."""
+"""Commands that make things: distill, finish, adapt, runtime."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from edgexl.cli.output import json_option, print_gates, print_json, print_ledger, print_table, progress_bar
+from edgexl.cli.output import json_option, print_json, print_table, progress_bar
 from edgexl.cli.streams import print_line
 
 PATH = click.Path(path_type=Path)
-
-
-@click.command("compile")
-@click.argument("student")
-@click.option("--recipe", default="balanced", show_default=True, help="A name or path (see `edgexl recipes`).")
-@click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
-@click.option("-o", "--out", required=True, type=PATH, help="The bundle to write.")
-@click.option(
-    "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
-)
-@click.option(
-    "--calibrate", type=PATH, help="Queries of your own (raw layout, .json.gz) to calibrate on, not the student's."
-)
-@json_option
-def compile_student(
-    student: str, recipe: str, target: str, out: Path, workers: str, calibrate: Path | None, as_json: bool
-) -> None:
-    """Compile STUDENT (a directory, or a name such as 'wordnet') into one bundle file."""
-    from edgexl import compile, load_student
-    from edgexl.base.files import check_output
-    from edgexl.compiler.recipe import load_recipe
-    from edgexl.target import load_target
-
-    check_output(out)
-    # both are read before the student, which takes seconds: a misspelt key should not wait for it
-    chosen_recipe, chosen_target = load_recipe(recipe), load_target(target)
-    with progress_bar(as_json) as progress:
-        progress("load the student", 0, 1)
-        loaded = load_student(student)
-        if calibrate is not None:
-            loaded = loaded.with_calibration(calibrate)
-        progress("load the student", 1, 1)
-        report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress, workers=workers)
-    ledger = [row.as_json() for row in report.ledger]
-    gates = [gate.as_json() for gate in report.gates]
-    if as_json:
-        sizes = {**report.sections, "total": report.bytes}
-        print_json({"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates})
-        return
-    print_ledger(ledger)
-    print_gates(gates)
-    print_line()
-    print_line(f"{out}: {report.bytes:,} bytes, in {report.seconds:.0f} s")
 
 
 @click.command()
@@ -138,54 +94,6 @@ def adapt_screener(student: str, source: str, out: Path, seed: int, as_json: boo
         else "nothing was gained, left as it was"
     )
     print_line(f"{out}: {said}; `edgexl compile {out}` comes next")
-
-
-@click.group()
-def data() -> None:
-    """Build data sets from public packages, and look at data sets."""
-
-
-@data.command("build")
-@click.argument("name")
-@click.argument("directory", type=PATH)
-@click.option("--descriptions", is_flag=True, help="Of wordnet: training glosses also describe their labels.")
-@json_option
-def build_data(name: str, directory: Path, descriptions: bool, as_json: bool) -> None:
-    """Build the data set NAME (wordnet, mesh) into DIRECTORY."""
-    from edgexl.data import build
-    from edgexl.data.summary import summarize
-
-    with progress_bar(as_json) as progress:
-        summary = summarize(build(name, directory, progress, descriptions), progress)
-    _print_data(summary, as_json)
-
-
-@data.command("show")
-@click.argument("directory", type=PATH)
-@json_option
-def show_data(directory: Path, as_json: bool) -> None:
-    """Count, check and sample the data set in DIRECTORY."""
-    from edgexl.data import open_dataset
-    from edgexl.data.summary import summarize
-
-    with progress_bar(as_json) as progress:
-        summary = summarize(open_dataset(directory), progress)
-    _print_data(summary, as_json)
-
-
-def _print_data(summary: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(summary)
-        return
-    described = f", {summary['descriptions']:,} descriptions" if summary["descriptions"] else ""
-    print_line(f"{summary['data']}: {summary['labels']:,} labels, {summary['aliases']:,} aliases{described}")
-    print_line()
-    columns = ("queries", "labels_per_query", "without_labels")
-    print_table(("split", *columns), ([split, *(summary[split][c] for c in columns)] for split in ("trn", "tst")))
-    for sample in summary.get("samples", []):
-        print_line()
-        print_line(sample["text"])
-        print_line(f"  -> {', '.join(sample['labels'])}")
 
 
 @click.group()

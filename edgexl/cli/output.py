@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,9 +64,14 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def progress_bar(as_json: bool) -> Iterator[Progress]:
-    """A `Progress` that draws a bar a step on standard error; draws nothing for JSON or when that is no terminal."""
-    if as_json or sys.stderr is None or not sys.stderr.isatty():
+    """A `Progress` that draws a bar a step on standard error, or prints a line every ten seconds where that is no
+    terminal; nothing for JSON."""
+    if as_json or sys.stderr is None:
         yield no_progress
+        return
+    if not sys.stderr.isatty():
+        with Lines() as lines:
+            yield lines
         return
     # rich takes longer to import than many commands to run
     from rich.console import Console
@@ -81,6 +88,35 @@ def progress_bar(as_json: bool) -> Iterator[Progress]:
             bars.update(tasks[name], completed=done, total=total)
 
         yield show
+
+
+class Lines:
+    """A `Progress` for logs: which step is done and how far it is, a line every `seconds` while the block runs, also
+    during a step that tells nothing."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds, self._began = seconds, time.monotonic()
+        self._step: tuple[str, int, int] | None = None
+        self._over = threading.Event()
+        self._printer = threading.Thread(target=self._print, daemon=True)
+
+    def __enter__(self) -> Lines:
+        self._printer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._printer.join()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        self._step = name, done, total
+
+    def _print(self) -> None:
+        while not self._over.wait(self._seconds):
+            if self._step is not None:
+                name, done, total = self._step
+                far = f" {done:,} of {total:,}" if total > 1 else ""
+                print_line(f"{time.monotonic() - self._began:6.0f} s  {name}{far}", err=True)
 
 
 def print_ledger(rows: Sequence[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,7 @@ def compile(
     out: str | os.PathLike[str],
     progress: Progress | None = None,
     workers: str = "local",
+    facts: Mapping[str, Any] | None = None,
 ) -> CompileReport:
     """Compile a student for a target by a recipe, and write the bundle to `out`.
 
@@ -80,7 +81,7 @@ def compile(
     they do not fit each other, `GateFailed` when a gate judges the product to be below its threshold; `out` is not
     touched then. `progress` is told of each pass by its name, and of what the ledger measures as "measure" and its
     name. `workers` encode the labels: "local" (all cores), a number of threads, "ray", or "ray://HOST:PORT"; the bundle
-    is the same.
+    is the same. `facts` are for the manifest, beside what the passes find out.
     """
     began = time.perf_counter()
     student = student if isinstance(student, Student) else load_student(student)
@@ -92,7 +93,9 @@ def compile(
     # Sums that several BLAS threads share come out another way for each number of them; and the passes that take long
     # run threads of their own, which more threads inside only hinder.
     with threadpool_limits(1, "blas"):
-        artifact = run_passes(begin(student, recipe, target), path, crew, progress or no_progress)
+        artifact = begin(student, recipe, target)
+        artifact = dataclasses.replace(artifact, facts=artifact.facts | dict(facts or {}))
+        artifact = run_passes(artifact, path, crew, progress or no_progress)
 
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}

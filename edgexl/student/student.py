@@ -33,6 +33,7 @@ from edgexl.base.sealed import SEAL_FILE
 from edgexl.base.shipped import available_students
 from edgexl.data import Query, read_queries, write_queries
 from edgexl.data.label_set import LabelSet
+from edgexl.data.tables.queries import LabelNames, read_any_queries
 from edgexl.student.arguments import (
     as_facts,
     as_labels,
@@ -42,7 +43,9 @@ from edgexl.student.arguments import (
     check_targets,
 )
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
+from edgexl.student.importer import import_sentence_transformer
 from edgexl.student.label_tower import LabelTower
+from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student_file import (
     FORMAT_VERSION,
     PROJECTION,
@@ -64,6 +67,9 @@ _FILES = (
     "student.json", "model.safetensors", "tokenizer.json", "labels.json.gz", "calibration.json.gz",
     "evaluation.json.gz", "training.html", SEAL_FILE,
 )  # fmt: skip
+
+# Of a student made of an encoder: labels that are shortlisted, and word pieces of each that a reasoner could see.
+SHORTLIST, LABEL_TOKENS = 128, 8
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,42 @@ class Student:
             label_tower=label_tower,
         )
 
+    @classmethod
+    def from_encoder(
+        cls,
+        encoder: str | bytes | os.PathLike[str],
+        labels: LabelSet,
+        calibration: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+        evaluation: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+    ) -> Student:
+        """A student over `labels` without training: a sentence-transformers model (what `import_sentence_transformer`
+        takes) as a screener that needs no reasoner, or the stages of another student, given its directory or name.
+
+        Raises `BadInput` where the encoder is neither, or queries do not fit the labels.
+        """
+        if is_student(encoder):
+            return load_student(encoder).with_labels(labels, calibration, evaluation)
+        model = import_sentence_transformer(encoder)
+        config = model.screener.config
+        shapes = Shapes(
+            max_tokens=config.max_tokens,
+            query_dims=config.query_dims or config.state_dims,
+            state_dims=config.state_dims,
+            shortlist=SHORTLIST,
+            label_tokens=LABEL_TOKENS,
+            vocabulary=config.vocabulary,
+        )
+        return cls.from_modules(
+            screener=model.screener,
+            reasoner=ScreeningReasoner(),
+            tokenizer=model.tokenizer,
+            labels=labels,
+            shapes=shapes,
+            calibration=calibration,
+            evaluation=evaluation,
+            provenance=model.provenance,
+        )
+
     def with_labels(
         self,
         labels: LabelSet,
@@ -173,9 +215,10 @@ class Student:
         return replace(bare, calibration=fitted, evaluation=judged)
 
     def with_calibration(self, path: str | os.PathLike[str]) -> Student:
-        """The student with the queries of a file, whose targets index its labels, to calibrate on. Raises `BadInput`
-        where they do not fit the labels, or are among the queries that it is evaluated on."""
-        queries = tuple(read_queries(path, len(self.labels)))
+        """The student with the queries of a file to calibrate on: in the raw layout, where targets index its labels, or
+        a table (`edgexl.data.tables.queries`). Raises `BadInput` where they do not fit the labels, or are among the
+        queries that it is evaluated on."""
+        queries = read_any_queries(path, LabelNames.of(self.labels.ids, self.labels.texts), len(self.labels))
         judged = {query.text for query in self.evaluation}
         if known := next((query for query in queries if query.text in judged), None):
             raise BadInput(f"{known.name(path)} is also one to evaluate on, where nothing may be fitted; leave it out.")
@@ -259,6 +302,12 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
         )
     except BadInput as error:
         raise BadInput(str(error) if str(directory) in str(error) else f"{directory}: {error}") from None
+
+
+def is_student(source: str | bytes | os.PathLike[str]) -> bool:
+    """Whether `load_student` knows a directory or a name; others are an encoder's."""
+    name = os.fsdecode(as_path("The student", source))
+    return (Path(name) / "student.json").is_file() or (name in available_students() and not Path(name).is_dir())
 
 
 def refuse_foreign_directory(target: Path) -> None:

@@ -29,6 +29,7 @@ from edgexl.data.frequency import train_frequency
 from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import LABELS_FILE
 from edgexl.data.metrics import TrainFrequency
+from edgexl.data.tables.queries import LabelNames, is_raw_layout, read_query_table
 from edgexl.runtime.binding import open_bundle
 
 CUTOFFS = (1, 3, 5, 10, 100, 1000)
@@ -78,8 +79,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Metrics (percentages, 0 to 100) of the bundle, of its screening and, where given, of the float `student`.
 
-    `data` is a data set's directory, whose test split is taken, or a file of queries such as a student's
-    evaluation.json.gz, whose targets count the bundle's labels. The bundle answers as it was compiled, or with what
+    `data` is a data set's directory, whose test split is taken, or a file of queries: such as a student's
+    evaluation.json.gz, whose targets count the bundle's labels, or a table that names labels by id or text.
+    The bundle answers as it was compiled, or with what
     `labels_file` adds and retires. `limit` keeps the first so many queries. A query without a token has no answer: it
     is a "miss", or is left out ("skip"). With `baselines`, simple searches of the labels' texts (see
     `edgexl.predict.baselines`) answer the same queries: of a data set's labels, or those beside a student's file, with
@@ -178,12 +180,24 @@ def read_held_out(data: Path, bundle: Bundle, limit: int | None, labels: _Labels
         excluded = dataset.excluded("tst")
         excluded[:, 1] = position[excluded[:, 1]]
     elif data.is_file():
-        queries = list(islice(read_queries(data, bundle.parameters.labels), limit))
+        queries = list(islice(_read_file(data, bundle, labels), limit))
     else:
-        raise BadInput(f"{data} is not there; give a data set's directory, or a student's evaluation.json.gz.")
+        raise BadInput(f"{data} is not there; give a data set's directory, or a file of queries.")
     if not queries:
         raise BadInput(f"{data} holds no query; there is nothing to measure.")
     return HeldOut(queries, train, excluded, file)
+
+
+def _read_file(path: Path, bundle: Bundle, labels: _Labels) -> tuple[Query, ...]:
+    """The queries of a file: in the raw layout, or a table that names the bundle's labels by id or text."""
+    if is_raw_layout(path):
+        return tuple(read_queries(path, bundle.parameters.labels))
+    texts = unpack_strings(bytes(bundle.section(Kind.LABEL_TEXTS)))
+    number = labels.number
+    named = [label_id for label_id, place in number.items() if place < len(texts)]
+    known = LabelNames.of(named, [texts[number[label_id]] for label_id in named], [number[each] for each in named])
+    # labels that were added since the compile are known by their ids
+    return read_query_table(path, LabelNames(number, known.texts, known.folded, known.unclear)).all()
 
 
 def _positions(labels: LabelSet, current: _Labels, data: Path) -> npt.NDArray[np.int64]:

@@ -18,7 +18,8 @@ def inspect(
 ) -> dict[str, Any]:
     """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, how its logits
     are blended (`blend`), and the model that encoded the labels where that was another than the student's own
-    (`label_tower`).
+    (`label_tower`). `held_out`: of labels that were compiled with an encoder, what the ledger's figures are measured
+    on (`edgexl.data.held_out`).
 
     Every section's hash is checked. `self_test` also runs its goldens through the C runtime on this machine, under the
     key `self_test`; a `labels_file` is told of under its name: path, generation, labels, added, retired. Raises
@@ -36,6 +37,8 @@ def inspect(
         report["label_tower"] = bundle.manifest["label_tower"]
     if isinstance(bundle.manifest.get("blend"), dict):
         report["blend"] = bundle.manifest["blend"]
+    if "held_out" in bundle.manifest:
+        report["held_out"] = bundle.manifest["held_out"]
     if labels_file is not None:
         report["labels_file"] = _of_labels_file(path, labels_file)
     if self_test:
@@ -84,6 +87,9 @@ def _check_manifest(bundle: Bundle) -> None:
     tower = manifest.get("label_tower", {"model": ""})
     if not isinstance(tower, dict) or not isinstance(tower.get("model"), str):
         raise BadInput(f"{bundle.path}: the manifest's 'label_tower' is not what a compile writes; compile it again.")
+    held_out = manifest.get("held_out", {"measured_on": ""})
+    if not isinstance(held_out, dict) or not isinstance(held_out.get("measured_on"), str):
+        raise BadInput(f"{bundle.path}: the manifest's 'held_out' is not what a compile writes; compile it again.")
     if not all("seconds" in row and isinstance(row.get("pass"), str) for row in manifest["ledger"]):
         raise BadInput(f"{bundle.path}: the manifest's 'ledger' is not what a compile writes; compile it again.")
 

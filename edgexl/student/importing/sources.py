@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ from edgexl.base.directories import write_directory
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory, sha256_file
 from edgexl.base.sealed import SEAL_FILE, is_sealed_directory, seal_directory
+from edgexl.base.shipped import available_students
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,33 @@ PACKAGED_MODELS = {
         licence="Apache-2.0",
     )
 }
+
+
+# What the hub takes for a model's name, with or without an owner.
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def check_source(source: str | bytes | os.PathLike[str]) -> None:
+    """Refuse what is by its name alone neither a student nor a model: a path where there is nothing, a directory that
+    holds neither, what is no name. Nothing is fetched. Raises `BadInput`."""
+    name = os.fsdecode(as_path("The encoder", source))
+    path = Path(name)
+    known = [*PACKAGED_MODELS, *available_students()]
+    if path.is_dir():
+        if not any((path / file).is_file() for file in ("student.json", "modules.json", "config.json")):
+            raise BadInput(
+                f"The encoder {name} is a directory without student.json, modules.json or config.json: neither a "
+                "student nor a model."
+            )
+        return
+    if path.is_file():
+        raise BadInput(f"The encoder {name} is a file; give a model's name or directory, or a student's.")
+    if name in known:
+        return
+    close = difflib.get_close_matches(name.rpartition("/")[2], known, 1, 0.8)
+    if close or not _HUB_NAME.fullmatch(name):
+        advice = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}, and directories."
+        raise BadInput(f"There is no encoder '{name}'; {advice}")
 
 
 def locate_model(source: str | bytes | os.PathLike[str]) -> Path:

@@ -1,0 +1,127 @@
+"""The command compile: a student, or a file of labels and an encoder, into a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgexl.base.errors import BadInput
+from edgexl.cli.columns import label_columns, query_columns
+from edgexl.cli.output import json_option, print_gates, print_json, print_ledger, progress_bar
+from edgexl.cli.streams import print_line
+
+if TYPE_CHECKING:
+    from edgexl.compiler import CompileReport
+
+PATH = click.Path(path_type=Path)
+# What files of labels are called: a name that is no student's is then explained as one.
+_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf", ".nt", ".gz")
+
+
+@click.command("compile")
+@click.argument("source", metavar="STUDENT|LABELS")
+@click.option("--encoder", metavar="MODEL", help="Of LABELS: a sentence-transformers model, or a student's name.")
+@click.option("--queries", type=PATH, help="Of LABELS: texts whose labels are known (CSV, JSON, ...).")
+@click.option("--recipe", help="A name or path (see `edgexl recipes`).  [default: balanced, for LABELS labels]")
+@click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
+@click.option("-o", "--out", required=True, type=PATH, help="The bundle to write.")
+@click.option(
+    "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
+)
+@click.option("--calibrate", type=PATH, help="Queries of your own to calibrate on, not the student's.")
+@label_columns
+@query_columns
+@json_option
+def compile_student(
+    source: str,
+    encoder: str | None,
+    queries: Path | None,
+    recipe: str | None,
+    target: str,
+    out: Path,
+    workers: str,
+    calibrate: Path | None,
+    as_json: bool,
+    **columns: Any,
+) -> None:
+    """Compile a student, or labels with an encoder, into one bundle file.
+
+    STUDENT is a directory, or a name such as 'wordnet'. LABELS is a file of labels: CSV, TSV, JSON, JSON lines,
+    Parquet, plain text (a label a line) or a SKOS thesaurus.
+
+    \b
+    edgexl compile wordnet -o words.exl
+    edgexl compile labels.csv --encoder all-MiniLM-L6-v2 -o tags.exl
+    edgexl compile labels.csv --encoder wordnet --queries past.csv -o tags.exl
+    """
+    if encoder is None:
+        _refuse_options(source, queries, columns)
+        _compile_student(source, recipe or "balanced", target, out, workers, calibrate, as_json)
+        return
+    if calibrate is not None:
+        raise BadInput("--calibrate is for a student that has queries; with --encoder give them as --queries.")
+    from edgexl.compiler.from_files import Sources, check_sources, compile_sources
+    from edgexl.data.tables.roles import Wanted
+
+    wanted = Wanted(columns["id"], columns["text"], columns["aliases"], columns["descriptions"])
+    sources = Sources(
+        Path(source), encoder, queries, wanted, columns["query_text"], columns["query_labels"], columns["language"]
+    )
+    checked = check_sources(sources, out, recipe, target, workers)
+    if not as_json:
+        for sentence in checked.sentences():
+            print_line(sentence)
+        print_line()
+    with progress_bar(as_json) as progress:
+        report = compile_sources(checked, out, progress, workers)
+    _tell(report, out, as_json, checked.as_json())
+
+
+def _compile_student(
+    student: str, recipe: str, target: str, out: Path, workers: str, calibrate: Path | None, as_json: bool
+) -> None:
+    from edgexl.base.files import check_output
+    from edgexl.compiler.recipe import load_recipe
+    from edgexl.target import load_target
+
+    check_output(out)
+    # both are read before the student, which takes seconds: a misspelt key should not wait for it
+    chosen_recipe, chosen_target = load_recipe(recipe), load_target(target)
+    from edgexl import compile, load_student
+
+    with progress_bar(as_json) as progress:
+        progress("load the student", 0, 1)
+        loaded = load_student(student)
+        if calibrate is not None:
+            loaded = loaded.with_calibration(calibrate)
+        progress("load the student", 1, 1)
+        report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress, workers=workers)
+    _tell(report, out, as_json, {})
+
+
+def _refuse_options(source: str, queries: Path | None, columns: dict[str, Any]) -> None:
+    """Raise `BadInput` for what only labels with an encoder take, and for labels without one."""
+    if Path(source).is_file() or (source.lower().endswith(_FILES) and not Path(source).is_dir()):
+        raise BadInput(
+            f"{source} is no student; where it is a file of labels, say which model encodes them: "
+            "--encoder all-MiniLM-L6-v2, or a student's name or directory."
+        )
+    given = [f"--{name.replace('_', '-')}" for name, value in {"queries": queries, **columns}.items() if value]
+    if given:
+        raise BadInput(f"{given[0]} is for a file of labels; give one, and a model that encodes it: --encoder MODEL.")
+
+
+def _tell(report: CompileReport, out: Path, as_json: bool, files: dict[str, Any]) -> None:
+    ledger = [row.as_json() for row in report.ledger]
+    gates = [gate.as_json() for gate in report.gates]
+    if as_json:
+        sizes = {**report.sections, "total": report.bytes}
+        told = {"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates}
+        print_json(told | files)
+        return
+    print_ledger(ledger)
+    print_gates(gates)
+    print_line()
+    print_line(f"{out}: {report.bytes:,} bytes, in {report.seconds:.0f} s")

@@ -1,0 +1,165 @@
+"""From files to a bundle: labels, perhaps queries, and an encoder become a student, which is compiled.
+
+Nothing has to be there but the labels and an encoder: what is missing has a default, and the default is said. All that
+can be refused is looked at before anything that takes long, and is refused together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edgexl.base.errors import BadInput, SeveralFaults
+from edgexl.base.files import check_input, check_output
+from edgexl.base.progress import Progress, no_progress
+from edgexl.compiler.encoding.open_workers import check_workers
+from edgexl.compiler.recipe import CalibrateRecipe, Recipe, load_recipe
+from edgexl.data.held_out import HeldOut, hold_out
+from edgexl.data.label_set import LabelSet
+from edgexl.data.tables.labels import LabelTable, read_labels
+from edgexl.data.tables.queries import LabelNames, QueryTable, read_query_table
+from edgexl.data.tables.roles import Wanted
+from edgexl.student.importing.sources import check_source
+from edgexl.target import Target, load_target
+
+if TYPE_CHECKING:
+    from edgexl.compiler.pipeline import CompileReport
+
+RECIPE, TARGET = "labels", "host"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What someone has: a file of `labels`, an `encoder` (a model that can be imported, or a student's name or
+    directory), perhaps a file of `queries`. `columns`, `query_text` and `query_labels` say which column is what,
+    `language` which texts of a thesaurus are taken; what is left out is guessed."""
+
+    labels: Path
+    encoder: str
+    queries: Path | None = None
+    columns: Wanted = field(default_factory=Wanted)
+    query_text: str | None = None
+    query_labels: tuple[str, ...] = ()
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Sources that were read, with the recipe and the target that they are compiled by."""
+
+    sources: Sources
+    labels: LabelSet
+    label_table: LabelTable
+    held_out: HeldOut
+    query_table: QueryTable | None
+    recipe: Recipe
+    target: Target
+    default_recipe: bool = False
+
+    def sentences(self) -> list[str]:
+        """What was understood, a line a file, and what the figures are measured on."""
+        said = [f"{len(self.labels):,} labels: {self.label_table.columns.sentence()}"]
+        said += [f"{self.sources.labels}: {note}" for note in self.label_table.notes]
+        if self.query_table is not None:
+            said.append(f"{len(self.query_table.queries):,} queries: {self.query_table.columns.sentence()}")
+            said += [f"{self.sources.queries}: {note}" for note in self.query_table.notes]
+        return [*said, self.held_out.about["measured_on"]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys `labels_file`, `queries_file` (null without one) and `held_out` of `compile --json`."""
+        labels, queries = self.label_table, self.query_table
+        return {
+            "labels_file": {
+                "data": str(self.sources.labels),
+                "format": labels.table.format,
+                **labels.table.details,
+                "labels": len(self.labels),
+                "understood": labels.columns.sentence(),
+                "notes": list(labels.notes),
+            },
+            "queries_file": queries
+            and {
+                "data": str(self.sources.queries),
+                "format": queries.table.format,
+                **queries.table.details,
+                "queries": len(queries.queries),
+                "understood": queries.columns.sentence(),
+                "notes": list(queries.notes),
+            },
+            "held_out": self.held_out.about,
+        }
+
+
+def check_sources(
+    sources: Sources,
+    out: str | os.PathLike[str],
+    recipe: Recipe | str | os.PathLike[str] | None = None,
+    target: Target | str | os.PathLike[str] = TARGET,
+    workers: str = "local",
+) -> Checked:
+    """Read the files and look at all the rest, but load no model. Raises `BadInput`, or `SeveralFaults` where more than
+    one thing is wrong."""
+    faults: list[BadInput] = []
+
+    def attempt(make: Callable[[], _T]) -> _T | None:
+        try:
+            return make()
+        except BadInput as fault:
+            faults.append(fault)
+            return None
+
+    attempt(lambda: check_output(out))
+    attempt(lambda: check_workers(workers))
+    chosen = attempt(lambda: recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe or RECIPE)))
+    device = attempt(lambda: target if isinstance(target, Target) else load_target(Path(target)))
+    attempt(lambda: check_source(sources.encoder))
+    table = attempt(lambda: read_labels(sources.labels, sources.columns, sources.language))
+    labels = None if table is None else attempt(table.label_set)
+    queries, asked = None, sources.queries
+    if asked is not None and table is not None:
+        names = LabelNames.of(table.ids, table.texts)
+        queries = attempt(lambda: read_query_table(asked, names, sources.query_text, sources.query_labels))
+        if queries is not None and labels is not None:  # a row that is no label has queries that name none
+            attempt(queries.all)
+    elif asked is not None:
+        attempt(lambda: check_input(asked))
+    if len(faults) > 1:
+        raise SeveralFaults([str(fault) for fault in faults])
+    if faults:
+        raise faults[0]
+    assert chosen is not None
+    assert device is not None
+    assert table is not None
+    assert labels is not None
+    held_out = hold_out(labels, queries.queries if queries is not None else ())
+    if not held_out.calibration:  # nothing to fit probabilities on
+        chosen = dataclasses.replace(chosen, calibrate=CalibrateRecipe("none"))
+    return Checked(sources, labels, table, held_out, queries, chosen, device, recipe is None)
+
+
+def compile_sources(
+    checked: Checked, out: str | os.PathLike[str], progress: Progress = no_progress, workers: str = "local"
+) -> CompileReport:
+    """Compile what `check_sources` has read, and write the bundle to `out`. Raises `BadInput` where the encoder cannot
+    be had or does not fit, `GateFailed` as `compile` does."""
+    from edgexl.compiler.pipeline import compile
+    from edgexl.student.student import Student
+
+    progress("load the encoder", 0, 1)
+    held_out = checked.held_out
+    student = Student.from_encoder(
+        checked.sources.encoder, checked.labels, calibration=held_out.calibration, evaluation=held_out.evaluation
+    )
+    progress("load the encoder", 1, 1)
+    recipe = checked.recipe
+    if checked.default_recipe:
+        # two subspaces a byte, of two dimensions at least
+        code_bytes = max(1, min(recipe.index.code_bytes, student.shapes.query_dims // 4))
+        recipe = dataclasses.replace(recipe, index=dataclasses.replace(recipe.index, code_bytes=code_bytes))
+    facts = {"held_out": held_out.about}
+    return compile(student, recipe, checked.target, out, progress=progress, workers=workers, facts=facts)
