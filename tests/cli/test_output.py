@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from edgexl.cli.output import print_gates, print_json, print_ledger, print_table, progress_bar
+from edgexl.cli.output import Lines, print_gates, print_json, print_ledger, print_table, progress_bar
+from tests.command_line import PROGRESS
 
 
 def test_numbers_stand_right_and_texts_left(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +49,14 @@ def test_no_bar_for_json_or_without_a_terminal(capsys: pytest.CaptureFixture[str
         with progress_bar(as_json) as progress:
             progress("encode", 1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(capfd: pytest.CaptureFixture[str]) -> None:
+    with Lines(seconds=0.05) as progress:
+        progress("encode", 1000, 20_000)
+        deadline = time.monotonic() + 30
+        while not (said := capfd.readouterr().err) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        progress("pack", 0, 1)
+    assert PROGRESS.match(said)
+    assert "encode 1,000 of 20,000" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from edgexl.data.tables.table import Table
 IDS = (
     "uid", "id", "sku", "labelid", "code", "key", "identifier", "conceptid", "productid", "itemid", "articleid",
     "topicid", "categoryid", "classid", "tagid", "toolid", "answerid", "docid", "ean", "gtin", "upc", "asin", "isbn",
-    "notation", "uri", "url", "articlenumber", "itemnumber", "itemno", "productnumber", "partnumber", "partno",
+    "notation", "uri", "url", "articlenumber", "itemnumber", "itemno", "productnumber", "partnumber", "partno", "plu",
     "artikelnummer", "artikelnr", "artnr", "nummer", "number", "nr", "no", "referencia", "reference", "ref", "codigo",
 )  # fmt: skip
 TEXTS = (
@@ -51,6 +52,7 @@ QUERY_LABELS = (
 KNOWN = frozenset((*IDS, *TEXTS, *ALIASES, *DESCRIPTIONS, *QUERY_TEXTS, *QUERY_LABELS))
 # What parts several texts in one cell, the surest first.
 SEPARATORS = ("|", "\n", ";")
+_CODE = re.compile(r"(?=\D*\d)[^\s.,;|]{1,64}")
 _SEPARATOR_NAMES = {"|": "|", "\n": "line ends", ";": ";"}
 
 
@@ -102,7 +104,7 @@ def choose_label_columns(table: Table, wanted: Wanted | None = None) -> LabelCol
     if doubled := [name for name, count in Counter(name for name in given if name).items() if count > 1]:
         raise BadInput(f"The column '{doubled[0]}' is named for two roles; name it for one.")
     free = [name for name in table.columns if name not in given]
-    uid = wanted.id or _take(free, known.get("id") or named(free, IDS))
+    uid = wanted.id or _take(free, known.get("id") or named(free, IDS) or _holds_codes(table, free))
     text = wanted.text or _take(free, known.get("text") or named(free, TEXTS))
     aliases = wanted.aliases or _take_all(free, known.get("aliases") or _named_all(free, ALIASES))
     described = wanted.descriptions or _take_all(free, known.get("descriptions") or _named_all(free, DESCRIPTIONS))
@@ -173,6 +175,15 @@ def holds_words(table: Table, name: str) -> bool:
     cells = [row[place] for row in table.rows[:200]]
     texts = [cell for cell in cells if isinstance(cell, str) and sum(map(str.isalpha, cell)) >= 2]
     return bool(cells) and len(texts) > 0.8 * len(cells)
+
+
+def _holds_codes(table: Table, free: Sequence[str]) -> tuple[str, ...]:
+    """The first column where all its cells differ and look like codes: no blanks, some digit, no decimals."""
+    first = table.columns[0]
+    cells = [str(row[0]) for row in table.rows if row[0] is not None]
+    if first not in free or len(cells) < len(table.rows) or len(set(cells)) < len(cells) or len(cells) < 2:
+        return ()
+    return (first,) if all(_CODE.fullmatch(cell) for cell in cells) else ()
 
 
 def _separators(table: Table, columns: Sequence[str]) -> tuple[tuple[str, str], ...]:

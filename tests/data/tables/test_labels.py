@@ -173,6 +173,12 @@ def test_the_only_column_of_words_is_the_text(tmp_path: Path) -> None:
     assert read(tmp_path, "sku,description\n1,alpha beta\n2,gamma\n").columns.text == "description"
 
 
+def test_a_first_column_of_codes_is_the_id(tmp_path: Path) -> None:
+    assert read(tmp_path, "foo,name\nA-1,alpha beta\nA-2,gamma\n").columns.id == "foo"
+    assert read(tmp_path, "foo,name\n1.50,alpha beta\n2.99,gamma\n").columns.id is None
+    assert read(tmp_path, "foo,name\n7,alpha beta\n7,gamma\n").columns.id is None
+
+
 def test_plain_text_is_a_label_a_line_and_repeated_lines_are_one(tmp_path: Path) -> None:
     found = read(tmp_path, "banana\r\n\r\numbrella, small\nbanana\n", "labels.txt")
     assert found.label_set() == LabelSet(("banana", "umbrella, small"), ("banana", "umbrella, small"))
