@@ -14,6 +14,9 @@ from benchmarks.kernels import Kernels
 from tests.command_line import RECIPE, TARGET, Edgexl, Said, Tiny, edgexl_process
 from tests.missing_packages import name_missing_packages
 
+# A command's only line on standard error is then what went wrong, however slow the machine is.
+os.environ["EDGEXL_PROGRESS"] = "off"
+
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are named by their parameter: gzip writes the time into them, and the workers must collect equal names."""

@@ -119,9 +119,16 @@ def _tell(report: CompileReport, out: Path, as_json: bool, files: dict[str, Any]
     if as_json:
         sizes = {**report.sections, "total": report.bytes}
         told = {"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates}
-        print_json(told | files)
+        print_json(told | {"calibration": report.facts["calibration"]} | files)
         return
     print_ledger(ledger)
     print_gates(gates)
+    if found := report.facts["calibration"].get("cross_validated"):
+        off, (low, high) = found["ECE"], found["ECE_interval"]
+        print_line()
+        print_line(
+            f"first labels' probabilities are off by {off:.1%} on average (95%: {low:.1%} to {high:.1%}), each of the "
+            f"{found['queries']:,} queries judged by a curve that the others fitted"
+        )
     print_line()
     print_line(f"{out}: {report.bytes:,} bytes, in {report.seconds:.0f} s")

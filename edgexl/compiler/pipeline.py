@@ -14,7 +14,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ from edgexl.target import Target, load_target
 class CompileReport:
     """What a compile made: the bundle's `path` and `bytes`, those of each section, the ledger with seconds, the gates.
 
-    `seconds` is the whole compile, with what measuring the ledger took.
+    `seconds` is the whole compile, with what measuring the ledger took; `facts` are what the passes found out, as the
+    manifest has it.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class CompileReport:
     ledger: tuple[LedgerRow, ...]
     gates: tuple[Verdict, ...]
     seconds: float
+    facts: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 def compile(
@@ -100,7 +102,7 @@ def compile(
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
     seconds = time.perf_counter() - began
-    return CompileReport(path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds)
+    return CompileReport(path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds, artifact.facts)
 
 
 def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress) -> Artifact:

@@ -1,5 +1,5 @@
-"""What becomes of an index's rows, remembered on disk between compiles: their token ids and their vectors. Encoding is
-the longest step, and other bits do not change it.
+"""What becomes of an index's rows, remembered on disk between compiles: their token ids and their vectors, and the
+tables of a tokenizer. Encoding is the longest step, and other bits do not change it.
 
 A cache and nothing more. An entry is named by a hash of all that its arrays depend on and is sealed, so that a damaged
 one is made again; entries are put in place in one step; and all together stay below a bound,

@@ -6,14 +6,12 @@ R@1000 of a bundle with N = 128 is its R@128; the float student ranks with the N
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +27,7 @@ from edgexl.data.frequency import train_frequency
 from edgexl.data.label_set import LabelSet
 from edgexl.data.layout import LABELS_FILE
 from edgexl.data.metrics import TrainFrequency
+from edgexl.data.reliability import expected_calibration_error, wilson
 from edgexl.data.tables.queries import LabelNames, is_raw_layout, read_query_table
 from edgexl.runtime.binding import open_bundle
 
@@ -252,18 +251,6 @@ def _bundle_metrics(
     return judged, reliability
 
 
-def expected_calibration_error(probabilities: Sequence[float], right: Sequence[bool]) -> float | None:
-    """How far probabilities lie from what came true, on average: over ten bins of equal width, the gap between the mean
-    of the first labels' probabilities and the share of them that is right, weighted by the queries in it. None without
-    queries."""
-    if not probabilities:
-        return None
-    p, hits = np.array(probabilities), np.array(right, np.float64)
-    which = np.minimum((10 * p).astype(np.int64), 9)
-    gaps = np.bincount(which, p, 10) - np.bincount(which, hits, 10)
-    return float(np.abs(gaps).sum() / len(p))
-
-
 def _measure_sets(
     path: str | os.PathLike[str],
     held_out: HeldOut,
@@ -284,15 +271,6 @@ def _measure_sets(
     low, high = wilson(sum(covered), len(covered))
     reached, mean = sum(covered) / len(covered), sum(sizes) / len(sizes)
     return {"asked": coverage, "reached": reached, "low": low, "high": high, "mean_labels": mean, "holds": holds}
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    z, share = NormalDist().inv_cdf(0.975), successes / trials
-    centre = share + z * z / (2 * trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return (centre - half) / scale, (centre + half) / scale
 
 
 def _student_metrics(

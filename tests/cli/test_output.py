@@ -7,7 +7,6 @@ import time
 import pytest
 
 from edgexl.cli.output import Lines, print_gates, print_json, print_ledger, print_table, progress_bar
-from tests.command_line import PROGRESS
 
 
 def test_numbers_stand_right_and_texts_left(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,5 +57,4 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(capfd: pytest.Captur
         while not (said := capfd.readouterr().err) and time.monotonic() < deadline:
             time.sleep(0.01)
         progress("pack", 0, 1)
-    assert PROGRESS.match(said)
-    assert "encode 1,000 of 20,000" in said
+    assert " s  encode 1,000 of 20,000" in said

@@ -15,10 +15,11 @@ from edgexl.base.errors import BadInput
 from edgexl.bundle.read import read_bundle
 from edgexl.data import metrics
 from edgexl.data.label_set import LabelSet
+from edgexl.data.reliability import expected_calibration_error
 from edgexl.predict.float_student import StudentPredictor
 from edgexl.runtime.binding import NewLabel, open_bundle
 from edgexl.student.student import load_student
-from edgexl.use.evaluate import evaluate, expected_calibration_error, wilson
+from edgexl.use.evaluate import evaluate
 from edgexl.use.labels import add_labels, retire_labels
 from tests.command_line import Edgexl, Tiny
 
@@ -216,11 +217,6 @@ def test_sets_of_a_coverage_are_counted(tiny: Tiny, tmp_path: Path, edgexl: Edge
     add_labels(bundle, [NewLabel("new", "zebra")])
     assert "no longer promised" in edgexl("run", bundle, text, "--coverage", "0.5").out
     assert edgexl("run", bundle, text, "--coverage", "0.5", "--json").json["coverage_holds"] is False
-
-
-def test_an_interval_is_wilsons() -> None:
-    assert wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611252), abs=1e-6)
 
 
 def test_reliability_is_how_far_probabilities_lie_from_what_came_true(tiny: Tiny, edgexl: Edgexl) -> None:

@@ -61,11 +61,16 @@ def can_fit(logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> bo
 
 
 def fit(
-    logits: npt.NDArray[np.float32], right: npt.NDArray[np.bool_], positives: int, method: Method, label_set: bytes
+    logits: npt.NDArray[np.float32],
+    right: npt.NDArray[np.bool_],
+    positives: int,
+    method: Method,
+    label_set: bytes,
+    only: Input | None = None,
 ) -> Fit:
     """Fit on shortlists: `logits` and whether each label is `right` [queries, N]; `positives` are all gold labels of
-    the queries, shortlisted or not. Shorter shortlists are padded with logits of -inf. Raises `BadInput` when no
-    shortlist holds a gold label, or none a wrong one."""
+    the queries, shortlisted or not. Shorter shortlists are padded with logits of -inf. `only` is the curve's input
+    where that is chosen already. Raises `BadInput` when no shortlist holds a gold label, or none a wrong one."""
     there = np.isfinite(logits)
     if not right.any() or right[there].all():
         raise BadInput(
@@ -78,6 +83,7 @@ def fit(
         "log_softmax": log_softmax(logits).astype(np.float64),
         "log_softmax_or_none": log_softmax(logits, or_none=True).astype(np.float64),
     }
+    inputs = inputs if only is None else {only: inputs[only]}
     if right.sum() < 2 * POSITIVES_A_KNOT:  # a single bin is no curve
         method = "platt"
     make = {"isotonic": isotonic, "platt": platt}[method]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from edgexl.base.arrays import Bools, Floats
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import StageProgress, no_stage_progress
-from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.calibration import Calibration, Input
 from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.measure.cross_validation import cross_validate
 from edgexl.compiler.measure.fitting import (
     LEAST_RIGHT,
     Fit,
+    Method,
     ShareFit,
     calibrate_by_share,
     can_fit,
@@ -82,12 +86,15 @@ class Calibrate(Pass):
         if artifact.is_small:
             shares = fit_share(logits, right, positives, label_set)
             calibration, facts = shares.calibration, self._share_facts(shares, len(queries))
+            facts["cross_validated"] = cross_validate(partial(_fit_share, label_set), logits, right)
             artifact = _scale_logits(artifact, shares.scale)
             pipeline = dataclasses.replace(pipeline, blend=artifact.blend)
             answers = [dataclasses.replace(each, logits=each.logits * np.float32(shares.scale)) for each in answers]
         else:
             fitted = fit(logits, right, positives, method, label_set)
             calibration, facts = fitted.calibration, _curve_facts(fitted, len(queries))
+            again = partial(_fit_curve, label_set, method, calibration.input)
+            facts["cross_validated"] = cross_validate(again, logits, right)
         if self.calibrate.absence_noticed > 0:
             answered = [pair for pair in zip(queries, answers, strict=True) if len(pair[0].targets) < right.shape[1]]
             calibration, presence = self._presence(pipeline, answered, calibration)
@@ -134,6 +141,17 @@ class Calibrate(Pass):
             "doubted_percent": round(100 * doubted, 2),
         }
         return calibration, facts
+
+
+def _fit_share(label_set: bytes, logits: Floats, right: Bools) -> tuple[Calibration, float]:
+    shares = fit_share(logits, right, int(right.sum()), label_set)
+    return shares.calibration, shares.scale
+
+
+def _fit_curve(
+    label_set: bytes, method: Method, only: Input, logits: Floats, right: Bools
+) -> tuple[Calibration, float]:
+    return fit(logits, right, int(right.sum()), method, label_set, only).calibration, 1.0
 
 
 def _curve_facts(fitted: Fit, queries: int) -> dict[str, Any]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import tokenizers
+
+from edgexl.bundle import tokenizer as packer
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, SCREENER_INPUTS, Parameters, input_bits
 from edgexl.bundle.row_labels import pack_row_labels
 from edgexl.bundle.strings import LONGEST_BYTES, pack_strings, unpack_strings
-from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.graphs.graph import Session, fuse
@@ -20,6 +26,7 @@ from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.index import LabelIndex
+from edgexl.index.row_cache import RowCache
 
 GOLDENS = 32
 GOLDEN_LABELS = 5
@@ -95,7 +102,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
     sections = {
         Kind.PARAMETERS: sizes.pack(),
-        Kind.TOKENIZER: pack_tokenizer(student.tokenizer.to_str()),
+        Kind.TOKENIZER: _pack_tokenizer(student.tokenizer.to_str()),
         Kind.SCREENER_GRAPH: screener_graph,
         Kind.SCREENER_WEIGHTS: screener_weights,
         Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
@@ -116,6 +123,18 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     if index.cells is not None:
         sections[Kind.CELLS] = index.cells.pack()
     return sections, sizes
+
+
+def _pack_tokenizer(description: str) -> bytes:
+    """The tokenizer's section, remembered on disk: its tables of all characters take seconds, and are the same for every
+    label set."""
+    about = [tokenizers.__version__, Path(packer.__file__).read_text(encoding="utf-8"), description]
+    cache, key = RowCache.of_user(), hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    if known := cache.get(key, 1):
+        return known[0].tobytes()
+    section = packer.pack_tokenizer(description)
+    cache.put(key, np.frombuffer(section, np.uint8))
+    return section
 
 
 def _lines(texts: Sequence[str]) -> str:
