@@ -5,9 +5,11 @@ Commands import what they need when they run, so that `edgexl run` starts withou
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
+from click.shell_completion import shell_complete
 
 from edgexl import __version__
 from edgexl.base.errors import DeviceError
@@ -31,17 +33,38 @@ def edgexl() -> None:
     """
 
 
-_COMMANDS = (
-    demo, compile_student, run, complete, evaluate, inspect, profile, distill, finish, adapt_screener, characterize,
-    data, targets, recipes, runtime, labels,
-)  # fmt: skip
-for _command in _COMMANDS:
+# Each with what it is for, in the 62 characters that a list of commands has room for in 80 columns.
+_COMMANDS = {
+    demo: "Compile the reference student and ask it five questions.",
+    compile_student: "Compile labels or a student into one bundle file.",
+    run: "Answer texts with a bundle.",
+    complete: "List a bundle's labels that begin with a text.",
+    evaluate: "Measure a bundle on queries whose labels are known.",
+    inspect: "Show what is in a bundle, after checking all of it.",
+    profile: "Time a bundle on this machine, stage by stage.",
+    distill: "Train a student after a recipe: minutes to hours.",
+    finish: "Train a student for what compiling it will cost.",
+    adapt_screener: "Adapt an imported student to its labels in a minute.",
+    characterize: "Measure a teacher's two phases, or collect its traces.",
+    data: "Look at label and query files; build data sets.",
+    targets: "List the devices that can be compiled for, or show one.",
+    recipes: "List the ways to compile, or show one.",
+    runtime: "Build the C runtime for a device, or find it here.",
+    labels: "Add, replace or retire a bundle's labels.",
+}
+for _command, _summary in _COMMANDS.items():
+    _command.short_help = _summary
     edgexl.add_command(_command)
+
+# What shells set to ask for completions: "bash_source" and the like.
+_COMPLETE = "_EDGEXL_COMPLETE"
 
 
 def main() -> None:
     """The console script."""
     shown = prepare_streams()
+    if asked := os.environ.get(_COMPLETE):
+        sys.exit(shell_complete(edgexl, {}, "edgexl", _COMPLETE, asked))
     status = exit_status(edgexl)
     if status == 0 and not shown:
         print_line("edgexl: standard output is closed: the command is done, and what it printed is lost", err=True)

@@ -119,10 +119,17 @@ def _tell(report: CompileReport, out: Path, as_json: bool, files: dict[str, Any]
     if as_json:
         sizes = {**report.sections, "total": report.bytes}
         told = {"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates}
-        print_json(told | {"calibration": report.facts["calibration"]} | files)
+        facts = {name: report.facts[name] for name in ("calibration", "left_out") if name in report.facts}
+        print_json(told | facts | files)
         return
     print_ledger(ledger)
     print_gates(gates)
+    for kind, left_out in report.facts.get("left_out", {}).items():
+        print_line()
+        print_line(
+            f"{kind} taken out of the index one by one find their label first in {left_out['P@1']:.1f}% and in 100 in "
+            f"{left_out['R@100']:.1f}% of {left_out['queries']:,} cases (exact search, without words)"
+        )
     if found := report.facts["calibration"].get("cross_validated"):
         off, (low, high) = found["ECE"], found["ECE_interval"]
         print_line()

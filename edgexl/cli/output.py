@@ -66,11 +66,14 @@ def _cell(value: Any) -> str:
 @contextmanager
 def progress_bar(as_json: bool) -> Iterator[Progress]:
     """A `Progress` that draws a bar a step on standard error, or prints a line every ten seconds where that is no
-    terminal; nothing for JSON, and nothing where EDGEXL_PROGRESS is "off"."""
-    if as_json or sys.stderr is None or os.environ.get("EDGEXL_PROGRESS") == "off":
+    terminal and EDGEXL_PROGRESS is not "off"; nothing for JSON."""
+    if as_json or sys.stderr is None:
         yield no_progress
         return
     if not sys.stderr.isatty():
+        if os.environ.get("EDGEXL_PROGRESS") == "off":
+            yield no_progress
+            return
         with Lines() as lines:
             yield lines
         return

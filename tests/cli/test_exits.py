@@ -15,7 +15,7 @@ import pytest
 
 from edgexl.base.errors import BadInput, DeviceError, GateFailed
 from edgexl.cli.exits import exit_status
-from tests.command_line import heed_interrupts
+from tests.command_line import Edgexl, edgexl_process, heed_interrupts
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,20 @@ def test_an_interrupt_exits_130_with_one_line_and_leaves_nothing(tmp_path: Path)
 def edgexl(*arguments: str, **how: object) -> subprocess.CompletedProcess[str]:
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
     return subprocess.run([sys.executable, "-m", "edgexl", *arguments], text=True, check=False, **streams)  # type: ignore[call-overload, no-any-return]
+
+
+def test_shells_complete_commands_and_options() -> None:
+    said = edgexl_process(_EDGEXL_COMPLETE="bash_source")
+    assert said.status == 0
+    assert "complete -o nosort -F" in said.out
+    completed = {"_EDGEXL_COMPLETE": "bash_complete", "COMP_WORDS": "edgexl comp", "COMP_CWORD": "1"}
+    assert edgexl_process(**completed).out.split() == ["plain,compile", "plain,complete"]
+    completed |= {"COMP_WORDS": "edgexl compile --que", "COMP_CWORD": "2"}
+    assert "plain,--queries" in edgexl_process(**completed).out.split()
+
+
+def test_commands_are_summed_up_in_80_columns(edgexl: Edgexl) -> None:
+    shown = edgexl("--help").out
+    assert shown.count("\n  ") > 15
+    assert "..." not in shown.partition("Commands:")[2]
+    assert max(map(len, shown.splitlines())) <= 80

@@ -13,6 +13,7 @@ from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_labels, encode_rows
 from edgexl.compiler.encoding.workers import Workers
+from edgexl.compiler.measure.leave_one_out import leave_one_out
 from edgexl.compiler.measure.yardstick import screening_accuracy
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.passes.quantize import Quantize
@@ -73,7 +74,12 @@ class Encode(Pass):
         facts = {"aliases": _count(repetitions, slice(named))}
         if artifact.rows.descriptions:
             facts["descriptions"] = form | _count(repetitions, slice(named, None))
-        if queries and repetitions.either.any():
+        if not queries:
+            student = artifact.student
+            every = rows.texts(student.labels, student.tokenizer, artifact.shapes.max_tokens)
+            texts = [every[place] for place in rows.texts_of[places].tolist()]
+            facts["left_out"] = leave_one_out(artifact, kept, kept_vectors, texts, self.workers.threads)
+        elif repetitions.either.any():
             facts["aliases"] |= self._costs(artifact, queries, (rows, vectors), (kept, kept_vectors))
         return dataclasses.replace(artifact, rows=kept, vectors=kept_vectors, facts=artifact.facts | facts)
 

@@ -126,8 +126,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
 
 
 def _pack_tokenizer(description: str) -> bytes:
-    """The tokenizer's section, remembered on disk: its tables of all characters take seconds, and are the same for every
-    label set."""
+    """The tokenizer's section, remembered on disk: its tables of all characters take seconds, and are the same for
+    every label set."""
     about = [tokenizers.__version__, Path(packer.__file__).read_text(encoding="utf-8"), description]
     cache, key = RowCache.of_user(), hashlib.sha256(json.dumps(about).encode()).hexdigest()
     if known := cache.get(key, 1):
