@@ -16,9 +16,10 @@ from edgexl.data.naming import naming_queries
 from edgexl.data.split import text_hash
 
 FEWEST, FEWEST_TO_DIVIDE = 20, 400
-# Either half, and what is made: more would settle no figure further than a point.
+# Either half: more would settle no figure further than a point.
 MOST = 2000
-MADE = 1000
+# What a compile keeps of a model is judged on pairs of answers, which vary less than answers do.
+MADE = 500
 MADE_OF = "label texts, with words left out, turned, joined or misspelt"
 
 

@@ -24,6 +24,8 @@ from edgexl.data.tables.roles import (
 )
 from edgexl.data.tables.table import Problem, Table, refuse_problems
 
+# The raw layout's column: labels by their places.
+POSITIONS = "target_ind"
 # Rows by which a column is told to hold labels.
 _SAMPLE = 200
 
@@ -123,7 +125,7 @@ def is_raw_layout(path: str | os.PathLike[str]) -> bool:
         return True
     if not name.lower().removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
         return False
-    return "target_ind" in read_table(path).columns
+    return POSITIONS in read_table(path).columns
 
 
 def choose_query_columns(
@@ -133,6 +135,8 @@ def choose_query_columns(
     names. Raises `BadInput`."""
     for name in (*((text,) if text else ()), *gold):
         require_column(table, name)
+    if not gold and POSITIONS in table.columns:
+        gold = (POSITIONS,)
     if len(table.columns) < 2:
         raise BadInput(f"{table.file} has one column, but a query needs a text and the labels that are right for it.")
     free = [name for name in table.columns if name != text and name not in gold]
@@ -237,6 +241,10 @@ def _names(cell: Any, columns: QueryColumns, labels: LabelNames) -> list[Any]:
 
 
 def _number(cell: Any, column: str, labels: LabelNames) -> int:
+    if column == POSITIONS:
+        if type(cell) is not int or not 0 <= cell < len(labels.ids):
+            raise Fault(f"'{shorten(str(cell))}' is no number of a label; {len(labels.ids):,} are counted from 0")
+        return cell
     name = as_text(cell, column)
     number = labels.find(name)
     if number is not None:

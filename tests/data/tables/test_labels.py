@@ -240,3 +240,26 @@ def test_all_problems_are_found_and_one_is_told(tmp_path: Path) -> None:
     assert found.ids == ["1", "4"]
     with pytest.raises(BadInput, match=r"line 3: has the id '1' of line 2.*2 more lines are wrong"):
         found.label_set()
+
+
+def test_delimiters_inside_names_do_not_decide(tmp_path: Path) -> None:
+    found = read(tmp_path, "id;text, name, or title\n1;alpha\n2;beta, gamma\n", text="text, name, or title")
+    assert found.texts == ["alpha", "beta, gamma"]
+
+
+def test_utf_16_is_known_without_its_mark(tmp_path: Path) -> None:
+    found = read(tmp_path, CSV.encode("utf-16-le"))
+    assert (found.table.details["encoding"], found.texts[1]) == ("UTF-16", "Käse, Brie")
+
+
+def test_bytes_that_windows_leaves_open_are_latin_1(tmp_path: Path) -> None:
+    assert read(tmp_path, b"id,text\n1,a\x81\xe9\n2,b\n").texts == ["a\x81é", "b"]
+
+
+def test_an_alias_that_is_the_text_itself_is_none(tmp_path: Path) -> None:
+    assert read(tmp_path, "id,text,alias\n1,a,b|a|b\n").aliases == [("b",)]
+
+
+def test_lines_of_a_json_document_are_where_objects_begin(tmp_path: Path) -> None:
+    found = read(tmp_path, json.dumps([{"id": n, "text": f"t{n}"} for n in range(4)], indent=1), "labels.json")
+    assert found.lines == [2, 6, 10, 14]

@@ -66,5 +66,6 @@ def test_the_raw_layout_counts_labels(tmp_path: Path) -> None:
     for name in ("evaluation.json.gz", "mine.jsonl.gz"):
         write_queries(tmp_path / name, queries)
         assert read_any_queries(tmp_path / name, NAMES, 3) == queries
+    assert pairs(read_query_table(tmp_path / "mine.jsonl.gz", NAMES)) == [("yellow fruit", (0,)), ("any", (1, 2))]
     (tmp_path / "past.csv").write_text("query,label\nyellow fruit,4011\n")
     assert [query.targets for query in read_any_queries(tmp_path / "past.csv", NAMES, 3)] == [(0,)]

@@ -146,6 +146,12 @@ WRONG_QUERIES: list[tuple[str, str | bytes, int, tuple[str, ...]]] = [
     ("ragged.csv", "query,label\nyellow, long,banana\nrain,umbrella\n", 2, ("3 fields", "2 columns")),
     ("object.jsonl", '{"query": "yellow", "label": {"id": "4011"}}\n', 1, ("'label'", "an object")),
     ("broken.jsonl", '{"query": "yellow", "label": "4011"}\nrain\n', 2, ("not valid json",)),
+    (
+        "places.jsonl",
+        '{"title": "yellow", "target_ind": [0]}\n{"title": "rain", "target_ind": [4]}\n',
+        2,
+        ("'4'", "4 are"),
+    ),
     ("null.parquet", parquet_of(query=["yellow", None], label=["4011", "7544"]), 2, ("is empty",)),
 ]
 
