@@ -70,10 +70,10 @@ class IndexRecipe:
     those that say nothing new: whose vector has a cosine of `alias_cosine` or more to the label's own text or to
     another alias of the same labels. So do `descriptions`: "joined" with the label's text (its vector and theirs
     together), "rows" as they are, or "none" of them; "auto" is joined, unless held-out queries find more by them as
-    they are, or without them. With `keep_descriptions` the bundle holds their text, to be shown. `labels_from`: which screener encodes
-    the labels, the float one (or the student's label tower, where it has one) or the quantised one. `cells`: into how
-    many the rows are parted, so that a query scans those near it (0: it scans all; "auto": from 3 million rows on); as
-    many are probed as find `cell_recall` of what a scan of all rows ranks first.
+    they are, or without them. With `keep_descriptions` the bundle holds their text, to be shown. `labels_from`: which
+    screener encodes the labels, the float one (or the student's label tower, where it has one) or the quantised one.
+    `cells`: into how many the rows are parted, so that a query scans those near it (0: it scans all; "auto": from 3
+    million rows on); as many are probed as find `cell_recall` of what a scan of all rows ranks first.
     `lexical`: whether labels are also found by words that they share with the query, however these are spelled: "auto"
     where held-out queries say that it pays, or where there are none. It takes at most `lexical_bytes` a row, and
     brings `lexical_candidates` rows at most.

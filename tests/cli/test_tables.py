@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgexl.data import Query, write_dataset
+from edgexl.data import Query, read_queries, write_dataset
 from edgexl.data.label_set import LabelSet
 from edgexl.runtime.binding import open_bundle
 from tests.command_line import TARGET, Edgexl, Tiny
@@ -86,7 +86,8 @@ def test_queries_are_divided_into_those_that_fit_and_those_that_judge(
 def test_a_student_is_calibrated_on_a_table_of_queries(tiny: Tiny, edgexl: Edgexl, tmp_path: Path) -> None:
     labels = LabelSet.load(tiny.student / "labels.json.gz")
     path = tmp_path / "past.jsonl"
-    queries = tiny_queries(labels, 60, 0)
+    judged = {query.text for query in read_queries(tiny.student / "evaluation.json.gz")}
+    queries = [query for query in tiny_queries(labels, 120, 0) if query.text not in judged][:60]
     lines = ({"query": each.text, "label": labels.ids[each.targets[0]]} for each in queries)
     path.write_text("\n".join(map(json.dumps, lines)))
     out = tmp_path / "out.exl"

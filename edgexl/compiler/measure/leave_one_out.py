@@ -28,7 +28,8 @@ def leave_one_out(
 ) -> dict[str, Any]:
     """{"aliases" or "descriptions": {"queries", "P@1", "R@100"}}, percentages, for the kinds of rows that there are.
 
-    vectors: [rows, D]; texts: each row's, before it is joined with any; R@100 counts queries of which a gold label is among the first 100.
+    vectors: [rows, D]; texts: each row's, before it is joined with any; R@100 counts queries of which a gold label is
+    among the first 100.
     """
     first, end = rows.labels, len(rows) - rows.descriptions
     kinds = {"aliases": np.arange(first, end), "descriptions": np.arange(end, len(rows))}
