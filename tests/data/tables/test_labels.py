@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 from pathlib import Path
 
 import pyarrow
@@ -263,3 +264,10 @@ def test_an_alias_that_is_the_text_itself_is_none(tmp_path: Path) -> None:
 def test_lines_of_a_json_document_are_where_objects_begin(tmp_path: Path) -> None:
     found = read(tmp_path, json.dumps([{"id": n, "text": f"t{n}"} for n in range(4)], indent=1), "labels.json")
     assert found.lines == [2, 6, 10, 14]
+
+
+@pytest.mark.parametrize(("name", "package"), [("labels.parquet", "pyarrow"), ("labels.ttl", "rdflib")])
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(BadInput, match=rf"{package} reads.*edgexl\[tables\]"):
+        read(tmp_path, FORMATS[name], name)

@@ -1,0 +1,95 @@
+"""From files to a bundle, by the Python interface that the command line uses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgexl.base.errors import BadInput, SeveralFaults
+from edgexl.compiler.from_files import Sources, check_sources, compile_sources
+from edgexl.compiler.recipe import IndexRecipe, Recipe
+from edgexl.runtime.binding import open_bundle
+from edgexl.student.student import Student, is_student
+from tests.distill.conftest import write_teacher
+from tests.tiny import WORDS
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A sentence-transformers model of random weights, in a directory."""
+    return str(write_teacher(tmp_path_factory.mktemp("encoder") / "model", seed=1))
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.csv"
+    rows = (f"{n};{WORDS[n]} {WORDS[n + 1]};{WORDS[-n - 1]} {WORDS[n + 2]}" for n in range(60))
+    path.write_text("id;name;synonyms\n" + "\n".join(rows))
+    return path
+
+
+def test_an_encoder_serves_labels_without_queries(labels: Path, encoder: str, tmp_path: Path) -> None:
+    checked = check_sources(Sources(labels, encoder), tmp_path / "out.exl")
+    assert (checked.recipe.name, checked.recipe.calibrate.method) == ("labels", "none")
+    report = compile_sources(checked, tmp_path / "out.exl")
+    assert report.facts["held_out"] == checked.held_out.about
+    assert report.facts["left_out"]["aliases"]["queries"] > 50
+    assert [row.name for row in report.ledger][-1] == "verify"
+    with open_bundle(tmp_path / "out.exl") as handle:
+        assert handle.manifest["held_out"]["made_of"]
+        assert handle.predict(f"{WORDS[3]} {WORDS[4]}").labels[0].id == "3"
+
+
+def test_the_same_files_give_the_same_bytes(labels: Path, encoder: str, tmp_path: Path) -> None:
+    for name in ("one.exl", "two.exl"):
+        compile_sources(check_sources(Sources(labels, encoder), tmp_path / name), tmp_path / name)
+    assert (tmp_path / "one.exl").read_bytes() == (tmp_path / "two.exl").read_bytes()
+
+
+def test_a_recipe_of_ones_own_is_taken_as_it_is(labels: Path, encoder: str, tmp_path: Path) -> None:
+    recipe = Recipe("own", index=IndexRecipe(code_bytes=4))
+    checked = check_sources(Sources(labels, encoder), tmp_path / "out.exl", recipe)
+    assert checked.recipe.index == recipe.index
+    assert checked.recipe.calibrate.method == "none"  # there is nothing to fit on
+    past = tmp_path / "past.csv"
+    past.write_text("query,label\n" + "\n".join(f"{WORDS[n]},{n}" for n in range(30)))
+    checked = check_sources(Sources(labels, encoder, past), tmp_path / "out.exl", recipe)
+    assert checked.recipe == recipe
+
+
+def test_nothing_heavy_is_loaded_to_refuse(labels: Path, tmp_path: Path) -> None:
+    import subprocess
+
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom edgexl.base.errors import BadInput\n"
+        "from edgexl.compiler.from_files import Sources, check_sources\n"
+        f"try: check_sources(Sources(Path({str(labels)!r}), 'nothing/at/all'), {str(tmp_path / 'out.exl')!r})\n"
+        "except BadInput as error: print(error)\n"
+        "assert not {'torch', 'onnx', 'onnxruntime', 'transformers'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "nothing/at/all" in done.stdout
+
+
+def test_faults_come_together(labels: Path, tmp_path: Path) -> None:
+    with pytest.raises(SeveralFaults) as caught:
+        check_sources(Sources(labels, "no model", tmp_path / "none.csv"), tmp_path / "out.exl")
+    assert len(caught.value.sentences) == 2
+    with pytest.raises(BadInput) as alone:
+        check_sources(Sources(labels, "no model"), tmp_path / "out.exl")
+    assert str(alone.value) == caught.value.sentences[0]
+
+
+def test_a_student_is_made_of_an_encoder_or_of_a_student(encoder: str, tmp_path: Path) -> None:
+    from tests.tiny import tiny_labels, tiny_student
+
+    labels = tiny_labels(20)
+    made = Student.from_encoder(encoder, labels)
+    assert (len(made.labels), made.shapes.shortlist, is_student(encoder)) == (20, 128, False)
+    tiny_student().save(tmp_path / "student")
+    again = Student.from_encoder(tmp_path / "student", labels)
+    assert is_student(tmp_path / "student")
+    assert type(again.reasoner).__name__ == "ListwiseReasoner"
+    assert again.labels == labels
