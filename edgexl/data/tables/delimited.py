@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +31,10 @@ class _Record:
     fields: list[str]
 
 
-def read_delimited(file: str, text: str, tabs: bool, known: frozenset[str]) -> Table:
-    """A table of delimited text. `tabs`: the file's name says that it is one of tabs. `known`: names of columns, in
-    lower case, by which a line of names is told from a row. Raises `BadInput` where there is no such line, or the text
-    cannot be parted into fields."""
+def read_delimited(file: str, text: str, tabs: bool, is_known: Callable[[str], bool]) -> Table:
+    """A table of delimited text. `tabs`: the file's name says that it is one of tabs. `is_known`: whether a word is a
+    name of columns, by which a line of names is told from a row. Raises `BadInput` where there is no such line, or the
+    text cannot be parted into fields."""
     skipped = 0
     if found := _SEPARATOR_LINE.match(text):
         delimiter, skipped = found[1], 1
@@ -55,7 +55,7 @@ def read_delimited(file: str, text: str, tabs: bool, known: frozenset[str]) -> T
     if not records:
         raise BadInput(f"{file} holds no row; give a line of names and a row a label.")
     names = [name.strip() for name in records[0].fields]
-    _check_names(file, names, records, delimiter, known)
+    _check_names(file, names, records, delimiter, is_known)
     if len(records) < 2:
         raise BadInput(f"{file}, line {records[0].line}: names columns, but no row follows; give a row a label.")
     rows, lines, problems = [], [], []
@@ -129,13 +129,15 @@ def _choose_delimiter(text: str, tabs: bool) -> str:
     return chosen
 
 
-def _check_names(file: str, names: list[str], records: list[_Record], delimiter: str, known: frozenset[str]) -> None:
+def _check_names(
+    file: str, names: list[str], records: list[_Record], delimiter: str, is_known: Callable[[str], bool]
+) -> None:
     """Raise `BadInput` where the first record is no line of names."""
     where = f"{file}, line {records[0].line}"
     doubled = [name for name, count in Counter(name for name in names if name).items() if count > 1]
     if doubled:
         raise BadInput(f"{where}: two columns are named '{shorten(doubled[0])}'; give each a name of its own.")
-    if known & {normalise(name) for name in names}:
+    if any(map(is_known, names)):
         return
     if len(names) == 1 and (found := _FOREIGN.search(names[0])):
         raise BadInput(

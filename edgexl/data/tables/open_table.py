@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from edgexl.base.errors import BadInput
 from edgexl.data.tables.content import Content, Decoded, decode, read_content
-from edgexl.data.tables.delimited import normalise, read_delimited
+from edgexl.data.tables.delimited import read_delimited
 from edgexl.data.tables.parquet import read_parquet
 from edgexl.data.tables.records import is_json_lines, read_json, read_json_lines
-from edgexl.data.tables.roles import KNOWN
+from edgexl.data.tables.roles import is_column_name
 from edgexl.data.tables.table import Table
 from edgexl.data.tables.thesaurus import read_thesaurus
 
@@ -37,8 +37,11 @@ def read_table(path: str | os.PathLike[str], language: str | None = None, names:
     if suffix in (".parquet", ".pq"):
         raise BadInput(f"{content.path} is no Parquet file (it does not begin with PAR1); fetch or save it again.")
     decoded = decode(content)
-    known = KNOWN | {normalise(name) for name in names}
-    table = _read_text(content, decoded, suffix, language, known)
+
+    def is_known(name: str) -> bool:
+        return name in names or is_column_name(name)
+
+    table = _read_text(content, decoded, suffix, language, is_known)
     details = {"encoding": decoded.encoding, **({"compression": "gzip"} if content.gzipped else {}), **table.details}
     notes = (*((decoded.note,) if decoded.note else ()), *table.notes)
     return Table(**{**vars(table), "details": details, "notes": notes})
@@ -50,7 +53,9 @@ def _suffix(path: str | os.PathLike[str]) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def _read_text(content: Content, decoded: Decoded, suffix: str, language: str | None, known: frozenset[str]) -> Table:
+def _read_text(
+    content: Content, decoded: Decoded, suffix: str, language: str | None, is_known: Callable[[str], bool]
+) -> Table:
     file, text = content.path, decoded.text
     head = text.lstrip()[:1]
     if suffix in _THESAURI:
@@ -60,7 +65,7 @@ def _read_text(content: Content, decoded: Decoded, suffix: str, language: str | 
     if suffix == ".json":
         return read_json_lines(file, text) if head == "{" and is_json_lines(text) else read_json(file, text)
     if suffix in (".csv", ".tsv", ".tab"):
-        return read_delimited(file, text, suffix != ".csv", known)
+        return read_delimited(file, text, suffix != ".csv", is_known)
     if suffix == ".txt":
         return read_lines_of_text(file, text)
     if suffix == ".xml" or text.lstrip().startswith(("<?xml", "<rdf:RDF")):
@@ -77,7 +82,7 @@ def _read_text(content: Content, decoded: Decoded, suffix: str, language: str | 
         return read_json_lines(file, text) if is_json_lines(text) else read_json(file, text)
     first = text.lstrip("\n\r").partition("\n")[0]
     if any(mark in first for mark in ",;\t|"):
-        return read_delimited(file, text, "\t" in first, known)
+        return read_delimited(file, text, "\t" in first, is_known)
     return read_lines_of_text(file, text)
 
 

@@ -49,9 +49,12 @@ QUERY_LABELS = (
     "products", "item", "itemid", "clicked", "clickedid", "bought", "relevant", "intent", "tag", "tags", "topic",
     "topics", "tool", "output", "concept", "conceptid", "id", "artikelnummer", "kategorie", "etikett", "y",
 )  # fmt: skip
-KNOWN = frozenset((*IDS, *TEXTS, *ALIASES, *DESCRIPTIONS, *QUERY_TEXTS, *QUERY_LABELS))
+_KNOWN = frozenset((*IDS, *TEXTS, *ALIASES, *DESCRIPTIONS, *QUERY_TEXTS, *QUERY_LABELS))
+# What other names end in: "Book-Title", "employee_code".
+_ID_ENDS, _TEXT_ENDS = ("id", "code", "sku", "number"), ("title", "name", "label", "term")
 # What parts several texts in one cell, the surest first.
 SEPARATORS = ("|", "\n", ";")
+_LAST_WORD = re.compile(r"[\s_.-]+|(?<=[a-z])(?=[A-Z])")
 _CODE = re.compile(r"(?=\D*\d)[^\s.,;|]{1,64}")
 _SEPARATOR_NAMES = {"|": "|", "\n": "line ends", ";": ";"}
 
@@ -104,8 +107,10 @@ def choose_label_columns(table: Table, wanted: Wanted | None = None) -> LabelCol
     if doubled := [name for name, count in Counter(name for name in given if name).items() if count > 1]:
         raise BadInput(f"The column '{doubled[0]}' is named for two roles; name it for one.")
     free = [name for name in table.columns if name not in given]
-    uid = wanted.id or _take(free, known.get("id") or named(free, IDS) or _holds_codes(table, free))
-    text = wanted.text or _take(free, known.get("text") or named(free, TEXTS))
+    uid = wanted.id or _take(
+        free, known.get("id") or named(free, IDS) or _ending(free, _ID_ENDS) or _holds_codes(table, free)
+    )
+    text = wanted.text or _take(free, known.get("text") or named(free, TEXTS) or _ending(free, _TEXT_ENDS))
     aliases = wanted.aliases or _take_all(free, known.get("aliases") or _named_all(free, ALIASES))
     described = wanted.descriptions or _take_all(free, known.get("descriptions") or _named_all(free, DESCRIPTIONS))
     if text is None:
@@ -117,6 +122,13 @@ def choose_label_columns(table: Table, wanted: Wanted | None = None) -> LabelCol
             f"{table.file}: none of the columns {names} is known to be the labels' text; say which: --text COLUMN."
         )
     return LabelColumns(uid, text, aliases, described, _separators(table, aliases), tuple(free))
+
+
+def is_column_name(name: str) -> bool:
+    """Whether a word is known as a name of columns, or ends as such."""
+    folded = normalise(name)
+    ends = len(name) <= 40 and bool(_ending([name], (*_ID_ENDS, *_TEXT_ENDS)))
+    return folded in _KNOWN or ends
 
 
 def require_column(table: Table, name: str) -> None:
@@ -140,6 +152,12 @@ def named(columns: Sequence[str], names: Iterable[str]) -> tuple[str, ...]:
 def _named_all(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """All columns of these names, also numbered ones ("alias 1", "alias_2")."""
     return tuple(column for column in columns if normalise(column).rstrip("0123456789") in names)
+
+
+def _ending(columns: Sequence[str], ends: tuple[str, ...]) -> tuple[str, ...]:
+    """The only column whose name's last word is one of `ends`."""
+    found = [name for name in columns if _LAST_WORD.split(name.strip())[-1].casefold() in ends]
+    return (found[0],) if len(found) == 1 else ()
 
 
 def _take(free: list[str], found: Sequence[str]) -> str | None:

@@ -174,6 +174,20 @@ def test_the_only_column_of_words_is_the_text(tmp_path: Path) -> None:
     assert read(tmp_path, "sku,description\n1,alpha beta\n2,gamma\n").columns.text == "description"
 
 
+@pytest.mark.parametrize(
+    ("names", "uid", "text"),
+    [
+        ("ISBN;Book-Title;Book-Author;Year", "ISBN", "Book-Title"),
+        ("employee_code;bookTitle;author;x", "employee_code", "bookTitle"),
+        ("OccupationCode;occupationLabel;group;x", "OccupationCode", "occupationLabel"),
+        ("id;first_name;last_name;text", "id", "text"),
+    ],
+)
+def test_names_are_known_by_their_last_word(tmp_path: Path, names: str, uid: str, text: str) -> None:
+    columns = read(tmp_path, f"{names}\nA1;alpha beta;gamma delta;epsilon\nA2;zeta;eta;theta\n").columns
+    assert (columns.id, columns.text) == (uid, text)
+
+
 def test_a_first_column_of_codes_is_the_id(tmp_path: Path) -> None:
     assert read(tmp_path, "foo,name\nA-1,alpha beta\nA-2,gamma\n").columns.id == "foo"
     assert read(tmp_path, "foo,name\n1.50,alpha beta\n2.99,gamma\n").columns.id is None
