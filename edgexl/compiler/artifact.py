@@ -15,7 +15,7 @@ from edgexl.compiler.measure.reference import Blend
 from edgexl.compiler.recipe import Recipe
 from edgexl.index import LabelIndex
 from edgexl.index.rows import Rows
-from edgexl.student.contract import Shapes
+from edgexl.student.contract import Shapes, screening_weight
 from edgexl.student.student import Student
 from edgexl.target import Target
 
@@ -82,6 +82,11 @@ class Artifact:
     def reasoner(self) -> bytes | None:
         """The reasoner's graph; None where the blend leaves it out."""
         return None if self.has("blend") and self.blend.reasoner == 0 else self.graphs.reasoner
+
+    @property
+    def own_blend(self) -> Blend:
+        """What the student's own logits are made of: a reasoner that corrects screening brings the latter's weight."""
+        return Blend(1.0, screening_weight(self.student.reasoner))
 
     @property
     def is_small(self) -> bool:

@@ -125,6 +125,7 @@ class StudentPredictor:
             "label_vectors": self.row_vectors[screened.labels],
             "screening_scores": screened.scores,
             "evidence": screened.evidence,
+            "screening": screened.screening,
             "label_tokens": self.tokens[screened.labels],
         }
         supply = {name: value.to(self.device) for name, value in about_labels.items()} | {

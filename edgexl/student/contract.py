@@ -2,11 +2,15 @@
 
 `REASONER_INPUTS` is the whole vocabulary of inputs that a runtime can supply. A reasoner declares those that it takes
 in `input_names`, in any order, and is called with them by name.
+
+A reasoner with a `screening_weight`, a number of 0 or more, corrects screening: a label's logit is what the graph gives
+and so many times the screening score, which the runtime adds.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,9 +109,24 @@ def refuse_unpackable(tokenizer: Tokenizer) -> None:
 
 
 def call_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:
-    """The reasoner's logits [B,N], given those of the inputs in `supply` that it takes."""
+    """The logits [B,N] by a reasoner, given those of the inputs in `supply` that it takes, and the screening scores
+    [B,N] as `screening`, which count where it corrects these."""
     logits: Tensor = reasoner(**{name: supply[name] for name in reasoner.input_names})  # type: ignore[union-attr]
-    return logits
+    weight = getattr(reasoner, "screening_weight", None)
+    return logits if weight is None else logits + weight * supply["screening"]
+
+
+def screening_weight(reasoner: nn.Module) -> float:
+    """How many times the screening score counts in a logit beside what the reasoner's graph gives. Raises `BadInput`
+    where that is no number of 0 or more."""
+    weight = getattr(reasoner, "screening_weight", 0.0)
+    try:
+        number = float(weight.detach() if isinstance(weight, Tensor) else weight)
+    except (TypeError, ValueError, RuntimeError):
+        number = math.nan
+    if not 0.0 <= number < math.inf:
+        raise BadInput(f"The reasoner's screening_weight is {weight!r:.40}; it must be a number of 0 or more.")
+    return number
 
 
 def input_names(reasoner: nn.Module) -> tuple[str, ...]:
@@ -150,6 +169,7 @@ def check_modules(screener: nn.Module, reasoner: nn.Module, shapes: Shapes) -> N
         with torch.no_grad():
             inputs = _check_screener(screener, shapes)
             _check_reasoner(reasoner, {name: inputs[name] for name in names})
+            screening_weight(reasoner)
     finally:
         screener.train(modes[0]), reasoner.train(modes[1])
 

@@ -8,7 +8,7 @@ Neither has a bias or a feature of its own for any label: all they know of a lab
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from edgexl.student.layers import MASKED, ListLayer, padding_bias
 
 # Screening scores are cosines, and near misses differ in the second decimal: about the screener's 1 / temperature.
 SCORE_SCALE = 20.0
+# Lexical scores lie in 0 to 1, and near misses differ in the first decimal.
+LEXICAL_SCALE = 4.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class ReasonerConfig:
 
     `coverage` tells each label what share of the query, by a learned weight a token, stands in it word for word.
     `absence` puts logits on a scale of their own on which 0 is "none of these", instead of a merely relative one.
+    `evidence` has it see all five columns of the input of that name, instead of `screening_scores`.
+    `residual` has it correct screening, whose score counts `screening_weight` times in a label's logit beside what the
+    graph gives (`edgexl.student.contract`): untrained, it leaves screening's order as it is.
     """
 
     vocabulary: int
@@ -45,6 +50,9 @@ class ReasonerConfig:
     dropout: float = 0.0
     coverage: bool = False
     absence: bool = False
+    # an older edgexl reads the student.json of students without these
+    evidence: bool = field(default=False, metadata={"unsaid": False})
+    residual: bool = field(default=False, metadata={"unsaid": False})
 
     def __post_init__(self) -> None:
         sizes = (
@@ -112,7 +120,7 @@ class LabelText(nn.Module):
 class ListwiseReasoner(nn.Module):
     """A set transformer over the shortlist: permuting the labels permutes the logits and nothing else."""
 
-    input_names = (
+    input_names: tuple[str, ...] = (
         "input_ids", "attention_mask", "token_states", "query_vector",
         "label_vectors", "screening_scores", "label_tokens",
     )  # fmt: skip
@@ -132,9 +140,17 @@ class ListwiseReasoner(nn.Module):
         )
         self.norm = nn.LayerNorm(config.dims)
         self.verdict = nn.Parameter(torch.zeros(config.dims))
-        self.trust = nn.Parameter(torch.tensor(1.0))
+        if config.residual:
+            self.screening_weight = nn.Parameter(torch.tensor(SCORE_SCALE))
+        else:
+            self.trust = nn.Parameter(torch.tensor(1.0))
         if config.absence:
             self.level = nn.Parameter(torch.tensor(0.0))
+        if config.evidence:
+            self.input_names = tuple(
+                "evidence" if name == "screening_scores" else name for name in ListwiseReasoner.input_names
+            )
+            self.evidence_weight = nn.Parameter(torch.randn(5, config.dims) * 0.1)
 
     def forward(
         self,
@@ -143,29 +159,48 @@ class ListwiseReasoner(nn.Module):
         token_states: Tensor,
         query_vector: Tensor,
         label_vectors: Tensor,
-        screening_scores: Tensor,
         label_tokens: Tensor,
+        screening_scores: Tensor | None = None,
+        evidence: Tensor | None = None,
     ) -> Tensor:
-        """Shapes as in the graph contract ([B,T], [B,T], [B,T,h], [B,d], [B,N,d], [B,N,2], [B,N,S]) -> logits [B,N]."""
+        """Shapes as in the graph contract ([B,T], [B,T], [B,T,h], [B,d], [B,N,d], [B,N,S], and [B,N,2] or [B,N,5]) ->
+        logits [B,N], of a residual reasoner what corrects screening."""
         states = self.states(token_states)
         width = math.sqrt(query_vector.shape[-1])
         query = query_vector.unsqueeze(1)
         x = self.label(label_vectors * width) + self.agreement(label_vectors * query * width * width)
         x = x + self.query(query * width)
         x = x + self.text(label_tokens, token_states, input_ids, attention_mask)
-        own = screening_scores[..., :1] * SCORE_SCALE
-        best = screening_scores.amax(-1, keepdim=True) * SCORE_SCALE
+        scores = screening_scores if evidence is None else evidence[..., :3]
+        assert scores is not None  # one of the two is among `input_names`
+        own = scores[..., :1] * SCORE_SCALE
+        best = scores.amax(-1, keepdim=True) * SCORE_SCALE
         relative = best - best.mean(1, keepdim=True)
         behind = best - best.amax(1, keepdim=True)
         for scalar, weight in zip((own * 0.1, best * 0.1, relative, behind), self.score_weight, strict=True):
             x = x + scalar * weight
+        if evidence is not None:
+            for scalar, weight in zip(self._tell_kinds(evidence, own, best), self.evidence_weight, strict=True):
+                x = x + scalar * weight
         bias = padding_bias(attention_mask)
         for layer in self.layers:
             x = layer(x, states, bias)
-        logits: Tensor = (self.norm(x) * self.verdict).sum(-1) + self.trust * behind.squeeze(-1)
+        logits: Tensor = (self.norm(x) * self.verdict).sum(-1)
+        if self.config.residual:
+            # with the screening score added, 0 stands for the best vector's
+            logits = logits - self.screening_weight / SCORE_SCALE * best.amax(1)
+        else:
+            logits = logits + self.trust * behind.squeeze(-1)
         if self.config.absence:
             logits = logits + self.level
         return logits.to(torch.float32)
+
+    def _tell_kinds(self, evidence: Tensor, own: Tensor, best: Tensor) -> tuple[Tensor, ...]:
+        """What each kind of evidence says beyond the others, five times [B,N,1]: 0 where there is none of it."""
+        named = evidence[..., :2].amax(-1, keepdim=True) * SCORE_SCALE
+        alias, description, votes = (evidence[..., place : place + 1] * SCORE_SCALE for place in (1, 2, 3))
+        lexical = evidence[..., 4:] * LEXICAL_SCALE
+        return alias - own, description - named, votes - best, lexical, lexical - lexical.amax(1, keepdim=True)
 
 
 class ScreeningReasoner(nn.Module):

@@ -117,7 +117,8 @@ def describe_module(module: nn.Module, known: Known, role: str) -> ModuleEntry:
     for name, (cls, _) in known.items():
         if type(module) is cls:
             config = getattr(module, "config", EmptyConfig())
-            return ModuleEntry(name, {k: v for k, v in dataclasses.asdict(config).items() if v is not None})
+            unsaid = {each.name: each.metadata.get("unsaid") for each in dataclasses.fields(config)}
+            return ModuleEntry(name, {k: v for k, v in dataclasses.asdict(config).items() if v is not unsaid[k]})
     raise BadInput(
         f"This student cannot be saved, because its {role} is the class {type(module).__qualname__} and only edgexl's "
         f"own ({', '.join(known)}) can be loaded again without running foreign code; compile it directly instead."

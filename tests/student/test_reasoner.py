@@ -1,14 +1,27 @@
-"""The built-in reasoner: equivariance, padding, and what it looks at."""
+"""The built-in reasoner: equivariance, padding, what it looks at, and what it corrects."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from edgexl.base.errors import BadInput
+from edgexl.bundle.parameters import EVIDENCE
+from edgexl.compiler.pipeline import compile
+from edgexl.compiler.recipe import IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.predict.float_student import Encoded, Screened, StudentPredictor
+from edgexl.runtime.binding import open_bundle
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
-from tests.tiny import tiny_student
+from edgexl.student.student import Student, load_student
+from edgexl.use.inspect import inspect
+from tests.tiny import assembled, tiny_described, tiny_labels, tiny_queries, tiny_reasoner, tiny_student
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +95,96 @@ def test_no_parameter_belongs_to_a_label() -> None:
     for module in (student.screener, student.reasoner):
         for name, value in module.state_dict().items():
             assert len(student.labels) not in value.shape, name
+
+
+def residual_student(untrained: bool = True) -> Student:
+    """The tiny one over described labels with aliases; its reasoner sees all evidence and corrects screening."""
+    student = tiny_student(tiny_described(tiny_labels(aliases=True)))
+    torch.manual_seed(1)
+    reasoner = ListwiseReasoner(replace(tiny_reasoner().config, absence=True, evidence=True, residual=True))
+    if not untrained:
+        with torch.no_grad():
+            reasoner.verdict.normal_(std=0.1)
+            reasoner.screening_weight.fill_(7.5)
+    return assembled(student.labels, student.screener, reasoner)
+
+
+def test_an_untrained_residual_reasoner_is_screening() -> None:
+    student = residual_student()
+    predictor = StudentPredictor(student)
+    texts = [query.text for query in tiny_queries(student.labels, 40, 1)]
+    screened, reasoned = predictor.rank_by_stage(texts, 16)
+    assert np.array_equal(screened, reasoned)
+    encoded = predictor.encode(texts[:1])
+    found = predictor.screen(encoded.query_vector, 16)
+    wanted = 20.0 * (found.screening - found.screening.amax(1, keepdim=True))
+    torch.testing.assert_close(predictor.reason(encoded, found), wanted, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("untrained", [True, False])
+def test_a_bundle_adds_the_screening_score_with_its_lexical_part(tmp_path: Path, untrained: bool) -> None:
+    student = residual_student(untrained)
+    recipe = Recipe("residual", index=IndexRecipe(code_bytes=8, overfetch=64), reasoner=ReasonerRecipe(blend="none"))
+    compile(student, replace(recipe, gates=replace(recipe.gates, reasoner_gain=-100)), "host", tmp_path / "b.exl")
+    told = inspect(tmp_path / "b.exl", self_test=True)["blend"]
+    assert (told["kind"], told["reasoner_weight"]) == ("as it is", 1.0)
+    assert told["P@1"]["reasoner"] == told["P@1"]["chosen"]
+    factor = 20.0 if untrained else 7.5
+    with open_bundle(tmp_path / "b.exl") as handle:
+        assert handle.manifest["lexical"]["kept"]
+        found = [handle.predict(query.text, k=5) for query in student.evaluation[:40]]
+    same = [answer.ranked.tolist() == answer.shortlist_labels.tolist() for answer in found]
+    assert all(same) if untrained else not all(same)
+    assert told["screening_weight"] == pytest.approx(factor, rel=1e-6)
+
+
+def test_a_blend_adds_to_what_the_reasoner_brings(tmp_path: Path) -> None:
+    student = residual_student(untrained=False)
+    with torch.no_grad():
+        student.reasoner.verdict.mul_(10)  # type: ignore[operator,union-attr]
+    recipe = Recipe("residual", index=IndexRecipe(code_bytes=8, overfetch=64))
+    bare = replace(student, calibration=())
+    compile(bare, replace(recipe, calibrate=replace(recipe.calibrate, method="none")), "host", tmp_path / "b.exl")
+    told = inspect(tmp_path / "b.exl", self_test=True)["blend"]
+    assert told["kind"] == "blend"
+    assert told["screening_weight"] > 7.5
+
+
+@pytest.mark.parametrize("kind", EVIDENCE)
+def test_each_kind_of_evidence_counts(kind: str) -> None:
+    predictor = StudentPredictor(residual_student(untrained=False))
+    encoded, screened = shortlist(predictor, "ba de fi")
+    logits = predictor.reason(encoded, screened)
+    evidence = screened.evidence.clone()
+    evidence[0, 3, EVIDENCE.index(kind)] += 0.2
+    changed = predictor.reason(encoded, Screened(screened.labels, evidence, screened.screening))
+    assert not torch.allclose(changed, logits, atol=1e-4)
+
+
+def test_missing_evidence_says_nothing() -> None:
+    """Of a label without aliases, descriptions and words in common all that its evidence says is its own score."""
+    reasoner = ListwiseReasoner(replace(tiny_reasoner().config, evidence=True))
+    own = torch.rand(1, 6, 1)
+    missing = torch.cat([own.expand(-1, -1, 4), torch.zeros(1, 6, 1)], -1)
+    told = reasoner._tell_kinds(missing, own * 20.0, own * 20.0)
+    assert all(torch.equal(scalar, torch.zeros(1, 6, 1)) for scalar in told)
+
+
+def test_students_keep_their_reasoner_and_old_ones_know_of_no_evidence(tmp_path: Path) -> None:
+    new, old = residual_student(untrained=False), tiny_student()
+    for name, student in (("new", new), ("old", old)):
+        student.save(tmp_path / name)
+        again = load_student(tmp_path / name)
+        encoded, screened = shortlist(StudentPredictor(student), "ba de fi")
+        wanted = StudentPredictor(student).reason(encoded, screened)
+        torch.testing.assert_close(StudentPredictor(again).reason(encoded, screened), wanted, atol=0.05, rtol=0)
+    config = json.loads((tmp_path / "old" / "student.json").read_text())["reasoner"]["config"]
+    assert not {"evidence", "residual"} & set(config)
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), "much"])
+def test_a_weight_that_is_none_is_refused(weight: Any) -> None:
+    reasoner = tiny_reasoner()
+    reasoner.screening_weight = weight
+    with pytest.raises(BadInput, match=r"screening_weight is .*; it must be a number of 0 or more\."):
+        assembled(tiny_labels(), tiny_student().screener, reasoner)

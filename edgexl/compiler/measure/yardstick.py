@@ -17,7 +17,7 @@ from edgexl.compiler.encoding.encode import encode_queries
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import Accuracy
-from edgexl.compiler.measure.reference import BATCH, REASONER_ALONE, ReferencePipeline
+from edgexl.compiler.measure.reference import BATCH, ReferencePipeline
 from edgexl.data import Query, metrics
 from edgexl.index import Shortlist
 from edgexl.index.exact_search import ExactSearch
@@ -58,7 +58,7 @@ def reference_pipeline(artifact: Artifact, vectors: Floats, rows: Rows) -> Refer
         label_pieces=artifact.rows.label_pieces(shapes.label_tokens),
         max_tokens=shapes.max_tokens,
         calibration=artifact.calibration,
-        blend=artifact.blend if artifact.has("blend") else REASONER_ALONE,
+        blend=artifact.blend if artifact.has("blend") else artifact.own_blend,
     )
 
 

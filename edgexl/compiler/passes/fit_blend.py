@@ -59,7 +59,7 @@ class FitBlend(Pass):
             wanted = self.recipe.reasoner.blend == "none"
             why = "the recipe says so" if wanted else f"there are not the {FEWEST_QUERIES} queries that tell more"
             facts = {"kind": "as it is", "because": f"The reasoner's logits are taken as they are: {why}."}
-            return _add(artifact, REASONER_ALONE, facts)
+            return _add(artifact, artifact.own_blend, facts)
         pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows)
         answers = list(pipeline.answers([query.text for query in queries], self.threads, self.progress))
         right = pad_rows(
@@ -68,11 +68,13 @@ class FitBlend(Pass):
         logits = pad_rows([answer.logits for answer in answers], -np.inf)
         screening = pad_rows([answer.screening for answer in answers], -np.inf)
         choice = choose_blend(logits, screening, right, may_leave_out=not made)
-        blend = choice.blend
         if self.recipe.reasoner.blend == "none":
             choice = dataclasses.replace(choice, kind="as it is", blend=REASONER_ALONE, chosen=choice.reasoner)
-            blend = choice.blend
-        elif choice.kind == "left out" and right.any():
+        blend = choice.blend
+        if choice.kind != "left out":
+            # that of a reasoner which corrects screening stands in its logits already
+            blend = dataclasses.replace(blend, screening=artifact.own_blend.screening + blend.screening)
+        elif right.any():
             # scores lie close together: as large as their softmax predicts best
             scale = fit_share(screening, right, int(right.sum()), bytes(32)).scale
             blend = Blend(0.0, scale)

@@ -49,6 +49,7 @@ def feeds(tokens: int, labels: int, seed: int = 0) -> dict[str, np.ndarray]:
         "label_vectors": vectors / np.linalg.norm(vectors, axis=-1, keepdims=True),
         "screening_scores": random.normal(size=(1, labels, 2)).astype(np.float32),
         "label_tokens": random.integers(0, VOCABULARY, (1, labels, PIECES)),
+        "evidence": random.normal(size=(1, labels, 5)).astype(np.float32),
     }
 
 
@@ -168,7 +169,11 @@ def test_pooling_and_normalisation(library: NativeLibrary) -> None:
     check(model, library, {"REDUCE": 3})
 
 
-@pytest.mark.parametrize("options", [{}, {"coverage": True, "absence": True}], ids=["plain", "coverage"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"coverage": True, "absence": True}, {"absence": True, "evidence": True, "residual": True}],
+    ids=["plain", "coverage", "residual"],
+)
 def test_late_interaction(options: dict[str, bool], library: NativeLibrary) -> None:
     """The whole reasoner: best matches come out of attention itself, and nothing is left that multiplies two values."""
     config = ReasonerConfig(
@@ -178,7 +183,7 @@ def test_late_interaction(options: dict[str, bool], library: NativeLibrary) -> N
     reasoner = ListwiseReasoner(config)
     with torch.no_grad():
         reasoner.verdict.normal_()
-    model = exported(reasoner, ListwiseReasoner.input_names, ("logits",))
+    model = exported(reasoner, reasoner.input_names, ("logits",))
     check(model, library, {"ATTENTION": 3, "MATMUL": 0}, tolerance=5e-5)
 
 
