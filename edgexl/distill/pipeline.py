@@ -17,7 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
 from edgexl.distill.stages import reasoning, screening
 from edgexl.distill.stages.compute import release_memory
+from edgexl.distill.stages.label_sets import Made, make_evidence_lists
 from edgexl.distill.stages.mining import with_mining
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.shortlists import (
@@ -111,7 +112,7 @@ def locate_teacher(name: str, progress: Progress, log: Callable[[str], None], de
     if Path(name).exists() or name in available_students() or name not in recipes:
         return name
     recipe = read_recipe(recipes[name])
-    identity = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()
+    identity = hashlib.sha256(json.dumps(recipe.as_table(), sort_keys=True).encode()).hexdigest()
     directory = cache_directory() / "students" / f"{name}-{identity[:16]}"
     # one without a seal is by an edgexl before seals
     if not is_sealed_directory(directory) and ((directory / SEAL_FILE).exists() or not _is_finished(directory)):
@@ -202,15 +203,8 @@ def distil_reasoner(bench: Workbench, screener: nn.Module, tower: LabelTower | N
     """Stage two: (the reasoner, the map that makes its word pieces of the screener's word table)."""
     recipe, corpus = bench.recipe, bench.corpus
     shape, table = recipe.student, recipe.reasoning
-    vectors = row_vectors(bench, screener, tower)
-    pieces = torch.from_numpy(bench.rows.rows.label_pieces(shape.label_tokens))
-    read = code_rows(vectors, table.bits, vectors.shape[1])
-    tables = reasoning.LabelTables(label_vectors(bench, vectors, read), pieces.to(bench.device))
-    search = RowSearch(bench.rows.rows, read, rough=True)
-    del vectors, read
-    lists = make_training_shortlists(bench, screener, search)
-    held_out = make_development_shortlists(bench, screener, search)
-    del search
+    made = make_evidence_lists(bench, screener, tower) if table.evidence else make_lists(bench, screener, tower)
+    lists, held_out, tables = made.lists, made.held_out, made.tables
     bench.rest_teacher()
     torch.manual_seed(recipe.seed)
     reasoner, tokens = start_reasoner(bench, screener)
@@ -231,6 +225,19 @@ def distil_reasoner(bench: Workbench, screener: nn.Module, tower: LabelTower | N
     )  # fmt: skip
     reasoner.text.add_module("tokens", tokens.as_embedding())
     return reasoner.eval(), tokens.map.detach()
+
+
+def make_lists(bench: Workbench, screener: nn.Module, tower: LabelTower | None) -> Made:
+    """What a reasoner learns from that sees the scores of label texts and aliases alone."""
+    shape, table = bench.recipe.student, bench.recipe.reasoning
+    vectors = row_vectors(bench, screener, tower)
+    pieces = torch.from_numpy(bench.rows.rows.label_pieces(shape.label_tokens))
+    read = code_rows(vectors, table.bits, vectors.shape[1])
+    tables = reasoning.LabelTables(label_vectors(bench, vectors, read), pieces.to(bench.device))
+    search = RowSearch(bench.rows.rows, read, rough=True)
+    del vectors, read
+    lists = make_training_shortlists(bench, screener, search)
+    return Made(lists, make_development_shortlists(bench, screener, search), tables)
 
 
 def label_vectors(bench: Workbench, exact: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
@@ -260,6 +267,8 @@ def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReaso
         first_word_id=1 + max(piece_id(bench.tokenizer, token) for token in SPECIAL_TOKENS),
         coverage=True,
         absence=True,
+        evidence=bench.recipe.reasoning.evidence,
+        residual=bench.recipe.reasoning.residual,
     )
     reasoner = ListwiseReasoner(config)
     tokens = reasoning.MappedTokens(words, start_token_map(words, reasoner))
@@ -285,7 +294,7 @@ def assemble(
         vocabulary=len(bench.old_ids),
     )
     provenance = {
-        "recipe": asdict(recipe),
+        "recipe": recipe.as_table(),
         "teacher": bench.teacher.provenance if bench.teacher else None,
         "teacher_identity": bench.teacher.identity if bench.teacher else None,
         "label_tower": tower.describe() if tower else None,

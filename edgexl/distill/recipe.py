@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -98,6 +98,29 @@ class ScreeningTable:
 
 
 @dataclass(frozen=True)
+class LabelSetsTable:
+    """[reasoning.label_sets]: shortlists of other label sets than the data's own, so that the reasoner learns to read
+    labels rather than to know them.
+
+    `domains` are data sets, by name or directory, whose labels the screener encodes. `swapped_queries` are made of the
+    label texts of each (`edgexl.data.naming`), and answered by its labels. A share `mixed` of the data's own shortlists
+    gives up to half of its places to a domain's labels, and a share `cut` is made over a random part of the data's
+    labels, as a smaller set's would be.
+    """
+
+    domains: tuple[str, ...] = ()
+    swapped_queries: int = 0
+    mixed: float = 0.0
+    cut: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.swapped_queries < 0 or not 0.0 <= min(self.mixed, self.cut) <= max(self.mixed, self.cut) <= 1.0:
+            raise ValueError("swapped_queries must be 0 or more, mixed and cut must lie in 0 to 1")
+        if (self.swapped_queries or self.mixed) and not self.domains:
+            raise ValueError("swapped_queries and mixed need domains, other data sets; name one")
+
+
+@dataclass(frozen=True)
 class ReasoningTable:
     """[reasoning]: listwise softmax over the shortlist and 'none of these', plus `teacher_weight` x KL to the teacher.
 
@@ -110,6 +133,11 @@ class ReasoningTable:
     look a little too good, but there are many of them. `own_queries` limits the latter, where making shortlists of all
     would take longer than learning from them; 0 takes all. `naming_queries` are made from as many label texts, and
     the teacher is not queried about them.
+    With `evidence` the reasoner sees all that screening knows of a label (descriptions, votes and likeness of words,
+    too), each kind missing from a share `evidence_dropout` of the queries. `hide_descriptions` "one" hides a
+    description of every label from each query: the query itself where it is one, else any; "all" leaves descriptions
+    out altogether. A `residual` reasoner corrects screening's scores instead of replacing them. `label_sets` are
+    further ones to learn on. All of these need `evidence`.
     """
 
     steps: int
@@ -128,6 +156,11 @@ class ReasoningTable:
     naming_queries: int = 0
     bits: int = 4
     leading_dims: int = 192
+    evidence: bool = False
+    evidence_dropout: float = 0.0
+    hide_descriptions: Literal["one", "all"] = "one"
+    residual: bool = False
+    label_sets: LabelSetsTable = LabelSetsTable()
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
@@ -144,11 +177,23 @@ class ReasoningTable:
             raise ValueError("numbers of queries and weights must be 0 or more, teacher_temperature positive")
         if not 0.0 <= self.absent_share < 1.0:
             raise ValueError("absent_share must lie in 0 to 1")
+        if not 0.0 <= self.evidence_dropout < 1.0:
+            raise ValueError("evidence_dropout must lie in 0 to 1")
+        if not self.evidence and any(getattr(self, name) != LATER[name] for name in LATER):
+            raise ValueError(f"{', '.join(name for name in LATER if name != 'evidence')} need evidence = true")
 
     @property
     def needs_decisions(self) -> bool:
         """Whether any term of the loss needs the teacher's decisions."""
         return self.teacher_weight > 0 or self.near_miss_weight > 0
+
+
+# Keys of [reasoning] that recipes had not at first. Where none is used, what is said of a recipe does not name them: a
+# student's provenance, and what tells one training from another, stay as they were.
+LATER: dict[str, Any] = {
+    "evidence": False, "evidence_dropout": 0.0, "hide_descriptions": "one", "residual": False,
+    "label_sets": LabelSetsTable(),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,6 +225,13 @@ class DistillRecipe:
     split: SplitTable = SplitTable()
     seed: int = 0
 
+    def as_table(self) -> dict[str, Any]:
+        """The recipe as plain tables."""
+        table = asdict(self)
+        if not self.reasoning.evidence:
+            table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name not in LATER}
+        return table
+
 
 def find_distill_recipe(source: str | Path) -> Path:
     """The file of a distillation recipe: a path, or the name of one that edgexl ships. Raises `BadInput`."""
@@ -204,6 +256,8 @@ def read_recipe(path: Path) -> DistillRecipe:
             f"{path}: reasoning.leading_dims ({recipe.reasoning.leading_dims}) is more than "
             f"student.query_dims ({recipe.student.query_dims}); lower it."
         )
+    if recipe.reasoning.evidence and recipe.method == "standard":
+        raise BadInput(f"{path}: standard distillation knows of no evidence; take it out of [reasoning].")
     return recipe
 
 

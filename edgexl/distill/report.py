@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def _tabulate(metrics: dict[str, Any]) -> Table:
 
 def _recipe(recipe: DistillRecipe) -> Table:
     rows: list[tuple[str, str]] = []
-    for key, value in asdict(recipe).items():
+    for key, value in recipe.as_table().items():
         if isinstance(value, dict):
             rows += [(f"{key}.{inner}", str(setting)) for inner, setting in value.items()]
         else:

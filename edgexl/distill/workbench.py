@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -107,7 +107,7 @@ class Workbench:
     def identity(self, stage: str) -> str:
         """A hash of all that shapes a stage: its part of the recipe, what came before it, the data, teacher and label
         tower."""
-        tables = asdict(self.recipe)
+        tables = self.recipe.as_table()
         if stage == "screening":
             tables.pop("reasoning")
             tables["student"] = {

@@ -121,6 +121,40 @@ class Rows:
         assert len(found) == len(self.tokens)
         return found
 
+    def row_texts(self, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int) -> list[str]:
+        """The text of each row, of a description row the passage without the label's text; for rows, or some of the
+        rows, that `of` made of these arguments."""
+        every = [alias for aliases in labels.aliases for alias in aliases]
+        found = [*labels.texts, *(every[place] for place in self.aliases)]
+        if self.descriptions:
+            cut = _passages(labels.descriptions, tokenizer, max_tokens)
+            passages = list(dict.fromkeys(passage for of_label in cut for passage in of_label))
+            tokens = [ids.tobytes() for ids in _tokens(tokenizer, passages, max_tokens)]
+            text_of = dict(zip(reversed(tokens), reversed(passages), strict=True))  # of the same tokens the first
+            found += [text_of[self.tokens[text].tobytes()] for text in self.texts_of[len(found) :].tolist()]
+        return found
+
+    def description_places(self, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int) -> Ints:
+        """[descriptions]: which of its label's descriptions each description row is a passage of, the first of them;
+        for joined rows that `of` made of these arguments."""
+        assert self.joined or not self.descriptions
+        first = len(self) - self.descriptions
+        own = self.alias_labels.values[self.alias_labels.starts[first - self.labels] :].tolist()
+        row_of = {
+            (label, self.tokens[text].tobytes()): row
+            for row, (label, text) in enumerate(zip(own, self.texts_of[first:].tolist(), strict=True))
+        }
+        found = np.zeros(self.descriptions, np.int64)
+        for place in range(max(map(len, labels.descriptions), default=0) - 1, -1, -1):
+            some = [label for label, texts in enumerate(labels.descriptions) if len(texts) > place]
+            passages = _passages([[labels.descriptions[label][place]] for label in some], tokenizer, max_tokens)
+            of = [label for label, parts in zip(some, passages, strict=True) for _ in parts]
+            tokens = _tokens(tokenizer, [passage for parts in passages for passage in parts], max_tokens)
+            for label, ids in zip(of, tokens, strict=True):
+                if (row := row_of.get((label, ids.tobytes()))) is not None:  # else it is the label's own text
+                    found[row] = place
+        return found
+
     def vectors(self, encoded: Floats) -> Floats:
         """The rows' vectors [rows, D], of unit length, given those of the texts [texts, D] of `tokens`."""
         if not self.joined:
@@ -158,14 +192,29 @@ class Rows:
         """The rows without those aliases and descriptions that are `repeated` (of both), and the places of those that
         stay."""
         kept = np.flatnonzero(~repeated)
-        places = np.concatenate([np.arange(self.labels), self.labels + kept])
+        return self._take(np.arange(self.labels), kept, self.alias_labels.take(kept))
+
+    def part(self, labels: Ints) -> tuple[Rows, Ints]:
+        """The rows of some labels (ascending), which are numbered anew, and the places of those rows."""
+        number = np.full(self.labels, -1, np.int64)
+        number[labels] = np.arange(len(labels))
+        there = number[self.alias_labels.values] >= 0
+        counts = np.bincount(self.alias_labels.owners[there], minlength=len(self.alias_labels))
+        kept = np.flatnonzero(counts)
+        values = number[self.alias_labels.values[there]].astype(np.uint32)
+        return self._take(labels, kept, Ragged(values, np.concatenate([[0], np.cumsum(counts[kept])])))
+
+    def _take(self, labels: Ints, kept: Ints, alias_labels: Ragged) -> tuple[Rows, Ints]:
+        """The own rows of `labels` and the others at `kept`, with their labels, and the places of all of them."""
+        places = np.concatenate([labels, self.labels + kept])
         texts, texts_of = np.unique(self.texts_of[places], return_inverse=True)
         named = len(self.alias_labels) - self.descriptions
         rows = replace(
             self,
+            labels=len(labels),
             tokens=self.tokens.take(texts),
             texts_of=texts_of.astype(np.int64),
-            alias_labels=self.alias_labels.take(kept),
+            alias_labels=alias_labels,
             aliases=self.aliases[kept[kept < named]],
             descriptions=int((kept >= named).sum()),
         )

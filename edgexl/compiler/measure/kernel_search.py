@@ -7,15 +7,18 @@ of a core, one by the kernels less than 1 ms, and both find the same rows to the
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.errors import DeviceError
+from edgexl.bundle.lexical import Lexical
 from edgexl.index import LabelIndex
 from edgexl.index.best_of_rows import RowWords
+from edgexl.index.lexical_scores import LexicalScores
 from edgexl.runtime.kernels import Kernels
 from edgexl.runtime.lexical import LexicalIndex
 
@@ -31,10 +34,10 @@ class KernelSearch(LabelIndex):
         """What the runtime's lexical side says of a text; until this thread's next."""
         if self.lexical is None:
             return None
-        if not hasattr(self.indexes, "mine"):
-            self.indexes.mine = LexicalIndex(self.lexical.pack(), self.rows, self.lexical_candidates)
-        rows, _ = self.indexes.mine.query(text)
-        return _Words(self.indexes.mine, rows.astype(np.int64))
+        if not hasattr(self.indexes, "match"):
+            self.indexes.match = match_words(self.lexical, self.lexical_candidates)
+        found: RowWords = self.indexes.match(text)
+        return found
 
     def candidates(self, query: Floats) -> Ints:
         """The rows that the scan finds for a query vector [D], best first."""
@@ -47,6 +50,16 @@ class KernelSearch(LabelIndex):
         if self.cells is not None:
             rows = self.cells.rows[rows]
         return rows.astype(np.int64)
+
+
+def match_words(lexical: Lexical, most: int) -> Callable[[str], RowWords]:
+    """What the lexical side says of a text, with its `most` best rows: by the runtime, and then until the next text, or
+    by numpy where its private library is missing."""
+    try:
+        index = LexicalIndex(lexical.pack(), lexical.rows, most)
+    except DeviceError:
+        return partial(LexicalScores, lexical)
+    return lambda text: _Words(index, index.query(text)[0].astype(np.int64))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class IndexWords(Pass):
         """The index with a lexical side, where the recipe wants one and held-out queries do not speak against it."""
         if self.index.lexical == "none":
             return artifact
-        texts = artifact.rows.texts(artifact.student.labels)
+        student = artifact.student
+        texts = artifact.rows.row_texts(student.labels, student.tokenizer, artifact.shapes.max_tokens)
         try:
             lexical = build_lexical(texts, bytes_a_row=self.index.lexical_bytes)
         except BadInput as error:

@@ -162,7 +162,7 @@ def reasoning_losses(
         absent = torch.rand(len(rows), device=gold.device) < table.absent_share
         columns = choose_columns(gold, shortlist, absent)
         variant = step % len(tables.vectors)
-        logits = train_logits(screener, reasoner, data, tables, rows, columns, variant, table.token_dropout)
+        logits = train_logits(screener, reasoner, data, tables, rows, columns, variant, table)
         theirs = None if data.teacher is None else data.teacher[chosen].gather(1, columns)
         return decision_loss(logits, gold.gather(1, columns), theirs, table)
 

@@ -96,7 +96,7 @@ def reasoning_losses(
         rows = batches.at(step)
         chosen = torch.from_numpy(rows).to(data.labels.device)
         columns = torch.arange(min(shortlist, data.labels.shape[1]), device=chosen.device).expand(len(rows), -1)
-        logits = train_logits(screener, reasoner, data, tables, rows, columns, 0, table.token_dropout)
+        logits = train_logits(screener, reasoner, data, tables, rows, columns, 0, table)
         wanted = opinion(teacher[chosen].gather(1, columns), table.teacher_temperature)
         return {"loss": divergence(wanted, logits.log_softmax(-1))}
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
 from edgexl.base.ragged import Ragged
+from edgexl.distill.recipe import ReasoningTable
+from edgexl.distill.stages.evidence import Evidence
 from edgexl.student.contract import call_reasoner
 from edgexl.student.tokens import TokenTable, bf16, hide_tokens
 
@@ -52,6 +54,7 @@ class Shortlists:
 
     `vectors` [n,d] are the query vectors, `labels` [n,M], `aliases` [n,M] the best alias scores (None without aliases),
     `gold` [n,M] bool, `teacher` [n,M] the teacher's logits (None where it gives no lessons, held-out queries).
+    `evidence` is there for a reasoner that sees all of it, in the place of `aliases`.
     """
 
     tokens: TokenTable
@@ -60,6 +63,7 @@ class Shortlists:
     aliases: Tensor | None
     gold: Tensor
     teacher: Tensor | None = None
+    evidence: Evidence | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,6 +77,7 @@ class Shortlists:
         return replace(
             self, vectors=self.vectors.to(device), labels=self.labels.to(device), gold=self.gold.to(device),
             aliases=move(self.aliases), teacher=move(self.teacher),
+            evidence=self.evidence.to(device) if self.evidence else None,
         )  # fmt: skip
 
 
@@ -101,8 +106,9 @@ def reasoner_inputs(
     columns: Tensor,
     variant: int,
     half: bool = True,
+    evidence_dropout: float = 0.0,
 ) -> dict[str, Tensor]:
-    """The reasoner's inputs for a batch of queries and the labels in some columns [B,N] of their shortlists."""
+    """What `call_reasoner` takes, for a batch of queries and the labels in some columns [B,N] of their shortlists."""
     ids, mask = data.tokens.batch(rows)
     chosen = torch.from_numpy(np.ascontiguousarray(rows)).to(columns.device)
     with torch.no_grad(), bf16(columns.device, half):
@@ -111,24 +117,27 @@ def reasoner_inputs(
     vectors = tables.vectors[variant][labels].to(torch.float32)
     query = data.vectors[chosen]
     own = (vectors @ query.unsqueeze(-1)).squeeze(-1)
-    alias = own if data.aliases is None else data.aliases[chosen].gather(1, columns).to(torch.float32)
-    return {
+    supply = {
         "input_ids": ids, "attention_mask": mask, "token_states": states.to(torch.float32), "query_vector": query,
-        "label_vectors": vectors, "screening_scores": torch.stack([own, alias], -1),
-        "label_tokens": tables.tokens[labels],
+        "label_vectors": vectors, "label_tokens": tables.tokens[labels],
     }  # fmt: skip
+    if data.evidence is None:
+        alias = own if data.aliases is None else data.aliases[chosen].gather(1, columns).to(torch.float32)
+        return supply | {"screening_scores": torch.stack([own, alias], -1)}
+    known = data.evidence.take(chosen, columns)
+    evidence, screening = (known.drop(evidence_dropout) if evidence_dropout else known).weigh(own)
+    return supply | {"evidence": evidence, "screening": screening}
 
 
 def train_logits(
     screener: nn.Module, reasoner: nn.Module, data: Shortlists, tables: LabelTables, rows: Ints, columns: Tensor,
-    variant: int, dropout: float,
+    variant: int, table: ReasoningTable,
 ) -> Tensor:  # fmt: skip
-    """Logits [B,N] with gradients, for a batch of which a random share `dropout` of the tokens is hidden."""
-    inputs = reasoner_inputs(screener, data, tables, rows, columns, variant)
-    inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], dropout)
+    """Logits [B,N] with gradients, for a batch of which random shares of the tokens and of the evidence are hidden."""
+    inputs = reasoner_inputs(screener, data, tables, rows, columns, variant, evidence_dropout=table.evidence_dropout)
+    inputs["attention_mask"] = hide_tokens(inputs["attention_mask"], table.token_dropout)
     with bf16(columns.device):
-        logits: Tensor = reasoner(**inputs)
-    return logits
+        return call_reasoner(reasoner, inputs)
 
 
 def opinion(teacher: Tensor, temperature: float) -> Tensor:

@@ -53,17 +53,11 @@ def make_training_shortlists(bench: Workbench, screener: nn.Module, search: RowS
     """The shortlists that the reasoner learns from, with the teacher's decision on them; `search` is over the finished
     screener's rows as devices read them.
 
-    They are of the reasoner's own queries and of `familiar_queries` that trained the screener. Queries that name one of
-    their labels are left out where there are no aliases, as they are from everything held out: there a shared word
-    speaks for a label more than it does where the text describes what it does not name. The recipe's `naming_queries`
-    stand for such, as many as it wants; the teacher, which has learned from descriptions too, does not decide about
-    them.
+    The recipe's `naming_queries` stand for those that name a label, as many as it wants; the teacher, which has learned
+    from descriptions too, does not decide about them.
     """
     corpus, recipe, shape = bench.corpus, bench.recipe, bench.recipe.student
-    own = corpus.reasoning[: recipe.reasoning.own_queries or None]
-    queries = own + bench.familiar[: recipe.reasoning.familiar_queries]
-    if len(bench.rows) == bench.rows.labels:
-        queries = tuple(query for query in queries if not names_its_label(query, corpus.labels))
+    queries = choose_queries(bench)
     taught, queries = len(queries), queries + bench.naming(recipe.reasoning.naming_queries, 1)
     path, about = bench.work / "shortlists.safetensors", {"identity": bench.identity("reasoning")}
     kept = load_tensors(path, about)
@@ -90,6 +84,19 @@ def make_training_shortlists(bench: Workbench, screener: nn.Module, search: RowS
         bench.tokens(queries), kept["vectors"], kept["labels"], kept.get("aliases"),
         reasoning.mark_gold(kept["labels"], gold_labels(queries), len(corpus.labels)), kept.get("teacher"),
     ).to(bench.device)  # fmt: skip
+
+
+def choose_queries(bench: Workbench) -> tuple[Query, ...]:
+    """The data set's queries that the reasoner learns from: its own, and `familiar_queries` that trained the screener.
+
+    Queries that name one of their labels are left out where there are no aliases, as they are from everything held out:
+    there a shared word speaks for a label more than it does where the text describes what it does not name.
+    """
+    table, labels = bench.recipe.reasoning, bench.corpus.labels
+    queries = bench.corpus.reasoning[: table.own_queries or None] + bench.familiar[: table.familiar_queries]
+    if len(bench.rows) > bench.rows.labels:
+        return queries
+    return tuple(query for query in queries if not names_its_label(query, labels))
 
 
 def make_development_shortlists(bench: Workbench, screener: nn.Module, search: RowSearch) -> reasoning.Shortlists:

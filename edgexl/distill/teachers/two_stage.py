@@ -24,7 +24,7 @@ from edgexl.base.errors import BadInput
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.teachers.encoder_phase import EncoderPhase
 from edgexl.distill.teachers.vectors import ScreenerEncoder, require_finite
-from edgexl.predict.float_student import Encoded
+from edgexl.predict.float_student import Encoded, Screened
 from edgexl.student.contract import call_reasoner
 from edgexl.student.student import Student
 from edgexl.student.text import encode_texts, pad
@@ -84,7 +84,9 @@ class TwoStageTeacher(EncoderPhase):
 
     @torch.inference_mode()
     def reason(self, encoded: Encoded, labels: Tensor, label_vectors: Tensor, screening_scores: Tensor) -> Tensor:
-        """Logits [B,N] on the CPU over `labels` [B,N], int64, given their vectors [B,N,d] and scores [B,N,2]."""
+        """Logits [B,N] on the CPU over `labels` [B,N], int64, given their vectors [B,N,d] and scores [B,N,2]; of other
+        evidence there is none."""
+        screened = Screened.of(labels.cpu(), screening_scores.cpu())
         supply = {
             "input_ids": encoded.input_ids,
             "attention_mask": encoded.attention_mask,
@@ -92,6 +94,8 @@ class TwoStageTeacher(EncoderPhase):
             "query_vector": encoded.query_vector,
             "label_vectors": label_vectors,
             "screening_scores": screening_scores,
+            "evidence": screened.evidence.to(self.device),
+            "screening": screened.screening.to(self.device),
             "label_tokens": self._label_tokens[labels.cpu()].to(self.device),
         }
         size = _REASONED_ON_CPU if self.device.type == "cpu" else len(labels)
