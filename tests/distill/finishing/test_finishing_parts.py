@@ -16,7 +16,12 @@ from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, ReasonerRecipe, Rec
 from edgexl.data import Query
 from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.finishing.finish import _make_trainable, _prepare, _usable, split_of
-from edgexl.distill.finishing.finish_reasoning import _shortlists, finish_reasoner
+from edgexl.distill.finishing.finish_reasoning import (
+    _shortlists,
+    _shortlists_with_evidence,
+    finish_reasoner,
+    hidden_descriptions,
+)
 from edgexl.distill.finishing.finish_screening import _pool, _rank_by_float_self, _student_vectors, finish_screener
 from edgexl.distill.finishing.setup import Setup, choose_code, cross_entropy, encode_rows, float_rows
 from edgexl.distill.finishing.table import FinishingTable
@@ -26,6 +31,7 @@ from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.simulate import FULL_RANGE, IndexCodes, simulate
 from edgexl.distill.stages.training import divergence
 from edgexl.student.student import Student
+from tests.student.test_reasoner import residual_student
 from tests.tiny import tiny_labels, tiny_queries, tiny_student
 
 ALIASED = tiny_labels(aliases=True)
@@ -243,3 +249,36 @@ def test_each_stages_loss_is_the_sum_of_its_parts(
     for name, before in setup.original.screener.state_dict().items():
         moved = not torch.equal(screener.state_dict()[name], before)
         assert moved == (name not in ("word.weight", "position.weight")), name
+
+
+@pytest.mark.parametrize("hides", ["one", "all"])
+def test_a_reasoner_that_sees_all_evidence_is_finished_on_it(tmp_path: Path, hides: str) -> None:
+    """Descriptions and words are met as in training: none that a query is itself."""
+    student = residual_student(untrained=False)
+    student = replace(student, provenance={"recipe": {"reasoning": {"hide_descriptions": hides}}})
+    index = replace(RECIPE.index, lexical="auto", lexical_bytes=100.0)
+    table = replace(TABLE, reasoning_steps=4, reasoning_batch=8)
+    setup = _prepare(
+        student, replace(RECIPE, index=index), table, FULL_RANGE, 5, "cpu", tmp_path, no_progress, lambda line: None
+    )
+    queries = (*tiny_queries(student.labels, 60, 1), *(
+        Query(f"d{label}", texts[0], (label,)) for label, texts in enumerate(student.labels.descriptions[:40])
+    ))  # fmt: skip
+    screener, exact = setup.original.screener, float_rows(setup)
+    codes = IndexCodes(index, 32, choose_code(setup))
+    codes.learn(encode_rows(setup, screener))
+    coded = codes.fine(codes.turn(encode_rows(setup, screener)))
+    lessons = _shortlists_with_evidence(setup, screener, codes, coded, exact, queries)
+    assert lessons.float_scores is None
+    for known in (lessons.evidence, lessons.float_evidence):
+        assert known is not None
+        assert (known.words > 0).any()
+        assert known.aliases.isfinite().any()
+        assert not known.descriptions.isfinite().any()  # each label has but one
+    assert hidden_descriptions(student) == hides
+    reasoner = copy.deepcopy(setup.original.reasoner)
+    assert _make_trainable(reasoner)
+    finish_reasoner(setup, screener, reasoner, queries)
+    assert setup.curves.points[-1]["decision"] < 1.0  # beside the float self on the same evidence
+    before, after = setup.original.reasoner.state_dict(), reasoner.state_dict()
+    assert not torch.equal(before["evidence_weight"], after["evidence_weight"])
