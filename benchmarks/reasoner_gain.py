@@ -1,14 +1,14 @@
 """What reasoning gains over screening, by label set: P@1 of both, and their difference with its standard error.
 
     python -m benchmarks.reasoner_gain [STUDENT ...] [--sets own icd shop] [--data DIRECTORY ...] [--recipe balanced]
-        [--queries 2000] [--blends kept made fitted]
+        [--queries 2000] [--blends kept made fitted float]
 
 A student (a shipped one's name or a directory) is compiled over each label set: its own (`own`), ICD-10-CM (`icd`,
 `benchmarks.label_sets`), a shop (`shop`, `benchmarks.shop`), and data sets in the raw layout (`--data`), of which the
 test queries are judged by and the training queries are held out. Each is compiled with the logits as the reasoner gives
 them (`kept`), blended by queries that the compile makes of label texts (`made`), and by held-out queries (`fitted`), as
-many as are judged by at most. What the bundle's C runtime answers is judged; a query is right where its first label is
-a gold one.
+many as are judged by at most; what the bundle's C runtime answers is judged. `float` compiles nothing: the student in
+PyTorch, an exact search, no lexical side. A query is right where its first label is a gold one.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from edgexl.compiler.pipeline import compile
 from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, Recipe, load_recipe
 from edgexl.data import Query, open_dataset
 from edgexl.data.label_set import LabelSet
+from edgexl.predict.float_student import StudentPredictor
 from edgexl.runtime.binding import open_bundle
+from edgexl.student.contract import screening_weight
 from edgexl.student.student import Student, load_student
 
-BLENDS = ("kept", "made", "fitted")
+BLENDS = ("kept", "made", "fitted", "float")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", type=Path, default=[])
     parser.add_argument("--recipe", default="balanced")
     parser.add_argument("--queries", type=int, default=2000)
-    parser.add_argument("--blends", nargs="*", choices=BLENDS, default=BLENDS)
+    parser.add_argument("--blends", nargs="*", choices=BLENDS, default=BLENDS[:3])
     parser.add_argument("--json", action="store_true", help="print a JSON line each")
     options = parser.parse_args()
     recipe = dataclasses.replace(
@@ -104,22 +106,36 @@ def judge(student: Student, task: Task, recipe: Recipe, blend: str) -> dict[str,
     if not held_out:
         recipe = dataclasses.replace(recipe, calibrate=CalibrateRecipe("none"))
     over = student.with_labels(task.labels, calibration=held_out, evaluation=task.judged)
-    with tempfile.TemporaryDirectory() as folder:
-        compile(over, recipe, "host", Path(folder) / "b.exl")
-        with open_bundle(Path(folder) / "b.exl") as bundle:
-            answers = [bundle.predict(query.text, k=1) for query in task.judged]
-            facts = bundle.manifest["blend"]
-    before, after = (
-        np.array([float(first in query.targets) for query, first in zip(task.judged, firsts, strict=True)])
-        for firsts in ([int(a.shortlist_labels[0]) for a in answers], [int(a.ranked[0]) for a in answers])
-    )
+    firsts, facts = answer_float(over) if blend == "float" else answer_compiled(over, recipe)
+    hits = np.array([
+        [float(label in query.targets) for label in two] for query, two in zip(task.judged, firsts, strict=True)
+    ])  # fmt: skip
+    gain = hits[:, 1] - hits[:, 0]
     return {
-        "labels": task.name, "blend": blend, "queries": len(before),
-        "screening": round(100 * before.mean(), 2), "whole": round(100 * after.mean(), 2),
-        "gain": round(100 * (after - before).mean(), 2), "error": round(100 * standard_error(after - before), 2),
-        "kind": facts["kind"], "reasoner_weight": facts.get("reasoner_weight", 1.0),
-        "screening_weight": facts.get("screening_weight", 0.0),
+        "labels": task.name, "blend": blend, "queries": len(hits),
+        "screening": round(100 * hits[:, 0].mean(), 2), "whole": round(100 * hits[:, 1].mean(), 2),
+        "gain": round(100 * gain.mean(), 2), "error": round(100 * standard_error(gain), 2), **facts,
     }  # fmt: skip
+
+
+def answer_compiled(student: Student, recipe: Recipe) -> tuple[list[tuple[int, int]], dict[str, Any]]:
+    """(screening's first label and the whole's, for each evaluation query; how the logits were blended)."""
+    with tempfile.TemporaryDirectory() as folder:
+        compile(student, recipe, "host", Path(folder) / "b.exl")
+        with open_bundle(Path(folder) / "b.exl") as bundle:
+            answers = [bundle.predict(query.text, k=1) for query in student.evaluation]
+            facts = bundle.manifest["blend"]
+    firsts = [(int(answer.shortlist_labels[0]), int(answer.ranked[0])) for answer in answers]
+    weights = {"reasoner_weight": 1.0, "screening_weight": screening_weight(student.reasoner)}
+    return firsts, {"kind": facts["kind"], **{name: facts.get(name, weight) for name, weight in weights.items()}}
+
+
+def answer_float(student: Student) -> tuple[list[tuple[int, int]], dict[str, Any]]:
+    """The same of the float student."""
+    ranked = StudentPredictor(student).rank_by_stage([query.text for query in student.evaluation], 1)
+    firsts = [(int(screened[0]), int(reasoned[0])) for screened, reasoned in zip(*ranked, strict=True)]
+    weight = screening_weight(student.reasoner)
+    return firsts, {"kind": "as it is", "reasoner_weight": 1.0, "screening_weight": weight}
 
 
 def tell(found: dict[str, Any], as_json: bool) -> None:
