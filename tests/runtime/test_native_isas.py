@@ -1,5 +1,6 @@
 """The native kernels of other processors: the C test of the kernels, built for AArch64 and run on emulated CPUs, and
-built for WebAssembly and run by wasmtime; and a whole bundle answered there as on this machine.
+built for WebAssembly and run by wasmtime; and whole bundles, one of them with a lexical side and labels added, answered
+there as on this machine.
 
 Where a compiler, the emulator or wasmtime is missing, a test is skipped with the reason; the emulator's fail instead
 when $EDGEXL_REQUIRE_EMULATION is set, as CI does.
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.device.local import this_machine
+from edgexl.runtime.binding import NewLabel, open_bundle
 from tests.runtime.tiny_bundle import build
 from tests.runtime.wasm import run_wasm
 
@@ -25,6 +27,7 @@ RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 SOURCES = {
     "test_native": ("native_scalar", "native_x86", "native_neon", "native_wasm", "status"),
     "test_scan": ("scan", "scan_x86", "scan_neon", "scan_wasm", "cpu", "memory"),
+    "test_lexical": ("lexical", "terms", "postings", "added", "words", "fold", "utf8", "rank", "memory"),
 }
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME / 'include'}")
 # what docs/c-api.md tells users
@@ -42,14 +45,20 @@ def compiled(command: tuple[str, ...], program: Path) -> Path:
     return program
 
 
-@pytest.fixture(scope="module")
-def arm_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for tool in ("aarch64-linux-gnu-gcc", "qemu-aarch64"):
+def emulated(compiler: str, emulator: str) -> tuple[str, str]:
+    """A compiler's command for static programs; skips or fails the test where that or the emulator is not there."""
+    for tool in (compiler, emulator):
         if shutil.which(tool) is None:
             if os.environ.get("EDGEXL_REQUIRE_EMULATION"):
                 pytest.fail(f"{tool} is not installed")
             pytest.skip(f"no emulation: {tool} is not installed")
-    return compiled(("aarch64-linux-gnu-gcc", "-static"), tmp_path_factory.mktemp("arm") / "test_native")
+    return compiler, "-static"
+
+
+@pytest.fixture(scope="module")
+def arm_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    command = emulated("aarch64-linux-gnu-gcc", "qemu-aarch64")
+    return compiled(command, tmp_path_factory.mktemp("arm") / "test_native")
 
 
 @pytest.mark.parametrize(
@@ -84,14 +93,94 @@ def test_the_wasm_scan_equals_the_scalar_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("wasm")
-def test_a_bundle_answers_in_wasm_as_here(tmp_path: Path) -> None:
-    bundle, text = build(native=True).write(tmp_path / "tiny.exl"), "a small house"
+def test_the_lexical_side_in_wasm(tmp_path: Path) -> None:
+    assert run_wasm(compiled(WASM, tmp_path / "test_lexical.wasm"), tmp_path) == (0, "")
+
+
+# ---- whole bundles --------------------------------------------------------------------------------------------------
+
+
+TEXTS = (
+    "a small house",
+    "small huose",
+    "quokkka 42",
+    "the old kings bridge",
+    "RED river",
+    "zirconium",
+    "rivr dragn storm",
+)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """One with vectors alone, and one with all that the lexical side has: rows of each kind, labels added and gone."""
+    folder = tmp_path_factory.mktemp("bundles")
+    plain = build(native=True).write(folder / "tiny.exl")
+    lexical = build(True, native=True, descriptions=100, votes_weight=0.7, lexical=True).write(folder / "lexical.exl")
+    new = [NewLabel("A", "zirconium plate 42", ("red rivers",)), NewLabel("B", "quokka", ("small dragon",))]
+    with open_bundle(lexical) as handle:
+        handle.add_labels([*new, NewLabel("C", "the quokka")])
+        handle.retire_labels(["C", "L0007", "L0040"])
+        assert handle.predict("quokkka", k=1).labels[0].id == "B"
+    return [plain, lexical]
+
+
+def program_of(command: tuple[str, ...], program: Path, *libraries: str) -> Path:
+    """exl-run, of all sources."""
     sources = [*map(str, sorted((RUNTIME / "src").glob("*.c"))), str(RUNTIME / "tools" / "exl_run.c")]
-    program = tmp_path / "exl-run.wasm"
-    command = [*WASM, *FLAGS, *sources, "-o", str(program), "-lwasi-emulated-mman"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, *FLAGS, *sources, "-o", str(program), *libraries], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    code, output = run_wasm(program, tmp_path, "/tiny.exl", text)
-    assert code == 0, output
-    here = this_machine().run("exl-run", [str(bundle), text])
-    assert json.loads(output)["labels"] == json.loads(here.stdout)["labels"]
+    return program
+
+
+def answers(output: str) -> list[object]:
+    lines = [json.loads(line) for line in output.splitlines()]
+    return [(line["text"], line["labels"]) for line in lines]
+
+
+def answers_here(bundle: Path) -> list[object]:
+    here = answers(this_machine().run("exl-run", [str(bundle), "-k", "20", *TEXTS]).stdout)
+    assert len(here) == len(TEXTS)
+    return here
+
+
+@pytest.mark.usefixtures("wasm")
+def test_bundles_answer_in_wasm_as_here(bundles: list[Path], tmp_path: Path) -> None:
+    program = program_of(WASM, tmp_path / "exl-run.wasm", "-lwasi-emulated-mman")
+    for bundle in bundles:
+        code, output = run_wasm(program, bundle.parent, f"/{bundle.name}", "-k", "20", *TEXTS)
+        assert code == 0, output
+        assert answers(output) == answers_here(bundle)
+
+
+@pytest.mark.parametrize(
+    ("compiler", "emulator", "cpus"),
+    [
+        ("aarch64-linux-gnu-gcc", "qemu-aarch64", ("cortex-a72", "cortex-a76", "max,sme=off")),
+        ("arm-linux-gnueabihf-gcc", "qemu-arm", ("cortex-a15",)),
+        ("gcc", "qemu-x86_64", ("Nehalem", "max")),
+    ],
+)
+def test_bundles_answer_on_other_processors_as_here(
+    compiler: str, emulator: str, cpus: tuple[str, ...], bundles: list[Path], tmp_path: Path
+) -> None:
+    """Those without SIMD of their own, too: 32-bit ARM, and an x86 without AVX."""
+    command = emulated(compiler, emulator)
+    program = program_of(command, tmp_path / "exl-run", "-lm", "-ldl", "-lpthread")
+    for cpu in cpus:
+        for bundle in bundles:
+            run = [emulator, "-cpu", cpu, str(program), str(bundle), "-k", "20", *TEXTS]
+            done = subprocess.run(run, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert answers(done.stdout) == answers_here(bundle), cpu
+
+
+@pytest.mark.parametrize(
+    ("compiler", "emulator"), [("aarch64-linux-gnu-gcc", "qemu-aarch64"), ("arm-linux-gnueabihf-gcc", "qemu-arm")]
+)
+def test_the_lexical_side_on_arm(compiler: str, emulator: str, tmp_path: Path) -> None:
+    program = compiled(emulated(compiler, emulator), tmp_path / "test_lexical")
+    done = subprocess.run([emulator, str(program)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
