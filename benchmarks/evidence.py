@@ -5,8 +5,8 @@
 
 The student is compiled twice, over its own labels or those of a data set: as the recipe says, and with `[index] lexical
 = "none", descriptions = "none"`. There are no held-out queries, so that both are kept. Then the C runtime answers the
-test queries by both bundles in turns of 20, on one core; a query's time is the least of its rounds. `--keep` names a
-directory for the two bundles, which a second run takes from there.
+test queries by both bundles in turns of 20, on one core; a stage's time is the least of a query's rounds, and the total
+the sum of the stages. `--keep` names a directory for the two bundles, which a second run takes from there.
 """
 
 from __future__ import annotations
@@ -90,9 +90,10 @@ def measure(bundles: Sequence[Path], texts: Sequence[str], rounds: int) -> dict[
                 for place, text in enumerate(block, begin):
                     ms = handle.predict(text).ms
                     if round == 0:
-                        found.append(ms)
-                    elif ms["total"] < found[place]["total"]:
-                        found[place] = ms
+                        found.append(dict(ms))
+                    found[place] = {stage: min(ms[stage], found[place][stage]) for stage in ms}
+    for one in (one for found in times for one in found):
+        one["total"] = sum(ms for stage, ms in one.items() if stage != "total")
     stages = {
         stage: {name: float(np.median([one[stage] for one in found])) for name, found in zip(SIDES, times, strict=True)}
         for stage in times[0][0]

@@ -1,11 +1,13 @@
 """The lexical index against TF-IDF over character n-grams (scikit-learn): what is found, in how many bytes, how fast.
 
-    python -m benchmarks.lexical [DATA] [--queries 1000] [--rounds 5] [--budgets 16 12] [--without-tfidf]
+    python -m benchmarks.lexical [DATA] [--queries 1000] [--rounds 5] [--budgets 16 12] [--added 15000]
+                              [--without-tfidf]
 
 DATA is a data set's name or directory. "Nothing left out" is the same index without a budget: all features of all
 words, and all rows of every word. Rows are its labels' texts and aliases, a label as good as its best row. Both
 sides answer each test query in turn, on one core; a query's time is the least of its rounds. `--budgets` adds indexes
-of so many bytes a row at most.
+of so many bytes a row at most, `--added` ones to which so many rows are added, as a device adds labels: the first ones
+again, every third spelled backwards, so that its words are new.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budgets", type=float, nargs="*", default=[])
+    parser.add_argument("--added", type=int, nargs="*", default=[])
     parser.add_argument("--without-tfidf", action="store_true")
     options = parser.parse_args()
     data = open_data(options.data)
@@ -59,6 +62,8 @@ def main() -> None:
     label_of = np.concatenate([np.arange(len(labels)), label_of])
     sides = [lexical_side("lexical", rows, bytes_a_row=IndexRecipe.lexical_bytes)]
     sides += [lexical_side(f"lexical, {budget:g} bytes", rows, bytes_a_row=budget) for budget in options.budgets]
+    sides += [lexical_side(f"lexical, {count:,} added", rows, added=count) for count in options.added]
+    label_of = np.concatenate([label_of, label_of[: max(options.added, default=0)]])
     sides.append(lexical_side("nothing left out", rows, most_feature_share=1.0, dense_share=1.0))
     if not options.without_tfidf:
         sides.append(tfidf_side(rows))
@@ -68,12 +73,16 @@ def main() -> None:
         print(describe(side, gold))
 
 
-def lexical_side(name: str, rows: Sequence[str], **options: float) -> Side:
-    """The section, in C."""
+def lexical_side(name: str, rows: Sequence[str], added: int = 0, **options: float) -> Side:
+    """The section, in C, and so many of the rows added once more."""
     started = time.process_time()
     section = build_lexical(rows, **options).pack()
     print(f"{name}: built in {time.process_time() - started:.1f} s of processor time")
     index = LexicalIndex(section, len(rows), ROWS)
+    if added:
+        started = time.process_time()
+        index.add([text if place % 3 else text[::-1] for place, text in enumerate(rows[:added])], len(rows))
+        print(f"{name}: added in {time.process_time() - started:.3f} s of processor time")
 
     def search(text: str) -> Ints:
         return index.query(text)[0].astype(np.int64)

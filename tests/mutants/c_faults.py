@@ -34,6 +34,7 @@ MODULES = (
         "self_test",
         "goldens",
         "session",
+        "predict",
         "format",
         "run",
         "walk",

@@ -42,7 +42,7 @@ _SUBJECTS = {
         "test_stream",
         "test_binding",
     ),
-    "explain goldens self_test session": ("test_binding", "test_goldens", "test_tool_arguments"),
+    "explain goldens predict self_test session": ("test_binding", "test_goldens", "test_tool_arguments"),
     "labels live lookup storage": ("test_labels", "test_label_file", "test_binding"),
     "lexical terms postings added words": ("test_lexical", "test_match", "test_words", "test_labels"),
     "native plan engine weights run walk": ("test_native", "test_plan", "test_weights", "test_binding"),

@@ -326,13 +326,12 @@ static uint32_t added_first_given(const exl__lexical_scratch *scratch, uint32_t 
     return low;
 }
 
-/* A row's points: of each word the most that one of its terms gives. *by: the place of the last of them. */
-static uint32_t added_points(const exl__lexical_scratch *scratch, uint32_t row, uint32_t *by) {
+/* A row's points: of each word the most that one of its terms gives. */
+static uint32_t added_points(const exl__lexical_scratch *scratch, uint32_t row) {
     const exl__added_words *added = scratch->added;
     uint32_t best[EXL__LEXICAL_WORDS], total = 0;
     uint64_t seen = 0; /* words, a bit each */
 
-    *by = EXL__NO_PLACE;
     for (uint32_t i = added->row_starts[row]; i < added->row_starts[row + 1]; i++) {
         uint32_t place = added->row_places[i], at = added_first_given(scratch, place);
         for (; at < scratch->given_count && added_place_of(&scratch->given[at]) == place; at++) {
@@ -342,7 +341,6 @@ static uint32_t added_points(const exl__lexical_scratch *scratch, uint32_t row, 
                 best[word] = 0, seen |= (uint64_t)1 << word;
             if (points > best[word])
                 total += points - best[word], best[word] = points;
-            *by = place;
         }
     }
     return total;
@@ -354,25 +352,45 @@ static float added_score_of(const exl__lexical_scratch *scratch, uint32_t row, u
 
 float exl__added_score(const exl__lexical_scratch *scratch, uint32_t row) {
     const exl__added_words *added = scratch->added;
-    uint32_t by;
 
     if (row < added->first_row || row - added->first_row >= added->rows)
         return 0;
     row -= added->first_row;
-    return added_score_of(scratch, row, added_points(scratch, row, &by));
+    return added_score_of(scratch, row, added_points(scratch, row));
 }
 
-void exl__added_rank(exl__lexical_scratch *scratch) {
-    const exl__added_words *added = scratch->added;
+/* Gives its points to those of a match's rows that are among `count` from `from` on, where no better match of the word
+ * has been. A cell: points, and the last word + 1. */
+static void added_give_rows(const exl__added_words *added, exl__lexical_match *match, uint32_t mark, uint32_t from,
+                            uint32_t count, uint32_t *cells) {
+    uint32_t end = added->term_starts[match->place + 1];
 
-    for (uint32_t i = 0; i < scratch->given_count; i++) {
-        uint32_t place = added_place_of(&scratch->given[i]), by;
-        if (i > 0 && added_place_of(&scratch->given[i - 1]) == place)
-            continue;
-        for (uint32_t at = added->term_starts[place]; at < added->term_starts[place + 1]; at++) {
-            uint32_t row = added->term_rows[at], points = added_points(scratch, row, &by);
-            if (by == place) /* else it comes by that one */
-                exl__lexical_offer(scratch, added_score_of(scratch, row, points), added->first_row + row);
-        }
+    for (; match->next < end && added->term_rows[match->next] - from < count; match->next++) {
+        uint32_t *cell = &cells[added->term_rows[match->next] - from];
+        if ((*cell & UINT16_MAX) != mark)
+            *cell = ((*cell >> 16) + match->points) << 16 | mark;
+    }
+}
+
+void exl__added_rank(const exl__lexical *x, exl__lexical_scratch *scratch) {
+    const exl__added_words *added = scratch->added;
+    uint32_t *cells = (uint32_t *)(void *)scratch->counts; /* which are 0, and are left so */
+    uint32_t most = exl__lexical_counted(x) / sizeof *cells;
+
+    for (uint32_t w = 0; w < scratch->word_count; w++)
+        for (uint32_t i = 0; i < scratch->words[w].match_count; i++)
+            if (scratch->words[w].matches[i].place != EXL__NO_PLACE)
+                scratch->words[w].matches[i].next = added->term_starts[scratch->words[w].matches[i].place];
+    for (uint32_t from = 0, count; from < added->rows; from += count) {
+        count = added->rows - from < most ? added->rows - from : most;
+        for (uint32_t w = 0; w < scratch->word_count; w++)
+            for (uint32_t i = 0; i < scratch->words[w].match_count; i++)
+                if (scratch->words[w].matches[i].place != EXL__NO_PLACE)
+                    added_give_rows(added, &scratch->words[w].matches[i], w + 1, from, count, cells);
+        for (uint32_t i = 0; i < count; i++)
+            if (cells[i])
+                exl__lexical_offer(scratch, added_score_of(scratch, from + i, cells[i] >> 16),
+                                   added->first_row + from + i);
+        memset(cells, 0, count * sizeof *cells);
     }
 }

@@ -74,7 +74,7 @@ int exl__lexical_init(exl__lexical *x, const uint8_t *bytes, uint64_t length, ui
 
 void exl__lexical_scratch_carve(const exl__lexical *x, uint32_t most, exl__carver *from,
                                 exl__lexical_scratch *scratch) {
-    uint64_t counts = (uint64_t)(x->terms > EXL__LEXICAL_COUNTED ? x->terms : EXL__LEXICAL_COUNTED) + EXL__LEXICAL_LINE;
+    uint64_t counts = (uint64_t)exl__lexical_counted(x) + EXL__LEXICAL_LINE;
     uint64_t matches = EXL__LEXICAL_WORDS * EXL__LEXICAL_MATCHES;
 
     scratch->most = most;
@@ -172,7 +172,7 @@ uint32_t exl__lexical_query(const exl__lexical *x, exl__lexical_changes changes,
     scratch->given_count = 0;
     if (scratch->added) {
         exl__added_give(scratch);
-        exl__added_rank(scratch);
+        exl__added_rank(x, scratch);
     }
     count = exl__rank(scratch->ranked, scratch->ranked_count, most);
     scratch->best = count > 0 ? exl__rank_score(scratch->ranked[0].key) : 0;

@@ -64,6 +64,7 @@ typedef struct exl__lexical_match {
     uint32_t idf;        /* in 1/256 */
     uint32_t points;     /* that a row with the term has of it */
     uint32_t place;      /* among the terms of added rows, or EXL__NO_PLACE */
+    uint32_t next;       /* of the place's rows, while they are given points */
 } exl__lexical_match;
 
 typedef struct exl__lexical_word {
@@ -191,6 +192,11 @@ static inline uint32_t exl__lexical_number(const uint8_t **at) {
     return number;
 }
 
+/* So many terms are counted together. */
+static inline uint32_t exl__lexical_counted(const exl__lexical *lexical) {
+    return lexical->terms > EXL__LEXICAL_COUNTED ? lexical->terms : EXL__LEXICAL_COUNTED;
+}
+
 /* ---- terms.c --------------------------------------------------------------------------------------------------- */
 
 /* log((rows + 1) / (count + .5)) in 1/256, at least .05 */
@@ -232,6 +238,6 @@ void exl__added_give(exl__lexical_scratch *scratch);
 /* A row's score, by its number. */
 float exl__added_score(const exl__lexical_scratch *scratch, uint32_t row);
 /* Offers those rows that have a word of the query. */
-void exl__added_rank(exl__lexical_scratch *scratch);
+void exl__added_rank(const exl__lexical *lexical, exl__lexical_scratch *scratch);
 
 #endif

@@ -12,11 +12,6 @@
 #include "options.h"
 #include "rescore.h"
 
-enum { SESSION_DEFAULT_K = 5 };
-
-/* An f32 of a decimal fraction may be a little more than that, and is not to ask for another query's worth. */
-#define SESSION_ROUNDED (1 - 1.0 / 8388608)
-
 /* ---- scratch memory ------------------------------------------------------------------------------------------ */
 
 /* The graphs run one after the other, in the same memory. */
@@ -372,8 +367,7 @@ static const exl__live_label *session_live_label(const exl_session *s, uint32_t 
     return label < compiled ? NULL : &s->live->labels[label - compiled];
 }
 
-/* The text of a shortlisted label, in the session's memory or in that of the live labels that it holds. */
-static exl_status session_read_text(exl_session *s, uint32_t n, const char **text, size_t *bytes, exl_error *error) {
+exl_status exl__session_text(exl_session *s, uint32_t n, const char **text, size_t *bytes, exl_error *error) {
     const exl__live_label *live = session_live_label(s, s->labels[n]);
     char *place = s->texts + n * (s->bundle->texts.longest_bytes + (size_t)1);
 
@@ -382,7 +376,7 @@ static exl_status session_read_text(exl_session *s, uint32_t n, const char **tex
     return live ? EXL_OK : session_read_string(&s->bundle->texts, s->labels[n], place, bytes, error);
 }
 
-static exl_status session_read_id(exl_session *s, uint32_t i, uint32_t label, const char **id, exl_error *error) {
+exl_status exl__session_id(exl_session *s, uint32_t i, uint32_t label, const char **id, exl_error *error) {
     const exl__live_label *live = session_live_label(s, label);
     char *place = s->ids + i * (s->bundle->ids.longest_bytes + (size_t)1);
     size_t bytes;
@@ -397,7 +391,7 @@ static exl_status session_gather_tokens(exl_session *s, uint32_t n, exl_error *e
     int64_t *to = s->label_tokens + (size_t)n * S;
     const char *text;
     size_t bytes, count;
-    exl_status status = session_read_text(s, n, &text, &bytes, error);
+    exl_status status = exl__session_text(s, n, &text, &bytes, error);
 
     if (status != EXL_OK)
         return status;
@@ -453,12 +447,11 @@ static double session_log_normaliser(const exl_session *s) {
     return largest + log(sum);
 }
 
-/* What the calibration sees of a logit. */
-static float session_score(const exl_session *s, float logit) { return logit - (float)s->log_normaliser; }
+float exl__session_score(const exl_session *s, float logit) { return logit - (float)s->log_normaliser; }
 
 float exl__probability(const exl_session *s, float logit) {
     const exl__calibration *c = &s->bundle->calibration;
-    float x = session_score(s, logit);
+    float x = exl__session_score(s, logit);
     uint32_t low = 0, high = c->knots - 1;
 
     if (x <= c->x[0])
@@ -519,144 +512,8 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, 
         s->stage_ms[SESSION_STAGES[i].number] = end - begin;
     }
     s->result.total_ms = end - start;
-    return status;
-}
-
-/* What a caller's options come to. */
-typedef struct session_choice {
-    uint32_t k;
-    float threshold; /* least probability */
-    float score;     /* least score */
-    int covers;
-} session_choice;
-
-/* Whether labels were added or retired since the compile. */
-static int session_has_changed(const exl_session *s) {
-    return s->live && (s->live->added > 0 || s->live->retired_compiled > 0);
-}
-
-/* The first k of the order, with ids and texts. */
-static exl_status session_answer(exl_session *s, const session_choice *chosen, exl_error *error) {
-    exl_result *result = &s->result;
-    exl_status status = EXL_OK;
-
-    for (uint32_t i = 0; i < chosen->k && i < s->shortlist && status == EXL_OK; i++) {
-        uint32_t n = s->order[i].index;
-        exl_prediction *prediction = &s->predictions[i];
-        size_t bytes;
-
-        s->answers[i] = prediction;
-        prediction->struct_size = sizeof *prediction;
-        prediction->label = s->labels[n];
-        prediction->logit = s->logits[n];
-        prediction->probability = exl__probability(s, s->logits[n]);
-        if (prediction->probability < chosen->threshold || session_score(s, s->logits[n]) < chosen->score)
-            break; /* the order is by logit, and neither falls where the logit rises */
-        status = session_read_id(s, i, prediction->label, &prediction->id, error);
-        if (status == EXL_OK)
-            status = session_read_text(s, n, &prediction->text, &bytes, error);
-        result->count = i + 1u;
-    }
-    result->struct_size = sizeof *result;
-    result->predictions = s->answers;
-    result->shortlist = s->shortlist;
-    result->shortlist_labels = s->labels;
-    result->shortlist_scores = s->best_scores;
-    result->shortlist_logits = s->logits;
-    result->query_vector = s->query_vector;
-    result->tokens = s->token_count;
-    result->truncated = s->truncated;
-    result->none_fits = s->shortlist == 0 || s->logits[s->order[0].index] < s->bundle->calibration.presence;
-    result->stage_count = EXL_STAGE_COUNT;
-    result->stage_names = SESSION_STAGE_NAMES;
-    result->stage_ms = s->stage_ms;
-    result->coverage_holds = chosen->covers && !session_has_changed(s);
-    return status;
-}
-
-/* The least score of a set of this coverage: so many of the held-out queries' best gold labels have it that one more
- * query has it with this probability at least (split conformal prediction). */
-static exl_status session_cover(const exl_session *s, double coverage, float *score, exl_error *error) {
-    const exl__calibration *c = &s->bundle->calibration;
-    double wanted = ceil(((double)c->queries + 1) * coverage * SESSION_ROUNDED);
-
-    if (c->queries == 0)
-        return exl__fail(error, EXL_NOT_SUPPORTED,
-                         "the bundle knows no coverage: compile it with held-out queries to calibrate on");
-    if (wanted > c->found)
-        return exl__fail(error, EXL_NOT_SUPPORTED,
-                         "shortlists of %u labels reach a coverage of %.4f at most: ask for less, or compile with a "
-                         "larger n in [shortlist]",
-                         s->bundle->parameters.shortlist, floor(1e4 * c->found / ((double)c->queries + 1)) / 1e4);
-    *score = c->score[(uint32_t)wanted - 1];
-    return EXL_OK;
-}
-
-static exl_status session_choose(const exl_session *s, const exl_predict_options *options, session_choice *chosen,
-                                 exl_error *error) {
-    uint32_t N = s->bundle->parameters.shortlist;
-    exl_predict_options known = {0};
-
-    if (exl__take_struct(&known, sizeof known, options, error) != EXL_OK)
-        return EXL_BAD_ARGUMENT;
-    if (known.k > N)
-        return exl__fail(error, EXL_BAD_K, "k is %u, the bundle's shortlist is %u", known.k, N);
-    if (isnan(known.threshold) || !(known.coverage >= 0 && known.coverage <= 1))
-        return exl__fail(error, EXL_BAD_ARGUMENT, "the threshold is not a number, or the coverage not from 0 to 1");
-    if (known.coverage > 0 && known.use_threshold)
-        return exl__fail(error, EXL_BAD_ARGUMENT, "a set has a threshold or a coverage, not both");
-    chosen->threshold = -1;
-    chosen->score = -INFINITY;
-    chosen->covers = known.coverage > 0;
-    if (chosen->covers && session_cover(s, known.coverage, &chosen->score, error) != EXL_OK)
-        return EXL_NOT_SUPPORTED;
-    if (known.use_threshold)
-        chosen->threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
-    chosen->k = known.k;
-    if (known.k == 0)
-        chosen->k = known.use_threshold || chosen->covers || N < SESSION_DEFAULT_K ? N : SESSION_DEFAULT_K;
-    return EXL_OK;
-}
-
-static exl_status session_predict(exl_session *s, const char *text, size_t text_bytes, const session_choice *chosen,
-                                  exl_error *error) {
-    exl_status status = exl__run_stages(s, text, text_bytes, error);
-    return status == EXL_OK ? session_answer(s, chosen, error) : status;
-}
-
-exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes, const exl_predict_options *options,
-                       const exl_result **result, exl_error *error) {
-    session_choice chosen = {0};
-    exl_status status;
-
-    if (result)
-        *result = NULL;
-    if (!exl__begin(error, session && result))
-        return EXL_BAD_ARGUMENT;
-    status = session_choose(session, options, &chosen, error);
-    if (status == EXL_OK)
-        status = session_predict(session, text, text_bytes, &chosen, error);
-    if (status == EXL_OK)
-        *result = &session->result;
-    return status;
-}
-
-exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error) {
-    exl_batch known = {0};
-    exl_error said = {.struct_size = sizeof said};
-    session_choice chosen = {0};
-    exl_status status;
-
-    if (!exl__begin(error, session && batch) || exl__take_struct(&known, sizeof known, batch, error) != EXL_OK)
-        return EXL_BAD_ARGUMENT;
-    if (!known.answer || (known.count > 0 && (!known.texts || !known.text_bytes)))
-        return exl__fail(error, EXL_BAD_ARGUMENT, "the batch lacks texts, their lengths, or whom to answer");
-    status = session_choose(session, known.options, &chosen, error);
-    for (size_t i = 0; status == EXL_OK && i < known.count; i++) {
-        int done = exl__begin(&said, 1) &&
-                   session_predict(session, known.texts[i], known.text_bytes[i], &chosen, &said) == EXL_OK;
-        if (known.answer(known.context, i, done ? &session->result : NULL, &said) != 0)
-            break;
-    }
+    s->result.stage_count = EXL_STAGE_COUNT;
+    s->result.stage_names = SESSION_STAGE_NAMES;
+    s->result.stage_ms = s->stage_ms;
     return status;
 }

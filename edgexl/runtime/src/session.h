@@ -78,6 +78,12 @@ exl_status exl__encode_text(exl_session *session, const char *text, size_t text_
 exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes, exl_error *error);
 /* The text that was just encoded, as a query on the labels that the session holds. */
 exl__label_query exl__query_of(const exl_session *session);
+/* The text of the n-th of the shortlist, and the id of a label of it, which is the i-th to be asked for: in the
+ * session's memory or in that of the live labels that it holds. */
+exl_status exl__session_text(exl_session *session, uint32_t n, const char **text, size_t *bytes, exl_error *error);
+exl_status exl__session_id(exl_session *session, uint32_t i, uint32_t label, const char **id, exl_error *error);
+/* What the calibration sees of a logit. */
+float exl__session_score(const exl_session *session, float logit);
 /* Calibrated, of a logit of the shortlist that was just run. */
 float exl__probability(const exl_session *session, float logit);
 

@@ -218,7 +218,7 @@ static uint32_t terms_first_added(const exl__added_words *added, uint32_t featur
 /* Of the terms that only added rows have, as many at a time as there are counts; leaves these 0. */
 static void terms_choose_added(const exl__lexical *x, const exl__added_words *added, const uint32_t *features,
                                uint32_t size, uint8_t *counts, exl__lexical_word *word) {
-    uint32_t most = x->terms > EXL__LEXICAL_COUNTED ? x->terms : EXL__LEXICAL_COUNTED, next[EXL__WORD_POINTS];
+    uint32_t most = exl__lexical_counted(x), next[EXL__WORD_POINTS];
 
     for (uint32_t i = 0; i < size; i++)
         next[i] = terms_first_added(added, features[i]);
