@@ -36,6 +36,9 @@ TOLERANCE = 0.02
 # A golden's last label must lead the next by this much in its logit, or another CPU might put the next one in its
 # place.
 MARGIN = 0.1
+# The same of a screening score. Engines differ by up to .005 in it over a lexical side, whose weight turns on the best
+# score; a logit is so many times the score as the blend says.
+SCREENING_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -168,15 +171,16 @@ def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
     texts = [query.text for query in artifact.student.evaluation[: 8 * GOLDENS]] or list(labels.texts[: 2 * GOLDENS])
     texts = [text for text in dict.fromkeys(texts) if text.strip()]
     tried: list[tuple[str, Answer]] = []
+    wanted = max(MARGIN, SCREENING_MARGIN * artifact.blend.screening)
     k = min(GOLDEN_LABELS, artifact.shapes.shortlist)
     for text, answer in zip(texts, pipeline.answers(texts), strict=True):
         tried.append((text, answer))
         k = min(k, len(answer.labels))  # where aliases of fewer labels filled the over-fetch
-        if sum(_margin(answer, k) >= MARGIN for _, answer in tried) == GOLDENS:
+        if sum(_margin(answer, k) >= wanted for _, answer in tried) == GOLDENS:
             break
     # the widest margins, in the order of the texts
     margins = [_margin(answer, k) for _, answer in tried]
-    least = min(sorted(margins, reverse=True)[:GOLDENS][-1], MARGIN)
+    least = min(sorted(margins, reverse=True)[:GOLDENS][-1], wanted)
     chosen = [pair for margin, pair in zip(margins, tried, strict=True) if margin >= least][:GOLDENS]
     assert pipeline.calibration is not None
     items = []

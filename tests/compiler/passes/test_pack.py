@@ -11,6 +11,8 @@ import pytest
 from edgexl.bundle.read import read_bundle
 from edgexl.compiler import CompileReport, compile
 from edgexl.compiler.measure.reference import ReferencePipeline
+from edgexl.compiler.recipe import GateRecipe
+from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student import Student
 from tests.compiler.conftest import TINY_RECIPE
 
@@ -48,3 +50,14 @@ def test_goldens_are_the_clearest_texts_where_few_lead(
     assert least < 0.1
     chosen = [golden.text for golden in read_bundle(report.path).goldens.items]
     assert chosen == [text for text, lead in margin.items() if lead >= least]
+
+
+def test_logits_of_screening_scores_must_lead_by_more(student: Student, tmp_path: Path) -> None:
+    """A student without a reasoner has logits that are 20 times its scores, and engines differ in these."""
+    bare = dataclasses.replace(student, reasoner=ScreeningReasoner())
+    report = compile(bare, dataclasses.replace(TINY_RECIPE, gates=GateRecipe()), "host", tmp_path / "bare.exl")
+    margin = leads(report.path, bare, 5)
+    least = min(sorted(margin.values(), reverse=True)[31], 0.02 * read_bundle(report.path).parameters.screening_weight)
+    assert least > 0.1  # or this shows nothing
+    chosen = [golden.text for golden in read_bundle(report.path).goldens.items]
+    assert chosen == [text for text, lead in margin.items() if lead >= least][:32]
