@@ -19,10 +19,11 @@ import numpy as np
 
 from edgexl.base.arrays import Doubles
 from edgexl.compiler.encoding.workers import LocalWorkers
+from edgexl.compiler.measure.weighing import FIGURES, judge_weighings, turn_queries
 from edgexl.compiler.passes.build_index import BuildIndex
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
-from edgexl.compiler.passes.index_words import MOST, judge_weights, turn_queries, weight_of
+from edgexl.compiler.passes.index_words import MOST, weight_of
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import CalibrateRecipe, GateRecipe, load_recipe
@@ -35,7 +36,6 @@ from edgexl.student.student import Student
 from edgexl.target import load_target
 
 BASES, SLOPES = (0.0, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.0), (0.0, 2.0, 4.4, 8.0)
-FIGURES = ("P@1", "R@10", "R@100")
 
 
 def main() -> None:
@@ -83,7 +83,8 @@ def judge_pairs(data: Dataset, encoder: str, dims: int, count: int, pairs: list[
         lexical_candidates=recipe.index.lexical_candidates,
         weighing=dataclasses.replace(artifact.index.weighing, lexical_most=MOST),
     )
-    judged = judge_weights(index, [weight_of(*pair) for pair in pairs], vectors, queries, 1)
+    weighings = [dataclasses.replace(index.weighing, lexical_weight=weight_of(*pair)) for pair in pairs]
+    judged = judge_weighings(index, weighings, vectors, queries, 1)
     return np.array([100 * figures.mean(0) for figures in judged])
 
 

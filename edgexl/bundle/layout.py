@@ -41,6 +41,7 @@ class Kind(enum.IntEnum):
     CELLS = 16
     LEXICAL = 17
     LABEL_DESCRIPTIONS = 18
+    KNOWN_TOKENS = 19
 
 
 # Only a bundle that has such a part has these; all others must be there.
@@ -52,6 +53,7 @@ OPTIONAL = frozenset(
         Kind.CELLS,
         Kind.LEXICAL,
         Kind.LABEL_DESCRIPTIONS,
+        Kind.KNOWN_TOKENS,
     }
 )
 # What a version 3.0 reader may meet in a file of a larger minor version, and skips.

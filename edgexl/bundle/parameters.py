@@ -39,7 +39,7 @@ VOTES_TEMPERATURE = 0.05000000074505806  # 0.05 as an f32
 LARGEST_VOTES_WEIGHT = LARGEST_LEXICAL_WEIGHT = 16.0
 MOST_LEXICAL_CANDIDATES = 4096
 
-_STRUCT = struct.Struct("<18I32sfIIfI4f8ffI76s")
+_STRUCT = struct.Struct("<18I32sfIIfI4f8ffIff68s")
 assert _STRUCT.size == 256
 
 
@@ -87,6 +87,8 @@ class Parameters:
     lexical_weight: tuple[float, ...] = (0.0,) * LEXICAL_FEATURES
     lexical_most: float = 0.0
     lexical_candidates: int = 0
+    least_known: float = 0.0
+    same_text: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {
@@ -113,6 +115,8 @@ class Parameters:
             "votes_temperature": (1 / 1024, 1.0),
             "votes_weight": (0.0, LARGEST_VOTES_WEIGHT),
             "lexical_candidates": (0, MOST_LEXICAL_CANDIDATES),
+            "least_known": (0.0, 1.0),
+            "same_text": (0.0, 2.0),
             "lexical_most": (0.0, LARGEST_LEXICAL_WEIGHT if self.lexical_candidates else 0.0),
         }
         for name, (low, high) in limits.items():
@@ -147,7 +151,9 @@ class Parameters:
         cells = (self.cells, self.probes, self.cell_margin)
         weights = (self.reasoner_weight, self.screening_weight, self.votes_temperature, self.votes_weight)
         lexical = (*self.lexical_weight, self.lexical_most, self.lexical_candidates)
-        tail = (self.label_set_sha256, self.fine_gain, *cells, self.descriptions, *weights, *lexical, bytes(76))
+        doubts = (self.least_known, self.same_text)
+        head = (self.label_set_sha256, self.fine_gain, *cells, self.descriptions, *weights)
+        tail = (*head, *lexical, *doubts, bytes(68))
         return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, *tail)
 
     @classmethod

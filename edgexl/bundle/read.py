@@ -174,6 +174,8 @@ def _check_sizes(bundle: Bundle) -> None:
         Kind.COARSE_CODES: -(-sizes.rows // 256) * 256 * sizes.subspaces // 2,
         Kind.FINE_CODES: sizes.rows * (2 + sizes.fine_dims * sizes.fine_bits // 8),
     }
+    if sizes.least_known:
+        lengths[Kind.KNOWN_TOKENS] = -(-sizes.vocabulary // 8)
     for kind, wanted in lengths.items():
         found = len(bundle.section(kind))
         if found != wanted:
@@ -187,6 +189,7 @@ def _check_sizes(bundle: Bundle) -> None:
         (Kind.REASONER_WEIGHTS, sizes.reasoner_inputs),
         (Kind.CELLS, sizes.cells),
         (Kind.LEXICAL, sizes.lexical_candidates),
+        (Kind.KNOWN_TOKENS, sizes.least_known > 0),
     ):
         if bool(wanted) != bool(len(bundle.section(kind))):
             raise BadInput(f"has a section {kind.name.lower()} exactly where its parameters say that there is none.")

@@ -55,9 +55,10 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
     print_line()
     print_ledger(report["ledger"])
     print_gates(report["gates"])
-    if "because" in report.get("blend", {}):
-        print_line()
-        print_line(str(report["blend"]["because"]))
+    for key in ("lexical", "blend"):
+        if "because" in report.get(key, {}):
+            print_line()
+            print_line(str(report[key]["because"]))
     if "held_out" in report:
         print_line()
         print_line(report["held_out"]["measured_on"])

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from edgexl.base.arrays import Floats
 from edgexl.bundle.calibration import Calibration
+from edgexl.bundle.doubts import NO_DOUBTS, Doubts
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.compiler.measure.gates import Verdict
 from edgexl.compiler.measure.ledger import Accuracy, LedgerRow
 from edgexl.compiler.measure.reference import Blend
 from edgexl.compiler.recipe import Recipe
+from edgexl.data import Query
 from edgexl.index import LabelIndex
 from edgexl.index.rows import Rows
 from edgexl.student.contract import Shapes, screening_weight
 from edgexl.student.student import Student
 from edgexl.target import Target
+
+_LESS_DESCRIBED = 0.1
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Artifact:
     index: LabelIndex = _LATER
     blend: Blend = _LATER
     calibration: Calibration = _LATER
+    doubts: Doubts = NO_DOUBTS
     goldens: Goldens = _LATER
     answered: Accuracy = _LATER
     sections: dict[Kind, bytes] = _LATER
@@ -82,6 +90,13 @@ class Artifact:
     def reasoner(self) -> bytes | None:
         """The reasoner's graph; None where the blend leaves it out."""
         return None if self.has("blend") and self.blend.reasoner == 0 else self.graphs.reasoner
+
+    def can_judge_descriptions(self, queries: Sequence[Query]) -> bool:
+        """Whether the gold labels of queries are described about as often as all labels. Where they are not, as where
+        the queries are descriptions that were held out, all that descriptions do on them is to lead to other labels."""
+        described = self.rows.described
+        of_gold = [bool(described[list(query.targets)].any()) for query in queries if query.targets]
+        return bool(of_gold) and bool(np.mean(of_gold) >= described.mean() - _LESS_DESCRIBED)
 
     @property
     def own_blend(self) -> Blend:

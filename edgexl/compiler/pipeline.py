@@ -134,8 +134,9 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
             artifact = with_rows(artifact, waiting, workers, progress)
             waiting = []
         if step.judged:  # the last judgement of a gate stands
+            reasons = artifact.reasoner is not None
             verdicts = {verdict.name: verdict for verdict in artifact.verdicts}
-            verdicts |= {verdict.name: verdict for verdict in accuracy_gates(recipe.gates, artifact.ledger)}
+            verdicts |= {verdict.name: verdict for verdict in accuracy_gates(recipe.gates, artifact.ledger, reasons)}
             artifact = dataclasses.replace(artifact, verdicts=tuple(verdicts.values()))
     return add_manifest(artifact)
 

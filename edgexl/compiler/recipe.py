@@ -149,17 +149,21 @@ class CalibrateRecipe:
     A set smaller than `overfetch` gets two numbers instead of a curve, a temperature and a factor, which hold when it
     grows; where fewer than 20 gold labels are shortlisted, or no wrong one, it is as with "none" (see the manifest).
     An answer says that none of its labels fits where the best logit is one that a share `absence_noticed` of the
-    shortlists without their gold labels stays below (a few points more where few of them leave it uncertain); with 0
-    it never says so.
+    shortlists without their gold labels stays below (a few points more where few of them leave it uncertain), but of
+    the right best labels a share `most_doubted` at most; with `absence_noticed` 0 it never says so. It also says so of
+    texts with fewer tokens that labels have than 99% of the held-out queries, and never of a label's own name.
     """
 
     method: Literal["isotonic", "platt", "none"] = "isotonic"
     queries: int = 2000
     absence_noticed: float = 0.8
+    most_doubted: float = 0.33
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.absence_noticed < 1.0:
             raise ValueError(f"[calibrate] absence_noticed = {self.absence_noticed} must be a share from 0 to below 1")
+        if not 0.0 <= self.most_doubted <= 1.0:
+            raise ValueError(f"[calibrate] most_doubted = {self.most_doubted} must be a share from 0 to 1")
         if self.queries < 20:
             raise ValueError(f"[calibrate] queries = {self.queries} must be at least 20; a fit on fewer means nothing")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ from edgexl.student.text import encode_texts
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
 # Raise it when `Rows.of` makes other rows of the same labels: remembered ones are then no longer taken.
-_FORM = 3
+_FORM = 4
 
 # What becomes of descriptions: "joined" with their label's text, "rows" as they are, like aliases, or "none" of them.
 Descriptions = Literal["joined", "rows", "none"]
@@ -42,8 +42,9 @@ class Rows:
 
     `tokens` are the token ids of texts, [CLS] and [SEP] included, and `texts_of` [rows] is each row's text among them.
     List i of `alias_labels` are the labels of row `labels` + i, ascending. `aliases` [i] is the place of the text of
-    alias row i among all aliases of the label set, label by label; of texts with the same tokens the first is taken.
-    `joined`: a description row is one label's, and its vector is joined with that of the label's text.
+    alias row i among all aliases of the label set, label by label, and `passages` [i] that of description row i among
+    all passages; of texts with the same tokens the first is taken. `joined`: a description row is one label's, and its
+    vector is joined with that of the label's text.
     """
 
     labels: int
@@ -51,11 +52,16 @@ class Rows:
     texts_of: Ints
     alias_labels: Ragged
     aliases: Ints
-    descriptions: int = 0
+    passages: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     joined: bool = False
 
     def __len__(self) -> int:
         return len(self.texts_of)
+
+    @property
+    def descriptions(self) -> int:
+        """How many of the rows, the last ones, are passages of descriptions."""
+        return len(self.passages)
 
     @classmethod
     def of(
@@ -77,11 +83,11 @@ class Rows:
         joined = descriptions == "joined"
         if known := cache.get(key, 7):
             tokens, alias_labels = Ragged(*known[:2]), Ragged(*known[3:5])
-            return cls(len(labels), tokens, known[2], alias_labels, known[5], int(known[6][0]), joined)
+            return cls(len(labels), tokens, known[2], alias_labels, known[5], known[6], joined)
         rows = cls._merge(labels, tokenizer, max_tokens, aliases, descriptions)
         cache.put(
             key, rows.tokens.values, rows.tokens.starts, rows.texts_of, rows.alias_labels.values,
-            rows.alias_labels.starts, rows.aliases, np.array([rows.descriptions]),
+            rows.alias_labels.starts, rows.aliases, rows.passages,
         )  # fmt: skip
         return rows
 
@@ -94,45 +100,38 @@ class Rows:
         passages = () if descriptions == "none" else _passages(labels.descriptions, tokenizer, max_tokens)
         described = _Merged.of(own, passages, tokenizer, max_tokens)
         first = len(own) + len(named.tokens)
-        text, of = np.arange(first, first + len(described.tokens)), described.labels
+        text, of, places = np.arange(first, first + len(described.tokens)), described.labels, described.places
         if descriptions == "joined":  # a row for each pair of a passage and a label
             order = np.argsort(of.values, kind="stable")
-            text, of = text[of.owners[order]], Ragged(of.values[order], np.arange(len(order) + 1))
+            text, places = text[of.owners[order]], places[of.owners[order]]
+            of = Ragged(of.values[order], np.arange(len(order) + 1))
         return cls(
             labels=len(labels),
             tokens=Ragged.joined([own, named.tokens, described.tokens]),
             texts_of=np.concatenate([np.arange(first), text]),
             alias_labels=Ragged.joined([named.labels, of]),
             aliases=named.places,
-            descriptions=len(text),
+            passages=places,
             joined=descriptions == "joined",
         )
 
     def texts(self, labels: LabelSet, tokenizer: Tokenizer | None = None, max_tokens: int = 0) -> list[str]:
-        """The texts that `tokens` are of, for rows that `of` made of these arguments; without descriptions those of the
-        rows, one by one, and then `labels` are enough."""
+        """The texts that `tokens` are of, for rows that `of` made of these arguments, or some of them; without
+        descriptions those of the rows, one by one, and then `labels` are enough."""
         every = [alias for aliases in labels.aliases for alias in aliases]
         found = [*labels.texts, *(every[place] for place in self.aliases)]
         if self.descriptions:
-            passages = _passages(labels.descriptions, tokenizer, max_tokens)
-            described = _Merged.of(self.tokens.take(np.arange(self.labels)), passages, tokenizer, max_tokens)
-            every = [passage for of_label in passages for passage in of_label]
-            found += [every[place] for place in described.places]
+            every = [passage for of in _passages(labels.descriptions, tokenizer, max_tokens) for passage in of]
+            places = np.empty(len(self.tokens) - len(found), np.int64)
+            places[self.texts_of[-self.descriptions :] - len(found)] = self.passages
+            found += [every[place] for place in places]
         assert len(found) == len(self.tokens)
         return found
 
-    def row_texts(self, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int) -> list[str]:
-        """The text of each row, of a description row the passage without the label's text; for rows, or some of the
-        rows, that `of` made of these arguments."""
-        every = [alias for aliases in labels.aliases for alias in aliases]
-        found = [*labels.texts, *(every[place] for place in self.aliases)]
-        if self.descriptions:
-            cut = _passages(labels.descriptions, tokenizer, max_tokens)
-            passages = list(dict.fromkeys(passage for of_label in cut for passage in of_label))
-            tokens = [ids.tobytes() for ids in _tokens(tokenizer, passages, max_tokens)]
-            text_of = dict(zip(reversed(tokens), reversed(passages), strict=True))  # of the same tokens the first
-            found += [text_of[self.tokens[text].tobytes()] for text in self.texts_of[len(found) :].tolist()]
-        return found
+    def row_texts(self, labels: LabelSet, tokenizer: Tokenizer | None = None, max_tokens: int = 0) -> list[str]:
+        """The text of each row, of its passage for a description row, as `texts` has them."""
+        texts = self.texts(labels, tokenizer, max_tokens)
+        return [texts[place] for place in self.texts_of.tolist()] if self.descriptions else texts
 
     def description_places(self, labels: LabelSet, tokenizer: Tokenizer, max_tokens: int) -> Ints:
         """[descriptions]: which of its label's descriptions each description row is a passage of, the first of them;
@@ -168,6 +167,16 @@ class Rows:
             lengths = np.linalg.norm(part, axis=1, keepdims=True)
             part /= np.maximum(lengths, np.float32(1e-12))
         return vectors
+
+    @property
+    def described(self) -> Bools:
+        """[labels]: which have a description among the rows."""
+        found = np.zeros(self.labels, np.bool_)
+        if not self.descriptions:
+            return found
+        first = len(self.alias_labels) - self.descriptions
+        found[self.alias_labels.values[self.alias_labels.starts[first] :]] = True
+        return found
 
     @property
     def of_rows(self) -> Ragged:
@@ -216,7 +225,7 @@ class Rows:
             texts_of=texts_of.astype(np.int64),
             alias_labels=alias_labels,
             aliases=self.aliases[kept[kept < named]],
-            descriptions=int((kept >= named).sum()),
+            passages=self.passages[kept[kept >= named] - named],
         )
         return rows, places
 

@@ -37,7 +37,7 @@ class Prediction:
     `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
     order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
     `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
-    `none_fits`: the best logit is one that shortlists without a gold label have. `coverage_holds`: the labels have the
+    `none_fits`: the best label is likely to be wrong. `coverage_holds`: the labels have the
     coverage that was asked for, and the label set is the one that it was counted on.
     """
 
@@ -66,7 +66,8 @@ class Explanation:
     A label that is not `shortlisted` was lost at screening: its reasoner_rank, logit and probability are 0.
     `found_by` says which of the label's rows is most like the text, whose score is the screening score: its own text,
     an alias or a description; `text_score`, `alias_score` and `description_score` are the best of each kind, None where
-    the label has none.
+    the label has none. Of a shortlisted label `votes_score` is what all rows near the text say together, and
+    `words_score` how alike its words are to the text's, both 0 otherwise.
     """
 
     id: str
@@ -82,6 +83,8 @@ class Explanation:
     text_score: float
     alias_score: float | None
     description_score: float | None
+    votes_score: float = 0.0
+    words_score: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,8 @@ class BundleHandle:
             text_score=explanation.text_score,
             alias_score=_score(explanation.alias_score),
             description_score=_score(explanation.description_score),
+            votes_score=explanation.votes_score,
+            words_score=explanation.words_score,
         )
 
     def self_test(self) -> dict[str, float]:

@@ -11,13 +11,16 @@ from edgexl.bundle.read import Bundle, read_bundle
 _FROM_MANIFEST: dict[str, type] = {
     "shapes": dict, "engine": str, "recipe": dict, "target": dict, "ledger": list, "gates": list,
 }  # fmt: skip
+# What a pass says that not every compile has.
+_TOLD = ("descriptions", "votes", "lexical", "blend", "calibration", "held_out")
 
 
 def inspect(
     path: str | os.PathLike[str], self_test: bool = False, labels_file: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
-    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, how its logits
-    are blended (`blend`), and the model that encoded the labels where that was another than the student's own
+    """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, what
+    became of descriptions (`descriptions`) and of the lexical side (`lexical`), how its logits are blended (`blend`)
+    and calibrated (`calibration`), and the model that encoded the labels where that was another than the student's own
     (`label_tower`). `held_out`: of labels that were compiled with an encoder, what the ledger's figures are measured
     on (`edgexl.data.held_out`).
 
@@ -35,10 +38,7 @@ def inspect(
     }
     if "label_tower" in bundle.manifest:
         report["label_tower"] = bundle.manifest["label_tower"]
-    if isinstance(bundle.manifest.get("blend"), dict):
-        report["blend"] = bundle.manifest["blend"]
-    if "held_out" in bundle.manifest:
-        report["held_out"] = bundle.manifest["held_out"]
+    report |= {key: bundle.manifest[key] for key in _TOLD if isinstance(bundle.manifest.get(key), dict)}
     if labels_file is not None:
         report["labels_file"] = _of_labels_file(path, labels_file)
     if self_test:

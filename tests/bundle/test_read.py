@@ -44,7 +44,9 @@ def calibration(presence: float) -> bytes:
 
 def sections() -> dict[Kind, bytes]:
     """Sections that agree with each other; those that Python does not look into hold a few bytes."""
-    return dict.fromkeys(set(Kind) - {Kind.CELLS, Kind.LEXICAL, Kind.LABEL_DESCRIPTIONS}, b"opaque") | {
+    return dict.fromkeys(
+        set(Kind) - {Kind.CELLS, Kind.LEXICAL, Kind.LABEL_DESCRIPTIONS, Kind.KNOWN_TOKENS}, b"opaque"
+    ) | {
         Kind.MANIFEST: b'{"format": "1.0"}\n',
         Kind.PARAMETERS: parameters().pack(),
         Kind.CODEBOOK: np.arange(128, dtype="<f4").tobytes(),
@@ -271,6 +273,8 @@ CELLS = {"cells": 4, "probes": 2, "cell_margin": 1.5}
         ({}, "lexical_most", (0.0,), (1.0, math.nan)),
         ({"lexical_candidates": 1}, "lexical_most", (0.0, 16.0), (-0.5, 16.5, math.nan)),
         ({}, "lexical_candidates", (0, 1, 4096), (-1, 4097)),
+        ({}, "least_known", (0.0, 1.0), (-0.5, 1.5, math.nan)),
+        ({}, "same_text", (0.0, 2.0), (-0.5, 2.5, math.nan)),
     ],
 )
 def test_parameters_limits_are_the_formats(
@@ -293,7 +297,7 @@ def test_parameters_that_are_cut_or_of_another_engine() -> None:
     assert len(section) == 256
     longer = struct.pack("<I", 260) + section[4:] + bytes(4)  # of a later minor version
     assert Parameters.unpack(longer) == parameters()
-    for place, byte in ((4, b"\x03"), (4, b"\x00"), (180, b"\x01"), (255, b"\x01"), (0, b"\xfc"), (1, b"\x02")):
+    for place, byte in ((4, b"\x03"), (4, b"\x00"), (188, b"\x01"), (255, b"\x01"), (0, b"\xfc"), (1, b"\x02")):
         with pytest.raises(BadInput):
             Parameters.unpack(section[:place] + byte + section[place + 1 :])
     for cut in (section[:-1], section + bytes(4), b""):

@@ -85,7 +85,7 @@ def test_what_a_recipe_leaves_out() -> None:
             "lexical_bytes": 24.0, "lexical_candidates": 128, "seed": 0,
         },
         "shortlist": {"n": None},
-        "calibrate": {"method": "isotonic", "queries": 2000, "absence_noticed": 0.8},
+        "calibrate": {"method": "isotonic", "queries": 2000, "absence_noticed": 0.8, "most_doubted": 0.33},
         "gates": {
             "p_at_1_kept": 0.0, "r_at_100_kept": 0.0, "confidence": 0.5, "max_bundle_bytes": None, "queries": 2000,
             "reasoner_gain": 0.0,
@@ -107,6 +107,7 @@ def test_what_a_recipe_leaves_out() -> None:
         (IndexRecipe, "fine_dims", (2, 4, None), (0, 1, 3, -2)),
         (ShortlistRecipe, "n", (1, 4096, None), (0, 4097)),
         (CalibrateRecipe, "absence_noticed", (0.0, 0.999), (-0.001, 1.0)),
+        (CalibrateRecipe, "most_doubted", (0.0, 1.0), (-0.001, 1.001)),
         (CalibrateRecipe, "queries", (20, 21), (19, 0)),
         (GateRecipe, "p_at_1_kept", (0.0, 100.0), (-0.1, 100.1)),
         (GateRecipe, "r_at_100_kept", (0.0, 100.0), (-0.1, 100.1)),

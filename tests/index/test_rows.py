@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgexl.data.label_set import LabelSet
-from edgexl.index.rows import Rows
+from edgexl.index.rows import Descriptions, Rows
 from edgexl.student.text import encode_texts, label_tokens
 from tests.tiny import WORDS, tiny_tokenizer
 
@@ -161,3 +162,16 @@ def test_a_description_that_adds_nothing_is_left_out_with_its_text() -> None:
     assert places.tolist() == [0, 1, 2, 3, 5, 6, 7]
     assert kept.tokens.take(kept.texts_of).tolist() == rows.tokens.take(rows.texts_of[places]).tolist()
     assert len(kept.tokens) == 7
+
+
+@pytest.mark.parametrize("form", ["joined", "rows"])
+def test_each_row_has_its_text_also_where_others_are_left_out(form: Descriptions) -> None:
+    tokenizer = tiny_tokenizer()
+    rows = Rows.of(DESCRIBED, tokenizer, 7, aliases=True, descriptions=form)
+    repeated = np.zeros(len(rows.alias_labels), np.bool_)
+    repeated[[0, -2]] = True
+    for some in (rows, rows.without(repeated)[0]):
+        texts = some.row_texts(DESCRIBED, tokenizer, 7)
+        assert len(texts) == len(some)
+        assert encode_texts(tokenizer, texts, 7) == some.tokens.take(some.texts_of).tolist()
+        assert encode_texts(tokenizer, some.texts(DESCRIBED, tokenizer, 7), 7) == some.tokens.tolist()

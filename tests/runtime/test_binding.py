@@ -13,10 +13,11 @@ import pytest
 
 from edgexl.base.errors import BadInput, DeviceError, GateFailed
 from edgexl.bundle.calibration import Input
+from edgexl.bundle.doubts import Doubts, mark_tokens
 from edgexl.bundle.layout import Kind
 from edgexl.runtime import binding
 from edgexl.runtime.binding import BundleHandle, NewLabel, open_bundle
-from tests.runtime.tiny_bundle import DIMS, MAX_TOKENS, SHORTLIST, WORDS, TinyBundle, build
+from tests.runtime.tiny_bundle import DIMS, MAX_TOKENS, SHORTLIST, WORDS, TinyBundle, build, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,36 @@ def test_it_says_when_none_fits(toy: TinyBundle, handle: BundleHandle) -> None:
             said.append(handle.predict(text).none_fits)
             assert said[-1] == (best < handle.info.presence)
     assert set(said) == {False, True}
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_strange_texts_are_doubted_and_names_are_not(tmp_path: Path, native: bool) -> None:
+    """Half of the words are known, and more than a third of a text must be; single letters stand in no label."""
+    tokenizer = tiny_tokenizer()
+    words = [tokenizer.token_to_id(word) for word in WORDS]
+    known = mark_tokens(np.array(words[::2]), tokenizer.get_vocab_size())
+    doubts = Doubts.of(known, 0.34, 0.8)
+    toy = build(aliases=True, native=native, doubts=doubts)
+    said = []
+    with open_bundle(toy.write(tmp_path / "doubts.exl")) as handle:
+        for text in [*some_texts(200), *toy.texts[:200]]:
+            found, got = toy.reference.answer(text), handle.predict(text)
+            best, logit = found.order[0], found.logits.max()
+            if abs(logit - handle.info.presence) < 1e-3 or abs(found.scores[best].max() - doubts.same_text) < 1e-5:
+                continue
+            wanted = doubts.none_fits(found.tokens, found.scores[best], float(logit), handle.info.presence)
+            assert got.none_fits == wanted, text
+            named = found.scores[best].max() >= doubts.same_text
+            said.append((doubts.is_strange(found.tokens), bool(logit < handle.info.presence), bool(named), wanted))
+        strange = handle.predict("x y z")
+    assert strange.none_fits
+    assert doubts.is_strange(tokenizer.encode("x y z").ids)
+    for kind in ((True, False, False, True), (False, True, False, True)):
+        assert kind in said
+    assert any(named and (strange or below) for strange, below, named, _ in said)
+    without = build(aliases=True, native=native)
+    with open_bundle(without.write(tmp_path / "plain.exl")) as handle:
+        assert handle.predict("x y z").none_fits == (handle.predict("x y z").labels[0].logit < handle.info.presence)
 
 
 @pytest.mark.parametrize("calibrated", ["logit", "log_softmax_or_none"])

@@ -25,6 +25,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from edgexl.base.ragged import Ragged
 from edgexl.bundle.calibration import Calibration, Input
 from edgexl.bundle.cells import Cells
+from edgexl.bundle.doubts import Doubts
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import ENGINE_NATIVE, ENGINE_ORT, GRAPH_INPUTS, Parameters, input_bits
@@ -184,10 +185,13 @@ def build(
     descriptions: int = 0,
     votes_weight: float = 0.0,
     lexical: bool = False,
+    doubts: Doubts | None = None,
 ) -> TinyBundle:
     """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs; `cells`:
     in so many, of which a query probes a third; `reasons`: with a reasoner, of which the logits are a part;
-    `descriptions`: so many of the last aliases are called descriptions; `lexical`: with a lexical side."""
+    `descriptions`: so many of the last aliases are called descriptions; `lexical`: with a lexical side; `doubts`: what
+    a best label is doubted by."""
+    doubts = doubts or Doubts()
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
@@ -239,6 +243,8 @@ def build(
         votes_weight=votes_weight,
         **weights,
         lexical_candidates=LEXICAL_CANDIDATES if lexical else 0,
+        least_known=doubts.least_known,
+        same_text=doubts.same_text,
     )
     words = build_lexical([*texts, *alias_texts]) if lexical else None
     knots = (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95)
@@ -269,6 +275,8 @@ def build(
         sections[Kind.ROW_LABELS] = pack_row_labels(Ragged.of(alias_labels, np.uint32))
     if parted is not None:
         sections[Kind.CELLS] = parted.pack()
+    if doubts.least_known:
+        sections[Kind.KNOWN_TOKENS] = doubts.known
     if words is not None:
         sections[Kind.LEXICAL] = words.pack()
     index = LabelIndex(

@@ -101,21 +101,27 @@ def fit_presence(
     without_right: npt.NDArray[np.float32],
     with_right: npt.NDArray[np.float32],
     noticed: float,
-) -> tuple[Calibration, float]:
-    """The calibration with the logit that says "none fits", and the share of good answers that it doubts.
+    most_doubted: float = 1.0,
+) -> tuple[Calibration, float, float]:
+    """The calibration with the logit that says "none fits", the share of good answers that it doubts, and the share of
+    `without_right` that it notices.
 
     without_right: the best logits [n] of shortlists whose gold labels were taken away. So many of them lie below that
     a share `noticed` of all such shortlists does, with a certainty of 95 % as far as n can tell (the binomial's normal
     approximation; a quantile at `noticed` itself would fall short for every other student). with_right: those [m] of
     queries whose best label is right. The logit itself, not its share of the shortlist: a reasoner that was trained on
     both kinds puts its scale there, and of 300 MeSH queries it doubts 27 % of the right answers where the probability
-    doubts 34 %.
+    doubts 34 %. Where more than `most_doubted` of the good answers would be doubted, less is noticed: a warning that
+    is mostly wrong warns of nothing.
     """
     level = min(1.0, noticed + CERTAINTY_95 * math.sqrt(noticed * (1 - noticed) / len(without_right)))
     # strictly below: the next number up
     presence = float(np.nextafter(np.quantile(without_right, level, method="higher"), np.float32(np.inf)))
+    allowed = math.floor(most_doubted * len(with_right))
+    if np.count_nonzero(with_right < presence) > allowed:
+        presence = float(np.sort(with_right)[allowed])
     doubted = float(np.mean(with_right < presence)) if len(with_right) else 0.0
-    return replace(calibration, presence=presence), doubted
+    return replace(calibration, presence=presence), doubted, float(np.mean(without_right < presence))
 
 
 def count_coverage(

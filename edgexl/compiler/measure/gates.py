@@ -67,11 +67,14 @@ def judge(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     return verdicts
 
 
-def accuracy_gates(gates: GateRecipe, ledger: tuple[LedgerRow, ...]) -> tuple[Verdict, ...]:
-    """What the ledger's last row keeps of the first, the exported float student's accuracy, judged by a recipe."""
+def accuracy_gates(gates: GateRecipe, ledger: tuple[LedgerRow, ...], reasons: bool = True) -> tuple[Verdict, ...]:
+    """What the ledger's last row keeps of the first, the exported float student's accuracy, judged by a recipe. A
+    bundle that no longer `reasons`, which was for its good, is compared by its screening."""
     before, after = ledger[0].accuracy, ledger[-1].accuracy
     verdicts = []
-    for field, threshold in (("p_at_1", gates.p_at_1_kept), ("r_at_100", gates.r_at_100_kept)):
+    measured = {"p_at_1": gates.p_at_1_kept, "r_at_100": gates.r_at_100_kept}
+    for name, threshold in measured.items():
+        field = name if reasons else f"screening_{name}"
         base, now = getattr(before, field), getattr(after, field)
         if base is None:
             continue
@@ -79,7 +82,7 @@ def accuracy_gates(gates: GateRecipe, ledger: tuple[LedgerRow, ...]) -> tuple[Ve
         advice = _ADVICE.get(stage, "give its codes more bits or overfetch")
         kept = 100.0 * now / base if base else 100.0
         margin = kept_margin(before.shares[field], after.shares[field], threshold, gates.confidence)
-        verdicts.append(Verdict(f"{field}_kept", round(kept, 3), threshold, stage, advice, margin=round(margin, 3)))
+        verdicts.append(Verdict(f"{name}_kept", round(kept, 3), threshold, stage, advice, margin=round(margin, 3)))
     return judge(tuple(verdicts))
 
 

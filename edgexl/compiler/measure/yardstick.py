@@ -95,12 +95,23 @@ def measure_accuracy(
     padded, so R@100 is its recall."""
     targets = [query.targets for query in queries]
     ranked = _at_least(ranked, 100)
-    shares = {"p_at_1": metrics.precisions(ranked, targets, 1), "r_at_100": metrics.recalls(ranked, targets, 100)}
-    whole = Accuracy(*_figures(ranked, targets), shares=shares)
+    whole = Accuracy(*_figures(ranked, targets), shares=_shares(ranked, targets))
     if screened is None:
         return whole
-    p_at_1, r_at_100, ndcg_at_5 = _figures(_at_least(screened, 100), targets)
-    return replace(whole, screening_p_at_1=p_at_1, screening_r_at_100=r_at_100, screening_ndcg_at_5=ndcg_at_5)
+    screened = _at_least(screened, 100)
+    p_at_1, r_at_100, ndcg_at_5 = _figures(screened, targets)
+    shares = {f"screening_{name}": values for name, values in _shares(screened, targets).items()}
+    return replace(
+        whole,
+        screening_p_at_1=p_at_1,
+        screening_r_at_100=r_at_100,
+        screening_ndcg_at_5=ndcg_at_5,
+        shares=whole.shares | shares,
+    )
+
+
+def _shares(ranked: npt.NDArray[np.int64], targets: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.float64]]:
+    return {"p_at_1": metrics.precisions(ranked, targets, 1), "r_at_100": metrics.recalls(ranked, targets, 100)}
 
 
 def _figures(ranking: npt.NDArray[np.int64], targets: Sequence[Sequence[int]]) -> tuple[float, float, float]:

@@ -14,17 +14,28 @@ from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.encoding.encode import encode_queries, encode_rows
 from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input
 from edgexl.compiler.measure.probing import QUERIES, fit_probing
+from edgexl.compiler.measure.weighing import FEWEST_QUERIES, figures_of, gains, judge_weighings, turn_queries
+from edgexl.compiler.measure.weighing import QUERIES as FIT_QUERIES
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import IndexRecipe
 from edgexl.data import Query
 from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
 from edgexl.index.choice import SAMPLE_QUERIES
+from edgexl.index.rows import Rows
 from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.student.text import word_texts
 
 # With what stands in for others: 128 for each entry of a code book, and enough for the moments of several hundred
 # dimensions.
 LEAST_LEARNT_FROM = 2048
+# What votes weigh where labels are described, and what else is tried where held-out queries can tell.
+VOTES, VOTES_TRIED = 0.25, (0.0, 0.25, 0.5, 1.0)
+
+
+def usual_votes(rows: Rows) -> float:
+    """What votes weigh where no held-out queries can tell: as much as is best for people's descriptions of words
+    (benchmarks/descriptions.py), where labels are described."""
+    return VOTES if rows.joined and rows.descriptions else 0.0
 
 
 @dataclass(frozen=True)
@@ -91,9 +102,30 @@ class BuildIndex(Pass):
                 held_out = vectors[:: max(1, len(vectors) // QUERIES)]
             held_out = held_out if fitted.rotation is None else held_out @ fitted.rotation
             index, facts["cells"] = fit_probing(index, held_out, recipe.cell_recall, self.threads)
-        return dataclasses.replace(
+        made = dataclasses.replace(
             artifact, vectors=turned, graphs=graphs, rotation=fitted.rotation, index=index, facts=facts
         )
+        return self._weigh_votes(made) if len(aliases) else made
+
+    def _weigh_votes(self, artifact: Artifact) -> Artifact:
+        """What the votes of a label's other rows weigh: by held-out queries where these can tell."""
+        usual = usual_votes(artifact.rows)
+        queries = artifact.student.calibration[:FIT_QUERIES]
+        facts: dict[str, Any] = {"weight": usual}
+        if len(queries) >= FEWEST_QUERIES and artifact.can_judge_descriptions(queries):
+            weighings = [
+                dataclasses.replace(artifact.index.weighing, votes_weight=weight)
+                for weight in (usual, *(weight for weight in VOTES_TRIED if weight != usual))
+            ]
+            vectors = turn_queries(artifact, queries)
+            judged = judge_weighings(artifact.index, weighings, vectors, queries, self.threads)
+            best = max(range(len(judged)), key=lambda at: judged[at].mean())
+            chosen = best if gains(judged[best], judged[0]) else 0
+            facts = {"weight": weighings[chosen].votes_weight, "queries": len(queries)}
+            facts |= {"usual": figures_of(judged[0]), "chosen": figures_of(judged[chosen])}
+        weighing = dataclasses.replace(artifact.index.weighing, votes_weight=facts["weight"])
+        index = dataclasses.replace(artifact.index, weighing=weighing)
+        return dataclasses.replace(artifact, index=index, facts=artifact.facts | {"votes": facts})
 
     def _choose_learning_vectors(self, artifact: Artifact) -> tuple[Floats, dict[str, Any]]:
         """The vectors that rotation and code book are fitted to, the rows' first, and what the manifest says of them.

@@ -14,6 +14,7 @@ from edgexl.base.arrays import Bools, Floats
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.calibration import Calibration, Input
+from edgexl.bundle.doubts import Doubts, mark_tokens, share_known
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.measure.cross_validation import cross_validate
 from edgexl.compiler.measure.fitting import (
@@ -34,7 +35,12 @@ from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import CalibrateRecipe
 from edgexl.data import Query
 from edgexl.student.student import Student
+from edgexl.student.text import encode_texts
 
+# So few held-out queries have a smaller share of known tokens, and so few label texts score less by themselves.
+STRANGE = 0.01
+# Label texts that are asked for, and the least score by which one is told from a text of like meaning.
+NAMES, LEAST_SAME = 500, 0.9
 # Shortlists without their gold labels that the presence is fitted on: 80 % of them are known within 3 points.
 PRESENCE_QUERIES = 1000
 
@@ -97,8 +103,10 @@ class Calibrate(Pass):
             facts["cross_validated"] = cross_validate(again, logits, right)
         if self.calibrate.absence_noticed > 0:
             answered = [pair for pair in zip(queries, answers, strict=True) if len(pair[0].targets) < right.shape[1]]
-            calibration, presence = self._presence(pipeline, answered, calibration)
-            facts |= presence
+            doubts = self._doubts(artifact, pipeline, texts)
+            artifact = dataclasses.replace(artifact, doubts=doubts)
+            calibration, presence = self._presence(pipeline, answered, calibration, doubts)
+            facts |= {"least_known": doubts.least_known, "same_text": doubts.same_text} | presence
         logits = pad_rows([answer.logits for answer in answers], -np.inf)
         calibration = count_coverage(calibration, logits, right)
         return _add_calibration(artifact, calibration, facts)
@@ -122,23 +130,49 @@ class Calibrate(Pass):
         reason = f"{right} of the shortlists' {labels} labels are right; a fit needs {LEAST_RIGHT}, and wrong ones too"
         return {"method": "none", "method_of_recipe": self.calibrate.method, "reason": reason}
 
+    def _doubts(self, artifact: Artifact, pipeline: ReferencePipeline, texts: Sequence[str]) -> Doubts:
+        """What few held-out queries are stranger than, and what label texts score by themselves."""
+        tokens = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens)
+        known = mark_tokens(artifact.rows.tokens.values, artifact.shapes.vocabulary)
+        least = float(np.quantile([share_known(known, each) for each in tokens], STRANGE, method="lower"))
+        names = artifact.student.labels.texts
+        step = max(1, len(names) // NAMES)
+        asked = range(0, len(names), step)
+        answers = pipeline.answers([names[label] for label in asked], self.threads)
+        own = [answer.scores[answer.labels == label, 0] for label, answer in zip(asked, answers, strict=True)]
+        found = np.concatenate(own) if own else np.zeros(0, np.float32)
+        same = float(np.quantile(found, STRANGE, method="lower")) if len(found) else 0.0
+        return Doubts.of(known, least, same if same >= LEAST_SAME else 0.0)
+
     def _presence(
-        self, pipeline: ReferencePipeline, answered: Sequence[tuple[Query, Answer]], calibration: Calibration
+        self,
+        pipeline: ReferencePipeline,
+        answered: Sequence[tuple[Query, Answer]],
+        calibration: Calibration,
+        doubts: Doubts,
     ) -> tuple[Calibration, dict[str, Any]]:
-        """The calibration with a presence, and what it costs: the percentage of right best labels that it doubts."""
+        """The calibration with a presence, and what it costs: the percentage of right best labels that are doubted."""
         some, noticed = [query for query, _ in answered[:PRESENCE_QUERIES]], self.calibrate.absence_noticed
         if len(some) < LEAST_RIGHT:  # also where every label is right
             return calibration, {}
         texts, targets = [query.text for query in some], [query.targets for query in some]
         absent = pipeline.answers(texts, self.threads, self.progress, targets)
         without_right = np.array([answer.logits.max() for answer in absent], np.float32)
-        best_right = [answer.logits.max() for query, answer in answered if answer.ranked[0] in query.targets]
-        with_right = np.array(best_right, np.float32)
-        calibration, doubted = fit_presence(calibration, without_right, with_right, noticed)
+        right = [answer for query, answer in answered if answer.ranked[0] in query.targets]
+        with_right = np.array([answer.logits.max() for answer in right], np.float32)
+        calibration, _, found = fit_presence(
+            calibration, without_right, with_right, noticed, self.calibrate.most_doubted
+        )
+        doubted = [
+            doubts.none_fits(answer.tokens, answer.scores[best], float(answer.logits[best]), calibration.presence)
+            for answer in right
+            for best in answer.order[:1]
+        ]
         facts = {
             "presence": calibration.presence,
             "absence_noticed": noticed,
-            "doubted_percent": round(100 * doubted, 2),
+            "noticed_percent": round(100 * found, 2),
+            "doubted_percent": round(100 * float(np.mean(doubted)), 2) if doubted else 0.0,
         }
         return calibration, facts
 

@@ -62,7 +62,7 @@ class Encode(Pass):
             return dataclasses.replace(artifact, vectors=vectors)
         queries = artifact.student.calibration[:QUERIES]
         form: dict[str, Any] = {"form": "joined" if rows.joined else "rows"}
-        if rows.joined and self.index.descriptions == "auto" and queries:
+        if rows.joined and self.index.descriptions == "auto" and queries and artifact.can_judge_descriptions(queries):
             rows, vectors, form = self._choose_form(artifact, encoded, vectors, queries)
             if not len(rows.alias_labels):
                 facts = artifact.facts | {"descriptions": form}

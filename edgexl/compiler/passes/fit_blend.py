@@ -4,6 +4,7 @@ never costs what screening had right."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.blending import Choice, choose_blend, standard_error
 from edgexl.compiler.measure.fitting import fit_share
 from edgexl.compiler.measure.gates import Verdict, judge
@@ -24,6 +26,10 @@ from edgexl.student.reasoner import ScreeningReasoner
 
 # Fewer queries tell a gain from chance only where it is large.
 FEWEST_QUERIES = 100
+BLIND = (
+    "The reasoner is left out: labels are found by descriptions, of which it is told nothing, and the held-out queries "
+    "have gold labels without any."
+)
 # Made of label texts where there are too few held-out ones.
 MADE_QUERIES = 1000
 
@@ -68,6 +74,9 @@ class FitBlend(Pass):
         logits = pad_rows([answer.logits for answer in answers], -np.inf)
         screening = pad_rows([answer.screening for answer in answers], -np.inf)
         choice = choose_blend(logits, screening, right, may_leave_out=not made)
+        blind = not made and self._is_blind(artifact, queries)
+        if blind:
+            choice = dataclasses.replace(choice, kind="left out", chosen=choice.screening)
         if self.recipe.reasoner.blend == "none":
             choice = dataclasses.replace(choice, kind="as it is", blend=REASONER_ALONE, chosen=choice.reasoner)
         blend = choice.blend
@@ -80,7 +89,7 @@ class FitBlend(Pass):
             blend = Blend(0.0, scale)
         verdict = self._judge(choice)
         artifact = dataclasses.replace(artifact, verdicts=(*artifact.verdicts, *judge((verdict,))))
-        return _add(artifact, blend, self._facts(choice, blend, made))
+        return _add(artifact, blend, self._facts(choice, blend, made) | ({"because": BLIND} if blind else {}))
 
     def _queries(self, artifact: Artifact) -> tuple[tuple[Query, ...], bool]:
         """The queries to choose by, and whether they are made of label texts. The evaluation queries are never among
@@ -91,6 +100,13 @@ class FitBlend(Pass):
         if self.recipe.reasoner.blend == "none" or len(artifact.student.labels) < FEWEST_QUERIES:
             return (), False
         return naming_queries(artifact.student.labels, MADE_QUERIES, seed=0), True
+
+    def _is_blind(self, artifact: Artifact, queries: Sequence[Query]) -> bool:
+        """Whether the reasoner is not told of descriptions, by which labels are found, and no query shows what that
+        costs."""
+        told = "evidence" in Session(artifact.graphs.reasoner).input_names
+        auto = self.recipe.reasoner.blend == "auto"
+        return auto and not told and artifact.rows.descriptions > 0 and not artifact.can_judge_descriptions(queries)
 
     def _judge(self, choice: Choice) -> Verdict:
         """P@1 of the whole less that of screening, in points, give or take the standard error."""

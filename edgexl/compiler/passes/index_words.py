@@ -4,23 +4,23 @@ these are spelled. What it weighs comes from the query itself."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from edgexl.base.arrays import Doubles, Floats, Ints
 from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import LEXICAL_FEATURES
 from edgexl.compiler.artifact import Artifact
-from edgexl.compiler.encoding.encode import encode_queries
-from edgexl.compiler.measure.kernel_search import fastest
-from edgexl.compiler.measure.yardstick import pad_rows
+from edgexl.compiler.measure.weighing import (
+    FEWEST_QUERIES,
+    QUERIES,
+    figures_of,
+    gains,
+    judge_weighings,
+    turn_queries,
+)
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import IndexRecipe
-from edgexl.data import Query, metrics
+from edgexl.data import Query
 from edgexl.index import LabelIndex
 from edgexl.index.lexical import build_lexical
 
@@ -30,8 +30,7 @@ ALWAYS, MISSPELT = 0, 3
 # some label nearly has. Fitted on other label sets (benchmarks/lexical_weight.py).
 BASE, SLOPE, MOST = 0.25, 4.4, 2.5
 # What is tried where there are queries.
-BASES, SLOPES = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0), (0.0, 2.0, 4.4, 8.0)
-QUERIES, FEWEST_QUERIES = 500, 50
+BASES, SLOPES = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0), (0.0, 2.0, 4.4, 8.0)
 
 
 @dataclass(frozen=True)
@@ -76,18 +75,16 @@ class IndexWords(Pass):
         """By held-out queries: whether the lexical side pays, and what it weighs."""
         vectors = turn_queries(artifact, queries)
         pairs = [(BASE, SLOPE), *((base, slope) for base in BASES for slope in SLOPES if base + slope)]
-        weights = [weight_of(*pair) for pair in pairs]
-        [without] = judge_weights(
-            artifact.index, [artifact.index.weighing.lexical_weight], vectors, queries, self.threads
-        )
-        usual, *others = judge_weights(with_words, weights, vectors, queries, self.threads)
+        [without] = judge_weighings(artifact.index, [artifact.index.weighing], vectors, queries, self.threads)
+        weighings = [dataclasses.replace(with_words.weighing, lexical_weight=weight_of(*pair)) for pair in pairs]
+        usual, *others = judge_weighings(with_words, weighings, vectors, queries, self.threads)
         chosen, found = pairs[0], usual
         for pair, judged in zip(pairs[1:], others, strict=True):
-            if _is_better(judged, found) and _is_better(judged, usual):
+            if gains(judged, found) and gains(judged, usual):
                 chosen, found = pair, judged
-        figures = {"without": _figures(without), "usual": _figures(usual), "chosen": _figures(found)}
+        figures = {"without": figures_of(without), "usual": figures_of(usual), "chosen": figures_of(found)}
         facts |= {"base": chosen[0], "slope": chosen[1], "queries": len(queries)} | figures
-        if not _is_better(found, without):
+        if not gains(found, without):
             facts |= {"kept": False, "because": f"Left out: on {len(queries)} held-out queries it gains nothing."}
             return _tell(artifact, facts)
         facts["because"] = f"Kept: on {len(queries)} held-out queries it gains more than chance explains."
@@ -101,57 +98,9 @@ def weight_of(base: float, slope: float) -> tuple[float, ...]:
     return tuple(weights)
 
 
-def turn_queries(artifact: Artifact, queries: tuple[Query, ...]) -> Floats:
-    """The queries' vectors in the index's space."""
-    vectors = encode_queries(artifact, queries)
-    return vectors if artifact.rotation is None else vectors @ artifact.rotation
-
-
-def judge_weights(
-    index: LabelIndex,
-    weights: Sequence[tuple[float, ...]],
-    vectors: Floats,
-    queries: tuple[Query, ...],
-    threads: int,
-) -> list[Doubles]:
-    """For each of the weights [queries, 3]: P@1, R@10 and R@100 of the screening of each query. What does not depend on
-    the weights is found once."""
-    index = fastest(index)
-    weighed = [_weigh(index, weight) for weight in weights]
-
-    def search(vector: Floats, text: str) -> list[Ints]:
-        candidates, words = index.candidates(vector), index.match(text)
-        return [each.shortlist_of(vector, candidates, words).labels for each in weighed]
-
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(search, vectors, [query.text for query in queries]))
-    return [_judge(labels, queries) for labels in zip(*found, strict=True)]
-
-
 def _weigh(index: LabelIndex, weight: tuple[float, ...]) -> LabelIndex:
     """The index with these weights of a query's lexical features."""
     return dataclasses.replace(index, weighing=dataclasses.replace(index.weighing, lexical_weight=weight))
-
-
-def _judge(shortlists: Sequence[Ints], queries: tuple[Query, ...]) -> Doubles:
-    ranked = pad_rows(shortlists, -1)
-    ranked = np.pad(ranked, ((0, 0), (0, max(0, 100 - ranked.shape[1]))), constant_values=-1)
-    targets = [query.targets for query in queries]
-    return np.stack(
-        [metrics.precisions(ranked, targets, 1), *(metrics.recalls(ranked, targets, k) for k in (10, 100))], -1
-    )
-
-
-def _is_better(one: Doubles, other: Doubles) -> bool:
-    """Whether one is better in the mean of all three, by more than the standard error of that."""
-    gain = (one - other).mean(1)
-    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
-
-
-def _figures(judged: Doubles) -> dict[str, float]:
-    return {
-        name: round(100 * float(value), 2) for name, value in zip(("P@1", "R@10", "R@100"), judged.mean(0), strict=True)
-    }
 
 
 def _tell(artifact: Artifact, facts: dict[str, Any]) -> Artifact:

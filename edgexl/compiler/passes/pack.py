@@ -100,6 +100,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         lexical_candidates=index.lexical_candidates if index.lexical else 0,
         reasoner_weight=artifact.blend.reasoner,
         screening_weight=artifact.blend.screening,
+        least_known=artifact.doubts.least_known,
+        same_text=artifact.doubts.same_text,
     )
     with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
         texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
@@ -121,6 +123,8 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         sections[Kind.ROW_LABELS] = pack_row_labels(artifact.rows.alias_labels)
     if artifact.recipe.index.keep_descriptions and any(student.labels.descriptions):
         sections[Kind.LABEL_DESCRIPTIONS] = pack_strings([_lines(texts) for texts in student.labels.descriptions])
+    if artifact.doubts.least_known:
+        sections[Kind.KNOWN_TOKENS] = artifact.doubts.known
     if index.lexical is not None:
         sections[Kind.LEXICAL] = index.lexical.pack()
     if index.cells is not None:

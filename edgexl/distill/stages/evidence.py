@@ -22,6 +22,7 @@ from edgexl.base.progress import Progress
 from edgexl.base.ragged import Ragged
 from edgexl.bundle.parameters import EVIDENCE
 from edgexl.compiler.measure.kernel_search import match_words
+from edgexl.compiler.passes.build_index import usual_votes
 from edgexl.compiler.passes.index_words import BASE, MOST, SLOPE, weight_of
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.search import ROWS_A_SHORTLIST, SEARCH_BATCH, RowSearch
@@ -40,7 +41,7 @@ class Evidence:
     """What is known of n queries' shortlists beside the own texts' scores, which follow from the vectors.
 
     Each [n,M]: the best scores of `aliases` and of `descriptions`, minus infinity where there is none; what all of a
-    label's rows say beyond its best, `votes`; and its lexical score, `words`, which counts `weights` [n] times.
+    label's rows say beyond its best, `votes`; and its lexical score, `words`. `weights` [n,2]: how many times these two count.
     """
 
     aliases: Tensor
@@ -85,7 +86,8 @@ class Evidence:
         description = torch.where(self.descriptions.isneginf(), named, self.descriptions)
         best = torch.maximum(named, description)
         evidence = torch.stack([own, alias, description, best + self.votes, self.words], -1)
-        return evidence, best + self.weights.unsqueeze(1) * self.words
+        votes, words = self.weights[:, :1] * self.votes, self.weights[:, 1:] * self.words
+        return evidence, best + votes + words
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class EvidenceSearch:
         found = [query.best(shortlist) for query in self._weigh(queries, texts, shortlist, banned, progress, None)]
         return Screened(
             torch.from_numpy(np.stack([labels for labels, _, _ in found]).astype(np.int32)),
-            pack_evidence([(kinds, weight) for _, kinds, weight in found]),
+            pack_evidence([(kinds, weights) for _, kinds, weights in found]),
         )
 
     def evidence_of(
@@ -249,33 +251,34 @@ class EvidenceSearch:
         found = LabelScores.of(1, np.zeros_like(rows), rows, scores, *of_rows)
         features = None if words is None else words.features(float(found.scores.max()))
         weight = np.float32(0) if features is None else WEIGHING.weigh_words(features)
-        return _Weighed(found, *found.weigh(WEIGHING, words), weight)
+        weighing = replace(WEIGHING, votes_weight=usual_votes(self.rows))
+        return _Weighed(found, *found.weigh(weighing, words), (weighing.votes_weight, float(weight)))
 
 
 @dataclass(frozen=True)
 class _Weighed:
     """One query's labels: what their rows score, their evidence [P,5] and screening scores [P], and how much its
-    lexical scores weigh."""
+    votes and its lexical scores weigh."""
 
     scores: LabelScores
     evidence: Floats
     screening: Floats
-    weight: np.float32
+    weights: tuple[float, float]
 
-    def best(self, shortlist: int) -> tuple[Ints, Floats, np.float32]:
+    def best(self, shortlist: int) -> tuple[Ints, Floats, tuple[float, float]]:
         """`of` the best labels."""
         return self.of(self.scores.best(shortlist, self.screening)[0])
 
-    def of(self, labels: Ints) -> tuple[Ints, Floats, np.float32]:
-        """(labels [M], what `Evidence` keeps of them [4,M], the query's lexical weight)."""
+    def of(self, labels: Ints) -> tuple[Ints, Floats, tuple[float, float]]:
+        """(labels [M], what `Evidence` keeps of them [4,M], the query's weights)."""
         at = self.scores.places_of(labels[None])[0][0]
         scores, known = self.scores.scores[at], self.evidence[at]
         kinds = [scores[:, ALIAS], scores[:, DESCRIPTION], known[:, VOTES] - scores.max(1), known[:, LEXICAL]]
-        return labels, np.stack(kinds), self.weight
+        return labels, np.stack(kinds), self.weights
 
 
-def pack_evidence(parts: Sequence[tuple[Floats, np.float32]]) -> Evidence:
-    """Of queries one by one: what is kept of their labels [4,M], and the lexical weight."""
+def pack_evidence(parts: Sequence[tuple[Floats, tuple[float, float]]]) -> Evidence:
+    """Of queries one by one: what is kept of their labels [4,M], and their weights."""
     kinds = torch.from_numpy(np.stack([kinds for kinds, _ in parts])).to(torch.float16)
     aliases, descriptions, votes, words = kinds.unbind(1)
-    return Evidence(aliases, descriptions, votes, words, torch.tensor([float(weight) for _, weight in parts]))
+    return Evidence(aliases, descriptions, votes, words, torch.tensor([weights for _, weights in parts]))

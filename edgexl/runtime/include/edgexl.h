@@ -216,7 +216,7 @@ typedef struct exl_result {
     const float *query_vector; /* dims floats */
     uint32_t tokens;
     uint32_t truncated;             /* nonzero: the text had more tokens than max_tokens */
-    uint32_t none_fits;             /* nonzero: the best logit is what shortlists without a gold label have */
+    uint32_t none_fits;             /* nonzero: the best label is likely to be wrong, docs/c-api.md */
     uint32_t stage_count;           /* of the library's EXL_STAGES */
     const char *const *stage_names; /* "tokenize" is stage_names[EXL_STAGE_TOKENIZE] */
     const double *stage_ms;
@@ -263,6 +263,8 @@ typedef struct exl_explanation {
     float text_score;
     float alias_score;       /* the best one's; -infinity: there is none */
     float description_score; /* the same */
+    float votes_score;       /* of a shortlisted label: what all rows near the text say together */
+    float words_score;       /* of a shortlisted label: how alike its words are; 0: not, or there is no lexical side */
 } exl_explanation;
 
 EXL_API exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes, uint32_t label,

@@ -34,6 +34,7 @@ enum {
     EXL__CELLS,
     EXL__LEXICAL,
     EXL__LABEL_DESCRIPTIONS,
+    EXL__KNOWN_TOKENS,
     EXL__SECTION_KINDS /* one more than the last */
 };
 
@@ -99,7 +100,9 @@ typedef struct exl__parameters {
     float lexical_weight[8];
     float lexical_most;
     uint32_t lexical_candidates;
-    uint8_t reserved[76];
+    float least_known; /* share of a text's tokens that stand in texts of labels; 0: there is no such section */
+    float same_text;   /* the score of a label whose text is the query; 0: it is not known */
+    uint8_t reserved[68];
 } exl__parameters;
 
 typedef struct exl__section {

@@ -114,6 +114,8 @@ exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes
         if (session->labels[n] != label)
             continue;
         known.shortlisted = 1;
+        known.votes_score = session->evidence[n * EXL__EVIDENCE_COLUMNS + EXL__BY_VOTES];
+        known.words_score = session->evidence[n * EXL__EVIDENCE_COLUMNS + EXL__BY_WORDS];
         known.reasoner_rank = i + 1;
         known.logit = session->logits[n];
         known.probability = exl__probability(session, known.logit);

@@ -51,6 +51,7 @@ static const struct {
     [EXL__CELLS] = {"cells", 0, 0},
     [EXL__LEXICAL] = {"lexical", 0, 0},
     [EXL__LABEL_DESCRIPTIONS] = {"label_descriptions", 0, 0},
+    [EXL__KNOWN_TOKENS] = {"known_tokens", 1, 0},
 };
 
 /* ---- header and table ---------------------------------------------------------------------------------------- */
@@ -220,6 +221,8 @@ static const char *format_forbidden_parameter(const exl__parameters *p) {
         if (!isfinite(p->lexical_weight[i])) return "lexical_weight";
     if (!format_is_within(p->lexical_most, 0, p->lexical_candidates ? 16 : 0)) return "lexical_most";
     if (p->lexical_candidates > 4096) return "lexical_candidates";
+    if (!format_is_within(p->least_known, 0, 1)) return "least_known";
+    if (!format_is_within(p->same_text, 0, 2)) return "same_text";
     if (!exl__all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }
@@ -254,7 +257,8 @@ static exl_status format_check_announced(const exl_bundle *bundle, exl_error *er
                      {EXL__REASONER_WEIGHTS, p->reasoner_inputs, "is a reasoner"},
                      {EXL__ROW_LABELS, p->rows - p->labels, "are aliases"},
                      {EXL__CELLS, p->cells, "are cells"},
-                     {EXL__LEXICAL, p->lexical_candidates, "are lexical candidates"}};
+                     {EXL__LEXICAL, p->lexical_candidates, "are lexical candidates"},
+                     {EXL__KNOWN_TOKENS, p->least_known > 0, "is a least share of known tokens"}};
 
     for (size_t i = 0; i < sizeof announced / sizeof *announced; i++)
         if (!announced[i].wanted != !bundle->sections[announced[i].kind].bytes)
@@ -285,6 +289,8 @@ static exl_status format_check_index(const exl_bundle *bundle, exl_error *error)
     if (status == EXL_OK)
         status = format_check_length(bundle, EXL__FINE_CODES,
                                      exl__times(p->rows, exl__fine_stride(p->fine_dims, p->fine_bits)), error);
+    if (status == EXL_OK && p->least_known > 0)
+        status = format_check_length(bundle, EXL__KNOWN_TOKENS, exl__round_up(p->vocabulary, 8) / 8, error);
     if (status != EXL_OK)
         return status;
     for (uint64_t i = 0; i < entries; i++)

@@ -25,6 +25,35 @@ static int predict_has_changed(const exl_session *s) {
     return s->live && (s->live->added > 0 || s->live->retired_compiled > 0);
 }
 
+/* Whether so few of the text's tokens stand in any label's text that no label is likely to be meant. */
+static int predict_is_strange(const exl_session *s) {
+    const exl__parameters *p = &s->bundle->parameters;
+    const uint8_t *known = s->bundle->sections[EXL__KNOWN_TOKENS].bytes;
+    uint32_t inner = s->token_count > 2 ? s->token_count - 2 : 0, count = 0;
+
+    if (!known || inner == 0)
+        return 0;
+    for (uint32_t i = 1; i <= inner; i++) {
+        uint32_t token = (uint32_t)s->input_ids[i];
+        count += (uint32_t)known[token / 8] >> token % 8 & 1;
+    }
+    return (float)count < p->least_known * (float)inner;
+}
+
+/* Whether no label of the shortlist is likely to be right. One whose text, or an alias of which, is the query is not
+ * doubted. */
+static int predict_none_fits(const exl_session *s) {
+    const exl__parameters *p = &s->bundle->parameters;
+    const float *best;
+
+    if (s->shortlist == 0)
+        return 1;
+    best = s->evidence + (size_t)s->order[0].index * EXL__EVIDENCE_COLUMNS;
+    if (p->same_text > 0 && (best[EXL__BY_OWN] >= p->same_text || best[EXL__BY_ALIAS] >= p->same_text))
+        return 0;
+    return predict_is_strange(s) || s->logits[s->order[0].index] < s->bundle->calibration.presence;
+}
+
 /* The first k of the order, with ids and texts. */
 static exl_status predict_answer(exl_session *s, const predict_choice *chosen, exl_error *error) {
     exl_result *result = &s->result;
@@ -56,7 +85,7 @@ static exl_status predict_answer(exl_session *s, const predict_choice *chosen, e
     result->query_vector = s->query_vector;
     result->tokens = s->token_count;
     result->truncated = s->truncated;
-    result->none_fits = s->shortlist == 0 || s->logits[s->order[0].index] < s->bundle->calibration.presence;
+    result->none_fits = predict_none_fits(s) != 0;
     result->coverage_holds = chosen->covers && !predict_has_changed(s);
     return status;
 }

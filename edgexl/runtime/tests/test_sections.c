@@ -105,6 +105,22 @@ static void test_needless_sections(void) {
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "lexical is there exactly when there are lexical candidates");
 }
 
+/* A bit for each token, where the parameters say how many must be known. */
+static void test_known_tokens(void) {
+    uint32_t vocabulary = word_of(EXL__PARAMETERS, 17);
+
+    length_of[EXL__KNOWN_TOKENS] = (vocabulary + 7) / 8;
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "known_tokens is there exactly when there is a least share of known tokens");
+    put_number(EXL__PARAMETERS, 45, 0.5f);
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "known_tokens is there exactly when there is a least share of known tokens");
+    length_of[EXL__KNOWN_TOKENS] = (vocabulary + 7) / 8;
+    put_number(EXL__PARAMETERS, 45, 0.5f);
+    CHECK_OPENS(EXL_OPEN_NO_ENGINE);
+    length_of[EXL__KNOWN_TOKENS] = (vocabulary + 7) / 8 - 1;
+    put_number(EXL__PARAMETERS, 45, 0.5f);
+    CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "the section known_tokens has");
+}
+
 /* A section that may be there or not. */
 static void test_label_descriptions(void) {
     length_of[EXL__LABEL_DESCRIPTIONS] = 100;
@@ -174,6 +190,8 @@ enum field { /* of 4 bytes, from the section's begin */
              LEXICAL_WEIGHT,
              LEXICAL_MOST = LEXICAL_WEIGHT + 8,
              LEXICAL_CANDIDATES,
+             LEAST_KNOWN,
+             SAME_TEXT,
              RESERVED
 };
 
@@ -328,8 +346,16 @@ static void test_parameters(void) {
         {NULL, {LEXICAL_MOST, bits_of(16.0f), LEXICAL_CANDIDATES, 1}},
         {"lexical_candidates", {LEXICAL_CANDIDATES, 4097}},
         {NULL, {LEXICAL_CANDIDATES, 4096}},
+        {"least_known", {LEAST_KNOWN, bits_of(-0.5f)}},
+        {"least_known", {LEAST_KNOWN, bits_of(1.0f) + 1}},
+        {"least_known", {LEAST_KNOWN, bits_of(NAN)}},
+        {NULL, {LEAST_KNOWN, bits_of(1.0f)}},
+        {"same_text", {SAME_TEXT, bits_of(-0.5f)}},
+        {"same_text", {SAME_TEXT, bits_of(2.0f) + 1}},
+        {"same_text", {SAME_TEXT, bits_of(NAN)}},
+        {NULL, {SAME_TEXT, bits_of(2.0f)}},
         {"reserved", {RESERVED, 1}},
-        {"reserved", {RESERVED + 18, 1u << 31}},
+        {"reserved", {RESERVED + 16, 1u << 31}},
     };
 
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
@@ -504,6 +530,7 @@ int main(int count, char **arguments) {
     test_hidden_bytes();
     test_missing_sections();
     test_needless_sections();
+    test_known_tokens();
     test_label_descriptions();
     test_newer_minor_version();
     test_parameters();

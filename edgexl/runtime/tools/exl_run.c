@@ -129,7 +129,7 @@ static void print_explanation(const command *c, const exl_explanation *way) {
     print_score("text_score", way->text_score);
     print_score("alias_score", way->alias_score);
     print_score("description_score", way->description_score);
-    putchar('}');
+    printf(", \"votes_score\": %.6g, \"words_score\": %.6g}", (double)way->votes_score, (double)way->words_score);
 }
 
 /* Prints one line for one text. */

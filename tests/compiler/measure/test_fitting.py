@@ -125,7 +125,7 @@ def below(value: float) -> float:
 def test_presence_lies_above_the_wanted_share_of_absent_shortlists() -> None:
     draw = np.random.default_rng(5)
     absent, present = draw.normal(0, 1, 1000).astype(np.float32), draw.normal(2, 1, 1000).astype(np.float32)
-    fitted, doubted = fit_presence(calibrate_by_share(SET), absent, present, 0.8)
+    fitted, doubted, _ = fit_presence(calibrate_by_share(SET), absent, present, 0.8)
     # 1.645 standard errors of a share of 0.8 among 1000 are 2.1 points
     assert 0.82 <= (absent < np.float32(fitted.presence)).mean() < 0.824
     assert doubted == (present < np.float32(fitted.presence)).mean() == pytest.approx(below(0.92 - 2), abs=0.03)
@@ -143,8 +143,21 @@ def test_the_wanted_share_holds_for_shortlists_that_the_fit_has_not_seen() -> No
     assert np.mean(shares) < 0.85
 
 
+def test_no_more_good_answers_are_doubted_than_may_be() -> None:
+    """Where both kinds of shortlists look alike, less is noticed."""
+    draw = np.random.default_rng(8)
+    absent, present = draw.normal(0, 1, (2, 1000)).astype(np.float32)
+    plain = calibrate_by_share(SET)
+    fitted, doubted, noticed = fit_presence(plain, absent, present, 0.8, 0.25)
+    assert 0.24 < doubted <= 0.25
+    assert noticed == pytest.approx(0.25, abs=0.04)
+    assert noticed == (absent < np.float32(fitted.presence)).mean()
+    assert fit_presence(plain, absent, present + 5, 0.8, 0.25)[0] == fit_presence(plain, absent, present + 5, 0.8)[0]
+
+
 def test_presence_is_above_equal_logits() -> None:
-    fitted, _ = fit_presence(calibrate_by_share(SET), np.full(10, 1.5, np.float32), np.full(10, 1.5, np.float32), 0.8)
+    some = np.full(10, 1.5, np.float32)
+    fitted, _, _ = fit_presence(calibrate_by_share(SET), some, some, 0.8)
     assert np.float32(1.5) < np.float32(fitted.presence) < 1.51
 
 
@@ -273,7 +286,7 @@ def test_uncalibrated_sets_are_those_above_a_half() -> None:
 
 def test_nothing_is_doubted_where_nothing_is_right() -> None:
     plain = calibrate_by_share(SET)
-    fitted, doubted = fit_presence(plain, np.arange(10, dtype=np.float32), np.zeros(0, np.float32), 0.5)
+    fitted, doubted, _ = fit_presence(plain, np.arange(10, dtype=np.float32), np.zeros(0, np.float32), 0.5)
     # 0.5 + 1.645 x sqrt(0.25 / 10) = 0.76 of ten: the eighth of them and all below
     assert np.float32(7) < fitted.presence < 7.001
     assert doubted == 0.0
@@ -307,7 +320,7 @@ def test_a_logit_at_the_limit_is_not_doubted() -> None:
     """Of 5 sorted numbers the one at or above 0.5 + 1.645 x sqrt(0.25 / 5) = 0.87 of the way is the last."""
     above = np.nextafter(np.float32(4), np.float32(9))
     plain = calibrate_by_share(SET)
-    fitted, doubted = fit_presence(plain, np.arange(5, dtype=np.float32), np.array([4, above, 9, 9]), 0.5)
+    fitted, doubted, _ = fit_presence(plain, np.arange(5, dtype=np.float32), np.array([4, above, 9, 9]), 0.5)
     assert (fitted.presence, doubted) == (above, 0.25)
 
 

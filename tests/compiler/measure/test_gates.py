@@ -112,6 +112,20 @@ def test_the_last_row_is_judged_by_the_first() -> None:
         accuracy_gates(GateRecipe(p_at_1_kept=90.0), answered)
 
 
+def test_a_bundle_without_a_reasoner_is_judged_by_its_screening() -> None:
+    def screened(name: str, whole: float, hits: int) -> LedgerRow:
+        shares = {"screening_p_at_1": (np.arange(100) < hits).astype(np.float64)}
+        shares |= dict.fromkeys(("p_at_1", "r_at_100", "screening_r_at_100"), np.ones(100))
+        figures = {"screening_p_at_1": float(hits), "screening_r_at_100": 80.0}
+        return LedgerRow(name, 1.0, 1, Accuracy(whole, 80.0, 50.0, shares, **figures))
+
+    ledger = (screened("export", 60.0, 40), screened("blend", 38.0, 38))
+    gates = GateRecipe(p_at_1_kept=95.0, confidence=0.5)
+    assert [v.value for v in accuracy_gates(gates, ledger, reasons=False)] == [95.0, 100.0]
+    with pytest.raises(GateFailed, match="p_at_1_kept failed: 63"):
+        accuracy_gates(gates, ledger)
+
+
 def test_what_was_nothing_before_is_all_kept() -> None:
     nothing = (row("export", 0.0, 0.0), row("build_index", 0.0, 0.0))
     assert [v.value for v in accuracy_gates(GateRecipe(p_at_1_kept=100.0, r_at_100_kept=100.0), nothing)] == [100, 100]

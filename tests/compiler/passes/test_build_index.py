@@ -10,16 +10,22 @@ import pytest
 from edgexl.base.errors import BadInput
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
+from edgexl.compiler.encoding.workers import LocalWorkers
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.graphs.schemes import product_names
-from edgexl.compiler.passes.build_index import BuildIndex
+from edgexl.compiler.passes.build_index import VOTES, VOTES_TRIED, BuildIndex
+from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
+from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.pipeline import begin
-from edgexl.compiler.recipe import IndexRecipe
+from edgexl.compiler.recipe import CalibrateRecipe, IndexRecipe, Recipe
+from edgexl.data import Query
+from edgexl.data.label_set import LabelSet
 from edgexl.student.contract import sample_inputs
 from edgexl.student.student import Student
 from edgexl.target import load_target
 from tests.compiler.conftest import TINY_RECIPE
+from tests.tiny import AS_IT_IS, described_queries, tiny_described, tiny_labels, tiny_student
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +64,28 @@ def test_without_a_rotation_the_graphs_stay(encoded: Artifact) -> None:
 def test_sizes_that_do_not_fit_the_student_are_refused(encoded: Artifact) -> None:
     with pytest.raises(BadInput, match="fine_dims = 64 is more than"):
         BuildIndex(IndexRecipe(code_bytes=4, fine_dims=64)).run(encoded)
+
+
+def test_votes_weigh_something_where_labels_are_described_and_what_queries_say_where_these_can_tell() -> None:
+    labels = tiny_described(tiny_labels(120))
+    index = IndexRecipe(code_bytes=8, overfetch=64, alias_cosine=1.0)
+    recipe = Recipe("eight-byte codes", index=index, calibrate=CalibrateRecipe("none"), **AS_IT_IS)
+    quantize = Quantize(recipe, load_target("host"))
+
+    def indexed(queries: tuple[Query, ...], labels: LabelSet = labels) -> Artifact:
+        student = tiny_student(labels).with_labels(labels, queries, ())
+        artifact = Export().run(begin(student, recipe, load_target("host")))
+        artifact = Encode(recipe.index, quantize, LocalWorkers(1)).run(artifact)
+        return BuildIndex(recipe.index).run(artifact)
+
+    without = indexed(())
+    assert without.facts["votes"] == {"weight": VOTES}
+    assert without.index.weighing.votes_weight == VOTES > 0
+    asked = indexed(described_queries(labels, 60))
+    told = asked.facts["votes"]
+    assert (told["queries"], told["weight"]) == (60, asked.index.weighing.votes_weight)
+    assert sum(told["chosen"].values()) >= sum(told["usual"].values())
+    assert told["weight"] in (VOTES, *VOTES_TRIED)
+    bare = indexed((), tiny_labels(120))
+    assert "votes" not in bare.facts
+    assert bare.index.weighing.votes_weight == 0

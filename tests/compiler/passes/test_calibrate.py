@@ -73,11 +73,11 @@ def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifa
         absent.append(longer._reason(feeds, shorter).logits.max())
         if answer.labels[answer.logits.argmax()] in query.targets:
             present.append(answer.logits.max())
-    presence, doubted = fit_presence(
+    presence, doubted, noticed = fit_presence(
         wanted.calibration, np.array(absent, np.float32), np.array(present, np.float32), 0.6
     )
 
-    made = Calibrate(CalibrateRecipe(absence_noticed=0.6), 1).run(indexed)
+    made = Calibrate(CalibrateRecipe(absence_noticed=0.6, most_doubted=1.0), 1).run(indexed)
     counted = count_coverage(presence, logits, right)
     assert made.calibration == dataclasses.replace(counted, label_set_sha256=made.calibration.label_set_sha256)
     assert len(counted.scores) == right.any(axis=1).sum() < counted.queries == len(queries)
@@ -88,7 +88,7 @@ def test_what_is_fitted_is_what_the_pipeline_says_of_the_queries(indexed: Artifa
     assert 0 < below < len(present) < len(queries)  # or this shows nothing
     said = made.facts["calibration"]
     assert said["doubted_percent"] == round(100 * below / len(present), 2) == round(100 * doubted, 2)
-    assert said["absence_noticed"] == 0.6
+    assert (said["absence_noticed"], said["noticed_percent"]) == (0.6, round(100 * noticed, 2))
     assert said["presence"] == made.calibration.presence
     assert (said["threshold"], said["F1_micro"]) == (wanted.calibration.threshold, wanted.f1_micro)
 

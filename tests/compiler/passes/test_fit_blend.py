@@ -18,7 +18,7 @@ from edgexl.runtime.binding import open_bundle
 from edgexl.student.reasoner import ListwiseReasoner, ScreeningReasoner
 from edgexl.student.student import Student
 from edgexl.use.inspect import inspect
-from tests.tiny import assembled, tiny_labels, tiny_student
+from tests.tiny import assembled, tiny_described, tiny_labels, tiny_queries, tiny_student
 
 RECIPE = Recipe("blended", index=IndexRecipe(code_bytes=8, overfetch=64))
 
@@ -99,3 +99,25 @@ def test_a_student_without_a_reasoner_answers_by_screening_with_all_its_evidence
     misspelt = " ".join([words[0][1] + words[0][0] + words[0][2:], *words[1:]])
     with open_bundle(tmp_path / "b.exl") as handle:
         assert handle.predict(misspelt).labels[0].text == labels.texts[40]
+
+
+def test_a_reasoner_that_is_told_nothing_of_descriptions_is_left_out_where_no_query_shows_what_that_costs(
+    tmp_path: Path,
+) -> None:
+    """All labels but those that are asked for are described; then these, too."""
+    labels = tiny_described(tiny_labels(120))
+    queries = tiny_queries(labels, 100, 1)
+    gold = {target for query in queries for target in query.targets}
+    held_out = tuple(() if label in gold else texts for label, texts in enumerate(labels.descriptions))
+    some = dataclasses.replace(labels, descriptions=held_out)
+    assert 0 < len(gold) < 60 or queries  # most labels are described in one case, all in the other
+    found = {}
+    for name, set_of_labels in (("without", some), ("with", labels)):
+        student = tiny_student(set_of_labels).with_labels(set_of_labels, queries, queries)
+        compile(student, dataclasses.replace(RECIPE, gates=GateRecipe()), "host", tmp_path / f"{name}.exl")
+        found[name] = inspect(tmp_path / f"{name}.exl")
+    assert found["without"]["blend"]["because"].startswith("The reasoner is left out: labels are found by descriptions")
+    assert found["without"]["descriptions"]["form"] == "joined"
+    assert "queries" not in found["without"]["descriptions"]
+    assert "P@1" in found["with"]["blend"]["because"]
+    assert found["with"]["descriptions"]["queries"] == 100

@@ -128,7 +128,7 @@ def test_a_part_of_the_labels_is_screened_as_though_there_were_no_others(
 
 def test_each_kind_is_dropped_for_whole_queries() -> None:
     torch.manual_seed(0)
-    known = Evidence(*(torch.full((400, 6), value) for value in (0.5, 0.7, 0.1, 0.4)), torch.full((400,), 0.3))
+    known = Evidence(*(torch.full((400, 6), value) for value in (0.5, 0.7, 0.1, 0.4)), torch.full((400, 2), 0.3))
     own = torch.full((400, 6), 0.2)
     told, screening = known.drop(0.25).weigh(own)
     assert torch.equal(told, told[:, :1].expand_as(told))  # all labels of a query alike
@@ -138,7 +138,7 @@ def test_each_kind_is_dropped_for_whole_queries() -> None:
     best = told[:, 0, :3].amax(-1)
     without = (alias == 0.2) | (description == alias)
     assert (votes[without] == best[without]).all()
-    torch.testing.assert_close(screening[:, 0], best + 0.3 * words)
+    torch.testing.assert_close(screening[:, 0], best + 0.3 * (votes - best) + 0.3 * words)
     whole, _ = known.drop(0.0).weigh(own)
     assert torch.equal(whole, known.weigh(own)[0])
 
