@@ -41,7 +41,8 @@ class Evidence:
     """What is known of n queries' shortlists beside the own texts' scores, which follow from the vectors.
 
     Each [n,M]: the best scores of `aliases` and of `descriptions`, minus infinity where there is none; what all of a
-    label's rows say beyond its best, `votes`; and its lexical score, `words`. `weights` [n,2]: how many times these two count.
+    label's rows say beyond its best, `votes`; and its lexical score, `words`. `weights` [n,2]: how many times these two
+    count.
     """
 
     aliases: Tensor
