@@ -13,6 +13,7 @@ from edgexl.distill.stages import screening
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.training import load_tensors, save_tensors
 from edgexl.distill.workbench import Workbench
+from edgexl.student.tokens import knows_bf16
 
 # Near misses kept a query, and rows that they are looked for in: a sample is as instructive, and bounds the time.
 MINED, MINED_ROWS = 16, 200_000
@@ -51,7 +52,8 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
         sample = np.sort(rng.permutation(len(data.rows))[:MINED_ROWS])
         # a rough order does, and bf16 is several times as fast on CPUs that know it
         name = "encode labels to mine near misses"
-        vectors = screening.sample_vectors(screener, data, sample, name, bench.progress).to(torch.bfloat16)
+        vectors = screening.sample_vectors(screener, data, sample, name, bench.progress)
+        vectors = vectors.to(torch.bfloat16 if knows_bf16(vectors.device) else torch.float32)
         mined = np.sort(rng.permutation(count)[: table.mine_queries])
         tokens = bench.tokens(tuple(bench.learned[index] for index in mined))
         queries = encode_table(screener, tokens, "encode queries to mine near misses", bench.progress)

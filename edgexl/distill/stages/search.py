@@ -18,7 +18,7 @@ from edgexl.base.ragged import Ragged
 from edgexl.index.best_of_rows import LabelScores, best_aliases, rows_of_labels
 from edgexl.index.rows import CHUNK, Rows
 from edgexl.student.screeners import kind_of
-from edgexl.student.tokens import TokenTable
+from edgexl.student.tokens import TokenTable, knows_bf16
 
 # 128 queries x 700,000 rows of fp32 scores are 360 MB.
 SEARCH_BATCH = 128
@@ -54,7 +54,7 @@ class RowSearch:
     def __init__(self, rows: Rows, vectors: Tensor, rough: bool = False) -> None:
         self.rows = rows
         self.vectors = vectors
-        self.rough = vectors.to(torch.bfloat16) if rough else None
+        self.rough = vectors.to(torch.bfloat16) if rough and knows_bf16(vectors.device) else None
         self.has_aliases = len(rows) > rows.labels
         self._buffer: Tensor | None = None
 

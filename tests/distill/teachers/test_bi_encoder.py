@@ -18,6 +18,7 @@ from edgexl.distill.teachers import BiEncoderTeacher, Teacher, TraceTeacher, Two
 from edgexl.distill.teachers.bi_encoder import COSINE_SCALE
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importer import import_sentence_transformer
+from edgexl.student.tokens import bf16
 from tests.tiny import tiny_queries, tiny_student, tiny_tokenizer
 
 
@@ -79,8 +80,8 @@ def test_a_cross_encoder_decides(bert: Path, labels: LabelSet, tmp_path: Path) -
             assert decided[row, column].isneginf()
             continue
         pair = tokenizer.encode(texts[row], labels.texts[label])
-        # in bf16 too: it moves these logits by a tenth
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        # in bf16 too, where this CPU knows it: it moves these logits by a tenth
+        with torch.inference_mode(), bf16(torch.device("cpu")):
             expected = model(
                 input_ids=torch.tensor([pair.ids]), token_type_ids=torch.tensor([pair.type_ids])
             ).logits.item()  # fmt: skip
