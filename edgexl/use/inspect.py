@@ -19,7 +19,8 @@ def inspect(
     path: str | os.PathLike[str], self_test: bool = False, labels_file: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
     """The bundle's format, bytes a section, labels, shapes, engine, recipe, target, ledger and gates, what
-    became of descriptions (`descriptions`) and of the lexical side (`lexical`), how its logits are blended (`blend`)
+    became of descriptions (`descriptions`), of the votes of a label's rows (`votes`) and of the lexical side
+    (`lexical`), how its logits are blended (`blend`)
     and calibrated (`calibration`), and the model that encoded the labels where that was another than the student's own
     (`label_tower`). `held_out`: of labels that were compiled with an encoder, what the ledger's figures are measured
     on (`edgexl.data.held_out`).

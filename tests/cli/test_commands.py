@@ -164,7 +164,7 @@ def test_inspect_lists_the_rules_that_a_students_graphs_are_lowered_by(tiny: Tin
 def test_inspect_shows_what_the_bundle_holds(tiny: Tiny, edgexl: Edgexl) -> None:
     report = edgexl("inspect", tiny.bundle, "--json", "--self-test").json
     wanted = {"format", "bytes", "labels", "shapes", "engine", "recipe", "target", "ledger", "gates", "blend"}
-    wanted |= {"self_test"}
+    wanted |= {"self_test", "votes", "lexical", "calibration"}
     assert set(report) == wanted
     assert report["bytes"]["total"] == tiny.bundle.stat().st_size > sum(report["bytes"].values()) / 2
     assert report["labels"] == 300
