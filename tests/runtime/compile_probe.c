@@ -20,7 +20,7 @@ ENDS_WITH(exl_predict_options, coverage);
 ENDS_WITH(exl_prediction, text);
 ENDS_WITH(exl_result, reserved);
 ENDS_WITH(exl_batch, context);
-ENDS_WITH(exl_explanation, description_score);
+ENDS_WITH(exl_explanation, words_score);
 ENDS_WITH(exl_self_test_report, tolerance);
 ENDS_WITH(exl_new_label, alias_count);
 ENDS_WITH(exl_add_options, context);
