@@ -19,6 +19,8 @@ from tests.compiler.conftest import TINY_RECIPE
 
 VNNI = Int8("avx512_vnni", "int8")
 AVX2 = Int8("avx2", "uint8")
+HERE = load_target("host").int8  # what ONNX Runtime multiplies exactly on this machine
+SATURATES = "ONNX Runtime saturates signed 8-bit products on this CPU"
 
 
 def product(matrix: np.ndarray) -> bytes:
@@ -47,7 +49,7 @@ def error(model: bytes, x: np.ndarray, wanted: np.ndarray) -> float:
 def test_products_are_close(scheme: str, most: float) -> None:
     draw = np.random.default_rng(0)
     x, matrix = draw.standard_normal((1, 9, 64)), draw.standard_normal((64, 48))
-    model = quantize_graph(product(matrix), GraphRecipe(scheme=scheme), VNNI)  # type: ignore[arg-type]
+    model = quantize_graph(product(matrix), GraphRecipe(scheme=scheme), HERE)  # type: ignore[arg-type]
     assert error(model, x, x @ matrix) < most
 
 
@@ -56,8 +58,8 @@ def test_a_scale_a_row_bears_rows_of_unlike_size() -> None:
     x, matrix = draw.standard_normal((1, 8, 64)), draw.standard_normal((64, 48))
     x[0, 0] *= 300  # one scale for all would leave the others two or three levels
     wanted = x @ matrix
-    per_row = quantize_graph(product(matrix), GraphRecipe(scheme="int8-token"), VNNI)
-    per_tensor = quantize_graph(product(matrix), GraphRecipe(scheme="int8"), VNNI)
+    per_row = quantize_graph(product(matrix), GraphRecipe(scheme="int8-token"), HERE)
+    per_tensor = quantize_graph(product(matrix), GraphRecipe(scheme="int8"), HERE)
     others = np.s_[:, 1:]
     found = [Session(model).run({"x": x.astype(np.float32)})[0][others] for model in (per_row, per_tensor)]
     errors = [float(np.linalg.norm(y - wanted[others]) / np.linalg.norm(wanted[others])) for y in found]
@@ -65,6 +67,7 @@ def test_a_scale_a_row_bears_rows_of_unlike_size() -> None:
     assert errors[1] > 0.2
 
 
+@pytest.mark.skipif(HERE.weights != "int8", reason=SATURATES)
 @pytest.mark.parametrize("scheme", ["int8", "int8-token"])
 def test_unsigned_weights_are_the_same_numbers(scheme: str) -> None:
     draw = np.random.default_rng(4)
@@ -171,6 +174,8 @@ def test_codes_by_row_by_hand(int8: Int8) -> None:
     assert found["matrix/int8"].dtype == (np.uint8 if zero else np.int8)
     np.testing.assert_array_equal(codes, np.rint(matrix / scale.astype(np.float32)))
     assert np.abs(codes).max() == top
+    if int8 == VNNI and HERE.weights != "int8":
+        pytest.skip(SATURATES)
     x = np.random.default_rng(7).standard_normal((1, 5, 64)).astype(np.float32)
     steps = np.abs(x).max(-1, keepdims=True) / 127
     by_hand = np.rint(x / steps) * steps @ (codes * scale)

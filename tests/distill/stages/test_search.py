@@ -100,7 +100,8 @@ def test_a_rough_search_scores_fp16_rows_in_fp32() -> None:
     for search in (RowSearch(rows.rows, half, rough=True), RowSearch(rows.rows, half.float(), rough=True)):
         scores, found = search.best_rows(queries, 40, nobody)
         assert scores.dtype == torch.float32
-        assert torch.equal(scores, torch.einsum("nd,nkd->nk", queries, half.float()[found]))
+        wanted = torch.einsum("nd,nkd->nk", queries, half.float()[found])
+        torch.testing.assert_close(scores, wanted, rtol=0, atol=1e-6)  # a CPU without bf16 searches in one product
         assert (scores.diff(dim=1) <= 0).all()
 
 
