@@ -163,13 +163,13 @@ class Calibrate(Pass):
         calibration, _, found = fit_presence(
             calibration, without_right, with_right, noticed, self.calibrate.most_doubted
         )
+        presence = calibration.presence
         doubted = [
-            doubts.none_fits(answer.tokens, answer.scores[best], float(answer.logits[best]), calibration.presence)
+            doubts.none_fits(answer.tokens, answer.scores[answer.order[0]], float(answer.logits.max()), presence)
             for answer in right
-            for best in answer.order[:1]
         ]
         facts = {
-            "presence": calibration.presence,
+            "presence": presence,
             "absence_noticed": noticed,
             "noticed_percent": round(100 * found, 2),
             "doubted_percent": round(100 * float(np.mean(doubted)), 2) if doubted else 0.0,

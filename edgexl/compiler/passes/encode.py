@@ -76,8 +76,7 @@ class Encode(Pass):
             facts["descriptions"] = form | _count(repetitions, slice(named, None))
         if not queries:
             student = artifact.student
-            every = rows.texts(student.labels, student.tokenizer, artifact.shapes.max_tokens)
-            texts = [every[place] for place in rows.texts_of[places].tolist()]
+            texts = kept.row_texts(student.labels, student.tokenizer, artifact.shapes.max_tokens)
             facts["left_out"] = leave_one_out(artifact, kept, kept_vectors, texts, self.workers.threads)
         elif repetitions.either.any():
             facts["aliases"] |= self._costs(artifact, queries, (rows, vectors), (kept, kept_vectors))

@@ -166,6 +166,7 @@ class EvidenceSearch:
         self.rows, self.texts, self.hiding, self.lexical_bytes = rows, texts, hiding, lexical_bytes
         self.places = np.arange(len(rows)) if places is None else places
         self._search = RowSearch(rows, vectors, rough=True)
+        self._weighing = replace(WEIGHING, votes_weight=usual_votes(rows))
         self._row_labels = Ragged(rows.alias_labels.values.astype(np.int64), rows.alias_labels.starts)
 
     def part(self, labels: Ints) -> EvidenceSearch:
@@ -251,9 +252,9 @@ class EvidenceSearch:
         of_rows = self.rows.labels, self.rows.alias_labels, self.rows.descriptions
         found = LabelScores.of(1, np.zeros_like(rows), rows, scores, *of_rows)
         features = None if words is None else words.features(float(found.scores.max()))
-        weight = np.float32(0) if features is None else WEIGHING.weigh_words(features)
-        weighing = replace(WEIGHING, votes_weight=usual_votes(self.rows))
-        return _Weighed(found, *found.weigh(weighing, words), (weighing.votes_weight, float(weight)))
+        weight = np.float32(0) if features is None else self._weighing.weigh_words(features)
+        weights = self._weighing.votes_weight, float(weight)
+        return _Weighed(found, *found.weigh(self._weighing, words), weights)
 
 
 @dataclass(frozen=True)
