@@ -29,7 +29,7 @@ def demo(out: Path | None, as_json: bool) -> None:
     with progress_bar(as_json) as progress:
         shown = demonstrate(out, progress)
     if as_json:
-        answers = [_as_json(answer) for answer in shown.answers]
+        answers = [answer.as_json() for answer in shown.answers]
         print_json({"bundle": str(shown.bundle), "answers": answers, "ledger": shown.ledger})
         return
     for answer in shown.answers:
@@ -83,11 +83,10 @@ def run(
                 # a line for a line, so that whoever reads both does not lose count
                 print_json({"text": answered.text, "error": answered.message})
         elif as_json:
-            record = _as_json(answered)
-            print_json(record if coverage is None else record | {"coverage_holds": answered.prediction.coverage_holds})
+            print_json(answered.as_json())
         else:
             _print_answer(answered, with_text=text == "-")
-            if coverage is not None and not answered.prediction.coverage_holds:
+            if answered.coverage and not answered.prediction.coverage_holds:
                 print_line("  the label set has changed since coverage was counted: it is no longer promised")
     return status
 
@@ -228,18 +227,6 @@ def _print_bands(bands: dict[str, Any]) -> None:
     print_line()
     print_line("by training frequency:")
     print_table(["", "band", "labels", "positives", "part of P@5", "found in 100 (%)"], rows)
-
-
-def _as_json(answer: Answer) -> dict[str, Any]:
-    """The keys that `edgexl run --json` promises, and `explanation` where one was wanted."""
-    labels = [{"id": at.id, "text": at.text, "probability": at.probability} for at in answer.prediction.labels]
-    prediction = answer.prediction
-    record = {"text": answer.text, "labels": labels, "none_fits": prediction.none_fits, "ms": prediction.ms}
-    if answer.explanation is not None:
-        record["explanation"] = dict(vars(answer.explanation))
-    if answer.description:
-        record["description"] = answer.description
-    return record
 
 
 def _print_answer(answer: Answer, with_text: bool) -> None:

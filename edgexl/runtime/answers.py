@@ -4,6 +4,7 @@ and label sets. Each is a copy, and outlives the session and the bundle that gav
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +29,10 @@ class LabelAnswer:
     probability: float
     logit: float
     index: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What is said of a label in JSON."""
+        return {"id": self.id, "text": self.text, "probability": self.probability}
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,16 @@ class Prediction:
         order = np.argsort(-self.shortlist_logits, kind="stable")
         return self.shortlist_labels[order].astype(np.int64)
 
+    def as_json(self) -> dict[str, Any]:
+        """The answer in JSON's types, without the shortlist's arrays: what a web service returns of it."""
+        return {
+            "labels": [label.as_json() for label in self.labels],
+            "none_fits": self.none_fits,
+            "tokens": self.tokens,
+            "truncated": self.truncated,
+            "ms": self.ms,
+        }
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -85,6 +100,10 @@ class Explanation:
     description_score: float | None
     votes_score: float = 0.0
     words_score: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields in JSON's types."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -134,6 +153,10 @@ class BundleInfo:
     kernel: str
     goldens: int
     copied: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields in JSON's types: a `presence` that is never said is null."""
+        return vars(self) | {"presence": self.presence if math.isfinite(self.presence) else None}
 
 
 def copy_prediction(result: Any, dims: int) -> Prediction:

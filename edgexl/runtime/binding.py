@@ -38,6 +38,8 @@ from edgexl.runtime.answers import (
 from edgexl.runtime.declarations import read_header
 from edgexl.runtime.library import (
     EmptyText,
+    LabelExists,
+    NoSuchLabel,
     call,
     check,
     engine_library_if_any,
@@ -53,9 +55,11 @@ __all__ = [
     "EmptyText",
     "Explanation",
     "LabelAnswer",
+    "LabelExists",
     "LabelState",
     "LabelsInfo",
     "NewLabel",
+    "NoSuchLabel",
     "Prediction",
     "find_engine_library",
     "find_library",
@@ -278,7 +282,7 @@ class BundleHandle:
         return self._read_label(index, "description")
 
     def find_label(self, label: str) -> int:
-        """The index of the label with this id, or else this text. Raises `BadInput` where there is none.
+        """The index of the label with this id, or else this text. Raises `NoSuchLabel` where there is none.
 
         The same characters win; else those that are canonically equivalent do (é may be e and an accent), for an id as
         for a text.
@@ -299,7 +303,7 @@ class BundleHandle:
             found = self.complete(label, 1, found[0] + 1)
         if equivalent is not None:
             return equivalent
-        raise BadInput(f"The bundle has no label with the id or text {label!r}.")
+        raise NoSuchLabel(f"The bundle has no label with the id or text {shorten(repr(label))}.")
 
     def complete(self, prefix: str, limit: int = 10, start: int = 0) -> list[int]:
         """For typing ahead: the first `limit` labels from label `start` on whose text begins with `prefix`, in the

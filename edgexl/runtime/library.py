@@ -23,6 +23,14 @@ class EmptyText(BadInput):
     """A text without a token: empty, or nothing but blanks and control characters."""
 
 
+class NoSuchLabel(BadInput):
+    """The label set has no label by that name."""
+
+
+class LabelExists(BadInput):
+    """The label set has a label with the id of one that is to be added."""
+
+
 @lru_cache(maxsize=1)
 def load_library() -> ctypes.CDLL:
     """libedgexl with its functions declared; loaded once."""
@@ -46,7 +54,10 @@ def check(status: int, sentence: str) -> None:
         return
     message = sentence + ("" if sentence.endswith(".") else ".")
     constants = read_header().constants
-    kinds = {"EXL_SELF_TEST_FAILED": GateFailed, "EXL_NOT_DURABLE": NotDurable, "EXL_EMPTY_TEXT": EmptyText}
+    kinds = {
+        "EXL_SELF_TEST_FAILED": GateFailed, "EXL_NOT_DURABLE": NotDurable, "EXL_EMPTY_TEXT": EmptyText,
+        "EXL_NO_SUCH_LABEL": NoSuchLabel, "EXL_LABEL_EXISTS": LabelExists,
+    }  # fmt: skip
     raised = {constants[name]: kind for name, kind in kinds.items()}
     is_input = status // 100 in (1, 3) or status == constants["EXL_FILE_UNREADABLE"]
     raise raised.get(status, BadInput if is_input else DeviceError)(message)

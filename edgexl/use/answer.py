@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from edgexl.base.errors import BadInput
 from edgexl.runtime.binding import Explanation, Prediction, open_bundle
@@ -31,12 +31,24 @@ class Input:
 @dataclass(frozen=True)
 class Answer:
     """A text with its labels and, where one was asked for, a label's way through both stages, and its descriptions, a
-    line each, where the bundle keeps them."""
+    line each, where the bundle keeps them. `coverage`: the labels are a set that was asked for by its coverage."""
 
     text: str
     prediction: Prediction
     explanation: Explanation | None = None
     description: str = ""
+    coverage: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """What `edgexl run --json` and the API say, in JSON's types."""
+        record = {"text": self.text, **self.prediction.as_json()}
+        if self.explanation is not None:
+            record["explanation"] = self.explanation.as_json()
+        if self.description:
+            record["description"] = self.description
+        if self.coverage:
+            record["coverage_holds"] = self.prediction.coverage_holds
+        return record
 
 
 @dataclass(frozen=True)
@@ -107,9 +119,10 @@ def answer(
                 text = one.text()
                 prediction = handle.predict(text, k=k, threshold=threshold, coverage=coverage)
                 if label is None:
-                    yield Answer(text, prediction)
-                else:
-                    yield Answer(text, prediction, handle.explain(text, label), handle.label_description(label))
+                    yield Answer(text, prediction, coverage=coverage is not None)
+                    continue
+                explanation, description = handle.explain(text, label), handle.label_description(label)
+                yield Answer(text, prediction, explanation, description, coverage is not None)
             except BadInput as error:
                 where = f"line {one.line}: " if one.line else ""
                 yield Refusal(one.content.decode("utf-8", "replace"), f"{where}{error}")

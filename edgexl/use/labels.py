@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from edgexl.base.errors import BadInput, NotDurable, shorten
 from edgexl.base.gzipped_lines import describe_wrong, read_lines
 from edgexl.base.progress import Progress, no_progress
-from edgexl.bundle.label_file import label_file_of, read_label_file_if_any
+from edgexl.bundle.label_file import LabelFile, label_file_of, read_label_file_if_any
 from edgexl.data.label_set import LabelSet
 from edgexl.runtime.binding import BundleHandle, LabelState, NewLabel, open_bundle
 
@@ -73,6 +73,66 @@ def collect_ids(ids: Sequence[str], file: Path | None) -> list[str]:
     return given
 
 
+@dataclass(frozen=True)
+class LabelStore:
+    """The label set of an open bundle, and the file of its changes (`labels_file`; default: the bundle's path and
+    ".labels"). Threads may share it as they share the handle."""
+
+    handle: BundleHandle
+    bundle: Path
+    labels_file: Path | None = None
+
+    def add(
+        self, labels: Sequence[NewLabel], replace: bool = False, progress: Progress = no_progress
+    ) -> dict[str, Any]:
+        """Add labels, or `replace` those with their ids; gives the keys of `labels add --json`.
+
+        Raises `BadInput` where an id is in the set already (or is not, to `replace`), or a label cannot be encoded,
+        `DeviceError` where the engine is missing or the label file cannot be written.
+        """
+        began = time.perf_counter()
+        first, warning = _change(lambda: self.handle.add_labels(labels, replace, partial(progress, "encode")))
+        ms = 1000 * (time.perf_counter() - began)
+        changed = {"added": len(labels), "retired": len(labels) if replace else 0, "first_index": first, "ms": ms}
+        return self._report(warning) | changed
+
+    def retire(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Take labels out of the set; gives the keys of `labels retire --json`. Raises `BadInput` where one is
+        missing."""
+        _, warning = _change(lambda: self.handle.retire_labels(ids))
+        return self._report(warning) | {"retired": len(ids)}
+
+    def compact(self) -> dict[str, Any]:
+        """Rewrite the label file without labels that were added and retired again; gives the keys of `labels compact
+        --json`. The other added labels get new indices."""
+        before = self.handle.labels_info()
+        _, warning = _change(self.handle.compact_labels)
+        return self._report(warning) | {"dropped": before.retired_added, "file_bytes_before": before.file_bytes}
+
+    def find(self, which: Which = "added", start: int = 0) -> Iterator[ListedLabel]:
+        """The labels that were added (or all in another state) from index `start` on, by index."""
+        found = read_label_file_if_any(self.labels_file or label_file_of(self.bundle))
+        compiled = self.handle.info.labels
+        retired = set(found.retired_compiled) if found else set()
+        indices: Iterable[int] = sorted(retired) if which == "retired" else range(start, compiled)
+        for index in indices if which != "added" else ():
+            state: LabelState = "retired" if index in retired else "compiled"
+            if which in (state, "all") and index >= start:
+                yield ListedLabel(index, self.handle.label_id(index), self.handle.label_text(index), (), state)
+        yield from _list_added(found, which, start)
+
+    def _report(self, warning: str | None) -> dict[str, Any]:
+        info = self.handle.labels_info()
+        doubt = {} if warning is None else {"durable": False, "warning": warning}
+        return doubt | {
+            "bundle": os.fspath(self.bundle),
+            "labels_file": os.fspath(self.labels_file or label_file_of(self.bundle)),
+            "labels": info.labels,
+            "generation": info.generation,
+            "file_bytes": info.file_bytes,
+        }
+
+
 def add_labels(
     bundle: Path,
     labels: Sequence[NewLabel],
@@ -80,54 +140,38 @@ def add_labels(
     labels_file: Path | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Add labels, or `replace` those with their ids; gives the keys of `labels add --json`.
-
-    Raises `BadInput` where an id is in the set already (or is not, to `replace`), or a label cannot be encoded,
-    `DeviceError` where the engine is missing or the label file cannot be written.
-    """
+    """`LabelStore.add` of a bundle file."""
     with open_bundle(bundle, labels_path=labels_file) as handle:
-        began = time.perf_counter()
-        first, warning = _change(lambda: handle.add_labels(labels, replace, partial(progress, "encode")))
-        ms = 1000 * (time.perf_counter() - began)
-        changed = {"added": len(labels), "retired": len(labels) if replace else 0, "first_index": first, "ms": ms}
-        return _report(bundle, labels_file, handle, warning) | changed
+        return LabelStore(handle, bundle, labels_file).add(labels, replace, progress)
 
 
 def retire_labels(bundle: Path, ids: Sequence[str], labels_file: Path | None = None) -> dict[str, Any]:
-    """Take labels out of the set; gives the keys of `labels retire --json`. Raises `BadInput` where one is missing."""
+    """`LabelStore.retire` of a bundle file."""
     with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
-        _, warning = _change(lambda: handle.retire_labels(ids))
-        return _report(bundle, labels_file, handle, warning) | {"retired": len(ids)}
+        return LabelStore(handle, bundle, labels_file).retire(ids)
 
 
 def compact_labels(bundle: Path, labels_file: Path | None = None) -> dict[str, Any]:
-    """Rewrite the label file without labels that were added and retired again; gives the keys of `labels compact
-    --json`. The other added labels get new indices."""
+    """`LabelStore.compact` of a bundle file."""
     with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
-        before = handle.labels_info()
-        _, warning = _change(handle.compact_labels)
-        return _report(bundle, labels_file, handle, warning) | {
-            "dropped": before.retired_added,
-            "file_bytes_before": before.file_bytes,
-        }
+        return LabelStore(handle, bundle, labels_file).compact()
 
 
 def list_labels(bundle: Path, which: Which = "added", labels_file: Path | None = None) -> Iterator[ListedLabel]:
-    """The labels that were added (or all in another state), by index.
-
-    Those that were added are told from the label file alone, so also when the bundle was compiled anew since.
-    Raises `BadInput` where a file is not sound.
+    """`LabelStore.find` of a bundle file. Labels that were added are told from the label file alone, so also when the
+    bundle was compiled anew since. Raises `BadInput` where a file is not sound.
     """
-    found = read_label_file_if_any(labels_file or label_file_of(bundle))
-    if which != "added":
-        with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
-            for index in range(handle.info.labels):
-                state = handle.label_state(index)
-                if which in (state, "all"):
-                    yield ListedLabel(index, handle.label_id(index), handle.label_text(index), (), state)
+    if which == "added":
+        yield from _list_added(read_label_file_if_any(labels_file or label_file_of(bundle)), which)
+        return
+    with open_bundle(bundle, labels_path=labels_file, engine=False) as handle:
+        yield from LabelStore(handle, bundle, labels_file).find(which)
+
+
+def _list_added(found: LabelFile | None, which: Which, start: int = 0) -> Iterator[ListedLabel]:
     for label in found.added if found else ():
-        state = "retired" if label.retired else "added"
-        if which in (state, "all"):
+        state: LabelState = "retired" if label.retired else "added"
+        if which in (state, "all") and label.index >= start:
             yield ListedLabel(label.index, label.id, label.text, label.aliases, state)
 
 
@@ -137,15 +181,3 @@ def _change(change: Callable[[], int | None]) -> tuple[int | None, str | None]:
         return change(), None
     except NotDurable as error:
         return error.first, str(error)
-
-
-def _report(bundle: Path, labels_file: Path | None, handle: BundleHandle, warning: str | None) -> dict[str, Any]:
-    info = handle.labels_info()
-    doubt = {} if warning is None else {"durable": False, "warning": warning}
-    return doubt | {
-        "bundle": os.fspath(bundle),
-        "labels_file": os.fspath(labels_file or label_file_of(bundle)),
-        "labels": info.labels,
-        "generation": info.generation,
-        "file_bytes": info.file_bytes,
-    }
