@@ -20,6 +20,7 @@ from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, profile, recipes, targets
 from edgexl.cli.make import adapt_screener, distill, finish, runtime
+from edgexl.cli.serve import serve
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
 
@@ -39,6 +40,7 @@ _COMMANDS = {
     compile_student: "Compile labels or a student into one bundle file.",
     run: "Answer texts with a bundle.",
     complete: "List a bundle's labels that begin with a text.",
+    serve: "Answer over HTTP, with a page to try a bundle.",
     evaluate: "Measure a bundle on queries whose labels are known.",
     inspect: "Show what is in a bundle, after checking all of it.",
     profile: "Time a bundle on this machine, stage by stage.",
