@@ -5,7 +5,7 @@
 The server is a process of its own, over loopback. Each client keeps one connection and sends the texts of the bundle's
 goldens, one after the other, without a pause; clients share one Python process, which takes CPU of its own. An error is
 any other status than 200, a lost connection, or an answer other than the first one to its text. Resident memory is the
-server's: once every client has had an answer, at half time and at the end; `anonymous` is the part that is not the
+server's: once every client has had twenty answers, at half time and at the end; `anonymous` is the part that is not the
 mapped bundle. Linux only.
 """
 
@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from edgexl.device.local import this_machine
 from edgexl.runtime.binding import open_bundle
 
+WARM_UP = 20  # answers a client: by then there are as many sessions as threads
 HEADERS = {"Content-Type": "application/json"}
 
 
@@ -100,7 +101,7 @@ class Load:
             thread.start()
 
     def warm_up(self) -> None:
-        """Until every client has had an answer; then they are counted."""
+        """Until every client has had its first answers; those after them count."""
         self._warm.wait()
         self._counts = True
 
@@ -112,7 +113,7 @@ class Load:
         return sorted(self._ms)
 
     def _run(self, url: str, texts: list[str], expected: dict[str, Any]) -> None:
-        connection, first = connect(url), True
+        connection, answers = connect(url), 0
         while not self._over:
             for text in texts:
                 began = time.perf_counter()
@@ -124,8 +125,8 @@ class Load:
                     connection = connect(url)
                 if self._counts and not self._over:
                     self._ms.append(1000 * (time.perf_counter() - began))
-                if first:
-                    first = False
+                answers += 1
+                if answers == WARM_UP:
                     self._warm.wait()
                 if self._over:
                     break

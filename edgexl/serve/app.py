@@ -8,16 +8,15 @@ device cannot do it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor
 from typing import Any
 
-import anyio
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -49,28 +48,21 @@ _FILES = {
 }
 
 
-def make_app(service: Service, host: str, names: Collection[str] = (), threads: int = 8) -> Starlette:
-    """The application over `service`, for a server that listens at `host`, is called by `names`, too, and answers on
-    `threads` threads."""
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
-        yield
-
+def make_app(service: Service, workers: Executor, host: str, names: Collection[str] = ()) -> Starlette:
+    """The application over `service`, whose work `workers` do, for a server that listens at `host`, an address, and is
+    called by `names`, too."""
     document = _respond(describe(ENDPOINTS, service.bundle.name))
-    routes = [Route(one.path, _answer_by(one, service), methods=[one.method]) for one in ENDPOINTS]
+    routes = [Route(one.path, _answer_by(one, service, workers), methods=[one.method]) for one in ENDPOINTS]
     routes += [Route(path, _file(*file)) for path, file in _FILES.items()]
     routes += [Route("/openapi.json", lambda _: document)]
     return Starlette(
         routes=routes,
-        lifespan=lifespan,
         middleware=[Middleware(Guard, host=host, names=names)],
         exception_handlers={HTTPException: _say_http},
     )
 
 
-def _answer_by(endpoint: Endpoint, service: Service) -> Callable[[Request], Any]:
+def _answer_by(endpoint: Endpoint, service: Service, workers: Executor) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         try:
             if endpoint.changes and not service.writable:
@@ -78,9 +70,12 @@ def _answer_by(endpoint: Endpoint, service: Service) -> Callable[[Request], Any]
             is_get = endpoint.method == "GET"
             given = dict(request.query_params) if is_get else await _read_json(request)
             asked: Any = (read_query if is_get else read)(given, endpoint.takes)
-            return _respond(await anyio.to_thread.run_sync(endpoint.does, service, asked))
+            work = asyncio.get_running_loop().run_in_executor(workers, endpoint.does, service, asked)
+            return _respond(await work)
         except (HTTPException, ClientDisconnect):
             raise
+        except asyncio.CancelledError:  # after Ctrl-C; what a worker has begun it ends all the same
+            return _say(503, "The server is closing down.")
         except Exception as error:
             return _say(_status_of(error), _sentence_of(error))
 
@@ -98,7 +93,7 @@ async def _read_json(request: Request) -> Any:
         raise too_large
     body = bytearray()
     try:
-        with anyio.fail_after(BODY_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS):
             async for part in request.stream():
                 body += part
                 if len(body) > MOST_BODY_BYTES:

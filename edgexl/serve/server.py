@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,14 +50,19 @@ def serve(
     and, beyond loopback, this machine's name. `ready` is told once clients can connect. Raises `BadInput` for a file
     that is no sound bundle and for an address that cannot be listened at.
     """
-    with open_bundle(bundle, labels_path=labels_file) as handle, _listen(host, port) as listener:
+    with (
+        open_bundle(bundle, labels_path=labels_file) as handle,
+        _workers(threads) as workers,
+        _listen(host, port) as listener,
+    ):
         address, own_port = listener.getsockname()[:2]
         changes = is_loopback(address) if writable is None else writable
         service = Service(handle, bundle, labels_file, changes)
-        app = make_app(service, host if is_loopback(host) or not is_loopback(address) else address, names, threads)
+        app = make_app(service, workers, address, {host, *names})
         config = uvicorn.Config(
             app,
             log_config=None,
+            log_level="critical",
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -66,6 +75,21 @@ def serve(
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:  # which uvicorn raises once it has closed down after Ctrl-C
             return
+
+
+@contextmanager
+def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """The threads that use the bundle; none does so any more after the block, however often Ctrl-C is pressed."""
+    pool = ThreadPoolExecutor(threads, "answer")
+    try:
+        yield pool
+    finally:
+        if threading.current_thread() is threading.main_thread():  # no other thread may, nor is one interrupted
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            pool.shutdown(cancel_futures=True)
+            signal.signal(signal.SIGINT, before)
+        else:
+            pool.shutdown(cancel_futures=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from edgexl.use.labels import list_labels
 from tests.command_line import Edgexl
 from tests.runtime.tiny_bundle import TinyBundle
 from tests.serve.server import Server, serving
@@ -30,6 +36,25 @@ def test_it_says_where_it_answers_and_ends_at_ctrl_c(small: TinyBundle, tmp_path
         server.post("/api/labels/add", {"labels": [{"id": "N1", "text": "red"}]})
     assert (tmp_path / "mine").is_file()
     assert not Path(f"{bundle}.labels").exists()
+
+
+def test_ctrl_c_twice_lets_what_has_begun_end_and_nothing_crash(small: TinyBundle, tmp_path: Path) -> None:
+    """The bundle is closed once no thread is in it: a label file is written or not, and the exit status is 0."""
+    bundle = small.write(tmp_path / "small.exl")
+    many = [{"id": f"N{at}", "text": "red river", "aliases": ["old king"] * 60} for at in range(1000)]
+    with serving(bundle) as server, ThreadPoolExecutor(1) as pool:
+        added = pool.submit(server.post, "/api/labels/add", {"labels": many})
+        label_file = Path(f"{bundle}.labels")
+        while not (label_file.exists() or added.done()):
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert server.stop() == 0
+        # the answer may be lost with the connection; what was said of the labels is true
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            reply = added.result()
+            assert reply.status in (200, 503)
+    assert len(list(list_labels(bundle))) in (0, 1000)
 
 
 def test_what_cannot_be_served(unchanged: Server, tmp_path: Path, edgexl: Edgexl) -> None:
