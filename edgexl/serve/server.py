@@ -52,7 +52,7 @@ def serve(
     """
     with (
         open_bundle(bundle, labels_path=labels_file) as handle,
-        _workers(threads) as workers,
+        start_workers(threads) as workers,
         _listen(host, port) as listener,
     ):
         address, own_port = listener.getsockname()[:2]
@@ -78,7 +78,7 @@ def serve(
 
 
 @contextmanager
-def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+def start_workers(threads: int) -> Iterator[ThreadPoolExecutor]:
     """The threads that use the bundle; none does so any more after the block, however often Ctrl-C is pressed."""
     pool = ThreadPoolExecutor(threads, "answer")
     try:

@@ -215,7 +215,7 @@ def test_losing_what_was_compiled_takes_a_second_press(server: Server, page: Pag
     page.wait(f"document.querySelector('#evidence code')?.innerText === 'L{label:04d}'")
     assert text in page.text("#evidence .described")
     page.click("#evidence .actions button")
-    page.wait("document.querySelector('#said').innerText.includes('would be lost')")
+    page.wait("document.querySelector('#evidence').innerText.includes('would be lost')")
     assert server.get("/api/bundle").json["label_set"]["generation"] == 0
     page.click("#evidence .actions button")
     page.wait("document.querySelector('#said').innerText.includes('one more alias')")

@@ -162,7 +162,7 @@ function showTimes() {
   const stages = Object.entries(ms).filter(([name]) => name !== "total");
   const parts = stages.map(([name, value], place) => {
     const part = element("span", { className: `stage-${place % 8}`, title: `${name} ${milliseconds(value)} ms` });
-    part.style.flexGrow = value;
+    part.style.flexGrow = (100 * value) / (ms.total || 1); // shares below 1 in all would leave room
     return part;
   });
   at("bar").replaceChildren(...parts);
@@ -305,10 +305,11 @@ async function addAlias(button, way, forget) {
   const body = { label: way.id, aliases: [state.answer.text.trim()], forget_compiled: forget };
   const problem = await change("/api/labels/alias", body, `${way.text} has one more alias`);
   if (problem && !forget && problem.includes("forget_compiled")) {
-    say("It was compiled with aliases or descriptions, which would be lost; press again to go on.", true);
+    say("");
     const again = element("button", { type: "button", className: "quiet danger" }, "Add, and lose those");
     again.addEventListener("click", () => addAlias(again, way, true));
-    button.replaceWith(again);
+    const why = "It was compiled with aliases or descriptions, which would be lost.";
+    button.replaceWith(element("span", { className: "lost", role: "alert" }, why), again);
     again.focus();
   }
 }
