@@ -4,7 +4,8 @@ these are spelled. What it weighs comes from the query itself."""
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
+from itertools import product, starmap
 from typing import Any
 
 from edgexl.base.errors import BadInput
@@ -24,13 +25,36 @@ from edgexl.data import Query
 from edgexl.index import LabelIndex
 from edgexl.index.lexical import build_lexical
 
-# Where features stand among those of a query (docs/format.md).
-ALWAYS, MISSPELT = 0, 3
-# A query's weight without queries to fit it on: so much, and so much times the share of words that no label has and
-# some label nearly has. Fitted on other label sets (benchmarks/lexical_weight.py).
-BASE, SLOPE, MOST = 0.25, 4.4, 2.5
+
+@dataclass(frozen=True)
+class WordsWeight:
+    """A query's weight, by its features (docs/format.md): `base`, and so much times the share of words that no label
+    has and some label nearly has (`misspelt`), times how far the best row's words lead (`lead`), and times how many
+    words it has, of ten (`words`)."""
+
+    base: float = 0.0
+    misspelt: float = 0.0
+    lead: float = 0.0
+    words: float = 0.0
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        """The weights of all features."""
+        weights = dict.fromkeys(range(LEXICAL_FEATURES), 0.0) | dict(zip((0, 3, 6, 7), astuple(self), strict=True))
+        return tuple(weights.values())
+
+    def times(self, factor: float) -> WordsWeight:
+        return WordsWeight(*(round(factor * weight, 4) for weight in astuple(self)))
+
+
+# The weight without queries to fit it on: fitted on other label sets (benchmarks/lexical_weight.py). Few words, spelt
+# as no label has them, of which one label has far more than the next: then words tell. In a sentence they do not.
+USUAL, MOST = WordsWeight(misspelt=5.7, lead=2.5, words=-0.8), 2.5
 # What is tried where there are queries.
-BASES, SLOPES = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0), (0.0, 2.0, 4.4, 8.0)
+TRIED = (
+    *(USUAL.times(factor) for factor in (0.5, 2.0, 4.0)),
+    *starmap(WordsWeight, product((0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0), (0.0, 2.0, 4.4, 8.0))),
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +82,9 @@ class IndexWords(Pass):
             artifact.index,
             lexical=lexical,
             lexical_candidates=self.index.lexical_candidates,
-            weighing=dataclasses.replace(
-                artifact.index.weighing, lexical_weight=weight_of(BASE, SLOPE), lexical_most=MOST
-            ),
+            weighing=dataclasses.replace(artifact.index.weighing, lexical_weight=USUAL.features, lexical_most=MOST),
         )
-        facts: dict[str, Any] = {"kept": True, "bytes": len(lexical.pack()), "base": BASE, "slope": SLOPE}
+        facts: dict[str, Any] = {"kept": True, "bytes": len(lexical.pack()), "weight": asdict(USUAL)}
         queries = artifact.student.calibration[:QUERIES]
         if len(queries) < FEWEST_QUERIES:
             facts["because"] = f"Kept, with the weight of other label sets: there are not {FEWEST_QUERIES} queries."
@@ -74,28 +96,21 @@ class IndexWords(Pass):
     ) -> Artifact:
         """By held-out queries: whether the lexical side pays, and what it weighs."""
         vectors = turn_queries(artifact, queries)
-        pairs = [(BASE, SLOPE), *((base, slope) for base in BASES for slope in SLOPES if base + slope)]
+        tried = [USUAL, *(weight for weight in TRIED if any(astuple(weight)))]
         [without] = judge_weighings(artifact.index, [artifact.index.weighing], vectors, queries, self.threads)
-        weighings = [dataclasses.replace(with_words.weighing, lexical_weight=weight_of(*pair)) for pair in pairs]
+        weighings = [dataclasses.replace(with_words.weighing, lexical_weight=each.features) for each in tried]
         usual, *others = judge_weighings(with_words, weighings, vectors, queries, self.threads)
-        chosen, found = pairs[0], usual
-        for pair, judged in zip(pairs[1:], others, strict=True):
+        chosen, found = USUAL, usual
+        for each, judged in zip(tried[1:], others, strict=True):
             if gains(judged, found) and gains(judged, usual):
-                chosen, found = pair, judged
+                chosen, found = each, judged
         figures = {"without": figures_of(without), "usual": figures_of(usual), "chosen": figures_of(found)}
-        facts |= {"base": chosen[0], "slope": chosen[1], "queries": len(queries)} | figures
+        facts |= {"weight": asdict(chosen), "queries": len(queries)} | figures
         if not gains(found, without):
             facts |= {"kept": False, "because": f"Left out: on {len(queries)} held-out queries it gains nothing."}
             return _tell(artifact, facts)
         facts["because"] = f"Kept: on {len(queries)} held-out queries it gains more than chance explains."
-        return _tell(dataclasses.replace(artifact, index=_weigh(with_words, weight_of(*chosen))), facts)
-
-
-def weight_of(base: float, slope: float) -> tuple[float, ...]:
-    """The weights of a query's features: `base`, and `slope` times the share of misspelt words."""
-    weights = [0.0] * LEXICAL_FEATURES
-    weights[ALWAYS], weights[MISSPELT] = base, slope
-    return tuple(weights)
+        return _tell(dataclasses.replace(artifact, index=_weigh(with_words, chosen.features)), facts)
 
 
 def _weigh(index: LabelIndex, weight: tuple[float, ...]) -> LabelIndex:

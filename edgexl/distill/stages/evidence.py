@@ -23,7 +23,7 @@ from edgexl.base.ragged import Ragged
 from edgexl.bundle.parameters import EVIDENCE
 from edgexl.compiler.measure.kernel_search import match_words
 from edgexl.compiler.passes.build_index import usual_votes
-from edgexl.compiler.passes.index_words import BASE, MOST, SLOPE, weight_of
+from edgexl.compiler.passes.index_words import MOST, USUAL
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.stages.search import ROWS_A_SHORTLIST, SEARCH_BATCH, RowSearch
 from edgexl.index.best_of_rows import ALIAS, DESCRIPTION, LEXICAL, LabelScores, RowWords, Weighing
@@ -31,7 +31,7 @@ from edgexl.index.lexical import build_lexical
 from edgexl.index.rows import Rows
 
 # As a compile weighs the lexical side of a label set without held-out queries, and as many rows as it brings.
-WEIGHING = Weighing(lexical_weight=weight_of(BASE, SLOPE), lexical_most=MOST)
+WEIGHING = Weighing(lexical_weight=USUAL.features, lexical_most=MOST)
 LEXICAL_ROWS, LEXICAL_BYTES = 128, 24.0
 VOTES = EVIDENCE.index("votes")
 
