@@ -32,14 +32,15 @@ class Choice:
     chosen: Doubles
 
 
-def choose_blend(logits: Floats, screening: Floats, right: Bools, may_leave_out: bool) -> Choice:
+def choose_blend(logits: Floats, screening: Floats, right: Bools, may_blend: bool) -> Choice:
     """Choose by the shortlists of some queries: the reasoner's `logits`, the `screening` scores and whether each label
     is `right` [queries, N], shorter ones padded with logits of -inf.
 
     The reasoner stays as it is unless something else is better by more than its standard error over the queries
     (paired: what both answer alike adds nothing to it). A screening weight is judged on queries that it was not chosen
-    on (cross-validation). `may_leave_out`: whether screening alone may be chosen; it is preferred to a blend that is
-    not better than it by more than the standard error.
+    on (cross-validation), and screening alone is preferred to a blend that is not better than it by more than the
+    standard error. `may_blend`: whether the queries can tell a weight. Where they cannot, the reasoner stays only where
+    it is better than screening alone, for on those that will be asked it may cost more.
     """
     there = np.isfinite(logits)
     scores = np.where(there, screening, np.float32(-np.inf))
@@ -50,7 +51,11 @@ def choose_blend(logits: Floats, screening: Floats, right: Bools, may_leave_out:
     hits = np.stack([_first_is_right(Blend(1.0, weight).of(logits, finite), right) for weight in weights])
     blended = _cross_validated(hits)
     best = int(hits.mean(axis=1).argmax())
-    if may_leave_out and is_better(alone, as_is) and not is_better(blended, alone):
+    if not may_blend:
+        if is_better(as_is, alone):
+            return Choice("as it is", REASONER_ALONE, alone, as_is, as_is)
+        return Choice("left out", Blend(0.0, 1.0), alone, as_is, alone)
+    if is_better(alone, as_is) and not is_better(blended, alone):
         return Choice("left out", Blend(0.0, 1.0), alone, as_is, alone)
     if is_better(blended, as_is):
         return Choice("blend", Blend(1.0, weights[best]), alone, as_is, hits[best])

@@ -73,7 +73,7 @@ class FitBlend(Pass):
         )
         logits = pad_rows([answer.logits for answer in answers], -np.inf)
         screening = pad_rows([answer.screening for answer in answers], -np.inf)
-        choice = choose_blend(logits, screening, right, may_leave_out=not made)
+        choice = choose_blend(logits, screening, right, may_blend=not made)
         blind = not made and self._is_blind(artifact, queries)
         if blind:
             choice = dataclasses.replace(choice, kind="left out", chosen=choice.screening)
@@ -132,7 +132,8 @@ class FitBlend(Pass):
             "blend": f"A label's logit is the reasoner's and {blend.screening:.4g} times its screening score: P@1 is "
             f"{chosen:.2f} on {queries}, {reasoned:.2f} by the reasoner and {alone:.2f} by screening alone.",
             "left out": f"The reasoner is left out: P@1 is {alone:.2f} by screening alone on {queries}, "
-            f"{reasoned:.2f} by the reasoner, and no blend of both is better by more than chance.",
+            f"{reasoned:.2f} by the reasoner"
+            f"{', which is not better' if made else ', and no blend of both is better'} by more than chance.",
         }[choice.kind]
         weights = {"reasoner_weight": blend.reasoner, "screening_weight": blend.screening}
         return {
