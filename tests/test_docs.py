@@ -22,6 +22,7 @@ import click
 import pytest
 
 import edgexl
+import edgexl.compiler.pipeline  # all passes
 from edgexl import cli
 from edgexl.base import toml
 from edgexl.base.errors import BadInput

@@ -38,8 +38,9 @@ LEXICAL_FEATURES = 8
 VOTES_TEMPERATURE = 0.05000000074505806  # 0.05 as an f32
 LARGEST_VOTES_WEIGHT = LARGEST_LEXICAL_WEIGHT = 16.0
 MOST_LEXICAL_CANDIDATES = 4096
+MOST_WINDOWS = 256
 
-_STRUCT = struct.Struct("<18I32sfIIfI4f8ffIff68s")
+_STRUCT = struct.Struct("<18I32sfIIfI4f8ffIffI64s")
 assert _STRUCT.size == 256
 
 
@@ -89,6 +90,7 @@ class Parameters:
     lexical_candidates: int = 0
     least_known: float = 0.0
     same_text: float = 0.0
+    windows: int = 1
 
     def __post_init__(self) -> None:
         limits = {
@@ -117,6 +119,7 @@ class Parameters:
             "lexical_candidates": (0, MOST_LEXICAL_CANDIDATES),
             "least_known": (0.0, 1.0),
             "same_text": (0.0, 2.0),
+            "windows": (0, MOST_WINDOWS),  # 0 as 1
             "lexical_most": (0.0, LARGEST_LEXICAL_WEIGHT if self.lexical_candidates else 0.0),
         }
         for name, (low, high) in limits.items():
@@ -151,9 +154,9 @@ class Parameters:
         cells = (self.cells, self.probes, self.cell_margin)
         weights = (self.reasoner_weight, self.screening_weight, self.votes_temperature, self.votes_weight)
         lexical = (*self.lexical_weight, self.lexical_most, self.lexical_candidates)
-        doubts = (self.least_known, self.same_text)
+        doubts = (self.least_known, self.same_text, self.windows)
         head = (self.label_set_sha256, self.fine_gain, *cells, self.descriptions, *weights)
-        tail = (*head, *lexical, *doubts, bytes(68))
+        tail = (*head, *lexical, *doubts, bytes(64))
         return _STRUCT.pack(_STRUCT.size, self.engine, *numbers, *tail)
 
     @classmethod

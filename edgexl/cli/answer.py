@@ -51,6 +51,11 @@ def demo(out: Path | None, as_json: bool) -> None:
     type=click.FloatRange(0, 1, min_open=True),
     help="The smallest set that holds a right label this often, 0 to 1, instead of k labels.",
 )
+@click.option(
+    "--windows",
+    type=click.IntRange(min=1),
+    help="How many a text longer than the bundle takes is read in at most; 1 cuts it.  [default: the bundle's]",
+)
 @click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @labels_file_option
@@ -61,6 +66,7 @@ def run(
     k: int | None,
     threshold: str | None,
     coverage: float | None,
+    windows: int | None,
     explain: str | None,
     threads: int,
     labels_file: Path | None,
@@ -75,7 +81,7 @@ def run(
     texts = lines(standard_input()) if text == "-" else one_text(text)
     status = 0
     wanted = parse_threshold(threshold)
-    for answered in answer(bundle, texts, k, wanted, explain, threads, labels_file, coverage):
+    for answered in answer(bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows):
         if isinstance(answered, Refusal):
             print_line(f"edgexl: {answered.message}", err=True)
             status = answered.exit_code
@@ -243,6 +249,10 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
         print_line("  perhaps none of them: the best one scores as low as where no gold label is on the shortlist")
     stages = "  ".join(f"{stage} {ms:.2f}" for stage, ms in answer.prediction.ms.items())
     print_line(f"  ms: {stages}")
+    if answer.prediction.windows > 1:
+        print_line(f"  read in {answer.prediction.windows} windows, each of which takes all of screening (--windows)")
+    if answer.prediction.truncated:
+        print_line(f"  cut: what is behind the text's first {answer.prediction.tokens:,} tokens was not read")
     if answer.explanation is not None:
         _print_explanation(answer)
 

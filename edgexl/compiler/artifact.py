@@ -57,8 +57,9 @@ class Artifact:
 
     `rows` are the texts of the index, `vectors` [rows, D] their vectors in the index's space, which is the student's
     space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
-    there, and `blend` says what logits are made of. `engine` runs them on the device; for the native one there are
-    `plans`. `answered` is what the C runtime reached with the packed bundle. `facts` are for the manifest.
+    there, a text is read in at most so many `windows`, and `blend` says what logits are made of. `engine` runs the
+    graphs on the device; for the native one there are `plans`. `answered` is what the C runtime reached with the packed
+    bundle. `facts` are for the manifest.
     """
 
     student: Student
@@ -72,6 +73,7 @@ class Artifact:
     vectors: Floats = _LATER
     rotation: Floats | None = None
     index: LabelIndex = _LATER
+    windows: int = 1
     blend: Blend = _LATER
     calibration: Calibration = _LATER
     doubts: Doubts = NO_DOUBTS

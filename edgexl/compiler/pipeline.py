@@ -43,6 +43,7 @@ from edgexl.compiler.passes.index_words import IndexWords
 from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
+from edgexl.compiler.passes.read_windows import ReadWindows
 from edgexl.compiler.passes.verify import Verify
 from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.data import Query
@@ -115,6 +116,7 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         BuildIndex(recipe.index, threads),
         IndexWords(recipe.index, threads),
         quantize,
+        ReadWindows(recipe.shortlist, threads),
         FitBlend(recipe, threads, partial(progress, "blend")),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),

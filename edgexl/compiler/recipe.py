@@ -14,6 +14,7 @@ from typing import Literal
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.shipped import find_toml, shipped_files
+from edgexl.bundle.parameters import MOST_WINDOWS
 from edgexl.index.codebook import Coarse
 from edgexl.index.rotation import Rotation
 from edgexl.target import Engine
@@ -49,8 +50,8 @@ class ReasonerRecipe(GraphRecipe):
 
     With `blend` "auto" the compile looks whether more right labels come first when the screening score is added to the
     logit, or when the reasoner is left out altogether, and does so where it is sure. It looks on held-out queries or,
-    where there are too few, on queries made of label texts, which add the score at most. "none" takes the logits as
-    they are.
+    where there are too few, on queries made of label texts, by which it stays where it is better and is left out
+    elsewhere. "none" takes the logits as they are.
     """
 
     blend: Literal["auto", "none"] = "auto"
@@ -132,11 +133,19 @@ class IndexRecipe:
 @dataclass(frozen=True)
 class ShortlistRecipe:
     """`n` labels go from screening to reasoning; left out, as many as the student was trained with. A bundle of fewer
-    labels has room for so many, too: some may be added."""
+    labels has room for so many, too: some may be added.
+
+    A text that has more tokens than the screener takes is read in at most so many `windows`, its beginning and then 24
+    words each, which overlap, and their shortlists are merged; 1: its beginning only. "auto" is 64, unless held-out
+    queries are found no better by them.
+    """
 
     n: int | None = None
+    windows: int | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
+        if self.windows != "auto" and not 1 <= self.windows <= MOST_WINDOWS:
+            raise ValueError(f'[shortlist] windows = {self.windows} must lie within 1 and {MOST_WINDOWS}, or be "auto"')
         if self.n is not None and not 1 <= self.n <= 4096:
             raise ValueError(f"[shortlist] n = {self.n} must lie within 1 and 4096")
 

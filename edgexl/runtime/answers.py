@@ -41,7 +41,8 @@ class Prediction:
 
     `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
     order, with their `shortlist_scores` [N] and `shortlist_logits` [N]. `query_vector` is [dims], of unit length.
-    `tokens` counts the text's tokens, [CLS] and [SEP] included; `truncated`: it had more than the bundle takes.
+    `tokens` counts the text's tokens, [CLS] and [SEP] included; of which it was read in so many
+    `windows`; `truncated`: it had more than these hold.
     `none_fits`: the best label is likely to be wrong. `coverage_holds`: the labels have the
     coverage that was asked for, and the label set is the one that it was counted on.
     """
@@ -56,6 +57,7 @@ class Prediction:
     truncated: bool
     none_fits: bool
     coverage_holds: bool = False
+    windows: int = 1
 
     @property
     def ranked(self) -> npt.NDArray[np.int64]:
@@ -69,6 +71,7 @@ class Prediction:
             "labels": [label.as_json() for label in self.labels],
             "none_fits": self.none_fits,
             "tokens": self.tokens,
+            "windows": self.windows,
             "truncated": self.truncated,
             "ms": self.ms,
         }
@@ -153,6 +156,7 @@ class BundleInfo:
     kernel: str
     goldens: int
     copied: bool
+    windows: int
 
     def as_json(self) -> dict[str, Any]:
         """The fields in JSON's types: a `presence` that is never said is null."""
@@ -178,6 +182,7 @@ def copy_prediction(result: Any, dims: int) -> Prediction:
         truncated=bool(result.truncated),
         none_fits=bool(result.none_fits),
         coverage_holds=bool(result.coverage_holds),
+        windows=result.windows,
     )
 
 

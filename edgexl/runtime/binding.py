@@ -142,6 +142,7 @@ class BundleHandle:
             kernel=info.kernel.decode(),
             goldens=info.goldens,
             copied=bool(info.copied),
+            windows=info.windows,
         )
 
     def __enter__(self) -> BundleHandle:
@@ -173,20 +174,27 @@ class BundleHandle:
             raise BadInput(f"The bundle's manifest is not JSON ({error}); compile it again.") from None
 
     def predict(
-        self, text: str | bytes, k: int | None = None, threshold: float | None = None, coverage: float | None = None
+        self,
+        text: str | bytes,
+        k: int | None = None,
+        threshold: float | None = None,
+        coverage: float | None = None,
+        windows: int = 0,
     ) -> Prediction:
         """Answer one text with at most `k` labels, best first: by default 5; `k` 0 = 5 labels, or all with a threshold.
 
         There are fewer where the label set is smaller, or the bundle's shortlist by default. With a `threshold` only
         labels at least that probable; negative = the bundle's own. With a `coverage` above 0 instead, by default all
-        labels of the smallest set that holds a gold one with that probability, as counted on held-out queries. Raises
-        `BadInput` for a text without a token or that is not UTF-8 (bytes), for a k beyond the shortlist,
+        labels of the smallest set that holds a gold one with that probability, as counted on held-out queries. A
+        text of more than `info.max_tokens` is read in at most so many `windows`: 0 = `info.windows`, 1 = its beginning
+        only. Raises `BadInput` for a text without a token or that is not UTF-8 (bytes), for a k beyond the shortlist,
         `info.shortlist`, and for a coverage that the bundle does not reach.
         """
         if k is None:
             k = 0 if coverage else min(DEFAULT_K, self.info.shortlist)
         k = as_whole("k", k, 0, _LARGEST, f"from 1 to the bundle's shortlist, {self.info.shortlist}")
-        options = self._header.make("exl_predict_options", k=k)
+        windows = as_whole("windows", windows, 0, self.info.windows, f"from 0 to the bundle's, {self.info.windows}")
+        options = self._header.make("exl_predict_options", k=k, windows=windows)
         if threshold is not None:
             options.use_threshold, options.threshold = 1, as_number("threshold", threshold)
         if coverage is not None:

@@ -41,7 +41,8 @@ _ANSWER = _object(
         "labels": _list(_LABEL),
         "none_fits": _BOOLEAN | {"description": "The first label is likely to be wrong."},
         "tokens": _INTEGER,
-        "truncated": _BOOLEAN | {"description": "The text has more tokens than the bundle takes."},
+        "windows": _INTEGER | {"description": "How many a long text was read in; 1: it fits, or was cut."},
+        "truncated": _BOOLEAN | {"description": "The text is longer than what was read of it."},
         "ms": {"type": "object", "additionalProperties": _NUMBER, "description": "Milliseconds a stage, and `total`."},
         "shortlist": _INTEGER | {"description": "How many labels reasoning saw."},
     },
@@ -83,9 +84,9 @@ _CHANGE = _object(
 _BUNDLE = _object(
     {
         "name": _STRING, "edgexl": _STRING, "writable": _BOOLEAN, "labels": _INTEGER, "rows": _INTEGER,
-        "dims": _INTEGER, "shortlist": _INTEGER, "max_tokens": _INTEGER, "format": _STRING, "file_bytes": _INTEGER,
-        "threshold": _NUMBER, "presence": _OPTIONAL_NUMBER, "engine": _STRING, "kernel": _STRING,
-        "goldens": _INTEGER, "copied": _BOOLEAN, "recipe": {"type": ["string", "null"]},
+        "dims": _INTEGER, "shortlist": _INTEGER, "max_tokens": _INTEGER, "windows": _INTEGER, "format": _STRING,
+        "file_bytes": _INTEGER, "threshold": _NUMBER, "presence": _OPTIONAL_NUMBER, "engine": _STRING,
+        "kernel": _STRING, "goldens": _INTEGER, "copied": _BOOLEAN, "recipe": {"type": ["string", "null"]},
         "target": {"type": ["string", "null"]}, "label_set": {"type": "object"}, "measured": {"type": "object"},
         "examples": _list(_STRING),
         "calibration": {"type": ["object", "null"]}, "held_out": {"type": ["object", "null"]},

@@ -6,6 +6,7 @@ without special tokens, padded with 0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from tokenizers import Tokenizer
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.files import read_input
+
+# Long texts are read in windows of so many words, each beginning so many behind the one before; what has no space in
+# it is a word as soon as it has so many bytes.
+WINDOW_WORDS, WINDOW_STEP, WORD_BYTES = 24, 18, 24
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -45,6 +50,28 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) ->
     cls_id, sep_id = piece_id(tokenizer, "[CLS]"), piece_id(tokenizer, "[SEP]")
     encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
     return [[cls_id, *encoding.ids[: max_tokens - 2], sep_id] for encoding in encodings]
+
+
+def cut_windows(text: str, most: int) -> list[str]:
+    """The windows of a text that the screener does not take whole, `most` at most: the text itself, of which the
+    screener takes the beginning, then 24 words each, every 18 words on; the last one ends with the text, as far as it
+    is read. A word without a space in it ends with the character that reaches 24 bytes."""
+    if most < 2:
+        return [text]
+    words, content = [], text.encode()
+    for run in re.finditer(rb"[^ \t-\r]+", content):
+        begin, end = run.span()
+        while begin < end:
+            stop = min(begin + WORD_BYTES, end)
+            while stop < end and content[stop] & 0xC0 == 0x80:
+                stop += 1
+            words.append((begin, stop))
+            begin = stop
+    words = words[: WINDOW_WORDS + (most - 2) * WINDOW_STEP]
+    last = max(0, len(words) - WINDOW_WORDS)
+    firsts = [*range(0, last, WINDOW_STEP), last] if words else []
+    parts = [words[first : first + WINDOW_WORDS] for first in firsts]
+    return [text, *(content[part[0][0] : part[-1][1]].decode() for part in parts)]
 
 
 def word_texts(tokenizer: Tokenizer, count: int, max_tokens: int, seed: int) -> list[list[int]]:

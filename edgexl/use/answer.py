@@ -102,22 +102,25 @@ def answer(
     threads: int = 1,
     labels_file: Path | None = None,
     coverage: float | None = None,
+    windows: int | None = None,
 ) -> Iterator[Answer | Refusal]:
     """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
 
-    `k` and `coverage` as `BundleHandle.predict` takes them; `threshold` as `parse_threshold` gives it; `explain` is a
-    label's id or text; `labels_file` keeps labels added and retired (default: the bundle's path and ".labels"). Raises
-    `BadInput` where the bundle, `k` or the label is wrong for every text, `DeviceError` where the engine is missing or
-    fails.
+    `k`, `coverage` and `windows` as `BundleHandle.predict` takes them; `threshold` as `parse_threshold` gives it;
+    `explain` is a label's id or text; `labels_file` keeps labels added and retired (default: the bundle's path and
+    ".labels"). Raises `BadInput` where the bundle, `k` or the label is wrong for every text, `DeviceError` where the
+    engine is missing or fails.
     """
     with open_bundle(bundle, threads=threads, labels_path=labels_file) as handle:
         if k is not None and k > handle.info.shortlist:
             raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")
+        if windows is not None and windows > handle.info.windows:
+            raise BadInput(f"windows is {windows}, but {bundle} reads in {handle.info.windows} at most; give fewer.")
         label = None if explain is None else handle.find_label(explain)
         for one in inputs:
             try:
                 text = one.text()
-                prediction = handle.predict(text, k=k, threshold=threshold, coverage=coverage)
+                prediction = handle.predict(text, k=k, threshold=threshold, coverage=coverage, windows=windows or 0)
                 if label is None:
                     yield Answer(text, prediction, coverage=coverage is not None)
                     continue

@@ -275,6 +275,7 @@ CELLS = {"cells": 4, "probes": 2, "cell_margin": 1.5}
         ({}, "lexical_candidates", (0, 1, 4096), (-1, 4097)),
         ({}, "least_known", (0.0, 1.0), (-0.5, 1.5, math.nan)),
         ({}, "same_text", (0.0, 2.0), (-0.5, 2.5, math.nan)),
+        ({}, "windows", (0, 1, 256), (-1, 257)),
     ],
 )
 def test_parameters_limits_are_the_formats(
@@ -297,7 +298,7 @@ def test_parameters_that_are_cut_or_of_another_engine() -> None:
     assert len(section) == 256
     longer = struct.pack("<I", 260) + section[4:] + bytes(4)  # of a later minor version
     assert Parameters.unpack(longer) == parameters()
-    for place, byte in ((4, b"\x03"), (4, b"\x00"), (188, b"\x01"), (255, b"\x01"), (0, b"\xfc"), (1, b"\x02")):
+    for place, byte in ((4, b"\x03"), (4, b"\x00"), (192, b"\x01"), (255, b"\x01"), (0, b"\xfc"), (1, b"\x02")):
         with pytest.raises(BadInput):
             Parameters.unpack(section[:place] + byte + section[place + 1 :])
     for cut in (section[:-1], section + bytes(4), b""):

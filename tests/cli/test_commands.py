@@ -41,7 +41,7 @@ def test_a_failed_gate_exits_1_and_writes_no_bundle(tiny: Tiny, tmp_path: Path, 
 def test_run_answers_one_text_with_the_promised_keys(tiny: Tiny, edgexl: Edgexl) -> None:
     query = next(iter(read_queries(tiny.student / "evaluation.json.gz")))
     record = edgexl("run", tiny.bundle, query.text, "--json", "-k", "3").json
-    assert list(record) == ["text", "labels", "none_fits", "tokens", "truncated", "ms"]
+    assert list(record) == ["text", "labels", "none_fits", "tokens", "windows", "truncated", "ms"]
     assert record["text"] == query.text
     assert [list(label) for label in record["labels"]] == [["id", "text", "probability"]] * 3
     assert list(record["ms"]) == STAGES

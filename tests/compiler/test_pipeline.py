@@ -31,7 +31,10 @@ from tests.compiler.conftest import TINY_RECIPE
 from tests.steps import StageProgress
 from tests.tiny import tiny_described, tiny_labels, tiny_student
 
-PASSES = ["export", "encode", "build_index", "index_words", "quantize", "blend", "calibrate", "lower", "pack", "verify"]
+PASSES = [
+    "export", "encode", "build_index", "index_words", "quantize", "read_windows", "blend", "calibrate", "lower", "pack",
+    "verify",
+]  # fmt: skip
 
 
 def test_the_bundle_holds_the_student(compiled: CompileReport, student: Student) -> None:

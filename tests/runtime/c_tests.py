@@ -69,7 +69,7 @@ def write_bundles(directory: Path) -> None:
     from tests.runtime.tiny_bundle import build as tiny
 
     tiny(aliases=True).write(directory / "ort.exl")
-    tiny(aliases=True, native=True, cells=9).write(directory / "native.exl")
+    tiny(aliases=True, native=True, cells=9, windows=5).write(directory / "native.exl")
     tiny(aliases=True, native=True, descriptions=100, lexical=True).write(directory / "lexical.exl")
 
 

@@ -13,12 +13,12 @@
 ENDS_WITH(exl_error, sentence);
 ENDS_WITH(exl_allocator, release);
 ENDS_WITH(exl_open_options, labels_path);
-ENDS_WITH(exl_bundle_info, manifest_bytes);
+ENDS_WITH(exl_bundle_info, reserved);
 ENDS_WITH(exl_label, description_bytes);
 ENDS_WITH(exl_session_options, reserved);
-ENDS_WITH(exl_predict_options, coverage);
+ENDS_WITH(exl_predict_options, reserved);
 ENDS_WITH(exl_prediction, text);
-ENDS_WITH(exl_result, reserved);
+ENDS_WITH(exl_result, windows);
 ENDS_WITH(exl_batch, context);
 ENDS_WITH(exl_explanation, words_score);
 ENDS_WITH(exl_self_test_report, tolerance);

@@ -34,7 +34,7 @@ def test_run_answers_as_the_binding(alias_path: Path) -> None:
             assert [(at["id"], at["text"]) for at in line["labels"]] == [(at.id, at.text) for at in expected.labels]
             for got, wanted in zip(line["labels"], expected.labels, strict=True):
                 assert got["probability"] == pytest.approx(wanted.probability, rel=1e-5)
-            assert list(line) == ["text", "labels", "none_fits", "ms"]
+            assert list(line) == ["text", "labels", "none_fits", "windows", "truncated", "ms"]
             assert line["none_fits"] == expected.none_fits
             assert list(line["ms"]) == list(expected.ms)
 

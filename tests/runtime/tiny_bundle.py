@@ -35,7 +35,7 @@ from edgexl.bundle.tokenizer import pack_tokenizer
 from edgexl.bundle.weights import externalise, pack_weights
 from edgexl.bundle.write import write_bundle
 from edgexl.compiler.lowering import lower_graph
-from edgexl.index import Gain, LabelIndex, encode_coarse, encode_fine, train_codebook
+from edgexl.index import Gain, LabelIndex, Shortlist, encode_coarse, encode_fine, train_codebook
 from edgexl.index.best_of_rows import Weighing
 from edgexl.index.lexical import build_lexical
 
@@ -186,11 +186,12 @@ def build(
     votes_weight: float = 0.0,
     lexical: bool = False,
     doubts: Doubts | None = None,
+    windows: int = 1,
 ) -> TinyBundle:
     """The bundle, its goldens made by the Python reference. `native`: with plans in the place of the graphs; `cells`:
     in so many, of which a query probes a third; `reasons`: with a reasoner, of which the logits are a part;
     `descriptions`: so many of the last aliases are called descriptions; `lexical`: with a lexical side; `doubts`: what
-    a best label is doubted by."""
+    a best label is doubted by; `windows`: that a text is read in at most."""
     doubts = doubts or Doubts()
     random = np.random.default_rng(7)
     tokenizer = tiny_tokenizer()
@@ -245,6 +246,7 @@ def build(
         lexical_candidates=LEXICAL_CANDIDATES if lexical else 0,
         least_known=doubts.least_known,
         same_text=doubts.same_text,
+        windows=windows,
     )
     words = build_lexical([*texts, *alias_texts]) if lexical else None
     knots = (-6.0, -3.0, -1.0, -0.1), (0.01, 0.1, 0.5, 0.95)
@@ -309,6 +311,7 @@ def build(
         tokenizer,
         label_tokens,
         calibration,
+        windows,
     )
     sections[Kind.GOLDENS] = _goldens(pipeline)
     return TinyBundle(sections, tuple(texts), pipeline)
@@ -350,23 +353,60 @@ class TinyReference:
     tokenizer: Tokenizer
     label_tokens: np.ndarray
     calibration: Calibration
+    windows: int = 1
 
     def answer(self, text: str) -> Answer:
-        ids = self.tokenizer.encode(text).ids
-        tokens = np.array([ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]]], np.int64)
-        feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
-        feeds["query_vector"], feeds["token_states"] = self.screener.run(["query_vector", "token_states"], feeds)
-        found = self.index.search(feeds["query_vector"][0], text)
-        feeds["label_vectors"] = self.index.decompress(found.labels)[None]
-        feeds["screening_scores"] = found.scores[None]
-        feeds["label_tokens"] = self.label_tokens[found.labels][None]
-        feeds["evidence"] = found.evidence[None]
-        logits = SCREENING_WEIGHT * found.screening
+        texts = self.split(text)
+        read = [self.screen(self.read(part)) for part in texts]
+        found = [self.index.search(one["query_vector"][0], part) for one, part in zip(read, texts, strict=True)]
+        best: dict[int, tuple[float, int, int]] = {}
+        for window, one in enumerate(found):
+            for place, label in enumerate(one.labels.tolist()):
+                if label not in best or one.screening[place] > best[label][0]:
+                    best[label] = (one.screening[place], window, place)
+        labels = sorted(best, key=lambda label: (-best[label][0], label))[:SHORTLIST]
+        evidence = np.array([found[best[label][1]].evidence[best[label][2]] for label in labels])
+        merged = Shortlist(np.array(labels), evidence, np.array([best[label][0] for label in labels], np.float32))
+        logits = SCREENING_WEIGHT * merged.screening
         if self.reasoner:
-            logits = REASONER_WEIGHT * self.reasoner.run(["logits"], feeds)[0][0] + logits
+            judged = sorted(range(len(read)), key=lambda window: -found[window].screening[0])[:4]
+            of_windows = [self.reason(read[window], merged) for window in judged]
+            logits = REASONER_WEIGHT * np.max(of_windows, axis=0) + logits
         order = np.argsort(-logits, kind="stable")
         probabilities = self.calibration.probabilities(logits)
-        return Answer(tuple(tokens[0].tolist()), found.labels, found.scores, logits, order, probabilities)
+        tokens = tuple(self.read(text))
+        return Answer(tokens, merged.labels, merged.scores, logits, order, probabilities, merged.screening)
+
+    def read(self, text: str) -> list[int]:
+        ids = self.tokenizer.encode(text).ids
+        return ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]]
+
+    def split(self, text: str) -> list[str]:
+        """The text and, where it is too long, the windows: of 24 words, each 18 behind the one before, the last one at
+        the end of what is read."""
+        words = text.split(" ")
+        if len(self.tokenizer.encode(text).ids) <= MAX_TOKENS or self.windows == 1:
+            return [text]
+        words = words[: 24 + 18 * (self.windows - 2)]
+        firsts = [first for first in range(0, len(words), 18) if first < len(words) - 24 or first == 0]
+        if len(words) > 24:
+            firsts.append(len(words) - 24)
+        return [text, *(" ".join(words[first : first + 24]) for first in firsts)]
+
+    def screen(self, ids: list[int]) -> dict[str, np.ndarray]:
+        tokens = np.array([ids], np.int64)
+        feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        feeds["query_vector"], feeds["token_states"] = self.screener.run(["query_vector", "token_states"], feeds)
+        return feeds
+
+    def reason(self, feeds: dict[str, np.ndarray], found: Shortlist) -> np.ndarray:
+        of_labels = {
+            "label_vectors": self.index.decompress(found.labels)[None],
+            "screening_scores": found.scores[None],
+            "label_tokens": self.label_tokens[found.labels][None],
+            "evidence": found.evidence[None],
+        }
+        return self.reasoner.run(["logits"], feeds | of_labels)[0][0]
 
 
 @dataclass(frozen=True)
@@ -379,6 +419,7 @@ class Answer:
     logits: np.ndarray
     order: np.ndarray
     probabilities: np.ndarray
+    screening: np.ndarray
 
 
 def _goldens(pipeline: TinyReference) -> bytes:

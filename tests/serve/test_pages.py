@@ -91,7 +91,7 @@ def test_flags_say_what_the_runtime_doubts(page: Page, unchanged: Server, handle
         page.wait(f"document.querySelector('#flags').innerText.includes('{handle.predict(text).tokens} tokens')")
         said, expected = page.text("#flags"), handle.predict(text)
         assert ("perhaps none of these" in said) == expected.none_fits
-        assert ("cut at" in said) == expected.truncated
+        assert ("cut:" in said) == expected.truncated
     page.evaluate("document.querySelector('#threshold').value = '99.99'")
     page.evaluate("document.querySelector('#threshold').dispatchEvent(new Event('input'))")
     page.wait("document.querySelector('#flags').innerText.includes('no label is that probable')")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,11 +31,15 @@ from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.index import LabelIndex, Shortlist
 from edgexl.index.best_of_rows import Weighing
-from edgexl.student.text import encode_texts, label_tokens
+from edgexl.student.text import cut_windows, encode_texts, label_tokens
 
 Feeds = dict[str, npt.NDArray[Any]]
 # Queries answered side by side.
 BATCH = 256
+# Of a text that is read in several windows, those that the reasoner sees at most: the best by screening.
+JUDGED_WINDOWS = 4
+# Inputs that are the same for all windows of a text.
+_OF_LABELS = frozenset({"label_vectors", "screening_scores", "label_tokens", "evidence"})
 
 
 class Screening(Protocol):
@@ -60,8 +65,17 @@ class Screening(Protocol):
 
 
 @dataclass(frozen=True)
+class Window:
+    """A part of a text that is screened on its own, and its tokens, [CLS] and [SEP] included."""
+
+    text: str
+    ids: list[int]
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A query's way through both stages; labels, scores and logits in the shortlist's order.
+    """A query's way through both stages; labels, scores and logits in the shortlist's order; the query vector of the
+    window that found most, where there are several.
 
     `screening` are the scores [N] that put the shortlist in order; `order` sorts it by logit, descending, ties as they
     were.
@@ -105,8 +119,8 @@ REASONER_ALONE = Blend()
 
 @dataclass(frozen=True)
 class ReferencePipeline:
-    """Tokenizer, two graphs (the second may be missing), screening, the tokens of all label texts [labels, S], and what
-    the logits are made of."""
+    """Tokenizer, two graphs (the second may be missing), screening, the tokens of all label texts [labels, S], what the
+    logits are made of, and in how many windows a longer text is read at most."""
 
     tokenizer: Tokenizer
     screener: Session | PlanSession
@@ -116,11 +130,39 @@ class ReferencePipeline:
     max_tokens: int
     calibration: Calibration | None = None
     blend: Blend = REASONER_ALONE
+    windows: int = 1
 
     def answer(self, text: str) -> Answer:
         """Both stages for one text."""
-        feeds = self._screen(encode_texts(self.tokenizer, [text], self.max_tokens)[0])
-        return self._reason(feeds, self.screening.search(feeds["query_vector"][0], text))
+        return self._answer_windows(self._read([text])[0], self.screening)
+
+    def _read(self, texts: Sequence[str]) -> list[list[Window]]:
+        """The windows of texts: one of each that the screener takes whole."""
+
+        def read(text: str, ids: list[int]) -> list[Window]:
+            if len(ids) <= self.max_tokens:
+                return [Window(text, ids)]
+            parts = cut_windows(text, self.windows)
+            tokens = encode_texts(self.tokenizer, parts, self.max_tokens)
+            return [Window(part, each) for part, each in zip(parts, tokens, strict=True) if len(each) > 2]
+
+        return list(map(read, texts, encode_texts(self.tokenizer, texts, self.max_tokens + 1)))
+
+    def _answer_windows(self, windows: Sequence[Window], screening: Screening, without: Sequence[int] = ()) -> Answer:
+        """Both stages for a text, one window after the other."""
+        feeds = [self._screen(window.ids) for window in windows]
+        found = [
+            screening.search(one["query_vector"][0], window.text) for one, window in zip(feeds, windows, strict=True)
+        ]
+        if without:
+            found = [_without(one, without, self.screening.shortlist) for one in found]
+        of_text = self.reasoner is not None and set(self.reasoner.input_names) - _OF_LABELS
+        near = np.array([one.screening[0] if len(one.labels) else 0 for one in found])
+        judged = np.argsort(-near, kind="stable")[: JUDGED_WINDOWS if of_text else 1].tolist()
+        merged = merge_shortlists(found, self.screening.shortlist) if len(found) > 1 else found[0]
+        logits = [self._run_reasoner(feeds[window], merged) for window in judged]
+        reasoned = None if self.reasoner is None else np.maximum.reduce([each for each in logits if each is not None])
+        return self._blend(windows[0].ids, feeds[judged[0]], merged, reasoned)
 
     def _screen(self, ids: Sequence[int]) -> Feeds:
         """The screener's inputs and outputs."""
@@ -129,15 +171,25 @@ class ReferencePipeline:
         return feeds | dict(zip(self.screener.output_names, self.screener.run(feeds), strict=False))
 
     def _reason(self, feeds: Feeds, found: Shortlist) -> Answer:
+        return self._blend(feeds["input_ids"][0].tolist(), feeds, found, self._run_reasoner(feeds, found))
+
+    def _run_reasoner(self, feeds: Feeds, found: Shortlist) -> Floats | None:
+        """The logits [N] by the reasoner, where there is one."""
+        if self.reasoner is None:
+            return None
         feeds = feeds | {
             "label_vectors": self.screening.decompress(found.labels)[None],
             "screening_scores": found.scores[None],
             "label_tokens": self.label_pieces[found.labels][None],
             "evidence": found.evidence[None],
         }
-        logits = self.blend.of(self.reasoner.run(feeds)[0][0] if self.reasoner else None, found.screening)
+        logits: Floats = self.reasoner.run(feeds)[0][0]
+        return logits
+
+    def _blend(self, ids: Sequence[int], feeds: Feeds, found: Shortlist, reasoned: Floats | None) -> Answer:
+        logits = self.blend.of(reasoned, found.screening)
         order = np.argsort(-logits, kind="stable")
-        tokens = tuple(feeds["input_ids"][0].tolist())
+        tokens = tuple(ids)
         return Answer(tokens, feeds["query_vector"][0], found.labels, found.scores, found.screening, logits, order)
 
     def answers(
@@ -152,18 +204,26 @@ class ReferencePipeline:
         length, screening = self.screening.shortlist, self.screening
         if without is not None:
             screening = screening.with_shortlist(length + max(map(len, without), default=0))
-        encoded = encode_texts(self.tokenizer, texts, self.max_tokens)
+        read = self._read(texts)
         pool = ThreadPoolExecutor(threads)
         done = 0
         try:
             for begin in range(0, len(texts), BATCH):
-                screened = list(pool.map(self._screen, encoded[begin : begin + BATCH]))
-                queries = np.concatenate([feeds["query_vector"] for feeds in screened])
-                found = list(screening.search_all(queries, pool, texts[begin : begin + BATCH]))
+                batch = range(begin, min(begin + BATCH, len(texts)))
+                short = [at for at in batch if len(read[at]) == 1]
+                screened = list(pool.map(self._screen, [read[at][0].ids for at in short]))
+                found: list[Shortlist] = []
+                if short:
+                    queries = np.concatenate([feeds["query_vector"] for feeds in screened])
+                    found = list(screening.search_all(queries, pool, [texts[at] for at in short]))
                 if without is not None:
-                    taken = without[begin : begin + BATCH]
-                    found = [_without(one, labels, length) for one, labels in zip(found, taken, strict=True)]
-                for answer in pool.map(self._reason, screened, found):
+                    found = [_without(one, without[at], length) for one, at in zip(found, short, strict=True)]
+                of_short = pool.map(self._reason, screened, found)
+                long = [at for at in batch if len(read[at]) > 1]
+                taken = [without[at] if without is not None else () for at in long]
+                of_long = pool.map(self._answer_windows, [read[at] for at in long], repeat(screening), taken)
+                for at in batch:
+                    answer = next(of_short if len(read[at]) == 1 else of_long)
                     done += 1
                     progress(done, len(texts))
                     yield answer
@@ -237,7 +297,19 @@ class ReferencePipeline:
             max_tokens=sizes.max_tokens,
             calibration=calibration,
             blend=Blend(sizes.reasoner_weight, sizes.screening_weight),
+            windows=max(1, sizes.windows),
         )
+
+
+def merge_shortlists(found: Sequence[Shortlist], length: int) -> Shortlist:
+    """The `length` best labels of several shortlists, each as the one has it where it scores best, the first of
+    equals."""
+    labels, screening = (np.concatenate([getattr(one, name) for one in found]) for name in ("labels", "screening"))
+    evidence = np.concatenate([one.evidence for one in found])
+    order = np.lexsort((np.arange(len(labels)), labels, -screening))
+    _, first = np.unique(labels[order], return_index=True)
+    kept = order[np.sort(first)[:length]]
+    return Shortlist(labels[kept], evidence[kept], screening[kept])
 
 
 def _without(found: Shortlist, labels: Sequence[int], length: int) -> Shortlist:

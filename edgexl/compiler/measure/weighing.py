@@ -42,7 +42,7 @@ def judge_weighings(
 
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(search, vectors, [query.text for query in queries]))
-    return [_judge(labels, queries) for labels in zip(*found, strict=True)]
+    return [judge_shortlists(labels, queries) for labels in zip(*found, strict=True)]
 
 
 def gains(one: Doubles, other: Doubles) -> bool:
@@ -56,7 +56,8 @@ def figures_of(judged: Doubles) -> dict[str, float]:
     return {name: round(100 * float(value), 2) for name, value in zip(FIGURES, judged.mean(0), strict=True)}
 
 
-def _judge(shortlists: Sequence[Ints], queries: tuple[Query, ...]) -> Doubles:
+def judge_shortlists(shortlists: Sequence[Ints], queries: tuple[Query, ...]) -> Doubles:
+    """[queries, 3]: P@1, R@10 and R@100 of the labels of each query's shortlist, best first."""
     ranked = pad_rows(shortlists, -1)
     ranked = np.pad(ranked, ((0, 0), (0, max(0, 100 - ranked.shape[1]))), constant_values=-1)
     targets = [query.targets for query in queries]

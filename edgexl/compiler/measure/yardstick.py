@@ -59,6 +59,7 @@ def reference_pipeline(artifact: Artifact, vectors: Floats, rows: Rows) -> Refer
         max_tokens=shapes.max_tokens,
         calibration=artifact.calibration,
         blend=artifact.blend if artifact.has("blend") else artifact.own_blend,
+        windows=artifact.windows,
     )
 
 

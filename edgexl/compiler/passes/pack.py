@@ -102,6 +102,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         screening_weight=artifact.blend.screening,
         least_known=artifact.doubts.least_known,
         same_text=artifact.doubts.same_text,
+        windows=artifact.windows,
     )
     with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
         texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))

@@ -143,6 +143,8 @@ typedef struct exl_bundle_info {
     const char *kernel;   /* "scalar", "ssse3", "avx2", "avx512", "avx512vbmi", "neon" */
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;
+    uint32_t windows;  /* that a text of more than max_tokens is read in at most */
+    uint32_t reserved; /* 0 */
 } exl_bundle_info;
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, exl_error *error);
@@ -180,6 +182,10 @@ typedef struct exl_predict_options {
     float coverage;         /* 0 = off; else the smallest set that holds a gold label with this probability, as counted
                                on held-out queries; it may be empty. Not together with use_threshold. EXL_NOT_SUPPORTED
                                where the bundle was compiled without such queries, or its shortlists do not reach it */
+    uint32_t windows;       /* a text of more than max_tokens is read in at most so many: its beginning, then 24 words
+                               each, which overlap; their shortlists are merged. Each costs all of screening. 0 =
+                               exl_bundle_info.windows, the most; 1 = its beginning only */
+    uint32_t reserved;      /* 0 */
 } exl_predict_options;
 
 typedef struct exl_prediction {
@@ -192,7 +198,8 @@ typedef struct exl_prediction {
 } exl_prediction;
 
 /* The stages of a prediction, whose times a result gives. New ones are added at the end (here, with their function in
- * session.c's SESSION_STAGES, and nowhere else); they run in the order that stands there. */
+ * session.c's SESSION_STAGES, and nowhere else); they run in the order that stands there, of a text in several windows
+ * some more than once. */
 #define EXL_STAGES(STAGE)                                                                                              \
     STAGE(TOKENIZE, "tokenize")                                                                                        \
     STAGE(ENCODE, "encode")                                                                                            \
@@ -213,9 +220,9 @@ typedef struct exl_result {
     const uint32_t *shortlist_labels;
     const float *shortlist_scores;
     const float *shortlist_logits;
-    const float *query_vector; /* dims floats */
-    uint32_t tokens;
-    uint32_t truncated;             /* nonzero: the text had more tokens than max_tokens */
+    const float *query_vector;      /* dims floats; of the window that found most, where there are several */
+    uint32_t tokens;                /* max_tokens at most */
+    uint32_t truncated;             /* nonzero: the text is longer than what was read of it */
     uint32_t none_fits;             /* nonzero: the best label is likely to be wrong, docs/c-api.md */
     uint32_t stage_count;           /* of the library's EXL_STAGES */
     const char *const *stage_names; /* "tokenize" is stage_names[EXL_STAGE_TOKENIZE] */
@@ -223,7 +230,7 @@ typedef struct exl_result {
     double total_ms;
     uint32_t coverage_holds; /* nonzero: the coverage that was asked for is that of this label set. 0 where none was
                                 asked for, or labels were added or retired since it was counted */
-    uint32_t reserved;       /* 0 */
+    uint32_t windows;        /* that the text was read in; 1: it fits, or was cut */
 } exl_result;
 
 /* options may be null. *result is null on failure; the result of the call before is gone then, too. */

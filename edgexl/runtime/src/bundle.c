@@ -226,6 +226,7 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, 
     known.copied = bundle->file.copied != NULL;
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
     known.manifest_bytes = (size_t)bundle->sections[EXL__MANIFEST].length;
+    known.windows = exl__most_windows(bundle);
     if (exl__goldens_begin(bundle, &goldens, NULL) == EXL_OK) /* a bundle without goldens has 0 of them */
         known.goldens = goldens.count;
     exl__give_struct(info, &known, sizeof known);

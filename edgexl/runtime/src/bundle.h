@@ -102,7 +102,8 @@ typedef struct exl__parameters {
     uint32_t lexical_candidates;
     float least_known; /* share of a text's tokens that stand in texts of labels; 0: there is no such section */
     float same_text;   /* the score of a label whose text is the query; 0: it is not known */
-    uint8_t reserved[68];
+    uint32_t windows;  /* that a text is read in at most; 0: 1 */
+    uint8_t reserved[64];
 } exl__parameters;
 
 typedef struct exl__section {
@@ -167,6 +168,11 @@ static inline const uint32_t *exl__row_labels(const exl_bundle *bundle, const ui
     start += *row - bundle->parameters.labels;
     *count = start[1] - start[0];
     return bundle->alias_labels + start[0];
+}
+
+/* In how many windows a text is read at most, unless told. */
+static inline uint32_t exl__most_windows(const exl_bundle *bundle) {
+    return bundle->parameters.windows > 1 ? bundle->parameters.windows : 1;
 }
 
 /* bundle.c: a graph input, as graphs must declare it. */

@@ -59,6 +59,7 @@ static uint32_t explain_labels_ahead(exl_session *s, uint32_t label, float score
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
     size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
+    exl__label_query query = exl__query_of(s);
     uint32_t ahead = 0;
     float scores[EXPLAIN_CHUNK_ROWS];
 
@@ -67,8 +68,7 @@ static uint32_t explain_labels_ahead(exl_session *s, uint32_t label, float score
     for (uint32_t from = 0; from < p->rows; from += EXPLAIN_CHUNK_ROWS) {
         uint32_t count = p->rows - from < EXPLAIN_CHUNK_ROWS ? p->rows - from : EXPLAIN_CHUNK_ROWS;
 
-        exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes + from * stride, NULL, count,
-                          p->fine_dims, p->fine_bits, s->query_codes, s->query_unit, scores);
+        exl__score_rows(&query, bundle->sections[EXL__FINE_CODES].bytes + from * stride, NULL, count, scores);
         for (uint32_t i = 0; i < count; i++)
             ahead += explain_row_labels_ahead(s, from + i, scores[i], label, score);
     }
@@ -96,7 +96,7 @@ exl_status exl_explain(exl_session *session, const char *text, size_t text_bytes
 
     if (!exl__begin(error, session && exl__can_give(explanation)))
         return EXL_BAD_ARGUMENT;
-    status = exl__run_stages(session, text, text_bytes, error);
+    status = exl__run_stages(session, text, text_bytes, 0, error);
     if (status != EXL_OK)
         return status;
     if (label >= exl__live_end(session->bundle, session->live))

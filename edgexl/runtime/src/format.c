@@ -14,6 +14,7 @@
 #include "checked.h"
 #include "rescore.h"
 #include "sha256.h"
+#include "windows.h"
 
 enum {
     FORMAT_HEADER_BYTES = 64,
@@ -223,6 +224,7 @@ static const char *format_forbidden_parameter(const exl__parameters *p) {
     if (p->lexical_candidates > 4096) return "lexical_candidates";
     if (!format_is_within(p->least_known, 0, 1)) return "least_known";
     if (!format_is_within(p->same_text, 0, 2)) return "same_text";
+    if (p->windows > EXL__MOST_WINDOWS) return "windows";
     if (!exl__all_zero(p->reserved, sizeof p->reserved)) return "reserved";
     return NULL;
 }

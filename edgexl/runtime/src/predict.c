@@ -18,6 +18,7 @@ typedef struct predict_choice {
     float threshold; /* least probability */
     float score;     /* least score */
     int covers;
+    uint32_t windows;
 } predict_choice;
 
 /* Whether labels were added or retired since the compile. */
@@ -29,12 +30,12 @@ static int predict_has_changed(const exl_session *s) {
 static int predict_is_strange(const exl_session *s) {
     const exl__parameters *p = &s->bundle->parameters;
     const uint8_t *known = s->bundle->sections[EXL__KNOWN_TOKENS].bytes;
-    uint32_t inner = s->token_count > 2 ? s->token_count - 2 : 0, count = 0;
+    uint32_t inner = s->text_tokens > 2 ? s->text_tokens - 2 : 0, count = 0;
 
     if (!known || inner == 0)
         return 0;
     for (uint32_t i = 1; i <= inner; i++) {
-        uint32_t token = (uint32_t)s->input_ids[i];
+        uint32_t token = (uint32_t)s->tokens[i];
         count += (uint32_t)known[token / 8] >> token % 8 & 1;
     }
     return (float)count < p->least_known * (float)inner;
@@ -83,7 +84,8 @@ static exl_status predict_answer(exl_session *s, const predict_choice *chosen, e
     result->shortlist_scores = s->best_scores;
     result->shortlist_logits = s->logits;
     result->query_vector = s->query_vector;
-    result->tokens = s->token_count;
+    result->tokens = s->text_tokens;
+    result->windows = s->window_count;
     result->truncated = s->truncated;
     result->none_fits = predict_none_fits(s) != 0;
     result->coverage_holds = chosen->covers && !predict_has_changed(s);
@@ -121,6 +123,10 @@ static exl_status predict_choose(const exl_session *s, const exl_predict_options
         return exl__fail(error, EXL_BAD_ARGUMENT, "the threshold is not a number, or the coverage not from 0 to 1");
     if (known.coverage > 0 && known.use_threshold)
         return exl__fail(error, EXL_BAD_ARGUMENT, "a set has a threshold or a coverage, not both");
+    if (known.windows > exl__most_windows(s->bundle) || known.reserved != 0)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "windows is %u, the bundle has %u at most, and reserved must be 0",
+                         known.windows, exl__most_windows(s->bundle));
+    chosen->windows = known.windows;
     chosen->threshold = -1;
     chosen->score = -INFINITY;
     chosen->covers = known.coverage > 0;
@@ -136,7 +142,7 @@ static exl_status predict_choose(const exl_session *s, const exl_predict_options
 
 static exl_status predict_one(exl_session *s, const char *text, size_t text_bytes, const predict_choice *chosen,
                               exl_error *error) {
-    exl_status status = exl__run_stages(s, text, text_bytes, error);
+    exl_status status = exl__run_stages(s, text, text_bytes, chosen->windows, error);
     return status == EXL_OK ? predict_answer(s, chosen, error) : status;
 }
 

@@ -5,6 +5,7 @@
 #include "bundle.h"
 #include "scan_crew.h"
 #include "shortlist.h"
+#include "windows.h"
 
 struct exl_session {
     const exl_bundle *bundle;
@@ -17,16 +18,31 @@ struct exl_session {
     /* text */
     const char *text; /* of the call under way */
     size_t text_bytes;
-    int32_t *tokens;         /* [max_tokens + 1]: one more, to see whether the text goes on */
+    int32_t *tokens;      /* [T + 1]: one more, to see whether the text goes on */
+    uint32_t text_tokens; /* [CLS] and [SEP] included */
+    uint32_t truncated;
+    uint32_t most_windows;    /* that the call takes */
+    exl__windows windows;     /* of the text */
+    uint32_t window_count;    /* those of them that were read: the others hold no token. W at most */
+    uint32_t *window_numbers; /* [W]: which these are */
+
+    /* the window that is read */
+    const char *window_text;
+    size_t window_bytes;
+    int32_t *window_tokens;  /* [T + 1] */
     int64_t *input_ids;      /* [T] */
     int64_t *attention_mask; /* [T] */
     uint32_t token_count;
-    uint32_t truncated;
+    float *query_vector; /* [dims], its own of query_vectors */
+    float *token_states; /* [T][state_dims] */
 
     /* screening */
-    float *query_vector; /* [dims] */
-    float *token_states; /* [T][state_dims] */
-    uint8_t *tables;     /* [subspaces][16] */
+    float *query_vectors; /* [W][dims] */
+    exl__merged merged;   /* shortlists, of several windows */
+    exl__ranked *nearest; /* [W]: the windows, by their best screening score */
+    uint32_t judged;      /* windows that the reasoner has seen */
+    float *more_logits;   /* [N]: of a further one of them */
+    uint8_t *tables;      /* [subspaces][16] */
     exl__cells_scratch cells_scratch;
     void *scan_scratch;
     exl__scan_crew *crew; /* null: the caller scans alone */
@@ -36,8 +52,8 @@ struct exl_session {
     uint32_t *live_rows;   /* [overfetch + lexical_candidates] */
     uint16_t *live_scores; /* [overfetch] */
     float *row_scores;     /* [overfetch + lexical_candidates] */
-    int16_t *query_codes;  /* [fine_dims] */
-    float query_unit;
+    int16_t *query_codes;  /* [W][fine_dims] */
+    float *query_units;    /* [W] */
     exl__lexical_scratch lexical_scratch;
     uint32_t *lexical_rows;  /* [lexical_candidates] */
     float *lexical_scores;   /* [lexical_candidates] */
@@ -71,11 +87,13 @@ struct exl_session {
 
 /* Lets go of the set of live labels that the session holds, and takes the bundle's current one. */
 void exl__session_refresh(exl_session *session);
-/* Tokens and query vector of a text. */
+/* Tokens and query vector of a text's first window. */
 exl_status exl__encode_text(exl_session *session, const char *text, size_t text_bytes, exl_error *error);
 
-/* All stages of a text; session->order and logits hold the answer. */
-exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes, exl_error *error);
+/* All stages of a text, read in at most so many windows (0: as many as the bundle says); session->order and logits hold
+ * the answer. */
+exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes, uint32_t windows,
+                           exl_error *error);
 /* The text that was just encoded, as a query on the labels that the session holds. */
 exl__label_query exl__query_of(const exl_session *session);
 /* The text of the n-th of the shortlist, and the id of a label of it, which is the i-th to be asked for: in the

@@ -7,6 +7,8 @@
 #include "rescore.h"
 #include "votes.h"
 
+enum { SHORTLIST_CHUNK_ROWS = 64 };
+
 /* ---- rows to labels ------------------------------------------------------------------------------------------ */
 
 const uint8_t *exl__own_row(const exl_bundle *bundle, const exl__live *live, uint32_t label) {
@@ -88,9 +90,28 @@ static const uint32_t *shortlist_labels_of(const exl__label_query *q, const uint
     return live_label;
 }
 
-static float shortlist_score_row(const exl__label_query *q, const uint8_t *fine_row) {
+void exl__score_rows(const exl__label_query *q, const uint8_t *fine_codes, const uint32_t *rows, uint32_t count,
+                     float *scores) {
     const exl__parameters *p = &q->bundle->parameters;
-    return exl__rescore_row(q->bundle->isa, fine_row, p->fine_dims, p->fine_bits, q->Q, q->unit);
+    size_t stride = exl__fine_stride(p->fine_dims, p->fine_bits);
+    float others[SHORTLIST_CHUNK_ROWS];
+
+    exl__rescore_rows(q->bundle->isa, fine_codes, rows, count, p->fine_dims, p->fine_bits, q->Q, q->units[0], scores);
+    for (uint32_t w = 1; w < q->windows; w++)
+        for (uint32_t from = 0; from < count; from += SHORTLIST_CHUNK_ROWS) {
+            uint32_t some = count - from < SHORTLIST_CHUNK_ROWS ? count - from : SHORTLIST_CHUNK_ROWS;
+            exl__rescore_rows(q->bundle->isa, rows ? fine_codes : fine_codes + from * stride, rows ? rows + from : NULL,
+                              some, p->fine_dims, p->fine_bits, q->Q + (size_t)w * p->fine_dims, q->units[w], others);
+            for (uint32_t i = 0; i < some; i++)
+                scores[from + i] = others[i] > scores[from + i] ? others[i] : scores[from + i];
+        }
+}
+
+static float shortlist_score_row(const exl__label_query *q, const uint8_t *fine_row) {
+    float score;
+
+    exl__score_rows(q, fine_row, NULL, 1, &score);
+    return score;
 }
 
 /* Aliases and descriptions of the bundle; labels that they bring up anew lack their own scores, which are fetched
@@ -113,8 +134,8 @@ static uint32_t shortlist_see_compiled_aliases(const exl__label_query *q, exl__s
                 shortlist_see_row(scratch, &count, labels[n], shortlist_kind_of(p, rows[i]), scores[i]))
                 scratch->missing[count - 1 - own_count] = labels[n];
     }
-    exl__rescore_rows(bundle->isa, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count,
-                      p->fine_dims, p->fine_bits, q->Q, q->unit, scratch->missing_scores);
+    exl__score_rows(q, bundle->sections[EXL__FINE_CODES].bytes, scratch->missing, count - own_count,
+                    scratch->missing_scores);
     for (uint32_t i = own_count; i < count; i++)
         shortlist_see(&scratch->candidates[i].rows, EXL__BY_OWN, scratch->missing_scores[i - own_count]);
     return count;

@@ -40,8 +40,9 @@ void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *s
 typedef struct exl__label_query {
     const exl_bundle *bundle;
     const exl__live *live;
-    const int16_t *Q; /* [fine_dims], in steps of `unit` (rescore.h) */
-    float unit;
+    const int16_t *Q;                  /* [windows][fine_dims], each in steps of its unit (rescore.h) */
+    const float *units;                /* [windows] */
+    uint32_t windows;                  /* of the text, 1 or more: a row's score is the best of theirs */
     const exl__lexical_scratch *words; /* the lexical side's, where the bundle has one: of this query */
 } exl__label_query;
 
@@ -56,6 +57,10 @@ typedef struct exl__shortlisted {
  * Returns the shortlist's length. */
 uint32_t exl__shortlist(const exl__label_query *query, exl__shortlist_scratch *scratch, const uint32_t *rows,
                         const float *scores, uint32_t row_count, const exl__shortlisted *out);
+
+/* scores[i] = score of row rows[i] (null: of row i) of these fine codes. */
+void exl__score_rows(const exl__label_query *query, const uint8_t *fine_codes, const uint32_t *rows, uint32_t count,
+                     float *scores);
 
 /* The fine codes of a label's own text. */
 const uint8_t *exl__own_row(const exl_bundle *bundle, const exl__live *live, uint32_t label);

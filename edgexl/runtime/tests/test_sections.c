@@ -192,6 +192,7 @@ enum field { /* of 4 bytes, from the section's begin */
              LEXICAL_CANDIDATES,
              LEAST_KNOWN,
              SAME_TEXT,
+             WINDOWS,
              RESERVED
 };
 
@@ -354,8 +355,11 @@ static void test_parameters(void) {
         {"same_text", {SAME_TEXT, bits_of(2.0f) + 1}},
         {"same_text", {SAME_TEXT, bits_of(NAN)}},
         {NULL, {SAME_TEXT, bits_of(2.0f)}},
+        {"windows", {WINDOWS, 257}},
+        {NULL, {WINDOWS, 256}},
+        {NULL, {WINDOWS, 0}},
         {"reserved", {RESERVED, 1}},
-        {"reserved", {RESERVED + 16, 1u << 31}},
+        {"reserved", {RESERVED + 15, 1u << 31}},
     };
 
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)

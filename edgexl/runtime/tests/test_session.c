@@ -324,7 +324,15 @@ static void test_texts(exl_session *session) {
     for (size_t i = 0; i < sizeof large; i++)
         large[i] = "red river "[i % 10];
     CHECK_STATUS(exl_predict(session, large, sizeof large, NULL, &result, &said), EXL_OK);
-    CHECK(result->truncated && result->tokens == 12);
+    CHECK(result->truncated && result->windows == (is_native ? 5 : 1));
+    CHECK(result->tokens == 12);
+    options.windows = result->windows + 1;
+    CHECK_STATUS(exl_predict(session, large, sizeof large, &options, &result, &said), EXL_BAD_ARGUMENT);
+    CHECK(strstr(said.sentence, "windows"));
+    options.windows = 1;
+    CHECK_STATUS(exl_predict(session, large, sizeof large, &options, &result, &said), EXL_OK);
+    CHECK(result->truncated && result->windows == 1 && result->tokens == 12);
+    options.windows = 0;
     memset(large, 'x', sizeof large); /* one word, too long to be one */
     CHECK_STATUS(exl_predict(session, large, sizeof large, NULL, &result, &said), EXL_OK);
     CHECK(!result->truncated && result->tokens == 3);

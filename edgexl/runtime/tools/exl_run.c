@@ -14,6 +14,7 @@ static const char USAGE[] =
     "  -k N              at most N labels (default 5)\n"
     "  --threshold P     only labels at least this probable (0 to 1)\n"
     "  --above           only labels above the bundle's own threshold\n"
+    "  --windows N       read a text longer than the bundle takes in at most N windows (default: the bundle's)\n"
     "  --explain ID      add the way of the label with this id through both stages\n"
     "  --labels-file PATH  labels added and retired since the compile (default: BUNDLE.labels)\n"
     "  --engine PATH     ONNX Runtime's library (default: $EDGEXL_ORT_LIBRARY, then the system's)\n"
@@ -46,6 +47,7 @@ static int parse(command *c, int count, char **arguments) {
                               {"--threshold", .text = &threshold},
                               {"--above", .flag = &above},
                               {"--explain", .text = &c->explain},
+                              {"--windows", .number = &c->predict.windows, .low = 1, .high = UINT32_MAX},
                               {"--engine", .text = &c->open.engine_library},
                               {"--labels-file", .text = &c->open.labels_path},
                               {"--copy", .flag = &c->copy},
@@ -100,7 +102,8 @@ static void print_answer(const char *text, size_t text_bytes, const exl_result *
         json_string(stdout, label->text, strlen(label->text));
         printf(", \"probability\": %.6g}", (double)label->probability);
     }
-    printf("], \"none_fits\": %s, \"ms\": {", result->none_fits ? "true" : "false");
+    printf("], \"none_fits\": %s, \"windows\": %u, \"truncated\": %s, \"ms\": {", result->none_fits ? "true" : "false",
+           result->windows, result->truncated ? "true" : "false");
     for (uint32_t i = 0; i < result->stage_count; i++)
         printf("\"%s\": %.4f, ", result->stage_names[i], result->stage_ms[i]);
     printf("\"total\": %.4f}", result->total_ms);
@@ -209,6 +212,10 @@ static exl_status check(const exl_bundle *bundle, command *c) {
     if (status == EXL_OK && c->predict.k > info.shortlist) {
         say("k is %u, the bundle's shortlist is %u", c->predict.k, info.shortlist);
         return EXL_BAD_K;
+    }
+    if (status == EXL_OK && c->predict.windows > info.windows) {
+        say("windows is %u, the bundle reads in %u at most", c->predict.windows, info.windows);
+        return EXL_BAD_ARGUMENT;
     }
     if (status == EXL_OK && c->explain) {
         status = exl_label_find(bundle, c->explain, strlen(c->explain), &c->explain_label, &error);

@@ -149,10 +149,11 @@ function showFlags() {
   if (answer) {
     if (!answer.labels.length) flags.push(["no label is that probable", "warn"]);
     else if (answer.none_fits) flags.push(["perhaps none of these", "warn"]);
-    if (answer.truncated) flags.push([`cut at ${state.bundle?.max_tokens ?? answer.tokens} tokens`, "warn"]);
+    if (answer.windows > 1) flags.push([`read in ${count(answer.windows)} windows`, ""]);
+    if (answer.truncated) flags.push(["cut: it is longer than what was read", "warn"]);
     if (answer.coverage_holds === false) flags.push(["coverage no longer promised: the label set has changed", "warn"]);
     if (state.bundle?.calibration?.method === "none") flags.push(["probabilities are not fitted", ""]);
-    flags.push([`${count(answer.tokens)} tokens`, ""]);
+    if (answer.windows === 1) flags.push([`${count(answer.tokens)} tokens`, ""]);
   }
   at("flags").replaceChildren(...flags.map(([text, kind]) => element("span", { className: `flag ${kind}` }, text)));
 }
