@@ -224,6 +224,22 @@ def test_losing_what_was_compiled_takes_a_second_press(server: Server, page: Pag
     page.forget_problems()
 
 
+def test_a_gold_label_that_someone_retires_is_let_go(server: Server, page: Page) -> None:
+    page.go(f"{server.url}#text=red+river")
+    page.wait(EVIDENCE_IS_THERE)
+    page.evaluate("document.querySelector('#gold').focus()")
+    page.type("L0004")
+    page.press("Enter")
+    page.wait("document.querySelector('#fate .scale')")
+    assert server.post("/api/labels/retire", {"ids": ["L0004"]}).status == 200
+    ask(page, "dark forest snow")
+    page.wait("document.querySelector('#fate').innerText === 'L0004 is not in the label set any more.'")
+    assert page.evaluate("document.querySelector('#problem').hidden")
+    # the browser's console tells of the 404
+    assert [one for one in page.problems if "404" not in one] == []
+    page.forget_problems()
+
+
 def test_a_read_only_server_shows_nothing_to_change(small: TinyBundle, page: Page, tmp_path: Path) -> None:
     with serving(small.write(tmp_path / "small.exl"), "--read-only") as server:
         page.go(f"{server.url}#text=red+river")

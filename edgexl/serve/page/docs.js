@@ -3,6 +3,7 @@
 import { element } from "./shared.js";
 
 const at = (id) => document.getElementById(id);
+const plain = (markdown = "") => markdown.replaceAll("`", "");
 
 /** A schema as a type, on some lines: {id: string, probability: number}. */
 function written(schema, indent = "") {
@@ -14,7 +15,7 @@ function written(schema, indent = "") {
     const deeper = `${indent}  `;
     const required = schema.required ?? [];
     const lines = Object.entries(schema.properties).map(([name, field]) => {
-      const note = field.description ? `  // ${field.description}` : "";
+      const note = field.description ? `  // ${plain(field.description)}` : "";
       return `${deeper}${name}${required.includes(name) ? "" : "?"}: ${written(field, deeper)}${note}`;
     });
     return `{\n${lines.join("\n")}\n${indent}}`;
@@ -46,7 +47,7 @@ function section(path, method, operation) {
     element("tr", {},
       element("td", {}, element("code", {}, name), required ? " *" : ""),
       element("td", {}, brief(schema)),
-      element("td", {}, schema.description ?? "", schema.default === undefined ? "" : ` [${JSON.stringify(schema.default)}]`)),
+      element("td", {}, plain(schema.description), schema.default === undefined ? "" : ` [${JSON.stringify(schema.default)}]`)),
   );
   const sent = method === "get"
     ? element("input", { value: query ? `${path}?${query}` : path, "aria-label": "Path to get" })
@@ -84,7 +85,7 @@ function section(path, method, operation) {
 const api = await (await fetch("/openapi.json")).json();
 document.title = `API · ${api.info.title}`;
 at("name").textContent = api.info.title;
-at("about").textContent = api.info.description;
+at("about").textContent = plain(api.info.description);
 for (const [path, operations] of Object.entries(api.paths))
   for (const [method, operation] of Object.entries(operations)) at("endpoints").append(section(path, method, operation));
 at("endpoints").querySelector("details")?.setAttribute("open", "");

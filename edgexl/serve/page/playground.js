@@ -6,6 +6,7 @@ const TYPING_MS = 120; // a pause in typing, after which the text is sent
 const EVIDENCE_MS = 200; // a longer one, for explanations take several times as long as an answer
 const MOST_EXPLAINED = 32;
 const SCREENED = 10;
+const MOST_REMEMBERED = 2000; // characters
 const EVIDENCE = [
   ["text", "text_score"],
   ["alias", "alias_score"],
@@ -31,11 +32,12 @@ async function ask() {
   asking?.abort();
   const question = (asking = new AbortController());
   const text = at("text").value;
-  history.replaceState(null, "", text ? `#${new URLSearchParams({ text })}` : location.pathname);
   at("examples").hidden = text.trim() !== "" || !at("examples").childElementCount;
   if (!text.trim()) {
     state.answer = null;
     state.ways.clear();
+    complain();
+    remember("");
     show();
     return;
   }
@@ -48,9 +50,20 @@ async function ask() {
     complain();
     show();
     await new Promise((done) => setTimeout(done, EVIDENCE_MS));
-    if (!question.signal.aborted) await explain(text, question.signal);
+    if (question.signal.aborted) return;
+    remember(text);
+    await explain(text, question.signal);
   } catch (error) {
     if (error.name !== "AbortError" && question === asking) complain(error.message);
+  }
+}
+
+/** The text stays over a reload. Browsers refuse long addresses, and many changes of one in a short time. */
+function remember(text) {
+  try {
+    history.replaceState(null, "", text && text.length < MOST_REMEMBERED ? `#${new URLSearchParams({ text })}` : location.pathname);
+  } catch {
+    // it is forgotten, then
   }
 }
 
@@ -69,7 +82,19 @@ async function explain(text, signal) {
   const wanted = state.answer.labels.slice(0, MOST_EXPLAINED - 2).map((label) => label.id);
   for (const label of [state.chosen, state.gold]) if (label !== null && !wanted.includes(label)) wanted.push(label);
   if (!wanted.length) return;
-  const { explanations } = await call("/api/explain", { text, labels: wanted }, signal);
+  let explanations;
+  try {
+    ({ explanations } = await call("/api/explain", { text, labels: wanted }, signal));
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    // a label was retired since: the gold one, or else one of an answer that is old by now
+    if (state.gold === null) return;
+    const missed = state.gold;
+    state.gold = null;
+    await explain(text, signal);
+    at("fate").replaceChildren(element("p", { className: "lost" }, `${missed} is not in the label set any more.`));
+    return;
+  }
   if (signal.aborted) return;
   explanations.forEach((way) => state.ways.set(way.id, way));
   show();

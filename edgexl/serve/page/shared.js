@@ -11,7 +11,7 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** The answer of a path of the API. An error is the server's sentence. */
+/** The answer of a path of the API. An error is the server's sentence, with its `status`. */
 export async function call(path, body, signal) {
   const options = { signal };
   if (body !== undefined) {
@@ -27,7 +27,7 @@ export async function call(path, body, signal) {
     throw new Error("The server does not answer; start it again.");
   }
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error);
+  if (!response.ok) throw Object.assign(new Error(answer.error), { status: response.status });
   return answer;
 }
 
