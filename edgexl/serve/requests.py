@@ -60,6 +60,9 @@ class Predict:
     coverage: float | None = say(
         "Instead of k labels the smallest set that holds a gold label this often, above 0 and up to 1.", None, None
     )
+    windows: int | None = say(
+        "In how many windows a long text is read at most; 1 cuts it. By default as the bundle says.", None, None
+    )
     screening: int = say("Also so many of the labels that screening put first.", None, 0)
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class Predict:
             raise ValueError(f'threshold is {self.threshold:g}; give a number from 0 to 1, or "own"')
         if self.coverage is not None and not 0 < self.coverage <= 1:
             raise ValueError(f"coverage is {self.coverage:g}; give a number above 0 and up to 1")
+        if self.windows is not None and self.windows < 1:
+            raise ValueError(f"windows is {self.windows}; give at least 1")
         if self.screening < 0:
             raise ValueError(f"screening is {self.screening}; give at least 0")
 

@@ -68,8 +68,11 @@ class Service:
     def predict(self, asked: Predict) -> dict[str, Any]:
         """An answer; or, to several texts, `answers`, of which one that cannot be given is {text, error}."""
         self._handle.refresh_labels()
-        if (asked.k or 0) > (most := self._handle.info.shortlist):
-            raise BadInput(f"k is {asked.k}, but the bundle shortlists {most} labels; give a smaller k.")
+        info = self._handle.info
+        if (asked.k or 0) > info.shortlist:
+            raise BadInput(f"k is {asked.k}, but the bundle shortlists {info.shortlist} labels; give a smaller k.")
+        if (asked.windows or 0) > info.windows:
+            raise BadInput(f"windows is {asked.windows}, but the bundle reads in {info.windows} at most; give fewer.")
         if asked.text is not None:
             return self._answer(asked.text, asked)
         answers: list[dict[str, Any]] = []
@@ -135,7 +138,7 @@ class Service:
 
     def _answer(self, text: str, asked: Predict) -> dict[str, Any]:
         threshold = -1.0 if asked.threshold == "own" else asked.threshold
-        prediction = self._handle.predict(text, asked.k, threshold, asked.coverage)
+        prediction = self._handle.predict(text, asked.k, threshold, asked.coverage, asked.windows or 0)
         record = Answer(text, prediction, coverage=asked.coverage is not None).as_json()
         place = {int(label): rank for rank, label in enumerate(prediction.shortlist_labels)}
         for label, said in zip(prediction.labels, record["labels"], strict=True):

@@ -11,12 +11,12 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from edgexl.runtime.binding import BundleHandle
+from edgexl.runtime.binding import BundleHandle, open_bundle
 from edgexl.serve.app import MOST_BODY_BYTES
 from edgexl.serve.endpoints import ENDPOINTS
 from edgexl.use.labels import list_labels
 from tests.command_line import Edgexl
-from tests.runtime.tiny_bundle import TinyBundle
+from tests.runtime.tiny_bundle import TinyBundle, build
 from tests.serve.server import JSON, Server, serving
 
 TEXT = "the red river and an old bridge"
@@ -64,6 +64,18 @@ def test_sets_by_threshold_and_coverage(unchanged: Server, handle: BundleHandle)
         said = unchanged.post("/api/predict", {"text": TEXT, **asked}).json
         assert [label["id"] for label in said["labels"]] == [label.id for label in expected.labels]
         assert said.get("coverage_holds", False) == expected.coverage_holds
+
+
+def test_a_long_text_is_read_in_windows(tmp_path: Path) -> None:
+    bundle = build(native=True, windows=3).write(tmp_path / "long.exl")
+    text = " ".join(["storm", "snow", "rain", "river"] * 8)
+    with serving(bundle) as server, open_bundle(bundle) as handle:
+        for windows in (None, 1, 2):
+            said = server.post("/api/predict", {"text": text} | ({"windows": windows} if windows else {})).json
+            expected = handle.predict(text, windows=windows or 0)
+            assert (said["windows"], said["truncated"]) == (expected.windows, expected.truncated)
+            assert [label["id"] for label in said["labels"]] == [label.id for label in expected.labels]
+        assert expected.windows == 2
 
 
 def test_an_explanation_is_the_runtimes(unchanged: Server, handle: BundleHandle) -> None:
@@ -143,6 +155,8 @@ def _has_more_rows(handle: BundleHandle, label: int) -> bool:
         ("/api/predict", b'{"text": "a", "k": 0}', 422, ["k is 0"]),
         ("/api/predict", b'{"text": "a", "k": 1.5}', 422, ["k must be int"]),
         ("/api/predict", b'{"texts": ["a"], "k": 1000}', 422, ["k is 1000"]),
+        ("/api/predict", b'{"texts": ["a"], "windows": 99}', 422, ["windows is 99"]),
+        ("/api/predict", b'{"text": "a", "windows": 0}', 422, ["windows is 0"]),
         ("/api/predict", b'{"texts": []}', 422, ["0 items"]),
         ("/api/predict", b'{"text": "a", "threshold": 2}', 422, ["threshold is 2"]),
         ("/api/predict", b'{"text": "a", "threshold": "mine"}', 422, ["mine", "own"]),
