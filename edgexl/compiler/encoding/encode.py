@@ -1,14 +1,16 @@
 """Encoding the rows of the index: token ids to vectors, remembered on disk by what they depend on.
 
 The key is a hash of the graph, of the number of texts that it takes at once and of all token ids, so that a second
-compile with other index settings encodes nothing again.
+compile with other index settings encodes nothing again. Where rows were changed, added or taken out, the others'
+vectors are those of the compile before (`known_rows`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from edgexl.base.arrays import Floats, Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.encoding.known_rows import KnownRows, find_known, remember
 from edgexl.compiler.encoding.workers import Batch, LocalWorkers, Workers
 from edgexl.data import Query
 from edgexl.index.row_cache import RowCache
@@ -41,12 +44,38 @@ def encode_rows(
     `batched`: the graph takes many texts of one length at once; else it takes one, as on the device, where an 8-bit
     graph's activation scales depend on what else is in the batch.
     """
-    cache, key = RowCache.of_user(), _key(model, rows, batched)
+    cache, graph_key = RowCache.of_user(), _graph_key(model, batched)
+    key = _key(graph_key, rows)
     if known := cache.get(key, 1):
         progress(len(rows), len(rows))
         return known[0]
-    workers = workers or LocalWorkers(threads)
-    batches = _batches(rows, BATCH_TOKENS if batched else 0)
+    encode = partial(
+        _encode, model, batch_tokens=BATCH_TOKENS if batched else 0, workers=workers or LocalWorkers(threads)
+    )
+    vectors = _encode_others(find_known(cache, graph_key, rows), rows, encode, progress)
+    cache.put(key, vectors)
+    remember(cache, graph_key, rows, key)
+    return vectors
+
+
+def _encode_others(
+    known: KnownRows | None, rows: Ragged, encode: Callable[[Ragged, StageProgress], Floats], progress: StageProgress
+) -> Floats:
+    """The vectors of all rows, of which some may be known."""
+    if known is None:
+        return encode(rows, progress)
+    others = np.flatnonzero(~known.known)
+    before = len(rows) - len(others)
+    progress(before, len(rows))
+    vectors = np.empty((len(rows), known.vectors.shape[1]), np.float32)
+    vectors[known.known] = known.vectors
+    if len(others):
+        vectors[others] = encode(rows.take(others), lambda done, _: progress(before + done, len(rows)))
+    return vectors
+
+
+def _encode(model: bytes, rows: Ragged, progress: StageProgress, batch_tokens: int, workers: Workers) -> Floats:
+    batches = _batches(rows, batch_tokens)
     size = workers.shard_batches
     shards = _Shards(rows, [batches[begin : begin + size] for begin in range(0, len(batches), size)])
     vectors: Floats | None = None
@@ -59,7 +88,6 @@ def encode_rows(
             done += len(batch)
         progress(done, len(rows))
     assert vectors is not None
-    cache.put(key, vectors)
     return vectors
 
 
@@ -106,10 +134,14 @@ def _batches(rows: Ragged, batch_tokens: int) -> list[Ints]:
     return found
 
 
-def _key(model: bytes, rows: Ragged, batched: bool) -> str:
-    """Hash of all that the vectors depend on: the graph, the engine's version, the batches, and the token ids."""
-    batch_tokens = str(BATCH_TOKENS if batched else 0)
-    digest = hashlib.sha256(f"{onnxruntime.__version__} {batch_tokens} ".encode() + hashlib.sha256(model).digest())
+def _graph_key(model: bytes, batched: bool) -> str:
+    """Hash of all that a row's vector depends on beside the row: the graph, the engine's version, the batches."""
+    about = f"{onnxruntime.__version__} {BATCH_TOKENS if batched else 0} "
+    return hashlib.sha256(about.encode() + hashlib.sha256(model).digest()).hexdigest()
+
+
+def _key(graph_key: str, rows: Ragged) -> str:
+    digest = hashlib.sha256(graph_key.encode())
     digest.update(rows.lengths.tobytes())
     digest.update(rows.values.astype(np.int32).tobytes())
     return digest.hexdigest()
