@@ -13,7 +13,7 @@ from click.shell_completion import shell_complete
 
 from edgexl import __version__
 from edgexl.base.errors import DeviceError
-from edgexl.cli.answer import complete, demo, evaluate, run
+from edgexl.cli.answer import complete, demo, evaluate, explain, run
 from edgexl.cli.compile import compile_student
 from edgexl.cli.data import data
 from edgexl.cli.exits import exit_status
@@ -39,6 +39,7 @@ _COMMANDS = {
     demo: "Compile the reference student and ask it five questions.",
     compile_student: "Compile labels or a student into one bundle file.",
     run: "Answer texts with a bundle.",
+    explain: "Show why a text has this label, or what would change it.",
     complete: "List a bundle's labels that begin with a text.",
     serve: "Answer over HTTP, with a page to try a bundle.",
     evaluate: "Measure a bundle on queries whose labels are known.",
@@ -52,7 +53,7 @@ _COMMANDS = {
     targets: "List the devices that can be compiled for, or show one.",
     recipes: "List the ways to compile, or show one.",
     runtime: "Build the C runtime for a device, or find it here.",
-    labels: "Add, replace or retire a bundle's labels.",
+    labels: "Add, replace, retire or sync a bundle's labels.",
 }
 for _command, _summary in _COMMANDS.items():
     _command.short_help = _summary

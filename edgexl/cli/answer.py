@@ -99,6 +99,29 @@ def run(
 
 @click.command()
 @click.argument("bundle", type=PATH)
+@click.argument("text")
+@click.argument("label", required=False)
+@labels_file_option
+@json_option
+def explain(bundle: Path, text: str, label: str | None, labels_file: Path | None, as_json: bool) -> None:
+    """Show what TEXT makes of a LABEL of BUNDLE, by its id or text (by default the first one), and what would have to
+    change for it to be the first.
+
+    \b
+    edgexl explain tags.exl "thing to put tea on" "coffee table"
+    """
+    from edgexl.use.advise import advise
+
+    found = advise(bundle, text, label, labels_file)
+    if as_json:
+        print_json(found.as_json())
+        return
+    for line in found.sentences(bundle):
+        print_line(line)
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
 @click.argument("prefix")
 @click.option("-n", "limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many at most.")
 @labels_file_option
@@ -257,15 +280,14 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
         _print_explanation(answer)
 
 
-_FOUND_BY = {"text": "its text", "alias": "an alias", "description": "a description"}
-
-
 def _print_explanation(answer: Answer) -> None:
+    from edgexl.use.advise import FOUND_BY_WORDS
+
     way = answer.explanation
     assert way is not None
     print_line(
         f"  {way.text} ({way.id}): screening put it at rank {way.screening_rank:,} "
-        f"by {_FOUND_BY[way.found_by]} (score {way.screening_score:.4f})"
+        f"by {FOUND_BY_WORDS[way.found_by]} (score {way.screening_score:.4f})"
     )
     for line in answer.description.splitlines():
         print_line(f"    {line}")

@@ -32,7 +32,8 @@ from edgexl.serve.endpoints import ENDPOINTS, Endpoint
 from edgexl.serve.guard import Guard
 from edgexl.serve.openapi import describe
 from edgexl.serve.requests import read, read_query
-from edgexl.serve.service import Service, WouldForget
+from edgexl.serve.service import Service
+from edgexl.use.labels import WouldForget
 
 MOST_BODY_BYTES = 1 << 20
 BODY_SECONDS = 30  # a client that sends no body would keep its connection for ever

@@ -30,10 +30,6 @@ _FROM_MANIFEST = ("calibration", "held_out", "label_tower")
 _EXAMPLES = 3  # texts of the bundle's goldens that a page offers
 
 
-class WouldForget(BadInput):
-    """A change would lose what was compiled with a label."""
-
-
 class Service:
     """An open bundle and its label set. Any thread may call any method; the handle gives each a session of its own."""
 
@@ -112,24 +108,11 @@ class Service:
             return self._tell_change(self._store.add(labels, asked.replace))
 
     def add_aliases(self, asked: AddAliases) -> dict[str, Any]:
-        """Give a label more aliases. The runtime knows no way to add a row to a label, so the label is replaced by one
-        with its id, its text and all aliases that are known: those of labels that were added. Raises `WouldForget`
-        where it was compiled with aliases or descriptions, unless these may be lost."""
+        """`LabelStore.add_aliases`; what `edgexl labels add --json` says."""
         with self._changing:
             self._handle.refresh_labels()
-            index = self._handle.find_label(asked.label)
-            known = next((label.aliases for label in self._store.find("added", index) if label.index == index), None)
-            uid, text = self._handle.label_id(index), self._handle.label_text(index)
-            if known is None and not asked.forget_compiled:
-                way = self._handle.explain(text, index)
-                lost = {"aliases": way.alias_score, "descriptions": way.description_score}
-                if told := " and ".join(name for name, score in lost.items() if score is not None):
-                    raise WouldForget(
-                        f"The label {uid} was compiled with {told}, which a bundle cannot give to the label that takes "
-                        "its place; compile the label set with the new alias, or allow it with 'forget_compiled'."
-                    )
-            aliases = tuple(dict.fromkeys([*(known or ()), *asked.aliases]))
-            return self._tell_change(self._store.add([NewLabel(uid, text, aliases)], replace=True))
+            forget = asked.forget_compiled
+            return self._tell_change(self._store.add_aliases(asked.label, asked.aliases, forget_compiled=forget))
 
     def retire_labels(self, asked: RetireLabels) -> dict[str, Any]:
         """Take labels out of the set; what `edgexl labels retire --json` says."""

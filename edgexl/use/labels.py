@@ -73,6 +73,10 @@ def collect_ids(ids: Sequence[str], file: Path | None) -> list[str]:
     return given
 
 
+class WouldForget(BadInput):
+    """A label was compiled with texts that a bundle does not hold, and that a label in its place would not have."""
+
+
 @dataclass(frozen=True)
 class LabelStore:
     """The label set of an open bundle, and the file of its changes (`labels_file`; default: the bundle's path and
@@ -95,6 +99,31 @@ class LabelStore:
         ms = 1000 * (time.perf_counter() - began)
         changed = {"added": len(labels), "retired": len(labels) if replace else 0, "first_index": first, "ms": ms}
         return self._report(warning) | changed
+
+    def add_aliases(
+        self, label: str, aliases: Sequence[str], known: Sequence[str] | None = None, forget_compiled: bool = False
+    ) -> dict[str, Any]:
+        """Give a label, by its id or text, more aliases; the keys of `labels add --json`.
+
+        The runtime knows no way to add a row to a label, so it is replaced by one with its id, its text, the new
+        aliases and those that it had: of a label that was added they are in the label file, of a compiled one only
+        whoever compiled it has them (`known`). Raises `WouldForget` where it was compiled with aliases that are not
+        given, or with descriptions, which no label that is added has, unless `forget_compiled`.
+        """
+        index = self.handle.find_label(label)
+        had = next((one.aliases for one in self.find("added", index) if one.index == index), None)
+        uid, text = self.handle.label_id(index), self.handle.label_text(index)
+        if had is None and not forget_compiled:
+            way = self.handle.explain(text, index)
+            lost = {"aliases": known is None and way.alias_score is not None, "descriptions": way.description_score}
+            if told := " and ".join(name for name, score in lost.items() if score not in (None, False)):
+                raise WouldForget(
+                    f"The label {uid} was compiled with {told}, which a bundle cannot give to the label that takes its "
+                    "place; compile the label set with the new alias, or say that these may be forgotten "
+                    "(--forget-compiled, 'forget_compiled')."
+                )
+        all_aliases = tuple(dict.fromkeys([*(had or known or ()), *aliases]))
+        return self.add([NewLabel(uid, text, all_aliases)], replace=True)
 
     def retire(self, ids: Sequence[str]) -> dict[str, Any]:
         """Take labels out of the set; gives the keys of `labels retire --json`. Raises `BadInput` where one is
@@ -143,6 +172,19 @@ def add_labels(
     """`LabelStore.add` of a bundle file."""
     with open_bundle(bundle, labels_path=labels_file) as handle:
         return LabelStore(handle, bundle, labels_file).add(labels, replace, progress)
+
+
+def add_aliases(
+    bundle: Path,
+    label: str,
+    aliases: Sequence[str],
+    labels_file: Path | None = None,
+    forget_compiled: bool = False,
+) -> dict[str, Any]:
+    """`LabelStore.add_aliases` of a bundle file."""
+    with open_bundle(bundle, labels_path=labels_file) as handle:
+        store = LabelStore(handle, bundle, labels_file)
+        return store.add_aliases(label, aliases, forget_compiled=forget_compiled)
 
 
 def retire_labels(bundle: Path, ids: Sequence[str], labels_file: Path | None = None) -> dict[str, Any]:
