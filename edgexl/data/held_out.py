@@ -3,11 +3,14 @@
 none, or fewer than 20   the compile is judged on queries made of label texts, and no probabilities are fitted
 20 to 399                all of them fit probabilities and judge the compile, which cannot be told apart better
 400 and more             one half fits, the other judges
+
+A student that serves an edited version of its own labels brings its own held-out queries along (`carry_over`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgexl.data.label_set import LabelSet
@@ -52,6 +55,30 @@ def hold_out(labels: LabelSet, queries: tuple[Query, ...] = ()) -> HeldOut:
     fitted, judged = ordered[: given // 2][:MOST], ordered[given // 2 :][:MOST]
     sentence = (
         f"Figures are of {len(judged):,} of the queries given; probabilities are fitted on {len(fitted):,} others."
+    )
+    return _describe(fitted, judged, sentence)
+
+
+def carry_over(
+    ids: Sequence[str], calibration: Sequence[Query], evaluation: Sequence[Query], labels: LabelSet
+) -> HeldOut | None:
+    """A student's own held-out queries over other `labels`: those all of whose gold labels, by their `ids`, are still
+    there. None where that leaves fewer than 20 of either, or less than half of them: then it is another label set."""
+    place = {uid: number for number, uid in enumerate(labels.ids)}
+    kept = [
+        tuple(
+            replace(query, targets=tuple(place[ids[target]] for target in query.targets))
+            for query in queries
+            if query.targets and all(ids[target] in place for target in query.targets)
+        )
+        for queries in (calibration, evaluation)
+    ]
+    fitted, judged = kept
+    if min(len(fitted), len(judged)) < FEWEST or 2 * sum(map(len, kept)) < len(calibration) + len(evaluation):
+        return None
+    sentence = (
+        f"Figures are of {len(judged):,} queries that the student holds out, those whose labels are still there; "
+        f"probabilities are fitted on {len(fitted):,} others."
     )
     return _describe(fitted, judged, sentence)
 
