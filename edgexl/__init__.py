@@ -9,6 +9,10 @@
     edgexl.evaluate("words.exl", "students/wordnet/evaluation.json.gz")["bundle"]["P@1"]
     edgexl.profile("words.exl", runs=100)["total"]["p50_ms"]
 
+    # your labels: a list, a dictionary, a data frame or a file; no training
+    edgexl.compile_labels({"7544": "umbrella", "7702": "mousetrap"}, "all-MiniLM-L6-v2", "till.exl")
+    edgexl.Student.from_encoder("all-MiniLM-L6-v2", "till.csv").save("mine")
+
 `pydoc edgexl.runtime.binding.BundleHandle` shows all that an open bundle does. Each name is imported when it is first
 used, so that `import edgexl` costs nothing and running a bundle never loads torch.
 """
@@ -23,15 +27,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgexl.compiler import compile
+    from edgexl.compiler.from_labels import compile_labels
     from edgexl.runtime.binding import open_bundle
-    from edgexl.student.student import load_student
+    from edgexl.student.student import Student, load_student
     from edgexl.use.evaluate import evaluate
     from edgexl.use.profile import profile
 
-__all__ = ["__version__", "compile", "evaluate", "load_student", "open_bundle", "profile"]
+__all__ = ["Student", "__version__", "compile", "compile_labels", "evaluate", "load_student", "open_bundle", "profile"]
 
 _HOMES = {
+    "Student": "edgexl.student.student",
     "compile": "edgexl.compiler",
+    "compile_labels": "edgexl.compiler.from_labels",
     "evaluate": "edgexl.use.evaluate",
     "load_student": "edgexl.student.student",
     "open_bundle": "edgexl.runtime.binding",

@@ -10,7 +10,19 @@ import pytest
 import edgexl
 from tests.command_line import Tiny
 
-HEAVY = ["torch", "onnx", "onnxruntime", "transformers", "tokenizers", "safetensors", "scipy", "rich"]
+HEAVY = [
+    "pandas",
+    "polars",
+    "sklearn",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "scipy",
+    "rich",
+]
 
 
 def loaded_by(code: str) -> set[str]:
@@ -37,7 +49,16 @@ def test_profiling_and_inspecting_need_numpy_alone(tiny: Tiny) -> None:
 
 
 def test_the_public_names_are_there_and_no_others() -> None:
-    assert set(dir(edgexl)) == {"__version__", "compile", "evaluate", "load_student", "open_bundle", "profile"}
+    assert set(dir(edgexl)) == {
+        "Student",
+        "__version__",
+        "compile",
+        "compile_labels",
+        "evaluate",
+        "load_student",
+        "open_bundle",
+        "profile",
+    }
     for name in dir(edgexl):
         assert getattr(edgexl, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nosuch'"):

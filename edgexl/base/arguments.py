@@ -4,12 +4,15 @@ a sentence before C sees it (ctypes would cut numbers to their size, and paths a
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 import os
 from collections.abc import Iterable
 from typing import Any
 
 from edgexl.base.errors import BadInput, kind_of, shorten
+
+_MISSING = ("NAType", "NaTType")
 
 
 def as_text(what: str, value: Any) -> bytes:
@@ -52,7 +55,27 @@ def as_path(what: str, value: Any) -> bytes:
 
 
 def as_items(what: str, values: Any) -> list[Any]:
-    """The items of a sequence, or of anything else that can be gone through; one string is no list of strings."""
+    """The items of a sequence, or of anything else that can be gone through; one string is no list of strings, and a
+    data frame none of its rows."""
     if isinstance(values, str | bytes | bytearray | dict) or not isinstance(values, Iterable):
         raise BadInput(f"{what} are {kind_of(values)}; give a list of them.")
-    return list(values)
+    if hasattr(values, "columns"):
+        raise BadInput(f"{what} are {kind_of(values)}; give one of its columns.")
+    try:
+        return list(values)
+    except TypeError:  # an array without dimensions
+        raise BadInput(f"{what} are one value {kind_of(values)}; give a list of them.") from None
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none in a column: None, NaN, or NA and NaT of pandas."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in _MISSING
+
+
+def as_batch(what: str, values: Any) -> list[Any]:
+    """The texts of a batch, also of a column with places for none. Raises `BadInput` naming such a place, from 0."""
+    items = as_items(f"{what}s", values)
+    for place, item in enumerate(items):
+        if is_missing(item):
+            raise BadInput(f"{what} {place} of {len(items):,} is missing ({item}); give a text, or leave it out.")
+    return items

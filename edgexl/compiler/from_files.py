@@ -6,7 +6,6 @@ can be refused is looked at before anything that takes long, and is refused toge
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from edgexl.base.errors import BadInput, SeveralFaults
 from edgexl.base.files import check_input, check_output
 from edgexl.base.progress import Progress, no_progress
 from edgexl.compiler.encoding.open_workers import check_workers
-from edgexl.compiler.recipe import CalibrateRecipe, Recipe, load_recipe
+from edgexl.compiler.from_labels import RECIPE, TARGET, compile_held_out, recipe_for
+from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.data.held_out import HeldOut, hold_out
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.labels import LabelTable, read_labels
@@ -29,7 +29,6 @@ from edgexl.target import Target, load_target
 if TYPE_CHECKING:
     from edgexl.compiler.pipeline import CompileReport
 
-RECIPE, TARGET = "labels", "host"
 _T = TypeVar("_T")
 
 
@@ -137,8 +136,7 @@ def check_sources(
     assert table is not None
     assert labels is not None
     held_out = hold_out(labels, queries.queries if queries is not None else ())
-    if not held_out.calibration:  # nothing to fit probabilities on
-        chosen = dataclasses.replace(chosen, calibrate=CalibrateRecipe("none"))
+    chosen = recipe_for(chosen, held_out)
     return Checked(sources, labels, table, held_out, queries, chosen, device, recipe is None)
 
 
@@ -147,19 +145,14 @@ def compile_sources(
 ) -> CompileReport:
     """Compile what `check_sources` has read, and write the bundle to `out`. Raises `BadInput` where the encoder cannot
     be had or does not fit, `GateFailed` as `compile` does."""
-    from edgexl.compiler.pipeline import compile
-    from edgexl.student.student import Student
-
-    progress("load the encoder", 0, 1)
-    held_out = checked.held_out
-    student = Student.from_encoder(
-        checked.sources.encoder, checked.labels, calibration=held_out.calibration, evaluation=held_out.evaluation
+    return compile_held_out(
+        checked.labels,
+        checked.sources.encoder,
+        checked.held_out,
+        checked.recipe,
+        checked.target,
+        out,
+        progress,
+        workers,
+        fit_codes=checked.default_recipe,
     )
-    progress("load the encoder", 1, 1)
-    recipe = checked.recipe
-    if checked.default_recipe:
-        # two subspaces a byte, of two dimensions at least
-        code_bytes = max(1, min(recipe.index.code_bytes, student.shapes.query_dims // 4))
-        recipe = dataclasses.replace(recipe, index=dataclasses.replace(recipe.index, code_bytes=code_bytes))
-    facts = {"held_out": held_out.about}
-    return compile(student, recipe, checked.target, out, progress=progress, workers=workers, facts=facts)

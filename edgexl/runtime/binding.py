@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Literal
 
-from edgexl.base.arguments import as_items, as_number, as_path, as_text, as_whole
+from edgexl.base.arguments import as_batch, as_items, as_number, as_path, as_text, as_whole
 from edgexl.base.errors import BadInput, NotDurable, kind_of, shorten
 from edgexl.base.strict_json import parse_object
 from edgexl.runtime.answers import (
@@ -206,23 +206,35 @@ class BundleHandle:
             return copy_prediction(result.contents, self.info.dims)
 
     def predict_batch(
-        self, texts: Sequence[str | bytes], k: int | None = None, threads: int = 1, threshold: float | None = None
+        self,
+        texts: Iterable[str | bytes],
+        k: int | None = None,
+        threads: int = 1,
+        threshold: float | None = None,
+        coverage: float | None = None,
+        windows: int = 0,
     ) -> list[Prediction]:
-        """Answer many texts, on `threads` threads at a time; in order. Raises as `predict` does, for the first one
-        that it cannot answer, which the error names by its place from 0."""
+        """Answer many texts, on `threads` threads at a time; in order. `texts` may be a list, a generator, an array of
+        strings, or a column of pandas or polars; the rest is as in `predict`.
+
+        Raises as `predict` does, for the first one that it cannot answer, which the error names by its place from 0;
+        and for a place without a text (None, NaN) before any is answered.
+
+            bundle.predict_batch(frame["query"], k=3, threads=4)
+        """
 
         def predict(place: int) -> Prediction:
             try:
-                return self.predict(texts[place], k, threshold)
+                return self.predict(given[place], k, threshold, coverage, windows)
             except BadInput as error:
-                raise type(error)(f"Text {place} of the batch ({shorten(repr(texts[place]))}): {error}") from None
+                raise type(error)(f"Text {place} of the batch ({shorten(repr(given[place]))}): {error}") from None
 
-        texts = as_items("The texts", texts)
+        given = as_batch("Text", texts)
         threads = as_whole("threads", threads, 1, 1024)
         if threads == 1:
-            return [predict(place) for place in range(len(texts))]
+            return [predict(place) for place in range(len(given))]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(predict, range(len(texts))))
+            return list(pool.map(predict, range(len(given))))
 
     def explain(self, text: str | bytes, label: int | str) -> Explanation:
         """A label's way through both stages; `label` is an index, an id or a text. Raises `BadInput` as `predict`."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import json
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from edgexl.base.arguments import as_items, as_text, as_whole
 from edgexl.base.errors import BadInput, kind_of, shorten
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
+from edgexl.data.tables.objects import as_named_queries
 from edgexl.student.text import encode_texts
 from edgexl.student.weights import find_weight_fault
 
@@ -56,26 +57,27 @@ def as_module(role: str, value: Any) -> nn.Module:
     return module.eval()
 
 
-def as_labels(value: Any) -> LabelSet:
-    """A label set."""
-    if isinstance(value, LabelSet):
-        return value
-    raise BadInput(f"The labels are {kind_of(value)}; give a LabelSet(ids, texts), or LabelSet.load(file).")
+def as_queries(split: str, values: Any, labels: LabelSet) -> tuple[Query, ...]:
+    """Queries, tuples of (uid, text, targets) that can be some, or what names its labels (`as_named_queries`).
 
-
-def as_queries(split: str, values: Any, label_count: int, tokenizer: Tokenizer) -> tuple[Query, ...]:
-    """Queries, or tuples of (uid, text, targets) that can be some.
-
-    Raises `BadInput` for a query without a gold label among `label_count`, and for one without a token: a device
-    refuses to answer that.
+    Raises `BadInput` for a query without a gold label.
     """
-    items = as_items(f"The {split} queries", values)
-    queries = tuple(_as_query(f"{split} query {place}", value) for place, value in enumerate(items))
-    check_targets(split, queries, label_count)
+    if isinstance(values, Iterator):
+        values = list(values)
+    queries = as_named_queries(split, values, labels)
+    if queries is None:
+        items = as_items(f"The {split} queries", values)
+        queries = tuple(_as_query(f"{split} query {place}", value) for place, value in enumerate(items))
+    check_targets(split, queries, len(labels))
+    return queries
+
+
+def check_tokens(split: str, queries: Sequence[Query], tokenizer: Tokenizer) -> tuple[Query, ...]:
+    """The queries. Raises `BadInput` for one without a token: a device refuses to answer that."""
     for query, ids in zip(queries, encode_texts(tokenizer, [query.text for query in queries], 3), strict=True):
         if len(ids) < 3:
             raise BadInput(f"{_name(split, query)} has a text without a token ({query.text!r:.60}); remove the query.")
-    return queries
+    return tuple(queries)
 
 
 def _as_query(what: str, value: Any) -> Query:

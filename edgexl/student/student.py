@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,15 @@ from edgexl.base.sealed import SEAL_FILE
 from edgexl.base.shipped import available_students
 from edgexl.data import Query, read_queries, write_queries
 from edgexl.data.label_set import LabelSet
+from edgexl.data.tables.objects import LabelSource, QuerySource, as_label_set
 from edgexl.data.tables.queries import LabelNames, read_any_queries
 from edgexl.student.arguments import (
     as_facts,
-    as_labels,
     as_module,
     as_queries,
     as_tokenizer,
     check_targets,
+    check_tokens,
 )
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.importer import import_sentence_transformer
@@ -116,10 +116,10 @@ class Student:
         screener: nn.Module,
         reasoner: nn.Module,
         tokenizer: Any,
-        labels: LabelSet,
+        labels: LabelSource,
         shapes: Shapes,
-        calibration: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
-        evaluation: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+        calibration: QuerySource = (),
+        evaluation: QuerySource = (),
         provenance: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
         maps: dict[Product, Tensor] | None = None,
@@ -136,10 +136,10 @@ class Student:
         """
         if not isinstance(shapes, Shapes):
             raise BadInput(f"The shapes are of the type {type(shapes).__name__}; give Shapes(max_tokens=..., ...).")
-        labels = as_labels(labels)
+        labels = as_label_set(labels)
         tokenizer = check_tokenizer(as_tokenizer(tokenizer), shapes)
-        fitted = as_queries("calibration", calibration, len(labels), tokenizer)
-        judged = as_queries("evaluation", evaluation, len(labels), tokenizer)
+        fitted = check_tokens("calibration", as_queries("calibration", calibration, labels), tokenizer)
+        judged = check_tokens("evaluation", as_queries("evaluation", evaluation, labels), tokenizer)
         screener, reasoner = as_module("screener", screener), as_module("reasoner", reasoner)
         check_modules(screener, reasoner, shapes)
         if label_tower is not None and label_tower.dims != shapes.query_dims:
@@ -165,15 +165,24 @@ class Student:
     def from_encoder(
         cls,
         encoder: str | bytes | os.PathLike[str],
-        labels: LabelSet,
-        calibration: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
-        evaluation: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+        labels: LabelSource,
+        calibration: QuerySource = (),
+        evaluation: QuerySource = (),
     ) -> Student:
         """A student over `labels` without training: a sentence-transformers model (what `import_sentence_transformer`
         takes) as a screener that needs no reasoner, or the stages of another student, given its directory or name.
 
-        Raises `BadInput` where the encoder is neither, or queries do not fit the labels.
+        Labels are a list of texts or of (id, text), a dictionary from ids to texts or to records of "text", "aliases"
+        and "descriptions", a data frame, a file, or a `LabelSet`. Queries are pairs of a text and the id or text of its
+        label (or a list of these), a data frame or a file, or `Query`s, whose targets count the labels.
+
+            student = Student.from_encoder("all-MiniLM-L6-v2", {"7544": "umbrella", "7702": "mousetrap"})
+
+        Raises `BadInput` where the encoder is neither, or queries do not fit the labels, before anything is loaded.
         """
+        labels = as_label_set(labels)
+        calibration = as_queries("calibration", calibration, labels)
+        evaluation = as_queries("evaluation", evaluation, labels)
         if is_student(encoder):
             return load_student(encoder).with_labels(labels, calibration, evaluation)
         model = import_sentence_transformer(encoder)
@@ -199,18 +208,18 @@ class Student:
 
     def with_labels(
         self,
-        labels: LabelSet,
-        calibration: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
-        evaluation: Sequence[Query | tuple[str, str, Sequence[int]]] = (),
+        labels: LabelSource,
+        calibration: QuerySource = (),
+        evaluation: QuerySource = (),
     ) -> Student:
         """The student over other labels, with the queries given, whose targets index the new labels.
 
         What was measured over the old labels is dropped, and the provenance says that the modules were trained over
         others. Raises `BadInput` for queries that do not fit the labels.
         """
-        labels = as_labels(labels)
-        fitted = as_queries("calibration", calibration, len(labels), self.tokenizer)
-        judged = as_queries("evaluation", evaluation, len(labels), self.tokenizer)
+        labels = as_label_set(labels)
+        fitted = check_tokens("calibration", as_queries("calibration", calibration, labels), self.tokenizer)
+        judged = check_tokens("evaluation", as_queries("evaluation", evaluation, labels), self.tokenizer)
         bare = replace(self, labels=labels, calibration=(), evaluation=())
         return replace(bare, calibration=fitted, evaluation=judged)
 
@@ -222,7 +231,7 @@ class Student:
         judged = {query.text for query in self.evaluation}
         if known := next((query for query in queries if query.text in judged), None):
             raise BadInput(f"{known.name(path)} is also one to evaluate on, where nothing may be fitted; leave it out.")
-        return replace(self, calibration=as_queries("calibration", queries, len(self.labels), self.tokenizer))
+        return replace(self, calibration=check_tokens("calibration", queries, self.tokenizer))
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the student's directory as one step, replacing an older student there. Other files there stay.

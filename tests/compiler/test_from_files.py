@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from edgexl.base.errors import BadInput, SeveralFaults
 from edgexl.compiler.from_files import Sources, check_sources, compile_sources
+from edgexl.compiler.from_labels import compile_labels
 from edgexl.compiler.recipe import IndexRecipe, Recipe
 from edgexl.runtime.binding import open_bundle
 from edgexl.student.student import Student, is_student
@@ -82,11 +84,29 @@ def test_faults_come_together(labels: Path, tmp_path: Path) -> None:
     assert str(alone.value) == caught.value.sentences[0]
 
 
+def test_python_has_labels_and_queries_in_hand(labels: Path, encoder: str, tmp_path: Path) -> None:
+    """The same bundle as from files."""
+    past = tmp_path / "past.csv"
+    past.write_text("query,label\n" + "\n".join(f"{WORDS[n]},{n}" for n in range(30)))
+    compile_sources(check_sources(Sources(labels, encoder, past), tmp_path / "files.exl"), tmp_path / "files.exl")
+    frame = pl.read_csv(labels, separator=";")
+    report = compile_labels(frame, encoder, tmp_path / "hand.exl", [(WORDS[n], n) for n in range(30)])
+    assert report.facts["held_out"]["calibration"] == 30
+    assert (tmp_path / "hand.exl").read_bytes() == (tmp_path / "files.exl").read_bytes()
+    with pytest.raises(BadInput, match="item 1: there is no label 'nothing'"):
+        compile_labels(frame, encoder, tmp_path / "hand.exl", [("ba", 1), ("ba", "nothing")])
+    with pytest.raises(BadInput, match="no label"):  # before a model is looked for
+        Student.from_encoder("no/model", frame, calibration=[("ba", "nothing")])
+
+
 def test_a_student_is_made_of_an_encoder_or_of_a_student(encoder: str, tmp_path: Path) -> None:
     from tests.tiny import tiny_labels, tiny_student
 
     labels = tiny_labels(20)
-    made = Student.from_encoder(encoder, labels)
+    named = dict(zip(labels.ids, labels.texts, strict=True))
+    made = Student.from_encoder(encoder, named, evaluation=[(labels.texts[2], labels.ids[2])])
+    assert made.evaluation[0].targets == (2,)
+    assert made.labels == Student.from_encoder(encoder, list(named.items())).labels == labels
     assert (len(made.labels), made.shapes.shortlist, is_student(encoder)) == (20, 128, False)
     tiny_student().save(tmp_path / "student")
     again = Student.from_encoder(tmp_path / "student", labels)

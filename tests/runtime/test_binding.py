@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from edgexl.base.errors import BadInput, DeviceError, GateFailed
@@ -336,6 +338,8 @@ def test_arguments_of_another_kind(alias_path: Path, tmp_path: Path) -> None:
             lambda: handle.predict_batch("red river"),
             lambda: handle.predict_batch(None),
             lambda: handle.predict_batch(["red", None]),
+            lambda: handle.predict_batch(np.array("red")),
+            lambda: handle.predict_batch(np.array([["red"]])),
             lambda: handle.predict_batch(["red"], threads=0),
             lambda: handle.explain("red", None),
             lambda: handle.explain("red", 2**32 + 3),
@@ -375,3 +379,41 @@ def test_arguments_of_another_kind(alias_path: Path, tmp_path: Path) -> None:
         assert handle.label_text(np.uint32(3)) == handle.label_text(3)
         assert handle.explain("red river", np.int32(3)) == handle.explain("red river", 3)
         assert len(handle.predict_batch(text for text in ("red", "river"))) == 2
+
+
+def test_a_batch_is_anything_that_holds_texts(handle: BundleHandle) -> None:
+    texts = some_texts(5)
+    wanted = [handle.predict(text).labels for text in texts]
+    for batch in (
+        tuple(texts),
+        iter(texts),
+        np.array(texts),
+        np.array(texts, object),
+        pd.Series(texts),
+        pl.Series(texts),
+    ):
+        assert [answer.labels for answer in handle.predict_batch(batch)] == wanted
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), pd.NA, pd.NaT])
+def test_a_batch_with_a_place_for_none(handle: BundleHandle, missing: object) -> None:
+    for batch in (["red", "river", missing], pd.Series(["red", "river", missing], dtype=object)):
+        with pytest.raises(BadInput, match=r"^Text 2 of 3 is missing \(.+\); give a text"):
+            handle.predict_batch(batch)
+
+
+def test_a_frame_is_no_batch(handle: BundleHandle) -> None:
+    for frame in (pd.DataFrame({"query": ["red"]}), pl.DataFrame({"query": ["red"]})):
+        with pytest.raises(BadInput, match="type DataFrame; give one of its columns"):
+            handle.predict_batch(frame)
+
+
+def test_a_batch_has_the_arguments_of_one(handle: BundleHandle) -> None:
+    text = " ".join(some_texts(20))
+    for options in ({"k": 2}, {"threshold": 0.5}, {"windows": 1}, {"k": 3, "windows": 0}):
+        one, batch = handle.predict(text, **options), handle.predict_batch([text], **options)
+        assert (batch[0].labels, batch[0].windows) == (one.labels, one.windows)
+    with pytest.raises(BadInput, match=r"Text 0 of the batch .*windows"):
+        handle.predict_batch([text], windows=1000)
+    with pytest.raises(BadInput, match=r"Text 0 of the batch .*coverage"):
+        handle.predict_batch([text], coverage=1.5)

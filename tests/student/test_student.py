@@ -371,7 +371,7 @@ def test_other_labels_bring_their_own_queries_and_leave_what_was_measured_behind
     with pytest.raises(BadInput, match="calibration query 'q' has a text without a token"):
         student.with_labels(OTHERS, calibration=[("q", " ", [0])])
     with pytest.raises(BadInput, match="give a LabelSet"):
-        student.with_labels(["a", "b"])  # type: ignore[arg-type]
+        student.with_labels(5)  # type: ignore[arg-type]
 
 
 def test_replacing_fields_cannot_make_a_student_that_contradicts_itself() -> None:
@@ -438,7 +438,7 @@ def spoiled(row: int, value: float) -> HashScreener:
     [
         ({"tokenizer": None}, "The tokenizer is None; give a tokenizers.Tokenizer"),
         ({"tokenizer": "tokenizer.json"}, "The tokenizer is of the type str"),
-        ({"labels": ["a", "b"]}, "The labels are of the type list; give a LabelSet"),
+        ({"labels": 5}, "The labels are of the type int; give a LabelSet"),
         ({"shapes": {"max_tokens": 16}}, "The shapes are of the type dict"),
         ({"screener": None}, "The screener is None"),
         ({"reasoner": lambda **_: None}, "The reasoner is of the type function"),
@@ -452,9 +452,9 @@ def spoiled(row: int, value: float) -> HashScreener:
         ({"screener": Doubtful(lambda vector, states: (vector, states.half()))}, "token_states is in torch.float16"),
         ({"screener": Doubtful(lambda vector, states: (vector, None))}, "token_states is of the type NoneType"),
         ({"screener": Doubtful(lambda vector, states: 1 / 0)}, "failed on .* division by zero"),
-        ({"evaluation": "text"}, "The evaluation queries are of the type str"),
+        ({"evaluation": "no/file"}, "no/file cannot be read"),
         ({"evaluation": None}, "The evaluation queries are None"),
-        ({"calibration": ["text"]}, "calibration query 0 is of the type str"),
+        ({"calibration": ["text"]}, r"calibration query 0 \('text'\) is none; give pairs"),
         ({"calibration": [("q", "be", (1,)), ("q", None, (1,))]}, "calibration query 1 has a uid or text that is no"),
         ({"calibration": [("q", "be", 1)]}, "has no list of targets"),
         ({"calibration": [("q", "be", (1.5,))]}, "a target that is no whole number"),

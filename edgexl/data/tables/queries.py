@@ -151,8 +151,8 @@ def choose_query_columns(
         if not chosen or (text is None and len(free) < 2):
             names = ", ".join(f"'{shorten(name, 30)}'" for name in table.columns[:8])
             raise BadInput(
-                f"{table.file}: none of the columns {names} holds ids or texts of the labels; say which: "
-                "--query-labels COLUMN."
+                f"{table.file}: none of the columns {names} holds ids or texts of the labels; "
+                f"{table.advise('--query-labels', 'label')}."
             )
         gold = chosen
         free.remove(gold[0])
@@ -162,8 +162,8 @@ def choose_query_columns(
         if not found:
             names = ", ".join(f"'{shorten(name, 30)}'" for name in free[:8])
             raise BadInput(
-                f"{table.file}: none of the columns {names} is known to be the queries' text; say which: "
-                "--query-text COLUMN."
+                f"{table.file}: none of the columns {names} is known to be the queries' text; "
+                f"{table.advise('--query-text', 'query')}."
             )
         text = found[0]
         free.remove(text)
@@ -226,7 +226,8 @@ def make_queries(table: Table, columns: QueryColumns, labels: LabelNames) -> Que
             queries[text] = replace(known, targets=tuple(dict.fromkeys((*known.targets, *targets))))
             repeated += 1
         else:
-            queries[text] = Query(f"{table.unit} {line}", text, tuple(dict.fromkeys(targets)), line)
+            stands = 0 if table.unit == "item" else line
+            queries[text] = Query(f"{table.unit} {line}", text, tuple(dict.fromkeys(targets)), stands)
     if not queries and not problems:
         raise BadInput(f"{table.file} holds no query.")
     notes = (f"rows that repeat a query add their labels to it ({repeated:,})",) if repeated else ()

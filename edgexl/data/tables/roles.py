@@ -119,7 +119,8 @@ def choose_label_columns(table: Table, wanted: Wanted | None = None) -> LabelCol
     if text is None:
         names = ", ".join(f"'{shorten(name, 30)}'" for name in table.columns[:8])
         raise BadInput(
-            f"{table.file}: none of the columns {names} is known to be the labels' text; say which: --text COLUMN."
+            f"{table.file}: none of the columns {names} is known to be the labels' text; "
+            f"{table.advise('--text', 'text')}."
         )
     return LabelColumns(uid, text, aliases, described, _separators(table, aliases), tuple(free))
 

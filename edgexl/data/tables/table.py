@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from edgexl.base.errors import BadInput
 
-# What a row is known by: a line of a text file, a row of a binary one, a concept of a thesaurus (by its number).
-Unit = Literal["line", "row", "concept"]
+# What a row is known by: a line of a text file, a row of a binary one, a concept of a thesaurus (by its number), an
+# item of what a program has (counted from 0).
+Unit = Literal["line", "row", "concept", "item"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class Problem:
 class Table:
     """A file as rows of cells.
 
-    `rows[i]` has a cell for each of `columns` and stands in `lines[i]`, counted from 1. A cell is what the format
-    holds: a string, a number, None, or a list of these. `problems` are rows that could not be read, which `rows` lacks.
+    `rows[i]` has a cell for each of `columns` and stands in `lines[i]`, counted from 1 (items from 0). A cell is what
+    the format holds: a string, a number, None, or a list of these. `problems` are rows that could not be read, which
+    `rows` lacks.
     `format` and `details` are for people; `notes` say what was decided on the way. `roles` are the columns' where the
     format itself says so: a role's name, and its columns.
     """
@@ -46,6 +48,11 @@ class Table:
         """A column's place."""
         return self.columns.index(name)
 
+    def advise(self, option: str, name: str) -> str:
+        """What to do where a column is not known by its name: an option of the command line says it, or a program
+        renames it."""
+        return f"rename one to '{name}'" if self.unit == "item" else f"say which: {option} COLUMN"
+
 
 def refuse_problems(file: str | os.PathLike[str], problems: Sequence[Problem], unit: Unit = "line") -> None:
     """Raise `BadInput` where there are problems: the first one, and how many more there are."""
@@ -55,5 +62,6 @@ def refuse_problems(file: str | os.PathLike[str], problems: Sequence[Problem], u
     rest = ""
     if more:
         others = f"{more:,} more {unit}s are" if more > 1 else f"1 more {unit} is"
-        rest = f" ({others} wrong: `edgexl data show` lists them)"
+        where = "" if unit == "item" else ": `edgexl data show` lists them"
+        rest = f" ({others} wrong{where})"
     raise BadInput(f"{os.fspath(file)}, {unit} {first.line}: {first.what}{rest}.")
