@@ -13,6 +13,7 @@ import pytest
 from benchmarks.kernels import Kernels
 from tests.command_line import RECIPE, TARGET, Edgexl, Said, Tiny, edgexl_process
 from tests.missing_packages import name_missing_packages
+from tests.serve.browser import find_chromium
 
 # A command's only line on standard error is then what went wrong, however slow the machine is.
 os.environ["EDGEXL_PROGRESS"] = "off"
@@ -71,6 +72,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     said = edgexl_process("compile", student, "--recipe", recipe, "--target", TARGET, "-o", bundle, "--json")
     assert said.status == 0, said.err
     return Tiny(student, recipe, bundle, said.json)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Its path; $EDGEXL_REQUIRE_BROWSER fails, as CI does, where there is none."""
+    found = find_chromium()
+    if found is None:
+        reason = "chromium-headless-shell is not installed"
+        if os.environ.get("EDGEXL_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
 
 
 @pytest.fixture

@@ -16,12 +16,8 @@ import click
 
 from edgexl.base.progress import Progress, no_progress
 from edgexl.cli.streams import print_line, printable, printable_json, takes_unicode, write_line
+from edgexl.report.ledger import LEDGER_COLUMNS, gates_table, ledger_table
 
-# A column of the ledger's table by its key; one with an s is of screening alone.
-LEDGER_COLUMNS = {
-    "pass": "pass", "seconds": "seconds", "bytes": "bytes", "P@1": "P@1", "R@100": "R@100", "nDCG@5": "nDCG@5",
-    "screening_P@1": "s P@1", "screening_R@100": "s R@100", "screening_nDCG@5": "s nDCG@5",
-}  # fmt: skip
 labels_file_option = click.option(
     "--labels-file", type=click.Path(path_type=Path), help="The label file. [default: BUNDLE.labels]"
 )
@@ -124,13 +120,10 @@ class Lines:
 
 
 def print_ledger(rows: Sequence[dict[str, Any]]) -> None:
-    """The table of a compile: one row a pass. A bundle remembers no seconds, nor does a student without evaluation
-    queries say what its screening answers: such columns are left out."""
-    optional = [key for key, name in LEDGER_COLUMNS.items() if key != name or key == "seconds"]
-    missing = {key for key in optional if all(row.get(key) is None for row in rows)}
-    columns = {key: name for key, name in LEDGER_COLUMNS.items() if key not in missing}
-    print_table(list(columns.values()), ([row.get(key) for key in columns] for row in rows))
-    if "screening_P@1" in columns:
+    """The table of a compile: one row a pass (`ledger_table`)."""
+    table = ledger_table(rows)
+    print_table(table.columns, table.rows)
+    if LEDGER_COLUMNS["screening_P@1"] in table.columns:
         print_line("s: of screening alone")
 
 
@@ -138,5 +131,5 @@ def print_gates(gates: Sequence[dict[str, Any]]) -> None:
     """The gates' judgements; nothing where a recipe has none."""
     if gates:
         print_line()
-        columns = ("name", "value", "margin", "threshold", "passed")
-        print_table(("gate", *columns[1:]), ([gate.get(column) for column in columns] for gate in gates))
+        table = gates_table(gates)
+        print_table(table.columns, table.rows)

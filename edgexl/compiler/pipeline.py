@@ -48,12 +48,15 @@ from edgexl.compiler.passes.verify import Verify
 from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.data import Query
 from edgexl.index.rows import Descriptions, Rows
+from edgexl.report.ledger import gates_table, ledger_table
+from edgexl.report.summary import Shown, Summary, quote, say_count
+from edgexl.report.table import Cell, Table, format_bytes
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
 
 
-@dataclass(frozen=True)
-class CompileReport:
+@dataclass(frozen=True, repr=False)
+class CompileReport(Shown):
     """What a compile made: the bundle's `path` and `bytes`, those of each section, the ledger with seconds, the gates.
 
     `seconds` is the whole compile, with what measuring the ledger took; `facts` are what the passes found out, as the
@@ -66,7 +69,25 @@ class CompileReport:
     ledger: tuple[LedgerRow, ...]
     gates: tuple[Verdict, ...]
     seconds: float
-    facts: dict[str, Any] = field(default_factory=dict, repr=False)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def _summary(self) -> Summary:
+        last = self.ledger[-1].as_json()
+        measured = [f"{key} {last[key]:.1f}" for key in ("P@1", "R@100") if last[key] is not None]
+        passed = sum(gate.passed for gate in self.gates)
+        said = [format_bytes(self.bytes), *measured]
+        said += [f"{passed} of {say_count(len(self.gates), 'gate')} passed"] * bool(self.gates)
+        facts: dict[str, Cell] = {"file": str(self.path), "size": format_bytes(self.bytes), "seconds": self.seconds}
+        if told := dict(self.facts.get("held_out") or {}).get("measured_on"):
+            facts["measured on"] = str(told)
+        sections = Table("sections", ("section", "bytes"), list(self.sections.items()))
+        gates = gates_table([gate.as_json() for gate in self.gates], "gates")
+        return Summary(
+            f"{quote(self.path.name)}: {', '.join([*said, f'{self.seconds:.1f} s'])}",
+            facts,
+            (ledger_table([row.as_json() for row in self.ledger], "what each pass cost"),),
+            (*((gates,) if self.gates else ()), sections),
+        )
 
 
 def compile(

@@ -7,9 +7,9 @@ name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
@@ -17,6 +17,8 @@ from edgexl.base.shipped import find_toml, shipped_files
 from edgexl.bundle.parameters import MOST_WINDOWS
 from edgexl.index.codebook import Coarse
 from edgexl.index.rotation import Rotation
+from edgexl.report.summary import Shown, Summary, quote
+from edgexl.report.table import Table
 from edgexl.target import Engine
 
 Scheme = Literal["fp32", "int8", "int8-token", "int8-weights", "int4-weights"]
@@ -208,8 +210,8 @@ class GateRecipe:
             raise ValueError("[gates] queries and max_bundle_bytes must be positive")
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, repr=False)
+class Recipe(Shown):
     """A recipe file. `name` and `description` are for people; `engine` runs the graphs ("native" is refused where it
     does not cover them); the tables are described by their classes.
     """
@@ -230,6 +232,26 @@ class Recipe:
                 f"[index] overfetch = {self.index.overfetch} is below [shortlist] n = {self.shortlist.n}; "
                 "as many rows at least must be rescored as labels are handed on"
             )
+
+    def _summary(self) -> Summary:
+        settings = _flatten(asdict(self))
+        usual = _flatten(asdict(Recipe(self.name, self.description)))
+        own = [f"{name} = {value}" for name, value in settings.items() if value != usual[name]]
+        changed = f"{'; '.join(own[:6])}{f' and {len(own) - 6} more' if len(own) > 6 else ''}" or "all by default"
+        rows = [(name, str(value)) for name, value in settings.items()]
+        facts = {"name": self.name, **({"description": self.description} if self.description else {})}
+        return Summary(f"{quote(self.name)}: {changed}", facts, folded=(Table("settings", ("setting", "value"), rows),))
+
+
+def _flatten(tables: dict[str, Any]) -> dict[str, Any]:
+    """The settings in a recipe's tables, by "table.setting"."""
+    found: dict[str, Any] = {}
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{inner}": each for inner, each in value.items()}
+        elif name not in ("name", "description"):
+            found[name] = value
+    return found
 
 
 def load_recipe(source: str | Path) -> Recipe:

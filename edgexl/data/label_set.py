@@ -18,16 +18,19 @@ from typing import Any
 from edgexl.base.errors import BadInput, shorten
 from edgexl.base.gzipped_lines import describe_wrong, encode_line, is_unicode, read_lines, write_lines
 from edgexl.bundle.strings import find_fault
+from edgexl.report.summary import Shown, Summary, quote, say_count
+from edgexl.report.table import Table
 
 MOST_ALIASES = MOST_DESCRIPTIONS = 65_535
 # A longer one is no description, but a document: its passages can be given one by one.
 LARGEST_DESCRIPTION_BYTES = 1_000_000
 # A description of so many labels tells none of them from the others.
 MOST_DESCRIBED = 1000
+_SHOWN = 5  # labels in a notebook
 
 
-@dataclass(frozen=True)
-class LabelSet:
+@dataclass(frozen=True, repr=False)
+class LabelSet(Shown):
     """Labels in order: `ids[i]` (unique), `texts[i]` (not empty), `aliases[i]` and `descriptions[i]` (both empty where
     there are none).
 
@@ -81,6 +84,22 @@ class LabelSet:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def _summary(self) -> Summary:
+        some = ", ".join(quote(text, 20) for text in self.texts[:3]) + (", ..." if len(self) > 3 else "")
+        labels = say_count(len(self), "label")
+        extra = {"alias": sum(map(len, self.aliases)), "description": sum(map(len, self.descriptions))}
+        said = [say_count(number, name) for name, number in extra.items() if number]
+        rows = [
+            (uid, text, "; ".join(aliases), "; ".join(descriptions))
+            for uid, text, aliases, descriptions in zip(
+                self.ids[:_SHOWN], self.texts[:_SHOWN], self.aliases[:_SHOWN], self.descriptions[:_SHOWN], strict=True
+            )
+        ]
+        first = f", the first {_SHOWN}" if len(self) > _SHOWN else ""
+        caption = "; ".join([labels + first, *said])
+        table = Table(caption, ("id", "text", "aliases", "descriptions"), rows)
+        return Summary("; ".join([f"{labels}: {some}", *said]), tables=(table,))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LabelSet:

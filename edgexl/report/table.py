@@ -10,10 +10,26 @@ from html import escape
 Cell = str | int | float | None
 
 
+class Percent(float):
+    """A share from 0 to 1, which a table shows in percent."""
+
+
+def format_bytes(count: int) -> str:
+    """A size as people read it: 812 bytes, 35.4 kB, 60.1 MB."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
+
+
 def format_cell(value: Cell) -> str:
     """A cell as people read it: four significant digits, thousands apart, a dash for what was not measured."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Percent):
+        return f"{100 * value:.1f}%"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else value
@@ -36,7 +52,7 @@ class Table:
         """The table, in a box that scrolls sideways where the page is narrow."""
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
         head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
-        body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>\n" for row in self.rows)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in self.rows)
         return (
             f'<div class="wide" tabindex="0"><table>{caption}<thead><tr>{head}</tr></thead>\n'
             f"<tbody>{body}</tbody></table></div>"

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from edgexl.base.arrays import Floats
 from edgexl.base.errors import BadInput, shorten
+from edgexl.report.summary import Shown, Summary, quote, say_count
+from edgexl.report.table import Cell, Percent, Table, format_bytes
 
 LabelState = Literal["compiled", "added", "retired"]
 FoundBy = Literal["text", "alias", "description"]
@@ -35,8 +37,12 @@ class LabelAnswer:
         return {"id": self.id, "text": self.text, "probability": self.probability}
 
 
-@dataclass(frozen=True)
-class Prediction:
+# Labels of an answer that a line has, and a notebook's table.
+_FIRST, _MOST = 3, 25
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction(Shown):
     """An answer, best label first, with what led to it.
 
     `ms` maps each stage, and `total`, to milliseconds. `shortlist_labels` are label indices [N] in screening's
@@ -76,9 +82,31 @@ class Prediction:
             "ms": self.ms,
         }
 
+    def _summary(self) -> Summary:
+        first = ", ".join(f"{label.probability:.1%} {quote(label.text)}" for label in self.labels[:_FIRST])
+        parts = [first or "no label"]
+        if (more := len(self.labels) - _FIRST) > 0:
+            parts[0] += f" and {more:,} more"
+        parts += ["perhaps none fits"] * self.none_fits + ["the text was cut"] * self.truncated
+        parts += [say_count(self.windows, "window")] * (self.windows > 1)
+        total = self.ms.get("total", math.nan)
+        labels = [(label.text, label.id, Percent(label.probability)) for label in self.labels]
+        rest = f", the first {_MOST}" if len(labels) > _MOST else ""
+        stages = Table(f"{total:.2f} ms by stage", ("stage", "ms"), [(name, float(ms)) for name, ms in self.ms.items()])
+        return Summary(
+            "; ".join([*parts, f"{total:.2f} ms"]),
+            {
+                "tokens": f"{self.tokens:,}" + f" in {self.windows} windows" * (self.windows > 1),
+                **({"hint": "perhaps none of these fits"} if self.none_fits else {}),
+                **({"cut": "the text is longer than what was read"} if self.truncated else {}),
+            },
+            (Table(say_count(len(labels), "label") + rest, ("label", "id", "probability"), labels[:_MOST]),),
+            (stages,) if self.ms else (),
+        )
 
-@dataclass(frozen=True)
-class Explanation:
+
+@dataclass(frozen=True, repr=False)
+class Explanation(Shown):
     """A label's way through both stages; ranks count from 1, screening's over the whole label set.
 
     A label that is not `shortlisted` was lost at screening: its reasoner_rank, logit and probability are 0.
@@ -108,6 +136,23 @@ class Explanation:
         """The fields in JSON's types."""
         return dict(vars(self))
 
+    def _summary(self) -> Summary:
+        found = f"found by its {self.found_by}" if self.found_by != "text" else "found by its text"
+        screening = f"screening rank {self.screening_rank:,}"
+        if self.shortlisted:
+            said = f"{screening}, reasoner rank {self.reasoner_rank:,}, {self.probability:.1%}, {found}"
+            after: dict[str, Cell] = {"reasoner rank": self.reasoner_rank, "probability": Percent(self.probability)}
+        else:
+            said = f"lost at screening: rank {self.screening_rank:,}, {found}"
+            after = {"shortlisted": "no: lost at screening"}
+        kinds = ("text", "alias", "description", "votes", "words")
+        scores = [(kind, getattr(self, f"{kind}_score")) for kind in kinds]
+        return Summary(
+            f"{quote(self.text)}: {said}",
+            {"label": self.text, "id": self.id, "screening rank": self.screening_rank, **after},
+            (Table(f"evidence ({found})", ("evidence", "score"), scores),),
+        )
+
 
 @dataclass(frozen=True)
 class NewLabel:
@@ -135,8 +180,8 @@ class LabelsInfo:
     file_bytes: int
 
 
-@dataclass(frozen=True)
-class BundleInfo:
+@dataclass(frozen=True, repr=False)
+class BundleInfo(Shown):
     """Sizes of an open bundle. `rows` are labels, aliases and descriptions, `shortlist` the most labels that an answer
     can have (of a smaller label set all, until it has grown), `threshold` is the compiler's choice for set answers,
     `presence` the logit below which a best label means that none fits (-inf: never said). `copied`: the bundle lies
@@ -161,6 +206,15 @@ class BundleInfo:
     def as_json(self) -> dict[str, Any]:
         """The fields in JSON's types: a `presence` that is never said is null."""
         return vars(self) | {"presence": self.presence if math.isfinite(self.presence) else None}
+
+    def _summary(self) -> Summary:
+        engine = self.engine if self.kernel in ("", self.engine) else f"{self.engine} ({self.kernel})"
+        line = (
+            f"{say_count(self.labels, 'label')}, {say_count(self.rows, 'row')} of {self.dims} dims, shortlist "
+            f"{self.shortlist}, {self.max_tokens} tokens, engine {engine}, format {self.format}, "
+            f"{format_bytes(self.file_bytes)}"
+        )
+        return Summary(line, {name.replace("_", " "): value for name, value in self.as_json().items()})
 
 
 def copy_prediction(result: Any, dims: int) -> Prediction:

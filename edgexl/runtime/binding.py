@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Literal
@@ -22,6 +23,9 @@ from typing import Any, Literal
 from edgexl.base.arguments import as_batch, as_items, as_number, as_path, as_text, as_whole
 from edgexl.base.errors import BadInput, NotDurable, kind_of, shorten
 from edgexl.base.strict_json import parse_object
+from edgexl.report.ledger import gates_table, ledger_table
+from edgexl.report.summary import Shown, Summary, quote, say_count
+from edgexl.report.table import Cell, format_bytes
 from edgexl.runtime.answers import (
     FOUND_BY,
     LABEL_STATES,
@@ -109,18 +113,18 @@ def open_bundle(
     bundle = ctypes.c_void_p()
     status, sentence = call(library, "exl_bundle_open", place, ctypes.byref(options), ctypes.byref(bundle))
     check(status, f"{os.fsdecode(path)}: {sentence}")
-    return BundleHandle(library, bundle, scan_threads)
+    return BundleHandle(library, bundle, scan_threads, os.fsdecode(path))
 
 
-class BundleHandle:
+class BundleHandle(Shown):
     """An open bundle; a context manager. All methods may be called from any thread, and threads run in parallel.
 
     Each call borrows a session (its scratch memory); there are as many as there were calls at the same time. A child
     made by fork may use the handle as well, and each process closes its own; sessions of before the fork scan alone.
     """
 
-    def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p, scan_threads: int = 1) -> None:
-        self._library = library
+    def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p, scan_threads: int = 1, path: str = "") -> None:
+        self._library, self._path = library, path
         self._header = read_header()
         self._session_options = self._header.make("exl_session_options", scan_threads=scan_threads)
         self._bundle = bundle
@@ -164,6 +168,36 @@ class BundleHandle:
             except Empty:
                 break
         self._library.exl_bundle_close(bundle)
+
+    def _summary(self) -> Summary:
+        info = self.info
+        labels = self.labels_info().labels if self._bundle else info.labels
+        line = f"{say_count(labels, 'label')}, engine {info.engine}, {format_bytes(info.file_bytes)}"
+        try:
+            manifest = self.manifest
+        except BadInput:
+            manifest = {}
+        named = {key: dict(manifest.get(key) or {}).get("name") for key in ("recipe", "target")}
+        facts: dict[str, Cell] = {
+            "labels": labels,
+            "file": self._path,
+            "size": format_bytes(info.file_bytes),
+            "engine": f"{info.engine} ({info.kernel})",
+            **{key: str(name) for key, name in named.items() if name},
+            "shortlist": info.shortlist,
+            "tokens read at once": info.max_tokens,
+        }
+        if held_out := dict(manifest.get("held_out") or {}).get("measured_on"):
+            facts["measured on"] = str(held_out)
+        ledger, gates = manifest.get("ledger") or [], manifest.get("gates") or []
+        return Summary(
+            f"{quote(Path(self._path).name)}: {line}" + ("" if self._bundle else ", closed"),
+            facts,
+            folded=(
+                *((ledger_table(ledger, "ledger: what each pass cost"),) if ledger else ()),
+                *((gates_table(gates, "gates"),) if gates else ()),
+            ),
+        )
 
     @property
     def manifest(self) -> dict[str, Any]:

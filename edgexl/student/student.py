@@ -34,6 +34,8 @@ from edgexl.data import Query, read_queries, write_queries
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.objects import LabelSource, QuerySource, as_label_set
 from edgexl.data.tables.queries import LabelNames, read_any_queries
+from edgexl.report.summary import Shown, Summary, say_count
+from edgexl.report.table import Cell
 from edgexl.student.arguments import (
     as_facts,
     as_module,
@@ -72,8 +74,8 @@ _FILES = (
 SHORTLIST, LABEL_TOKENS = 128, 8
 
 
-@dataclass(frozen=True)
-class Student:
+@dataclass(frozen=True, repr=False)
+class Student(Shown):
     """A checked student; make one with `load_student`, `Student.from_modules` or a distillation.
 
     `calibration` and `evaluation` are held-out queries whose targets index `labels`; either may be empty.
@@ -108,6 +110,25 @@ class Student:
         object.__setattr__(self, "measured_over", labels)
         for split in ("calibration", "evaluation"):
             check_targets(split, getattr(self, split), len(self.labels))
+
+    def _summary(self) -> Summary:
+        modules = [type(module).__name__ for module in (self.screener, self.reasoner)]
+        queries = {split: len(getattr(self, split)) for split in ("calibration", "evaluation")}
+        parameters = sum(each.numel() for module in (self.screener, self.reasoner) for each in module.parameters())
+        said = [f"{number:,} {split}" for split, number in queries.items() if number]
+        labels = self.labels._summary()
+        facts: dict[str, Cell] = {
+            "screener": modules[0],
+            "reasoner": modules[1],
+            "parameters": parameters,
+            "dimensions": self.shapes.query_dims,
+            "tokens read at once": self.shapes.max_tokens,
+            "shortlist": self.shapes.shortlist,
+            **{f"{split} queries": number for split, number in queries.items()},
+            **({"label tower": self.label_tower.source} if self.label_tower else {}),
+        }
+        line = f"{say_count(len(self.labels), 'label')}; {modules[0]} and {modules[1]}, {parameters:,} parameters"
+        return Summary(f"{line}; {' and '.join(said) or 'no'} queries", facts, labels.tables)
 
     @classmethod
     def from_modules(

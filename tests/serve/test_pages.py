@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,24 +10,12 @@ import pytest
 from edgexl.runtime.binding import BundleHandle
 from edgexl.serve.endpoints import ENDPOINTS
 from tests.runtime.tiny_bundle import TinyBundle
-from tests.serve.browser import Page, browse, find_chromium
+from tests.serve.browser import Page, browse
 from tests.serve.server import Server, serving
 
 TEXT = "the red river and an old bridge"
 NONE = "\N{EN DASH}"
 EVIDENCE_IS_THERE = "document.querySelector('td.found')"
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Its path; $EDGEXL_REQUIRE_BROWSER fails, as CI does, where there is none."""
-    found = find_chromium()
-    if found is None:
-        reason = "chromium-headless-shell is not installed"
-        if os.environ.get("EDGEXL_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Passes are measured by the reference pipeline, on ONNX Runtime; the last row, `verify`, is what the C runtime answers.
 To add a column, add a field to `Accuracy` (which `measure_accuracy` in yardstick.py fills in) or to `LedgerRow`, its
-key to `LedgerRow.as_json` and to `LEDGER_COLUMNS` in edgexl/cli/output.py.
+key to `LedgerRow.as_json` and to `LEDGER_COLUMNS` in edgexl/report/ledger.py.
 """
 
 from __future__ import annotations
