@@ -31,6 +31,10 @@ def edgexl() -> None:
     """Compile a two-stage student for a huge label set into one file, and run it with a small C library.
 
     Exit status: 0 done, 1 a gate failed, 2 bad input, 3 device error.
+
+    \b
+    edgexl compile labels.csv --encoder all-MiniLM-L6-v2 -o tags.exl
+    edgexl run tags.exl "walnut coffee table, 90 cm"
     """
 
 

@@ -23,7 +23,12 @@ PATH = click.Path(path_type=Path)
 )
 @json_option
 def demo(out: Path | None, as_json: bool) -> None:
-    """Compile the reference student for this machine (once) and answer five descriptions with it."""
+    """Compile the reference student for this machine (once) and answer five descriptions with it.
+
+    \b
+    edgexl demo
+    edgexl demo -o words.exl
+    """
     from edgexl.use.demo import demonstrate
 
     with progress_bar(as_json) as progress:
@@ -75,6 +80,11 @@ def run(
     """Answer TEXT with BUNDLE; for the TEXT '-', every line of standard input.
 
     A line that cannot be answered is reported, the others are answered, and the exit status is 2.
+
+    \b
+    edgexl run tags.exl "walnut coffee table, 90 cm"
+    edgexl run tags.exl "a small table" --explain "coffee table"
+    edgexl run tags.exl - --json < queries.txt > answers.jsonl
     """
     from edgexl.use.answer import Refusal, answer, lines, one_text, parse_threshold, standard_input
 
@@ -128,7 +138,11 @@ def explain(bundle: Path, text: str, label: str | None, labels_file: Path | None
 @json_option
 def complete(bundle: Path, prefix: str, limit: int, labels_file: Path | None, as_json: bool) -> None:
     """List the labels of BUNDLE whose text begins with PREFIX, in the label set's order, as an app does while its user
-    types. Case does not count, nor how accents are encoded."""
+    types. Case does not count, nor how accents are encoded.
+
+    \b
+    edgexl complete words.exl "salt"
+    """
     from edgexl.runtime.binding import open_bundle
 
     with open_bundle(bundle, engine=False, labels_path=labels_file) as opened:
@@ -180,7 +194,12 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure BUNDLE on DATA: a data set's directory (its test queries), a student's evaluation.json.gz, or a table of
-    queries that names labels by id or text."""
+    queries that names labels by id or text.
+
+    \b
+    edgexl eval tags.exl --queries past.csv --baselines
+    edgexl eval words.exl wordnet-data --student wordnet --limit 2000
+    """
     from edgexl.use.evaluate import evaluate
 
     held_out = data if queries is None else queries

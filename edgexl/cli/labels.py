@@ -58,7 +58,7 @@ def add(**given: Any) -> None:
     the ID, or this text, gets more aliases.
 
     \b
-    edgexl labels add tags.exl P-77 "walnut coffee table" --alias "small wooden table"
+    edgexl labels add tags.exl P-77 "walnut coffee table" --alias "tea table"
     edgexl labels add tags.exl P-12 --alias "thing to put tea on"
     """
     forget = given.pop("forget_compiled")
@@ -71,7 +71,11 @@ def add(**given: Any) -> None:
 @labels.command()
 @_takes_labels
 def replace(**given: Any) -> None:
-    """Give the label ID of BUNDLE's label set another TEXT and other aliases, or all labels of a file."""
+    """Give the label ID of BUNDLE's label set another TEXT and other aliases, or all labels of a file.
+
+    \b
+    edgexl labels replace tags.exl P-77 "oak coffee table"
+    """
     _add(**given, replace=True)
 
 
@@ -159,7 +163,11 @@ def sync(
 @labels_file_option
 @json_option
 def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: Path | None, as_json: bool) -> None:
-    """Take the labels IDS, or all of a file, out of BUNDLE's label set."""
+    """Take the labels IDS, or all of a file, out of BUNDLE's label set.
+
+    \b
+    edgexl labels retire tags.exl P-77 P-12
+    """
     from edgexl.use.labels import collect_ids, retire_labels
 
     report = retire_labels(bundle, collect_ids(ids, file), labels_file)
@@ -172,7 +180,11 @@ def retire(bundle: Path, ids: tuple[str, ...], file: Path | None, labels_file: P
 @labels_file_option
 @json_option
 def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> None:
-    """List the labels that were added to BUNDLE. The JSON lines, in a file, are what `labels add` reads."""
+    """List the labels that were added to BUNDLE. The JSON lines, in a file, are what `labels add` reads.
+
+    \b
+    edgexl labels list tags.exl --json > added.jsonl
+    """
     from edgexl.use.labels import list_labels
 
     found = list_labels(bundle, cast("Which", state), labels_file)
@@ -190,7 +202,11 @@ def list_(bundle: Path, state: str, labels_file: Path | None, as_json: bool) -> 
 @labels_file_option
 @json_option
 def compact(bundle: Path, labels_file: Path | None, as_json: bool) -> None:
-    """Rewrite BUNDLE's label file without labels that were added and retired again; the others are renumbered."""
+    """Rewrite BUNDLE's label file without labels that were added and retired again; the others are renumbered.
+
+    \b
+    edgexl labels compact tags.exl
+    """
     from edgexl.use.labels import compact_labels
 
     report = compact_labels(bundle, labels_file)

@@ -30,7 +30,12 @@ PATH = click.Path(path_type=Path)
 @labels_file_option
 @json_option
 def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None, as_json: bool) -> None:
-    """Show what is in BUNDLE, after checking every byte of it; with --rules, BUNDLE is a student instead."""
+    """Show what is in BUNDLE, after checking every byte of it; with --rules, BUNDLE is a student instead.
+
+    \b
+    edgexl inspect tags.exl
+    edgexl inspect wordnet --rules
+    """
     from edgexl.use.inspect import inspect, inspect_rules
 
     if rules:
@@ -90,7 +95,11 @@ def profile(
     labels_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Time BUNDLE on this machine, stage by stage, with QUERIES (a text a line) or the bundle's own goldens."""
+    """Time BUNDLE on this machine, stage by stage, with QUERIES (a text a line) or the bundle's own goldens.
+
+    \b
+    edgexl profile tags.exl
+    """
     from edgexl.use.profile import profile
 
     with progress_bar(as_json) as progress:
@@ -120,7 +129,11 @@ def profile(
 @click.argument("name", required=False)
 @json_option
 def targets(name: str | None, as_json: bool) -> None:
-    """List the targets that edgexl ships, or show the one called NAME (or at that path)."""
+    """List the targets that edgexl ships, or show the one called NAME (or at that path).
+
+    \b
+    edgexl targets raspberry-pi-5
+    """
     from edgexl.target import available_targets, load_target
 
     if name is not None:
@@ -133,7 +146,11 @@ def targets(name: str | None, as_json: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def recipes(name: str | None, as_json: bool) -> None:
-    """List the compile recipes that edgexl ships, or show the one called NAME (or at that path)."""
+    """List the compile recipes that edgexl ships, or show the one called NAME (or at that path).
+
+    \b
+    edgexl recipes balanced > mine.toml
+    """
     from edgexl.compiler.recipe import available_recipes, load_recipe
 
     if name is not None:

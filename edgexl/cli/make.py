@@ -18,7 +18,11 @@ PATH = click.Path(path_type=Path)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the GPU where there is one.")
 @json_option
 def distill(recipe: str, out: Path | None, device: str, as_json: bool) -> None:
-    """Distill a student after RECIPE (a name or path): minutes to hours, and resumed where it was interrupted."""
+    """Distill a student after RECIPE (a name or path): minutes to hours, and resumed where it was interrupted.
+
+    \b
+    edgexl distill wordnet-tiny -o student
+    """
     from edgexl.distill.pipeline import distill
     from edgexl.distill.recipe import find_distill_recipe
 
@@ -47,7 +51,11 @@ def distill(recipe: str, out: Path | None, device: str, as_json: bool) -> None:
 def finish(
     student: str, source: str, recipe: str, target: str, out: Path, steps: int, seed: int, device: str, as_json: bool
 ) -> None:
-    """Train STUDENT a little more so that compiling it by a recipe costs less accuracy. Resumed where interrupted."""
+    """Train STUDENT a little more so that compiling it by a recipe costs less accuracy. Resumed where interrupted.
+
+    \b
+    edgexl finish wordnet --data wordnet --recipe tiny -o finished
+    """
     from edgexl.compiler.recipe import load_recipe
     from edgexl.data import open_data
     from edgexl.distill.finishing.finish import finish_student
@@ -74,7 +82,11 @@ def finish(
 @click.option("--seed", type=int, default=0, show_default=True)
 @json_option
 def adapt_screener(student: str, source: str, out: Path, seed: int, as_json: bool) -> None:
-    """Adapt an imported STUDENT's screener to its label set with a few hundred queries: seconds to minutes."""
+    """Adapt an imported STUDENT's screener to its label set with a few hundred queries: seconds to minutes.
+
+    \b
+    edgexl adapt imported --data my-data -o adapted
+    """
     from edgexl import load_student
     from edgexl.data import open_data
     from edgexl.predict.adapt import adapt_to_data
@@ -107,7 +119,11 @@ def runtime() -> None:
 @click.option("--with-engine", is_flag=True, help="Put ONNX Runtime's library for the device beside it.")
 @json_option
 def build_runtime(target: str, out: Path, with_engine: bool, as_json: bool) -> None:
-    """Compile libedgexl, exl-run and exl-bench for a target."""
+    """Compile libedgexl, exl-run and exl-bench for a target.
+
+    \b
+    edgexl runtime build --target raspberry-pi-5 -o pi
+    """
     from edgexl.runtime.build import build_runtime
     from edgexl.target import load_target
 
@@ -125,7 +141,11 @@ def build_runtime(target: str, out: Path, with_engine: bool, as_json: bool) -> N
 @click.option("-o", "--out", required=True, type=PATH, help="The directory to write into, which must be there.")
 @json_option
 def amalgamate_runtime(out: Path, as_json: bool) -> None:
-    """Write the whole runtime as edgexl.c and edgexl.h, to compile with one command."""
+    """Write the whole runtime as edgexl.c and edgexl.h, to compile with one command.
+
+    \b
+    edgexl runtime amalgamate -o src
+    """
     from edgexl.runtime.amalgamate import amalgamate
 
     files = amalgamate(out)
@@ -140,7 +160,11 @@ def amalgamate_runtime(out: Path, as_json: bool) -> None:
 @runtime.command("path")
 @json_option
 def runtime_path(as_json: bool) -> None:
-    """Where this machine's runtime, header, sources and engine library are."""
+    """Where this machine's runtime, header, sources and engine library are.
+
+    \b
+    edgexl runtime path
+    """
     from edgexl.runtime.build import installed_paths
 
     paths = installed_paths()

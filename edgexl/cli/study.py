@@ -32,6 +32,9 @@ def characterize() -> None:
     """Measure a teacher's two phases on a data set, or collect a reasoning model's traces to measure.
 
     `edgexl characterize TEACHER DATA -o DIR` measures; see `edgexl characterize profile --help` for its options.
+
+    \b
+    edgexl characterize all-MiniLM-L6-v2 wordnet -o minilm-on-wordnet
     """
 
 
@@ -82,6 +85,9 @@ def collect(
 
     SOURCE is 'openai' (any endpoint that speaks its protocol), or a causal language model: a directory, a GGUF file, a
     hub id, or SmolLM2-135M-Instruct. The file grows a line an answer; the same command goes on where one ended.
+
+    \b
+    edgexl characterize collect SmolLM2-135M-Instruct wordnet-data -o traces.jsonl
     """
     from edgexl.distill.teachers.collect import EndpointOptions, Prices, collect_from
 
@@ -141,6 +147,9 @@ def profile(
 
     TEACHER is a student's directory or name, a sentence-transformers model, or a file of traces (*.jsonl); DATA a data
     set's directory, or a built-in one's name (wordnet, mesh).
+
+    \b
+    edgexl characterize all-MiniLM-L6-v2 wordnet -o minilm-on-wordnet
     """
     from edgexl.data import open_data
     from edgexl.distill.characterize import characterize
