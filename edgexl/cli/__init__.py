@@ -14,6 +14,7 @@ from click.shell_completion import shell_complete
 from edgexl import __version__
 from edgexl.base.errors import DeviceError
 from edgexl.cli.answer import complete, demo, evaluate, explain, run
+from edgexl.cli.compare import compare
 from edgexl.cli.compile import compile_student
 from edgexl.cli.data import data
 from edgexl.cli.exits import exit_status
@@ -47,6 +48,7 @@ _COMMANDS = {
     complete: "List a bundle's labels that begin with a text.",
     serve: "Answer over HTTP, with a page to try a bundle.",
     evaluate: "Measure a bundle on queries whose labels are known.",
+    compare: "Compare two bundles: sizes, answers, times.",
     inspect: "Show what is in a bundle, after checking all of it.",
     profile: "Time a bundle on this machine, stage by stage.",
     distill: "Train a student after a recipe: minutes to hours.",

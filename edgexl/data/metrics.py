@@ -116,6 +116,21 @@ def recalls(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> 
     return _ratios(*_count_found(ranked, targets, k))
 
 
+def ndcgs(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Doubles:
+    """nDCG@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
+    ranking = np.asarray(ranked, dtype=np.int64)
+    truth = _Truth.of(targets)
+    _check(ranking, truth, (k,))
+    return _ratios(*_gains(k, truth.holds(ranking[:, :k]), truth))
+
+
+def _gains(k: int, hits: Bools, truth: _Truth) -> tuple[Doubles, Doubles]:
+    """What each query's first k ranks earn by nDCG's discounts, and the most that they could [queries]."""
+    discounts = 1.0 / np.log2(np.arange(k) + 2)
+    best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(truth.sizes, k)]
+    return (hits * discounts).sum(axis=1), best
+
+
 def _count_found(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> tuple[Ints, Ints]:
     """How many gold labels each query's first k ranks hold, and how many it has [queries]."""
     ranking = np.asarray(ranked, dtype=np.int64)
@@ -175,13 +190,10 @@ def _without(ranking: Ints, accepted: Bools | None, pairs: Ints) -> tuple[Ints, 
 
 def _at(k: int, ranking: Ints, hits: Bools, truth: _Truth, weights: Doubles | None) -> dict[str, float | None]:
     found = hits.sum(axis=1)
-    discounts = 1.0 / np.log2(np.arange(k) + 2)
-    best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(truth.sizes, k)]
-    gains = (hits * discounts).sum(axis=1)
     reached = np.unique(ranking[hits]).size
     return {
         f"P@{k}": _percent(found.mean() / k),
-        f"nDCG@{k}": _percent(_ratios(gains, best).mean()),
+        f"nDCG@{k}": _percent(_ratios(*_gains(k, hits, truth)).mean()),
         f"R@{k}": _percent(_ratios(found, truth.sizes).mean()),
         f"PSP@{k}": None if weights is None else _percent(_weighted_precision(k, ranking, hits, truth, weights)),
         f"coverage@{k}": _percent(reached / max(np.unique(truth.label).size, 1)),
