@@ -50,9 +50,10 @@ class EdgexlClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     After `fit`: `classes_` [labels] in the label set's order, as `y` names them: by id, or by text; `labels_`, the
     label set; `bundle_`, the bundle's path; `report_`, what the compile measured.
 
-        classifier = EdgexlClassifier(labels={"7544": "umbrella", "7702": "mousetrap"})
-        classifier.fit(["keeps the rain off", "catches mice"], ["7544", "7702"])
-        classifier.predict(["something against rodents"])  # array(['7702'])
+    >>> classifier = EdgexlClassifier("wordnet", labels={"7544": "umbrella", "7702": "mousetrap"})
+    >>> _ = classifier.fit(["it keeps the rain off", "it catches mice"], ["7544", "7702"])
+    >>> classifier.predict(["a device that catches rodents"]).tolist()
+    ['7702']
 
     A pickle of a fitted estimator holds the bundle, and unpickles into a folder of its own.
     """

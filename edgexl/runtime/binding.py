@@ -223,6 +223,11 @@ class BundleHandle(Shown):
         text of more than `info.max_tokens` is read in at most so many `windows`: 0 = `info.windows`, 1 = its beginning
         only. Raises `BadInput` for a text without a token or that is not UTF-8 (bytes), for a k beyond the shortlist,
         `info.shortlist`, and for a coverage that the bundle does not reach.
+
+        >>> with open_bundle("till.exl") as bundle:
+        ...     answer = bundle.predict("something that gives light", k=2)
+        >>> answer.labels[0].id, answer.labels[0].text
+        ('7310', 'candle')
         """
         if k is None:
             k = 0 if coverage else min(DEFAULT_K, self.info.shortlist)
@@ -254,7 +259,10 @@ class BundleHandle(Shown):
         Raises as `predict` does, for the first one that it cannot answer, which the error names by its place from 0;
         and for a place without a text (None, NaN) before any is answered.
 
-            bundle.predict_batch(frame["query"], k=3, threads=4)
+        >>> with open_bundle("till.exl") as bundle:
+        ...     answers = bundle.predict_batch(["it keeps the rain off", "it catches mice"], k=1)
+        >>> [answer.labels[0].text for answer in answers]
+        ['umbrella', 'mousetrap']
         """
 
         def predict(place: int) -> Prediction:

@@ -128,7 +128,8 @@ class Student(Shown):
             **({"label tower": self.label_tower.source} if self.label_tower else {}),
         }
         line = f"{say_count(len(self.labels), 'label')}; {modules[0]} and {modules[1]}, {parameters:,} parameters"
-        return Summary(f"{line}; {' and '.join(said) or 'no'} queries", facts, labels.tables)
+        queries_said = f"queries: {', '.join(said)}" if said else "no queries"
+        return Summary(f"{line}; {queries_said}", facts, labels.tables)
 
     @classmethod
     def from_modules(
@@ -197,7 +198,8 @@ class Student(Shown):
         and "descriptions", a data frame, a file, or a `LabelSet`. Queries are pairs of a text and the id or text of its
         label (or a list of these), a data frame or a file, or `Query`s, whose targets count the labels.
 
-            student = Student.from_encoder("all-MiniLM-L6-v2", {"7544": "umbrella", "7702": "mousetrap"})
+        >>> Student.from_encoder("wordnet", {"7544": "umbrella", "7702": "mousetrap"}, evaluation=[("rain", "7544")])
+        Student(2 labels; ... parameters; queries: 1 evaluation)
 
         Raises `BadInput` where the encoder is neither, or queries do not fit the labels, before anything is loaded.
         """
