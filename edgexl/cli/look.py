@@ -84,6 +84,9 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
 @click.option("--engine", type=click.Choice(["native", "ort"]), help="Refuse a bundle made for another one.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
+@click.option(
+    "--device", default="local", show_default=True, help="Where: local, ssh://user@host[:port], emulated:TARGET."
+)
 @labels_file_option
 @json_option
 def profile(
@@ -92,26 +95,35 @@ def profile(
     engine: str | None,
     threads: int,
     runs: int,
+    device: str,
     labels_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Time BUNDLE on this machine, stage by stage, with QUERIES (a text a line) or the bundle's own goldens.
+    """Time BUNDLE on a device, stage by stage, with QUERIES (a text a line) or the bundle's own goldens.
+
+    A device by SSH needs Linux, 64 bits, and a key that the client finds; nothing stays there. What is emulated is
+    checked and not timed: its milliseconds say nothing of the device.
 
     \b
     edgexl profile tags.exl
+    edgexl profile tags.exl past.txt --device ssh://pi@till
     """
+    from edgexl.device.open_device import open_device
     from edgexl.use.profile import profile
 
-    with progress_bar(as_json) as progress:
+    with progress_bar(as_json) as progress, open_device(device, progress) as where:
         report = profile(
-            bundle, queries, engine=engine, threads=threads, runs=runs, progress=progress, labels_file=labels_file
-        )
+            bundle, queries, engine=engine, threads=threads, runs=runs, device=where, progress=progress,
+            labels_file=labels_file,
+        )  # fmt: skip
     if as_json:
         print_json(report)
         return
     print_line(
         f"{report['device']}: {report['runs']} queries, {report['threads']} thread(s), engine {report['engine']}"
     )
+    if not report["timed"]:
+        print_line("emulated: these times say nothing of the device")
     print_line()
     columns = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
     stages = {**report["stages"], "total": report["total"]}

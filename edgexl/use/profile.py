@@ -32,8 +32,9 @@ def profile(
 
     `engine`: the one that the bundle must be made for. `queries` is a file with a text a line, taken in turn; without
     it the bundle's goldens are taken. `labels_file` keeps labels added and retired since the compile. Keys: device,
-    engine, threads, runs, stages, total, load_ms, first_ms, peak_resident_bytes, mapped_bytes. Raises `BadInput` for
-    an unusable bundle or file, `DeviceError` where the tools or the engine are missing.
+    timed (whether the times are the device's own: those of an emulated one are not), engine, threads, runs, stages,
+    total, load_ms, first_ms, peak_resident_bytes, mapped_bytes. Raises `BadInput` for an unusable bundle or file,
+    `DeviceError` where the tools or the engine are missing.
     """
     where = device or this_machine()
     checked = read_bundle(bundle)
@@ -50,7 +51,8 @@ def profile(
     if done.exit_code:
         raise _ERRORS.get(done.exit_code, DeviceError)(done.stderr.strip() or f"exl-bench ended with {done.exit_code}.")
     report: dict[str, Any] = json.loads(done.stdout)
-    return {**report, "device": where.facts().name}
+    facts = where.facts()
+    return {**report, "device": facts.name, "timed": facts.timed}
 
 
 def _check_queries(path: Path) -> Path:

@@ -180,7 +180,7 @@ def test_profile_times_every_stage(tiny: Tiny, edgexl: Edgexl, tmp_path: Path) -
     queries = tmp_path / "queries.txt"
     queries.write_text("\n".join(tiny.texts(5)))
     report = edgexl("profile", tiny.bundle, queries, "--runs", "20", "--json").json
-    wanted = {"device", "engine", "threads", "runs", "stages", "total", "load_ms", "first_ms"}
+    wanted = {"device", "timed", "engine", "threads", "runs", "stages", "total", "load_ms", "first_ms"}
     assert set(report) >= {*wanted, "peak_resident_bytes", "mapped_bytes"}
     assert (report["device"], report["engine"], report["threads"], report["runs"]) == ("host", "native", 1, 20)
     assert list(report["stages"]) == STAGES[:-1]

@@ -1,0 +1,105 @@
+"""Devices by name, the tools that each gets, and what cannot run a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgexl.base.errors import BadInput, DeviceError
+from edgexl.device import ssh
+from edgexl.device.emulated import why_not
+from edgexl.device.local import LocalDevice, this_machine
+from edgexl.device.open_device import open_device, tools_for
+from edgexl.device.ssh import RemoteFacts
+from edgexl.use.profile import profile
+from tests.device.sshd import Server, serve, why_no_server
+from tests.runtime.tiny_bundle import build
+
+LIBC = " ".join(platform.libc_ver())
+HERE = RemoteFacts("Linux", platform.machine(), "a CPU", 4, LIBC, 4096, 10**9, 10**9)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(native=True).write(tmp_path_factory.mktemp("device") / "tiny.exl")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    if reason := why_no_server():
+        pytest.skip(reason)
+    with serve(tmp_path) as running:
+        monkeypatch.setattr(ssh, "CLIENT", ("ssh", "-F", str(running.folder / "home" / ".ssh" / "config")))
+        yield running
+
+
+def test_this_machine_is_local() -> None:
+    with open_device("local") as device:
+        assert isinstance(device, LocalDevice)
+
+
+@pytest.mark.parametrize("name", ["", "pi", "http://till", "emulated", "LOCAL"])
+def test_what_is_no_device(name: str) -> None:
+    with pytest.raises(BadInput, match="ssh://user@host"), open_device(name):
+        pass
+
+
+def test_a_target_without_an_emulator() -> None:
+    with pytest.raises(BadInput, match="host names no emulator"), open_device("emulated:host"):
+        pass
+    with pytest.raises(BadInput, match="no-such-board"), open_device("emulated:no-such-board"):
+        pass
+
+
+def test_a_profile_by_ssh_has_the_keys_of_one_here(server: Server, bundle: Path) -> None:
+    here = profile(bundle, runs=20)
+    with open_device(server.address) as device:
+        there = profile(bundle, runs=20, device=device)
+    assert list(there) == list(here)
+    assert (there["device"], there["timed"]) == (server.address, True)
+    assert list(there["stages"]) == list(here["stages"])
+    # what starts the tool does not count, however large it is
+    assert 0.5 < there["peak_resident_bytes"] / here["peak_resident_bytes"] < 2
+    assert here["peak_resident_bytes"] < 30e6
+
+
+@pytest.mark.skipif(bool(why_not("cortex-a72")), reason=why_not("cortex-a72") or "it is there")
+def test_an_emulated_device_gets_tools_of_its_own_once(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with open_device("emulated:raspberry-pi-4") as device:
+        report = profile(bundle, runs=2, device=device)
+    assert (report["timed"], report["engine"]) == (False, "native")
+    [tools] = (tmp_path / "edgexl" / "tools").iterdir()
+    made = (tools / "exl-bench").stat().st_mtime_ns
+    with open_device("emulated:raspberry-pi-4") as device:
+        assert device.run("exl-bench", [str(bundle), "--runs", "1"]).exit_code == 0
+    assert (tools / "exl-bench").stat().st_mtime_ns == made
+
+
+def test_a_machine_like_this_one_gets_its_tools() -> None:
+    assert tools_for(HERE, "ssh://till") == this_machine().tools
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"system": "Darwin"}, "is a Darwin on"),
+        ({"machine": "riscv64"}, "on riscv64; bundles are timed on Linux, 64 bits"),
+        ({"machine": "armv7l"}, "on armv7l"),
+        ({"page_bytes": 65536}, "pages of 65,536 bytes"),
+        ({"libc": "musl libc (aarch64) Version 1.2.4"}, "musl"),
+        ({"machine": "aarch64", "libc": "glibc 2.17"}, "has glibc 2.17, and the tools need 2.28"),
+    ],
+)
+def test_what_cannot_run_a_bundle_is_said(changed: dict[str, str], sentence: str) -> None:
+    with pytest.raises(DeviceError, match=sentence) as said:
+        tools_for(dataclasses.replace(HERE, **changed), "ssh://till")
+    assert str(said.value).startswith("ssh://till ")
+    assert os.linesep not in str(said.value)
