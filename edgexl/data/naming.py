@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgexl.data import Query
+from edgexl.data.damage import Damage
 from edgexl.data.label_set import LabelSet
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -21,12 +22,22 @@ DROPPED, TURNED, JOINED, MISSPELT = 0.3, 0.5, 0.2, 0.4
 SPELT_RIGHT = 4
 
 
-def naming_queries(labels: LabelSet, count: int, seed: int) -> tuple[Query, ...]:
+def naming_queries(labels: LabelSet, count: int, seed: int, damage: Damage | None = None) -> tuple[Query, ...]:
     """At most `count` queries, each nearly the text of its one gold label and of no other; one a label.
 
-    A label's chance grows with its number of words: one word can only be misspelt.
+    A label's chance grows with its number of words: one word can only be misspelt. Where `damage` says how people
+    write, there are `count` queries, as many of each label but for one, and may be those of another label, too.
     """
     rng = np.random.default_rng(seed)
+    if damage is not None:
+        rounds = [rng.permutation(len(labels)) for _ in range(-(-count // len(labels)))]
+        drawn = np.concatenate([np.zeros(0, np.int64), *rounds])[:count].tolist()
+        texts = [(labels.texts[label], *labels.aliases[label]) for label in drawn]
+        named = [own[int(rng.integers(len(own)))] for own in texts]
+        return tuple(
+            Query(f"naming-{place}", damage.apply(text, rng), (label,))
+            for place, (label, text) in enumerate(zip(drawn, named, strict=True))
+        )
     known = {text.lower() for text in labels.texts}
     words = np.array([1 + text.count(" ") for text in labels.texts])
     chosen = np.argsort(-(rng.random(len(words)) ** (1.0 / words)))[:count]
