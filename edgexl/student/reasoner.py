@@ -19,6 +19,9 @@ from edgexl.student.layers import MASKED, ListLayer, padding_bias
 SCORE_SCALE = 20.0
 # Lexical scores lie in 0 to 1, and near misses differ in the first decimal.
 LEXICAL_SCALE = 4.0
+# What counts directly in a logit is learned in so much larger steps than what goes through the layers: shares of 0 to 1
+# weigh tens.
+DIRECT_SCALE = 40.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class ReasonerConfig:
     `evidence` has it see all five columns of the input of that name, instead of `screening_scores`.
     `residual` has it correct screening, whose score counts `screening_weight` times in a label's logit beside what the
     graph gives (`edgexl.student.contract`): untrained, it leaves screening's order as it is.
+    `letters` above 0 has it compare spelling, too, by a table of so many columns (`edgexl.student.letters`): which of
+    the query's letters a label lacks, and which of the label's the query lacks. These, the kinds of evidence and what
+    query and label share count directly in a logit, besides what the layers make of them.
     """
 
     vocabulary: int
@@ -53,6 +59,7 @@ class ReasonerConfig:
     # an older edgexl reads the student.json of students without these
     evidence: bool = field(default=False, metadata={"unsaid": False})
     residual: bool = field(default=False, metadata={"unsaid": False})
+    letters: int = field(default=0, metadata={"unsaid": 0})
 
     def __post_init__(self) -> None:
         sizes = (
@@ -66,6 +73,8 @@ class ReasonerConfig:
         )
         if min(sizes) < 1 or self.layers < 1:
             raise ValueError("a reasoner's sizes must be positive")
+        if self.letters < 0 or (self.letters and not (self.evidence and self.coverage)):
+            raise ValueError("letters must be 0 or more, and need evidence and coverage")
         if self.dims % self.heads:
             raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
 
@@ -96,8 +105,12 @@ class LabelText(nn.Module):
             self.coverage_weight = nn.Parameter(torch.randn(config.dims) * 0.1)
         nn.init.normal_(self.tokens.weight, std=1.0 / math.sqrt(config.token_dims))
 
-    def forward(self, label_tokens: Tensor, token_states: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """label_tokens [B,N,S], token_states [B,T,h], input_ids and attention_mask [B,T] -> [B,N,dims]."""
+    def forward(
+        self, label_tokens: Tensor, token_states: Tensor, input_ids: Tensor, attention_mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """label_tokens [B,N,S], token_states [B,T,h], input_ids and attention_mask [B,T] -> [B,N,dims], and [B,N,1]
+        each the share of the label's pieces that stand in the query, and of the query's weight that stands in the
+        label (None without coverage)."""
         pieces = self.tokens(label_tokens)  # [B,N,S,e]
         flat = pieces.flatten(1, 2)  # [B,N*S,e]
         scores = torch.matmul(flat, self.match(token_states).transpose(1, 2)) + padding_bias(attention_mask)[:, 0]
@@ -110,11 +123,13 @@ class LabelText(nn.Module):
         held = (label_tokens != 0).to(x.dtype)
         share = held / held.sum(2, keepdim=True).clamp_min(1.0)  # [B,N,S], sums to 1 over a label's pieces
         out: Tensor = self.output((x.relu() * share.unsqueeze(-1)).sum(2))
+        met: Tensor | None = None
         if self.coverage:
             importance = self.importance(token_states).squeeze(-1).to(torch.float32) + MASKED * (words < 0)
             covered = (pairs.any(2).to(torch.float32) * importance.softmax(-1).unsqueeze(1)).sum(-1)  # [B,N]
-            out = out + covered.unsqueeze(-1) * self.coverage_weight
-        return out
+            met = covered.unsqueeze(-1)
+            out = out + met * self.coverage_weight
+        return out, (same * share).sum(2, keepdim=True), met
 
 
 class ListwiseReasoner(nn.Module):
@@ -151,6 +166,13 @@ class ListwiseReasoner(nn.Module):
                 "evidence" if name == "screening_scores" else name for name in ListwiseReasoner.input_names
             )
             self.evidence_weight = nn.Parameter(torch.randn(5, config.dims) * 0.1)
+        if config.letters:
+            self.letters = nn.Embedding(config.vocabulary, config.letters)
+            self.letters.weight.requires_grad_(False)
+            self.lacked = nn.Parameter(torch.zeros(config.letters))
+            self.left = nn.Parameter(torch.zeros(config.letters))
+            self.spelling_weight = nn.Parameter(torch.randn(2, config.dims) * 0.01)
+            self.direct = nn.Parameter(torch.zeros(8))
 
     def forward(
         self,
@@ -170,7 +192,8 @@ class ListwiseReasoner(nn.Module):
         query = query_vector.unsqueeze(1)
         x = self.label(label_vectors * width) + self.agreement(label_vectors * query * width * width)
         x = x + self.query(query * width)
-        x = x + self.text(label_tokens, token_states, input_ids, attention_mask)
+        text, same, covered = self.text(label_tokens, token_states, input_ids, attention_mask)
+        x = x + text
         scores = screening_scores if evidence is None else evidence[..., :3]
         assert scores is not None  # one of the two is among `input_names`
         own = scores[..., :1] * SCORE_SCALE
@@ -179,13 +202,25 @@ class ListwiseReasoner(nn.Module):
         behind = best - best.amax(1, keepdim=True)
         for scalar, weight in zip((own * 0.1, best * 0.1, relative, behind), self.score_weight, strict=True):
             x = x + scalar * weight
+        direct: Tensor | None = None
         if evidence is not None:
-            for scalar, weight in zip(self._tell_kinds(evidence, own, best), self.evidence_weight, strict=True):
+            kinds = self._tell_kinds(evidence, own, best)
+            for scalar, weight in zip(kinds, self.evidence_weight, strict=True):
                 x = x + scalar * weight
+            if self.config.letters:
+                assert covered is not None
+                lacked, left = self._spell(label_tokens, input_ids, attention_mask)
+                for letters, weight in zip((lacked, left), self.spelling_weight, strict=True):
+                    x = x + letters.sum(-1, keepdim=True) * weight
+                direct = (lacked * self.lacked).sum(-1) + (left * self.left).sum(-1)
+                for place, scalar in enumerate((relative * 0.1, *kinds, same, covered)):
+                    direct = direct + scalar.squeeze(-1) * self.direct[place]
         bias = padding_bias(attention_mask)
         for layer in self.layers:
             x = layer(x, states, bias)
         logits: Tensor = (self.norm(x) * self.verdict).sum(-1)
+        if direct is not None:
+            logits = logits + direct * DIRECT_SCALE
         if self.config.residual:
             # with the screening score added, 0 stands for the best vector's
             logits = logits - self.screening_weight / SCORE_SCALE * best.amax(1)
@@ -194,6 +229,13 @@ class ListwiseReasoner(nn.Module):
         if self.config.absence:
             logits = logits + self.level
         return logits.to(torch.float32)
+
+    def _spell(self, label_tokens: Tensor, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """[B,N,letters] each: how many of each letter the label lacks of the query's, and the query of the label's."""
+        words = ((attention_mask > 0) & (input_ids >= self.config.first_word_id)).to(self.lacked.dtype)
+        asked = (self.letters(input_ids) * words.unsqueeze(-1)).sum(1).unsqueeze(1)
+        held = self.letters(label_tokens).sum(2)  # of [PAD] there are none
+        return (asked - held).relu(), (held - asked).relu()
 
     def _tell_kinds(self, evidence: Tensor, own: Tensor, best: Tensor) -> tuple[Tensor, ...]:
         """What each kind of evidence says beyond the others, five times [B,N,1]: 0 where there is none of it."""

@@ -18,6 +18,7 @@ from edgexl.compiler.pipeline import compile
 from edgexl.compiler.recipe import IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.predict.float_student import Encoded, Screened, StudentPredictor
 from edgexl.runtime.binding import open_bundle
+from edgexl.student.letters import COLUMNS, count_letters
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.student import Student, load_student
 from edgexl.use.inspect import inspect
@@ -97,11 +98,16 @@ def test_no_parameter_belongs_to_a_label() -> None:
             assert len(student.labels) not in value.shape, name
 
 
-def residual_student(untrained: bool = True) -> Student:
-    """The tiny one over described labels with aliases; its reasoner sees all evidence and corrects screening."""
+def residual_student(untrained: bool = True, letters: int = 0) -> Student:
+    """The tiny one over described labels with aliases; its reasoner sees all evidence and corrects screening. With
+    `letters` it compares spelling, too."""
     student = tiny_student(tiny_described(tiny_labels(aliases=True)))
     torch.manual_seed(1)
-    reasoner = ListwiseReasoner(replace(tiny_reasoner().config, absence=True, evidence=True, residual=True))
+    config = replace(tiny_reasoner().config, absence=True, evidence=True, residual=True, coverage=True, letters=letters)
+    reasoner = ListwiseReasoner(config)
+    if letters:
+        with torch.no_grad():
+            reasoner.letters.weight.copy_(count_letters(student.tokenizer, config.vocabulary))
     if not untrained:
         with torch.no_grad():
             reasoner.verdict.normal_(std=0.1)
@@ -109,8 +115,9 @@ def residual_student(untrained: bool = True) -> Student:
     return assembled(student.labels, student.screener, reasoner)
 
 
-def test_an_untrained_residual_reasoner_is_screening() -> None:
-    student = residual_student()
+@pytest.mark.parametrize("letters", [0, COLUMNS])
+def test_an_untrained_residual_reasoner_is_screening(letters: int) -> None:
+    student = residual_student(letters=letters)
     predictor = StudentPredictor(student)
     texts = [query.text for query in tiny_queries(student.labels, 40, 1)]
     screened, reasoned = predictor.rank_by_stage(texts, 16)
@@ -136,6 +143,59 @@ def test_a_bundle_adds_the_screening_score_with_its_lexical_part(tmp_path: Path,
     same = [answer.ranked.tolist() == answer.shortlist_labels.tolist() for answer in found]
     assert all(same) if untrained else not all(same)
     assert told["screening_weight"] == pytest.approx(factor, rel=1e-6)
+
+
+def test_a_reasoner_with_letters_finds_the_label_that_lacks_fewest() -> None:
+    student = residual_student(letters=COLUMNS)
+    with torch.no_grad():
+        student.reasoner.lacked.fill_(-1.0)  # type: ignore[operator,union-attr]
+        student.reasoner.left.fill_(-0.1)  # type: ignore[operator,union-attr]
+    predictor = StudentPredictor(student)
+    right = 0
+    for label in range(0, 200, 10):
+        text = student.labels.texts[label]
+        encoded = predictor.encode([text[:-1]])  # one letter is left out
+        vectors = predictor.row_vectors[label : label + 1]
+        screened = predictor.screen(vectors, 16)  # the right one is first here
+        order = torch.randperm(16, generator=torch.Generator().manual_seed(label))
+        logits = predictor.reason(encoded, screened.take(order.numpy()))
+        right += int(screened.labels[0, order[logits[0].argmax()]]) == label
+    assert right >= 19
+
+
+def test_letters_are_counted_by_piece() -> None:
+    tokenizer = tiny_student().tokenizer
+    table = count_letters(tokenizer, tokenizer.get_vocab_size() + 2)
+    assert table.shape == (tokenizer.get_vocab_size() + 2, COLUMNS)
+    assert not table[tokenizer.token_to_id("[PAD]")].any()
+    assert not table[-1].any()
+    ids = tokenizer.encode("ba de", add_special_tokens=False).ids
+    assert table[ids].sum(0)[:5].tolist() == [1.0, 1.0, 0.0, 1.0, 1.0]
+    assert float(table[ids].sum()) == 8.0  # four letters, and the pairs ^b, ba, ^d, de
+
+
+def test_a_bundle_spells_without_an_engine_library(tmp_path: Path) -> None:
+    student = residual_student(untrained=False, letters=COLUMNS)
+    with torch.no_grad():
+        for part in (student.reasoner.lacked, student.reasoner.left, student.reasoner.direct):  # type: ignore[union-attr]
+            part.normal_(std=0.05)  # type: ignore[operator]
+    recipe = Recipe("spelling", index=IndexRecipe(code_bytes=8, overfetch=64), reasoner=ReasonerRecipe(blend="none"))
+    recipe = replace(recipe, gates=replace(recipe.gates, reasoner_gain=-100))
+    report = compile(student, recipe, "host", tmp_path / "b.exl")
+    gates = {gate.name: gate.passed for gate in report.gates}
+    assert gates["export_difference"]  # PyTorch against the graph
+    assert gates["goldens_reproduced"]  # the graph against the C runtime
+    queries = [query.text for query in student.evaluation[:40]]
+    with open_bundle(tmp_path / "b.exl") as handle:
+        assert handle.manifest["engine"] == "native"
+        found = [handle.predict(text, k=1).ranked[0] for text in queries]
+    with torch.no_grad():
+        student.reasoner.lacked.fill_(-2.0)  # type: ignore[operator,union-attr]
+    compile(student, recipe, "host", tmp_path / "c.exl")
+    with open_bundle(tmp_path / "c.exl") as handle:
+        assert [handle.predict(text, k=1).ranked[0] for text in queries] != found
+    student.save(tmp_path / "student")
+    assert load_student(tmp_path / "student").reasoner.config.letters == COLUMNS  # type: ignore[union-attr]
 
 
 def test_a_blend_adds_to_what_the_reasoner_brings(tmp_path: Path) -> None:
@@ -179,7 +239,7 @@ def test_students_keep_their_reasoner_and_old_ones_know_of_no_evidence(tmp_path:
         wanted = StudentPredictor(student).reason(encoded, screened)
         torch.testing.assert_close(StudentPredictor(again).reason(encoded, screened), wanted, atol=0.05, rtol=0)
     config = json.loads((tmp_path / "old" / "student.json").read_text())["reasoner"]["config"]
-    assert not {"evidence", "residual"} & set(config)
+    assert not {"evidence", "residual", "letters"} & set(config)
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), "much"])
