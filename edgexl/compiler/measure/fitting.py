@@ -185,7 +185,8 @@ def _by_share(label_set: bytes, times: float, threshold: float) -> Calibration:
 
 def isotonic(x: Doubles, right: npt.NDArray[np.bool_]) -> Knots:
     """The best never-descending curve through bins of equally many right answers; knots at the means of what it
-    pools.
+    pools, and at the end of the lowest pool: that holds nearly all wrong answers, far below most right ones, and a
+    curve that rose from its mean on would give what lies between too much.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -205,6 +206,9 @@ def isotonic(x: Doubles, right: npt.NDArray[np.bool_]) -> Knots:
     p = level[new]
     if len(knots) == 1:
         return np.array([knots[0] - 1, knots[0] + 1]), np.array([p[0], p[0]])
+    end = x[int(counts[block == 0].sum()) - 1]
+    if knots[0] < end < knots[1]:
+        return np.insert(knots, 1, end), np.insert(p, 1, p[0])
     return knots, p
 
 

@@ -74,11 +74,26 @@ def test_knots_ascend_and_bins_hold_enough() -> None:
     right = draw.random(500) < 0.3
     knots, p = isotonic(x, right)
     assert (np.diff(knots) > 0).all()
-    assert (np.diff(p) > 0).all()
-    assert len(knots) <= right.sum() // 20
+    assert p[0] == p[1]
+    assert (np.diff(p[1:]) > 0).all()
+    assert len(knots) <= right.sum() // 20 + 1
     # what is pooled keeps its share of right answers
     assert p[0] < 0.5
     assert isotonic(x[:30], np.arange(30) == 3)[0].shape == (2,)
+
+
+def test_wrong_answers_far_below_the_right_ones_do_not_lift_what_lies_between() -> None:
+    """A reasoner that is sure: nine of ten right answers lead by far, and most wrong ones lie far behind."""
+    draw = np.random.default_rng(0)
+    logits = -draw.exponential(6, (400, 128)).cumsum(1) * 0.3 - draw.normal(8, 3, (400, 1))
+    logits[:, 0] = 0
+    right = np.zeros(logits.shape, np.bool_)
+    right[np.arange(400), (draw.random(400) >= 0.9).astype(int)] = True
+    logits[~right[:, 0], 1] = -draw.random(int((~right[:, 0]).sum()))
+    fitted = fit(logits.astype(np.float32), right, 400, "isotonic", SET)
+    first = np.array([fitted.calibration.probabilities(row)[0] for row in logits.astype(np.float32)])
+    assert first.mean() == pytest.approx(0.9, abs=0.07)
+    assert fitted.log_loss[fitted.calibration.input] < 0.02
 
 
 def test_platt_never_descends() -> None:
@@ -183,8 +198,10 @@ def test_isotonic_by_hand() -> None:
             pooled[-1] = pooled[-1] + last
     assert 3 < len(pooled) < len(bins)  # or this shows nothing
     knots, p = isotonic(x, right)
-    np.testing.assert_allclose(knots, [np.mean([value for value, _ in one]) for one in pooled])
-    np.testing.assert_allclose(p, [share(one) for one in pooled])
+    lowest = pooled[0][-1][0]
+    wanted = [np.mean([value for value, _ in one]) for one in pooled]
+    np.testing.assert_allclose(knots, [wanted[0], lowest, *wanted[1:]])
+    np.testing.assert_allclose(p, [share(pooled[0]), *(share(one) for one in pooled)])
 
 
 def share(pairs: list[tuple[float, bool]]) -> float:
