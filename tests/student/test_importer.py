@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import snapshot_download
 
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importer import import_sentence_transformer, locate_model
+from edgexl.student.importing import sources
 from edgexl.student.screeners.transformer import TransformerScreener
 from tests.distill.conftest import write_teacher
 from tests.tiny import tiny_labels
@@ -83,6 +86,29 @@ def test_models_that_cannot_be_imported_are_refused(tmp_path: Path) -> None:
     (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
     with pytest.raises(BadInput, match="pickles are never read"):
         import_sentence_transformer(directory)
+
+
+def test_without_a_network_the_hub_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert sources._answers(address)
+    assert not sources._answers(address)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    asked: list[bool] = []
+
+    def download(name: str, *, local_files_only: bool, **more: object) -> str:
+        asked.append(local_files_only)
+        return snapshot_download(name, local_files_only=local_files_only, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(BadInput, match="the model hub did not give it"):
+        locate_model("nosuch/model")
+    assert asked == [True]
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert sources._answers(address)
 
 
 def test_a_name_that_is_nowhere_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:

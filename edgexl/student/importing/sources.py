@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from edgexl.base.arguments import as_path
 from edgexl.base.directories import write_directory
@@ -40,6 +43,8 @@ PACKAGED_MODELS = {
 }
 
 
+# A network on which nothing answers for so long has no model hub.
+PATIENCE_SECONDS = 2.0
 # What the hub takes for a model's name, with or without an owner.
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -74,18 +79,43 @@ def locate_model(source: str | bytes | os.PathLike[str]) -> Path:
         return Path(name)
     if name in PACKAGED_MODELS:
         return _unpack_packaged(name, PACKAGED_MODELS[name])
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    # the hub's own client tries for many seconds where there is no network
+    offline = not _answers(constants.ENDPOINT)
     try:
         # Not *.bin, *.pt or *.pkl: pickles are never fetched.
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+        patterns = ["*.json", "*.safetensors", "*.txt"]
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=offline))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         known = ", ".join(PACKAGED_MODELS)
         raise BadInput(
             f"'{name}' is no directory, no packaged model ({known}), "
             f"and the model hub did not give it ({type(error).__name__}); name one of these."
         ) from None
+
+
+def _answers(address: str) -> bool:
+    """Whether there is a network on which a server answers, or a proxy that may know it."""
+    if any(name in os.environ for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    parts = urlsplit(address)
+    found: list[bool] = []
+
+    def connect() -> None:
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+        try:
+            with socket.create_connection((parts.hostname or "", port), timeout=PATIENCE_SECONDS):
+                found.append(True)
+        except OSError:
+            pass
+
+    # resolving a name knows no time limit
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    return bool(found)
 
 
 def _unpack_packaged(name: str, model: PackagedModel) -> Path:
