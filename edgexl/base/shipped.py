@@ -7,6 +7,8 @@ looked at.
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 from edgexl.base import toml
@@ -24,6 +26,13 @@ def shipped_folder(name: str) -> Path:
 def shipped_files(folder: str) -> dict[str, Path]:
     """The TOML files that edgexl ships in `folder`: name -> path, sorted."""
     return {path.stem: path for path in sorted(shipped_folder(folder).glob("*.toml"))}
+
+
+def head_comment(path: Path) -> str:
+    """The first sentence of the comment that a TOML file begins with, without its end; nothing where there is none."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    text = " ".join(line.lstrip("# ").strip() for line in lines)
+    return re.split(r"[.:;] ", f"{text} ", maxsplit=1)[0]
 
 
 def available_students() -> dict[str, Path]:

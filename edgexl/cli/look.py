@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from edgexl.base import toml
+from edgexl.base.shipped import head_comment, shipped_files
 from edgexl.cli.output import (
     json_option,
     labels_file_option,
@@ -158,17 +160,32 @@ def targets(name: str | None, as_json: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def recipes(name: str | None, as_json: bool) -> None:
-    """List the compile recipes that edgexl ships, or show the one called NAME (or at that path).
+    """List the recipes that edgexl ships, or show the one called NAME (or at that path).
+
+    Compile recipes are for `edgexl compile --recipe`, distillation recipes for `edgexl distill`.
 
     \b
     edgexl recipes balanced > mine.toml
     """
     from edgexl.compiler.recipe import available_recipes, load_recipe
 
+    distilling = shipped_files("recipes/distill")
     if name is not None:
-        _show(load_recipe(name), as_json)
+        if name in distilling:
+            _show_table(toml.parse(distilling[name]), as_json)
+        else:
+            _show(load_recipe(name), as_json)
         return
-    _list([load_recipe(each) for each in available_recipes()], ("name", "description"), as_json)
+    compiling = [load_recipe(each) for each in available_recipes()]
+    others = [{"name": each, "description": head_comment(path)} for each, path in distilling.items()]
+    if as_json:
+        own = [dataclasses.asdict(each) | {"kind": "compile"} for each in compiling]
+        print_json(own + [each | {"kind": "distill"} for each in others])
+        return
+    rows = [(each.name, "compile", each.description) for each in compiling]
+    print_table(
+        ("name", "for", "description"), [*rows, *((each["name"], "distill", each["description"]) for each in others)]
+    )
 
 
 def _list(configurations: list[Any], columns: Sequence[str], as_json: bool) -> None:
@@ -179,7 +196,10 @@ def _list(configurations: list[Any], columns: Sequence[str], as_json: bool) -> N
 
 
 def _show(configuration: Any, as_json: bool) -> None:
-    values = dataclasses.asdict(configuration)
+    _show_table(dataclasses.asdict(configuration), as_json)
+
+
+def _show_table(values: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(values)
         return
@@ -195,6 +215,6 @@ def _show(configuration: Any, as_json: bool) -> None:
 def _plain(value: Any) -> str:
     if value is None or value in ((), ""):
         return "-"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return " ".join(map(str, value))
     return f"{value:,}" if type(value) is int else str(value)

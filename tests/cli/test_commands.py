@@ -197,6 +197,10 @@ def test_targets_and_recipes_are_listed_and_shown(edgexl: Edgexl) -> None:
     assert edgexl("recipes", "tiny", "--json").json["index"]["code_bytes"] == 16
     assert "balanced" in edgexl("recipes").out
     assert "overfetch" in edgexl("recipes", "balanced").out
+    kinds = {recipe["name"]: recipe["kind"] for recipe in edgexl("recipes", "--json").json}
+    assert (kinds["balanced"], kinds["wordnet-micro"]) == ("compile", "distill")
+    assert "wordnet-micro    distill  A student without attention for WordNet" in edgexl("recipes").out
+    assert "teacher             wordnet-teacher" in edgexl("recipes", "wordnet-micro").out
     edgexl("targets", "raspberry-pi-6").refuses(2, "did you mean 'raspberry-pi-5'")
 
 
