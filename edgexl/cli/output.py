@@ -75,10 +75,13 @@ def progress_bar(as_json: bool) -> Iterator[Progress]:
         return
     # rich takes longer to import than many commands to run
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )  # fmt: skip
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
@@ -91,12 +94,16 @@ def progress_bar(as_json: bool) -> Iterator[Progress]:
 
 
 class Lines:
-    """A `Progress` for logs: which step is done and how far it is, a line every `seconds` while the block runs, also
-    during a step that tells nothing."""
+    """A `Progress` for logs: which step is done, how far it is and what is left of it, a line every `seconds` while the
+    block runs, also during a step that tells nothing."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         self._seconds, self._began = seconds, time.monotonic()
         self._step: tuple[str, int, int] | None = None
+        self._first: tuple[int, float] = (
+            0,
+            self._began,
+        )  # of the step: what was done when it was first told of, and when
         self._over = threading.Event()
         self._printer = threading.Thread(target=self._print, daemon=True)
 
@@ -109,14 +116,24 @@ class Lines:
         self._printer.join()
 
     def __call__(self, name: str, done: int, total: int) -> None:
+        if self._step is None or self._step[0] != name or done < self._step[1]:
+            self._first = done, time.monotonic()
         self._step = name, done, total
+
+    def _left(self, done: int, total: int) -> str:
+        """How long the rest of a step takes that goes on as it did; nothing where that cannot be told yet."""
+        first, began = self._first
+        if done <= first or done >= total:
+            return ""
+        seconds = (time.monotonic() - began) * (total - done) / (done - first)
+        return f", {seconds:.0f} s left" if seconds < 100 else f", {seconds / 60:.0f} minutes left"
 
     def _print(self) -> None:
         while not self._over.wait(self._seconds):
             if self._step is not None:
                 name, done, total = self._step
                 far = f" {done:,} of {total:,}" if total > 1 else ""
-                print_line(f"{time.monotonic() - self._began:6.0f} s  {name}{far}", err=True)
+                print_line(f"{time.monotonic() - self._began:6.0f} s  {name}{far}{self._left(done, total)}", err=True)
 
 
 def print_ledger(rows: Sequence[dict[str, Any]]) -> None:
