@@ -101,9 +101,14 @@ def _compile_student(
     _tell(report, out, as_json, {})
 
 
+def is_labels(source: str) -> bool:
+    """Whether someone gave a file of labels, or what is called like one."""
+    return Path(source).is_file() or (source.lower().endswith(_FILES) and not Path(source).is_dir())
+
+
 def _refuse_options(source: str, queries: Path | None, columns: dict[str, Any]) -> None:
     """Raise `BadInput` for what only labels with an encoder take, and for labels without one."""
-    if Path(source).is_file() or (source.lower().endswith(_FILES) and not Path(source).is_dir()):
+    if is_labels(source):
         raise BadInput(
             f"{source} is no student; where it is a file of labels, say which model encodes them: "
             "--encoder all-MiniLM-L6-v2, or a student's name or directory."

@@ -2,38 +2,146 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgexl.base.errors import BadInput
+from edgexl.cli.columns import label_columns, query_columns
 from edgexl.cli.output import json_option, print_json, print_table, progress_bar
 from edgexl.cli.streams import print_line
+
+if TYPE_CHECKING:
+    from edgexl.compiler.from_files import Sources
 
 PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("recipe")
-@click.option("-o", "--out", type=PATH, help="The student's directory to write; without it, the recipe's name here.")
+@click.argument("source", metavar="RECIPE|LABELS")
+@click.option("--encoder", metavar="MODEL", help="Of LABELS: what the student starts as, a model or a student's name.")
+@click.option("--queries", type=PATH, help="Of LABELS: past queries whose labels are known (CSV, JSON, ...).")
+@click.option("--minutes", type=float, help="How long it may take, where no recipe says the steps.  [default: 30]")
+@click.option("-o", "--out", type=PATH, help="The student's directory to write.  [default: the recipe's name here]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the GPU where there is one.")
+@click.option("--fresh", is_flag=True, help="Begin anew, and drop an unfinished run of the same OUT.")
+@label_columns
+@query_columns
 @json_option
-def distill(recipe: str, out: Path | None, device: str, as_json: bool) -> None:
-    """Distill a student after RECIPE (a name or path): minutes to hours, and resumed where it was interrupted.
+def distill(
+    source: str,
+    encoder: str | None,
+    queries: Path | None,
+    minutes: float | None,
+    out: Path | None,
+    device: str,
+    fresh: bool,
+    as_json: bool,
+    **columns: Any,
+) -> None:
+    """Distill a student, of a recipe or of labels and past queries.
+
+    LABELS is a file of labels, as `edgexl compile` takes it: the recipe is then made, shown and written to
+    OUT/recipe.toml, to be edited. RECIPE is such a file, or a shipped recipe's name (see `edgexl recipes`). Both take
+    minutes to hours, may be interrupted at any moment, and go on with the same command.
 
     \b
-    edgexl distill wordnet-tiny -o student
+    edgexl distill labels.csv --queries past.csv --encoder all-MiniLM-L6-v2 -o tags
+    edgexl distill tags/recipe.toml -o tags2
+    edgexl distill wordnet-micro
     """
-    from edgexl.distill.pipeline import distill
-    from edgexl.distill.recipe import find_distill_recipe
+    from edgexl.distill.choosing.check import MINUTES, check_files
 
-    path = find_distill_recipe(recipe)
-    directory = out or Path(path.stem)
-    with progress_bar(as_json) as progress:
-        student = distill(path, directory, progress, log=lambda line: print_line(line, err=True), device=device)
+    # before PyTorch is there: threads that spin while they wait slow a busy machine down tenfold
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    say = partial(print_line, err=True)
+    if encoder is None and queries is None:
+        path = _find_recipe(source, columns)
+        directory = out or Path(path.stem)
+        from edgexl.distill.choosing.run import describe, distil_recipe
+
+        with progress_bar(as_json) as progress, _going_on(say):
+            student = distil_recipe(path, directory, progress, say, device, fresh, minutes)
+    else:
+        if encoder is None:
+            raise BadInput("Say what the student starts as: --encoder all-MiniLM-L6-v2, or a student's name.")
+        if out is None:
+            raise BadInput("Say where the student is to be written: -o DIRECTORY.")
+        directory = out
+        checked = check_files(
+            _sources(source, encoder, queries, columns), out, MINUTES if minutes is None else minutes, device, fresh
+        )
+        from edgexl.distill.choosing.run import describe, distil_files
+
+        if not as_json:
+            for sentence in checked.read.sentences():
+                say(sentence)
+            if checked.resumed:
+                say(f"an unfinished run in {checked.work} goes on")
+        with progress_bar(as_json) as progress, _going_on(say):
+            student = distil_files(checked, progress, say, device, None if as_json else _show_recipe)
     if as_json:
         print_json({"student": str(directory), "labels": len(student.labels), "metrics": student.metrics})
         return
+    _print_systems(describe(student), student.metrics.get("evaluation", {}).get("queries", 0))
     print_line(f"{directory}: a student for {len(student.labels):,} labels; `edgexl compile {directory}` comes next")
+
+
+@contextmanager
+def _going_on(say: Callable[[str], None]) -> Iterator[None]:
+    """Says on Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("the same command goes on from here")
+        raise
+
+
+def _find_recipe(source: str, given: dict[str, Any]) -> Path:
+    """The recipe's file. Raises `BadInput` for a file of labels, and for what only such a file takes."""
+    from edgexl.cli.compile import is_labels
+    from edgexl.distill.recipe import find_distill_recipe
+
+    if is_labels(source) and not source.endswith(".toml"):
+        raise BadInput(
+            f"{source} is no recipe; where it is a file of labels, say which model the student starts as, and give "
+            "past queries: --encoder all-MiniLM-L6-v2 --queries FILE."
+        )
+    for name, value in given.items():
+        if value:
+            raise BadInput(f"--{name.replace('_', '-')} is for a file of labels; a recipe says all that itself.")
+    return find_distill_recipe(source)
+
+
+def _sources(source: str, encoder: str, queries: Path | None, columns: dict[str, Any]) -> Sources:
+    from edgexl.compiler.from_files import Sources
+    from edgexl.data.tables.roles import Wanted
+
+    wanted = Wanted(columns["id"], columns["text"], columns["aliases"], columns["descriptions"])
+    return Sources(
+        Path(source), encoder, queries, wanted, columns["query_text"], columns["query_labels"], columns["language"]
+    )
+
+
+def _show_recipe(path: Path) -> None:
+    print_line(f"the recipe ({path}):", err=True)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        print_line(f"  {line}".rstrip(), err=True)
+
+
+def _print_systems(systems: dict[str, dict[str, float]], queries: int) -> None:
+    """Each system's figures on the same queries."""
+    if not systems:
+        return
+    names = [name for name in ("P@1", "R@10", "R@100") if all(name in values for values in systems.values())]
+    print_line(f"on {queries:,} queries that nothing was fitted on:")
+    print_table(("", *names), ((name, *(values[key] for key in names)) for name, values in systems.items()))
+    print_line()
 
 
 @click.command()

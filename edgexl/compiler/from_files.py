@@ -18,6 +18,7 @@ from edgexl.base.progress import Progress, no_progress
 from edgexl.compiler.encoding.open_workers import check_workers
 from edgexl.compiler.from_labels import RECIPE, TARGET, compile_held_out, recipe_for
 from edgexl.compiler.recipe import Recipe, load_recipe
+from edgexl.data import Query
 from edgexl.data.held_out import HeldOut, hold_out
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.labels import LabelTable, read_labels
@@ -48,26 +49,101 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """Sources that were read, with the recipe and the target that they are compiled by."""
+class Read:
+    """The labels and, where there is a file of them, the queries of sources."""
 
     sources: Sources
     labels: LabelSet
     label_table: LabelTable
-    held_out: HeldOut
     query_table: QueryTable | None
-    recipe: Recipe
-    target: Target
-    default_recipe: bool = False
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """None where there is no file of them."""
+        return () if self.query_table is None else self.query_table.queries
 
     def sentences(self) -> list[str]:
-        """What was understood, a line a file, and what the figures are measured on."""
+        """What was understood, a line a file, and what was decided on the way."""
         said = [f"{len(self.labels):,} labels: {self.label_table.columns.sentence()}"]
         said += [f"{self.sources.labels}: {note}" for note in self.label_table.notes]
         if self.query_table is not None:
             said.append(f"{len(self.query_table.queries):,} queries: {self.query_table.columns.sentence()}")
             said += [f"{self.sources.queries}: {note}" for note in self.query_table.notes]
-        return [*said, self.held_out.about["measured_on"]]
+        return said
+
+
+class Faults:
+    """Collects what is wrong, so that all of it can be said at once."""
+
+    def __init__(self) -> None:
+        self.found: list[BadInput] = []
+
+    def attempt(self, make: Callable[[], _T]) -> _T | None:
+        """What `make` makes; None where it raises `BadInput`, which is kept."""
+        try:
+            return make()
+        except BadInput as fault:
+            self.found.append(fault)
+            return None
+
+    def settle(self) -> None:
+        """Raise what was found: `BadInput`, or `SeveralFaults` where that is more than one."""
+        if len(self.found) > 1:
+            raise SeveralFaults([str(fault) for fault in self.found])
+        if self.found:
+            raise self.found[0]
+
+
+def read_sources(sources: Sources, faults: Faults) -> Read | None:
+    """Read the files, and look whether the encoder can be one by its name; None where something is wrong, which
+    `faults` know then."""
+    faults.attempt(lambda: check_source(sources.encoder))
+    table = faults.attempt(lambda: read_labels(sources.labels, sources.columns, sources.language))
+    labels = None if table is None else faults.attempt(table.label_set)
+    queries, asked = None, sources.queries
+    if asked is not None and table is not None:
+        names = LabelNames.of(table.ids, table.texts)
+        queries = faults.attempt(lambda: read_query_table(asked, names, sources.query_text, sources.query_labels))
+        if queries is not None and labels is not None:  # a row that is no label has queries that name none
+            faults.attempt(queries.all)
+    elif asked is not None:
+        faults.attempt(lambda: check_input(asked))
+    return None if table is None or labels is None else Read(sources, labels, table, queries)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Sources that were read, with the recipe and the target that they are compiled by."""
+
+    read: Read
+    held_out: HeldOut
+    recipe: Recipe
+    target: Target
+    default_recipe: bool = False
+
+    @property
+    def sources(self) -> Sources:
+        """What was read."""
+        return self.read.sources
+
+    @property
+    def labels(self) -> LabelSet:
+        """The label set."""
+        return self.read.labels
+
+    @property
+    def label_table(self) -> LabelTable:
+        """What the file of labels was understood to be."""
+        return self.read.label_table
+
+    @property
+    def query_table(self) -> QueryTable | None:
+        """What the file of queries was understood to be."""
+        return self.read.query_table
+
+    def sentences(self) -> list[str]:
+        """What was understood, a line a file, and what the figures are measured on."""
+        return [*self.read.sentences(), self.held_out.about["measured_on"]]
 
     def as_json(self) -> dict[str, Any]:
         """The keys `labels_file`, `queries_file` (null without one) and `held_out` of `compile --json`."""
@@ -103,41 +179,18 @@ def check_sources(
 ) -> Checked:
     """Read the files and look at all the rest, but load no model. Raises `BadInput`, or `SeveralFaults` where more than
     one thing is wrong."""
-    faults: list[BadInput] = []
-
-    def attempt(make: Callable[[], _T]) -> _T | None:
-        try:
-            return make()
-        except BadInput as fault:
-            faults.append(fault)
-            return None
-
-    attempt(lambda: check_output(out))
-    attempt(lambda: check_workers(workers))
-    chosen = attempt(lambda: recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe or RECIPE)))
-    device = attempt(lambda: target if isinstance(target, Target) else load_target(Path(target)))
-    attempt(lambda: check_source(sources.encoder))
-    table = attempt(lambda: read_labels(sources.labels, sources.columns, sources.language))
-    labels = None if table is None else attempt(table.label_set)
-    queries, asked = None, sources.queries
-    if asked is not None and table is not None:
-        names = LabelNames.of(table.ids, table.texts)
-        queries = attempt(lambda: read_query_table(asked, names, sources.query_text, sources.query_labels))
-        if queries is not None and labels is not None:  # a row that is no label has queries that name none
-            attempt(queries.all)
-    elif asked is not None:
-        attempt(lambda: check_input(asked))
-    if len(faults) > 1:
-        raise SeveralFaults([str(fault) for fault in faults])
-    if faults:
-        raise faults[0]
+    faults = Faults()
+    faults.attempt(lambda: check_output(out))
+    faults.attempt(lambda: check_workers(workers))
+    chosen = faults.attempt(lambda: recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe or RECIPE)))
+    device = faults.attempt(lambda: target if isinstance(target, Target) else load_target(Path(target)))
+    read = read_sources(sources, faults)
+    faults.settle()
     assert chosen is not None
     assert device is not None
-    assert table is not None
-    assert labels is not None
-    held_out = hold_out(labels, queries.queries if queries is not None else ())
-    chosen = recipe_for(chosen, held_out)
-    return Checked(sources, labels, table, held_out, queries, chosen, device, recipe is None)
+    assert read is not None
+    held_out = hold_out(read.labels, read.queries)
+    return Checked(read, held_out, recipe_for(chosen, held_out), device, recipe is None)
 
 
 def compile_sources(

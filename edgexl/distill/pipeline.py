@@ -11,13 +11,14 @@ which a finished run removes.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,15 @@ from edgexl.base.shipped import available_students, shipped_files
 from edgexl.data.metrics import evaluate
 from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.judge import judge_splits
+from edgexl.distill.keep_better import (
+    START,
+    TRAINED,
+    describe_figures,
+    judge_screener,
+    keeps_reasoner,
+    keeps_training,
+    measure,
+)
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
 from edgexl.distill.stages import reasoning, screening
@@ -55,7 +65,8 @@ from edgexl.distill.workbench import Workbench, prepare
 from edgexl.student.contract import SPECIAL_TOKENS, Shapes
 from edgexl.student.importer import PACKAGED_MODELS
 from edgexl.student.label_tower import LabelTower
-from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
+from edgexl.student.letters import COLUMNS, count_letters
+from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
 from edgexl.student.screeners import kind_of
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
 from edgexl.student.text import piece_id
@@ -86,14 +97,14 @@ def distill(
     recipe = recipe if isinstance(recipe, DistillRecipe) else read_recipe(Path(recipe))
     find_teacher = partial(locate_teacher, progress=progress, log=log, device=device)
     bench = prepare(recipe, out.with_name(out.name + ".work"), find_teacher, progress, log, device)
-    screener, tower = distil_screener(bench)
+    screened = distil_screener(bench)
     release_memory()
-    reasoner, token_map = distil_reasoner(bench, screener, tower)
+    reasoned = distil_reasoner(bench, screened)
     release_memory()
-    student = assemble(bench, screener, reasoner, token_map, tower)
+    student = assemble(bench, screened, reasoned)
     student.save(out)
     # judged as anyone will meet it: after the rounding that storage brings
-    metrics = judge_splits(load_student(out), bench.corpus, bench.device, progress)
+    metrics = judge(bench, load_student(out), screened, reasoned)
     for split, found in metrics.items():
         for stage in ("screening", "reasoned"):
             log(f"{split}, {stage}: " + ", ".join(f"{k} {v}" for k, v in found[stage].items()))
@@ -131,9 +142,20 @@ def _is_finished(directory: Path) -> bool:
         return False
 
 
-def distil_screener(bench: Workbench) -> tuple[nn.Module, LabelTower | None]:
-    """Stage one, and the rotation after it; returns the screener and the label tower, where the recipe names one, with
-    weights as they will be stored."""
+@dataclass(frozen=True)
+class Screened:
+    """What stage one made: the `screener` and the label tower, where the recipe names one, with weights as they will be
+    stored; `start` is the screener before its training, where that was compared, and `rows` by which name the vectors
+    of the rows are remembered."""
+
+    screener: nn.Module
+    tower: LabelTower | None
+    start: nn.Module | None = None
+    rows: str = TRAINED
+
+
+def distil_screener(bench: Workbench) -> Screened:
+    """Stage one, and the rotation after it."""
     recipe, rows = bench.recipe, bench.rows
     table = recipe.screening
     torch.manual_seed(recipe.seed)
@@ -171,18 +193,37 @@ def distil_screener(bench: Workbench) -> tuple[nn.Module, LabelTower | None]:
     losses = bench.method.screening_losses(screener, data, table, hard, recipe.seed)
     if bench.method.mines and table.hard_labels:
         losses = with_mining(bench, screener, data, hard, losses)
+    start = None
+    if recipe.keep_better:
+        start, _ = settle_screener(bench, copy.deepcopy(screener), data)
+        before = judge_screener(bench, start, START)
+        bench.log(f"untrained: {describe_figures(before)} of {len(before)} development queries, by vectors and words")
+        if not table.steps:
+            return Screened(start, None, start, START)
     kind.freeze(screener, table.frozen_layers)
     bench.rest_teacher()
-    train_stage(
-        "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
-        recipe.seed, bench.checkpoint("screening"), bench.observer(partial(glance_at_screener, bench, screener, data)),
-    )  # fmt: skip
+    if table.steps:
+        train_stage(
+            "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
+            recipe.seed, bench.checkpoint("screening"),
+            bench.observer(partial(glance_at_screener, bench, screener, data)),
+        )  # fmt: skip
+    screener, rotation = settle_screener(bench, screener, data)
+    if start is not None and not keeps_training(bench, before, judge_screener(bench, screener, TRAINED)):
+        return Screened(start, None, start, START)
+    return Screened(screener, turn(tower, rotation) if tower else None, start)
+
+
+def settle_screener(
+    bench: Workbench, screener: nn.Module, data: screening.ScreeningData
+) -> tuple[nn.Module, torch.Tensor]:
+    """(the screener, turned so that its leading dimensions tell most, with weights as they will be stored; the
+    rotation)."""
     # every eighth label settles a 256-wide covariance
-    eighth = screening.sample_vectors(screener, data, np.arange(0, rows.labels, 8), "rotate")
+    eighth = screening.sample_vectors(screener.eval(), data, np.arange(0, bench.rows.labels, 8), "rotate")
     rotation = screening.rotate_output(screener, eighth)
-    weights = round_trip(screener.state_dict())
-    screener.load_state_dict(weights)
-    return screener.to(bench.device).requires_grad_(True).eval(), turn(tower, rotation) if tower else None
+    screener.load_state_dict(round_trip(screener.state_dict()))
+    return screener.to(bench.device).requires_grad_(True).eval(), rotation
 
 
 def glance_at_screener(bench: Workbench, screener: nn.Module, data: screening.ScreeningData) -> dict[str, float]:
@@ -191,7 +232,8 @@ def glance_at_screener(bench: Workbench, screener: nn.Module, data: screening.Sc
     queries = bench.corpus.development[:GLANCE_QUERIES]
     wanted = np.unique([target for query in queries for target in query.targets])
     rng = np.random.default_rng(0)
-    sample = np.union1d(wanted, rng.permutation(rows.labels)[:GLANCE_ROWS])
+    # of few labels a part: a glance should take a small share of the time
+    sample = np.union1d(wanted, rng.permutation(rows.labels)[: min(GLANCE_ROWS, max(1000, rows.labels // 4))])
     vectors = screening.sample_vectors(screener, data, sample, "judge the screener")
     query_vectors = encode_table(screener, bench.tokens(queries), "judge the screener", no_progress)
     best = sample[(query_vectors @ vectors.T).topk(min(10, len(sample)), dim=1).indices.cpu().numpy()]
@@ -199,11 +241,25 @@ def glance_at_screener(bench: Workbench, screener: nn.Module, data: screening.Sc
     return {f"held-out {name} of {len(sample)}": found[name] for name in ("P@1", f"R@{min(10, len(sample))}")}
 
 
-def distil_reasoner(bench: Workbench, screener: nn.Module, tower: LabelTower | None) -> tuple[ListwiseReasoner, Tensor]:
-    """Stage two: (the reasoner, the map that makes its word pieces of the screener's word table)."""
+@dataclass(frozen=True)
+class Reasoned:
+    """What stage two made: the reasoner, the map that makes its word pieces of the screener's word table (None where
+    it is screening's own order), and what it was trained on."""
+
+    reasoner: nn.Module
+    token_map: Tensor | None
+    made: Made
+
+
+def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
+    """Stage two."""
     recipe, corpus = bench.recipe, bench.corpus
+    screener, tower = screened.screener, screened.tower
     shape, table = recipe.student, recipe.reasoning
-    made = make_evidence_lists(bench, screener, tower) if table.evidence else make_lists(bench, screener, tower)
+    if table.evidence:
+        made = make_evidence_lists(bench, screener, tower, screened.rows)
+    else:
+        made = make_lists(bench, screener, tower)
     lists, held_out, tables = made.lists, made.held_out, made.tables
     bench.rest_teacher()
     torch.manual_seed(recipe.seed)
@@ -216,15 +272,32 @@ def distil_reasoner(bench: Workbench, screener: nn.Module, tower: LabelTower | N
         logits = reasoning.decide(screener, reasoner, held_out, tables, shape.shortlist)
         order = logits.argsort(dim=1, descending=True, stable=True).cpu()
         ranked = held_out.labels.cpu()[:, : order.shape[1]].gather(1, order).numpy().astype(np.int64)
-        found = evaluate(ranked, [query.targets for query in corpus.development[: len(ranked)]], (1, 5))
+        hundred = min(100, ranked.shape[1])
+        found = evaluate(ranked, [query.targets for query in corpus.development[: len(ranked)]], (1, 5, hundred))
+        if recipe.keep_better:
+            bench.log(
+                f"a guess of the final figures: P@1 {found['P@1']:.1f}, R@{hundred} {found[f'R@{hundred}']:.1f}, of "
+                f"{len(ranked)} queries kept from training"
+            )
         return {f"held-out {name}": found[name] for name in ("P@1", "nDCG@5")}
 
     train_stage(
         "reasoner", reasoner, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
         recipe.seed, bench.checkpoint("reasoning"), bench.observer(glance),
     )  # fmt: skip
+    if recipe.keep_better and not keeps_reasoner(bench, screener, reasoner, made):
+        return Reasoned(ScreeningReasoner(), None, made)
     reasoner.text.add_module("tokens", tokens.as_embedding())
-    return reasoner.eval(), tokens.map.detach()
+    return Reasoned(reasoner.eval(), tokens.map.detach(), made)
+
+
+def judge(bench: Workbench, student: Student, screened: Screened, reasoned: Reasoned) -> dict[str, Any]:
+    """The finished student's metrics by split and stage: with words, as a bundle answers, beside searches that need no
+    training, where those were compared on the way."""
+    if screened.start is None:
+        return judge_splits(student, bench.corpus, bench.device, bench.progress)
+    reasoner = None if reasoned.token_map is None else student.reasoner.to(bench.device)
+    return measure(bench, screened.start, student.screener.to(bench.device), reasoner, reasoned.made)
 
 
 def make_lists(bench: Workbench, screener: nn.Module, tower: LabelTower | None) -> Made:
@@ -269,8 +342,12 @@ def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReaso
         absence=True,
         evidence=bench.recipe.reasoning.evidence,
         residual=bench.recipe.reasoning.residual,
+        letters=COLUMNS if bench.recipe.reasoning.letters else 0,
     )
     reasoner = ListwiseReasoner(config)
+    if config.letters:
+        with torch.no_grad():
+            reasoner.letters.weight.copy_(count_letters(bench.tokenizer, len(words)))
     tokens = reasoning.MappedTokens(words, start_token_map(words, reasoner))
     reasoner.text.add_module("tokens", tokens)
     for layer in reasoner.layers:
@@ -279,16 +356,16 @@ def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReaso
     return reasoner, tokens
 
 
-def assemble(
-    bench: Workbench, screener: Any, reasoner: ListwiseReasoner, token_map: Tensor, tower: LabelTower | None
-) -> Student:
+def assemble(bench: Workbench, screened: Screened, reasoned: Reasoned) -> Student:
     """The finished student, not yet judged."""
     recipe, corpus = bench.recipe, bench.corpus
+    screener: Any = screened.screener
+    tower, token_map = screened.tower, reasoned.token_map
     origin = recipe.start or recipe.teacher or ""
     shapes = Shapes(
         max_tokens=screener.config.max_tokens,
         query_dims=recipe.student.query_dims,
-        state_dims=reasoner.config.state_dims,
+        state_dims=kind_of(screener).state_dims(screener),
         shortlist=recipe.student.shortlist,
         label_tokens=recipe.student.label_tokens,
         vocabulary=len(bench.old_ids),
@@ -305,14 +382,14 @@ def assemble(
         "device": bench.device.type,
     }
     return Student.from_modules(
-        screener=screener.cpu(),
-        reasoner=reasoner.cpu(),
+        screener=copy.deepcopy(screener).cpu(),
+        reasoner=reasoned.reasoner.cpu(),
         tokenizer=bench.tokenizer,
         labels=corpus.labels,
         shapes=shapes,
         calibration=corpus.calibration,
         evaluation=corpus.evaluation,
         provenance=provenance,
-        maps={token_product(screener): token_map.cpu()},
+        maps={} if token_map is None else {token_product(screener): token_map.cpu()},
         label_tower=tower,
     )

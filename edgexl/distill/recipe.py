@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.shipped import find_toml
+from edgexl.data.damage import Damage
 from edgexl.student.screeners import kind_named
 from edgexl.student.screeners.shape import ShapeTable
 
@@ -26,12 +28,35 @@ def choose_shape(student: dict[str, Any]) -> type[ShapeTable]:
 
 
 @dataclass(frozen=True)
+class FilesTable:
+    """[data]: a file of `labels` and one of past `queries`, by paths from the recipe's own place, as
+    `edgexl.data.tables` reads them. The other keys say which column is what, and which `language` of a thesaurus is
+    taken; what is left out is guessed."""
+
+    labels: str
+    queries: str
+    id: str | None = None
+    text: str | None = None
+    aliases: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    language: str | None = None
+    query_text: str | None = None
+    query_labels: tuple[str, ...] = ()
+
+    def moved(self, move: Callable[[str], str]) -> FilesTable:
+        """The same with other paths."""
+        return replace(self, labels=move(self.labels), queries=move(self.queries))
+
+
+@dataclass(frozen=True)
 class SplitTable:
     """[split]: how the training queries are divided, by hash, so that the division never changes.
 
     `reasoning_share` of them train the reasoner and are kept from the screener, so that the reasoner meets shortlists
-    as bad as the device's. `calibration` queries and `development` queries are kept from both. `screening_queries`
-    limits those that train the screener, for comparisons that would take too long otherwise; 0 takes all.
+    as bad as the device's. `calibration` queries and `development` queries are kept from both; of files, `evaluation`
+    queries, too, where a data set has its test split. `screening_queries` limits those that train the screener, for
+    comparisons that would take too long otherwise; 0 takes all. Queries that hold the text of one of their labels are
+    not among the held-out ones, unless `judge_named`.
     """
 
     reasoning_share: float = 0.2
@@ -39,6 +64,7 @@ class SplitTable:
     calibration: int = 2000
     development: int = 2000
     evaluation: int = 2000
+    judge_named: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.reasoning_share < 1.0:
@@ -52,7 +78,7 @@ class SplitTable:
 @dataclass(frozen=True)
 class ScreeningTable:
     """[screening]: softmax over a pool of candidates, `teacher_weight` x (1 - cosine to the teacher's vectors), and
-    `ranking_weight` x KL to the teacher's own softmax over the pool.
+    `ranking_weight` x KL to the teacher's own softmax over the pool; 0 `steps` leave the screener as it starts.
 
     The pool of a batch holds its gold rows, `random_labels` others, and `hard_labels` a query that the student itself
     mistook for gold ones, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step
@@ -83,8 +109,10 @@ class ScreeningTable:
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.random_labels) < 1 or self.temperature <= 0 or self.learning_rate <= 0:
-            raise ValueError("steps, batch, random_labels, temperature and learning_rate must be positive")
+        if min(self.batch, self.random_labels) < 1 or self.temperature <= 0 or self.learning_rate <= 0:
+            raise ValueError("batch, random_labels, temperature and learning_rate must be positive")
+        if self.steps < 0:
+            raise ValueError("steps must be 0 or more")
         if self.ranking_temperature <= 0 or min(self.teacher_weight, self.ranking_weight, self.live_weight) < 0:
             raise ValueError("ranking_temperature must be positive, weights must not be negative")
         if not 0.0 <= self.token_dropout < 1.0:
@@ -136,8 +164,9 @@ class ReasoningTable:
     With `evidence` the reasoner sees all that screening knows of a label (descriptions, votes and likeness of words,
     too), each kind missing from a share `evidence_dropout` of the queries. `hide_descriptions` "one" hides a
     description of every label from each query: the query itself where it is one, else any; "all" leaves descriptions
-    out altogether. A `residual` reasoner corrects screening's scores instead of replacing them. `label_sets` are
-    further ones to learn on. All of these need `evidence`.
+    out altogether. A `residual` reasoner corrects screening's scores instead of replacing them. One with `letters`
+    compares the spelling of query and label, too. `label_sets` are further ones to learn on. All of these need
+    `evidence`.
     """
 
     steps: int
@@ -160,6 +189,7 @@ class ReasoningTable:
     evidence_dropout: float = 0.0
     hide_descriptions: Literal["one", "all"] = "one"
     residual: bool = False
+    letters: bool = False
     label_sets: LabelSetsTable = LabelSetsTable()
 
     def __post_init__(self) -> None:
@@ -191,14 +221,14 @@ class ReasoningTable:
 # Keys of [reasoning] that recipes had not at first. Where none is used, what is said of a recipe does not name them: a
 # student's provenance, and what tells one training from another, stay as they were.
 LATER: dict[str, Any] = {
-    "evidence": False, "evidence_dropout": 0.0, "hide_descriptions": "one", "residual": False,
+    "evidence": False, "evidence_dropout": 0.0, "hide_descriptions": "one", "residual": False, "letters": False,
     "label_sets": LabelSetsTable(),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class DistillRecipe:
-    """A whole recipe. `data` names a built-in data set or a directory.
+    """A whole recipe. `data` names a built-in data set or a directory, or is a table of one's own files.
 
     `teacher` is a model as `open_teacher` takes it, or the name of a shipped recipe that makes one; left out, the data
     alone teaches, which is how a first teacher is made. `start` is the encoder whose layers and word pieces the
@@ -208,10 +238,12 @@ class DistillRecipe:
     `method` is mechanistic, each stage with its own objective, or standard, both imitating the teacher's final
     distribution. `aliases` are further rows of a label: none, those of the data set's own labels, or the training
     queries too. `profile` is what `edgexl characterize` wrote, by a path from the recipe's own place; what it
-    recommends stands in for what the recipe leaves out.
+    recommends stands in for what the recipe leaves out. `naming` says how queries made of label texts differ from
+    these; left out, as usual people's do. `keep_better` leaves out what training loses: the screener goes back to what
+    it started as, and the reasoner is dropped, where development queries tell no gain beyond the standard error.
     """
 
-    data: str
+    data: str | FilesTable
     student: Annotated[ShapeTable, choose_shape]
     screening: ScreeningTable
     reasoning: ReasoningTable
@@ -223,14 +255,20 @@ class DistillRecipe:
     aliases: Literal["none", "own", "queries"] = "own"
     profile: str | None = None
     split: SplitTable = SplitTable()
+    naming: Damage | None = None
+    keep_better: bool = False
     seed: int = 0
 
     def as_table(self) -> dict[str, Any]:
-        """The recipe as plain tables."""
+        """The recipe as plain tables; of files of one's own their names, without the folders they lie in."""
         table = asdict(self)
         if not self.reasoning.evidence:
             table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name not in LATER}
-        return table
+        if isinstance(self.data, FilesTable):
+            return table | {"data": asdict(self.data.moved(lambda path: Path(path).name))}
+        # as above: keys that recipes had not at first
+        table["split"] = {name: value for name, value in table["split"].items() if name != "judge_named" or value}
+        return {name: value for name, value in table.items() if name not in ("naming", "keep_better") or value}
 
 
 def find_distill_recipe(source: str | Path) -> Path:
@@ -241,7 +279,12 @@ def find_distill_recipe(source: str | Path) -> Path:
 def read_recipe(path: Path) -> DistillRecipe:
     """Read a recipe, with what its profile recommends where it says nothing itself; raises `BadInput` for unknown keys
     and impossible values."""
-    table = toml.parse(path)
+    return build_recipe(toml.parse(path), path)
+
+
+def build_recipe(table: dict[str, Any], path: Path) -> DistillRecipe:
+    """The recipe of a TOML file's tables, as `read_recipe` reads them; `path` opens the sentences of errors, and paths
+    in the tables are from its folder."""
     if isinstance(profile := table.get("profile"), str):
         # studying a teacher reads a corpus, and a corpus reads a recipe's split
         from edgexl.distill.characterize.recommendation import read_recommendation
@@ -249,6 +292,8 @@ def read_recipe(path: Path) -> DistillRecipe:
         table["profile"] = str(path.parent / profile)
         table = take_advice(table, read_recommendation(table["profile"]))
     recipe = toml.build(table, DistillRecipe, str(path))
+    if isinstance(recipe.data, FilesTable):
+        recipe = replace(recipe, data=recipe.data.moved(lambda name: str(path.parent / name)))
     if not recipe.teacher and not recipe.start:
         raise BadInput(f"{path}: names no teacher, but there must be a teacher or a start; name one.")
     if recipe.reasoning.leading_dims > recipe.student.query_dims:
@@ -256,6 +301,8 @@ def read_recipe(path: Path) -> DistillRecipe:
             f"{path}: reasoning.leading_dims ({recipe.reasoning.leading_dims}) is more than "
             f"student.query_dims ({recipe.student.query_dims}); lower it."
         )
+    if recipe.keep_better and (not recipe.reasoning.evidence or recipe.label_tower):
+        raise BadInput(f"{path}: keep_better needs evidence = true in [reasoning], and no label_tower.")
     if recipe.reasoning.evidence and recipe.method == "standard":
         raise BadInput(f"{path}: standard distillation knows of no evidence; take it out of [reasoning].")
     return recipe

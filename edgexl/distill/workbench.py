@@ -16,13 +16,14 @@ from torch import Tensor
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
-from edgexl.data import Query, open_data
+from edgexl.data import Query
 from edgexl.data.naming import naming_queries
 from edgexl.distill.characterize.recommendation import read_recommendation
-from edgexl.distill.corpus.divide import Corpus, read_corpus
+from edgexl.distill.corpus.divide import Corpus
+from edgexl.distill.corpus.open import open_corpus
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases, without_descriptions
 from edgexl.distill.methods import METHODS, Method
-from edgexl.distill.recipe import DistillRecipe
+from edgexl.distill.recipe import DistillRecipe, FilesTable
 from edgexl.distill.stages.compute import choose_device, release_memory
 from edgexl.distill.stages.start import Start, open_start, prune
 from edgexl.distill.stages.training import Checkpoint, Curves, Observer
@@ -71,7 +72,9 @@ class Workbench:
 
     def naming(self, count: int, seed: int) -> tuple[Query, ...]:
         """Queries made from `count` label texts, for a method that knows gold labels."""
-        return naming_queries(self.corpus.labels, count, seed) if self.method.knows_gold_labels else ()
+        if not self.method.knows_gold_labels:
+            return ()
+        return naming_queries(self.corpus.labels, count, seed, self.recipe.naming)
 
     @property
     def method(self) -> Method:
@@ -115,6 +118,8 @@ class Workbench:
                 for key, value in tables["student"].items()
                 if not key.startswith(("reasoner", "shortlist", "label_tokens", "token_dims", "cross"))
             }
+        if isinstance(self.recipe.data, FilesTable):
+            tables["data"] = self.corpus.queries_sha256()
         taught = self.teacher.identity if self.teacher else None
         tower = self.tower_lessons.identity if self.recipe.label_tower else None
         text = json.dumps([stage, tables, taught, tower, self.corpus.labels.sha256()], sort_keys=True)
@@ -144,10 +149,10 @@ def prepare(
     if METHODS[recipe.method].needs_teacher and not recipe.teacher:
         raise BadInput(f"The recipe names no teacher, but {recipe.method} distillation imitates one; name one.")
     chosen = choose_device(device)
-    dataset = open_data(recipe.data, progress)
+    corpus = open_corpus(recipe.data, recipe.split, progress)
     if recipe.profile:
-        read_recommendation(recipe.profile, dataset.labels)
-    corpus = with_aliases(read_corpus(dataset, recipe.split), recipe)
+        read_recommendation(recipe.profile, corpus.labels)
+    corpus = with_aliases(corpus, recipe)
     log(
         f"{len(corpus.labels)} labels; queries: {len(corpus.screening)} for screening, {len(corpus.reasoning)} for "
         f"reasoning, {len(corpus.calibration)} held out for calibration, {len(corpus.development)} for development; "

@@ -6,7 +6,7 @@ description; labels of score 0 share nothing with the query and are not ranked, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, StageProgress, no_progress, no_stage_progress
 
 ENCODER = "all-MiniLM-L6-v2"
+BASELINES = ("tf-idf", "bm25", "minilm")
 # Okapi BM25 as Lucene has it: term frequency saturates at k1, length counts by b, and no word counts less than 0.
 BM25_K1, BM25_B = 1.2, 0.75
 # Queries scored at once: 32 x 700,000 scores are 90 MB.
@@ -43,7 +44,11 @@ class LabelTexts:
 
 
 def rank_baselines(
-    labels: LabelTexts, queries: Sequence[str], depth: int, progress: Progress = no_progress
+    labels: LabelTexts,
+    queries: Sequence[str],
+    depth: int,
+    progress: Progress = no_progress,
+    names: Collection[str] = BASELINES,
 ) -> dict[str, Ints]:
     """{name: the first `depth` labels of each query [queries, depth], best first, padded with -1}.
 
@@ -53,6 +58,7 @@ def rank_baselines(
     """
     searches: dict[str, Callable[[Sequence[str]], Scores]]
     searches = {"tf-idf": tf_idf, "bm25": bm25, "minilm": partial(encoder, progress=progress)}
+    searches = {name: search for name, search in searches.items() if name in names}
     ranked = {}
     try:
         for name, make in searches.items():

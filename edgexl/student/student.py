@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgexl.base.arguments import as_path
-from edgexl.base.directories import entries, settle_directory, write_directory
+from edgexl.base.directories import settle_directory, write_directory
 from edgexl.base.errors import BadInput
 from edgexl.base.files import write_text
 from edgexl.base.sealed import SEAL_FILE
@@ -45,6 +45,7 @@ from edgexl.student.arguments import (
     check_tokens,
 )
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
+from edgexl.student.foreign import refuse_foreign_directory as refuse_foreign_directory
 from edgexl.student.importer import import_sentence_transformer
 from edgexl.student.label_tower import LabelTower
 from edgexl.student.reasoner import ScreeningReasoner
@@ -340,12 +341,6 @@ def is_student(source: str | bytes | os.PathLike[str]) -> bool:
     """Whether `load_student` knows a directory or a name; others are an encoder's."""
     name = os.fsdecode(as_path("The student", source))
     return (Path(name) / "student.json").is_file() or (name in available_students() and not Path(name).is_dir())
-
-
-def refuse_foreign_directory(target: Path) -> None:
-    """Raise `BadInput` where a student cannot be written to `target` without replacing something that is none."""
-    if target.exists() and not (target / "student.json").is_file() and (target.is_file() or entries(target)):
-        raise BadInput(f"{target} holds something that is not a student; give a new or empty directory.")
 
 
 def _locate(source: str | bytes | os.PathLike[str]) -> Path:

@@ -89,7 +89,7 @@ def test_somebody_must_teach_or_something_be_started_from(tmp_path: Path) -> Non
         (SplitTable, {}, "calibration", (1,), (0,)),
         (SplitTable, {}, "development", (1,), (0,)),
         (SplitTable, {}, "evaluation", (1,), (0,)),
-        (ScreeningTable, {}, "steps", (1,), (0,)),
+        (ScreeningTable, {}, "steps", (0, 1), (-1,)),
         (ScreeningTable, {"steps": 1}, "batch", (1,), (0,)),
         (ScreeningTable, {"steps": 1}, "random_labels", (1,), (0,)),
         (ScreeningTable, {"steps": 1}, "temperature", (1e-6,), (0.0, -1.0)),

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from edgexl.base.errors import BadInput
 from edgexl.distill.pipeline import distill
+from edgexl.distill.stages.start import Start, open_start, start_screener
 from edgexl.student import screeners
+from edgexl.student.encode import encode_vectors
 from edgexl.student.screeners import kind_of
 from edgexl.student.screeners.kind import ScreenerKind, factorise
 from edgexl.student.screeners.shape import ShapeTable
-from edgexl.student.screeners.transformer import word_rows
+from edgexl.student.screeners.transformer import TransformerShape, word_rows
 from edgexl.student.student import load_student
+from tests.distill.conftest import write_teacher
+from tests.tiny import tiny_labels
 
 
 @dataclass(frozen=True)
@@ -84,3 +90,23 @@ def test_a_third_kind_is_distilled_saved_and_loaded(
     assert isinstance(again.screener, MeanScreener)
     assert kind_of(again.screener).name == "mean"
     assert kind_of(nn.Linear(1, 1)).name == ""
+
+
+def test_a_screener_as_wide_as_its_start_has_its_vectors(tmp_path: Path) -> None:
+    write_teacher(tmp_path / "model")
+    (tmp_path / "model" / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
+    start = open_start(str(tmp_path / "model"))
+    counts = torch.ones(start.encoder.config.vocabulary)
+    whole = TransformerShape("transformer", 24, 32, 32, teacher_layers=(0, 1, 2))
+    texts = list(tiny_labels().texts[:40])
+    theirs = encode_vectors(start.encoder, start.tokenizer, texts)
+    own = start_screener(start, whole, start.tokenizer, np.arange(len(counts)), counts).eval()
+    assert own.config.pooling == "cls"  # type: ignore[union-attr]
+    torch.testing.assert_close(encode_vectors(own, start.tokenizer, texts), theirs, atol=1e-5, rtol=0)
+    # and so does one that starts from that, with its projection
+    turned = kind_of(own).with_map(own, torch.linalg.qr(torch.randn(32, 32)).Q)
+    again = start_screener(
+        Start(turned, start.tokenizer), whole, start.tokenizer, np.arange(len(counts)), counts
+    ).eval()  # fmt: skip
+    vectors = encode_vectors(again, start.tokenizer, texts)
+    torch.testing.assert_close(vectors @ vectors.T, theirs @ theirs.T, atol=1e-4, rtol=0)

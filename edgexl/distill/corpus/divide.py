@@ -2,13 +2,14 @@
 
 The reasoner's queries are kept from the screener, because shortlists of queries that the screener was trained on look
 better than the device's ever will. Calibration and development queries are kept from both, and from them (as from
-the test split) goes whatever holds one of its own labels word for word.
+the test split) goes whatever holds one of its own labels word for word, unless the split says otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -35,37 +36,58 @@ class Corpus:
     development: tuple[Query, ...]
     evaluation: tuple[Query, ...]
 
+    def queries_sha256(self) -> str:
+        """Of all queries by their use, with their gold labels."""
+        digest = hashlib.sha256()
+        for split in (self.screening, self.reasoning, self.calibration, self.development, self.evaluation):
+            digest.update(json.dumps([[query.text, query.targets] for query in split]).encode())
+        return digest.hexdigest()
+
 
 def read_corpus(dataset: Dataset, split: SplitTable) -> Corpus:
     """Divide a data set; queries without a text or a gold label teach and measure nothing, and are passed over. Raises
     `BadInput` where it has too few queries for the split."""
-    labels = dataset.labels
-    ordered = sorted((query for query in dataset.queries("trn") if query.targets and query.has_text), key=_digest)
-    wanted = split.calibration + split.development
+    usable = (query for query in dataset.queries("tst") if query.targets and query.has_text)
+    evaluation = tuple(islice(usable, split.evaluation))
+    about = dataset.directory / ABOUT_FILE
+    said = about.read_text(encoding="utf-8", errors="replace") if about.is_file() else ""
+    return divide_queries(dataset.labels, dataset.queries("trn"), split, evaluation, said)
+
+
+def divide_queries(
+    labels: LabelSet,
+    queries: Iterable[Query],
+    split: SplitTable,
+    evaluation: tuple[Query, ...] | None = None,
+    about: str = "",
+) -> Corpus:
+    """Divide training queries over a label set. Those to evaluate on are kept from them, too, where none are given.
+    Raises `BadInput` for too few queries."""
+    ordered = sorted((query for query in queries if query.targets and query.has_text), key=_digest)
+    fitted = split.calibration + split.development
+    wanted = fitted + (split.evaluation if evaluation is None else 0)
     held: list[Query] = []
     rest: list[Query] = []
     for query in ordered:
-        if len(held) < wanted and not names_its_label(query, labels):
+        if len(held) < wanted and (split.judge_named or not names_its_label(query, labels)):
             held.append(query)
         else:
             rest.append(query)
     cut = round(len(rest) * split.reasoning_share)
     if len(held) < wanted or cut < 1 or cut >= len(rest):
+        keys = "calibration and development" if evaluation is not None else "calibration, development and evaluation"
         raise BadInput(
-            f"The data set's {len(ordered)} training queries are too few for [split]; "
-            "lower calibration and development."
+            f"{len(ordered):,} training queries are too few for [split], which keeps {wanted:,} of them from training; "
+            f"set {keys} to {max(1, len(ordered) // 10)} each."
         )
-    usable = (query for query in dataset.queries("tst") if query.targets and query.has_text)
-    evaluation = tuple(islice(usable, split.evaluation))
-    about = dataset.directory / ABOUT_FILE
     return Corpus(
         labels=labels,
-        about=about.read_text(encoding="utf-8", errors="replace") if about.is_file() else "",
+        about=about,
         screening=tuple(rest[cut:]),
         reasoning=tuple(rest[:cut]),
         calibration=tuple(held[: split.calibration]),
-        development=tuple(held[split.calibration :]),
-        evaluation=evaluation,
+        development=tuple(held[split.calibration : fitted]),
+        evaluation=tuple(held[fitted:]) if evaluation is None else evaluation,
     )
 
 

@@ -175,13 +175,35 @@ class EvidenceSearch:
         vectors = self._search.vectors[torch.from_numpy(places).to(self._search.vectors.device)]
         hiding = self.hiding.part(places) if self.hiding else None
         texts = [self.texts[place] for place in places.tolist()]
-        return EvidenceSearch(rows, vectors, texts, hiding, places, self.lexical_bytes)
+        found = EvidenceSearch(rows, vectors, texts, hiding, places, self.lexical_bytes)
+        return found.weighed_by(replace(found.weighing, lexical_weight=self.weighing.lexical_weight))
 
     def showing_all(self) -> EvidenceSearch:
         """The same with nothing hidden, as held-out queries meet it."""
         found = copy.copy(self)
         found.hiding = None
         return found
+
+    def weighed_by(self, weighing: Weighing) -> EvidenceSearch:
+        """The same with other weights of votes and words."""
+        found = copy.copy(self)
+        found._weighing = weighing
+        return found
+
+    @property
+    def weighing(self) -> Weighing:
+        """What screening scores are made of."""
+        return self._weighing
+
+    def candidates(
+        self, queries: Tensor, texts: Sequence[str], depth: int, banned: Ints, progress: Progress
+    ) -> Iterator[Candidates]:
+        """Of each query all labels that it meets, `depth` at least, before anything is weighed."""
+        for each in self._weigh(queries, texts, min(depth, self.rows.labels), banned, progress, None):
+            best = each.scores.scores.max(1)
+            yield Candidates(
+                each.scores.pairs, best, each.evidence[:, VOTES] - best, each.evidence[:, LEXICAL], each.features
+            )
 
     def shortlists(
         self, queries: Tensor, texts: Sequence[str], shortlist: int, banned: Ints, progress: Progress
@@ -254,18 +276,39 @@ class EvidenceSearch:
         features = None if words is None else words.features(float(found.scores.max()))
         weight = np.float32(0) if features is None else self._weighing.weigh_words(features)
         weights = self._weighing.votes_weight, float(weight)
-        return _Weighed(found, *found.weigh(self._weighing, words), weights)
+        return _Weighed(found, *found.weigh(self._weighing, words), weights, features)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The labels [P] that a query meets: what their best rows score, their votes and their words say beyond it, each
+    [P], and the query's lexical features, None where there is no lexical side."""
+
+    labels: Ints
+    best: Floats
+    votes: Floats
+    words: Floats
+    features: Floats | None
+
+    def rank(self, weighing: Weighing) -> Ints:
+        """The labels, best first."""
+        score = self.best + np.float32(weighing.votes_weight) * self.votes
+        if self.features is not None:
+            score = score + weighing.weigh_words(self.features) * self.words
+        ranked: Ints = self.labels[np.argsort(-score, kind="stable")]
+        return ranked
 
 
 @dataclass(frozen=True)
 class _Weighed:
-    """One query's labels: what their rows score, their evidence [P,5] and screening scores [P], and how much its
-    votes and its lexical scores weigh."""
+    """One query's labels: what their rows score, their evidence [P,5] and screening scores [P], how much its votes and
+    its lexical scores weigh, and what the latter follows from."""
 
     scores: LabelScores
     evidence: Floats
     screening: Floats
     weights: tuple[float, float]
+    features: Floats | None = None
 
     def best(self, shortlist: int) -> tuple[Ints, Floats, tuple[float, float]]:
         """`of` the best labels."""

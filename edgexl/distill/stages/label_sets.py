@@ -25,6 +25,7 @@ from edgexl.distill.stages.reasoning import RESERVE, LabelTables, Shortlists, ma
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.shortlists import GLANCE_QUERIES, choose_queries, code_rows, row_vectors
 from edgexl.distill.stages.training import load_tensors, save_tensors
+from edgexl.distill.stages.weigh_words import fit_words
 from edgexl.distill.workbench import Workbench
 from edgexl.index.rows import Rows
 from edgexl.index.tower_vectors import encode_by_tower
@@ -49,17 +50,25 @@ class Domain:
 
 @dataclass(frozen=True)
 class Made:
-    """What stage two works with: shortlists to learn from, those of development queries, and the labels' tables."""
+    """What stage two works with: shortlists to learn from, those of development queries, the labels' tables, and the
+    search over the data's own labels, as held-out queries meet it, where it sees all evidence."""
 
     lists: Shortlists
     held_out: Shortlists
     tables: LabelTables
+    search: EvidenceSearch | None = None
 
 
-def make_evidence_lists(bench: Workbench, screener: nn.Module, tower: LabelTower | None) -> Made:
+def make_evidence_lists(bench: Workbench, screener: nn.Module, tower: LabelTower | None, rows: str = "rows") -> Made:
     """All that the recipe's [reasoning] wants to be learned from, with the teacher's decision where all labels are the
-    data's own and the query is; remembered, so that a resumed run does not search again."""
-    own = open_domain(bench, screener, tower, bench.corpus.labels, 0)
+    data's own and the query is; remembered, so that a resumed run does not search again. `rows`: by
+    which name the rows' vectors are."""
+    own = open_domain(bench, screener, tower, bench.corpus.labels, 0, rows)
+    if bench.recipe.keep_better:
+        fitted = bench.corpus.calibration
+        vectors = encode_table(screener, bench.tokens(fitted), "encode queries by the screener", bench.progress)
+        search = fit_words(own.search, fitted, vectors, bench.rows.rows_of_queries(fitted), bench.progress)
+        own = replace(own, search=search)
     domains, first = [], len(own.labels)
     for name in bench.recipe.reasoning.label_sets.domains:
         domains.append(open_domain(bench, screener, tower, open_data(name, bench.progress).labels, first))
@@ -81,11 +90,12 @@ def make_evidence_lists(bench: Workbench, screener: nn.Module, tower: LabelTower
         unpack_shortlists(kept, bench.tokens(sum(swapped, queries))).to(bench.device),
         _screen(bench, screener, held_out, bench.corpus.development[:GLANCE_QUERIES]).to(bench.device),
         _tables(bench, [own, *domains]),
+        held_out.search,
     )
 
 
 def open_domain(
-    bench: Workbench, screener: nn.Module, tower: LabelTower | None, labels: LabelSet, first: int
+    bench: Workbench, screener: nn.Module, tower: LabelTower | None, labels: LabelSet, first: int, name: str = "rows"
 ) -> Domain:
     """A label set's rows by the finished screener, or the label tower, as devices read them. Raises `BadInput` where it
     has fewer labels than a shortlist of the data's own."""
@@ -95,9 +105,9 @@ def open_domain(
     hides_all = table.hide_descriptions == "all"
     rows = Rows.of(labels, bench.tokenizer, shape.max_tokens, True, "none" if hides_all else "joined")
     if first == 0 and not rows.descriptions:
-        exact = row_vectors(bench, screener, tower)
+        exact = row_vectors(bench, screener, tower, name)
     else:
-        exact = torch.from_numpy(rows.vectors(_encode(bench, screener, tower, rows, labels))).to(bench.device)
+        exact = torch.from_numpy(rows.vectors(_encode(bench, screener, tower, rows, labels, name))).to(bench.device)
     read = code_rows(exact, table.bits, exact.shape[1])
     leading = code_rows(exact, table.bits, table.leading_dims)[: rows.labels]
     hiding = None
@@ -109,12 +119,14 @@ def open_domain(
     return Domain(labels, search, vectors, rows.label_pieces(shape.label_tokens), first)
 
 
-def _encode(bench: Workbench, screener: nn.Module, tower: LabelTower | None, rows: Rows, labels: LabelSet) -> Floats:
+def _encode(
+    bench: Workbench, screener: nn.Module, tower: LabelTower | None, rows: Rows, labels: LabelSet, name: str
+) -> Floats:
     """[texts,d] of the rows' texts; remembered."""
     if tower is not None:
         return encode_by_tower(tower, rows.texts(labels, bench.tokenizer, bench.recipe.student.max_tokens))
     key = hashlib.sha256(f"{labels.sha256()} {rows.descriptions}".encode()).hexdigest()
-    path = bench.work / f"rows-{key[:16]}.safetensors"
+    path = bench.work / f"{name}-{key[:16]}.safetensors"
     about = {"identity": bench.identity("screening"), "labels": key}
     kept = load_tensors(path, about)
     if kept is None:

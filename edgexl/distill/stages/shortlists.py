@@ -21,12 +21,12 @@ from edgexl.student.label_tower import LabelTower
 GLANCE_QUERIES = 500
 
 
-def row_vectors(bench: Workbench, screener: nn.Module, tower: LabelTower | None) -> Tensor:
-    """Vectors [rows,d] of the label tower, or of the finished screener where there is none; remembered, so that a
-    resumed run does not encode again."""
+def row_vectors(bench: Workbench, screener: nn.Module, tower: LabelTower | None, name: str = "rows") -> Tensor:
+    """Vectors [rows,d] of the label tower, or of the finished screener where there is none; remembered by a
+    `name`, so that a resumed run does not encode again."""
     if tower is not None:
         return bench.tower_lessons.rows_by(tower).to(torch.float32)
-    path, about = bench.work / "rows.safetensors", {"identity": bench.identity("screening")}
+    path, about = bench.work / f"{name}.safetensors", {"identity": bench.identity("screening")}
     kept = load_tensors(path, about)
     if kept is None:
         vectors = encode_table(screener, bench.rows.tokens, "encode labels by the screener", bench.progress)

@@ -6,7 +6,6 @@ The model's word table is factorised by principal components: narrow rows, and a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from edgexl.student.reasoner import ListwiseReasoner
 from edgexl.student.screeners import kind_named, kind_of
 from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.screeners.transformer import TransformerScreener
-from edgexl.student.student import load_student
+from edgexl.student.student import is_student, load_student
 from edgexl.student.weights import Product
 
 
@@ -34,7 +33,7 @@ class Start:
 
 def open_start(source: str) -> Start:
     """The encoder that a student begins with: a student's own, or a sentence-transformers model's."""
-    if (Path(source) / "student.json").is_file():
+    if is_student(source):
         student = load_student(source)
         encoder = kind_of(student.screener).encoder(student.screener)
         if encoder is None:

@@ -150,10 +150,12 @@ class TransformerKind(ScreenerKind):
                 heads=source.heads,
                 layers=len(shape.teacher_layers),
                 query_dims=shape.query_dims,
+                pooling=source.pooling,
                 eps=source.eps,
             )
         )
         with torch.no_grad():
+            _start_projection(screener, encoder)
             screener.position.weight.copy_(encoder.position.weight[: screener.config.max_tokens])
             screener.embedding_norm.load_state_dict(encoder.embedding_norm.state_dict())
             if screener.config.word_dims < source.state_dims:
@@ -216,6 +218,17 @@ class TransformerKind(ScreenerKind):
             screener.encode_words(word.view(*ids.shape, -1), mask)[0]
             for word, (ids, mask) in zip(looked_up, batches, strict=True)
         ]
+
+
+def _start_projection(screener: TransformerScreener, encoder: TransformerScreener) -> None:
+    """Begin with the encoder's own vectors, where the new ones are to be as wide; else with random directions."""
+    assert isinstance(screener.projection, nn.Linear)
+    if isinstance(encoder.projection, nn.Linear):
+        if encoder.projection.weight.shape == screener.projection.weight.shape:
+            screener.projection.load_state_dict(encoder.projection.state_dict())
+    elif screener.projection.weight.shape[0] == screener.projection.weight.shape[1]:
+        nn.init.eye_(screener.projection.weight)
+        nn.init.zeros_(screener.projection.bias)
 
 
 def word_rows(encoder: TransformerScreener) -> Tensor:

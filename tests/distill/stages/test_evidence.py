@@ -305,7 +305,7 @@ def test_an_untrained_residual_reasoner_is_screening_in_training_too(bench: Prep
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
-        ("residual = true", "residual, label_sets need evidence = true"),
+        ("residual = true", "residual, letters, label_sets need evidence = true"),
         ("hide_descriptions = 'all'", "need evidence = true"),
         ("evidence = true\nevidence_dropout = 1.0", "evidence_dropout must lie in 0 to 1"),
         ("evidence = true\nhide_descriptions = 'none'", "hide_descriptions"),
