@@ -19,7 +19,7 @@ labels = {"7544": "umbrella", "7702": "mousetrap"}
 student = edgexl.Student.from_encoder("model", labels, calibration=[("rain", "7544"), ("mice", "mousetrap")])
 edgexl.Student.from_encoder("model", ["umbrella", "mousetrap"], evaluation=Path("past.csv"))
 edgexl.Student.from_encoder("model", [("7544", "umbrella")], evaluation={"rain": "7544"})
-edgexl.Student.from_encoder("model", {"7544": {"text": "umbrella", "aliases": ["brolly"]}})
+edgexl.Student.from_encoder("model", {"7544": {"text": "umbrella", "aliases": ["brolly"]}, "7702": "trap"})
 edgexl.Student.from_encoder("model", {7544: "umbrella"}, [("q1", "rain", [0])])
 edgexl.Student.from_encoder("model", Path("labels.csv"))
 edgexl.Student.from_encoder("model", pl.DataFrame({"name": ["umbrella"]}), pl.DataFrame({"query": ["rain"]}))

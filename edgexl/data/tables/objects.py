@@ -38,10 +38,8 @@ LabelSource = (
     LabelSet
     | str
     | os.PathLike[str]
-    | Mapping[str, str]
-    | Mapping[str, Mapping[str, object]]
-    | Mapping[int, str]
-    | Mapping[int, Mapping[str, object]]
+    | Mapping[str, str | Mapping[str, object]]
+    | Mapping[int, str | Mapping[str, object]]
     | Iterable[str]
     | Iterable[tuple[str | int, str]]
     | Iterable[Mapping[str, object]]
@@ -98,12 +96,15 @@ def _label_table(value: Any) -> Table:
     if is_frame(value):
         return _tabulate_frame("The table of labels", value)
     if isinstance(value, Mapping):
-        details = [isinstance(one, Mapping) for one in value.values()]
-        if details and all(details):
-            return _tabulate("The dictionary of labels", [{**one, "id": key} for key, one in value.items()])
-        wrong = next((one for one in value.values() if not isinstance(one, str) and not is_missing(one)), None)
+        wrong = next(
+            (one for one in value.values() if not isinstance(one, str | Mapping) and not is_missing(one)), None
+        )
         if wrong is not None:
-            raise BadInput(f"The dictionary of labels holds a value {kind_of(wrong)}; give texts, or a record each.")
+            raise BadInput(f"The dictionary of labels holds a value {kind_of(wrong)}; give a text or a record each.")
+        if any(isinstance(one, Mapping) for one in value.values()):
+            records = [one if isinstance(one, Mapping) else {"text": one} for one in value.values()]
+            records = [{**record, "id": key} for key, record in zip(value, records, strict=True)]
+            return _tabulate("The dictionary of labels", records)
         return _named_rows("The dictionary of labels", ("id", "text"), list(value.items()))
     if isinstance(value, bytes | bytearray) or not isinstance(value, Iterable):
         raise BadInput(f"The labels are {kind_of(value)}; {_LABEL_FORMS}.")

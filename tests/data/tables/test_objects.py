@@ -79,7 +79,7 @@ def test_a_filtered_series_has_no_ids_in_its_index() -> None:
 def test_a_dictionary_tells_aliases_and_descriptions() -> None:
     told = {
         "7544": {"text": "umbrella", "aliases": ["brolly", "gamp"], "descriptions": ["It keeps the rain off"]},
-        "7702": {"text": "mousetrap"},
+        "7702": "mousetrap",
         "8100": {"text": "floor mop", "aliases": "mop"},
     }
     assert as_label_set(told) == TILL
