@@ -38,7 +38,10 @@ def make_of_few(
             return dataclasses.replace(found.student, calibration=tuple(kept), evaluation=tuple(kept)), done
         log("adapting the encoder gains nothing beyond chance on held-out folds, so it stays as it is")
     else:
-        log(f"the encoder is taken as it is: adapting it takes {LEAST_QUERIES * 3 // 2} queries, and no other reasoner")
+        log(
+            f"the encoder is taken as it is: adapting takes {LEAST_QUERIES * 3 // 2} queries, and a model that has no "
+            "reasoner of its own"
+        )
     held_out = hold_out(read.labels, tuple(queries))
     ready = dataclasses.replace(student, calibration=held_out.calibration, evaluation=held_out.evaluation)
     return ready, done

@@ -66,7 +66,7 @@ def time_steps(bench: Workbench, progress: Progress) -> Timing:
 
 
 def _time(step: Callable[[], None]) -> float:
-    """The fastest of a few steps, behind one that warms up."""
+    """The middle one of a few steps, behind one that warms up."""
     step()
     seconds = []
     for _ in range(_STEPS):
