@@ -52,9 +52,9 @@ def test_a_language_that_the_encoder_does_not_know_is_said(data: FilesTable, sta
 
 
 def test_steps_are_what_the_time_allows_and_the_queries_are_good_for(data: FilesTable, start: Start) -> None:
-    chosen = chosen_for(data, start)
-    slow = choose_steps(chosen, Timing(screening=8.0, reasoning=9.0, rest=100.0), 30, QUERIES).recipe
-    spent = 8.0 * slow.screening.steps + 9.0 * slow.reasoning.steps + 100.0
+    chosen = chosen_for(data, start, learned=Learned(0.1, Damage()))
+    slow = choose_steps(chosen, Timing(screening=12.0, reasoning=14.0, rest=100.0), 30, QUERIES).recipe
+    spent = 12.0 * slow.screening.steps + 14.0 * slow.reasoning.steps + 100.0
     assert slow.screening.steps > 40
     assert 0.5 * 30 * 60 < spent < 30 * 60
     fast = choose_steps(chosen, Timing(screening=1e-3, reasoning=1e-3, rest=1.0), 30, QUERIES)
@@ -69,6 +69,9 @@ def test_steps_are_what_the_time_allows_and_the_queries_are_good_for(data: Files
 def test_queries_that_describe_their_labels_have_none_made_like_them(data: FilesTable, start: Start) -> None:
     names, describes = chosen_for(data, start), chosen_for(data, start, learned=Learned(0.1, Damage()))
     assert names.recipe.naming is not None
+    without = choose_steps(names, Timing(0.1, 0.1, 10.0), 30, QUERIES)  # words find names
+    assert without.recipe.screening.steps == 0
+    assert without.recipe.reasoning.steps > 100
     assert names.recipe.screening.naming_queries > 0
     assert describes.recipe.naming is None
     assert describes.recipe.screening.naming_queries == 0
