@@ -84,7 +84,7 @@ def test_what_a_recipe_leaves_out() -> None:
             "keep_descriptions": False, "labels_from": "float", "cells": "auto", "cell_recall": 0.98, "lexical": "auto",
             "lexical_bytes": 24.0, "lexical_candidates": 128, "seed": 0,
         },
-        "shortlist": {"n": None},
+        "shortlist": {"n": None, "windows": "auto"},
         "calibrate": {"method": "isotonic", "queries": 2000, "absence_noticed": 0.8, "most_doubted": 0.33},
         "gates": {
             "p_at_1_kept": 0.0, "r_at_100_kept": 0.0, "confidence": 0.5, "max_bundle_bytes": None, "queries": 2000,

@@ -16,6 +16,8 @@ from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import EVIDENCE
 from edgexl.compiler.pipeline import compile
 from edgexl.compiler.recipe import IndexRecipe, ReasonerRecipe, Recipe
+from edgexl.data import Query
+from edgexl.data.naming import disturb
 from edgexl.predict.float_student import Encoded, Screened, StudentPredictor
 from edgexl.runtime.binding import open_bundle
 from edgexl.student.letters import COLUMNS, count_letters
@@ -199,12 +201,25 @@ def test_a_bundle_spells_without_an_engine_library(tmp_path: Path) -> None:
 
 
 def test_a_blend_adds_to_what_the_reasoner_brings(tmp_path: Path) -> None:
-    student = residual_student(untrained=False)
-    with torch.no_grad():
-        student.reasoner.verdict.mul_(10)  # type: ignore[operator,union-attr]
-    recipe = Recipe("residual", index=IndexRecipe(code_bytes=8, overfetch=64))
-    bare = replace(student, calibration=())
-    compile(bare, replace(recipe, calibrate=replace(recipe.calibrate, method="none")), "host", tmp_path / "b.exl")
+    """Of queries that either screening or the reasoner alone puts right, a blend of both puts more right."""
+    student, rng = residual_student(untrained=False), np.random.default_rng(0)
+    made = []
+    for place in range(4000):
+        label = int(rng.integers(len(student.labels)))
+        text = disturb(disturb(disturb(student.labels.texts[label], rng), rng), rng)
+        made.append(Query(f"q{place}", text, (label,)))
+    queries = [query for query in made if query.text.strip()]
+    ranked = StudentPredictor(student).rank_by_stage([query.text for query in queries], 1)
+    screened, reasoned = (
+        np.array([first[0] in query.targets for first, query in zip(of_stage, queries, strict=True)])
+        for of_stage in ranked
+    )
+    apart = [np.flatnonzero(one & ~other) for one, other in ((screened, reasoned), (reasoned, screened))]
+    count = min(map(len, apart))
+    mixed = tuple(queries[place] for pair in zip(apart[0][:count], apart[1][:count], strict=True) for place in pair)
+    assert len(mixed) >= 100
+    recipe = Recipe("residual", index=IndexRecipe(code_bytes=8, overfetch=64, lexical="none"))
+    compile(replace(student, calibration=mixed), recipe, "host", tmp_path / "b.exl")
     told = inspect(tmp_path / "b.exl", self_test=True)["blend"]
     assert told["kind"] == "blend"
     assert told["screening_weight"] > 7.5
