@@ -16,10 +16,10 @@ from edgexl.base.errors import BadInput, SeveralFaults
 from edgexl.base.files import check_input, check_output
 from edgexl.base.progress import Progress, no_progress
 from edgexl.compiler.encoding.open_workers import check_workers
-from edgexl.compiler.from_labels import RECIPE, TARGET, compile_held_out, recipe_for
+from edgexl.compiler.from_labels import RECIPE, TARGET, compile_held_out, held_out_for, recipe_for
 from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.data import Query
-from edgexl.data.held_out import HeldOut, hold_out
+from edgexl.data.held_out import HeldOut
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.labels import LabelTable, read_labels
 from edgexl.data.tables.queries import LabelNames, QueryTable, read_query_table
@@ -189,7 +189,7 @@ def check_sources(
     assert chosen is not None
     assert device is not None
     assert read is not None
-    held_out = hold_out(read.labels, read.queries)
+    held_out = held_out_for(sources.encoder, read.labels, read.queries)
     return Checked(read, held_out, recipe_for(chosen, held_out), device, recipe is None)
 
 

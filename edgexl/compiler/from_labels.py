@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgexl.base.files import check_output
 from edgexl.base.progress import Progress, no_progress
+from edgexl.base.shipped import available_students
 from edgexl.compiler.encoding.open_workers import check_workers
 from edgexl.compiler.recipe import CalibrateRecipe, Recipe, load_recipe
-from edgexl.data.held_out import HeldOut, hold_out
+from edgexl.data import Query, read_queries
+from edgexl.data.held_out import HeldOut, carry_over, hold_out
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.objects import LabelSource, QuerySource, as_label_set
 from edgexl.student.importing.sources import check_source
@@ -40,7 +43,8 @@ def compile_labels(
 
     Labels, queries and the encoder are what `Student.from_encoder` takes. Queries are divided into those that
     probabilities are fitted on and those that the compile is measured on; where they are fewer than 20, it is measured
-    on queries made of the labels, which `facts["held_out"]` of the report says. The recipe is `labels` by default.
+    on queries made of the labels, which `facts["held_out"]` of the report says; or, without any, on those that a
+    student holds out whose labels these are, edited. The recipe is `labels` by default.
 
     >>> compile_labels({"7544": "umbrella", "7702": "mousetrap", "7310": "candle"}, "wordnet", "till.exl")
     CompileReport('till.exl': ... MB, P@1 ..., R@100 ..., ... gates passed, ... s)
@@ -55,11 +59,31 @@ def compile_labels(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe or RECIPE))
     device = target if isinstance(target, Target) else load_target(Path(target))
     label_set = as_label_set(labels)
-    held_out = hold_out(label_set, as_queries("given", queries, label_set))
+    held_out = held_out_for(encoder, label_set, as_queries("given", queries, label_set))
     chosen = recipe_for(chosen, held_out)
     return compile_held_out(
         label_set, encoder, held_out, chosen, device, out, progress or no_progress, workers, fit_codes=recipe is None
     )
+
+
+def held_out_for(encoder: str | os.PathLike[str], labels: LabelSet, queries: Sequence[Query]) -> HeldOut:
+    """What is held out: of the queries that were given or, where there are none, a student's own, if its labels are
+    still there."""
+    if not queries and (student := _student_directory(os.fspath(encoder))) is not None:
+        known = LabelSet.load(student / "labels.json.gz").ids
+        fitted, judged = (
+            tuple(read_queries(student / f"{name}.json.gz", len(known))) for name in ("calibration", "evaluation")
+        )
+        if (carried := carry_over(known, fitted, judged, labels)) is not None:
+            return carried
+    return hold_out(labels, tuple(queries))
+
+
+def _student_directory(encoder: str) -> Path | None:
+    """Where a student is, given its directory or the name of a shipped one; None for a model."""
+    if (Path(encoder) / "student.json").is_file():
+        return Path(encoder)
+    return None if Path(encoder).is_dir() else available_students().get(encoder)
 
 
 def recipe_for(recipe: Recipe, held_out: HeldOut) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from edgexl.compiler.recipe import IndexRecipe, Recipe
 from edgexl.runtime.binding import open_bundle
 from edgexl.student.student import Student, is_student
 from tests.distill.conftest import write_teacher
-from tests.tiny import WORDS
+from tests.tiny import WORDS, tiny_student
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,29 @@ def test_a_student_is_made_of_an_encoder_or_of_a_student(encoder: str, tmp_path:
     assert is_student(tmp_path / "student")
     assert type(again.reasoner).__name__ == "ListwiseReasoner"
     assert again.labels == labels
+
+
+def test_a_students_own_queries_serve_its_edited_labels(tmp_path: Path) -> None:
+    """A file of its labels, of which some were taken out and some came; another set is measured as without queries."""
+    student = tiny_student()
+    student.save(tmp_path / "student")
+    rows = list(zip(student.labels.ids, student.labels.texts, strict=True))
+    recipe = Recipe("own", index=IndexRecipe(code_bytes=8, overfetch=64))
+    edited = tmp_path / "edited.csv"
+    with edited.open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "name"), *rows[5:], ("new", "something new")])
+    checked = check_sources(Sources(edited, str(tmp_path / "student")), tmp_path / "b.exl", recipe)
+    assert checked.held_out.about["measured_on"].startswith("Figures are of")
+    assert "that the student holds out, those whose labels are still there" in checked.held_out.about["measured_on"]
+    gone = set(range(5))
+    kept = [query for query in student.calibration if gone.isdisjoint(query.targets)]
+    assert [query.text for query in checked.held_out.calibration] == [query.text for query in kept]
+    names = checked.labels.ids
+    for query, old in zip(checked.held_out.calibration, kept, strict=True):
+        assert [names[target] for target in query.targets] == [student.labels.ids[target] for target in old.targets]
+    report = compile_sources(checked, tmp_path / "b.exl")
+    assert report.facts["calibration"]["method"] != "none"
+    other = tmp_path / "other.csv"
+    other.write_text("id,name\n" + "\n".join(f"X{place},{text}" for place, (_, text) in enumerate(rows)))
+    foreign = check_sources(Sources(other, str(tmp_path / "student")), tmp_path / "b.exl", recipe)
+    assert foreign.held_out.calibration == ()
