@@ -51,8 +51,8 @@ def distill(
     minutes to hours, may be interrupted at any moment, and go on with the same command.
 
     \b
-    edgexl distill labels.csv --queries past.csv --encoder all-MiniLM-L6-v2 -o tags
-    edgexl distill tags/recipe.toml -o tags2
+    edgexl distill labels.csv --queries past.csv --encoder all-MiniLM-L6-v2 -o s
+    edgexl distill s/recipe.toml -o s2
     edgexl distill wordnet-micro
     """
     from edgexl.distill.choosing.check import MINUTES, check_files
