@@ -73,5 +73,5 @@ def test_a_row_that_is_wrong_is_named_with_its_line(files: Path, tiny: Tiny, edg
 
 def test_the_help_shows_how_both_begin(edgexl: Edgexl) -> None:
     said = edgexl("distill", "--help").out
-    assert "edgexl distill labels.csv --queries past.csv --encoder all-MiniLM-L6-v2 -o tags" in said
-    assert "edgexl distill tags/recipe.toml -o tags2" in said
+    assert "edgexl distill labels.csv --queries past.csv --encoder all-MiniLM-L6-v2 -o s" in said
+    assert "edgexl distill s/recipe.toml -o s2" in said

@@ -109,7 +109,7 @@ def test_shells_complete_commands_and_options() -> None:
     assert said.status == 0
     assert "complete -o nosort -F" in said.out
     completed = {"_EDGEXL_COMPLETE": "bash_complete", "COMP_WORDS": "edgexl comp", "COMP_CWORD": "1"}
-    assert edgexl_process(**completed).out.split() == ["plain,compile", "plain,complete"]
+    assert edgexl_process(**completed).out.split() == ["plain,compare", "plain,compile", "plain,complete"]
     completed |= {"COMP_WORDS": "edgexl compile --que", "COMP_CWORD": "2"}
     assert "plain,--queries" in edgexl_process(**completed).out.split()
 
