@@ -75,14 +75,12 @@ def main() -> None:
 
 
 def plan(encoder: str, past: int, minutes: float | None) -> list[list[str]]:
-    """The commands from the files to labels.exl."""
+    """The command from the files to labels.exl."""
     queries = ["--queries", "past.csv"] if past else []
     if minutes is None:
         return [["compile", "labels.csv", "--encoder", encoder, *queries, "-o", "labels.exl", "--json"]]
-    return [
-        ["distill", "labels.csv", "--encoder", encoder, *queries, "--minutes", f"{minutes:g}", "-o", "tags", "--json"],
-        ["compile", "tags", "-o", "labels.exl", "--json"],
-    ]
+    distill = ["distill", "labels.csv", "--encoder", encoder, *queries, "--minutes", f"{minutes:g}"]
+    return [[*distill, "-o", "tags", "--bundle", "labels.exl", "--json"]]
 
 
 def read_labels(name: str, count: int) -> tuple[LabelSet, Sequence[Query]]:

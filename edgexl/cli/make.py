@@ -28,6 +28,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--queries", type=PATH, help="Of LABELS: past queries whose labels are known (CSV, JSON, ...).")
 @click.option("--minutes", type=float, help="How long it may take, where no recipe says the steps.  [default: 30]")
 @click.option("-o", "--out", type=PATH, help="The student's directory to write.  [default: the recipe's name here]")
+@click.option("--bundle", type=PATH, help="Then compile the student into this file, for this machine.")
+@click.option("--bundle-recipe", default="balanced", show_default=True, help="What --bundle is compiled by.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: the GPU where there is one.")
 @click.option("--fresh", is_flag=True, help="Begin anew, and drop an unfinished run of the same OUT.")
 @label_columns
@@ -39,6 +41,8 @@ def distill(
     queries: Path | None,
     minutes: float | None,
     out: Path | None,
+    bundle: Path | None,
+    bundle_recipe: str,
     device: str,
     fresh: bool,
     as_json: bool,
@@ -48,15 +52,21 @@ def distill(
 
     LABELS is a file of labels, as `edgexl compile` takes it: the recipe is then made, shown and written to
     OUT/recipe.toml, to be edited. RECIPE is such a file, or a shipped recipe's name (see `edgexl recipes`). Both take
-    minutes to hours, may be interrupted at any moment, and go on with the same command.
+    minutes to hours, may be interrupted at any moment, and go on with the same command. With --bundle it ends with a
+    file that answers, as `edgexl compile OUT` makes it.
 
     \b
     edgexl distill labels.csv --queries past.csv --encoder all-MiniLM-L6-v2 -o s
-    edgexl distill s/recipe.toml -o s2
+    edgexl distill s/recipe.toml -o s2 --bundle tags.exl
     edgexl distill wordnet-micro
     """
+    from edgexl.base.files import check_output
+    from edgexl.compiler.recipe import load_recipe
     from edgexl.distill.choosing.check import MINUTES, check_files
 
+    if bundle is not None:
+        check_output(bundle)
+        load_recipe(bundle_recipe)
     # before PyTorch is there: threads that spin while they wait slow a busy machine down tenfold
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     say = partial(print_line, err=True)
@@ -85,11 +95,22 @@ def distill(
                 say(f"an unfinished run in {checked.work} goes on")
         with progress_bar(as_json) as progress, _going_on(say):
             student = distil_files(checked, progress, say, device, None if as_json else _show_recipe)
+    made: dict[str, Any] = {"student": str(directory), "labels": len(student.labels), "metrics": student.metrics}
+    if bundle is not None:
+        from edgexl.compiler.pipeline import compile
+
+        with progress_bar(as_json) as progress:
+            report = compile(student, bundle_recipe, "host", bundle, progress)
+        sizes = {**report.sections, "total": report.bytes}
+        made |= {"bundle": str(bundle), "bytes": sizes, "ledger": [row.as_json() for row in report.ledger]}
     if as_json:
-        print_json({"student": str(directory), "labels": len(student.labels), "metrics": student.metrics})
+        print_json(made)
         return
     _print_systems(describe(student), student.metrics.get("evaluation", {}).get("queries", 0))
-    print_line(f"{directory}: a student for {len(student.labels):,} labels; `edgexl compile {directory}` comes next")
+    following = f"`edgexl compile {directory}` comes next"
+    if bundle is not None:
+        following = f"compiled into {bundle}, {made['bytes']['total']:,} bytes"
+    print_line(f"{directory}: a student for {len(student.labels):,} labels; {following}")
 
 
 @contextmanager

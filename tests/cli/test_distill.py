@@ -37,6 +37,20 @@ def test_few_queries_make_a_student_that_compiles(files: Path, tiny: Tiny, edgex
     assert not (files / "tags.work").exists()
 
 
+def test_one_command_goes_from_files_to_answers(files: Path, tiny: Tiny, edgexl: Edgexl) -> None:
+    asked = ("distill", "labels.csv", "--queries", "past.csv", "--encoder", tiny.student, "-o", "tags")
+    edgexl(*asked, "--bundle", "no/such/folder/tags.exl").refuses(2, "no/such/folder")
+    assert not (files / "tags").exists()
+    edgexl(*asked, "--bundle", "tags.exl", "--bundle-recipe", "balancd").refuses(2, "balancd")
+    said = edgexl(*asked, "--bundle", "tags.exl", "--bundle-recipe", tiny.recipe)
+    if said.status == 1:  # a gate on so little may fail: the student is there all the same
+        assert "gate" in said.err
+    else:
+        assert "compiled into tags.exl" in said.out
+        assert edgexl("run", "tags.exl", LABELS.texts[3], "--json").json["labels"]
+    assert (files / "tags" / "student.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentences"),
     [
@@ -74,4 +88,4 @@ def test_a_row_that_is_wrong_is_named_with_its_line(files: Path, tiny: Tiny, edg
 def test_the_help_shows_how_both_begin(edgexl: Edgexl) -> None:
     said = edgexl("distill", "--help").out
     assert "edgexl distill labels.csv --queries past.csv --encoder all-MiniLM-L6-v2 -o s" in said
-    assert "edgexl distill s/recipe.toml -o s2" in said
+    assert "edgexl distill s/recipe.toml -o s2 --bundle tags.exl" in said
