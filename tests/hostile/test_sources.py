@@ -162,8 +162,9 @@ def test_an_interrupted_compile_leaves_the_old_bundle(tiny: Tiny, tmp_path: Path
     out.write_bytes(b"the old one")
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        command(tiny, out), stdout=subprocess.PIPE, stderr=theirs, text=True, preexec_fn=heed_interrupts
-    )
+        command(tiny, out), stdout=subprocess.PIPE, stderr=theirs, text=True, preexec_fn=heed_interrupts,
+        env={**os.environ, "TERM": "xterm"},  # a dumb terminal gets no bar
+    )  # fmt: skip
     os.close(theirs)
     said, interrupted = b"", False
     for chunk in iter(partial(read_terminal, ours), b""):
