@@ -40,6 +40,13 @@ def available_students() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(shipped_folder("students").glob("*/student.json"))}
 
 
+def find_student(name: str) -> Path | None:
+    """Where a student is, given its directory or the name of a shipped one; None for anything else."""
+    if (Path(name) / "student.json").is_file():
+        return Path(name)
+    return None if Path(name).is_dir() else available_students().get(name)
+
+
 def find_toml(source: str | Path, folder: str, what: str) -> Path:
     """A TOML file by path or by the name of a shipped one in `folder`; `what` it is goes into the error sentence."""
     path = Path(source)

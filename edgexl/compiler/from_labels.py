@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgexl.base.files import check_output
 from edgexl.base.progress import Progress, no_progress
-from edgexl.base.shipped import available_students
+from edgexl.base.shipped import find_student
 from edgexl.compiler.encoding.open_workers import check_workers
 from edgexl.compiler.recipe import CalibrateRecipe, Recipe, load_recipe
 from edgexl.data import Query, read_queries
@@ -69,7 +69,7 @@ def compile_labels(
 def held_out_for(encoder: str | os.PathLike[str], labels: LabelSet, queries: Sequence[Query]) -> HeldOut:
     """What is held out: of the queries that were given or, where there are none, a student's own, if its labels are
     still there."""
-    if not queries and (student := _student_directory(os.fspath(encoder))) is not None:
+    if not queries and (student := find_student(os.fspath(encoder))) is not None:
         known = LabelSet.load(student / "labels.json.gz").ids
         fitted, judged = (
             tuple(read_queries(student / f"{name}.json.gz", len(known))) for name in ("calibration", "evaluation")
@@ -77,13 +77,6 @@ def held_out_for(encoder: str | os.PathLike[str], labels: LabelSet, queries: Seq
         if (carried := carry_over(known, fitted, judged, labels)) is not None:
             return carried
     return hold_out(labels, tuple(queries))
-
-
-def _student_directory(encoder: str) -> Path | None:
-    """Where a student is, given its directory or the name of a shipped one; None for a model."""
-    if (Path(encoder) / "student.json").is_file():
-        return Path(encoder)
-    return None if Path(encoder).is_dir() else available_students().get(encoder)
 
 
 def recipe_for(recipe: Recipe, held_out: HeldOut) -> Recipe:

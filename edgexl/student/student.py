@@ -29,7 +29,7 @@ from edgexl.base.directories import settle_directory, write_directory
 from edgexl.base.errors import BadInput
 from edgexl.base.files import write_text
 from edgexl.base.sealed import SEAL_FILE
-from edgexl.base.shipped import available_students
+from edgexl.base.shipped import available_students, find_student
 from edgexl.data import Query, read_queries, write_queries
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.objects import LabelSource, QuerySource, as_label_set
@@ -340,7 +340,7 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
 def is_student(source: str | bytes | os.PathLike[str]) -> bool:
     """Whether `load_student` knows a directory or a name; others are an encoder's."""
     name = os.fsdecode(as_path("The student", source))
-    return (Path(name) / "student.json").is_file() or (name in available_students() and not Path(name).is_dir())
+    return find_student(name) is not None
 
 
 def _locate(source: str | bytes | os.PathLike[str]) -> Path:

@@ -101,7 +101,8 @@ def compare(
         if len(texts) < 2:
             raise BadInput(f"{data or first} holds fewer than two texts with a word; give more queries.")
         _check_limits(limits, bool(queries), set(a.predict(texts[0]).ms))
-        asked = [query for query in queries if query.text in set(texts)]
+        answerable = set(texts)
+        asked = [query for query in queries if query.text in answerable]
         answers = compare_answers((a, b), asked, partial(progress, "answer")) if asked else None
         times = compare_times((a, b), texts[:timed], progress=partial(progress, "time"))
     sizes = _sizes(opened)
