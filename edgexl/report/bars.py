@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from edgexl.report import svg
 from edgexl.report.axis import Axis, axis_over, tick_text
 from edgexl.report.table import Cell, Table, format_cell
 
-_BAR, _GAP = 17.0, 12.0
-_RIGHT = 60.0  # room for the value beside the longest bar
+_BAR, _GAP = 16.0, 11.0
+_RIGHT = 54.0  # room for the value beside the longest bar
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,12 @@ class BarChart(svg.Chart):
     def draw(self, standalone: bool) -> str:
         series = list(dict.fromkeys(bar.series for group in self.groups for bar in group.bars))
         drawn, top = svg.heading(self.title, standalone)
-        names, height = svg.legend(series, top)
+        names, height = svg.legend(series, top, boxes=True)
         drawn += names
         top += height + 6
-        longest = max((len(group.name) for group in self.groups), default=0) * svg.CHARACTER + 20
-        left = min(longest, 0.38 * svg.WIDTH)  # longer names are wrapped
+        wrapped = [svg.wrap(group.name, 0.36 * svg.WIDTH) for group in self.groups]
+        left = max(svg.CHARACTER * max((len(line) for name in wrapped for line in name), default=1) + 10, 20.0)
         axis = axis_over(_ends(self.groups), left, svg.WIDTH - _RIGHT, "linear", self.limits)
-        wrapped = [svg.wrap(group.name, left - 20) for group in self.groups]
         heights = [
             max(_BAR * len(group.bars), svg.FONT * 1.2 * len(name)) + _GAP
             for group, name in zip(self.groups, wrapped, strict=True)
@@ -67,13 +65,13 @@ class BarChart(svg.Chart):
         bottom = top + sum(heights) + 4
         for tick in axis.ticks:
             drawn.append(svg.line(axis.at(tick), top, axis.at(tick), bottom, faint=True))
-            drawn.append(svg.label(axis.at(tick), bottom + 18, tick_text(tick), "middle"))
+            drawn.append(svg.label(axis.at(tick), bottom + 18, tick_text(tick), "middle", quiet=True))
         y = top
         for group, name, tall in zip(self.groups, wrapped, heights, strict=True):
             drawn += _group(group, name, series, axis, y, tall, left)
             y += tall
         drawn.append(svg.line(axis.at(_zero(axis)), top, axis.at(_zero(axis)), bottom))
-        drawn.append(svg.label((left + svg.WIDTH - _RIGHT) / 2, bottom + 38, self.value_label, "middle"))
+        drawn.append(svg.label((left + svg.WIDTH - _RIGHT) / 2, bottom + 38, self.value_label, "middle", quiet=True))
         return svg.svg(self.title, bottom + 46, drawn, standalone)
 
 
@@ -108,11 +106,8 @@ def _bar(group: str, bar: Bar, place: int, axis: Axis, y: float) -> list[str]:
     if bar.value is None or not math.isfinite(bar.value):
         return [svg.label(start + 5, middle + 5, "not measured")]
     end = axis.at(min(max(bar.value, axis.low), axis.high))
-    tip = escape(f"{group}, {bar.series}: {format_cell(float(bar.value))}")
-    drawn = [
-        f'<rect x="{svg.number(min(start, end))}" y="{svg.number(y + 1.5)}" width="{svg.number(abs(end - start))}" '
-        f'height="{svg.number(_BAR - 3)}" rx="2" fill="{svg.colour(place)}"><title>{tip}</title></rect>'
-    ]
+    tip = f"{group}, {bar.series}: {format_cell(float(bar.value))}"
+    drawn = [svg.box(min(start, end), y + 1.5, abs(end - start), _BAR - 3, svg.colour(place), tip)]
     right = max(start, end)
     if bar.low is not None and bar.high is not None and math.isfinite(bar.low) and math.isfinite(bar.high):
         low, high = axis.at(max(bar.low, axis.low)), axis.at(min(bar.high, axis.high))

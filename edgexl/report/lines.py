@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html import escape
 
 from edgexl.report import svg
-from edgexl.report.axis import Axis, Scale, axis_over, tick_text
+from edgexl.report.axis import Axis, Scale, axis_over
+from edgexl.report.frame import BELOW, RIGHT, draw_frame, left_of, say_nothing, y_axis_over
 from edgexl.report.table import Cell, Table, format_cell
 
 MARKED_POINTS = 40  # more than these in a series, and marks would hide its line
 DRAWN_POINTS = 400  # and no screen shows more than these
-_PLOT_HEIGHT = 230.0
-_LEFT, _RIGHT = 62.0, 24.0
+_HEIGHT = 205.0
 
 
 @dataclass(frozen=True)
 class Series:
     """A named line: `y` over `x`, as many of each, and where known the interval `low`..`high` of each y.
 
-    None (or a number that is not finite) in `y` leaves a gap.
+    None (or a number that is not finite) in `y` leaves a gap. A `guide` is nothing measured, but what to compare with.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Series:
     y: Sequence[float | None]
     low: Sequence[float | None] | None = None
     high: Sequence[float | None] | None = None
+    guide: bool = False
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):
@@ -45,7 +47,7 @@ class Series:
             return None if values is None else [values[place] for place in keep]
 
         y = [self.y[place] for place in keep]
-        return Series(self.name, [self.x[place] for place in keep], y, pick(self.low), pick(self.high))
+        return Series(self.name, [self.x[place] for place in keep], y, pick(self.low), pick(self.high), self.guide)
 
 
 @dataclass(frozen=True)
@@ -75,36 +77,30 @@ class LineChart(svg.Chart):
     def draw(self, standalone: bool) -> str:
         series = [each.thin() for each in self.series]
         drawn, top = svg.heading(self.title, standalone)
-        names, height = svg.legend([each.name for each in series], top)
+        names, height = svg.legend([each.name for each in series if not each.guide], top)
         drawn += names
-        top += height + 18
-        bottom = top + _PLOT_HEIGHT
-        x_axis = axis_over((x for each in series for x in each.x), _LEFT, svg.WIDTH - _RIGHT, self.x_scale)
-        if self.x_scale == "linear":  # lines may end at the frame; only the ticks need round numbers
-            x_axis = _tight(x_axis, series)
-            if all(float(x).is_integer() for each in series for x in each.x):  # there is no half a layer or step
-                x_axis = replace(x_axis, ticks=tuple(tick for tick in x_axis.ticks if tick == int(tick)))
         values = (value for each in series for value in (*each.y, *(each.low or ()), *(each.high or ())))
-        y_axis = axis_over((value for value in values if value is not None), bottom, top, self.y_scale, self.limits)
-        drawn += self._frame(x_axis, y_axis, top, bottom)
-        for place, each in enumerate(series):
-            drawn += _line(place, each, x_axis, y_axis)
-        return svg.svg(self.title, bottom + 46, drawn, standalone)
-
-    def _frame(self, x_axis: Axis, y_axis: Axis, top: float, bottom: float) -> list[str]:
-        drawn = []
-        for tick in y_axis.ticks:
-            drawn.append(svg.line(_LEFT, y_axis.at(tick), svg.WIDTH - _RIGHT, y_axis.at(tick), faint=True))
-            drawn.append(svg.label(_LEFT - 7, y_axis.at(tick) + 5, tick_text(tick), "end"))
-        for tick in x_axis.ticks:
-            drawn.append(svg.line(x_axis.at(tick), bottom, x_axis.at(tick), bottom + 4))
-            drawn.append(svg.label(x_axis.at(tick), bottom + 20, tick_text(tick), "middle"))
-        drawn.append(svg.line(_LEFT, bottom, svg.WIDTH - _RIGHT, bottom))
-        drawn.append(svg.label((_LEFT + svg.WIDTH - _RIGHT) / 2, bottom + 40, self.x_label, "middle"))
-        drawn.append(svg.label(14, (top + bottom) / 2, self.y_label, "middle", turn=True))
+        known = (value for value in values if value is not None)
+        y_axis = y_axis_over(known, top + height, _HEIGHT, self.y_scale, self.limits)
+        x_axis = self._x_axis(series, left_of(y_axis))
+        drawn += draw_frame(x_axis, y_axis, self.x_label, self.y_label)
         if not any(_finite(y) for each in self.series for y in each.y):
-            drawn.append(svg.label((_LEFT + svg.WIDTH) / 2, (top + bottom) / 2, "nothing was measured", "middle"))
-        return drawn
+            drawn.append(say_nothing(x_axis, y_axis))
+        for each in series:
+            if each.guide:
+                drawn.append(_guide(each, x_axis, y_axis))
+        for place, each in enumerate(each for each in series if not each.guide):
+            drawn += _line(place, each, x_axis, y_axis)
+        return svg.svg(self.title, y_axis.start + BELOW, drawn, standalone)
+
+    def _x_axis(self, series: Sequence[Series], left: float) -> Axis:
+        axis = axis_over((x for each in series for x in each.x), left, RIGHT, self.x_scale)
+        if self.x_scale != "linear":
+            return axis
+        axis = _tight(axis, series)  # lines may end at the frame; only the ticks need round numbers
+        if all(float(x).is_integer() for each in series for x in each.x):  # there is no half a layer or step
+            axis = replace(axis, ticks=tuple(tick for tick in axis.ticks if tick == int(tick)))
+        return axis
 
 
 def _tight(axis: Axis, series: Sequence[Series]) -> Axis:
@@ -125,6 +121,15 @@ def _describe(series: Series, place: int | None) -> Cell:
     if low is None or high is None or not _finite(value):
         return value
     return f"{format_cell(value)} ({format_cell(low[place])} to {format_cell(high[place])})"
+
+
+def _guide(series: Series, x_axis: Axis, y_axis: Axis) -> str:
+    points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if y is not None]
+    places = _places(points, x_axis, y_axis)
+    return (
+        f'<polyline class="rule" points="{places}" fill="none" stroke="{svg.INK}" stroke-dasharray="4 4">'
+        f"<title>{escape(series.name)}</title></polyline>"
+    )
 
 
 def _line(place: int, series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:

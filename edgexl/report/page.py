@@ -1,40 +1,27 @@
-"""The page: sections of paragraphs, tables and charts in one HTML file that needs nothing else."""
+"""The page: a band, a title with its key figures, and sections of parts, in one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Protocol
 
-# Readers' colours, a measure that a phone can show, and charts in the page's ink (see `edgexl.report.svg`).
-_STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1d2126; --quiet: #5b636d; --rule: #d5dae0; --box: #f5f7f9; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14171b; --ink: #e6e9ed; --quiet: #a3abb5; --rule: #363c44; --box: #1c2026; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 46rem; padding: 1rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
-nav ul { padding-left: 1.2rem; } a { color: inherit; }
-figure { margin: 1.5rem 0; } figcaption { font-weight: 600; margin-bottom: .4rem; }
-figure p { color: var(--quiet); margin: .2rem 0 .4rem; }
-.chart { display: block; width: 100%; height: auto; }
-.chart .ink { fill: var(--ink); } .chart .rule { stroke: var(--ink); }
-.wide { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
-th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--rule); overflow-wrap: normal;
-  vertical-align: top; } td.number { text-align: right; white-space: nowrap; }
-summary { cursor: pointer; color: var(--quiet); }
-details { background: var(--box); border-radius: .4rem; padding: .4rem .7rem; }
-@media print { details { display: none; } }
-"""
+from edgexl import __version__
+
+# The playground's icon (edgexl/serve/page/icon.svg); beside the name it says nothing of its own.
+_ICON = (
+    '<svg aria-hidden="true" viewBox="0 0 32 32" width="20" height="20"><rect width="32" height="32" rx="7" '
+    'fill="#1f6f5c"/><path d="M7 10h18M7 16h11M7 22h5" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>'
+)
+# Fewer sections are seen at a glance.
+_LISTED = 3
 
 
 class Part(Protocol):
-    """Anything with HTML of its own: `Paragraph`, `Table`, `LineChart`, `BarChart`."""
+    """Anything with HTML of its own: a `Paragraph`, a `Table`, a chart."""
 
     def html(self) -> str:
         """The part's HTML."""
@@ -43,13 +30,26 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Plain text; it is escaped."""
+    """Plain text; it is escaped. A `notice` is set off, for what a reader must know before the figures."""
+
+    text: str
+    notice: bool = False
+
+    def html(self) -> str:
+        """The paragraph."""
+        kind = ' class="notice"' if self.notice else ""
+        return f"<p{kind}>{escape(self.text)}</p>"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Commands, as they are typed."""
 
     text: str
 
     def html(self) -> str:
-        """The paragraph."""
-        return f"<p>{escape(self.text)}</p>"
+        """The lines, in a box that scrolls sideways where the page is narrow."""
+        return f'<pre tabindex="0" role="group" aria-label="Command"><code>{escape(self.text)}</code></pre>'
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,65 @@ class Section:
     parts: Sequence[Part]
 
 
-def page(title: str, sections: Sequence[Section]) -> str:
-    """The whole HTML page. It loads and runs nothing, and tells the browser so; the same input, the same text."""
-    contents = "".join(
-        f'<li><a href="#part-{place}">{escape(each.title)}</a></li>' for place, each in enumerate(sections, 1)
-    )
+@dataclass(frozen=True)
+class Tile:
+    """A key figure at the head of a page: its name, the figure as people read it, and what else belongs to it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+    def html(self) -> str:
+        """A group of a description list."""
+        note = f'<dd class="note">{escape(self.note)}</dd>' if self.note else ""
+        return f"<div><dt>{escape(self.name)}</dt><dd>{escape(self.value)}</dd>{note}</div>"
+
+
+def page(title: str, sections: Sequence[Section], kind: str = "", lead: str = "", tiles: Sequence[Tile] = ()) -> str:
+    """The whole HTML page. `kind` is what all such pages are ("compile"), `lead` a sentence under the title.
+
+    It loads and runs nothing, and tells the browser so; the same input gives the same text."""
     body = "\n".join(_section(place, each) for place, each in enumerate(sections, 1))
-    navigation = f'<nav aria-label="Contents"><ul>{contents}</ul></nav>\n' if len(sections) > 2 else ""
+    listed = len(sections) >= _LISTED
+    frame, contents = ("frame with-contents", _contents(sections)) if listed else ("frame", "")
+    told = f"<span>{escape(kind)}</span>" if kind else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{escape(title)}</h1>\n{navigation}{body}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#content">Go to the content</a>\n'
+        f'<header class="band">{_ICON}<b>edgexl</b>{told}</header>\n'
+        f'<div class="{frame}">\n{contents}'
+        f'<main id="content">\n{_head(title, lead, tiles)}\n{body}\n</main>\n'
+        f"<footer>Made by edgexl {escape(__version__)}. This page loads nothing and runs nothing.</footer>\n"
+        "</div>\n</body>\n</html>\n"
     )
+
+
+@cache
+def _style() -> str:
+    folder = Path(__file__).parent
+    return "".join((folder / name).read_text(encoding="utf-8") for name in ("tokens.css", "page.css"))
+
+
+def _contents(sections: Sequence[Section]) -> str:
+    items = "".join(
+        f'<li><a href="#part-{place}">{escape(each.title)}</a></li>' for place, each in enumerate(sections, 1)
+    )
+    return f'<nav aria-labelledby="contents"><h2 id="contents">On this page</h2><ol>{items}</ol></nav>\n'
+
+
+def _head(title: str, lead: str, tiles: Sequence[Tile]) -> str:
+    told = f"<h1>{escape(title)}</h1>"
+    told += f'\n<p class="lead">{escape(lead)}</p>' if lead else ""
+    return told + (f'\n<dl class="tiles">{"".join(tile.html() for tile in tiles)}</dl>' if tiles else "")
 
 
 def _section(place: int, section: Section) -> str:
     parts = "\n".join(part.html() for part in section.parts)
     head = f'<h2 id="head-{place}">{escape(section.title)}</h2>'
-    return f'<section id="part-{place}" aria-labelledby="head-{place}">\n{head}\n{parts}\n</section>'
+    return (
+        f'<section id="part-{place}" aria-labelledby="head-{place}">\n{head}\n<div class="parts">\n{parts}\n</div>\n'
+        "</section>"
+    )

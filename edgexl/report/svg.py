@@ -1,4 +1,7 @@
-"""What both kinds of chart are drawn with: colours, marks, legend and the frame of an SVG.
+"""What all kinds of charts are drawn with: colours, marks, legend and the frame of an SVG.
+
+The drawing is our own: plotting libraries either bring megabytes of script into every page, which a phone has to load
+and a content security policy to allow, or, as SVG without script, neither names for screen readers nor a dark form.
 
 A chart stands on pages (whose style sheet sets the ink by class) and as a file of its own, where nobody knows the
 background: the ink is then a grey, and the series' colours are mid-tones, that keep a contrast of at least 3 to 1 on
@@ -12,8 +15,8 @@ from html import escape
 
 from edgexl.report.table import Table
 
-WIDTH = 520  # SVG units; a phone shows it at two thirds, and 14 units of text are still read there
-FONT = 14
+WIDTH = 440  # SVG units; a phone shows it at four fifths, and 13 units of text are still read there
+FONT = 13
 CHARACTER = 7.4  # a character's usual width at that size; a safe guess, since no fonts are measured here
 COLOURS = ("#2f7fd8", "#d9622b", "#1f9e73", "#b05fc4", "#b0851a", "#d6568c", "#5c8a9e", "#8a7a5c")
 INK = "#767c85"
@@ -29,18 +32,22 @@ def number(value: float) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".")
 
 
-def label(x: float, y: float, text: str, anchor: str = "start", bold: bool = False, turn: bool = False) -> str:
-    """A text at (x, y); `turn` writes it upwards."""
+def label(
+    x: float, y: float, text: str, anchor: str = "start", bold: bool = False, turn: bool = False, quiet: bool = False
+) -> str:
+    """A text at (x, y); `turn` writes it upwards, a `quiet` one steps back, as the ticks of an axis do."""
+    kind = "quiet" if quiet else "ink"
     extra = ' font-weight="600"' if bold else ""
     extra += f' transform="rotate(-90 {number(x)} {number(y)})"' if turn else ""
     place = f'x="{number(x)}" y="{number(y)}" text-anchor="{anchor}"'
-    return f'<text class="ink" fill="{INK}" {place}{extra}>{escape(text)}</text>'
+    return f'<text class="{kind}" fill="{INK}" {place}{extra}>{escape(text)}</text>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, faint: bool = False) -> str:
     """A line of the frame; `faint` ones are the grid."""
     places = f'x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"'
-    return f'<line class="rule" stroke="{INK}" stroke-opacity="{0.25 if faint else 0.8}" {places}/>'
+    kind, opacity = ("grid", 0.25) if faint else ("rule", 0.8)
+    return f'<line class="{kind}" stroke="{INK}" stroke-opacity="{opacity}" {places}/>'
 
 
 def mark(series: int, x: float, y: float, tip: str = "") -> str:
@@ -57,19 +64,28 @@ def mark(series: int, x: float, y: float, tip: str = "") -> str:
     return f'<{tag} {places} fill="{colour(series)}"><title>{escape(tip)}</title></{tag}>'
 
 
-def legend(names: Sequence[str], top: float) -> tuple[list[str], float]:
-    """(the drawn legend, its height): names with their marks, in as many lines as they need. One series needs none."""
+def box(x: float, y: float, width: float, height: float, fill: str, tip: str = "", radius: float = 2) -> str:
+    """A filled rectangle; `tip` is shown to a resting pointer."""
+    places = f'x="{number(x)}" y="{number(y)}" width="{number(max(width, 0))}" height="{number(height)}"'
+    told = f"<title>{escape(tip)}</title>" if tip else ""
+    return f'<rect {places} rx="{number(radius)}" fill="{fill}">{told}</rect>'
+
+
+def legend(names: Sequence[str], top: float, boxes: bool = False) -> tuple[list[str], float]:
+    """(the drawn legend, its height): names with their marks, or `boxes` of their colours, in as many lines as they
+    need. One series needs none."""
     if len(names) < 2:
         return [], 0.0
     drawn: list[str] = []
-    x, y = 12.0, top + 12
+    x, y = 2.0, top + 12
     for place, name in enumerate(names):
-        width = 18 + CHARACTER * len(name) + 16
-        if x > 12 and x + width > WIDTH:
-            x, y = 12.0, y + 20
-        drawn += [mark(place, x + 4, y - 5, name), label(x + 16, y, name)]
+        width = 16 + CHARACTER * len(name) + 14
+        if x > 2 and x + width > WIDTH:
+            x, y = 2.0, y + 19
+        shown = box(x, y - 9, 9, 9, colour(place)) if boxes else mark(place, x + 5, y - 5, name)
+        drawn += [shown, label(x + 15, y, name)]
         x += width
-    return drawn, y - top + 12
+    return drawn, y - top + 10
 
 
 def wrap(text: str, width: float) -> list[str]:
@@ -95,6 +111,11 @@ def svg(title: str, height: float, drawn: Sequence[str], standalone: bool) -> st
     )
 
 
+def say_nothing(title: str, drawn: Sequence[str], top: float, standalone: bool) -> str:
+    """The SVG element of a chart that has nothing to show."""
+    return svg(title, top + 30, [*drawn, label(2, top + 18, "nothing was measured", quiet=True)], standalone)
+
+
 def heading(title: str, standalone: bool) -> tuple[list[str], float]:
     """(the drawn title, its height); on a page the figure's caption says it."""
     if not standalone:
@@ -104,7 +125,9 @@ def heading(title: str, standalone: bool) -> tuple[list[str], float]:
 
 
 class Chart:
-    """A chart as a file of its own and as a part of a page; each kind draws itself, and says its numbers."""
+    """A chart as a file of its own and as a part of a page; each kind draws itself, and says its numbers.
+
+    `note` says how to read it."""
 
     title: str
     note: str
@@ -125,6 +148,6 @@ class Chart:
         """A figure of a page: caption, drawing, a sentence on how to read it, and its numbers folded away below."""
         said = f"<p>{escape(self.note)}</p>\n" if self.note else ""
         return (
-            f"<figure><figcaption>{escape(self.title)}</figcaption>\n{self.draw(standalone=False)}{said}"
+            f"<figure><figcaption>{escape(self.title)}</figcaption>\n{said}{self.draw(standalone=False)}"
             f"<details><summary>The numbers</summary>\n{self.table().html()}</details></figure>"
         )

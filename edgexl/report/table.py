@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+_LONG = 40  # characters of a text that wants room to be read in
 Cell = str | int | float | None
 
 
@@ -51,14 +52,21 @@ class Table:
     def html(self) -> str:
         """The table, in a box that scrolls sideways where the page is narrow."""
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
-        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
+        head = "".join(self._head(place) for place in range(len(self.columns)))
         body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in self.rows)
-        return (
-            f'<div class="wide" tabindex="0"><table>{caption}<thead><tr>{head}</tr></thead>\n'
-            f"<tbody>{body}</tbody></table></div>"
-        )
+        box = f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self.caption or "Table")}">'
+        named = f"<thead><tr>{head}</tr></thead>\n" if any(self.columns) else ""
+        return f"{box}<table>{caption}{named}<tbody>{body}</tbody></table></div>"
+
+    def _head(self, place: int) -> str:
+        texts = any(isinstance(row[place], str) for row in self.rows)
+        column = self.columns[place]
+        kind = "" if texts or not self.rows else ' class="number"'
+        return f'<th scope="col"{kind}>{escape(column)}</th>' if column else f"<td{kind}></td>"
 
 
 def _cell(value: Cell) -> str:
-    kind = "" if isinstance(value, str) else ' class="number"'
+    kind = ' class="number"'
+    if isinstance(value, str):
+        kind = ' class="long"' if len(value) > _LONG else ""
     return f"<td{kind}>{escape(format_cell(value))}</td>"

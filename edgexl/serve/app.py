@@ -37,15 +37,16 @@ from edgexl.use.labels import WouldForget
 
 MOST_BODY_BYTES = 1 << 20
 BODY_SECONDS = 30  # a client that sends no body would keep its connection for ever
-# The files a browser may load: path -> (file of `page`, what it is).
+# The files a browser may load: path -> (file, what it is).
 _FILES = {
-    "/": ("playground.html", "text/html"),
-    "/docs": ("docs.html", "text/html"),
-    "/playground.js": ("playground.js", "text/javascript"),
-    "/shared.js": ("shared.js", "text/javascript"),
-    "/docs.js": ("docs.js", "text/javascript"),
-    "/style.css": ("style.css", "text/css"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/": ("serve/page/playground.html", "text/html"),
+    "/docs": ("serve/page/docs.html", "text/html"),
+    "/playground.js": ("serve/page/playground.js", "text/javascript"),
+    "/shared.js": ("serve/page/shared.js", "text/javascript"),
+    "/docs.js": ("serve/page/docs.js", "text/javascript"),
+    "/tokens.css": ("report/tokens.css", "text/css"),
+    "/style.css": ("serve/page/style.css", "text/css"),
+    "/icon.svg": ("serve/page/icon.svg", "image/svg+xml"),
 }
 
 
@@ -148,7 +149,8 @@ def _respond(value: Any, status: int = 200, headers: Any = None) -> Response:
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Any]:
-    content = (shipped_folder("serve/page") / name).read_bytes()
+    folder, _, file = name.rpartition("/")
+    content = (shipped_folder(folder) / file).read_bytes()
 
     async def give(_: Request) -> Response:
         return Response(content, headers={"Cache-Control": "no-cache"}, media_type=kind)

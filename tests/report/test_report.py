@@ -11,8 +11,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgexl.report import Bar, BarChart, BarGroup, LineChart, Paragraph, Section, Series, Table, page, write_text
+from edgexl.report import (
+    Bar,
+    BarChart,
+    BarGroup,
+    Histogram,
+    LineChart,
+    Paragraph,
+    Piece,
+    Point,
+    Range,
+    RangeChart,
+    Scatter,
+    Section,
+    Series,
+    Step,
+    Table,
+    Treemap,
+    Waterfall,
+    page,
+    write_text,
+)
 from edgexl.report.axis import axis_over
+from edgexl.report.svg import Chart
 
 STEPS = [0, 100, 200, 300]
 LOSS = LineChart(
@@ -83,8 +104,17 @@ def test_every_plot_has_its_numbers_in_a_table() -> None:
     assert list(BARS.table().rows[2]) == ["MeSH", "ours", None, None, None]
 
 
-@pytest.mark.parametrize("chart", [LOSS, FOUND, BARS, LineChart("none", "x", "y", ()), BarChart("none", "x", ())])
-def test_a_chart_is_a_sound_file_of_its_own(chart: LineChart | BarChart) -> None:
+CHARTS = (
+    LOSS, FOUND, BARS, LineChart("none", "x", "y", ()), BarChart("none", "x", ()), Treemap("none", ()),
+    Waterfall("steps", [Step("one", 1.0), Step("two", 1.5)]), Waterfall("none", ()), Scatter("none", "x", "y", ()),
+    Scatter("front", "ms", "%", [Point("one", 1, 2), Point("two", 2, 3)], "two", 3.0), RangeChart("none", "x", ()),
+    Treemap("sizes", [Piece("a", "b", 10), Piece("c", "d", 5)]), RangeChart("ranges", "x", [Range("a", 1, 2, 3)]),
+    Histogram("counts", "x", "y", [0, 1], [2], {"p50": 0.5}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: f"{type(chart).__name__} {chart.title}")
+def test_a_chart_is_a_sound_file_of_its_own(chart: Chart) -> None:
     root = ElementTree.fromstring(chart.svg())
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert chart.title in "".join(root.itertext())

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from edgexl.report import Bar, BarChart, BarGroup, LineChart, Paragraph, Section, Series, Table, page
+from edgexl.report import Bar, BarChart, BarGroup, LineChart, Paragraph, Section, Series, Table, Tile, page
 from edgexl.report.page import Part
 
 Row = dict[str, Any]
@@ -37,7 +37,22 @@ def profile_page(profile: dict[str, Any]) -> str:
     if profile["probe"] is not None:
         sections.append(_probe(profile["probe"]))
     sections.append(_advice(profile["recommendation"]))
-    return page(f"Two phases of {source}", sections)
+    return page(f"Two phases of {source}", sections, "characterization", tiles=_tiles(profile))
+
+
+def _tiles(profile: dict[str, Any]) -> list[Tile]:
+    """What the teacher reaches as it is, and how its phases share that."""
+    as_it_is = profile["interventions"][0]
+    low, high = as_it_is["interval"]["P@1"]
+    tiles = [
+        Tile("P@1", f"{as_it_is['P@1']:.1f}%", f"95% interval {low:.1f} to {high:.1f}"),
+        Tile("nDCG@5", f"{as_it_is['nDCG@5']:.1f}%"),
+        Tile(f"In shortlists of {profile['shortlist']}", f"{as_it_is['R@N']:.1f}%", "of the gold labels"),
+    ]
+    if (found := profile["complementarity"]) is not None:
+        alone = [f"{found[arm]['P@1']:.1f}%" for arm in ("phase_one", "phase_two")]
+        tiles.append(Tile("P@1 of a phase alone", " / ".join(alone), "phase one / phase two, given the gold labels"))
+    return tiles
 
 
 def _summary(profile: dict[str, Any]) -> Section:
