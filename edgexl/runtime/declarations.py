@@ -56,7 +56,7 @@ class Header:
             return [(called[2], ctypes.CFUNCTYPE(self._type(called[1]), *kinds))]
         first, *others = declaration.split(",")
         kind, name, size = re.fullmatch(r"\s*(.*?)(\w+)(?:\[(\d+)\])?\s*", first, re.S).groups()  # type: ignore[union-attr]
-        plain = self._type("char") * int(size) if size else self._type(kind)
+        plain = self._type(kind) * int(size) if size else self._type(kind)
         return [(name, plain), *((other.strip(), plain) for other in others)]
 
     def _type(self, kind: str) -> Any:

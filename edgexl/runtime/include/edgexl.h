@@ -164,7 +164,8 @@ typedef struct exl_session_options {
     uint32_t scan_threads; /* that share a scan of the label index, the caller's among them: 1 to 64, 0 = 1. Answers are
                               the same; worth it from some 100,000 labels on. The others sleep between queries and end
                               with the session. A bundle with cells scans alone */
-    uint32_t reserved;     /* 0 */
+    uint32_t operation_times; /* 1: exl_operation_read tells what each operation took, which makes a prediction some
+                                 percent slower. EXL_NOT_SUPPORTED by the engine "ort" */
 } exl_session_options;
 
 /* options may be null. On failure *session is null. */
@@ -252,6 +253,26 @@ typedef struct exl_batch {
 /* Answers texts one after the other. EXL_OK whatever comes of single texts; anything else is wrong for all of them, and
  * none was answered. */
 EXL_API exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error);
+
+/* What one operation of a graph took in the session's last prediction; in graphs' order, the screener's first. */
+typedef struct exl_operation {
+    size_t struct_size;
+    const char *graph;    /* "screener", "reasoner" */
+    const char *kind;     /* as docs/format.md names it, such as "linear_int8" */
+    const char *function; /* what it applies, such as "gelu"; "" for nothing */
+    uint32_t number;      /* in its graph */
+    uint32_t reserved;    /* 0 */
+    uint64_t runs;        /* 0: it was not needed */
+    uint64_t macs;        /* multiply-adds of products, of all runs together, as the rest */
+    uint64_t bytes;       /* that it had to read and write */
+    double ms;
+    uint64_t sizes[4]; /* its sizes in the last run, docs/format.md; trailing ones are 1 or 0 */
+} exl_operation;
+
+/* How many there are: 0 unless the session was opened with operation_times. */
+EXL_API uint32_t exl_operations_count(const exl_session *session);
+EXL_API exl_status exl_operation_read(const exl_session *session, uint32_t number, exl_operation *operation,
+                                      exl_error *error);
 
 /* A label's way through both stages. */
 /* What of a label a text was most like. */

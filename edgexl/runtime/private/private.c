@@ -342,7 +342,7 @@ EXL_API const char *private_graph_run(private_graph *opened, const void *const *
         opened->outputs[i] =
             (exl__tensor){.data = outputs[i], .data_bytes = output_bytes[i], .type = source->outputs[i].type};
     if (exl__engine_native.run(opened->graph, opened->inputs, source->input_count, opened->outputs,
-                               source->output_count, opened->scratch, &opened->error) == EXL_OK)
+                               source->output_count, opened->scratch, NULL, &opened->error) == EXL_OK)
         return NULL;
     return opened->error.sentence;
 }

@@ -54,6 +54,13 @@ typedef struct exl__graph_source {
     uint32_t max_tokens, max_labels;
 } exl__graph_source;
 
+/* What one operation of a graph took, over all runs of a prediction. */
+typedef struct exl__operation_cost {
+    double ms;
+    uint64_t runs, macs, bytes;
+    uint64_t sizes[EXL__MAX_RANK]; /* of the last run */
+} exl__operation_cost;
+
 typedef struct exl__engine_state exl__engine_state; /* one a bundle */
 typedef struct exl__graph exl__graph;               /* one a graph, shared by threads */
 
@@ -72,9 +79,14 @@ typedef struct exl__engine {
     uint64_t (*scratch_bytes)(const exl__graph *graph);
     /* All of the graph's inputs, and those outputs that are wanted (the first of them), of exactly the shape that the
      * graph gives: they are written in place. Behind each lies memory for the longest text and shortlist. Threads may
-     * run one graph at the same time. Allocates nothing through our allocator. */
+     * run one graph at the same time. Allocates nothing through our allocator. costs: null, or one an operation, to
+     * which this run's is added. */
     exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
-                      const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error);
+                      const exl__tensor *outputs, size_t output_count, void *scratch, exl__operation_cost *costs,
+                      exl_error *error);
+    /* How many operations a graph has whose costs `run` tells; 0: it tells of none. */
+    uint32_t (*operation_count)(const exl__graph *graph);
+    void (*name_operation)(const exl__graph *graph, uint32_t number, const char **kind, const char **function);
 } exl__engine;
 
 extern const exl__engine exl__engine_ort, exl__engine_native;

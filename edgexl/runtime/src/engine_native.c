@@ -184,9 +184,11 @@ static void engine_native_clear(const exl__plan *plan, const exl__tensor *output
 }
 
 static exl_status engine_native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
-                                    const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
+                                    const exl__tensor *outputs, size_t output_count, void *scratch,
+                                    exl__operation_cost *costs, exl_error *error) {
     const engine_native_graph *graph = engine_native_graph_of(opened);
-    exl__run_state run = {.plan = &graph->plan, .kernels = graph->state->kernels, .role = graph->role, .error = error};
+    exl__run_state run = {
+        .plan = &graph->plan, .kernels = graph->state->kernels, .costs = costs, .role = graph->role, .error = error};
     uint8_t *arena = (uint8_t *)scratch + engine_native_pointer_bytes(&graph->plan);
     exl_status status;
 
@@ -200,10 +202,21 @@ static exl_status engine_native_run(const exl__graph *opened, const exl__tensor 
     return exl__plan_run(&run);
 }
 
+static uint32_t engine_native_operation_count(const exl__graph *graph) {
+    return engine_native_graph_of(graph)->plan.operation_count;
+}
+
+static void engine_native_name_operation(const exl__graph *graph, uint32_t number, const char **kind,
+                                         const char **function) {
+    exl__name_operation(&engine_native_graph_of(graph)->plan.operations[number], kind, function);
+}
+
 const exl__engine exl__engine_native = {"native",
                                         engine_native_open,
                                         engine_native_close,
                                         engine_native_open_graph,
                                         engine_native_close_graph,
                                         engine_native_scratch_bytes,
-                                        engine_native_run};
+                                        engine_native_run,
+                                        engine_native_operation_count,
+                                        engine_native_name_operation};

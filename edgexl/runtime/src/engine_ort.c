@@ -482,7 +482,8 @@ static uint64_t engine_ort_scratch_bytes(const exl__graph *graph) {
 }
 
 static exl_status engine_ort_run(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
-                                 const exl__tensor *outputs, size_t output_count, void *scratch, exl_error *error) {
+                                 const exl__tensor *outputs, size_t output_count, void *scratch,
+                                 exl__operation_cost *costs, exl_error *error) {
     const engine_ort_api *api = &graph->state->api;
     const char *names[EXL__MAX_INPUTS + EXL__MAX_OUTPUTS] = {0}; /* of the outputs behind the inputs, as values */
     OrtValue *values[EXL__MAX_INPUTS + EXL__MAX_OUTPUTS] = {0};
@@ -491,6 +492,7 @@ static exl_status engine_ort_run(const exl__graph *graph, const exl__tensor *inp
     char what[64];
 
     (void)scratch;
+    (void)costs; /* there are none: engine_ort_operation_count */
     if (engine_ort_threads_are_lost(graph->state))
         return exl__fail(error, EXL_ENGINE_FAILED,
                          "ONNX Runtime's threads do not outlive a fork: open the bundle again in this process");
@@ -512,10 +514,17 @@ static exl_status engine_ort_run(const exl__graph *graph, const exl__tensor *inp
     return status;
 }
 
+static uint32_t engine_ort_operation_count(const exl__graph *graph) {
+    (void)graph;
+    return 0;
+}
+
 const exl__engine exl__engine_ort = {"ort",
                                      engine_ort_open,
                                      engine_ort_close,
                                      engine_ort_open_graph,
                                      engine_ort_close_graph,
                                      engine_ort_scratch_bytes,
-                                     engine_ort_run};
+                                     engine_ort_run,
+                                     engine_ort_operation_count,
+                                     NULL};

@@ -130,8 +130,9 @@ typedef struct exl__run_state {
     const exl__plan *plan;
     const exl__kernels *kernels;
     exl__lengths at;
-    void **buffers; /* [buffer_count]; null for an output that is not wanted */
-    uint8_t *work;  /* plan->work_bytes */
+    void **buffers;             /* [buffer_count]; null for an output that is not wanted */
+    uint8_t *work;              /* plan->work_bytes */
+    exl__operation_cost *costs; /* [operation_count] or null */
     const char *role;
     exl_error *error;
 } exl__run_state;

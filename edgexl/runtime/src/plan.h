@@ -20,58 +20,59 @@ enum { EXL__ARENA, EXL__FROM_INPUT, EXL__TO_OUTPUT, EXL__FROM_WEIGHT };
 /* Element types carry ONNX's numbers; exl__tensor has the others. */
 enum { EXL__U8 = 2, EXL__I8 = 3, EXL__I32 = 6 };
 
-typedef enum exl__code {
-    EXL__LINEAR_INT8 = 1,
-    EXL__LINEAR_F32,
-    EXL__LINEAR_BLOCKS,
-    EXL__LAYER_NORM,
-    EXL__ATTENTION,
-    EXL__EMBED,
-    EXL__MAP,
-    EXL__REDUCE,
-    EXL__SOFTMAX,
-    EXL__MATMUL,
-    EXL__SHIFT,
-    EXL__RUNNING_SUM,
-    EXL__CODES /* one more than the last */
-} exl__code;
+/* Operations by their number, with the names that a profile has. */
+#define EXL__OPERATIONS(CODE)                                                                                          \
+    CODE(LINEAR_INT8, 1, "linear_int8")                                                                                \
+    CODE(LINEAR_F32, 2, "linear_f32")                                                                                  \
+    CODE(LINEAR_BLOCKS, 3, "linear_blocks")                                                                            \
+    CODE(LAYER_NORM, 4, "layer_norm")                                                                                  \
+    CODE(ATTENTION, 5, "attention")                                                                                    \
+    CODE(EMBED, 6, "embed")                                                                                            \
+    CODE(MAP, 7, "map")                                                                                                \
+    CODE(REDUCE, 8, "reduce")                                                                                          \
+    CODE(SOFTMAX, 9, "softmax")                                                                                        \
+    CODE(MATMUL, 10, "matmul")                                                                                         \
+    CODE(SHIFT, 11, "shift")                                                                                           \
+    CODE(RUNNING_SUM, 12, "running_sum")
+#define EXL__CODE_NUMBER(NAME, number, name) EXL__##NAME = number,
+typedef enum exl__code { EXL__OPERATIONS(EXL__CODE_NUMBER) EXL__CODES /* one more than the last */ } exl__code;
 
 /* Functions of EXL__MAP. The numbers have gaps: below 32 numbers to numbers, below 64 integers to integers. */
-typedef enum exl__function {
-    EXL__COPY = 1,
-    EXL__ADD,
-    EXL__SUB,
-    EXL__MUL,
-    EXL__DIV,
-    EXL__MAX,
-    EXL__MIN,
-    EXL__SQRT,
-    EXL__ERF,
-    EXL__TANH,
-    EXL__EXP,
-    EXL__RELU,
-    EXL__GELU,
-    EXL__SIGMOID,
-    EXL__COPY_INT = 32,
-    EXL__ADD_INT,
-    EXL__SUB_INT,
-    EXL__MUL_INT,
-    EXL__DIV_INT,
-    EXL__MOD_INT,
-    EXL__MAX_INT,
-    EXL__MIN_INT,
-    EXL__EQUAL,
-    EXL__GREATER,
-    EXL__GREATER_OR_EQUAL,
-    EXL__AND,
-    EXL__OR,
-    EXL__NOT,
-    EXL__WHERE_INT,
-    EXL__TO_FLOAT = 64,
-    EXL__TO_INT,
-    EXL__WHERE,
-    EXL__FUNCTIONS
-} exl__function;
+#define EXL__MAPPINGS(FUNCTION)                                                                                        \
+    FUNCTION(COPY, 1, "copy")                                                                                          \
+    FUNCTION(ADD, 2, "add")                                                                                            \
+    FUNCTION(SUB, 3, "sub")                                                                                            \
+    FUNCTION(MUL, 4, "mul")                                                                                            \
+    FUNCTION(DIV, 5, "div")                                                                                            \
+    FUNCTION(MAX, 6, "max")                                                                                            \
+    FUNCTION(MIN, 7, "min")                                                                                            \
+    FUNCTION(SQRT, 8, "sqrt")                                                                                          \
+    FUNCTION(ERF, 9, "erf")                                                                                            \
+    FUNCTION(TANH, 10, "tanh")                                                                                         \
+    FUNCTION(EXP, 11, "exp")                                                                                           \
+    FUNCTION(RELU, 12, "relu")                                                                                         \
+    FUNCTION(GELU, 13, "gelu")                                                                                         \
+    FUNCTION(SIGMOID, 14, "sigmoid")                                                                                   \
+    FUNCTION(COPY_INT, 32, "copy_int")                                                                                 \
+    FUNCTION(ADD_INT, 33, "add_int")                                                                                   \
+    FUNCTION(SUB_INT, 34, "sub_int")                                                                                   \
+    FUNCTION(MUL_INT, 35, "mul_int")                                                                                   \
+    FUNCTION(DIV_INT, 36, "div_int")                                                                                   \
+    FUNCTION(MOD_INT, 37, "mod_int")                                                                                   \
+    FUNCTION(MAX_INT, 38, "max_int")                                                                                   \
+    FUNCTION(MIN_INT, 39, "min_int")                                                                                   \
+    FUNCTION(EQUAL, 40, "equal")                                                                                       \
+    FUNCTION(GREATER, 41, "greater")                                                                                   \
+    FUNCTION(GREATER_OR_EQUAL, 42, "greater_or_equal")                                                                 \
+    FUNCTION(AND, 43, "and")                                                                                           \
+    FUNCTION(OR, 44, "or")                                                                                             \
+    FUNCTION(NOT, 45, "not")                                                                                           \
+    FUNCTION(WHERE_INT, 46, "where_int")                                                                               \
+    FUNCTION(TO_FLOAT, 64, "to_float")                                                                                 \
+    FUNCTION(TO_INT, 65, "to_int")                                                                                     \
+    FUNCTION(WHERE, 66, "where")
+#define EXL__FUNCTION_NUMBER(NAME, number, name) EXL__##NAME = number,
+typedef enum exl__function { EXL__MAPPINGS(EXL__FUNCTION_NUMBER) EXL__FUNCTIONS } exl__function;
 
 enum { EXL__ACT_NONE, EXL__ACT_RELU, EXL__ACT_GELU, EXL__ACT_TANH, EXL__ACTIVATIONS };
 enum { EXL__FROM_BEFORE = 1, EXL__FROM_BEHIND }; /* of EXL__SHIFT: what result[i] is, x[i - 1] or x[i + 1] */
@@ -169,6 +170,15 @@ uint64_t exl__lay_out_work(const exl__rule *rule, const uint64_t sizes[EXL__PLAN
 /* Elements that a constant operand must have, of a table of so many rows where it is a look-up's. */
 uint64_t exl__constant_elements(const exl__operation *operation, int place, const uint64_t sizes[EXL__PLAN_RANK],
                                 uint64_t table_rows);
+
+/* ---- costs.c ---- */
+
+/* Adds a run of that many ms: the multiply-adds of its products and the bytes that it must read and write, each once;
+ * of a look-up's table only the rows that it takes. */
+void exl__add_cost(exl__operation_cost *cost, const exl__plan *plan, const exl__operation *operation,
+                   const exl__lengths *at, double ms);
+/* The names of an operation and of what it applies; "" where it applies nothing. */
+void exl__name_operation(const exl__operation *operation, const char **kind, const char **function);
 
 /* ---- plan.c ---- */
 

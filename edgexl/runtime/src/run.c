@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "native.h"
+#include "platform.h"
 
 /* Rows of a panel whose sums wait for being finished, which costs less the more there are: 4 KB stay in any cache. */
 enum { RUN_FINISHED_ROWS = 32, RUN_AHEAD_ROWS = 8 };
@@ -386,7 +387,13 @@ exl_status exl__plan_run(const exl__run_state *run) {
 
     for (uint32_t i = 0; i < run->plan->operation_count && status == EXL_OK; i++) {
         const exl__operation *o = &run->plan->operations[i];
-        if (run->buffers[o->operands[0].buffer]) /* else an output that nobody wants */
+        if (!run->buffers[o->operands[0].buffer])
+            continue; /* an output that nobody wants */
+        if (run->costs) {
+            double begin = exl__now_ms();
+            status = run_operation(run, o);
+            exl__add_cost(&run->costs[i], run->plan, o, &run->at, exl__now_ms() - begin);
+        } else
             status = run_operation(run, o);
     }
     return status;

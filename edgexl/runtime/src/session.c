@@ -20,6 +20,15 @@ static uint64_t session_engine_scratch_bytes(const exl_bundle *bundle) {
     return screener > reasoner ? screener : reasoner;
 }
 
+/* Of both graphs, for a session that takes their times. */
+static void session_carve_costs(exl_session *s, exl__carver *from) {
+    const exl_bundle *bundle = s->bundle;
+
+    s->screener_operations = bundle->engine->operation_count(bundle->screener);
+    s->cost_count = s->screener_operations + (bundle->reasoner ? bundle->engine->operation_count(bundle->reasoner) : 0);
+    s->costs = exl__carve(from, s->cost_count, sizeof *s->costs);
+}
+
 static void session_carve_cells(exl__cells_scratch *scratch, const exl__cells *cells, exl__carver *from) {
     scratch->query = exl__carve(from, cells->count ? cells->dims : 0, sizeof *scratch->query);
     scratch->scores = exl__carve(from, cells->count, sizeof *scratch->scores);
@@ -90,6 +99,8 @@ static void session_carve(exl_session *s, exl__carver *from) {
     s->predictions = exl__carve(from, N, sizeof *s->predictions);
     s->answers = exl__carve(from, N, sizeof *s->answers);
     s->engine_scratch = exl__carve(from, session_engine_scratch_bytes(s->bundle), 1);
+    if (s->takes_times)
+        session_carve_costs(s, from);
     if (s->bundle->alias_start)
         s->seen = exl__carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
 }
@@ -104,15 +115,20 @@ exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *optio
         *out = NULL;
     if (!exl__begin(error, bundle && out) || exl__take_struct(&known, sizeof known, options, error) != EXL_OK)
         return EXL_BAD_ARGUMENT;
-    if (known.scan_threads > EXL__SCAN_PARTS || known.reserved != 0)
-        return exl__fail(error, EXL_BAD_ARGUMENT, "scan_threads is %u, at most %u are allowed, and reserved must be 0",
+    if (known.scan_threads > EXL__SCAN_PARTS || known.operation_times > 1)
+        return exl__fail(error, EXL_BAD_ARGUMENT,
+                         "scan_threads is %u, at most %u are allowed, and operation_times must be 0 or 1",
                          known.scan_threads, EXL__SCAN_PARTS);
     if (!bundle->engine)
         return exl__fail(error, EXL_NO_ENGINE_LOADED, "the bundle was opened without its engine");
+    if (known.operation_times && bundle->engine->operation_count(bundle->screener) == 0)
+        return exl__fail(error, EXL_NOT_SUPPORTED, "the engine %s does not tell its operations' times",
+                         bundle->engine->name);
     session = exl__allocate(&bundle->allocator, 1, sizeof *session);
     if (!session)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the session");
     session->bundle = bundle;
+    session->takes_times = known.operation_times;
     session_carve(session, &from);
     session->scratch_bytes = from.used;
     session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
@@ -179,12 +195,15 @@ exl__tensor exl__session_input(const exl_session *s, int input) {
 exl_status exl__session_run_graph(exl_session *s, const exl__graph *graph, uint32_t input_bits,
                                   const exl__tensor *outputs, size_t output_count, exl_error *error) {
     exl__tensor inputs[EXL__MAX_INPUTS];
+    exl__operation_cost *costs = s->costs;
     size_t count = 0;
 
     for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
         if (input_bits >> input & 1)
             inputs[count++] = exl__session_input(s, input);
-    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, error);
+    if (costs && graph == s->bundle->reasoner)
+        costs += s->screener_operations;
+    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, costs, error);
 }
 
 int exl__all_finite(const float *numbers, size_t count) {
@@ -265,6 +284,8 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, 
 
     memset(&s->result, 0, sizeof s->result);
     memset(s->stage_ms, 0, sizeof s->stage_ms);
+    if (s->costs)
+        memset(s->costs, 0, s->cost_count * sizeof *s->costs);
     exl__session_refresh(s);
     s->text = text;
     s->text_bytes = text_bytes;

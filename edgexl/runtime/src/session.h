@@ -14,6 +14,9 @@ struct exl_session {
     void *engine_scratch;
     const exl__live *live;  /* the labels added and retired when the last prediction began, or null; held */
     uint32_t compiled_only; /* nonzero: predict as if there were no such labels */
+    uint32_t takes_times;   /* nonzero: of each operation, too */
+    uint32_t screener_operations, cost_count;
+    exl__operation_cost *costs; /* [cost_count]: the screener's, then the reasoner's, of the last prediction; or null */
 
     /* text */
     const char *text; /* of the call under way */

@@ -252,8 +252,8 @@ static inline exl_status run_poisoned(opened *o, tensors *t, int poison) {
     exl_status status;
 
     memset(scratch, poison, (size_t)bytes);
-    status =
-        exl__engine_native.run(o->graph, t->inputs, t->input_count, t->outputs, t->output_count, scratch, &o->error);
+    status = exl__engine_native.run(o->graph, t->inputs, t->input_count, t->outputs, t->output_count, scratch, NULL,
+                                    &o->error);
     free(scratch);
     return status;
 }

@@ -530,6 +530,56 @@ static void test_session_options(exl_bundle *bundle, exl_session *alone) {
     CHECK_STATUS(exl_session_open(bundle, &options, &shared, &said), EXL_BAD_ARGUMENT);
 }
 
+/* A session that is told to takes its operations' times, and answers as any other; ONNX Runtime tells of none. */
+static void test_operations(exl_bundle *bundle, exl_session *plain) {
+    exl_session_options options = {.struct_size = sizeof options, .operation_times = 1};
+    exl_session *timed = NULL;
+    const exl_result *expected = NULL, *result = NULL;
+    exl_operation one = {.struct_size = sizeof one};
+    double ms = 0;
+    uint64_t macs = 0;
+    uint32_t of_reasoner = 0;
+
+    CHECK(exl_operations_count(plain) == 0 && exl_operations_count(NULL) == 0);
+    CHECK_STATUS(exl_operation_read(plain, 0, &one, &said), EXL_BAD_ARGUMENT);
+    if (!is_native) {
+        CHECK_STATUS(exl_session_open(bundle, &options, &timed, &said), EXL_NOT_SUPPORTED);
+        CHECK(timed == NULL && strstr(said.sentence, "engine ort"));
+        return;
+    }
+    CHECK_STATUS(exl_session_open(bundle, &options, &timed, &said), EXL_OK);
+    for (int again = 0; again < 2; again++) { /* each prediction's own, not the sum of all */
+        CHECK_STATUS(exl_predict(plain, "The red river", 13, NULL, &expected, &said), EXL_OK);
+        CHECK_STATUS(exl_predict(timed, "The red river", 13, NULL, &result, &said), EXL_OK);
+        CHECK(memcmp(result->shortlist_logits, expected->shortlist_logits, 4 * expected->shortlist) == 0);
+        CHECK(exl_operations_count(timed) > 4);
+        for (uint32_t i = 0; i < exl_operations_count(timed); i++) {
+            CHECK_STATUS(exl_operation_read(timed, i, &one, &said), EXL_OK);
+            CHECK(one.runs <= 1 && one.ms >= 0 && *one.kind && one.function);
+            CHECK(one.runs == 0 || (one.bytes > 0 && one.sizes[0] > 0));
+            of_reasoner += strcmp(one.graph, "reasoner") == 0;
+            if (strncmp(one.kind, "linear", 6) == 0 && one.runs) {
+                CHECK(one.macs == one.sizes[0] * one.sizes[1] * one.sizes[2]);
+                CHECK(one.bytes > 4 * one.sizes[0] * (one.sizes[1] + one.sizes[2]));
+            } else if (strcmp(one.kind, "attention") == 0)
+                CHECK(one.macs == 2 * one.sizes[0] * one.sizes[1] * one.sizes[2] * one.sizes[3]);
+            else if (strcmp(one.kind, "map") == 0)
+                CHECK(one.macs == 0);
+            ms += again ? one.ms : 0;
+            macs += one.macs;
+        }
+    }
+    CHECK(ms > 0 && ms <= result->stage_ms[EXL_STAGE_ENCODE] + result->stage_ms[EXL_STAGE_REASON]);
+    CHECK(macs > 0 && of_reasoner > 0);
+    one.struct_size = 0;
+    CHECK_STATUS(exl_operation_read(timed, 0, &one, &said), EXL_BAD_ARGUMENT);
+    one.struct_size = sizeof one;
+    CHECK_STATUS(exl_operation_read(timed, exl_operations_count(timed), &one, &said), EXL_BAD_ARGUMENT);
+    exl_session_close(timed);
+    options.operation_times = 2;
+    CHECK_STATUS(exl_session_open(bundle, &options, &timed, &said), EXL_BAD_ARGUMENT);
+}
+
 int main(int count, char **arguments) {
     exl_open_options options = {.struct_size = sizeof options, .flags = EXL_OPEN_VERIFY};
     exl_bundle *bundle = NULL;
@@ -555,6 +605,7 @@ int main(int count, char **arguments) {
         test_batch(session);
         test_threads(bundle);
         test_session_options(bundle, session);
+        test_operations(bundle, session);
         exl_session_close(session);
         exl_bundle_close(bundle);
     }

@@ -55,14 +55,14 @@ say(const char *format, ...) {
     fputc('\n', stderr);
 }
 
-/* Opens both, or says why not. */
-static exl_status open_session(const char *path, const exl_open_options *options, exl_bundle **bundle,
-                               exl_session **session) {
+/* Opens both, or says why not. how: null for a session as it comes. */
+static exl_status open_session(const char *path, const exl_open_options *options, const exl_session_options *how,
+                               exl_bundle **bundle, exl_session **session) {
     exl_error error = {.struct_size = sizeof error};
     exl_status status = exl_bundle_open(path, options, bundle, &error);
 
     if (status == EXL_OK)
-        status = exl_session_open(*bundle, NULL, session, &error);
+        status = exl_session_open(*bundle, how, session, &error);
     if (status != EXL_OK)
         say("%s: %s", path, error.sentence);
     return status;

@@ -23,6 +23,7 @@ static const char USAGE[] =
     "  --trust           do not hash the large sections, which saves reading the whole file\n"
     "  --self-test       answer the bundle's goldens and compare; no TEXT\n"
     "  --version         print the version\n"
+    "  --help            print this\n"
     "  --                what follows is TEXT\n";
 
 typedef struct command {
@@ -238,10 +239,14 @@ int main(int count, char **arguments) {
         puts(exl_get_version());
         return finish(EXIT_DONE);
     }
+    if (count == 2 && strcmp(arguments[1], "--help") == 0) {
+        fputs(USAGE, stdout);
+        return finish(EXIT_DONE);
+    }
     if (!parse(&c, count, arguments))
         return EXIT_BAD_INPUT;
     c.open.flags = (c.trust ? 0 : EXL_OPEN_VERIFY) | (c.copy ? EXL_OPEN_COPY : 0);
-    status = open_session(c.bundle, &c.open, &bundle, &session);
+    status = open_session(c.bundle, &c.open, NULL, &bundle, &session);
     if (status == EXL_OK)
         status = check(bundle, &c);
     code = exit_code_of(status);
