@@ -121,7 +121,7 @@ def check_command(command: str) -> None:
 def check_options(command: click.Command, words: list[str]) -> None:
     """The command line knows these words; values and files are not looked at."""
     context = click.Context(command, info_name=command.name)
-    if isinstance(command, DefaultingGroup) and words[0] not in command.commands:
+    if isinstance(command, DefaultingGroup) and (not words or words[0] not in command.commands):
         words = [command.default, *words]
     _, rest, _ = command.make_parser(context).parse_args(list(words))
     if isinstance(command, click.Group) and rest:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from edgexl.base.errors import BadInput
 from edgexl.device.emulated import CPUS
-from edgexl.target import Int8, Target, available_targets, host_isa, load_target
+from edgexl.target import (
+    KERNEL_FEATURES,
+    Budget,
+    Cluster,
+    Hardware,
+    Int8,
+    Target,
+    available_targets,
+    host_isa,
+    load_target,
+)
 
 AVX512 = frozenset({"avx2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd"})
 
@@ -22,6 +33,22 @@ def test_the_shipped_targets() -> None:
         assert target.name == name
         assert target.description
         assert target.engine == "auto"
+        assert set(target.hardware.features) <= set(KERNEL_FEATURES)
+        assert target.libc == ("" if name == "host" else "bionic" if name == "android-arm64" else "glibc")
+
+
+def test_the_boards_have_cores_and_levels() -> None:
+    for name, core, mhz, levels in (
+        ("raspberry-pi-zero-2", "Cortex-A53", 1000, ["L1", "L2", "DRAM"]),
+        ("raspberry-pi-4", "Cortex-A72", 1500, ["L1", "L2", "DRAM"]),
+        ("raspberry-pi-5", "Cortex-A76", 2400, ["L1", "L2", "L3", "DRAM"]),
+    ):
+        target = load_target(name)
+        assert target.hardware.one_thread == Cluster(core, 4, mhz, one_thread=True)
+        assert [level.name for level in target.hardware.levels] == levels
+        assert target.emulator is not None
+        assert target.emulator.cpu == core.lower()
+        assert target.budget.ms == 20
 
 
 def test_arm_targets_can_be_emulated_and_have_arms_int8() -> None:
@@ -91,3 +118,66 @@ def test_one_missing_feature_is_another_instruction_set(missing: str) -> None:
     assert host_isa("x86_64", AVX512 - {missing})[0] == "x86-64-v3"
     assert host_isa("AMD64", AVX512)[0] == "x86-64-v4"
     assert host_isa("ARM64", frozenset({"asimd"})) == ("armv8-a", Int8("arm64", "int8"))
+
+
+PLAIN = Target("odd", "x86-64-v3", 2, 1, 1, 4096, Int8("avx2", "uint8"))
+
+
+def test_what_no_compile_reads_is_not_in_a_manifest() -> None:
+    known = dataclasses.replace(
+        PLAIN, libc="glibc", budget=Budget(ms=5), hardware=Hardware(features=("avx2",), int8_gmacs=100.0)
+    )
+    assert known.as_compiled() == PLAIN.as_compiled()
+    assert list(PLAIN.as_compiled()) == [
+        "name", "isa", "cores", "memory_bytes", "disk_bytes", "page_bytes", "int8", "description", "engine", "glibc",
+        "build", "emulator",
+    ]  # fmt: skip
+
+
+def test_the_core_of_one_thread() -> None:
+    little, big = Cluster("Cortex-A55", 4), Cluster("Cortex-A76", 2)
+    assert Hardware().one_thread is None
+    assert Hardware(clusters=(little, big)).one_thread == little
+    marked = dataclasses.replace(big, one_thread=True)
+    assert Hardware(clusters=(little, marked)).one_thread == marked
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("libc = 'musl'\nglibc = '2.28'", "contradict each other"),
+        ("libc = 'uclibc'", "libc = 'uclibc' is not known"),
+        ("budget = { ms = -1 }", "a budget must not be negative"),
+        ("budget = { milliseconds = 1 }", "unknown key 'milliseconds'"),
+        ("hardware = { feature = [] }", "unknown key 'feature'; did you mean 'features'"),
+        ("hardware = { f32_gmacs = -1.0 }", "rates must not be negative"),
+        ("hardware = { clusters = [{ core = 'x', cores = 3 }] }", "cores = 2, and the clusters have another number"),
+        ("hardware = { clusters = [{ core = 'x', cores = 0 }] }", "give one core or more"),
+        (
+            "[[hardware.clusters]]\ncore = 'x'\ncores = 1\none_thread = true\n" * 2,
+            "one_thread stands at several clusters",
+        ),
+        ("hardware.levels = [{ name = 'L2', size_bytes = 2 }, { name = 'L1', size_bytes = 1 }]", "levels must grow"),
+        ("hardware.levels = [{ name = 'L4', size_bytes = 2 }]", "'L4' is not known"),
+        ("hardware.levels = [{ name = 'L1', size_bytes = 0 }]", "L1 of 0 bytes"),
+    ],
+)
+def test_what_is_wrong_of_hardware_is_said(table: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(
+        'name = "odd"\nisa = "x86-64-v3"\ncores = 2\nmemory_bytes = 1\ndisk_bytes = 1\npage_bytes = 4096\n'
+        f'int8 = {{ preset = "avx2", weights = "uint8" }}\n{table}\n'
+    )
+    with pytest.raises(BadInput, match=sentence):
+        load_target(path)
+
+
+def test_a_hosts_own_facts_stay(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nisa = "host"\ncores = 64\nmemory_bytes = 1\ndisk_bytes = 1\npage_bytes = 4096\n'
+        'int8 = { preset = "avx2", weights = "uint8" }\n'
+        "hardware = { int8_gmacs = 3.5, clusters = [{ core = 'x', cores = 64 }] }\n"
+    )
+    mine = load_target(path)
+    assert (mine.cores, mine.hardware.int8_gmacs) == (64, 3.5)

@@ -19,11 +19,12 @@ from edgexl.cli.compile import compile_student
 from edgexl.cli.data import data
 from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
-from edgexl.cli.look import inspect, profile, recipes, targets
+from edgexl.cli.look import inspect, profile, recipes
 from edgexl.cli.make import adapt_screener, distill, finish, runtime
 from edgexl.cli.serve import serve
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
+from edgexl.cli.targets import targets
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,7 +57,7 @@ _COMMANDS = {
     adapt_screener: "Adapt an imported student to its labels in a minute.",
     characterize: "Measure a teacher's two phases, or collect its traces.",
     data: "Look at label and query files; build data sets.",
-    targets: "List the devices that can be compiled for, or show one.",
+    targets: "List the devices that can be compiled for; measure one.",
     recipes: "List the ways to compile, or show one.",
     runtime: "Build the C runtime for a device, or find it here.",
     labels: "Add, replace, retire or sync a bundle's labels.",

@@ -1,11 +1,9 @@
-"""Commands that look: inspect, profile, targets, recipes."""
+"""Commands that look: inspect, profile, recipes."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,6 +15,7 @@ from edgexl.cli.output import (
     print_gates,
     print_json,
     print_ledger,
+    print_record,
     print_table,
     progress_bar,
 )
@@ -87,7 +86,10 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
 @click.option(
-    "--device", default="local", show_default=True, help="Where: local, ssh://user@host[:port], emulated:TARGET."
+    "--device",
+    default="local",
+    show_default=True,
+    help="Where: local, ssh://user@host[:port], adb[:SERIAL], emulated:TARGET.",
 )
 @labels_file_option
 @json_option
@@ -142,23 +144,6 @@ def profile(
 @click.command()
 @click.argument("name", required=False)
 @json_option
-def targets(name: str | None, as_json: bool) -> None:
-    """List the targets that edgexl ships, or show the one called NAME (or at that path).
-
-    \b
-    edgexl targets raspberry-pi-5
-    """
-    from edgexl.target import available_targets, load_target
-
-    if name is not None:
-        _show(load_target(name), as_json)
-        return
-    _list([load_target(each) for each in available_targets()], ("name", "isa", "cores", "description"), as_json)
-
-
-@click.command()
-@click.argument("name", required=False)
-@json_option
 def recipes(name: str | None, as_json: bool) -> None:
     """List the recipes that edgexl ships, or show the one called NAME (or at that path).
 
@@ -172,9 +157,9 @@ def recipes(name: str | None, as_json: bool) -> None:
     distilling = shipped_files("recipes/distill")
     if name is not None:
         if name in distilling:
-            _show_table(toml.parse(distilling[name]), as_json)
+            print_record(toml.parse(distilling[name]), as_json)
         else:
-            _show(load_recipe(name), as_json)
+            print_record(dataclasses.asdict(load_recipe(name)), as_json)
         return
     compiling = [load_recipe(each) for each in available_recipes()]
     others = [{"name": each, "description": head_comment(path)} for each, path in distilling.items()]
@@ -186,35 +171,3 @@ def recipes(name: str | None, as_json: bool) -> None:
     print_table(
         ("name", "for", "description"), [*rows, *((each["name"], "distill", each["description"]) for each in others)]
     )
-
-
-def _list(configurations: list[Any], columns: Sequence[str], as_json: bool) -> None:
-    if as_json:
-        print_json([dataclasses.asdict(each) for each in configurations])
-        return
-    print_table(columns, ([getattr(each, column) for column in columns] for each in configurations))
-
-
-def _show(configuration: Any, as_json: bool) -> None:
-    _show_table(dataclasses.asdict(configuration), as_json)
-
-
-def _show_table(values: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(values)
-        return
-    for name, value in values.items():
-        if isinstance(value, dict):
-            print_line(f"{name}:")
-            for key, inner in value.items():
-                print_line(f"  {key:18}{_plain(inner)}")
-        else:
-            print_line(f"{name:20}{_plain(value)}")
-
-
-def _plain(value: Any) -> str:
-    if value is None or value in ((), ""):
-        return "-"
-    if isinstance(value, tuple | list):
-        return " ".join(map(str, value))
-    return f"{value:,}" if type(value) is int else str(value)

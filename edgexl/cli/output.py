@@ -150,3 +150,30 @@ def print_gates(gates: Sequence[dict[str, Any]]) -> None:
         print_line()
         table = gates_table(gates)
         print_table(table.columns, table.rows)
+
+
+def print_record(values: dict[str, Any], as_json: bool) -> None:
+    """A recipe or a target: a line a key, its tables below it."""
+    if as_json:
+        print_json(values)
+        return
+    for name, value in values.items():
+        if isinstance(value, dict):
+            print_line(f"{name}:")
+            for key, inner in value.items():
+                if isinstance(inner, tuple) and inner and isinstance(inner[0], dict):
+                    for number, each in enumerate(inner):
+                        told = ", ".join(f"{part} {_plain(known)}" for part, known in each.items() if known)
+                        print_line(f"  {'' if number else key:18}{told}")
+                else:
+                    print_line(f"  {key:18}{_plain(inner)}")
+        else:
+            print_line(f"{name:20}{_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    if value is None or value in ((), ""):
+        return "-"
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value))
+    return f"{value:,}" if type(value) is int else str(value)

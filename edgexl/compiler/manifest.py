@@ -46,7 +46,7 @@ def make_manifest(artifact: Artifact) -> dict[str, Any]:
         "label_set_sha256": student.labels.sha256(),
         "shapes": dataclasses.asdict(artifact.shapes),
         "recipe": dataclasses.asdict(artifact.recipe),
-        "target": dataclasses.asdict(artifact.target),
+        "target": artifact.target.as_compiled(),
         "provenance": student.provenance,
         "student_metrics": student.metrics,
         **artifact.facts,

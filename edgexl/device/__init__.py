@@ -1,4 +1,4 @@
-"""Where bundles run: one `Device` protocol; this machine and an emulated ARM CPU implement it."""
+"""Where bundles run: one `Device` protocol; this machine, others by SSH or adb, and an emulated CPU implement it."""
 
 from edgexl.device.device import Device, DeviceFacts, Outcome
 from edgexl.device.emulated import EmulatedDevice

@@ -29,7 +29,7 @@ class DeviceFacts:
 
 
 class Device(Protocol):
-    """A place where bundles run: this machine, or an emulated CPU on it."""
+    """A place where bundles run: this machine, one that is reached from it, or an emulated CPU on it."""
 
     def facts(self) -> DeviceFacts:
         """What the device is."""
@@ -44,4 +44,8 @@ class Device(Protocol):
 
         Raises `DeviceError` where the tool is not there, dies by a signal or does not end in `timeout_s` seconds.
         """
+        ...
+
+    def run_shell(self, script: str) -> str:
+        """What a shell of the device prints for a script. Raises `DeviceError` where there is none."""
         ...

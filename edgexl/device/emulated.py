@@ -80,6 +80,9 @@ class EmulatedDevice:
             {"EDGEXL_ORT_LIBRARY": str(self.engine_library)},
         )
 
+    def run_shell(self, script: str) -> str:
+        raise DeviceError(f"{self.cpu} is emulated and has no shell; its facts are those of the target.")
+
 
 def why_not(cpu: str) -> str:
     """Why `cpu` cannot be emulated on this machine and what to install; empty where it can be."""

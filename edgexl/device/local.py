@@ -34,6 +34,9 @@ class LocalDevice:
         known = {"EDGEXL_ORT_LIBRARY": str(self.engine_library)} if self.engine_library else {}
         return run_process([str(path), *arguments], stdin, timeout_s, known)
 
+    def run_shell(self, script: str) -> str:
+        return run_process(["sh", "-c", script], "", 600, {}).stdout
+
 
 def this_machine() -> LocalDevice:
     """This machine with the tools and the engine that the package finds. Raises `DeviceError` without the tools."""

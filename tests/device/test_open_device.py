@@ -14,14 +14,15 @@ from edgexl.base.errors import BadInput, DeviceError
 from edgexl.device import ssh
 from edgexl.device.emulated import why_not
 from edgexl.device.local import LocalDevice, this_machine
-from edgexl.device.open_device import open_device, tools_for
-from edgexl.device.ssh import RemoteFacts
+from edgexl.device.open_device import open_device
+from edgexl.device.probe import SystemFacts
+from edgexl.device.tools import tools_for
 from edgexl.use.profile import profile
 from tests.device.sshd import Server, serve, why_no_server
 from tests.runtime.tiny_bundle import build
 
 LIBC = " ".join(platform.libc_ver())
-HERE = RemoteFacts("Linux", platform.machine(), "a CPU", 4, LIBC, 4096, 10**9, 10**9)
+HERE = SystemFacts("Linux", platform.machine(), "a CPU", 4, LIBC, 4096, 10**9, 10**9)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import pytest
 from edgexl.base.errors import BadInput, DeviceError
 from edgexl.device import ssh
 from edgexl.device.local import this_machine
+from edgexl.device.remote import SILENCE_S
 from edgexl.device.ssh import Address, SshDevice
 from tests.device.sshd import Server, serve, why_no_server
 from tests.runtime.tiny_bundle import build
@@ -169,7 +170,7 @@ def test_a_line_that_is_cut_leaves_nothing(connected: Server) -> None:
     process.send_signal(signal.SIGSTOP)
     try:
         assert not is_empty(connected)
-        assert until(lambda: is_empty(connected), ssh.SILENCE_S + 20)
+        assert until(lambda: is_empty(connected), SILENCE_S + 20)
     finally:
         process.kill()
         process.wait()

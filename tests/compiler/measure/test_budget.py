@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from edgexl.bundle.layout import Kind
-from edgexl.compiler.measure.budget import judge_bytes, memory_bytes
+from edgexl.bundle.memory import memory_bytes
+from edgexl.compiler.measure.budget import judge_bytes
 from edgexl.compiler.recipe import GateRecipe, Recipe
 from edgexl.target import Int8, Target
 

@@ -1,0 +1,60 @@
+"""What a device's shell says of its system: one script for this machine, Linux by SSH and Android, and its reading."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Commands that Linux's small shells have, too: busybox's, and toybox's of Android.
+PROBE = """
+echo system="$(uname -s)"; echo machine="$(uname -m)"; echo page="$(getconf PAGE_SIZE 2>/dev/null)"
+echo cores="$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
+android=$(getprop ro.build.version.sdk 2>/dev/null)
+if [ -n "$android" ]; then echo libc="bionic, API level $android"
+else echo libc="$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 1)"; fi
+echo memory="$(sed -n 's/^MemAvailable: *//p' /proc/meminfo 2>/dev/null)"
+echo all_memory="$(sed -n 's/^MemTotal: *//p' /proc/meminfo 2>/dev/null)"
+set -- $(df -Pk "${TMPDIR:-/tmp}" 2>/dev/null | tail -n 1); echo disk="$4"; echo file_system="$1"
+echo cpu="$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)"
+board=$(getprop ro.product.model 2>/dev/null)
+echo board="${board:-$(cat /proc/device-tree/model 2>/dev/null | tr -d '\\000')}"
+"""
+
+
+@dataclass(frozen=True)
+class SystemFacts:
+    """What a device says of itself; numbers are 0 and texts empty where it does not.
+
+    `memory_bytes` and `disk_bytes` are free; the disk is that of its temporary folder, on `file_system`.
+    """
+
+    system: str
+    machine: str
+    cpu: str
+    cores: int
+    libc: str
+    page_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+    all_memory_bytes: int = 0
+    file_system: str = ""
+
+
+def read_probe(printed: str) -> SystemFacts | None:
+    """Of what `PROBE` printed; None where that tells nothing."""
+    known = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+    if not known.get("system"):
+        return None
+    number = {key: int(found[0]) if (found := re.findall(r"\d+", known.get(key, ""))) else 0 for key in known}
+    return SystemFacts(
+        system=known["system"],
+        machine=known.get("machine", ""),
+        cpu="".join(filter(str.isprintable, known.get("board") or known.get("cpu") or "")).strip(),
+        cores=number.get("cores", 0) or 1,
+        libc=known.get("libc", ""),
+        page_bytes=number.get("page", 0),
+        memory_bytes=1024 * number.get("memory", 0),
+        disk_bytes=1024 * number.get("disk", 0),
+        all_memory_bytes=1024 * number.get("all_memory", 0),
+        file_system=known.get("file_system", ""),
+    )
