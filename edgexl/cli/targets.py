@@ -77,7 +77,6 @@ def detect(device: str, out: Path, force: bool, as_json: bool) -> None:
 
     \b
     edgexl targets detect --device ssh://pi@till -o till.toml
-    edgexl compile wordnet --target till.toml -o words.exl
     """
     from edgexl.device.detect import detect_to
 
