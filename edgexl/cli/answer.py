@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgexl.base.errors import BadInput
-from edgexl.cli.output import json_option, labels_file_option, print_json, print_ledger, print_table, progress_bar
+from edgexl.cli.output import (
+    device_option,
+    json_option,
+    labels_file_option,
+    print_json,
+    print_ledger,
+    print_table,
+    progress_bar,
+)
 from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
@@ -63,6 +71,7 @@ def demo(out: Path | None, as_json: bool) -> None:
 )
 @click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
+@device_option
 @labels_file_option
 @json_option
 def run(
@@ -74,6 +83,7 @@ def run(
     windows: int | None,
     explain: str | None,
     threads: int,
+    device: str,
     labels_file: Path | None,
     as_json: bool,
 ) -> int:
@@ -85,13 +95,25 @@ def run(
     edgexl run tags.exl "walnut coffee table, 90 cm"
     edgexl run tags.exl "a small table" --explain "coffee table"
     edgexl run tags.exl - --json < queries.txt > answers.jsonl
+    edgexl run tags.exl "a small table" --device ssh://pi@till
     """
     from edgexl.use.answer import Refusal, answer, lines, one_text, parse_threshold, standard_input
 
     texts = lines(standard_input()) if text == "-" else one_text(text)
     status = 0
     wanted = parse_threshold(threshold)
-    for answered in answer(bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows):
+    if device == "local":
+        answers = answer(bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows)
+    elif coverage is not None:
+        raise BadInput("--coverage is answered on this machine alone; leave it out, or --device.")
+    else:
+        from edgexl.device.open_device import open_device
+        from edgexl.use.answer_there import answer_there
+
+        with progress_bar(as_json) as progress, open_device(device, progress) as where:
+            found = list(answer_there(where, bundle, texts, k, wanted, explain, threads, labels_file, windows))
+        answers = iter(found)
+    for answered in answers:
         if isinstance(answered, Refusal):
             print_line(f"edgexl: {answered.message}", err=True)
             status = answered.exit_code
@@ -294,7 +316,8 @@ def _print_answer(answer: Answer, with_text: bool) -> None:
     if answer.prediction.windows > 1:
         print_line(f"  read in {answer.prediction.windows} windows, each of which takes all of screening (--windows)")
     if answer.prediction.truncated:
-        print_line(f"  cut: what is behind the text's first {answer.prediction.tokens:,} tokens was not read")
+        first = f"the text's first {answer.prediction.tokens:,} tokens" if answer.prediction.tokens else "what it takes"
+        print_line(f"  cut: what is behind {first} was not read")
     if answer.explanation is not None:
         _print_explanation(answer)
 

@@ -10,6 +10,7 @@ import click
 from edgexl.base import toml
 from edgexl.base.shipped import head_comment, shipped_files
 from edgexl.cli.output import (
+    device_option,
     json_option,
     labels_file_option,
     print_gates,
@@ -85,12 +86,7 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
 @click.option("--engine", type=click.Choice(["native", "ort"]), help="Refuse a bundle made for another one.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
-@click.option(
-    "--device",
-    default="local",
-    show_default=True,
-    help="Where: local, ssh://user@host[:port], adb[:SERIAL], emulated:TARGET.",
-)
+@device_option
 @labels_file_option
 @json_option
 def profile(

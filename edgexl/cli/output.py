@@ -21,6 +21,12 @@ from edgexl.report.ledger import LEDGER_COLUMNS, gates_table, ledger_table
 labels_file_option = click.option(
     "--labels-file", type=click.Path(path_type=Path), help="The label file. [default: BUNDLE.labels]"
 )
+device_option = click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    help="Where: local, ssh://user@host[:port], adb[:SERIAL], emulated:TARGET.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 
 

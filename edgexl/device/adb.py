@@ -22,23 +22,15 @@ _FAILED = re.compile(r"^(?:error|adb): ", re.MULTILINE)
 
 
 class AdbDevice(RemoteDevice):
-    """The device called `adb` or `adb:SERIAL`, as `RemoteDevice` says. Raises `BadInput`, too, for a name that is none.
-    `scratch_parent`: where the scratch folder is made."""
+    """The device called `adb` or `adb:SERIAL`, as `RemoteDevice` says. Raises `BadInput`, too, for what is no name."""
 
     _room_advice = f"free some in {SCRATCH}"
 
-    def __init__(
-        self,
-        name: str,
-        tools: Path | None = None,
-        engine_library: Path | None = None,
-        scratch_parent: str = SCRATCH,
-    ) -> None:
+    def __init__(self, name: str, tools: Path | None = None, engine_library: Path | None = None) -> None:
         self.serial = name.removeprefix(PREFIX) if name != CLIENT else ""
         if name != CLIENT and not _SERIAL.fullmatch(self.serial):
             raise BadInput(f"{name!r} is no device; write adb, or adb:SERIAL with one that `adb devices` lists.")
         self.name = name
-        self._scratch_parent = scratch_parent
         if shutil.which(CLIENT) is None:
             raise DeviceError("adb is not installed; install Android's platform tools (Debian's package adb).")
         features = self._call_client(self._words("features")).stdout.split()
@@ -47,11 +39,14 @@ class AdbDevice(RemoteDevice):
         super().__init__(tools, engine_library)
 
     def _copy(self, file: Path, path: str) -> Outcome:
-        return self._call_client(self._words("push", str(file.resolve()), path))
+        done = self._call_client(self._words("push", str(file.resolve()), path))
+        # the client tells of files on standard output, and counts them after that
+        reason = next((line for line in done.stdout.splitlines() if _FAILED.match(line)), "")
+        return Outcome(done.exit_code, done.stdout, done.stderr or reason)
 
     def _client(self, command: str) -> list[str]:
         # -T: no terminal, which would turn line ends into two bytes
-        script = f"export TMPDIR={shlex.quote(self._scratch_parent)}; {command}"
+        script = f"export TMPDIR={SCRATCH}; {command}"
         return self._words("shell", "-T", f"exec sh -c {shlex.quote(script)}")
 
     def _words(self, *more: str) -> list[str]:

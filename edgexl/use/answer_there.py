@@ -1,0 +1,96 @@
+"""Answering texts on another device, by exl-run: what the device itself says, in its own time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgexl.base.errors import BadInput, DeviceError
+from edgexl.bundle.read import read_bundle
+from edgexl.device.device import Device
+from edgexl.runtime.answers import Explanation, LabelAnswer, Prediction
+from edgexl.use.answer import Answer, Input, Refusal
+
+_LEAST_S = 600.0
+
+
+@dataclass(frozen=True)
+class AnswerThere(Answer):
+    """An answer of exl-run, which does not count tokens."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in super().as_json().items() if name != "tokens"}
+
+
+def answer_there(
+    device: Device,
+    bundle: Path,
+    inputs: Iterable[Input],
+    k: int | None = None,
+    threshold: float | None = None,
+    explain: str | None = None,
+    threads: int = 1,
+    labels_file: Path | None = None,
+    windows: int | None = None,
+) -> Iterator[Answer | Refusal]:
+    """Answer all of `inputs` on `device` in one run, then each in turn; arguments and errors as those of `answer`."""
+    read_bundle(bundle)
+    asked = list(inputs)
+    told: dict[int, str | BadInput] = {}
+    for at, one in enumerate(asked):
+        try:
+            told[at] = one.text()
+        except BadInput as error:
+            told[at] = error
+    texts = [text for text in told.values() if isinstance(text, str)]
+    arguments = [device.push(bundle), "-k", str(k)] if k is not None else [device.push(bundle)]
+    arguments += ["--threads", str(threads)]
+    for option, value in (("--explain", explain), ("--windows", windows)):
+        arguments += [option, str(value)] if value is not None else []
+    if threshold is not None:
+        arguments += ["--above"] if threshold < 0 else ["--threshold", repr(threshold)]
+    if labels_file is not None:
+        arguments += ["--labels-file", device.push(labels_file)]
+    alone = len(asked) == 1 and not asked[0].line
+    said = _run(device, arguments, texts, alone) if texts else iter(())
+    for at, one in enumerate(asked):
+        where = f"line {one.line}: " if one.line else ""
+        text = told[at]
+        record = {"error": str(text)} if isinstance(text, BadInput) else next(said)
+        if "error" in record:
+            yield Refusal(one.content.decode("utf-8", "replace"), f"{where}{record['error']}")
+        else:
+            yield _read_answer(record, may_be_none=threshold is not None)
+
+
+def _run(device: Device, arguments: list[str], texts: list[str], alone: bool) -> Iterator[dict[str, Any]]:
+    """A record a text. A text on its own is an argument, for it may have line ends in it."""
+    if alone:
+        done = device.run("exl-run", [*arguments, "--", *texts])
+    else:
+        lines = "".join(f"{text}\n" for text in texts)
+        done = device.run("exl-run", arguments, lines, max(_LEAST_S, float(len(texts))))
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(records) != len(texts):
+        said = done.stderr.strip().splitlines() or [f"exl-run ended with {done.exit_code}"]
+        kind = BadInput if done.exit_code == BadInput.exit_code else DeviceError
+        raise kind(said[0].removeprefix("exl-run: "))
+    return iter(records)
+
+
+def _read_answer(record: dict[str, Any], may_be_none: bool) -> Answer:
+    labels = [LabelAnswer(each["id"], each["text"], each["probability"], 0.0, 0) for each in record["labels"]]
+    nothing = np.zeros(0, np.float32)
+    # the shortlist is not told: only whether there is one
+    shortlist = np.zeros(len(labels) or int(may_be_none), np.uint32)
+    prediction = Prediction(
+        labels, record["ms"], shortlist, nothing, nothing, nothing, 0, record["truncated"], record["none_fits"],
+        windows=record["windows"],
+    )  # fmt: skip
+    explained = record.get("explanation")
+    return AnswerThere(record["text"], prediction, Explanation(**explained) if explained else None)
