@@ -23,6 +23,6 @@ def name_missing_packages(reasons: Iterable[str]) -> str:
 
 def package_of(command: str) -> str:
     """The package that brings a command, by Debian's names; a package's own name stays."""
-    if command.startswith("qemu-"):
+    if command.startswith("qemu-") and not command.startswith("qemu-system-"):
         return "qemu-user"
     return re.sub(r"^(\S+)-(gcc|g\+\+)$", r"\2-\1", command)

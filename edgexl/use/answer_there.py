@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgexl.base.errors import BadInput, DeviceError
+from edgexl.base.errors import BadInput, DeviceError, EdgexlError
 from edgexl.bundle.read import read_bundle
 from edgexl.device.device import Device
 from edgexl.runtime.answers import Explanation, LabelAnswer, Prediction
@@ -48,16 +48,19 @@ def answer_there(
         except BadInput as error:
             told[at] = error
     texts = [text for text in told.values() if isinstance(text, str)]
-    arguments = [device.push(bundle), "-k", str(k)] if k is not None else [device.push(bundle)]
-    arguments += ["--threads", str(threads)]
-    for option, value in (("--explain", explain), ("--windows", windows)):
+    place = device.push(bundle)
+    arguments = [place, "--threads", str(threads)]
+    for option, value in (("-k", k), ("--explain", explain), ("--windows", windows)):
         arguments += [option, str(value)] if value is not None else []
     if threshold is not None:
         arguments += ["--above"] if threshold < 0 else ["--threshold", repr(threshold)]
     if labels_file is not None:
         arguments += ["--labels-file", device.push(labels_file)]
     alone = len(asked) == 1 and not asked[0].line
-    said = _run(device, arguments, texts, alone) if texts else iter(())
+    try:
+        said = _run(device, arguments, texts, alone) if texts else iter(())
+    except EdgexlError as error:
+        raise type(error)(str(error).replace(place, str(bundle))) from None
     for at, one in enumerate(asked):
         where = f"line {one.line}: " if one.line else ""
         text = told[at]
@@ -79,7 +82,7 @@ def _run(device: Device, arguments: list[str], texts: list[str], alone: bool) ->
     if len(records) != len(texts):
         said = done.stderr.strip().splitlines() or [f"exl-run ended with {done.exit_code}"]
         kind = BadInput if done.exit_code == BadInput.exit_code else DeviceError
-        raise kind(said[0].removeprefix("exl-run: "))
+        raise kind(f"{said[0].removeprefix('exl-run: ').rstrip('.')}.")
     return iter(records)
 
 

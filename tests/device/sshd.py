@@ -34,6 +34,11 @@ class Server:
     scratch: Path
     process: subprocess.Popen[bytes]
 
+    @property
+    def client(self) -> tuple[str, ...]:
+        """The client with the keys for it, as `ssh.CLIENT`."""
+        return ("ssh", "-F", str(self.folder / "home" / ".ssh" / "config"))
+
     def sessions(self) -> list[int]:
         """The processes below the server."""
         return [int(pid) for pid in _children(self.process.pid)]

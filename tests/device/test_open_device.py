@@ -42,7 +42,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     if reason := why_no_server():
         pytest.skip(reason)
     with serve(tmp_path) as running:
-        monkeypatch.setattr(ssh, "CLIENT", ("ssh", "-F", str(running.folder / "home" / ".ssh" / "config")))
+        monkeypatch.setattr(ssh, "CLIENT", running.client)
         yield running
 
 

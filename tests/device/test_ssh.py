@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -34,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def connected(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The client finds keys and hosts in the server's folder: OpenSSH reads the configuration that it is given."""
-    monkeypatch.setattr(ssh, "CLIENT", ("ssh", "-F", str(server.folder / "home" / ".ssh" / "config")))
+    monkeypatch.setattr(ssh, "CLIENT", server.client)
     return server
 
 
@@ -110,6 +111,25 @@ def test_what_cannot_be_reached_is_one_sentence(connected: Server, tmp_path: Pat
         SshDevice(connected.address.replace("ssh://", "ssh://nobody-here@"), TOOLS)
     with SshDevice(connected.address, tmp_path) as device, pytest.raises(DeviceError, match="edgexl runtime build"):
         device.run("exl-run", [])
+    assert until(lambda: is_empty(connected))
+
+
+def test_too_little_disk_or_memory_is_said_before_anything_is_copied(connected: Server, tmp_path: Path) -> None:
+    bundle = build(native=True).write(tmp_path / "tiny.exl")
+    with SshDevice(connected.address, TOOLS) as device:
+        before, about = sorted(connected.scratch.rglob("*")), device.about
+        device.about = dataclasses.replace(about, memory_bytes=3_000_000)
+        with pytest.raises(DeviceError, match=r"3,000,000 bytes of memory free, and answering from .* smaller bundle"):
+            device.push(bundle)
+        device.about = dataclasses.replace(about, disk_bytes=4096)
+        with pytest.raises(DeviceError, match=r"4,096 bytes free in its temporary folder, .* set TMPDIR"):
+            device.push(bundle)
+        assert sorted(connected.scratch.rglob("*")) == before
+        # where a device does not tell, it is tried; a tool is no bundle
+        device.about = dataclasses.replace(about, memory_bytes=0, disk_bytes=0)
+        device.push(bundle)
+        device.about = dataclasses.replace(about, memory_bytes=1)
+        device.push(TOOLS / "exl-run")
     assert until(lambda: is_empty(connected))
 
 
