@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from edgexl.base.errors import BadInput, GateFailed, shorten
-from edgexl.cli.output import json_option, print_json, print_table, progress_bar
+from edgexl.cli.output import (
+    check_page,
+    command_line,
+    json_option,
+    print_json,
+    print_table,
+    progress_bar,
+    report_option,
+)
 from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
@@ -31,6 +39,7 @@ _WIDTH = 60
 @click.option(
     "--fail-if-worse", metavar="LIMITS", help="Exit with 1 where SECOND is worse by more, such as P@1:0.5,p50:10%."
 )
+@report_option
 @json_option
 def compare(
     first: Path,
@@ -40,6 +49,7 @@ def compare(
     limit: int | None,
     timed: int,
     fail_if_worse: str | None,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Compare two bundles: sizes, answers to queries whose labels are known, and times on this machine, in turns.
@@ -51,15 +61,21 @@ def compare(
     \b
     edgexl compare old.exl new.exl --queries past.csv
     edgexl compare old.exl new.exl wordnet-data --fail-if-worse P@1:0.5,p50:10%
+    edgexl compare old.exl new.exl --queries past.csv --report differences.html
     """
     from edgexl.use.compare import compare, parse_limits
 
     if data is not None and queries is not None:
         raise BadInput("Give queries as DATA or as --queries, not as both.")
+    check_page(page)
     limits = parse_limits(fail_if_worse) if fail_if_worse else ()
     with progress_bar(as_json) as progress:
         found = compare(first, second, data or queries, limit, timed, limits, progress)
     breaches = found.breaches(limits)
+    if page is not None:
+        from edgexl.use.reports.compare_page import write_compare_report
+
+        write_compare_report(found, page, breaches, command_line())
     if as_json:
         print_json({**found.as_json(), "breaches": breaches})
     else:

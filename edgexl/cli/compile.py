@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgexl.base.errors import BadInput
+from edgexl.base.progress import Progress
 from edgexl.cli.columns import label_columns, query_columns
-from edgexl.cli.output import json_option, print_gates, print_json, print_ledger, progress_bar
+from edgexl.cli.output import (
+    check_page,
+    command_line,
+    json_option,
+    print_gates,
+    print_json,
+    print_ledger,
+    progress_bar,
+    report_option,
+)
 from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
@@ -33,6 +43,7 @@ _FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf",
 @click.option("--calibrate", type=PATH, help="Queries of your own to calibrate on, not the student's.")
 @label_columns
 @query_columns
+@report_option
 @json_option
 def compile_student(
     source: str,
@@ -43,6 +54,7 @@ def compile_student(
     out: Path,
     workers: str,
     calibrate: Path | None,
+    page: Path | None,
     as_json: bool,
     **columns: Any,
 ) -> None:
@@ -55,10 +67,12 @@ def compile_student(
     edgexl compile wordnet -o words.exl
     edgexl compile labels.csv --encoder all-MiniLM-L6-v2 -o tags.exl
     edgexl compile labels.csv --encoder wordnet --queries past.csv -o tags.exl
+    edgexl compile wordnet -o words.exl --report words.html
     """
+    check_page(page)
     if encoder is None:
         _refuse_options(source, queries, columns)
-        _compile_student(source, recipe or "balanced", target, out, workers, calibrate, as_json)
+        _compile_student(source, recipe or "balanced", target, out, workers, calibrate, page, as_json)
         return
     if calibrate is not None:
         raise BadInput("--calibrate is for a student that has queries; with --encoder give them as --queries.")
@@ -76,11 +90,19 @@ def compile_student(
         print_line()
     with progress_bar(as_json) as progress:
         report = compile_sources(checked, out, progress, workers)
+        _write_page(report, page, progress)
     _tell(report, out, as_json, checked.as_json())
 
 
 def _compile_student(
-    student: str, recipe: str, target: str, out: Path, workers: str, calibrate: Path | None, as_json: bool
+    student: str,
+    recipe: str,
+    target: str,
+    out: Path,
+    workers: str,
+    calibrate: Path | None,
+    page: Path | None,
+    as_json: bool,
 ) -> None:
     from edgexl.base.files import check_output
     from edgexl.compiler.recipe import load_recipe
@@ -98,7 +120,15 @@ def _compile_student(
             loaded = loaded.with_calibration(calibrate)
         progress("load the student", 1, 1)
         report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress, workers=workers)
+        _write_page(report, page, progress)
     _tell(report, out, as_json, {})
+
+
+def _write_page(report: CompileReport, page: Path | None, progress: Progress) -> None:
+    if page is not None:
+        from edgexl.use.reports.compile_page import write_compile_report
+
+        write_compile_report(report, page, command_line(), progress)
 
 
 def is_labels(source: str) -> bool:

@@ -24,13 +24,17 @@ from edgexl.base.files import DISK_ERRORS
 from edgexl.cli.streams import OutputError, lead_nowhere, print_line
 
 INTERRUPTED = 130
+# Where a command finds the arguments of the whole command line.
+GIVEN = "edgexl.given"
 
 
 def exit_status(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run `command` and return its exit status; what went wrong is said in one line on standard error."""
     try:
         # not command.main, which answers interrupts and closed pipes in its own way
-        with command.make_context("edgexl", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with command.make_context("edgexl", list(given)) as context:
+            context.meta[GIVEN] = given
             status = command.invoke(context)
         _flush()
         return status if isinstance(status, int) else 0

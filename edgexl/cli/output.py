@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import threading
 import time
@@ -14,7 +15,10 @@ from typing import Any
 
 import click
 
+from edgexl.base.errors import BadInput
+from edgexl.base.files import check_output
 from edgexl.base.progress import Progress, no_progress
+from edgexl.cli.exits import GIVEN
 from edgexl.cli.streams import print_line, printable, printable_json, takes_unicode, write_line
 from edgexl.report.ledger import LEDGER_COLUMNS, gates_table, ledger_table
 
@@ -28,6 +32,22 @@ device_option = click.option(
     help="Where: local, ssh://user@host[:port], adb[:SERIAL], emulated:TARGET.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
+report_option = click.option(
+    "--report", "page", metavar="FILE.html", type=click.Path(path_type=Path), help="Also write a page with plots."
+)
+
+
+def check_page(page: Path | None) -> None:
+    """Raise `BadInput`, before anything that takes long, where the page of `report_option` cannot be written."""
+    if page is not None:
+        if page.suffix.lower() not in (".html", ".htm"):
+            raise BadInput(f"{page} is to be a page; give --report a name that ends in .html.")
+        check_output(page)
+
+
+def command_line() -> str:
+    """The command that runs, as a shell takes it."""
+    return shlex.join(["edgexl", *click.get_current_context().meta.get(GIVEN, [])])
 
 
 def print_json(value: Any) -> None:

@@ -60,7 +60,7 @@ class CompileReport(Shown):
     """What a compile made: the bundle's `path` and `bytes`, those of each section, the ledger with seconds, the gates.
 
     `seconds` is the whole compile, with what measuring the ledger took; `facts` are what the passes found out, as the
-    manifest has it.
+    manifest has it; `queries` are those that the ledger was measured on.
     """
 
     path: Path
@@ -70,6 +70,7 @@ class CompileReport(Shown):
     gates: tuple[Verdict, ...]
     seconds: float
     facts: dict[str, Any] = field(default_factory=dict)
+    queries: tuple[Query, ...] = ()
 
     def _summary(self) -> Summary:
         last = self.ledger[-1].as_json()
@@ -124,7 +125,10 @@ def compile(
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
     seconds = time.perf_counter() - began
-    return CompileReport(path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds, artifact.facts)
+    return CompileReport(
+        path, file_bytes, sections, artifact.ledger, artifact.verdicts, seconds, artifact.facts,
+        artifact.student.evaluation[: recipe.gates.queries],
+    )  # fmt: skip
 
 
 def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress) -> Artifact:

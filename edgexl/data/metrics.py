@@ -116,6 +116,11 @@ def recalls(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> 
     return _ratios(*_count_found(ranked, targets, k))
 
 
+def find_gold(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]]) -> Bools:
+    """Whether each ranked label is a gold one [queries, ranks]; arguments as `evaluate` takes them."""
+    return _Truth.of(targets).holds(np.asarray(ranked, dtype=np.int64))
+
+
 def ndcgs(ranked: npt.ArrayLike, targets: Sequence[Sequence[int]], k: int) -> Doubles:
     """nDCG@k of each query, 0 to 1 [queries]; arguments as `evaluate` takes them."""
     ranking = np.asarray(ranked, dtype=np.int64)

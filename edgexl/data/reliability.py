@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """First labels whose probabilities lie from `low` to `high`: how many, their mean probability, and the share of
+    them that is right."""
+
+    low: float
+    high: float
+    count: int
+    mean: float
+    right: float
+
+
+def bin_probabilities(probabilities: Sequence[float], right: Sequence[bool]) -> list[Bin]:
+    """Ten bins of equal width, but those that nothing lies in."""
+    p, hits = np.array(probabilities, np.float64), np.array(right, np.float64)
+    which = np.minimum((BINS * p).astype(np.int64), BINS - 1)
+    found = []
+    for number in range(BINS):
+        there = which == number
+        if count := int(there.sum()):
+            means = float(p[there].mean()), float(hits[there].mean())
+            found.append(Bin(number / BINS, (number + 1) / BINS, count, *means))
+    return found
 
 
 def expected_calibration_error(probabilities: Sequence[float], right: Sequence[bool]) -> float | None:
@@ -15,10 +43,8 @@ def expected_calibration_error(probabilities: Sequence[float], right: Sequence[b
     queries."""
     if not probabilities:
         return None
-    p, hits = np.array(probabilities), np.array(right, np.float64)
-    which = np.minimum((10 * p).astype(np.int64), 9)
-    gaps = np.bincount(which, p, 10) - np.bincount(which, hits, 10)
-    return float(np.abs(gaps).sum() / len(p))
+    gaps = (each.count * abs(each.mean - each.right) for each in bin_probabilities(probabilities, right))
+    return math.fsum(gaps) / len(probabilities)
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from edgexl.report.bars import Bar, BarChart, BarGroup
 from edgexl.report.examples import Answer, Example, Examples
 from edgexl.report.histogram import Histogram
 from edgexl.report.lines import LineChart, Series
-from edgexl.report.page import Code, Paragraph, Section, Tile, page
+from edgexl.report.page import Code, Folded, Paragraph, Section, Tile, page
 from edgexl.report.ranges import Range, RangeChart
 from edgexl.report.scatter import Point, Scatter
 from edgexl.report.table import Table
@@ -21,7 +21,7 @@ from edgexl.report.treemap import Piece, Treemap
 from edgexl.report.waterfall import Step, Waterfall
 
 __all__ = [
-    "Answer", "Bar", "BarChart", "BarGroup", "Code", "Example", "Examples", "Histogram", "LineChart", "Paragraph",
-    "Piece", "Point", "Range", "RangeChart", "Scatter", "Section", "Series", "Step", "Table", "Tile", "Treemap",
-    "Waterfall", "page", "write_text",
+    "Answer", "Bar", "BarChart", "BarGroup", "Code", "Example", "Examples", "Folded", "Histogram",
+    "LineChart", "Paragraph", "Piece", "Point", "Range", "RangeChart", "Scatter", "Section", "Series", "Step",
+    "Table", "Tile", "Treemap", "Waterfall", "page", "write_text",
 ]  # fmt: skip

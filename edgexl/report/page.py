@@ -53,6 +53,18 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A part that few readers want: it opens at a click or a key."""
+
+    title: str
+    part: Part
+
+    def html(self) -> str:
+        """The title, and the part under it."""
+        return f'<details class="folded"><summary>{escape(self.title)}</summary>{self.part.html()}</details>'
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading and what stands under it, in order."""
 

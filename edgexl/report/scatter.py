@@ -108,7 +108,7 @@ class _Room:
 
     def place(self, x: float, y: float, name: str, bold: bool) -> list[str]:
         """The name beside its point, where there is room; the table has them all."""
-        width = svg.CHARACTER * len(name) * (1.08 if bold else 1)
+        width = svg.CHARACTER * len(name) * (1.12 if bold else 1)
         for left, base, anchor, at in self._tried(x, y, width):
             spot = (left, base - 11, left + width, base + 3)
             inside = self._left < left and left + width < svg.WIDTH and self._top < base - 8 and base < self._bottom - 3

@@ -17,7 +17,7 @@ from edgexl.report.table import Table
 
 WIDTH = 440  # SVG units; a phone shows it at four fifths, and 13 units of text are still read there
 FONT = 13
-CHARACTER = 7.4  # a character's usual width at that size; a safe guess, since no fonts are measured here
+CHARACTER = 7.6  # a character's usual width at that size; a safe guess, since no fonts are measured here
 COLOURS = ("#2f7fd8", "#d9622b", "#1f9e73", "#b05fc4", "#b0851a", "#d6568c", "#5c8a9e", "#8a7a5c")
 INK = "#767c85"
 

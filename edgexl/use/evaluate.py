@@ -30,6 +30,7 @@ from edgexl.data.metrics import TrainFrequency
 from edgexl.data.reliability import expected_calibration_error, wilson
 from edgexl.data.tables.queries import LabelNames, is_raw_layout, read_query_table
 from edgexl.runtime.binding import open_bundle
+from edgexl.use.answered import answer_queries, find_empty
 
 CUTOFFS = (1, 3, 5, 10, 100, 1000)
 _REPORTED = (
@@ -151,9 +152,8 @@ def _current_labels(bundle: Bundle, labels_file: str | os.PathLike[str] | None) 
 
 
 def _find_empty(bundle: str | os.PathLike[str], queries: list[Query]) -> list[int]:
-    """The rows of the queries without a token between [CLS] and [SEP]."""
     with open_bundle(bundle, engine=False, compiled_only=True) as handle:
-        return [row for row, query in enumerate(queries) if len(handle.tokenize(query.text)) <= 2]
+        return find_empty(handle, queries)
 
 
 def read_held_out(data: Path, bundle: Bundle, limit: int | None, labels: _Labels | None = None) -> HeldOut:
@@ -219,35 +219,21 @@ def _bundle_metrics(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The metrics of `bundle` and `screening`, and the key `reliability`; the rows `empty` are not answered."""
     queries = held_out.queries
-    curve = read_bundle(path).calibration
-    probabilities, right, above, right_above = [], [], 0, 0
+    tell = partial(progress, "query the bundle")
     with open_bundle(path, compiled_only=labels_file is None, labels_path=labels_file) as handle:
-        width = max(handle.info.shortlist, max(CUTOFFS))
-        screened = np.full((len(queries), width), -1, dtype=np.int64)
-        reasoned = screened.copy()
-        accepted = np.zeros((len(queries), width), dtype=np.bool_)
-        for row, query in enumerate(track(queries, "query the bundle", progress, every=1)):
-            if row in empty:
-                continue
-            try:
-                prediction = handle.predict(query.text, k=handle.info.shortlist, threshold=-1.0)
-            except BadInput as error:
-                raise BadInput(f"{query.name(held_out.file)}: {error}") from None
-            found = len(prediction.shortlist_labels)
-            screened[row, :found] = prediction.shortlist_labels
-            reasoned[row, :found] = prediction.ranked
-            accepted[row, : len(prediction.labels)] = True
-            if found:
-                probabilities.append(float(curve.probabilities(prediction.shortlist_logits).max()))
-                right.append(int(reasoned[row, 0]) in query.targets)
-            above += len(prediction.labels)
-            right_above += sum(label.index in query.targets for label in prediction.labels)
+        curve = read_bundle(path).calibration
+        found = answer_queries(handle, curve, queries, max(CUTOFFS), empty, held_out.file, tell)
+    answered = np.isfinite(found.probabilities)
+    right = found.is_right(queries)[answered].tolist()
+    targets = [query.targets for query in queries]
+    above = int(found.accepted.sum())
+    right_above = int(metrics.find_gold(found.ranked, targets)[found.accepted].sum())
     reliability = {
-        "ECE": expected_calibration_error(probabilities, right),
+        "ECE": expected_calibration_error(found.probabilities[answered].tolist(), right),
         "accepted": above,
         "accepted_right": right_above / above if above else None,
     }
-    judged = {"bundle": _judge(reasoned, held_out, accepted), "screening": _judge(screened, held_out)}
+    judged = {"bundle": _judge(found.ranked, held_out, found.accepted), "screening": _judge(found.screened, held_out)}
     return judged, reliability
 
 

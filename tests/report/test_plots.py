@@ -53,7 +53,7 @@ def test_names_of_points_stand_on_no_other() -> None:
         if text.startswith("a name")
     ]
     starts = {"start": 0.0, "middle": 0.5, "end": 1.0}
-    ends = [(x - starts[anchor] * 7.4 * long, x + (1 - starts[anchor]) * 7.4 * long, y) for x, y, anchor, long in boxes]
+    ends = [(x - starts[anchor] * 7.6 * long, x + (1 - starts[anchor]) * 7.6 * long, y) for x, y, anchor, long in boxes]
     for (a, b, y), (c, d, z) in combinations(ends, 2):
         assert b <= c or d <= a or abs(y - z) >= 12
     assert chart.table().rows[0][3] == "on the front"
