@@ -19,8 +19,9 @@ from edgexl.cli.compile import compile_student
 from edgexl.cli.data import data
 from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
-from edgexl.cli.look import inspect, profile, recipes
+from edgexl.cli.look import inspect, recipes
 from edgexl.cli.make import adapt_screener, distill, finish, runtime
+from edgexl.cli.profile import profile
 from edgexl.cli.serve import serve
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
@@ -51,7 +52,7 @@ _COMMANDS = {
     evaluate: "Measure a bundle on queries whose labels are known.",
     compare: "Compare two bundles: sizes, answers, times.",
     inspect: "Show what is in a bundle, after checking all of it.",
-    profile: "Time a bundle on this machine, stage by stage.",
+    profile: "Time a bundle on a device, stage by stage, with its memory.",
     distill: "Train a student after a recipe: minutes to hours.",
     finish: "Train a student for what compiling it will cost.",
     adapt_screener: "Adapt an imported student to its labels in a minute.",

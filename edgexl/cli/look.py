@@ -1,4 +1,4 @@
-"""Commands that look: inspect, profile, recipes."""
+"""Commands that look: inspect, recipes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 from edgexl.base import toml
 from edgexl.base.shipped import head_comment, shipped_files
 from edgexl.cli.output import (
-    device_option,
     json_option,
     labels_file_option,
     print_gates,
@@ -18,7 +17,6 @@ from edgexl.cli.output import (
     print_ledger,
     print_record,
     print_table,
-    progress_bar,
 )
 from edgexl.cli.streams import print_line
 
@@ -78,63 +76,6 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
     if self_test:
         print_line()
         print_line("self-test: {goldens} goldens reproduced here".format(**report["self_test"]))
-
-
-@click.command()
-@click.argument("bundle", type=PATH)
-@click.argument("queries", type=PATH, required=False)
-@click.option("--engine", type=click.Choice(["native", "ort"]), help="Refuse a bundle made for another one.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
-@click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
-@device_option
-@labels_file_option
-@json_option
-def profile(
-    bundle: Path,
-    queries: Path | None,
-    engine: str | None,
-    threads: int,
-    runs: int,
-    device: str,
-    labels_file: Path | None,
-    as_json: bool,
-) -> None:
-    """Time BUNDLE on a device, stage by stage, with QUERIES (a text a line) or the bundle's own goldens.
-
-    A device by SSH needs Linux, 64 bits, and a key that the client finds; nothing stays there. What is emulated is
-    checked and not timed: its milliseconds say nothing of the device.
-
-    \b
-    edgexl profile tags.exl
-    edgexl profile tags.exl past.txt --device ssh://pi@till
-    """
-    from edgexl.device.open_device import open_device
-    from edgexl.use.profile import profile
-
-    with progress_bar(as_json) as progress, open_device(device, progress) as where:
-        report = profile(
-            bundle, queries, engine=engine, threads=threads, runs=runs, device=where, progress=progress,
-            labels_file=labels_file,
-        )  # fmt: skip
-    if as_json:
-        print_json(report)
-        return
-    print_line(
-        f"{report['device']}: {report['runs']} queries, {report['threads']} thread(s), engine {report['engine']}"
-    )
-    if not report["timed"]:
-        print_line("emulated: these times say nothing of the device")
-    print_line()
-    columns = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
-    stages = {**report["stages"], "total": report["total"]}
-    rows = ([stage, *(f"{times[column]:.3f}" for column in columns)] for stage, times in stages.items())
-    print_table(("stage", *columns), rows)
-    print_line()
-    print_line(f"open {report['load_ms']:.1f} ms; open and first answer {report['first_ms']:.1f} ms")
-    mib = 1 << 20
-    print_line(
-        f"peak resident {report['peak_resident_bytes'] / mib:.1f} MiB, mapped {report['mapped_bytes'] / mib:.1f} MiB"
-    )
 
 
 @click.command()

@@ -87,8 +87,7 @@ def _tiles(report: Report) -> list[Tile]:
 
 
 def _sweep(report: Report) -> list[Mapping[str, Any]]:
-    """The rows of a sweep; `threads` is the number of the engine's where none was made."""
-    return threads if isinstance(threads := report.get("threads"), list) else []
+    return report.get("throughput") or []
 
 
 def _stages(report: Report) -> Section:

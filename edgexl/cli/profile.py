@@ -1,0 +1,189 @@
+"""The command profile: what a bundle takes, on which device."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgexl.base.errors import BadInput
+from edgexl.base.files import check_output
+from edgexl.cli.output import device_option, json_option, labels_file_option, print_json, print_table, progress_bar
+from edgexl.cli.streams import print_line
+
+PATH = click.Path(path_type=Path)
+_TIMES = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
+_SHOWN_OPERATIONS = 15
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.argument("queries", type=PATH, required=False)
+@device_option
+@click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True, help="Timed queries.")
+@click.option(
+    "--core", default="auto", show_default=True, help="The core to stay on: a number, auto (the fastest), any."
+)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
+@click.option("--engine", type=click.Choice(["native", "ort"]), help="Refuse a bundle made for another one.")
+@click.option("--operations", is_flag=True, help="Also each operation, beside what the core could do at most.")
+@click.option("--sweep", is_flag=True, help="Also with more sessions side by side, and more threads that scan.")
+@click.option("--seconds", type=click.IntRange(1, 86_400), help="Then go on for so long, and tell how times drift.")
+@click.option("--baseline", is_flag=True, help="Also sentence-transformers, faiss and a cross-encoder, in turns.")
+@click.option("--csv", "csv_file", type=PATH, help="Write the operations as CSV.")
+@click.option("--trace", type=PATH, help="Write a trace for ui.perfetto.dev or chrome://tracing.")
+@click.option("--report", "report_file", type=PATH, help="Write a page with plots (HTML, without network).")
+@labels_file_option
+@json_option
+def profile(
+    bundle: Path,
+    queries: Path | None,
+    device: str,
+    runs: int,
+    core: str,
+    threads: int,
+    engine: str | None,
+    operations: bool,
+    sweep: bool,
+    seconds: int | None,
+    baseline: bool,
+    csv_file: Path | None,
+    trace: Path | None,
+    report_file: Path | None,
+    labels_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Time BUNDLE on a device, stage by stage, and tell its memory.
+
+    QUERIES are a text a line, a table with such a column, or a data set's directory; without them the bundle's own
+    goldens are taken. A device by SSH needs Linux, 64 bits, and a key that the client finds; nothing stays there. What
+    is emulated is checked and not timed: its milliseconds say nothing of the device.
+
+    \b
+    edgexl profile tags.exl
+    edgexl profile tags.exl past.csv --device ssh://pi@till --operations --report till.html
+    """
+    from edgexl.device.open_device import open_device
+    from edgexl.use.profile import profile
+    from edgexl.use.profile.write import write_csv, write_trace
+    from edgexl.use.reports.profile_page import write_profile_report
+
+    for file in (csv_file, trace, report_file):
+        if file is not None:
+            check_output(file)
+    if baseline and device != "local":
+        raise BadInput("What people would use instead is timed on this machine alone; leave --device or --baseline.")
+    everything = report_file is not None or trace is not None
+    with progress_bar(as_json) as progress, open_device(device, progress) as where:
+        report = profile(
+            bundle, queries, engine=engine, threads=threads, runs=runs, device=where, progress=progress,
+            labels_file=labels_file, core=None if core == "any" else core,
+            operations=operations or csv_file is not None or everything, samples=everything, sweep=sweep,
+            seconds=seconds or 0, baseline=baseline,
+        )  # fmt: skip
+    if csv_file is not None:
+        write_csv(report, csv_file)
+    if trace is not None:
+        write_trace(report, trace)
+    if report_file is not None:
+        write_profile_report(report, report_file, bundle, shlex.join(["edgexl", *sys.argv[1:]]))
+    if as_json:
+        print_json(report)
+        return
+    _tell(report)
+    for file in (csv_file, trace, report_file):
+        if file is not None:
+            print_line(f"{file} is written")
+
+
+def _tell(report: dict[str, Any]) -> None:
+    on = f", core {report['core']}" if report.get("core") is not None else ""
+    print_line(
+        f"{report['device']} ({report['cpu']}{on}): {report['runs']:,} queries, engine {report['engine']}, "
+        f"{report['kernel']} kernels"
+    )
+    if not report["timed"]:
+        print_line("emulated: these times say nothing of the device")
+    if report["busy"]["warning"]:
+        print_line(report["busy"]["warning"])
+    print_line()
+    stages = {**report["stages"], "total": report["total"]}
+    rows = ([stage, *(f"{times[column]:.3f}" for column in _TIMES)] for stage, times in stages.items())
+    print_table(("stage", *_TIMES), rows)
+    print_line()
+    print_line(f"open {report['load_ms']:.1f} ms; open and first answer {report['first_ms']:.1f} ms")
+    if cold := report.get("cold"):
+        cached = cold["cached_percent"]
+        if cached is not None and cached < 50:
+            print_line(f"from the disk: open {cold['load_ms']:.1f} ms; and first answer {cold['first_ms']:.1f} ms")
+        else:
+            print_line("the system keeps the file in memory whatever it is told: no cold start was measured")
+    _tell_memory(report)
+    _tell_operations(report)
+    _tell_more(report)
+
+
+def _tell_memory(report: dict[str, Any]) -> None:
+    mb, memory = 1e6, report["memory"]
+    parts = ""
+    if memory["anonymous_bytes"] is not None and memory["file_bytes"] is not None:
+        parts = f": {memory['anonymous_bytes'] / mb:.1f} its own, {memory['file_bytes'] / mb:.1f} pages of files"
+    print_line(f"resident {(memory['resident_bytes'] or report['peak_resident_bytes']) / mb:.1f} MB{parts}")
+    faults = report["faults"]["runs"]
+    print_line(
+        f"peak resident {report['peak_resident_bytes'] / mb:.1f} MB, mapped {report['mapped_bytes'] / mb:.1f} MB; "
+        f"{faults['minor']:,} page faults while it ran, {faults['major']:,} of them read the disk"
+    )
+
+
+def _tell_operations(report: dict[str, Any]) -> None:
+    operations = sorted(report.get("operations") or (), key=lambda each: -each["p50_ms"])
+    if not operations:
+        return
+    whole = sum(each["p50_ms"] for each in operations)
+    shown = operations[:_SHOWN_OPERATIONS]
+    print_line()
+    print_table(
+        ("operation", "", "shape", "us", "share %", "M MAC", "KB", "of limit %", "bound by"),
+        [
+            [
+                f"{each['graph']} {each['number']}", f"{each['kind']} {each['function']}".strip(), each["shape"],
+                f"{1e3 * each['p50_ms']:.1f}", f"{100 * each['p50_ms'] / whole:.1f}", f"{each['macs'] / 1e6:.2f}",
+                f"{each['bytes'] / 1e3:.0f}", _percent(each.get("share_of_limit")), each.get("bounds", "-"),
+            ]
+            for each in shown
+        ],
+    )  # fmt: skip
+    if len(operations) > len(shown):
+        rest = sum(each["p50_ms"] for each in operations[_SHOWN_OPERATIONS:])
+        print_line(f"and {len(operations) - len(shown)} more, {1e3 * rest:.0f} us together; --csv has all")
+    if limits := report.get("limits"):
+        print_line(
+            f"a core's limit here: {limits['int8_gmacs']:.0f} GMAC/s in int8, {limits['f32_gmacs']:.0f} in float"
+        )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f}"
+
+
+def _tell_more(report: dict[str, Any]) -> None:
+    for key, columns in (
+        ("throughput", ("sessions", "queries_per_s", "p50_ms", "p99_ms")),
+        ("scan", ("threads", "scan_ms", "p50_ms")),
+        ("sustained", ("s", "p50_ms", "mhz", "celsius")),
+    ):
+        if rows := report.get(key):
+            print_line()
+            print_table(columns, [[row[column] for column in columns] for row in rows])
+    if (energy := report.get("energy_mj_per_query")) is not None:
+        print_line(f"energy of the whole machine: {energy:.3g} mJ a query")
+    if beside := report.get("baseline"):
+        print_line()
+        print_line(
+            f"{beside['name']}: {beside['p50_ms']:.0f} ms a query, {beside['ratio']:.0f} times as long as this bundle "
+            f"in the same turns ({beside['bundle_p50_ms']:.2f} ms)"
+        )
