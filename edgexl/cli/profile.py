@@ -64,7 +64,7 @@ def profile(
 
     \b
     edgexl profile tags.exl
-    edgexl profile tags.exl past.csv --device ssh://pi@till --operations --report till.html
+    edgexl profile tags.exl past.csv --device ssh://pi@till --report till.html
     """
     from edgexl.device.open_device import open_device
     from edgexl.use.profile import profile
