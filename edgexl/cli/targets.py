@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgexl.base.errors import BadInput
 from edgexl.cli.output import json_option, print_json, print_record, print_table, progress_bar
 from edgexl.cli.streams import print_line
 from edgexl.cli.study import DefaultingGroup
@@ -68,10 +69,11 @@ def show(name: str | None, as_json: bool) -> None:
 @click.option(
     "--device", default="local", show_default=True, help="Which: local, ssh://user@host[:port], adb[:SERIAL]."
 )
+@click.option("--from", "kit", type=PATH, help="Instead: what a kit brought back (see `edgexl profile --kit`).")
 @click.option("-o", "--out", required=True, type=PATH, help="The TOML file to write; the target has its name.")
 @click.option("--force", is_flag=True, help="Write over the file.")
 @json_option
-def detect(device: str, out: Path, force: bool, as_json: bool) -> None:
+def detect(device: str, kit: Path | None, out: Path, force: bool, as_json: bool) -> None:
     """Measure a device into a target's file: its system, cores, memory by level, storage, and what the runtime's
     kernels reach on it. It takes half a minute, and nothing stays there.
 
@@ -79,9 +81,12 @@ def detect(device: str, out: Path, force: bool, as_json: bool) -> None:
     edgexl targets detect --device ssh://pi@till -o till.toml
     """
     from edgexl.device.detect import detect_to
+    from edgexl.device.kit import detect_from
 
+    if kit is not None and device != "local":
+        raise BadInput("A kit's result is of the device where it ran; leave out --device, or --from.")
     with progress_bar(as_json) as progress:
-        found = detect_to(device, out, force, progress)
+        found = detect_to(device, out, force, progress) if kit is None else detect_from(kit, out, force)
     _show(found, as_json)
     if not as_json:
         print_line()

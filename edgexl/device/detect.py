@@ -25,6 +25,8 @@ from edgexl.target import Build, Emulator, Hardware, Libc, Target, host_isa, ker
 
 # What is read to time the storage, where there is room for four of it; less than the least says nothing.
 STORAGE_BYTES, LEAST_STORAGE_BYTES = 64 << 20, 4 << 20
+# What `exl-bench --limits` reads of memory, and what it takes besides.
+MEASURED_BYTES = (256 + 16) << 20
 # Compilers build for no older glibc than this by default; programs for it run on later ones.
 _BUILD_GLIBC = (2, 28)
 _IN_MEMORY = ("tmpfs", "ramfs", "none", "rootfs")
@@ -46,15 +48,20 @@ def detect_to(name: str, out: Path, overwrite: bool = False, progress: Progress 
     """
     if name.startswith(EMULATED):
         raise BadInput(f"{name} is emulated, and its speed would be this machine's; edgexl targets shows its facts.")
+    check_target_file(out, overwrite)
+    with open_device(name, progress) as device:
+        found = detect(device, out.stem, progress)
+    write_text(out, write_target(found.target, found.notes, device=name))
+    return found.target
+
+
+def check_target_file(out: Path, overwrite: bool) -> None:
+    """Refuse what is no name for a target's file, cannot be written, or is there already."""
     if out.suffix != ".toml":
         raise BadInput(f"{out} is no name for a target's file; let it end in .toml.")
     check_output(out)
     if out.exists() and not overwrite:
         raise BadInput(f"{out} is there; give another name, or --force to write over it.")
-    with open_device(name, progress) as device:
-        found = detect(device, out.stem, progress)
-    write_text(out, write_target(found.target, found.notes, device=name))
-    return found.target
 
 
 def detect(device: Device, name: str, progress: Progress = no_progress) -> Detected:
@@ -65,6 +72,11 @@ def detect(device: Device, name: str, progress: Progress = no_progress) -> Detec
         raise DeviceError(f"{device.facts().name} does not tell what it is; detecting takes Linux or Android.")
     cpus = read_cpus(device.run_shell(PROBE_CPUS), system.cores)
     progress("measure", 1, 3)
+    if 0 < system.memory_bytes < MEASURED_BYTES:
+        raise DeviceError(
+            f"{device.facts().name} has {system.memory_bytes:,} bytes of memory free, and measuring takes "
+            f"{MEASURED_BYTES:,}; end something that runs there."
+        )
     with _storage_file(device, system) as path:
         arguments = ["--limits", "--core", str(cpus.fastest), *(("--file", path) if path else ())]
         limits = _measure_limits(device, arguments)
