@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 # Commands that Linux's small shells have, too: busybox's, and toybox's of Android.
 PROBE = """
-echo system="$(uname -s)"; echo machine="$(uname -m)"; echo page="$(getconf PAGE_SIZE 2>/dev/null)"
+echo system="$(uname -s)"; echo machine="$(uname -m)"; page=$(getconf PAGE_SIZE 2>/dev/null)
+if [ -z "$page" ]; then # busybox has no getconf
+  page=$(sed -n 's/^KernelPageSize: *\\([0-9]*\\).*/\\1/p' /proc/self/smaps 2>/dev/null | head -n 1)
+  page=${page:+$((page * 1024))}
+fi
+echo page="$page"
 echo cores="$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
 android=$(getprop ro.build.version.sdk 2>/dev/null)
 if [ -n "$android" ]; then echo libc="bionic, API level $android"
-else echo libc="$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 1)"; fi
+else echo libc="$(getconf GNU_LIBC_VERSION 2>/dev/null ||
+  { command -v ldd && ldd --version 2>&1; } | grep -i libc | head -n 1)"; fi
 echo memory="$(sed -n 's/^MemAvailable: *//p' /proc/meminfo 2>/dev/null)"
 echo all_memory="$(sed -n 's/^MemTotal: *//p' /proc/meminfo 2>/dev/null)"
 set -- $(df -Pk "${TMPDIR:-/tmp}" 2>/dev/null | tail -n 1); echo disk="$4"; echo file_system="$1"

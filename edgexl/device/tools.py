@@ -34,12 +34,12 @@ def tools_for(about: SystemFacts, where: str, progress: Progress = no_progress) 
         )
     target = load_target(Path(target_name))
     known = glibc_version(about.libc)
-    if about.libc and known < glibc_version(f"glibc {target.glibc}"):
+    if known < glibc_version(f"glibc {target.glibc}"):
         try:
             return build_tools(link_statically(target), progress)
         except DeviceError as error:
             raise DeviceError(
-                f"{where} has {about.libc}, and the tools for it, which bring a C library, cannot be built: {error}"
+                f"{where} has {about.libc or 'no glibc'}, and tools that bring a C library cannot be built: {error}"
             ) from None
     same = about.machine == platform.machine() and platform.system() == "Linux"
     here = glibc_version(" ".join(platform.libc_ver()))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgexl.device import ssh
+from edgexl.device.kit import FOLDER, RESULT, read_kit_result, write_kit
 from edgexl.target import Cluster, load_target
 from tests.command_line import Edgexl, Tiny
 from tests.device.arm_linux import BOOT_S, ArmLinux, boot, why_no_arm_linux
@@ -32,10 +33,13 @@ def client(arm: ArmLinux, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh, "CLIENT", ("ssh", "-F", str(arm.config)))
 
 
+def call(arm: ArmLinux, command: str, stdin: bytes = b"") -> str:
+    words = ["ssh", "-F", str(arm.config), "-p", arm.address.rsplit(":", 1)[1], "127.0.0.1", command]
+    return subprocess.run(words, input=stdin, capture_output=True, check=True).stdout.decode()
+
+
 def files_there(arm: ArmLinux) -> list[str]:
-    port = arm.address.rsplit(":", 1)[1]
-    words = ["ssh", "-F", str(arm.config), "-p", port, "127.0.0.1", "ls -A /tmp"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    return call(arm, "ls -A /tmp").split()
 
 
 def test_it_boots_in_time(arm: ArmLinux) -> None:
@@ -78,3 +82,16 @@ def test_a_target_is_detected(arm: ArmLinux, edgexl: Edgexl, tmp_path: Path) -> 
     assert target.emulator is not None
     assert target.emulator.cpu == "cortex-a72"
     assert not files_there(arm)
+
+
+def test_a_kit_runs_with_the_smallest_tools(arm: ArmLinux, tiny: Tiny, tmp_path: Path) -> None:
+    """Of busybox alone, as it is on a router."""
+    archive = write_kit(tiny.bundle, "raspberry-pi-4", tmp_path / "kit.tar.gz", runs=5)
+    call(arm, "mkdir -p /root/small && busybox --install -s /root/small && tar -C /root -xz", archive.read_bytes())
+    said = call(arm, f"PATH=/root/small /root/small/sh /root/{FOLDER}/run.sh")
+    assert f"/root/{FOLDER}/{RESULT} is written" in said
+    (tmp_path / RESULT).write_text(call(arm, f"cat /root/{FOLDER}/{RESULT}"))
+    result = read_kit_result(tmp_path / RESULT)
+    assert result.cpus.clusters == (Cluster("Cortex-A72", 2, 0, one_thread=True),)
+    assert (result.system.machine, result.system.page_bytes, result.profile["runs"]) == ("aarch64", 4096, 5)
+    assert result.limits["int8_gmacs"] > 0

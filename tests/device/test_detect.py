@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +150,13 @@ def test_what_a_small_shell_does_not_tell_is_unknown() -> None:
     assert facts == SystemFacts("Linux", "aarch64", "A board", 1, "", 0, 0, 0)
     assert read_probe("sh: uname: not found\n") is None
     assert "awk" not in PROBE  # which small systems leave out
+
+
+def test_pages_are_told_without_getconf(tmp_path: Path) -> None:
+    for name in ("sh", "uname", "sed", "head", "grep", "cat", "tr", "tail", "df", "nproc"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    done = subprocess.run(["sh", "-c", PROBE], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    facts = read_probe(done.stdout)
+    assert facts is not None
+    assert facts.page_bytes == os.sysconf("SC_PAGE_SIZE")
+    assert facts.libc == ""

@@ -112,7 +112,9 @@ def test_what_cannot_run_a_bundle_is_said(changed: dict[str, str], sentence: str
 
 
 @pytest.mark.skipif(not has_zig(), reason="ziglang is not installed")
-@pytest.mark.parametrize("libc", ["musl libc (x86_64) Version 1.2.4", "bionic, API level 34", "ldd (GNU libc) 2.17"])
+@pytest.mark.parametrize(
+    "libc", ["musl libc (x86_64) Version 1.2.4", "bionic, API level 34", "ldd (GNU libc) 2.17", ""]
+)
 def test_another_c_library_gets_tools_that_bring_one(libc: str, bundle: Path) -> None:
     tools = tools_for(dataclasses.replace(HERE, machine="x86_64", libc=libc, page_bytes=16384), "ssh://till")
     read = read_elf(tools / "exl-run")
