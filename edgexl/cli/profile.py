@@ -36,6 +36,7 @@ _SHOWN_OPERATIONS = 15
 @click.option("--csv", "csv_file", type=PATH, help="Write the operations as CSV.")
 @click.option("--trace", type=PATH, help="Write a trace for ui.perfetto.dev or chrome://tracing.")
 @click.option("--report", "report_file", type=PATH, help="Write a page with plots (HTML, without network).")
+@click.option("--kit", type=PATH, help="Write an archive (.tar.gz) to run on a device that is not in reach.")
 @labels_file_option
 @json_option
 def profile(
@@ -53,6 +54,7 @@ def profile(
     csv_file: Path | None,
     trace: Path | None,
     report_file: Path | None,
+    kit: Path | None,
     labels_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -65,7 +67,16 @@ def profile(
     \b
     edgexl profile tags.exl
     edgexl profile tags.exl past.csv --device ssh://pi@till --report till.html
+    edgexl profile tags.exl --kit kit.tar.gz
     """
+    if kit is not None:
+        others = {
+            "--device": device != "local", "--core": core != "auto", "--threads": threads != 1, "--engine": engine,
+            "--csv": csv_file, "--trace": trace, "--report": report_file, "--labels-file": labels_file,
+            "--sweep": sweep, "--seconds": seconds, "--baseline": baseline,
+        }  # fmt: skip
+        _write_kit(bundle, queries, runs, kit, [name for name, given in others.items() if given], as_json)
+        return
     from edgexl.device.open_device import open_device
     from edgexl.use.profile import profile
     from edgexl.use.profile.write import write_csv, write_trace
@@ -97,6 +108,20 @@ def profile(
     for file in (csv_file, trace, report_file):
         if file is not None:
             print_line(f"{file} is written")
+
+
+def _write_kit(bundle: Path, queries: Path | None, runs: int, kit: Path, others: list[str], as_json: bool) -> None:
+    from edgexl.use.kit import FOLDER, RESULT, write_kit
+
+    if others:
+        raise BadInput(f"A kit measures stages and operations where it runs; leave out {', '.join(others)}.")
+    with progress_bar(as_json) as progress:
+        write_kit(bundle, kit, queries, runs, progress)
+    if as_json:
+        print_json({"kit": str(kit), "bytes": kit.stat().st_size})
+        return
+    print_line(f"{kit}: unpack it on the device, run `sh {FOLDER}/run.sh` there, and bring back {RESULT};")
+    print_line(f"`edgexl targets detect --from {RESULT} -o mine.toml` makes a target of it")
 
 
 def _tell(report: dict[str, Any]) -> None:

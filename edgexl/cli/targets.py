@@ -81,7 +81,7 @@ def detect(device: str, kit: Path | None, out: Path, force: bool, as_json: bool)
     edgexl targets detect --device ssh://pi@till -o till.toml
     """
     from edgexl.device.detect import detect_to
-    from edgexl.device.kit import detect_from
+    from edgexl.use.kit import detect_from
 
     if kit is not None and device != "local":
         raise BadInput("A kit's result is of the device where it ran; leave out --device, or --from.")

@@ -15,7 +15,7 @@ from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.device.local import this_machine
 from edgexl.device.probe import SystemFacts
-from edgexl.runtime.build import RUNTIME, TOOLS, build_runtime
+from edgexl.runtime.build import RUNTIME, TOOLS, architecture, build_runtime
 from edgexl.target import Build, Target, load_target
 
 # What a device's tools are built for, by its machine: the plainest target of each.
@@ -52,7 +52,7 @@ def tools_for(about: SystemFacts, where: str, progress: Progress = no_progress) 
 def link_statically(target: Target) -> Target:
     """`target` with programs that need no C library of the device's: musl's is linked into them, which runs on every
     Linux, Android's among them. They cannot load ONNX Runtime."""
-    machine = "aarch64" if target.isa.startswith("armv") else "x86_64"
+    machine = architecture(target)
     triple = f"{machine}-linux-musl"
     flags = target.build.flags if target.build else ()
     build = Build(triple, zig=triple, flags=flags)

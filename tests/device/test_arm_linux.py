@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from edgexl.device import ssh
-from edgexl.device.kit import FOLDER, RESULT, read_kit_result, write_kit
 from edgexl.target import Cluster, load_target
+from edgexl.use.kit import FOLDER, RESULT, read_kit_result, write_kit
 from tests.command_line import Edgexl, Tiny
 from tests.device.arm_linux import BOOT_S, ArmLinux, boot, why_no_arm_linux
 
@@ -86,7 +86,7 @@ def test_a_target_is_detected(arm: ArmLinux, edgexl: Edgexl, tmp_path: Path) -> 
 
 def test_a_kit_runs_with_the_smallest_tools(arm: ArmLinux, tiny: Tiny, tmp_path: Path) -> None:
     """Of busybox alone, as it is on a router."""
-    archive = write_kit(tiny.bundle, "raspberry-pi-4", tmp_path / "kit.tar.gz", runs=5)
+    archive = write_kit(tiny.bundle, tmp_path / "kit.tar.gz", runs=5)
     call(arm, "mkdir -p /root/small && busybox --install -s /root/small && tar -C /root -xz", archive.read_bytes())
     said = call(arm, f"PATH=/root/small /root/small/sh /root/{FOLDER}/run.sh")
     assert f"/root/{FOLDER}/{RESULT} is written" in said

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from edgexl.base.errors import BadInput
-from edgexl.device.kit import FOLDER, RESULT, KitResult, read_kit_result, write_kit
-from edgexl.runtime.elf import read_elf
+from edgexl.runtime.elf import AARCH64, X86_64, read_elf
 from edgexl.target import load_target
+from edgexl.use.kit import FOLDER, RESULT, KitResult, read_kit_result, write_kit
 from tests.command_line import Edgexl
 from tests.runtime.tiny_bundle import build
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
-HERE = "x86-64-v3" if platform.machine() == "x86_64" else "raspberry-pi-4"
+BENCHES = {"exl-bench-aarch64": AARCH64, "exl-bench-x86_64": X86_64}
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,11 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("kit")
     bundle = build(native=True).write(place / "tiny.exl")
     (place / "queries.txt").write_text('old king\nit\'s a "red" river\n')
-    write_kit(bundle, HERE, place / "kit.tar.gz", place / "queries.txt", runs=5)
+    write_kit(bundle, place / "kit.tar.gz", place / "queries.txt", runs=5)
     with tarfile.open(place / "kit.tar.gz") as archive:
         archive.extractall(place, filter="data")
     folder = place / FOLDER
-    assert {path.name for path in folder.iterdir()} == {"bundle.exl", "exl-bench", "queries.txt", "run.sh"}
+    assert {path.name for path in folder.iterdir()} == {"bundle.exl", *BENCHES, "queries.txt", "run.sh"}
     done = subprocess.run(["sh", str(folder / "run.sh")], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
     assert f"{folder}/{RESULT} is written" in done.stdout
@@ -48,7 +48,9 @@ def result(kit: Path) -> KitResult:
 
 
 def test_it_needs_nothing_of_the_device(kit: Path) -> None:
-    assert not read_elf(kit / "exl-bench").needed
+    for name, machine in BENCHES.items():
+        read = read_elf(kit / name)
+        assert (read.machine, list(read.needed)) == (machine, [])
     subprocess.run(["sh", "-n", str(kit / "run.sh")], check=True)
 
 
@@ -77,18 +79,18 @@ def test_a_target_comes_of_it(kit: Path, edgexl: Edgexl, tmp_path: Path) -> None
 
 def test_the_same_kit_has_the_same_bytes(kit: Path, tmp_path: Path) -> None:
     bundle = kit / "bundle.exl"
-    kits = [write_kit(bundle, HERE, tmp_path / name).read_bytes() for name in ("a.tar.gz", "b.tar.gz")]
+    kits = [write_kit(bundle, tmp_path / name).read_bytes() for name in ("a.tar.gz", "b.tar.gz")]
     assert kits[0] == kits[1]
     assert kits[0][4:8] == bytes(4)  # gzip's header has no time
 
 
 def test_what_can_be_no_kit(kit: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"let it end in \.tar\.gz"):
-        write_kit(kit / "bundle.exl", HERE, tmp_path / "kit.zip")
+        write_kit(kit / "bundle.exl", tmp_path / "kit.zip")
     with pytest.raises(BadInput, match="made for the engine ort"):
-        write_kit(build(native=False).write(tmp_path / "ort.exl"), HERE, tmp_path / "kit.tgz")
-    with pytest.raises(BadInput, match="There is no target"):
-        write_kit(kit / "bundle.exl", "no-such-board", tmp_path / "kit.tgz")
+        write_kit(build(native=False).write(tmp_path / "ort.exl"), tmp_path / "kit.tgz")
+    with pytest.raises(BadInput, match=r"none\.txt"):
+        write_kit(kit / "bundle.exl", tmp_path / "kit.tgz", tmp_path / "none.txt")
     assert not (tmp_path / "kit.tgz").exists()
 
 
@@ -121,8 +123,20 @@ def test_what_is_no_json(tmp_path: Path) -> None:
 def test_a_device_that_cannot_run_it_says_so(kit: Path, tmp_path: Path) -> None:
     for name in ("bundle.exl", "run.sh", "queries.txt"):
         (tmp_path / name).write_bytes((kit / name).read_bytes())
-    (tmp_path / "exl-bench").write_text("#!/bin/sh\nexit 3\n")
+    for name in BENCHES:
+        (tmp_path / name).write_text("#!/bin/sh\nexit 3\n")
     done = subprocess.run(["sh", str(tmp_path / "run.sh")], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert "cannot measure this device" in done.stderr
     assert not (tmp_path / RESULT).exists()
+
+
+def test_the_command(kit: Path, edgexl: Edgexl, tmp_path: Path) -> None:
+    asked = ("profile", kit / "bundle.exl", kit / "queries.txt", "--runs", "5", "--kit", tmp_path / "kit.tar.gz")
+    said = edgexl(*asked, "--json")
+    assert said.status == 0, said.err
+    assert said.json == {"kit": str(tmp_path / "kit.tar.gz"), "bytes": (tmp_path / "kit.tar.gz").stat().st_size}
+    assert (tmp_path / "kit.tar.gz").read_bytes() == (kit.parent / "kit.tar.gz").read_bytes()
+    assert "run.sh" in edgexl(*asked).out
+    edgexl(*asked, "--device", "adb").refuses(2, "leave out --device")
+    edgexl(*asked, "--sweep", "--csv", tmp_path / "x.csv").refuses(2, "leave out --csv, --sweep")

@@ -1,5 +1,5 @@
-"""A kit to measure a device that this machine cannot reach: one archive with a bundle, exl-bench and a script, to be
-copied over and run; what it writes is one file of JSON, to be brought back.
+"""A kit to measure a device that this machine cannot reach: one archive with a bundle, exl-bench for each processor and
+a script, to be copied over and run; what it writes is one file of JSON, to be brought back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from edgexl.device.detect import check_target_file, describe
 from edgexl.device.probe import PROBE, SystemFacts, read_probe
 from edgexl.device.target_file import write_target
 from edgexl.device.tools import build_tools, link_statically
+from edgexl.runtime.build import architecture
 from edgexl.target import Target, load_target
+from edgexl.use.profile.queries import read_texts
 
 FORMAT = 1
 FOLDER = "edgexl-kit"
@@ -39,7 +41,12 @@ _SCRIPT = """#!/bin/sh
 cd "$(dirname "$0")" || exit 3
 folder=$PWD
 TMPDIR=$folder; export TMPDIR
-chmod 700 exl-bench || exit 3
+case $(uname -m) in
+  aarch64 | arm64) bench=exl-bench-aarch64 ;;
+  x86_64 | amd64) bench=exl-bench-x86_64 ;;
+  *) echo "this kit is for 64-bit ARM and x86, not for $(uname -m)" >&2; exit 3 ;;
+esac
+chmod 700 $bench || exit 3
 quote() {{ tr -d '\\000-\\010\\013-\\037' |
   sed -e 's/\\\\/\\\\\\\\/g' -e 's/"/\\\\"/g' -e 's/\\t/\\\\t/g' |
   sed -e ':a' -e '$!N' -e '$!ba' -e 's/\\n/\\\\n/g'; }}
@@ -50,9 +57,9 @@ tell_cpus() {{ (
 {probe_cpus}
 ) }}
 rm -f {result}.part
-limits=$(./exl-bench --limits --core auto --file bundle.exl) ||
+limits=$(./$bench --limits --core auto --file bundle.exl) ||
   {{ echo "exl-bench cannot measure this device" >&2; exit 3; }}
-measured=$(./exl-bench bundle.exl{arguments}) ||
+measured=$(./$bench bundle.exl{arguments}) ||
   {{ echo "exl-bench cannot answer from the bundle on this device" >&2; exit 3; }}
 {{
   printf '{{"kit": %s, "edgexl": "%s", "bundle_sha256": "%s",\\n' {format} {version} {sha256}
@@ -75,27 +82,31 @@ class KitResult:
 
 
 def write_kit(
-    bundle: Path, target: str, out: Path, queries: Path | None = None, runs: int = 200, progress: Progress = no_progress
+    bundle: Path, out: Path, queries: Path | None = None, runs: int = 200, progress: Progress = no_progress
 ) -> Path:
-    """Write the archive `out` (.tar.gz) for devices of the target's processor, whatever their C library.
+    """Write the archive `out` (.tar.gz), for Linux and Android on 64-bit ARM and x86, whatever their C library.
 
-    `queries`: a file with a text a line, instead of the bundle's goldens. Raises `BadInput` for an unusable file, or a
+    `queries` as `profile` takes them, instead of the bundle's goldens. Raises `BadInput` for an unusable file, or a
     bundle for ONNX Runtime, which what stands alone cannot load; `DeviceError` where the tools cannot be built.
     """
     if not out.name.endswith((".tar.gz", ".tgz")):
         raise BadInput(f"{out} is no name for a kit; let it end in .tar.gz.")
     check_output(out)
-    engine = read_bundle(bundle).manifest.get("engine")
+    opened = read_bundle(bundle)
+    engine = opened.manifest.get("engine")
     if engine != "native":
         raise BadInput(f"{bundle} is made for the engine {engine}; a kit takes bundles for the native one.")
     content = read_input(bundle)
     arguments = ["--runs", str(runs), "--core", "auto", "--operations"]
     files: dict[str, tuple[bytes, int]] = {"bundle.exl": (content, 0o644)}
     if queries is not None:
-        files["queries.txt"] = (read_input(queries), 0o644)
+        lines = "".join(f"{text}\n" for text in read_texts(queries, opened))
+        files["queries.txt"] = (lines.encode("utf-8", "replace"), 0o644)
         arguments += ["--queries", "queries.txt"]
-    tools = build_tools(link_statically(load_target(Path(target))), progress)
-    files["exl-bench"] = ((tools / "exl-bench").read_bytes(), 0o755)
+    for target in ("raspberry-pi-4", "x86-64-v3"):  # the plainest of each processor
+        static = link_statically(load_target(Path(target)))
+        tool = build_tools(static, progress) / "exl-bench"
+        files[f"exl-bench-{architecture(static)}"] = (tool.read_bytes(), 0o755)
     files["run.sh"] = (_write_script(hashlib.sha256(content).hexdigest(), arguments).encode(), 0o755)
     with write_file(out) as stream:
         stream.write(_pack(files))
