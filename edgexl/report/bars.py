@@ -56,7 +56,7 @@ class BarChart(svg.Chart):
         drawn += names
         top += height + 6
         wrapped = [svg.wrap(group.name, 0.36 * svg.WIDTH) for group in self.groups]
-        left = max(svg.CHARACTER * max((len(line) for name in wrapped for line in name), default=1) + 10, 20.0)
+        left = max(svg.widest(line for name in wrapped for line in name) + 10, 20.0)
         axis = axis_over(_ends(self.groups), left, svg.WIDTH - _RIGHT, "linear", self.limits)
         heights = [
             max(_BAR * len(group.bars), svg.FONT * 1.2 * len(name)) + _GAP

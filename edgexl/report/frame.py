@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from edgexl.report import svg
 from edgexl.report.axis import Axis, Scale, axis_over, tick_text
 
-RIGHT = svg.WIDTH - 16.0
+RIGHT = svg.WIDTH - 20.0  # half of a long tick's text
 ABOVE, BELOW = 26.0, 44.0  # room for the y axis' name, and for ticks and name of the x axis
 
 
@@ -24,7 +24,7 @@ def y_axis_over(
 
 def left_of(y_axis: Axis) -> float:
     """Where the plot begins: ticks have as much room as they need."""
-    return 12.0 + svg.CHARACTER * max((len(tick_text(tick)) for tick in y_axis.ticks), default=1)
+    return 12.0 + svg.widest(map(tick_text, y_axis.ticks))
 
 
 def draw_frame(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> list[str]:

@@ -53,7 +53,7 @@ class Histogram(svg.Chart):
                 continue
             x = at(value)
             drawn.append(svg.line(x, top, x, bottom))
-            if x - last > svg.CHARACTER * len(name):
+            if x - last > svg.measure(name) + 4:
                 drawn.append(svg.label(x, top - 5, name, "middle"))
                 last = x
         return drawn

@@ -52,8 +52,8 @@ class RangeChart(svg.Chart):
         if not self.rows:
             return svg.say_nothing(self.title, drawn, top, standalone)
         wrapped = [svg.wrap(row.name, 0.34 * svg.WIDTH) for row in self.rows]
-        left = max(svg.CHARACTER * max((len(line) for name in wrapped for line in name), default=1) + 14, 20.0)
-        said = max((len(row.said) for row in self.rows), default=0) * svg.CHARACTER
+        left = max(svg.widest(line for name in wrapped for line in name) + 10, 20.0)
+        said = svg.widest(row.said for row in self.rows)
         right = svg.WIDTH - max(14.0, said + 6)
         ends = [value for row in self.rows for value in (row.low, row.high)]
         zero = () if self.scale != "linear" or self.reference is not None else (0.0,)

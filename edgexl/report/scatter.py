@@ -108,7 +108,7 @@ class _Room:
 
     def place(self, x: float, y: float, name: str, bold: bool) -> list[str]:
         """The name beside its point, where there is room; the table has them all."""
-        width = svg.CHARACTER * len(name) * (1.12 if bold else 1)
+        width = svg.measure(name, bold)
         for left, base, anchor, at in self._tried(x, y, width):
             spot = (left, base - 11, left + width, base + 3)
             inside = self._left < left and left + width < svg.WIDTH and self._top < base - 8 and base < self._bottom - 3
@@ -169,5 +169,5 @@ def _legend(front: bool, others: bool, taken: bool, top: float) -> tuple[list[st
         if there:
             drawn.append(f'<g transform="translate({svg.number(x + 7)} {svg.number(y - 5)})">{drawing}</g>')
             drawn.append(svg.label(x + 18, y, name))
-            x += 18 + svg.CHARACTER * len(name) + 16
+            x += 18 + svg.measure(name) + 16
     return drawn, 22.0 if drawn else 0.0

@@ -11,7 +11,6 @@ from edgexl.report.table import Percent, Table, format_bytes
 
 _HEIGHT = 270.0
 _GAP = 1.5
-_BOLD = 1.12  # how much wider bold text is
 Area = tuple[float, float, float, float]  # x, y, width, height
 
 
@@ -65,9 +64,9 @@ def _tile(piece: Piece, area: Area, kind: int) -> list[str]:
         f'<rect {places} {size} rx="2" fill="{fill}" fill-opacity="0.22" stroke="{fill}"><title>{escape(tip)}'
         "</title></rect>"
     ]
-    lines = [*svg.wrap(piece.name, width / _BOLD - 12), format_bytes(piece.bytes)]
+    lines = [*svg.wrap(piece.name, width - 20), format_bytes(piece.bytes)]
     for shown in (lines, lines[:-1]):
-        wide = max(len(line) for line in shown) * svg.CHARACTER * _BOLD
+        wide = max(svg.measure(line, bold=True) for line in shown)
         if wide <= width - 10 and 16 * len(shown) + 6 <= height:
             ends = len(shown) - (1 if shown is lines else 0)
             return drawn + [

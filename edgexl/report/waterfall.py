@@ -51,7 +51,7 @@ class Waterfall(svg.Chart):
         drawn, top = svg.heading(self.title, standalone)
         if not self.steps:
             return svg.say_nothing(self.title, drawn, top, standalone)
-        longest = max(len(step.name) for step in self.steps) * svg.CHARACTER + 14
+        longest = max(svg.measure(step.name, bold=True) for step in self.steps) + 12
         change_width, value_width = _COLUMNS[self.unit]
         left, right = min(longest, 0.34 * svg.WIDTH), svg.WIDTH - change_width - value_width
         base = self.steps[0].value if self.unit == "points" else 0.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from itertools import combinations
+from itertools import combinations, product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from edgexl.report import Histogram, Piece, Point, Range, RangeChart, Scatter, Step, Treemap, Waterfall
 from edgexl.report.histogram import count_values
 from edgexl.report.scatter import find_front
-from edgexl.report.svg import Chart
+from edgexl.report.svg import Chart, label, measure
+from tests.serve.browser import browse
 
 
 def find(chart: Chart, tag: str, title: str = "") -> list[dict[str, str]]:
@@ -48,12 +50,12 @@ def test_names_of_points_stand_on_no_other() -> None:
     assert "a name 5" in shown
     assert set(shown) <= {*(point.name for point in find_front(points)), "a name 5"}
     boxes = [
-        (float(each["x"]), float(each["y"]), each["text-anchor"], len(text))
+        (float(each["x"]), float(each["y"]), each["text-anchor"], measure(text))
         for each, text in zip(find(chart, "text"), names(chart), strict=True)
         if text.startswith("a name")
     ]
     starts = {"start": 0.0, "middle": 0.5, "end": 1.0}
-    ends = [(x - starts[anchor] * 7.6 * long, x + (1 - starts[anchor]) * 7.6 * long, y) for x, y, anchor, long in boxes]
+    ends = [(x - starts[anchor] * long, x + (1 - starts[anchor]) * long, y) for x, y, anchor, long in boxes]
     for (a, b, y), (c, d, z) in combinations(ends, 2):
         assert b <= c or d <= a or abs(y - z) >= 12
     assert chart.table().rows[0][3] == "on the front"
@@ -123,3 +125,23 @@ def test_columns_are_as_high_as_their_counts() -> None:
     assert "p50" in names(chart)
     assert "p99" not in names(chart)  # beyond the axis
     assert not re.search(r"nan|inf", chart.svg())
+
+
+def test_widths_are_those_that_a_browser_gives_or_more(chromium: str, tmp_path: Path) -> None:
+    texts = [
+        "nDCG@5",
+        "read_windows",
+        "1,024",
+        "\N{MINUS SIGN}128.1 MB",
+        "screener weights",
+        "p90 (ms)",
+        "no difference",
+    ]
+    drawn = "".join(label(0, 20, text, bold=bold) for bold in (False, True) for text in texts)
+    file = tmp_path / "texts.html"
+    file.write_text(f'<svg viewBox="0 0 440 40" width="440" font-size="13" font-family="DejaVu Sans">{drawn}</svg>')
+    with browse(chromium, tmp_path / "profile") as page:
+        page.go(file.as_uri())
+        widths = page.evaluate("[...document.querySelectorAll('text')].map((one) => one.getComputedTextLength())")
+    for (bold, text), width in zip(product((False, True), texts), widths, strict=True):
+        assert width <= measure(text, bold) < 2 * width, text

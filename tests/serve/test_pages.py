@@ -9,6 +9,7 @@ import pytest
 
 from edgexl.runtime.binding import BundleHandle
 from edgexl.serve.endpoints import ENDPOINTS
+from tests.axe import find_violations
 from tests.runtime.tiny_bundle import TinyBundle
 from tests.serve.browser import Page, browse
 from tests.serve.server import Server, serving
@@ -257,6 +258,16 @@ def test_all_text_can_be_read(path: str, dark: bool, page: Page, unchanged: Serv
     assert page.evaluate(_LOW_CONTRAST) == []
 
 
+@pytest.mark.parametrize("path", ["", "docs"])
+def test_axe_finds_no_fault(path: str, page: Page, unchanged: Server, axe: str) -> None:
+    page.go(f"{unchanged.url}{path}#text=red+river")
+    page.wait("document.querySelector('td.found') || document.querySelector('details[open] pre')")
+    for width in (390, 1280):
+        for dark in (False, True):
+            page.show(width, 900, dark)
+            assert find_violations(page, axe) == []
+
+
 _LOW_CONTRAST = """(() => {
     const linear = (v) => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
     const light = (c) => c.slice(0, 3).map(linear)
@@ -270,7 +281,7 @@ _LOW_CONTRAST = """(() => {
         return [255, 255, 255];
     };
     const shown = [...document.body.querySelectorAll("*")].filter((e) => e.checkVisibility() && e.tagName !== "NOSCRIPT"
-        && !e.closest("li.none") && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
+        && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
     return shown.map((e) => {
         const [a, b] = [light(parts(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
         return [(a + .05) / (b + .05), e.tagName, e.innerText];

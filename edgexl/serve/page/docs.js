@@ -76,9 +76,9 @@ function section(path, method, operation) {
   return element("details", { className: "endpoint", id: operation.operationId },
     element("summary", {}, element("span", { className: "method" }, method.toUpperCase()), element("code", {}, path), element("span", { className: "muted" }, operation.summary)),
     takes.length ? element("table", {}, element("tbody", {}, ...rows)) : null,
-    element("h3", {}, "Example"), element("pre", { tabIndex: 0 }, curl),
-    element("h3", {}, "Answer"), element("pre", { tabIndex: 0 }, answers),
-    element("h3", {}, "Try it"), sent,
+    element("h2", {}, "Example"), element("pre", { tabIndex: 0 }, curl),
+    element("h2", {}, "Answer"), element("pre", { tabIndex: 0 }, answers),
+    element("h2", {}, "Try it"), sent,
     element("p", { className: "actions" }, send, status), shown);
 }
 

@@ -19,6 +19,7 @@ from edgexl.distill.characterize.study import set_up
 from edgexl.distill.teachers import BiEncoderTeacher
 from tests.command_line import Edgexl
 from tests.distill.characterize.conftest import QUERIES
+from tests.report.look import look
 
 Profile = dict[str, Any]
 
@@ -142,6 +143,13 @@ def test_the_page_shows_it_and_needs_nothing_else(profile: Profile) -> None:
     for words in ("Phase one: focus", "Phase two: confusion", "gold removed", "Recommendation", "each layer"):
         assert words in text
     assert text.count("<figure>") == text.count("<details>") >= 8
+
+
+def test_the_page_can_be_read_by_everybody(profile: Profile, chromium: str, axe: str, tmp_path: Path) -> None:
+    text = look(chromium, axe, profile_page(profile), tmp_path)
+    as_it_is = named(profile, "as it is")
+    for words in ("characterization", f"{as_it_is['P@1']:.1f}%", "P@1 of a phase alone", "The most confused pairs"):
+        assert words in text
 
 
 def test_a_bi_encoder_by_the_command_line(edgexl: Edgexl, bert: Path, tiny_data: Dataset, tmp_path: Path) -> None:
