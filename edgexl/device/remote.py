@@ -35,20 +35,26 @@ _SIGNALS = 128
 
 # Removes what a device that went off with all its processes has left, makes the scratch folder and tells its name, then
 # reads beats. The watcher is nobody's child: it is left where the session is killed, and goes by whether the file of
-# beats grows.
+# beats grows. Programs of the folder that still run end with it.
 _KEEPER = """
 for old in "${TMPDIR:-/tmp}"/edgexl-????????; do
   [ -n "$(find "$old/.beats" -mmin +2 2>/dev/null)" ] && rm -rf "$old"
 done
 d=$(mktemp -d "${TMPDIR:-/tmp}/edgexl-XXXXXXXX") || exit 1
 chmod 700 "$d"; : > "$d/.beats"
-trap 'rm -rf "$d"' EXIT HUP INT TERM
+clean() {
+ ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n "s|.*/proc/\\([0-9]*\\)/exe -> $d/.*|\\1|p" | while read -r pid; do
+   kill -9 "$pid"
+ done
+ rm -rf "$d"
+}
+trap clean EXIT HUP INT TERM
 ( (trap '' HUP; old=-1; quiet=0
  while [ -d "$d" ]; do
    sleep 1
    new=$(wc -c < "$d/.beats" 2>/dev/null) || break
    if [ "$new" = "$old" ]; then quiet=$((quiet + 1)); else quiet=0; old=$new; fi
-   [ "$quiet" -lt SILENCE ] || rm -rf "$d"
+   [ "$quiet" -lt SILENCE ] || clean
  done) </dev/null >/dev/null 2>&1 & )
 echo "$d"
 cat > "$d/.beats"

@@ -146,29 +146,43 @@ def test_a_tool_that_dies_or_does_not_end(connected: Server, tmp_path: Path) -> 
 
 
 KEPT = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from edgexl.device import ssh
 ssh.CLIENT = ("ssh", "-F", sys.argv[1])
 device = ssh.SshDevice(sys.argv[2], Path(sys.argv[3]))
-device.push(Path(sys.argv[3]) / "exl-run")
+bundle = device.push(Path(sys.argv[4]))
+arguments = [bundle, "--seconds", "600"]
+threading.Thread(target=device.run, args=("exl-bench", arguments), daemon=True).start()
 print("ready", flush=True)
 time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("who", ["this end", "the session there", "both"])
-def test_nothing_is_left_behind_where_one_is_killed(
-    connected: Server, who: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = str(connected.folder / "home" / ".ssh" / "config")
-    process = subprocess.Popen(
-        [sys.executable, "-c", KEPT, config, connected.address, str(TOOLS)],
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
+def running_there(server: Server) -> list[str]:
+    """The programs that run out of a scratch folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/exe"):
+        with contextlib.suppress(OSError):
+            found += [str(place)] if str(place.readlink()).startswith(str(server.scratch)) else []
+    return found
+
+
+def start_kept(server: Server, bundle: Path) -> subprocess.Popen[bytes]:
+    """A process of this end that has the device busy for ten minutes."""
+    config = str(server.folder / "home" / ".ssh" / "config")
+    words = [sys.executable, "-c", KEPT, config, server.address, str(TOOLS), str(bundle)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    assert any(path.name.endswith("exl-run") for path in connected.scratch.rglob("*"))
+    assert until(lambda: bool(running_there(server)))
+    assert any(path.name.endswith("exl-bench") for path in server.scratch.rglob("*"))
+    return process
+
+
+@pytest.mark.parametrize("who", ["this end", "the session there", "both"])
+def test_nothing_is_left_behind_where_one_is_killed(connected: Server, who: str, tmp_path: Path) -> None:
+    process = start_kept(connected, build(native=True).write(tmp_path / "tiny.exl"))
     if who in ("the session there", "both"):
         for pid in connected.sessions():
             with contextlib.suppress(ProcessLookupError):
@@ -176,22 +190,27 @@ def test_nothing_is_left_behind_where_one_is_killed(
     if who in ("this end", "both"):
         process.kill()
     assert until(lambda: is_empty(connected))
+    assert until(lambda: not running_there(connected))
     process.kill()
     process.wait()
 
 
-def test_a_line_that_is_cut_leaves_nothing(connected: Server) -> None:
+def test_a_line_that_is_cut_leaves_nothing(connected: Server, tmp_path: Path) -> None:
     """The client is stopped, and so are its beats: as if the network were gone, for nothing is closed."""
-    config = str(connected.folder / "home" / ".ssh" / "config")
-    process = subprocess.Popen(
-        [sys.executable, "-c", KEPT, config, connected.address, str(TOOLS)], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    process = start_kept(connected, build(native=True).write(tmp_path / "tiny.exl"))
     process.send_signal(signal.SIGSTOP)
     try:
         assert not is_empty(connected)
         assert until(lambda: is_empty(connected), SILENCE_S + 20)
+        assert until(lambda: not running_there(connected))
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_tool_that_takes_too_long_ends_with_the_device(connected: Server, tmp_path: Path) -> None:
+    bundle = build(native=True).write(tmp_path / "tiny.exl")
+    with SshDevice(connected.address, TOOLS) as device, pytest.raises(DeviceError, match="did not answer within"):
+        device.run("exl-bench", [device.push(bundle), "--seconds", "600"], timeout_s=2)
+    assert until(lambda: not running_there(connected))
+    assert is_empty(connected)
