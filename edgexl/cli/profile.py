@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,17 @@ import click
 
 from edgexl.base.errors import BadInput
 from edgexl.base.files import check_output
-from edgexl.cli.output import device_option, json_option, labels_file_option, print_json, print_table, progress_bar
+from edgexl.cli.output import (
+    check_page,
+    command_line,
+    device_option,
+    json_option,
+    labels_file_option,
+    print_json,
+    print_table,
+    progress_bar,
+    report_option,
+)
 from edgexl.cli.streams import print_line
 
 PATH = click.Path(path_type=Path)
@@ -35,7 +43,7 @@ _SHOWN_OPERATIONS = 15
 @click.option("--baseline", is_flag=True, help="Also sentence-transformers, faiss and a cross-encoder, in turns.")
 @click.option("--csv", "csv_file", type=PATH, help="Write the operations as CSV.")
 @click.option("--trace", type=PATH, help="Write a trace for ui.perfetto.dev or chrome://tracing.")
-@click.option("--report", "report_file", type=PATH, help="Write a page with plots (HTML, without network).")
+@report_option
 @click.option("--kit", type=PATH, help="Write an archive (.tar.gz) to run on a device that is not in reach.")
 @labels_file_option
 @json_option
@@ -53,7 +61,7 @@ def profile(
     baseline: bool,
     csv_file: Path | None,
     trace: Path | None,
-    report_file: Path | None,
+    page: Path | None,
     kit: Path | None,
     labels_file: Path | None,
     as_json: bool,
@@ -72,7 +80,7 @@ def profile(
     if kit is not None:
         others = {
             "--device": device != "local", "--core": core != "auto", "--threads": threads != 1, "--engine": engine,
-            "--csv": csv_file, "--trace": trace, "--report": report_file, "--labels-file": labels_file,
+            "--csv": csv_file, "--trace": trace, "--report": page, "--labels-file": labels_file,
             "--sweep": sweep, "--seconds": seconds, "--baseline": baseline,
         }  # fmt: skip
         _write_kit(bundle, queries, runs, kit, [name for name, given in others.items() if given], as_json)
@@ -82,12 +90,13 @@ def profile(
     from edgexl.use.profile.write import write_csv, write_trace
     from edgexl.use.reports.profile_page import write_profile_report
 
-    for file in (csv_file, trace, report_file):
+    check_page(page)
+    for file in (csv_file, trace):
         if file is not None:
             check_output(file)
     if baseline and device != "local":
         raise BadInput("What people would use instead is timed on this machine alone; leave --device or --baseline.")
-    everything = report_file is not None or trace is not None
+    everything = page is not None or trace is not None
     with progress_bar(as_json) as progress, open_device(device, progress) as where:
         report = profile(
             bundle, queries, engine=engine, threads=threads, runs=runs, device=where, progress=progress,
@@ -99,13 +108,13 @@ def profile(
         write_csv(report, csv_file)
     if trace is not None:
         write_trace(report, trace)
-    if report_file is not None:
-        write_profile_report(report, report_file, bundle, shlex.join(["edgexl", *sys.argv[1:]]))
+    if page is not None:
+        write_profile_report(report, page, bundle, command_line())
     if as_json:
         print_json(report)
         return
     _tell(report)
-    for file in (csv_file, trace, report_file):
+    for file in (csv_file, trace, page):
         if file is not None:
             print_line(f"{file} is written")
 

@@ -27,10 +27,10 @@ def left_of(y_axis: Axis) -> float:
     return 12.0 + svg.widest(map(tick_text, y_axis.ticks))
 
 
-def draw_frame(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> list[str]:
-    """Everything but the data."""
+def draw_frame(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str, lift: float = 0.0) -> list[str]:
+    """Everything but the data; the y axis' name stands higher by `lift`."""
     left, right, bottom = x_axis.start, x_axis.end, y_axis.start
-    drawn = [svg.label(2, y_axis.end - 14, y_label, quiet=True)]
+    drawn = [svg.label(2, y_axis.end - 14 - lift, y_label, quiet=True)]
     for tick in y_axis.ticks:
         drawn.append(svg.line(left, y_axis.at(tick), right, y_axis.at(tick), faint=True))
         drawn.append(svg.label(left - 7, y_axis.at(tick) + 4.5, tick_text(tick), "end", quiet=True))

@@ -34,9 +34,10 @@ class Histogram(svg.Chart):
 
     def draw(self, standalone: bool) -> str:
         drawn, top = svg.heading(self.title, standalone)
-        y_axis = y_axis_over((0.0, *self.counts), top + 8, _HEIGHT)  # the lines' names stand above
+        lift = 14.0 if self.lines else 0.0  # the lines' names stand between
+        y_axis = y_axis_over((0.0, *self.counts), top + lift, _HEIGHT)
         x_axis = axis_over((), left_of(y_axis), RIGHT, "linear", (self.edges[0], self.edges[-1]))
-        drawn += draw_frame(x_axis, y_axis, self.value_label, self.count_label)
+        drawn += draw_frame(x_axis, y_axis, self.value_label, self.count_label, lift)
         bottom = y_axis.start
         for low, high, count in zip(self.edges, self.edges[1:], self.counts, strict=False):
             if count:

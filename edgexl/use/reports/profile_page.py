@@ -11,6 +11,7 @@ from edgexl.report import (
     Bar,
     BarChart,
     BarGroup,
+    Folded,
     Histogram,
     LineChart,
     Paragraph,
@@ -32,6 +33,7 @@ from edgexl.use.reports.reproduce import make_reproduce_section
 Report = Mapping[str, Any]
 _PERCENTILES = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
 _DRAWN_OPERATIONS = 12
+_STILL_CACHED = 5.0  # percent of the file: more, and what is called cold is not
 _MEMORY = {
     "mapped_bytes": "mapped: the file and all it brings",
     "peak_resident_bytes": "resident at the peak",
@@ -55,10 +57,11 @@ def write_profile_report(
 def make_profile_page(report: Report, bundle: str | os.PathLike[str] | None = None, command: str = "") -> str:
     """The HTML."""
     found = [
-        _stages(report), _operations(report), _threads(report), _memory(report), _sustained(report), _beside(report),
+        _stages(report), _operations(report), _limits(report), _sessions(report), _memory(report), _sustained(report),
+        _beside(report),
     ]  # fmt: skip
     sections = [section for section in found if section is not None]
-    facts = {key: str(report[key]) for key in ("device", "engine", "kernel") if report.get(key)}
+    facts = {key: str(report[key]) for key in ("device", "cpu", "engine", "kernel") if report.get(key)}
     sections.append(make_reproduce_section(command, [bundle] if bundle is not None else [], facts))
     name = Path(bundle).name if bundle is not None else "A bundle"
     threads = report.get("threads")
@@ -71,7 +74,7 @@ def make_profile_page(report: Report, bundle: str | os.PathLike[str] | None = No
 def _tiles(report: Report) -> list[Tile]:
     total, memory, cold = report["total"], report.get("memory") or {}, report.get("cold")
     first = f"open {_ms(report['load_ms'])}"
-    first += f"; {_ms(cold['first_ms'])} without page cache" if cold and cold.get("first_ms") else ""
+    first += f"; {_ms(cold['first_ms'])} without page cache" if cold and _is_cold(cold) else ""
     own = f"{format_bytes(memory['anonymous_bytes'])} anonymous" if memory.get("anonymous_bytes") else ""
     tiles = [
         Tile("Median query", _ms(total["p50_ms"]), f"p90 {_ms(total['p90_ms'])}, p99 {_ms(total['p99_ms'])}"),
@@ -84,6 +87,11 @@ def _tiles(report: Report) -> list[Tile]:
     if energy := report.get("energy_mj_per_query"):
         tiles.append(Tile("Energy a query", f"{energy:.3g} mJ"))
     return tiles
+
+
+def _is_cold(cold: Report) -> bool:
+    """Whether the system let the file go when it was asked to."""
+    return float(cold.get("cached_percent") or 0) < _STILL_CACHED
 
 
 def _sweep(report: Report) -> list[Mapping[str, Any]]:
@@ -177,12 +185,13 @@ def _operations(report: Report) -> Section | None:
         (
             each["graph"], each["number"], each["kind"], each.get("shape", ""), each.get("function") or "",
             float(each["p50_ms"]), each.get("macs"), each.get("bytes"), each.get("limit_ms"),
-            None if each.get("share_of_limit") is None else Percent(each["share_of_limit"]),
+            None if each.get("share_of_limit") is None else Percent(each["share_of_limit"]), each.get("bounds") or "",
         )
         for each in ordered
     ]  # fmt: skip
     columns = (
         "graph", "number", "kind", "shape", "function", "p50 ms", "multiply-adds", "bytes", "limit ms", "of the limit",
+        "bound by",
     )  # fmt: skip
     kept = [place for place in range(len(columns)) if any(row[place] not in (None, "") for row in rows)]
     parts: list[Part] = [
@@ -191,7 +200,10 @@ def _operations(report: Report) -> Section | None:
             note=f"{share:.0%} of all operations' time. {limit if has_limits else ''}".strip(),
         ),
         BarChart("Time by kind of operation", "ms", by_kind),
-        Table("All operations", [columns[place] for place in kept], [[row[place] for place in kept] for row in rows]),
+        Folded(
+            f"All {len(rows)} operations",
+            Table("", [columns[place] for place in kept], [[row[place] for place in kept] for row in rows]),
+        ),
     ]  # fmt: skip
     return Section("Operations of the graphs", parts)
 
@@ -200,27 +212,56 @@ def _name(operation: Mapping[str, Any]) -> str:
     return " ".join(str(operation[key]) for key in ("graph", "number", "kind") if operation.get(key) is not None)
 
 
-def _threads(report: Report) -> Section | None:
-    sweep = _sweep(report)
-    if not sweep:
+def _limits(report: Report) -> Section | None:
+    limits = report.get("limits")
+    if not limits or not limits.get("read"):
         return None
-    sessions = [row["sessions"] for row in sweep]
-    speeds = [float(row["queries_per_s"]) for row in sweep]
-    alone = speeds[0] / sessions[0]
+    sizes = [row["bytes"] / 1024 for row in limits["read"]]
+    speeds = [float(row["gb_per_s"]) for row in limits["read"]]
+    names = {"int8_gmacs": "int8 products (GMAC/s)", "f32_gmacs": "float products (GMAC/s)"}
+    rows = [(said, float(limits[key])) for key, said in names.items() if limits.get(key)]
+    if limits.get("file_mb_per_s"):
+        rows.append(("reading a file (MB/s)", float(limits["file_mb_per_s"])))
     parts: list[Part] = [
         LineChart(
-            "Queries a second", "sessions at a time", "queries a second",
+            "Reading so many bytes again and again", "KiB", "GB/s", [Series("GB/s", sizes, speeds)], "log2",
+            note="The steps are the caches' ends.",
+        ),
+        Table("At most", ("", ""), rows),
+    ]  # fmt: skip
+    return Section("What one core can do", parts)
+
+
+def _sessions(report: Report) -> Section | None:
+    sweep, scan = _sweep(report), report.get("scan") or []
+    if not sweep:
+        return None
+    counts = [row["sessions"] for row in sweep]
+    speeds = [float(row["queries_per_s"]) for row in sweep]
+    alone = speeds[0] / counts[0]
+    times = [
+        Series(name, counts, [float(row[f"{name}_ms"]) for row in sweep])
+        for name in ("p50", "p99")
+        if all(row.get(f"{name}_ms") is not None for row in sweep)
+    ]
+    parts: list[Part] = [
+        LineChart(
+            "Queries a second", "sessions side by side", "queries a second",
             [
-                Series("measured", sessions, speeds),
-                Series("as many times one session", sessions, [alone * count for count in sessions], guide=True),
+                Series("measured", counts, speeds),
+                Series("as many times one session", counts, [alone * count for count in counts], guide=True),
             ],
             note="The dashed line: as many times what one session answers.",
         ),
-        LineChart(
-            "Time of a query meanwhile", "sessions at a time", "p50 (ms)",
-            [Series("p50", sessions, [float(row["p50_ms"]) for row in sweep])],
-        ),
+        LineChart("Time of a query meanwhile", "sessions side by side", "ms", times),
     ]  # fmt: skip
+    if scan:
+        threads = [row["threads"] for row in scan]
+        series = [
+            Series(said, threads, [float(row[key]) for row in scan])
+            for key, said in (("scan_ms", "scan"), ("p50_ms", "whole query"))
+        ]
+        parts.append(LineChart("Threads that share one query's scan", "threads", "p50 (ms)", series))
     return Section("Sessions side by side", parts)
 
 
@@ -230,11 +271,15 @@ def _memory(report: Report) -> Section:
     groups = [BarGroup(_MEMORY[key], [Bar("MB", count / 1e6)]) for key, count in known.items()]
     note = "Pages of files are the system's to take back when memory is short."
     times = [("open", float(report["load_ms"])), ("open and first answer", float(report["first_ms"]))]
+    said = ""
     if cold := report.get("cold"):
-        times += [("open, nothing in the page cache", cold.get("load_ms")), ("and first answer", cold.get("first_ms"))]
+        if _is_cold(cold):
+            times += [("open, without page cache", cold.get("load_ms")), ("and first answer", cold.get("first_ms"))]
+        else:
+            said = f"The system kept {cold['cached_percent']:.0f}% of the file cached: no cold start was measured."
     parts: list[Part] = [
         BarChart("Memory", "MB", groups, note=note),
-        BarChart("The first answer", "ms", [BarGroup(name, [Bar("ms", ms)]) for name, ms in times]),
+        BarChart("The first answer", "ms", [BarGroup(name, [Bar("ms", ms)]) for name, ms in times], note=said),
     ]
     return Section("Memory and the first answer", parts)
 
@@ -263,14 +308,17 @@ def _beside(report: Report) -> Section | None:
     baseline = report.get("baseline")
     if not baseline:
         return None
-    total = report["total"]
-    groups = [
-        BarGroup(name, [Bar("this bundle", float(total[f"{name}_ms"])), Bar(baseline["name"], baseline[f"{name}_ms"])])
-        for name in ("p50", "p90")
-    ]
-    times = baseline["p50_ms"] / total["p50_ms"] if total["p50_ms"] else 0.0
-    said = f"{baseline['name']} takes {times:.1f} times as long for half of the queries, in the same turns."
-    return Section("Beside what one would use instead", (Paragraph(said), BarChart("Whole queries", "ms", groups)))
+    own = float(baseline.get("bundle_p50_ms") or report["total"]["p50_ms"])
+    name, theirs = str(baseline["name"]), float(baseline["p50_ms"])
+    stages = [BarGroup(stage, [Bar("p50", float(ms))]) for stage, ms in (baseline.get("stages") or {}).items()]
+    parts: list[Part] = [
+        Paragraph(f"{name}: {theirs / own:.1f} times as long for half of the queries, in the same turns."),
+        BarChart("Median of whole queries", "ms", [BarGroup("this bundle", [Bar("p50", own)]),
+                                                   BarGroup(name, [Bar("p50", theirs)])]),
+    ]  # fmt: skip
+    if stages:
+        parts.append(BarChart(f"Stages of {name}", "ms", stages))
+    return Section("Beside what one would use instead", parts)
 
 
 def _words(key: str) -> str:

@@ -24,9 +24,13 @@ def test_all_that_a_profile_has_is_shown(chromium: str, axe: str, tmp_path: Path
         "38.2 MB", "4.2 mJ", "61 ms without page cache", f"{medians / total:.0%} of the median", *STAGES,
         "1 of them took longer than the axis reaches, up to 40 ms", "The 12 operations that take longest",
         "linear_int8", "the device's limit", "1,671", "4 sessions", "Temperature", "2.17 ms (+11.3%)",
-        "MiniLM, faiss and a cross-encoder", f"{210 / total:.1f} times as long", "edgexl profile a.exl --sweep",
+        "MiniLM, faiss and a cross-encoder", "105.0 times as long", "rerank", "Cortex-A76", "38.4",
+        "Threads that share one query's scan", "All 18 operations", "edgexl profile a.exl --sweep",
     ):  # fmt: skip
         assert words in text, words
+    warm = make_profile_page({**report, "cold": {"first_ms": 9.0, "load_ms": 3.0, "cached_percent": 100.0}})
+    assert "without page cache" not in warm
+    assert "The system kept 100% of the file cached" in warm
     # most of a query's time is in what takes longest
     rows = re.findall(r"^(\w+)\t[\d.]+\t([\d.]+)\t[\d.]+\t[\d.]+\t([\d.]+)%$", text, re.MULTILINE)
     assert [name for name, *_ in rows] == list(STAGES)
