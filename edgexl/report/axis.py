@@ -61,7 +61,7 @@ def tick_text(value: float) -> str:
     size = abs(value)
     for unit, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if size >= unit:
-            return f"{value / (1000.0 if sign == 'k' else unit):g}{sign}"
+            return f"{value / (1000.0 if sign == 'k' else unit):.4g}{sign}"
     return f"{value:,.0f}" if size >= 1000 else f"{value:g}"
 
 

@@ -251,6 +251,7 @@ def _sessions(report: Report) -> Section | None:
                 Series("measured", counts, speeds),
                 Series("as many times one session", counts, [alone * count for count in counts], guide=True),
             ],
+            limits=(0.0, 1.05 * max(alone * counts[-1], *speeds)),
             note="The dashed line: as many times what one session answers.",
         ),
         LineChart("Time of a query meanwhile", "sessions side by side", "ms", times),
