@@ -44,10 +44,11 @@ def test_no_other_point_beats_one_on_the_front(places: list[tuple[int, int]]) ->
 
 
 def test_names_of_points_stand_on_no_other() -> None:
-    points = [Point(f"a name {n}", n, n % 4 + n / 3) for n in range(12)]
+    points = [Point(f"a name {n}", n / 4, n % 2 + n / 3) for n in range(40)]  # more than there is room for
     chart = Scatter("t", "ms", "%", points, taken="a name 5", most=8.0)
     shown = [text for text in names(chart) if text.startswith("a name")]
     assert "a name 5" in shown
+    assert 5 < len(shown) < len(find_front(points))
     assert set(shown) <= {*(point.name for point in find_front(points)), "a name 5"}
     boxes = [
         (float(each["x"]), float(each["y"]), each["text-anchor"], measure(text))
