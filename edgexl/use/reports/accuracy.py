@@ -54,7 +54,7 @@ def measure_accuracy(bundle: Bundle, queries: Sequence[Query], progress: Progres
         tell = partial(progress, "answer for the report")
         answered = answer_queries(handle, bundle.calibration, queries, 10, skip, progress=tell)
         reasons = bool(bundle.parameters.reasoner_inputs)
-        curves: list[Part] = [_recall(answered, queries, reasons), *_reliability(answered, queries)]
+        curves: list[Part] = [_recall(answered, queries, reasons), *_reliability(answered, queries, bundle)]
         curves += _bands(answered, queries, bundle, reasons)
         examples = Examples([_example(handle, *chosen) for chosen in _choose(answered, queries)])
     return Measured(
@@ -82,7 +82,9 @@ def _recall(answered: Answered, queries: Sequence[Query], reasons: bool) -> Line
     )  # fmt: skip
 
 
-def _reliability(answered: Answered, queries: Sequence[Query]) -> list[Part]:
+def _reliability(answered: Answered, queries: Sequence[Query], bundle: Bundle) -> list[Part]:
+    if dict(bundle.manifest.get("calibration") or {}).get("method") == "none":
+        return [Paragraph(_NOT_FITTED)]
     there = np.isfinite(answered.probabilities)
     probabilities = answered.probabilities[there].tolist()
     right = answered.is_right(queries)[there].tolist()
@@ -113,6 +115,12 @@ def _reliability(answered: Answered, queries: Sequence[Query]) -> list[Part]:
     ]  # fmt: skip
 
 
+_NOT_FITTED = (
+    "No probabilities are fitted. Those that the bundle tells are shares of the shortlist, and do not say how often a "
+    "label is right."
+)
+
+
 def _bands(answered: Answered, queries: Sequence[Query], bundle: Bundle, reasons: bool) -> list[Part]:
     """By how many texts beside its own name the index has of a gold label: of labels whose aliases are past queries,
     that is how often they were asked for."""
@@ -130,7 +138,7 @@ def _bands(answered: Answered, queries: Sequence[Query], bundle: Bundle, reasons
         if judged[SCREENING][name]["positives"]
     ]
     if len(groups) < 2:
-        said = "All gold labels are known to the index by as many texts" if groups else "There are no gold labels"
+        said = "The index knows all gold labels by equally many texts" if groups else "No query has a gold label"
         return [Paragraph(f"{said}: there is no head, torso and tail to tell apart.")]
     return [
         BarChart(
@@ -155,8 +163,8 @@ def _span(fewest: int, most: int | None) -> str:
 
 def _about_examples() -> Paragraph:
     return Paragraph(
-        "Queries that reasoning puts right, some that it puts wrong, some that screening loses, and others. A check "
-        "mark is a gold label."
+        "Queries of each fate: put right by reasoning, put wrong by it, lost at screening, and others. A check mark is "
+        "a gold label."
     )
 
 

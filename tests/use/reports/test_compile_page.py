@@ -150,6 +150,19 @@ def test_a_student_without_queries_has_a_page_all_the_same(tmp_path: Path) -> No
     assert not page.count('class="examples"')
 
 
+def test_probabilities_that_were_not_fitted_are_not_judged(tmp_path: Path) -> None:
+    recipe = Recipe(
+        "shares", index=IndexRecipe(code_bytes=8, overfetch=64), calibrate=CalibrateRecipe("none"), **AS_IT_IS
+    )
+    report = compile(tiny_student(tiny_labels(60)), recipe, TARGET, tmp_path / "a.exl")
+    write_compile_report(report, tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert "No probabilities are fitted." in page
+    assert "How far probabilities can be relied on" not in page
+    assert "The index knows all gold labels by equally many texts" in page
+    assert "Gold labels among the first N" in page
+
+
 def test_a_page_needs_a_pages_name_before_anything_is_compiled(edgexl: Edgexl, tiny: Tiny, tmp_path: Path) -> None:
     out = tmp_path / "a.exl"
     edgexl("compile", tiny.student, "-o", out, "--report", tmp_path / "a.pdf").refuses(2, "a.pdf", "ends in .html")
