@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import os
 import platform
 from collections.abc import Iterator
@@ -124,6 +125,10 @@ def test_another_c_library_gets_tools_that_bring_one(libc: str, bundle: Path) ->
         asked = [str(bundle), "old king"]
         there = LocalDevice(tools, None).run("exl-run", asked).stdout
         assert there.split('"ms"')[0] == this_machine().run("exl-run", asked).stdout.split('"ms"')[0]
+        # whatever compiled them, they find the processor's instructions
+        timed = [str(bundle), "--runs", "1"]
+        benches = [each.run("exl-bench", timed).stdout for each in (LocalDevice(tools, None), this_machine())]
+        assert json.loads(benches[0])["kernel"] == json.loads(benches[1])["kernel"]
 
 
 @pytest.mark.parametrize(

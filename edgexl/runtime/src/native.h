@@ -117,7 +117,6 @@ uint64_t exl__native_cleared_bytes(const exl__graph *graph);
 exl__dot_tile exl__dot_scalar;
 extern const exl__kernels exl__kernels_scalar;
 #if defined(__x86_64__)
-int exl__has_avx_vnni(void);
 extern const exl__kernels exl__kernels_avx2, exl__kernels_avx2_vnni, exl__kernels_avx512_vnni;
 #elif defined(__aarch64__)
 extern const exl__kernels exl__kernels_neon, exl__kernels_neon_dot, exl__kernels_neon_i8mm;

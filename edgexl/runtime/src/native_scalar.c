@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "native.h"
 
 #if defined(__x86_64__) || defined(__aarch64__) /* faster sets are there; of this one, bytes of library count */
@@ -65,14 +66,12 @@ enum { NATIVE_SCALAR_HAS_DOT_PRODUCTS = 1 << 20, NATIVE_SCALAR_HAS_MATRIX_PRODUC
 
 static int native_scalar_is_available(const exl__kernels *kernels) {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
     if (kernels == &exl__kernels_avx2)
-        return __builtin_cpu_supports("avx2") != 0;
-    if (kernels == &exl__kernels_avx2_vnni) /* asked of the processor: older compilers do not know the name */
-        return __builtin_cpu_supports("avx2") && exl__has_avx_vnni();
+        return exl__x86_has(EXL__X86_AVX2);
+    if (kernels == &exl__kernels_avx2_vnni)
+        return exl__x86_has(EXL__X86_AVX_VNNI);
     if (kernels == &exl__kernels_avx512_vnni)
-        return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+        return exl__x86_has(EXL__X86_AVX512_VNNI);
 #elif defined(__aarch64__) && defined(__linux__)
     if (kernels == &exl__kernels_neon_dot)
         return (getauxval(AT_HWCAP) & NATIVE_SCALAR_HAS_DOT_PRODUCTS) != 0;

@@ -7,7 +7,6 @@
 #include "native.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 
 #if defined(__clang__) /* takes vectors of 64 bytes as they are written */
@@ -17,11 +16,6 @@
 #endif
 
 EXL__OPTIMIZE_BEGIN("no-tree-vectorize") /* vectors are written out */
-
-int exl__has_avx_vnni(void) {
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
-}
 
 /* ---- AVX2 ------------------------------------------------------------------------------------------------------ */
 

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "cpu.h"
+
 #if defined(SHA256_PORTABLE) /* for its test */
 #elif defined(__x86_64__) && defined(__GNUC__)
 #define SHA256_X86 1
@@ -131,14 +133,9 @@ static int sha256_has_sha(void) {
 
 static void sha256_compress(uint32_t state[8], const uint8_t *blocks, size_t count) {
 #if defined(SHA256_X86)
-    if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1")) {
-        uint32_t a, b, c, d;
-        /* leaf 7, EBX bit 29; gcc 12's __builtin_cpu_supports does not know "sha" */
-        __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
-        if (b >> 29 & 1) {
-            sha256_compress_x86(state, blocks, count);
-            return;
-        }
+    if (exl__x86_has(EXL__X86_SHA)) {
+        sha256_compress_x86(state, blocks, count);
+        return;
     }
 #elif defined(SHA256_ARM)
     if (sha256_has_sha()) {

@@ -3,6 +3,7 @@
 #ifndef EXL_TOOLS_LIMITS_H
 #define EXL_TOOLS_LIMITS_H
 
+#include "../src/cpu.h"
 #include "../src/native.h"
 #include "machine.h"
 
@@ -85,7 +86,7 @@ __attribute__((target("avx2"))) static void read_region_avx2(void *context) { RE
 
 static void (*region_reader(void))(void *) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2"))
+    if (exl__x86_has(EXL__X86_AVX2))
         return read_region_avx2;
 #endif
     return read_region;
