@@ -26,7 +26,7 @@ def scan_instructions(directory: Path, rows: int, code_bytes: int, keep: int) ->
     scan = [str(HERE / "scan_program.c"), *(str(source / f"{name}.c") for name in _SOURCES)]
     flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{source}", f"-I{source.parent / 'include'}"]
     plugin, there, here = directory / "count.so", directory / "scan-arm", directory / "scan-here"
-    _run(["gcc", "-O2", "-shared", "-fPIC", str(HERE / "count_instructions.c"), "-o", str(plugin)])
+    _run(["gcc", "-O2", "-shared", "-fPIC", str(source.parent / "counting" / "plugin.c"), "-o", str(plugin)])
     _run(["aarch64-linux-gnu-gcc", *flags, "-static", *scan, "-o", str(there)])
     _run(["gcc", *flags, *scan, str(source / "scan_x86.c"), "-o", str(here)])
     sizes = [str(rows), str(code_bytes), str(keep)]

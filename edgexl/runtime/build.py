@@ -80,6 +80,31 @@ def build_runtime(
     return RuntimeBuild(directory, target.name, toolchain.name, files)
 
 
+def build_counting_bench(target: Target, directory: Path) -> None:
+    """Put `exl-bench` for an emulated `target` into `directory`, compiled as for the device but for its clock: a
+    millisecond is a million instructions; and the plugin for qemu that counts them, `count.so`. Raises `DeviceError`
+    where no compiler serves."""
+    toolchain = find_toolchains(target)[0]
+    flags = (*_FLAGS, "-fPIC", f"-I{RUNTIME / 'include'}")
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = [*sorted((RUNTIME / "src").glob("*.c")), RUNTIME / "counting" / "clock.c"]
+        objects = [Path(scratch, f"{source.stem}.o") for source in sources]
+        other = ("-Dexl__now_ms=exl__system_now_ms",)
+        calls = [
+            (*toolchain.command, *flags, *(other if source.stem == "platform" else ()), "-c", str(source), "-o", str(built))
+            for source, built in zip(sources, objects, strict=True)
+        ]
+        _call_all(calls, scratch)
+        tool = (str(RUNTIME / "tools" / TOOLS["exl-bench"]), *map(str, objects))
+        built = Path(scratch, "exl-bench")
+        _call((*toolchain.command, *flags, "-s", *tool, "-o", str(built), *_linker_flags(target)), scratch)
+        plugin = Path(scratch, "count.so")
+        _call(("cc", "-O2", "-shared", "-fPIC", str(RUNTIME / "counting" / "plugin.c"), "-o", str(plugin)), scratch)
+        for file in (plugin, built):
+            copy_file(file, directory / file.name)
+
+
 def architecture(target: Target) -> str:
     """The machine name that a target's instruction set belongs to: "aarch64" or "x86_64"."""
     return "aarch64" if target.isa.startswith("armv") else "x86_64"
