@@ -24,6 +24,7 @@ from edgexl.cli.streams import print_line
 
 PATH = click.Path(path_type=Path)
 _TIMES = ("min_ms", "p50_ms", "p90_ms", "p99_ms")
+_COUNTS = ("min_instructions", "p50_instructions", "p90_instructions", "p99_instructions")
 _SHOWN_OPERATIONS = 15
 
 
@@ -70,7 +71,7 @@ def profile(
 
     QUERIES are a text a line, a table with such a column, or a data set's directory; without them the bundle's own
     goldens are taken. A device by SSH needs Linux, 64 bits, and a key that the client finds; nothing stays there. What
-    is emulated is checked and not timed: its milliseconds say nothing of the device.
+    is emulated is not timed: its instructions are counted.
 
     \b
     edgexl profile tags.exl
@@ -85,7 +86,7 @@ def profile(
         }  # fmt: skip
         _write_kit(bundle, queries, runs, kit, [name for name, given in others.items() if given], as_json)
         return
-    from edgexl.device.open_device import open_device
+    from edgexl.device.open_device import EMULATED, open_device
     from edgexl.use.profile import profile
     from edgexl.use.profile.write import write_csv, write_trace
     from edgexl.use.reports.profile_page import write_profile_report
@@ -94,6 +95,8 @@ def profile(
     for file in (csv_file, trace):
         if file is not None:
             check_output(file)
+    if device.startswith(EMULATED) and any((sweep, seconds, baseline, csv_file, trace, page)):
+        raise BadInput("An emulated device has no times; leave --sweep, --seconds, --csv, --trace and --report.")
     if baseline and device != "local":
         raise BadInput("What people would use instead is timed on this machine alone; leave --device or --baseline.")
     everything = page is not None or trace is not None
@@ -139,12 +142,17 @@ def _tell(report: dict[str, Any]) -> None:
         f"{report['device']} ({report['cpu']}{on}): {report['runs']:,} queries, engine {report['engine']}, "
         f"{report['kernel']} kernels"
     )
+    stages = {**report["stages"], "total": report["total"]}
     if not report["timed"]:
-        print_line("emulated: these times say nothing of the device")
+        print_line("emulated: thousands of instructions, which repeat; times would say nothing of the device")
+        print_line()
+        counts = ([stage, *(f"{counts[key] / 1e3:,.1f}" for key in _COUNTS)] for stage, counts in stages.items())
+        print_table(("stage", "min", "p50", "p90", "p99"), counts)
+        _tell_counted(report)
+        return
     if report["busy"]["warning"]:
         print_line(report["busy"]["warning"])
     print_line()
-    stages = {**report["stages"], "total": report["total"]}
     rows = ([stage, *(f"{times[column]:.3f}" for column in _TIMES)] for stage, times in stages.items())
     print_table(("stage", *_TIMES), rows)
     print_line()
@@ -158,6 +166,25 @@ def _tell(report: dict[str, Any]) -> None:
     _tell_memory(report)
     _tell_operations(report)
     _tell_more(report)
+
+
+def _tell_counted(report: dict[str, Any]) -> None:
+    operations = sorted(report.get("operations") or (), key=lambda each: -each["p50_instructions"])
+    if not operations:
+        return
+    whole = sum(each["p50_instructions"] for each in operations)
+    print_line()
+    print_table(
+        ("operation", "", "shape", "k instructions", "share %", "M MAC"),
+        [
+            [
+                f"{each['graph']} {each['number']}", f"{each['kind']} {each['function']}".strip(), each["shape"],
+                f"{each['p50_instructions'] / 1e3:,.1f}", f"{100 * each['p50_instructions'] / whole:.1f}",
+                f"{each['macs'] / 1e6:.2f}",
+            ]
+            for each in operations[:_SHOWN_OPERATIONS]
+        ],
+    )  # fmt: skip
 
 
 def _tell_memory(report: dict[str, Any]) -> None:

@@ -8,9 +8,11 @@ emulated CPU (one that claims features which the CPU lacks ends in an illegal in
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgexl.base.directories import write_directory
@@ -23,6 +25,8 @@ EMULATOR = "qemu-aarch64"
 # Where Debian's and Ubuntu's cross packages put the device's C library; $EDGEXL_SYSROOT names another such directory.
 DEBIAN_SYSROOT = Path("/usr/aarch64-linux-gnu")
 _NEEDED_LIBRARIES = ("ld-linux-aarch64.so.1", "libc.so.6", "libstdc++.so.6", "libgcc_s.so.1")
+# What the plugin says at the end.
+_COUNTED = re.compile(r"^instructions \d+\n", re.M)
 _ARMV8_0 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 _ARMV8_2_DOTPROD = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 
@@ -49,6 +53,8 @@ CPUS = {
 @dataclass(frozen=True)
 class EmulatedDevice:
     """`cpu`: a key of `CPUS`; `tools`: a directory made by `edgexl runtime build`; `engine_library`: the device's own.
+    `counting`: a directory made by `build_counting_bench`, whose exl-bench runs in the place of the other one: what it
+    calls a millisecond is a million instructions.
 
     Raises `DeviceError`, naming what to install, where the emulator or the device's C library is not on this machine.
     """
@@ -56,6 +62,7 @@ class EmulatedDevice:
     cpu: str
     tools: Path
     engine_library: Path
+    counting: Path | None = None
 
     def __post_init__(self) -> None:
         reason = why_not(self.cpu)
@@ -70,15 +77,26 @@ class EmulatedDevice:
         return str(file.resolve())
 
     def run(self, tool: str, arguments: Sequence[str], stdin: str = "", timeout_s: float = 600) -> Outcome:
+        if self.counting is not None and tool == "exl-bench":
+            return self._count(self.counting, arguments, stdin, timeout_s)
         path = self.tools / tool
         if not path.is_file():
             raise DeviceError(f"{path} is not there; make it with `edgexl runtime build`.")
-        return run_process(
-            [EMULATOR, "-cpu", self.cpu, "-L", str(emulator_root(self.cpu)), str(path), *arguments],
-            stdin,
-            timeout_s,
-            {"EDGEXL_ORT_LIBRARY": str(self.engine_library)},
-        )
+        known = {"EDGEXL_ORT_LIBRARY": str(self.engine_library)}
+        return run_process([*self._emulator(), str(path), *arguments], stdin, timeout_s, known)
+
+    def _emulator(self) -> list[str]:
+        return [EMULATOR, "-cpu", self.cpu, "-L", str(emulator_root(self.cpu))]
+
+    def _count(self, counting: Path, arguments: Sequence[str], stdin: str, timeout_s: float) -> Outcome:
+        with tempfile.NamedTemporaryFile(prefix="edgexl-count-") as counter:
+            counter.write(bytes(8))
+            counter.flush()
+            plugin = f"{counting / 'count.so'},into={counter.name}"
+            command = [*self._emulator(), "-plugin", plugin, str(counting / "exl-bench"), *arguments]
+            known = {"EDGEXL_ORT_LIBRARY": str(self.engine_library), "EDGEXL_INSTRUCTIONS": counter.name}
+            done = run_process(command, stdin, timeout_s, known)
+        return replace(done, stderr=_COUNTED.sub("", done.stderr))
 
     def run_shell(self, script: str) -> str:
         raise DeviceError(f"{self.cpu} is emulated and has no shell; its facts are those of the target.")

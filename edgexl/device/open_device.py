@@ -14,7 +14,7 @@ from edgexl.device.device import Device
 from edgexl.device.emulated import EmulatedDevice
 from edgexl.device.local import this_machine
 from edgexl.device.ssh import SshDevice
-from edgexl.device.tools import build_tools, tools_for
+from edgexl.device.tools import build_counting_tools, build_tools, tools_for
 from edgexl.target import load_target
 
 KINDS = "local, ssh://user@host[:port], adb[:SERIAL], or emulated:TARGET"
@@ -44,6 +44,7 @@ def open_device(name: str, progress: Progress = no_progress) -> Iterator[Device]
         if target.emulator is None:
             raise BadInput(f"The target {target.name} names no emulator; those that do: edgexl targets.")
         # the engine's library is for bundles that need it, and is then named by its path
-        yield EmulatedDevice(target.emulator.cpu, build_tools(target, progress), Path())
+        tools = build_tools(target, progress)
+        yield EmulatedDevice(target.emulator.cpu, tools, Path(), build_counting_tools(target))
     else:
         raise BadInput(f"{name!r} is no device; give {KINDS}.")

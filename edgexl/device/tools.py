@@ -15,7 +15,7 @@ from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.device.local import this_machine
 from edgexl.device.probe import SystemFacts
-from edgexl.runtime.build import RUNTIME, TOOLS, architecture, build_runtime
+from edgexl.runtime.build import RUNTIME, TOOLS, architecture, build_counting_bench, build_runtime
 from edgexl.target import Build, Target, load_target
 
 # What a device's tools are built for, by its machine: the plainest target of each.
@@ -61,14 +61,28 @@ def link_statically(target: Target) -> Target:
 
 def build_tools(target: Target, progress: Progress = no_progress) -> Path:
     """The tools for a target, out of the user's cache where they were built from the same sources."""
-    digest = hashlib.sha256(f"{__version__} {target.isa} {target.page_bytes} {target.glibc} {target.build}".encode())
-    for source in sorted([*(RUNTIME / "src").iterdir(), *(RUNTIME / "tools").iterdir(), *RUNTIME.glob("include/*")]):
-        digest.update(source.read_bytes())
-    directory = cache_directory() / "tools" / f"{target.name}-{digest.hexdigest()[:16]}"
+    directory = _cached(target, target.name)
     if not all((directory / tool).is_file() for tool in TOOLS):
         directory.parent.mkdir(parents=True, exist_ok=True)
         build_runtime(target, directory, progress=progress)
     return directory
+
+
+def build_counting_tools(target: Target) -> Path:
+    """An exl-bench that counts an emulated target's instructions, and qemu's plugin, out of the cache likewise."""
+    directory = _cached(target, f"{target.name}-counting")
+    if not all((directory / file).is_file() for file in ("exl-bench", "count.so")):
+        build_counting_bench(target, directory)
+    return directory
+
+
+def _cached(target: Target, name: str) -> Path:
+    """Where what is built for a target lies, of these sources."""
+    digest = hashlib.sha256(f"{__version__} {target.isa} {target.page_bytes} {target.glibc} {target.build}".encode())
+    folders = ("src", "tools", "include", "counting")
+    for source in sorted(file for folder in folders for file in (RUNTIME / folder).iterdir()):
+        digest.update(source.read_bytes())
+    return cache_directory() / "tools" / f"{name}-{digest.hexdigest()[:16]}"
 
 
 def glibc_version(text: str) -> tuple[int, ...]:

@@ -90,9 +90,9 @@ def build_counting_bench(target: Target, directory: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         sources = [*sorted((RUNTIME / "src").glob("*.c")), RUNTIME / "counting" / "clock.c"]
         objects = [Path(scratch, f"{source.stem}.o") for source in sources]
-        other = ("-Dexl__now_ms=exl__system_now_ms",)
+        renamed = {"platform": ("-Dexl__now_ms=exl__system_now_ms",)}  # clock.c has that one
         calls = [
-            (*toolchain.command, *flags, *(other if source.stem == "platform" else ()), "-c", str(source), "-o", str(built))
+            (*toolchain.command, *flags, *renamed.get(source.stem, ()), "-c", str(source), "-o", str(built))
             for source, built in zip(sources, objects, strict=True)
         ]
         _call_all(calls, scratch)

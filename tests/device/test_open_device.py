@@ -85,11 +85,11 @@ def test_an_emulated_device_gets_tools_of_its_own_once(
     with open_device("emulated:raspberry-pi-4") as device:
         report = profile(bundle, runs=2, device=device)
     assert (report["timed"], report["engine"]) == (False, "native")
-    [tools] = (tmp_path / "edgexl" / "tools").iterdir()
-    made = (tools / "exl-bench").stat().st_mtime_ns
+    tools, counting = sorted((tmp_path / "edgexl" / "tools").iterdir(), key=lambda folder: "counting" in folder.name)
+    made = [(folder / "exl-bench").stat().st_mtime_ns for folder in (tools, counting)]
     with open_device("emulated:raspberry-pi-4") as device:
         assert device.run("exl-bench", [str(bundle), "--runs", "1"]).exit_code == 0
-    assert (tools / "exl-bench").stat().st_mtime_ns == made
+    assert [(folder / "exl-bench").stat().st_mtime_ns for folder in (tools, counting)] == made
 
 
 def test_a_machine_like_this_one_gets_its_tools() -> None:

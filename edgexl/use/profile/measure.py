@@ -15,6 +15,7 @@ from edgexl.bundle.read import read_bundle
 from edgexl.device.device import Device
 from edgexl.device.local import LocalDevice, this_machine
 from edgexl.use.profile.busy import warn_of_others
+from edgexl.use.profile.instructions import count_instructions
 from edgexl.use.profile.limits import add_limits
 from edgexl.use.profile.queries import read_texts
 
@@ -48,10 +49,12 @@ def profile(
     be made for; `threads`: its threads. `labels_file` keeps labels added and retired since the compile. `core`: the
     core's number on the device, "auto" for its fastest, None for any; more than one thread runs on any.
 
-    Always there: device, timed (whether the times are the device's own: those of an emulated one are not), engine,
-    kernel, threads, runs, core, stages and total (min_ms, p50_ms, p90_ms, p99_ms), load_ms, first_ms,
-    peak_resident_bytes, mapped_bytes, memory, faults, cached_percent, queries_per_s, busy (with a `warning` or None);
-    of a device that is timed also cold: load_ms and first_ms after the system was asked to let the file go.
+    Always there: device, timed, engine, kernel, threads, runs, core, stages and total (min_ms, p50_ms, p90_ms, p99_ms),
+    load_ms, first_ms, peak_resident_bytes, mapped_bytes, memory, faults, cached_percent, queries_per_s, busy (with a
+    `warning` or None), cold (load_ms and first_ms after the system was asked to let the file go).
+
+    An emulated device is not timed, and has none of these that are times: its stages, total and operations have
+    min_instructions to p99_instructions (`edgexl.use.profile.instructions`).
 
     On demand: `operations` (each operation of the native plan with time, MACs, bytes and its share of the core's
     limit; with limits), `samples` (each time of each stage), `throughput` (with `sweep`: 1, 2, 4, ... sessions side by
@@ -81,14 +84,15 @@ def profile(
         wanted += ["--operations"] * operations + ["--samples"] * samples
         report = bench.run([*wanted, *(["--seconds", str(seconds)] if seconds else [])], 600 + 2 * seconds)
         report |= {"device": facts.name, "cpu": facts.cpu, "timed": facts.timed}
-        report["busy"]["warning"] = warn_of_others(report["busy"]) if facts.timed else None
-        if facts.timed:
-            cold = bench.run([*pinned, "--runs", "1", "--warmup", "0", "--cold"])
-            report["cold"] = {key: cold[key] for key in ("load_ms", "first_ms", "cached_percent", "faults")}
-        if operations and facts.timed and "operations" in report:
+        if not facts.timed:
+            return count_instructions(report)
+        report["busy"]["warning"] = warn_of_others(report["busy"])
+        cold = bench.run([*pinned, "--runs", "1", "--warmup", "0", "--cold"])
+        report["cold"] = {key: cold[key] for key in ("load_ms", "first_ms", "cached_percent", "faults")}
+        if operations and "operations" in report:
             limits = bench.run_limits([*pinned, "--file", arguments[0]])
             add_limits(report, limits)
-        if sweep and facts.timed:
+        if sweep:
             report |= _sweep(bench, runs, facts.cores, opened.parameters.rows)
         if baseline:
             from edgexl.use.profile.baseline import time_baseline
