@@ -114,6 +114,7 @@ static double file_mb_per_s(const char *path) {
 static int print_limits(const char *file, int core) {
     product p = {.kernels = exl__kernels_best(0)};
     size_t largest = (size_t)LIMITS_LARGEST_MIB << 20;
+    double free_kib = read_key("/proc/meminfo", "MemAvailable:");
     double macs = (double)LIMITS_DEPTH * EXL__PANEL, gmacs_int8, gmacs_f32;
     char *memory = NULL;
 
@@ -123,6 +124,8 @@ static int print_limits(const char *file, int core) {
     p.b = zeros(EXL__PANEL, (size_t)LIMITS_DEPTH * sizeof *p.b);
     p.out = zeros(EXL__MOST_TILE_ROWS, EXL__PANEL * sizeof *p.out);
     p.sums = zeros((size_t)EXL__MOST_TILE_ROWS * EXL__MOST_TILE_PANELS, EXL__PANEL * sizeof *p.sums);
+    while (free_kib > 0 && largest > 1 << 20 && (double)largest > free_kib * 1024 / 4)
+        largest /= 2; /* the rest is for whoever else is there */
     while (largest >= 1 << 20 && !(memory = zeros(largest, 1)))
         largest /= 2;
     if (!p.codes || !p.weights || !p.a || !p.b || !p.out || !p.sums || !memory) {

@@ -2,7 +2,7 @@
 
 Each kind of operation has a few, all of them counts of something that the kernels do (docs/architecture.md, "native
 engine"): calls, rows, tiles of a product, elements that are packed, exponentiated, normed. Costs are sums of them, with
-weights that differ between processors (`edgexl.cost.fit`).
+weights that differ between processors (`benchmarks.cost_model`).
 """
 
 from __future__ import annotations
