@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,10 @@ _WIDTH = 60
     "--timed", type=click.IntRange(min=2), default=200, show_default=True, help="How many of the queries are timed."
 )
 @click.option(
+    "--device", "devices", multiple=True, metavar="DEVICE",
+    help="Time both there (local, ssh://..., adb); given twice, FIRST on the first and SECOND on the second.",
+)  # fmt: skip
+@click.option(
     "--fail-if-worse", metavar="LIMITS", help="Exit with 1 where SECOND is worse by more, such as P@1:0.5,p50:10%."
 )
 @report_option
@@ -48,6 +53,7 @@ def compare(
     queries: Path | None,
     limit: int | None,
     timed: int,
+    devices: tuple[str, ...],
     fail_if_worse: str | None,
     page: Path | None,
     as_json: bool,
@@ -62,15 +68,23 @@ def compare(
     edgexl compare old.exl new.exl --queries past.csv
     edgexl compare old.exl new.exl wordnet-data --fail-if-worse P@1:0.5,p50:10%
     edgexl compare old.exl new.exl --queries past.csv --report differences.html
+    edgexl compare a.exl a.exl --device ssh://pi@till --device ssh://pi@desk
     """
+    from edgexl.device.open_device import open_device
     from edgexl.use.compare import compare, parse_limits
 
     if data is not None and queries is not None:
         raise BadInput("Give queries as DATA or as --queries, not as both.")
     check_page(page)
+    if len(devices) > 2:
+        raise BadInput("Give --device once for both bundles, or twice, once for each.")
     limits = parse_limits(fail_if_worse) if fail_if_worse else ()
-    with progress_bar(as_json) as progress:
-        found = compare(first, second, data or queries, limit, timed, limits, progress)
+    with progress_bar(as_json) as progress, contextlib.ExitStack() as stack:
+        there = None
+        if devices:
+            opened = {name: stack.enter_context(open_device(name, progress)) for name in dict.fromkeys(devices)}
+            there = opened[devices[0]], opened[devices[-1]]
+        found = compare(first, second, data or queries, limit, timed, limits, progress, there)
     breaches = found.breaches(limits)
     if page is not None:
         from edgexl.use.reports.compare_page import write_compare_report
@@ -95,6 +109,8 @@ def _tell(found: Comparison) -> None:
         _tell_answers(found.answers)
         _tell_ledgers(found)
     print_line()
+    if found.devices != ("host", "host"):
+        print_line(f"first on {found.devices[0]}, second on {found.devices[1]}")
     print_table(
         ("ms", "p50 1st", "2nd", "p90 1st", "2nd", "ratio", "98% interval", ""),
         [

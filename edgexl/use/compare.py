@@ -15,8 +15,10 @@ from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.read import Bundle, read_bundle
+from edgexl.device.device import Device
 from edgexl.runtime.binding import open_bundle
 from edgexl.use.compare_answers import Answers, compare_answers
+from edgexl.use.compare_devices import compare_times_on
 from edgexl.use.compare_times import TOTAL, Times, compare_times
 from edgexl.use.evaluate import read_held_out
 
@@ -47,12 +49,14 @@ class Comparison:
     times: dict[str, Times]
     ledgers: dict[str, tuple[dict[str, float] | None, dict[str, float] | None]]
     identical: bool = False
+    devices: tuple[str, str] = ("host", "host")
 
     def as_json(self) -> dict[str, Any]:
         """The keys that `edgexl compare --json` promises."""
         return {
             "bundles": list(self.bundles),
             "identical": self.identical,
+            "devices": list(self.devices),
             "bytes": {name: list(both) for name, both in self.sizes.items()},
             "answers": self.answers and self.answers.as_json(),
             "times": {stage: times.as_json() for stage, times in self.times.items()},
@@ -88,10 +92,12 @@ def compare(
     timed: int = MOST_TIMED,
     limits: Sequence[Limit] = (),
     progress: Progress = no_progress,
+    devices: tuple[Device, Device] | None = None,
 ) -> Comparison:
-    """Compare two bundles as they were compiled. `data` are queries as `evaluate` takes them, over the first one's
-    label set; without any, accuracy is not compared, and the goldens of both are timed. `timed` queries at most are.
-    Raises `BadInput` where a bundle or `data` is not sound, and for `limits` on what is not compared."""
+    """Compare two bundles as they were compiled, timed on this machine, or each on its one of `devices`. `data` are
+    queries as `evaluate` takes them, over the first one's label set; without any, accuracy is not compared, and the
+    goldens of both are timed. `timed` queries at most are. Raises `BadInput` where a bundle or `data` is not sound, and
+    for `limits` on what is not compared."""
     opened = read_bundle(first), read_bundle(second)
     queries = read_held_out(Path(data), opened[0], limit).queries if data is not None else []
     with open_bundle(first, compiled_only=True) as a, open_bundle(second, compiled_only=True) as b:
@@ -104,10 +110,17 @@ def compare(
         answerable = set(texts)
         asked = [query for query in queries if query.text in answerable]
         answers = compare_answers((a, b), asked, partial(progress, "answer")) if asked else None
-        times = compare_times((a, b), texts[:timed], progress=partial(progress, "time"))
+        if devices is None:
+            times = compare_times((a, b), texts[:timed], progress=partial(progress, "time"))
+    if devices is not None:
+        times = compare_times_on(
+            devices, (Path(first), Path(second)), texts[:timed], progress=partial(progress, "time")
+        )
     sizes = _sizes(opened)
     identical = opened[0].data == opened[1].data
-    return Comparison((os.fspath(first), os.fspath(second)), sizes, answers, times, _ledgers(opened), identical)
+    names = ("host", "host") if devices is None else (devices[0].facts().name, devices[1].facts().name)
+    paths = os.fspath(first), os.fspath(second)
+    return Comparison(paths, sizes, answers, times, _ledgers(opened), identical, names)
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:

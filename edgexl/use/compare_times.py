@@ -71,7 +71,12 @@ def compare_times(
             for of_bundle, of_block in zip(least, found, strict=True):
                 of_bundle.extend(of_block)
             progress(number + 1, len(blocks))
-    starts = list(range(0, len(texts), size))
+    return judge_times(least, list(range(0, len(texts), size)))
+
+
+def judge_times(least: list[list[dict[str, float]]], starts: list[int]) -> dict[str, Times]:
+    """Of each stage that takes any time. `least`: [bundles][texts], each stage's least time; `starts`: where blocks of
+    texts begin."""
     stages = [stage for stage in least[0][0] if any(times[stage] > 0 for times in least[0])]
     return {stage: _judge(stage, least, starts) for stage in stages}
 
