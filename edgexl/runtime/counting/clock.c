@@ -1,6 +1,6 @@
-/* clock.c: in the place of platform.c's exl__now_ms, for a program that runs under qemu with plugin.c: a millisecond is a
- * million instructions, so that all that is timed is counted. $EDGEXL_INSTRUCTIONS: the file that the plugin counts in;
- * without it nothing takes any time. */
+/* clock.c: in the place of platform.c's exl__now_ms, for a program that runs under qemu with plugin.c: a millisecond is
+ * a million instructions, so that all that is timed is counted. $EDGEXL_INSTRUCTIONS: the file that the plugin counts
+ * in; without it nothing takes any time. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

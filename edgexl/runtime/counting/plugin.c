@@ -1,6 +1,6 @@
 /* plugin.c: a qemu plugin (user mode, plugin interface 1) that counts the instructions a program executes and tells at
- * its end; with the argument into=PATH, of a file of 8 bytes, also in there at any moment, where the program can read it
- * (clock.c). qemu's packages bring no header: these few declarations of qemu-plugin.h are all that it takes. */
+ * its end; with the argument into=PATH, of a file of 8 bytes, also in there at any moment, where the program can read
+ * it (clock.c). qemu's packages bring no header: these few declarations of qemu-plugin.h are all that it takes. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdint.h>
