@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgexl.base.errors import BadInput
-from edgexl.device import ssh
 from edgexl.device.emulated import why_not
 from edgexl.device.local import this_machine
 from edgexl.device.open_device import open_device
 from edgexl.use.compare import compare
 from tests.command_line import Edgexl
-from tests.device.sshd import Server, serve, why_no_server
+from tests.device.sshd import Server
 from tests.runtime.tiny_bundle import build
 
 
@@ -24,15 +22,6 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("compared")
     short = build(native=True, labels=300, reasons=False).write(folder / "a.exl")
     return short, build(native=True, labels=300).write(folder / "b.exl")
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    if reason := why_no_server():
-        pytest.skip(reason)
-    with serve(tmp_path) as running:
-        monkeypatch.setattr(ssh, "CLIENT", running.client)
-        yield running
 
 
 def test_the_slower_bundle_is_found_on_a_device(bundles: tuple[Path, Path], server: Server) -> None:

@@ -7,13 +7,11 @@ import importlib.util
 import json
 import os
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgexl.base.errors import BadInput, DeviceError
-from edgexl.device import ssh
 from edgexl.device.emulated import why_not
 from edgexl.device.local import LocalDevice, this_machine
 from edgexl.device.open_device import open_device
@@ -21,7 +19,7 @@ from edgexl.device.probe import SystemFacts
 from edgexl.device.tools import glibc_version, tools_for
 from edgexl.runtime.elf import read_elf
 from edgexl.use.profile import profile
-from tests.device.sshd import Server, serve, why_no_server
+from tests.device.sshd import Server
 from tests.runtime.tiny_bundle import build
 
 
@@ -36,15 +34,6 @@ HERE = SystemFacts("Linux", platform.machine(), "a CPU", 4, LIBC, 4096, 10**9, 1
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(native=True).write(tmp_path_factory.mktemp("device") / "tiny.exl")
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    if reason := why_no_server():
-        pytest.skip(reason)
-    with serve(tmp_path) as running:
-        monkeypatch.setattr(ssh, "CLIENT", running.client)
-        yield running
 
 
 def test_this_machine_is_local() -> None:

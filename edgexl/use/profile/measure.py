@@ -70,13 +70,14 @@ def profile(
         raise BadInput(f"{bundle} is made for the engine {opened.manifest.get('engine')}, not for {engine}.")
     if baseline and not isinstance(where, LocalDevice):
         raise BadInput("What people would use instead is timed on this machine alone; leave --device or --baseline.")
+    asked = read_texts(Path(queries), opened) if queries is not None else None
     with tempfile.TemporaryDirectory() as folder:
         arguments = [where.push(Path(bundle)), "--threads", str(threads)]
         if labels_file is not None:
             arguments += ["--labels-file", where.push(Path(labels_file))]
-        if queries is not None:
+        if asked is not None:
             texts = Path(folder) / "queries.txt"
-            texts.write_text("".join(f"{text}\n" for text in read_texts(Path(queries), opened)), encoding="utf-8")
+            texts.write_text("".join(f"{text}\n" for text in asked), encoding="utf-8")
             arguments += ["--queries", where.push(texts)]
         bench = _Bench(where, arguments, progress, 1 + facts.timed * (1 + operations + sweep) + baseline)
         pinned = ["--core", core] if core is not None and threads == 1 and facts.timed else []
@@ -97,7 +98,6 @@ def profile(
         if baseline:
             from edgexl.use.profile.baseline import time_baseline
 
-            asked = read_texts(Path(queries), opened) if queries is not None else None
             report["baseline"] = time_baseline(Path(bundle), asked, runs)
             bench.tick()
     return report
