@@ -9,11 +9,8 @@
 
 /* ---- of one operation ------------------------------------------------------------------------------------------- */
 
-/* Work that is not a product's stands in the rules as many multiply-adds an element. */
-enum { COSTS_LEAST_ELEMENT = 16 };
-
 static uint64_t costs_macs(const exl__rule *rule, const uint64_t sizes[EXL__PLAN_RANK]) {
-    uint64_t macs = rule->work.of < COSTS_LEAST_ELEMENT ? rule->work.of : 0;
+    uint64_t macs = rule->work.of < EXL__ELEMENT_WORK ? rule->work.of : 0;
 
     for (int axis = 0; axis < EXL__PLAN_RANK; axis++)
         if ((rule->work.plain | rule->work.filled) >> axis & 1)

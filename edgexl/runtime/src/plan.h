@@ -161,6 +161,9 @@ typedef struct exl__rule {
     exl__amount work;                /* multiply-adds, or what takes as long */
 } exl__rule;
 
+/* An element of a function costs as much as so many multiply-adds of a product, whose own work is of less. */
+enum { EXL__ELEMENT_WORK = 16 };
+
 /* The table's row for an operation; null: there is no such operation. */
 const exl__rule *exl__rule_of(const exl__operation *operation);
 /* An amount at these sizes; EXL__TOO_MUCH (checked.h) where it is that or more. */

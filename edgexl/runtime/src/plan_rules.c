@@ -44,8 +44,7 @@ const exl__rule *exl__rule_of(const exl__operation *operation) {
         MAYBE_READ = EXL__READ | EXL__OPTIONAL,
         /* Sums of codes (to 255) and weights (from -128) over more rows leave 32 bits. */
         MOST_INT8_DEPTH = 1 << 16,
-        /* An element of a function costs as much as so many multiply-adds of a product. */
-        ELEMENT = 16
+        ELEMENT = EXL__ELEMENT_WORK
     };
     static const exl__rule RULES[] = {
         LINEAR(EXL__LINEAR_INT8, I8, MOST_INT8_DEPTH, QUANTISED_ROWS),
