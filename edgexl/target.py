@@ -32,7 +32,7 @@ KERNEL_FEATURES = (
     *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "atomics"),
 )
 # Fields of a target that no compile reads: a bundle's manifest leaves them out.
-_NOT_COMPILED = ("libc", "budget", "hardware")
+_NOT_COMPILED = ("libc", "budget", "hardware", "costs")
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,8 @@ class Target:
 
     `engine` runs the graphs where the recipe leaves it open. `page_bytes`: the largest page size to expect; `glibc`:
     the oldest C library there, empty where it is not glibc; `libc`: which one it is, empty where several may be.
+    `costs`: the model that predicts times (`edgexl.cost`), a shipped one's name or a .json file beside the target's;
+    empty where it is that of its instruction set.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Target:
     libc: Libc = ""
     budget: Budget = Budget()
     hardware: Hardware = Hardware()
+    costs: str = ""
 
     def __post_init__(self) -> None:
         for name in ("cores", "memory_bytes", "disk_bytes", "page_bytes"):
@@ -190,7 +193,10 @@ class Target:
 
 def load_target(source: str | Path) -> Target:
     """Read a target by name or path; `host` comes back with this machine's instruction set filled in."""
-    target = toml.load(find_target(source), Target)
+    path = find_target(source)
+    target = toml.load(path, Target)
+    if target.costs.endswith(".json"):
+        target = replace(target, costs=str(path.resolve().parent / target.costs))
     return resolve_host(target) if target.isa == "host" else target
 
 

@@ -22,7 +22,7 @@ class LocalDevice:
 
     def facts(self) -> DeviceFacts:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return DeviceFacts("host", platform.machine(), _cpu_model(), cores, timed=True)
+        return DeviceFacts("host", platform.machine(), cpu_model(), cores, timed=True)
 
     def push(self, file: Path) -> str:
         return str(file)
@@ -45,7 +45,7 @@ def this_machine() -> LocalDevice:
     return LocalDevice(Path(find_library()).parent, engine_library_if_any())
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
     """The processor's name as Linux tells it, or as Python does elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
