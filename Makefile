@@ -76,7 +76,7 @@ lib: $(LIB)
 
 $(LIB): $(C_FILES) $(VENV)/.ready
 	$(BIN)/cmake -S edgexl/runtime -B build/runtime -G Ninja -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" \
-	    -DCMAKE_BUILD_TYPE=Release
+	    -DCMAKE_BUILD_TYPE=Release -DEDGEXL_PYTHON=ON
 	$(BIN)/cmake --build build/runtime
 	$(BIN)/cmake --install build/runtime --prefix .
 	touch $@

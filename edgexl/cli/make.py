@@ -248,7 +248,7 @@ def runtime() -> None:
 @click.option("--with-engine", is_flag=True, help="Put ONNX Runtime's library for the device beside it.")
 @json_option
 def build_runtime(target: str, out: Path, with_engine: bool, as_json: bool) -> None:
-    """Compile libedgexl, exl-run and exl-bench for a target.
+    """Compile libedgexl and its tools for a target.
 
     \b
     edgexl runtime build --target raspberry-pi-5 -o pi

@@ -4,18 +4,16 @@ static ones, which bring their C library with them."""
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import platform
 from dataclasses import replace
 from pathlib import Path
 
-from edgexl import __version__
 from edgexl.base.errors import DeviceError
 from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.device.local import this_machine
 from edgexl.device.probe import SystemFacts
-from edgexl.runtime.build import RUNTIME, TOOLS, architecture, build_counting_bench, build_runtime
+from edgexl.runtime.build import TOOLS, architecture, build_counting_bench, build_runtime, digest_of_sources
 from edgexl.target import Build, Target, load_target
 
 # What a device's tools are built for, by its machine: the plainest target of each.
@@ -78,11 +76,8 @@ def build_counting_tools(target: Target) -> Path:
 
 def _cached(target: Target, name: str) -> Path:
     """Where what is built for a target lies, of these sources."""
-    digest = hashlib.sha256(f"{__version__} {target.isa} {target.page_bytes} {target.glibc} {target.build}".encode())
-    folders = ("src", "tools", "include", "counting")
-    for source in sorted(file for folder in folders for file in (RUNTIME / folder).iterdir()):
-        digest.update(source.read_bytes())
-    return cache_directory() / "tools" / f"{name}-{digest.hexdigest()[:16]}"
+    digest = digest_of_sources(f"{target.isa} {target.page_bytes} {target.glibc} {target.build}")
+    return cache_directory() / "tools" / f"{name}-{digest}"
 
 
 def glibc_version(text: str) -> tuple[int, ...]:

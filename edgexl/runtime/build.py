@@ -1,4 +1,4 @@
-"""Builds the runtime for a target on this machine: libedgexl.so, exl-run, exl-bench and edgexl.h in one directory.
+"""Builds the runtime for a target on this machine: libedgexl.so, its tools and edgexl.h in one directory.
 
 The C sources lie in the installed package, need nothing but libc and libm, and are compiled by one command. What comes
 out is checked against the target; where one compiler's does not serve the device, the next one is tried.
@@ -6,17 +6,20 @@ out is checked against the target; where one compiler's does not serve the devic
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgexl import __version__
 from edgexl.base.errors import DeviceError
 from edgexl.base.files import copy_file
 from edgexl.base.progress import Progress, no_progress
@@ -29,7 +32,7 @@ RUNTIME = Path(__file__).parent
 HEADER = RUNTIME / "include" / "edgexl.h"
 LIBRARY = "libedgexl.so"
 # Tool -> its source, as in CMakeLists.txt. The tools hold the library, so that each is one file to copy.
-TOOLS = {"exl-run": "exl_run.c", "exl-bench": "exl_bench.c"}
+TOOLS = {"exl-run": "exl_run.c", "exl-bench": "exl_bench.c", "exl-serve": "exl_serve.c"}
 # As in CMakeLists.txt, but for -Werror: a newer compiler's new warning is no reason for a user to have no runtime.
 # Without -ffp-contract=off, compilers for ARM fuse multiply and add, and the index would give other scores than on x86.
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-O3", "-ffp-contract=off", "-fvisibility=hidden")
@@ -89,20 +92,48 @@ def build_counting_bench(target: Target, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         sources = [*sorted((RUNTIME / "src").glob("*.c")), RUNTIME / "counting" / "clock.c"]
-        objects = [Path(scratch, f"{source.stem}.o") for source in sources]
         renamed = {"platform": ("-Dexl__now_ms=exl__system_now_ms",)}  # clock.c has that one
-        calls = [
-            (*toolchain.command, *flags, *renamed.get(source.stem, ()), "-c", str(source), "-o", str(built))
-            for source, built in zip(sources, objects, strict=True)
-        ]
-        _call_all(calls, scratch)
+        objects = compile_objects((*toolchain.command, *flags), scratch, sources, renamed)
         tool = (str(RUNTIME / "tools" / TOOLS["exl-bench"]), *map(str, objects))
         built = Path(scratch, "exl-bench")
-        _call((*toolchain.command, *flags, "-s", *tool, "-o", str(built), *_linker_flags(target)), scratch)
+        call_compiler((*toolchain.command, *flags, "-s", *tool, "-o", str(built), *_linker_flags(target)), scratch)
         plugin = Path(scratch, "count.so")
-        _call(("cc", "-O2", "-shared", "-fPIC", str(RUNTIME / "counting" / "plugin.c"), "-o", str(plugin)), scratch)
+        shared = ("cc", "-O2", "-shared", "-fPIC")
+        call_compiler((*shared, str(RUNTIME / "counting" / "plugin.c"), "-o", str(plugin)), scratch)
         for file in (plugin, built):
             copy_file(file, directory / file.name)
+
+
+def compile_objects(
+    command: Sequence[str], scratch: str, sources: Sequence[Path] = (), own: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Path]:
+    """Compile `sources`, by default the library's, by a compiler's `command` with its flags, side by side; gives the
+    objects in `scratch`, one a source. `own`: more flags for a source, by its name. Raises `DeviceError`."""
+    sources = sources or sorted((RUNTIME / "src").glob("*.c"))
+    objects = [Path(scratch, f"{source.stem}.o") for source in sources]
+    # a call for each, for Zig makes one object of all that are in a call, and checks of instructions go by sources
+    calls = [
+        (*command, *(own or {}).get(source.stem, ()), "-c", str(source), "-o", str(built))
+        for source, built in zip(sources, objects, strict=True)
+    ]
+    _call_all(calls, scratch)
+    return objects
+
+
+def optimization_of_sources() -> dict[str, tuple[str, ...]]:
+    """-O3 for a source where the time goes, -Os where it does not, by its name; out of CMakeLists.txt."""
+    text = (RUNTIME / "CMakeLists.txt").read_text(encoding="utf-8")
+    listed = {name: re.findall(rf"set\(EXL_{name} (.*)\)", text)[0].split() for name in ("HOT", "COLD")}
+    return {stem: (flag,) for name, flag in (("HOT", "-O3"), ("COLD", "-Os")) for stem in listed[name]}
+
+
+def digest_of_sources(facts: str) -> str:
+    """A name, of 16 characters, for what is built of these sources under these `facts`."""
+    digest = hashlib.sha256(f"{__version__} {facts}".encode())
+    folders = ("src", "tools", "include", "counting")
+    for source in sorted(file for folder in folders for file in (RUNTIME / folder).iterdir()):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def architecture(target: Target) -> str:
@@ -152,21 +183,16 @@ def _compile(toolchain: Toolchain, target: Target, directory: Path, progress: Pr
     flags = (*_FLAGS, "-fPIC", f"-I{RUNTIME / 'include'}")
     linked = _linker_flags(target)
     with tempfile.TemporaryDirectory() as scratch:
-        sources = sorted((RUNTIME / "src").glob("*.c"))
-        objects = [Path(scratch, f"{source.stem}.o") for source in sources]
-        # a call for each, for Zig makes one object of all that are in a call, and the check goes by sources
-        calls = [
-            (*toolchain.command, *flags, "-c", str(source), "-o", str(built))
-            for source, built in zip(sources, objects, strict=True)
-        ]
-        _call_all(calls, scratch)
+        objects = compile_objects((*toolchain.command, *flags), scratch)
         for step, name in enumerate(outputs, start=1):
             progress("compile", step, 1 + len(outputs))
             tool = (str(RUNTIME / "tools" / TOOLS[name]),) if name in TOOLS else ()
             how = () if tool else ("-shared", f"-Wl,-soname,{LIBRARY}")
             output = ("-o", str(directory.resolve() / name))
             # -s: no symbol tables, which only a debugger on this machine would read
-            _call((*toolchain.command, *flags, "-s", *how, *tool, *map(str, objects), *output, *linked), scratch)
+            call_compiler(
+                (*toolchain.command, *flags, "-s", *how, *tool, *map(str, objects), *output, *linked), scratch
+            )
         progress("compile", 1 + len(outputs), 1 + len(outputs))
         if target.build is None:  # for this machine, by its own compiler
             return []
@@ -192,7 +218,7 @@ def _call_all(commands: Sequence[tuple[str, ...]], directory: str) -> None:
 
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        for done in as_completed([pool.submit(_call, command, directory, note) for command in commands]):
+        for done in as_completed([pool.submit(call_compiler, command, directory, note) for command in commands]):
             done.result()
     except BaseException:
         stopped.set()
@@ -204,9 +230,10 @@ def _call_all(commands: Sequence[tuple[str, ...]], directory: str) -> None:
         pool.shutdown()
 
 
-def _call(
+def call_compiler(
     command: tuple[str, ...], directory: str, note: Callable[[subprocess.Popen[str]], None] = lambda _process: None
 ) -> None:
+    """Run a compiler in `directory`; `note` is told of its process. Raises `DeviceError` with its first error."""
     where = subprocess.PIPE
     with subprocess.Popen(command, cwd=directory, stdout=where, stderr=where, text=True, errors="replace") as process:
         note(process)

@@ -4,17 +4,14 @@ a script, to be copied over and run; what it writes is one file of JSON, to be b
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import shlex
-import tarfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgexl import __version__
+from edgexl.base.archives import Member, pack_tar_gz
 from edgexl.base.errors import BadInput
 from edgexl.base.files import check_output, read_input, write_file, write_text
 from edgexl.base.progress import Progress, no_progress
@@ -109,7 +106,7 @@ def write_kit(
         files[f"exl-bench-{architecture(static)}"] = (tool.read_bytes(), 0o755)
     files["run.sh"] = (_write_script(hashlib.sha256(content).hexdigest(), arguments).encode(), 0o755)
     with write_file(out) as stream:
-        stream.write(_pack(files))
+        stream.write(pack_tar_gz({f"{FOLDER}/{name}": Member(*file) for name, file in files.items()}))
     return out
 
 
@@ -146,20 +143,6 @@ def _write_script(sha256: str, arguments: list[str]) -> str:
         result=RESULT, folder=FOLDER, probe=PROBE.strip(), probe_cpus=PROBE_CPUS.strip(), format=FORMAT,
         version=__version__, sha256=sha256, arguments="".join(f" {shlex.quote(each)}" for each in arguments),
     )  # fmt: skip
-
-
-def _pack(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """A gzipped tar of a folder; the same files give the same bytes."""
-    packed = io.BytesIO()
-    with (
-        gzip.GzipFile("", "wb", 6, packed, mtime=0) as stream,
-        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
-        for name, (content, mode) in sorted(files.items()):
-            member = tarfile.TarInfo(f"{FOLDER}/{name}")
-            member.size, member.mode = len(content), mode
-            archive.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
 
 
 def _check_limits(limits: Any) -> None:

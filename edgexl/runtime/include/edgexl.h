@@ -125,6 +125,15 @@ typedef struct exl_open_options {
  * it, rename another file over it (and see "change labels" for the label file that the old one had). */
 EXL_API exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle,
                                    exl_error *error);
+/* The same from memory that begins at a multiple of 64 bytes. It stays the caller's, who keeps it as it is until the
+ * bundle is closed; with EXL_OPEN_COPY it may begin anywhere, and is not needed when this returns. Only the label file
+ * that labels_path names is looked for; without one labels cannot be changed. */
+EXL_API exl_status exl_bundle_open_memory(const void *bytes, size_t length, const exl_open_options *options,
+                                          exl_bundle **bundle, exl_error *error);
+/* The same from `length` bytes of an open file (0 = all to its end), from `offset` on: an asset in an APK, a resource
+ * in an executable. The offset is a multiple of 64, or EXL_OPEN_COPY is given. The caller may close his descriptor. */
+EXL_API exl_status exl_bundle_open_descriptor(int descriptor, uint64_t offset, uint64_t length,
+                                              const exl_open_options *options, exl_bundle **bundle, exl_error *error);
 
 typedef struct exl_bundle_info {
     size_t struct_size;

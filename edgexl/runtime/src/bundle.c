@@ -148,8 +148,26 @@ static exl_status bundle_check_options(const exl_open_options *options, exl_allo
     return EXL_OK;
 }
 
-static exl_status bundle_open(const char *path, const exl_open_options *options, const exl_allocator *allocator,
-                              exl_bundle **out, exl_error *error) {
+/* Where a bundle's bytes are: a file's path, an open file, or memory. */
+typedef struct bundle_source {
+    const char *path;
+    const void *memory;
+    int descriptor; /* where both are null */
+    uint64_t offset, length;
+} bundle_source;
+
+static exl_status bundle_open_file(const bundle_source *from, const exl_allocator *copy, exl__file *file,
+                                   exl_error *error) {
+    if (from->path)
+        return exl__file_open(from->path, copy, file, error);
+    if (from->memory)
+        return exl__file_open_memory(from->memory, (size_t)from->length, copy, file, error);
+    return exl__file_open_part(from->descriptor, from->offset, from->length, copy, file, error);
+}
+
+static exl_status bundle_open(const bundle_source *from, const exl_open_options *options,
+                              const exl_allocator *allocator, exl_bundle **out, exl_error *error) {
+    int has_labels = !(options->flags & EXL_OPEN_COMPILED) && (from->path || options->labels_path);
     exl_bundle *bundle = exl__allocate(allocator, 1, sizeof *bundle);
     exl_status status;
 
@@ -157,11 +175,11 @@ static exl_status bundle_open(const char *path, const exl_open_options *options,
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
     bundle->allocator = *allocator;
     bundle->isa = options->flags & EXL_OPEN_SCALAR ? EXL__SCALAR : exl__isa_best();
-    status = exl__file_open(path, options->flags & EXL_OPEN_COPY ? &bundle->allocator : NULL, &bundle->file, error);
+    status = bundle_open_file(from, options->flags & EXL_OPEN_COPY ? &bundle->allocator : NULL, &bundle->file, error);
     if (status == EXL_OK)
         status = exl__bundle_read(bundle, (options->flags & EXL_OPEN_VERIFY) != 0, error);
-    if (status == EXL_OK && !(options->flags & EXL_OPEN_COMPILED))
-        status = exl__live_open(bundle, path, options->labels_path, error);
+    if (status == EXL_OK && has_labels)
+        status = exl__live_open(bundle, from->path, options->labels_path, error);
     if (status == EXL_OK && !(options->flags & EXL_OPEN_NO_ENGINE))
         status = bundle_open_engine(bundle, options, error);
     if (status == EXL_OK)
@@ -171,19 +189,36 @@ static exl_status bundle_open(const char *path, const exl_open_options *options,
     return status;
 }
 
-exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle, exl_error *error) {
+static exl_status bundle_open_from(const bundle_source *from, int is_given, const exl_open_options *options,
+                                   exl_bundle **bundle, exl_error *error) {
     exl_open_options known = {0};
     exl_allocator allocator = exl__default_allocator;
     exl_status status;
 
     if (bundle)
         *bundle = NULL;
-    if (!exl__begin(error, path && bundle))
+    if (!exl__begin(error, is_given && bundle))
         return EXL_BAD_ARGUMENT;
     status = exl__take_struct(&known, sizeof known, options, error);
     if (status == EXL_OK)
         status = bundle_check_options(&known, &allocator, error);
-    return status == EXL_OK ? bundle_open(path, &known, &allocator, bundle, error) : status;
+    return status == EXL_OK ? bundle_open(from, &known, &allocator, bundle, error) : status;
+}
+
+exl_status exl_bundle_open(const char *path, const exl_open_options *options, exl_bundle **bundle, exl_error *error) {
+    return bundle_open_from(&(bundle_source){.path = path}, path != NULL, options, bundle, error);
+}
+
+exl_status exl_bundle_open_memory(const void *bytes, size_t length, const exl_open_options *options,
+                                  exl_bundle **bundle, exl_error *error) {
+    return bundle_open_from(&(bundle_source){.memory = bytes, .length = length}, bytes != NULL, options, bundle, error);
+}
+
+exl_status exl_bundle_open_descriptor(int descriptor, uint64_t offset, uint64_t length, const exl_open_options *options,
+                                      exl_bundle **bundle, exl_error *error) {
+    const bundle_source from = {.descriptor = descriptor, .offset = offset, .length = length};
+
+    return bundle_open_from(&from, descriptor >= 0, options, bundle, error);
 }
 
 void exl_bundle_close(exl_bundle *bundle) {

@@ -16,6 +16,19 @@
 #include "memory.h"
 #include "platform.h"
 
+#if defined(EXL_BARE)
+
+static exl_status engine_ort_refuse(const exl_allocator *allocator, const char *library, uint32_t threads, int scalar,
+                                    exl__engine_state **state, exl_error *error) {
+    (void)allocator, (void)library, (void)threads, (void)scalar, (void)state;
+    return exl__fail(error, EXL_ENGINE_MISSING,
+                     "there is no ONNX Runtime here: compile the bundle for the native engine");
+}
+
+const exl__engine exl__engine_ort = {.name = "ort", .open = engine_ort_refuse};
+
+#else
+
 /* ---- ONNX Runtime's interface, as far as it is used -------------------------------------------------------- */
 
 typedef struct OrtStatus OrtStatus; /* null = success */
@@ -528,3 +541,5 @@ const exl__engine exl__engine_ort = {"ort",
                                      engine_ort_run,
                                      engine_ort_operation_count,
                                      NULL};
+
+#endif

@@ -3,6 +3,8 @@
 
 #include "platform.h"
 
+#if !defined(EXL_BARE)
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,17 +83,23 @@ int exl__regular_open(const char *path, int for_change, uint64_t *length, const 
 
 /* ---- a file to be read ----------------------------------------------------------------------------------------- */
 
+/* A mapping begins with a page: by so many bytes before those that are wanted. */
+static size_t platform_before(const exl__file *file) { return (size_t)(file->start % (uint64_t)sysconf(_SC_PAGESIZE)); }
+
 static exl_status platform_map(exl__file *file, exl_error *error) {
-    void *mapping = mmap(NULL, (size_t)file->length, PROT_READ, MAP_PRIVATE, file->descriptor, 0);
+    size_t before = platform_before(file);
+    uint8_t *mapping = mmap(NULL, (size_t)file->length + before, PROT_READ, MAP_PRIVATE, file->descriptor,
+                            (off_t)(file->start - before));
 
     if (mapping == MAP_FAILED)
         return exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be mapped: %s", strerror(errno));
-    file->bytes = mapping;
+    file->bytes = mapping + before;
     return EXL_OK;
 }
 
-static exl_status platform_copy(const exl_allocator *allocator, exl__file *file, exl_error *error) {
-    const exl__file open = {.descriptor = file->descriptor};
+/* to_end: the file must end where its bytes do. */
+static exl_status platform_copy(const exl_allocator *allocator, int to_end, exl__file *file, exl_error *error) {
+    const exl__file open = {.descriptor = file->descriptor, .start = file->start};
     uint8_t *bytes = exl__allocate_scratch(allocator, file->length, 1), more;
     exl_status status;
 
@@ -100,7 +108,7 @@ static exl_status platform_copy(const exl_allocator *allocator, exl__file *file,
     file->bytes = bytes;
     file->copied = allocator;
     status = exl__file_read(&open, 0, bytes, (size_t)file->length, error);
-    if (status == EXL_OK && pread(file->descriptor, &more, 1, (off_t)file->length) > 0)
+    if (status == EXL_OK && to_end && pread(file->descriptor, &more, 1, (off_t)(file->start + file->length)) > 0)
         status = exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file became longer while it was read");
     close(file->descriptor);
     file->descriptor = -1;
@@ -115,14 +123,56 @@ exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl_
     file->descriptor = exl__regular_open(path, 0, &file->length, &why);
     if (file->descriptor < 0)
         status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", why);
-    else if (file->length == 0)
-        status = exl__fail(error, EXL_NOT_A_BUNDLE, "the file is empty");
-    else if (file->length > (uint64_t)(SIZE_MAX / 2))
-        status = exl__fail(error, EXL_OUT_OF_MEMORY,
-                           "the file has %llu bytes, which do not fit into this device's %u-bit address space",
-                           (unsigned long long)file->length, (unsigned)(8 * sizeof(size_t)));
-    else
-        status = copy_from ? platform_copy(copy_from, file, error) : platform_map(file, error);
+    if (status == EXL_OK)
+        status = exl__file_check_length(file, error);
+    if (status == EXL_OK)
+        status = copy_from ? platform_copy(copy_from, 1, file, error) : platform_map(file, error);
+    if (status != EXL_OK)
+        exl__file_close(file);
+    return status;
+}
+
+/* A descriptor of our own beside the caller's; negative, with errno. */
+static int platform_duplicate(int descriptor) {
+#if defined(F_DUPFD_CLOEXEC)
+    return fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+#else
+    (void)descriptor;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+exl_status exl__file_open_part(int descriptor, uint64_t offset, uint64_t length, const exl_allocator *copy_from,
+                               exl__file *file, exl_error *error) {
+    struct stat facts;
+    exl_status status = EXL_OK;
+    const char *why = NULL;
+    uint64_t all;
+
+    memset(file, 0, sizeof *file);
+    file->descriptor = -1;
+    if (fstat(descriptor, &facts) != 0)
+        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", strerror(errno));
+    why = platform_why_not_regular(facts.st_mode);
+    if (why)
+        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", why);
+    all = (uint64_t)facts.st_size;
+    if (offset > all || length > all - offset)
+        return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends before the bytes that are asked for");
+    if (!copy_from && offset % EXL__FILE_ALIGNMENT != 0)
+        return exl__fail(error, EXL_BAD_ARGUMENT,
+                         "the offset is no multiple of %d bytes: align the file there, or give EXL_OPEN_COPY",
+                         EXL__FILE_ALIGNMENT);
+    file->start = offset;
+    file->length = length ? length : all - offset;
+    status = exl__file_check_length(file, error);
+    if (status != EXL_OK)
+        return status;
+    file->descriptor = platform_duplicate(descriptor);
+    if (file->descriptor < 0)
+        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", strerror(errno));
+    status = copy_from ? platform_copy(copy_from, 0, file, error) : platform_map(file, error);
     if (status != EXL_OK)
         exl__file_close(file);
     return status;
@@ -131,10 +181,10 @@ exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl_
 exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl_error *error) {
     uint8_t *to = buffer;
 
-    if (file->copied && bytes > 0)
+    if (file->descriptor < 0 && bytes > 0)
         memcpy(buffer, file->bytes + offset, bytes);
-    while (!file->copied && bytes > 0) {
-        ssize_t got = pread(file->descriptor, to, bytes, (off_t)offset);
+    while (file->descriptor >= 0 && bytes > 0) {
+        ssize_t got = pread(file->descriptor, to, bytes, (off_t)(file->start + offset));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -157,20 +207,20 @@ void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
 #else
 void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
     /* Whole pages only: what lies around may be in use. Sections are aligned, so little is left over. */
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t from = (offset + page - 1) / page * page;
-    uint64_t to = (offset + bytes) / page * page;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), begin = (uint64_t)(uintptr_t)file->bytes + offset;
+    uint64_t from = (begin + page - 1) / page * page;
+    uint64_t to = (begin + bytes) / page * page;
 
-    if (from < to && !file->copied)
-        (void)madvise((void *)(uintptr_t)(file->bytes + from), (size_t)(to - from), MADV_DONTNEED);
+    if (from < to && file->descriptor >= 0)
+        (void)madvise((void *)(uintptr_t)from, (size_t)(to - from), MADV_DONTNEED);
 }
 #endif
 
 void exl__file_close(exl__file *file) {
     if (file->copied)
         exl__release(file->copied, (void *)(uintptr_t)file->bytes, file->length, 1);
-    else if (file->bytes)
-        munmap((void *)(uintptr_t)file->bytes, (size_t)file->length);
+    else if (file->bytes && file->descriptor >= 0)
+        munmap((void *)(uintptr_t)(file->bytes - platform_before(file)), (size_t)file->length + platform_before(file));
     if (file->descriptor >= 0)
         close(file->descriptor);
     memset(file, 0, sizeof *file);
@@ -243,3 +293,5 @@ double exl__now_ms(void) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
 }
+
+#endif

@@ -3,7 +3,7 @@
 #ifndef EXL_PLATFORM_H
 #define EXL_PLATFORM_H
 
-#if defined(__wasi__) && !defined(_REENTRANT)
+#if defined(EXL_BARE) || (defined(__wasi__) && !defined(_REENTRANT))
 #define EXL__ONE_THREAD /* nor has every C library for it a pthread.h */
 #else
 #include <pthread.h>
@@ -20,17 +20,28 @@ int exl__regular_open(const char *path, int for_change, uint64_t *length, const 
 /* The reason why an open file, or one that may be opened, is no regular file; null where it is one. */
 const char *exl__not_regular(const char *path, int descriptor);
 
-/* A file to be read: mapped, and then it must not be written to while it is open (replace it by renaming another over
- * it), or a copy in memory from the allocator. */
+/* A file to be read, or a part of one: mapped, and then it must not be written to while it is open (replace it by
+ * renaming another over it), or a copy in memory from the allocator; or memory of the caller's. */
 typedef struct exl__file {
     const uint8_t *bytes;
     uint64_t length;
-    int descriptor;              /* of a mapped file */
-    const exl_allocator *copied; /* where a copy's memory is from; null: mapped */
+    int descriptor;              /* of a mapped file, our own; negative: the bytes are in memory alone */
+    const exl_allocator *copied; /* where a copy's memory is from; null: mapped, or the caller's */
+    uint64_t start;              /* where in the descriptor's file the bytes begin */
 } exl__file;
 
-/* copy: null to map the file. */
+/* Where a bundle begins in memory or in a file, unless it is copied: its numbers are read in place. */
+enum { EXL__FILE_ALIGNMENT = 64 };
+
+/* Fails for a file that is empty or too long for this device. */
+exl_status exl__file_check_length(const exl__file *file, exl_error *error);
+/* copy: null to map the file, or to use the caller's memory as it is. */
 exl_status exl__file_open(const char *path, const exl_allocator *copy, exl__file *file, exl_error *error);
+/* length: 0 = to the end. The caller's descriptor stays his. */
+exl_status exl__file_open_part(int descriptor, uint64_t offset, uint64_t length, const exl_allocator *copy,
+                               exl__file *file, exl_error *error);
+exl_status exl__file_open_memory(const void *bytes, size_t length, const exl_allocator *copy, exl__file *file,
+                                 exl_error *error);
 /* Reads through the descriptor, so that what is only hashed does not become resident in the mapping. */
 exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl_error *error);
 /* Says that these bytes are not needed for now. They stay readable, from the file. */

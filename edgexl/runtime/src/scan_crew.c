@@ -4,7 +4,7 @@
 
 #include "scan_crew.h"
 
-#if defined(__wasm__)
+#if defined(__wasm__) || defined(EXL_BARE)
 
 exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t threads, uint32_t rows, uint32_t subspaces,
                                     uint32_t keep) {

@@ -6,7 +6,7 @@
 #include "scan.h"
 
 /* WebAssembly has threads only where its host gives some: there the caller scans alone. */
-#if defined(__wasm__)
+#if defined(__wasm__) || defined(EXL_BARE)
 enum { EXL__HAS_THREADS = 0 };
 #else
 enum { EXL__HAS_THREADS = 1 };

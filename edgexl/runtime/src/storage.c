@@ -3,6 +3,8 @@
 
 #include "storage.h"
 
+#if !defined(EXL_BARE)
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -404,3 +406,5 @@ exl_status exl__file_replace(const char *path, int locked, const void *bytes, si
     reason = storage_flush_directory_of(target);
     return reason ? storage_not_durable(reason, error) : EXL_OK;
 }
+
+#endif

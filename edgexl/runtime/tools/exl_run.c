@@ -6,7 +6,9 @@
  */
 #include <math.h>
 
+#include "answer.h"
 #include "command.h"
+#include "lines.h"
 
 static const char USAGE[] =
     "usage: exl-run BUNDLE [TEXT...] [options]\n"
@@ -83,33 +85,6 @@ static int parse(command *c, int count, char **arguments) {
     return c->bundle != NULL;
 }
 
-static void print_error_line(const char *text, size_t text_bytes, const char *sentence) {
-    fputs("{\"text\": ", stdout);
-    json_string(stdout, text, text_bytes);
-    fputs(", \"error\": ", stdout);
-    json_string(stdout, sentence, strlen(sentence));
-    fputs("}\n", stdout);
-}
-
-static void print_answer(const char *text, size_t text_bytes, const exl_result *result) {
-    fputs("{\"text\": ", stdout);
-    json_string(stdout, text, text_bytes);
-    fputs(", \"labels\": [", stdout);
-    for (size_t i = 0; i < result->count; i++) {
-        const exl_prediction *label = result->predictions[i];
-        fputs(i ? ", {\"id\": " : "{\"id\": ", stdout);
-        json_string(stdout, label->id, strlen(label->id));
-        fputs(", \"text\": ", stdout);
-        json_string(stdout, label->text, strlen(label->text));
-        printf(", \"probability\": %.6g}", (double)label->probability);
-    }
-    printf("], \"none_fits\": %s, \"windows\": %u, \"truncated\": %s, \"ms\": {", result->none_fits ? "true" : "false",
-           result->windows, result->truncated ? "true" : "false");
-    for (uint32_t i = 0; i < result->stage_count; i++)
-        printf("\"%s\": %.4f, ", result->stage_names[i], result->stage_ms[i]);
-    printf("\"total\": %.4f}", result->total_ms);
-}
-
 /* A score of a kind of row; null where the label has none of it. */
 static void print_score(const char *key, float score) {
     if (score > -INFINITY)
@@ -148,10 +123,11 @@ static exl_status answer(exl_session *session, const command *c, const char *tex
     if (status == EXL_OK)
         status = exl_predict(session, text, text_bytes, &c->predict, &result, &error);
     if (status != EXL_OK) {
-        print_error_line(text, text_bytes, error.sentence);
+        print_error(stdout, text, text_bytes, error.sentence);
+        fputc('\n', stdout);
         return status;
     }
-    print_answer(text, text_bytes, result);
+    print_answer(stdout, text, text_bytes, result);
     if (c->explain)
         print_explanation(c, &way);
     fputs("}\n", stdout);

@@ -2,7 +2,7 @@
 #ifndef EXL_TOOLS_TEXTS_H
 #define EXL_TOOLS_TEXTS_H
 
-#include "command.h"
+#include "lines.h"
 
 typedef struct texts {
     struct {
