@@ -1,10 +1,10 @@
-"""Commands about targets: list, show, detect."""
+"""Commands about targets: list, show, detect, calibrate."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,7 +31,7 @@ class TargetsGroup(DefaultingGroup):
 @click.group(
     cls=TargetsGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    subcommand_metavar="[NAME] | show NAME | detect -o FILE",
+    subcommand_metavar="[NAME] | show NAME | detect -o FILE | calibrate [NAME]",
 )
 def targets() -> None:
     """List the devices that can be compiled for, show one, or measure one.
@@ -40,6 +40,7 @@ def targets() -> None:
     edgexl targets
     edgexl targets raspberry-pi-5
     edgexl targets detect --device ssh://pi@till -o till.toml
+    edgexl targets calibrate till.toml --device ssh://pi@till
     """
 
 
@@ -55,7 +56,8 @@ def show(name: str | None, as_json: bool) -> None:
     from edgexl.target import available_targets, load_target
 
     if name is not None:
-        _show(load_target(name), as_json)
+        target = load_target(name)
+        _show(target, as_json, _describe_costs(target))
         return
     shipped = [load_target(each) for each in available_targets()]
     if as_json:
@@ -93,8 +95,64 @@ def detect(device: str, kit: Path | None, out: Path, force: bool, as_json: bool)
         print_line(f"{out}: look through it; `edgexl compile --target {out}` takes it")
 
 
-def _show(target: Target, as_json: bool) -> None:
-    facts = dataclasses.asdict(target)
+@targets.command("calibrate")
+@click.argument("name", default="host")
+@click.option(
+    "--device", default="local", show_default=True, help="Which: local, ssh://user@host[:port], adb[:SERIAL]."
+)
+@click.option("--from", "kit", type=PATH, help="Instead: what a kit brought back (see `edgexl profile --kit`).")
+@click.option("--bundle", type=PATH, help="With --from: the bundle that the kit was made of.")
+@json_option
+def calibrate(name: str, device: str, kit: Path | None, bundle: Path | None, as_json: bool) -> None:
+    """Measure what bundles take on a device, so that milliseconds are predicted for the target NAME (default: host).
+
+    Thirteen small bundles are made once, which takes some minutes, and answer texts of several lengths on the device,
+    which takes some minutes more; an interrupted run goes on where it stopped. The model is written beside a target's
+    file, which then names it, or for a shipped target into your cache.
+
+    \b
+    edgexl targets calibrate
+    edgexl targets calibrate till.toml --device ssh://pi@till
+    edgexl targets calibrate my.toml --from result.json --bundle words.exl
+    """
+    from edgexl.cost.calibrate import calibrate_device, calibrate_kit
+    from edgexl.device.open_device import open_device
+    from edgexl.target import load_target
+    from edgexl.use.kit import read_kit_result
+
+    load_target(name)  # a misspelt name should not wait for a device
+    if kit is not None:
+        if device != "local" or bundle is None:
+            raise BadInput(
+                "A kit's result is of one bundle on the device where it ran; give --bundle, and no --device."
+            )
+        result = read_kit_result(kit)
+        model, path = calibrate_kit(name, result.profile, bundle, result.bundle_sha256, f"a device, by {kit.name}")
+    elif bundle is not None:
+        raise BadInput("--bundle is for what a kit brought back; give that as --from FILE.")
+    else:
+        with progress_bar(as_json) as progress, open_device(device, progress) as opened:
+            model, path = calibrate_device(name, opened, progress)
+    found: dict[str, Any] = {"model": str(path), "unit": model.unit, "device": model.device, "fitted": model.fitted}
+    found |= {"bundles": model.bundles, "samples": model.samples, "errors": model.errors}
+    if as_json:
+        print_json(found)
+        return
+    made_of = f"{model.bundles} bundle{'s' if model.bundles > 1 else ''} on {model.device}"
+    print_line(f"{path}: of {made_of}; 9 of 10 predictions of a query are within {model.error('total'):.0%}")
+
+
+def _describe_costs(target: Target) -> dict[str, str]:
+    """What predictions for a target are made by."""
+    from edgexl.cost.find import find_model
+
+    found = find_model(target)
+    told = f"{found.path.name}: {found.model.unit}, fitted on {found.model.device}, {found.model.fitted}"
+    return {"predicted_by": told if found.measured else f"{told}; not measured on this target"}
+
+
+def _show(target: Target, as_json: bool, more: dict[str, str] | None = None) -> None:
+    facts = dataclasses.asdict(target) | (more or {})
     if not as_json:  # what is 0 in these is not known
         facts |= {name: {key: value or None for key, value in facts[name].items()} for name in ("budget", "hardware")}
     print_record(facts, as_json)

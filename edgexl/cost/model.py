@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from edgexl.base import toml
 from edgexl.base.arrays import Doubles
@@ -122,17 +123,14 @@ def fit(samples: Sequence[Sample], about: Mapping[str, Any], base: CostModel | N
         raise BadInput("There is nothing to fit a cost model to.")
     names = sorted({sample.bundle for sample in samples})
     weights = fit_weights(samples, base)
-    errors: dict[str, list[float]] = {}
     if len(names) >= _FEWEST_BUNDLES:
-        for held_out in names:
-            others = [sample for sample in samples if sample.bundle != held_out]
-            judged = CostModel(weights=fit_weights(others, base), **_DRAFT)
-            _add_errors(errors, judged, (sample for sample in samples if sample.bundle == held_out))
-        found = {stage: _spread(values, len(names)) for stage, values in errors.items()}
+        errors = hold_out(samples, base)
+        found = {stage: spread([abs(off) for _, off in values], len(names)) for stage, values in errors.items()}
     else:  # what is off here, on top of what the base was off elsewhere
-        _add_errors(errors, CostModel(weights=weights, **_DRAFT), samples)
+        errors = _errors(CostModel(weights=weights, **_DRAFT), samples)
         before = {stage: base.error(stage) if base else 1.0 for stage in errors}
-        found = {stage: (1 + _spread(values, len(names))) * (1 + before[stage]) - 1 for stage, values in errors.items()}
+        here = {stage: spread([abs(off) for _, off in values], len(names)) for stage, values in errors.items()}
+        found = {stage: (1 + here[stage]) * (1 + before[stage]) - 1 for stage in errors}
     found["any"] = max(found.values())
     return CostModel(weights=weights, errors=found, bundles=len(names), samples=len(samples), **about)
 
@@ -145,29 +143,56 @@ _DRAFT: dict[str, Any] = {
 
 def fit_weights(samples: Sequence[Sample], base: CostModel | None = None) -> dict[str, float]:
     """Weights of all numbers that samples have, and of those that `base` knows beside them."""
+    return _solve(_Table.of(samples), base)
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Samples as rows: `numbers` [samples, names], of relative costs, and what their weighed sums are to be."""
+
+    names: tuple[str, ...]
+    bundles: npt.NDArray[np.str_]
+    numbers: Doubles
+    wanted: Doubles
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> _Table:
+        samples = [sample for sample in samples if sample.measured > 0]
+        names = sorted({name for sample in samples for name in sample.features})
+        place = {name: at for at, name in enumerate(names)}
+        numbers = np.zeros((len(samples), len(names)))
+        wanted = np.sqrt([1.0 if sample.is_operation else _STAGE_WEIGHT for sample in samples])
+        for row, sample in enumerate(samples):
+            columns = [place[name] for name in sample.features]
+            numbers[row, columns] = list(sample.features.values())
+            numbers[row] *= wanted[row] / sample.measured
+        return cls(tuple(names), np.array([sample.bundle for sample in samples]), numbers, wanted)
+
+    def without(self, bundle: str) -> _Table:
+        """The samples of all other bundles, and the numbers that they have."""
+        rows = self.bundles != bundle
+        numbers = self.numbers[rows]
+        used = np.flatnonzero(numbers.any(axis=0))
+        names = tuple(self.names[at] for at in used)
+        return _Table(names, self.bundles[rows], numbers[:, used], self.wanted[rows])
+
+
+def _solve(table: _Table, base: CostModel | None) -> dict[str, float]:
     from scipy.optimize import nnls
 
-    samples = [sample for sample in samples if sample.measured > 0]
-    names = sorted({name for sample in samples for name in sample.features})
-    place = {name: at for at, name in enumerate(names)}
-    numbers = np.zeros((len(samples), len(names)))
-    for row, sample in enumerate(samples):
-        heavy = math.sqrt(1.0 if sample.is_operation else _STAGE_WEIGHT) / sample.measured
-        for name, value in sample.features.items():
-            numbers[row, place[name]] = value * heavy
-    wanted = np.array([math.sqrt(1.0 if sample.is_operation else _STAGE_WEIGHT) for sample in samples])
+    numbers, wanted = table.numbers, table.wanted
     others: dict[str, float] = {}
     if base is not None:
-        before = np.array([base.weights.get(name, 0.0) for name in names])
+        before = np.array([base.weights.get(name, 0.0) for name in table.names])
         factor = _fit_factor(numbers @ before, wanted)
-        others = {name: weight * factor for name, weight in base.weights.items() if name not in place}
+        others = {name: weight * factor for name, weight in base.weights.items() if name not in table.names}
         numbers, wanted = _draw_to(numbers, wanted, before * factor)
     scale = np.abs(numbers).max(axis=0)
     scale[scale == 0] = 1.0
     # the triangle of as many rows as columns has the same solution as all rows
     triangle: Doubles = np.linalg.qr(np.column_stack([numbers / scale, wanted]), mode="r")  # type: ignore[assignment]
-    found, _ = nnls(triangle[:, :-1], triangle[:, -1], maxiter=30 * len(names))
-    return others | dict(zip(names, (found / scale).tolist(), strict=True))
+    found, _ = nnls(triangle[:, :-1], triangle[:, -1], maxiter=30 * len(table.names))
+    return others | dict(zip(table.names, (found / scale).tolist(), strict=True))
 
 
 def _fit_factor(predicted: Doubles, wanted: Doubles) -> float:
@@ -184,16 +209,29 @@ def _draw_to(numbers: Doubles, wanted: Doubles, before: Doubles) -> tuple[Double
     return np.vstack([numbers, rows]), np.concatenate([wanted, np.full(len(known), math.sqrt(_PRIOR))])
 
 
-def _add_errors(errors: dict[str, list[float]], model: CostModel, samples: Iterable[Sample]) -> None:
-    """The absolute logarithm of measured / predicted of each stage's samples."""
+def hold_out(samples: Sequence[Sample], base: CostModel | None = None) -> dict[str, list[tuple[str, float]]]:
+    """Of each stage and the total: (bundle, logarithm of measured / predicted) by models of the other bundles."""
+    table = _Table.of(samples)
+    found: dict[str, list[tuple[str, float]]] = {}
+    for bundle in sorted({sample.bundle for sample in samples}):
+        model = CostModel(weights=_solve(table.without(bundle), base), **_DRAFT)
+        for stage, values in _errors(model, [sample for sample in samples if sample.bundle == bundle]).items():
+            found.setdefault(stage, []).extend(values)
+    return found
+
+
+def _errors(model: CostModel, samples: Iterable[Sample]) -> dict[str, list[tuple[str, float]]]:
+    found: dict[str, list[tuple[str, float]]] = {}
     for sample in samples:
         predicted = model.predict(sample.features)
         if not sample.is_operation and sample.measured > 0 and predicted > 0:
-            errors.setdefault(sample.of, []).append(abs(math.log(sample.measured / predicted)))
+            off = math.log(sample.measured / predicted)
+            found.setdefault(sample.of, []).append((sample.bundle, off))
+    return found
 
 
-def _spread(values: Sequence[float], bundles: int) -> float:
-    """The error that `COVERAGE` of another bundle's predictions stay within: of so few bundles, a larger quantile
-    (split conformal prediction, Vovk et al., 2005, with each bundle as one draw)."""
+def spread(values: Sequence[float], bundles: int) -> float:
+    """The relative error that `COVERAGE` of another bundle's predictions stay within, out of logarithms: of so few
+    bundles, a larger quantile (split conformal prediction, Vovk et al., 2005, with each bundle as one draw)."""
     level = min(1.0, COVERAGE * (1 + 1 / bundles))
     return math.exp(float(np.quantile(values, level))) - 1

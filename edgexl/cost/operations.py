@@ -14,6 +14,7 @@ from edgexl.bundle.plan import BLOCK, PANEL, Code, Function, Operation, Plan, Re
 
 # Rows of a product's tile: what the kernels take at most is 4, 6 or 8 (native.h). A last tile costs nearly a whole one.
 _TILES = (4, 6, 8)
+_LINEAR = (Code.LINEAR_INT8, Code.LINEAR_F32, Code.LINEAR_BLOCKS)
 
 Features = dict[str, float]
 
@@ -28,17 +29,41 @@ def name_operation(operation: Operation) -> str:
     return code.name.lower()
 
 
-def measure_operation(operation: Operation, tokens: int, labels: int) -> Features:
-    """The numbers of an operation for a text of `tokens` and a shortlist of `labels`, by name; 0 is left out."""
+# What a query streams through the caches pushes out what is small: so many bytes push out about all that a processor's
+# second level holds, and its share of the third.
+COLD_LEVELS = {"1M": 1 << 20, "4M": 1 << 22}
+
+
+def measure_operation(operation: Operation, tokens: int, labels: int, streamed: float = 0.0) -> Features:
+    """The numbers of an operation for a text of `tokens` and a shortlist of `labels`, by name; 0 is left out.
+    `streamed`: the bytes that a query reads in all, by which the operation's own are found in a cache or not."""
     sizes = [size.at(tokens, labels) for size in operation.sizes]
     found = _measure(operation, sizes)
+    if Code(operation.code) in _LINEAR:
+        found |= cold("weights", weight_bytes(operation), streamed)
+    elif Code(operation.code) == Code.EMBED:
+        found |= cold("rows", sizes[0], streamed)
     kind = name_operation(operation)
     return {f"{kind}.{name}": float(value) for name, value in found.items() if value}
 
 
-def measure_plan(plan: Plan, tokens: int, labels: int) -> list[tuple[str, Features]]:
+def measure_plan(plan: Plan, tokens: int, labels: int, streamed: float = 0.0) -> list[tuple[str, Features]]:
     """(name, numbers) of each operation of a plan."""
-    return [(name_operation(each), measure_operation(each, tokens, labels)) for each in plan.operations]
+    return [(name_operation(each), measure_operation(each, tokens, labels, streamed)) for each in plan.operations]
+
+
+def cold(name: str, count: float, streamed: float) -> Features:
+    """How many of the things counted are not in a cache any more, for each of `COLD_LEVELS`."""
+    return {f"cold {name} {level}": count * min(1.0, streamed / size) for level, size in COLD_LEVELS.items()}
+
+
+def weight_bytes(operation: Operation) -> float:
+    """The bytes of a product's constant weights; 0 of other operations."""
+    if Code(operation.code) not in _LINEAR:
+        return 0.0
+    numbers = _fill(operation.sizes[1].coefficient) * _fill(operation.sizes[2].coefficient)
+    bits = {Code.LINEAR_F32: 32, Code.LINEAR_INT8: 8}.get(Code(operation.code), operation.sizes[3].coefficient)
+    return numbers * bits / 8
 
 
 def add_features(parts: Iterable[Features]) -> Features:
@@ -52,7 +77,7 @@ def add_features(parts: Iterable[Features]) -> Features:
 
 def _measure(operation: Operation, sizes: Sequence[int]) -> Features:
     code = Code(operation.code)
-    if code in (Code.LINEAR_INT8, Code.LINEAR_F32, Code.LINEAR_BLOCKS):
+    if code in _LINEAR:
         return _linear(operation, sizes)
     if code == Code.ATTENTION:
         return _attention(operation, sizes)

@@ -6,6 +6,7 @@ are a few counts each of what `edgexl/runtime/src` loops over. `load` opens the 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from edgexl.bundle.lexical import unpack_lexical
 from edgexl.bundle.parameters import ENGINE_NATIVE, Parameters, input_names
 from edgexl.bundle.plan import Plan
 from edgexl.bundle.read import Bundle
-from edgexl.cost.operations import Features, add_features, measure_plan
+from edgexl.cost.operations import Features, add_features, cold, measure_plan, weight_bytes
 
 LOAD = "load"
 STAGES = ("tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate")
@@ -53,6 +54,16 @@ class Anatomy:
     reasoner: Plan | None
     lengths: Mapping[Kind, int]
     lexical: LexicalFacts | None = None
+
+    @functools.cached_property
+    def streamed_bytes(self) -> float:
+        """What a query reads from its first byte to its last: products' weights, scanned codes, counts of terms."""
+        p = self.parameters
+        plans = [plan for plan in (self.screener, self.reasoner) if plan is not None]
+        weights = sum(weight_bytes(operation) for plan in plans for operation in plan.operations)
+        codes = self.lengths[Kind.COARSE_CODES] * (p.probes / p.cells if p.cells else 1)
+        words = 4 * self.lexical.terms + 4 * self.lexical.rows if self.lexical else 0
+        return weights + codes + words
 
 
 def read_anatomy(bundle: Bundle) -> Anatomy:
@@ -90,17 +101,22 @@ def _usual(starts: np.ndarray) -> float:
 def measure_stages(anatomy: Anatomy, tokens: int) -> dict[str, Features]:
     """The numbers of each of `STAGES`, and of `load`, for a text of `tokens` ([CLS] and [SEP] among them; of
     more than the bundle reads, as many as it reads). A bundle without a lexical side has no numbers of `match`."""
-    p = anatomy.parameters
+    p, streamed = anatomy.parameters, anatomy.streamed_bytes
     tokens = min(tokens, p.max_tokens)
     found: dict[str, Features] = {
-        "tokenize": {"calls": 1, "tokens": tokens},
+        "tokenize": {"calls": 1, "tokens": tokens, **cold("calls", 1, streamed)},
         "encode": {"calls": 1, "numbers": p.dims + tokens * p.state_dims},
-        "scan": _scan(p),
+        "scan": _scan(p) | cold("kept", p.overfetch, streamed),
         "match": _match(anatomy, tokens),
-        "rescore": _rescore(p, anatomy.lengths),
-        "gather": _gather(p),
+        "rescore": _rescore(p, anatomy.lengths, streamed),
+        "gather": _gather(p, streamed),
         "reason": {"calls": 1, "labels": p.shortlist},
-        "calibrate": {"calls": 1, "labels": p.shortlist, "sorted": p.shortlist * math.log2(p.shortlist + 1)},
+        "calibrate": {
+            "calls": 1,
+            "labels": p.shortlist,
+            "sorted": p.shortlist * math.log2(p.shortlist + 1),
+            **cold("labels", p.shortlist, streamed),
+        },
         LOAD: _load(anatomy),
     }
     named = {
@@ -109,7 +125,7 @@ def measure_stages(anatomy: Anatomy, tokens: int) -> dict[str, Features]:
     }
     for stage, plan in (("encode", anatomy.screener), ("reason", anatomy.reasoner)):
         if plan is not None:
-            operations = [features for _, features in measure_plan(plan, tokens, p.shortlist)]
+            operations = [features for _, features in measure_plan(plan, tokens, p.shortlist, streamed)]
             named[stage] = add_features([named[stage], *operations])
     return named
 
@@ -158,11 +174,12 @@ def _match(anatomy: Anatomy, tokens: int) -> Features:
     }
 
 
-def _rescore(p: Parameters, lengths: Mapping[Kind, int]) -> Features:
+def _rescore(p: Parameters, lengths: Mapping[Kind, int], streamed: float) -> Features:
     rows = min(p.overfetch, p.rows) + p.lexical_candidates
     row_bytes = 2 + p.fine_dims * p.fine_bits / 8
     lines = rows * (row_bytes / 64 + 1)
-    beyond = {f"lines beyond {name}": lines for name, size in _LEVELS.items() if lengths[Kind.FINE_CODES] > size}
+    codes = lengths[Kind.FINE_CODES] + streamed
+    beyond = {f"lines beyond {name}": lines for name, size in _LEVELS.items() if codes > size}
     return {
         "calls": 1,
         "rows": rows,
@@ -174,10 +191,11 @@ def _rescore(p: Parameters, lengths: Mapping[Kind, int]) -> Features:
         "rows with aliases": rows if p.rows > p.labels else 0,
         "rows with words": rows if p.lexical_candidates else 0,
         **beyond,
+        **cold("rows", rows, streamed),
     }
 
 
-def _gather(p: Parameters) -> Features:
+def _gather(p: Parameters, streamed: float) -> Features:
     takes = input_names(p.reasoner_inputs)
     texts = p.shortlist if p.label_tokens else 0
     return {
@@ -186,6 +204,7 @@ def _gather(p: Parameters) -> Features:
         "vectors": p.shortlist * p.dims if "label_vectors" in takes else 0,
         "texts": texts,
         "pieces": texts * p.label_tokens,
+        **cold("labels", p.shortlist, streamed),
     }
 
 
