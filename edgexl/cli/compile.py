@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from edgexl.cli.output import (
     print_gates,
     print_json,
     print_ledger,
+    print_table,
     progress_bar,
     report_option,
 )
@@ -36,7 +38,8 @@ _FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf",
 @click.option("--queries", type=PATH, help="Of LABELS: texts whose labels are known (CSV, JSON, ...).")
 @click.option("--recipe", help="A name or path (see `edgexl recipes`).  [default: balanced, for LABELS labels]")
 @click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
-@click.option("-o", "--out", required=True, type=PATH, help="The bundle to write.")
+@click.option("-o", "--out", type=PATH, help="The bundle to write.")
+@click.option("--dry-run", is_flag=True, help="Of a student: say what it would take, and compile nothing.")
 @click.option(
     "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
 )
@@ -51,7 +54,8 @@ def compile_student(
     queries: Path | None,
     recipe: str | None,
     target: str,
-    out: Path,
+    out: Path | None,
+    dry_run: bool,
     workers: str,
     calibrate: Path | None,
     page: Path | None,
@@ -68,7 +72,15 @@ def compile_student(
     edgexl compile labels.csv --encoder all-MiniLM-L6-v2 -o tags.exl
     edgexl compile labels.csv --encoder wordnet --queries past.csv -o tags.exl
     edgexl compile wordnet -o words.exl --report words.html
+    edgexl compile wordnet --target raspberry-pi-4 --dry-run
     """
+    if dry_run:
+        _refuse_dry(encoder, out, page)
+        _refuse_options(source, queries, columns)
+        _predict(source, recipe or "balanced", target, as_json)
+        return
+    if out is None:
+        raise click.UsageError("Missing option '-o' / '--out'.")
     check_page(page)
     if encoder is None:
         _refuse_options(source, queries, columns)
@@ -122,6 +134,42 @@ def _compile_student(
         report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress, workers=workers)
         _write_page(report, page, progress)
     _tell(report, out, as_json, {})
+
+
+def _refuse_dry(encoder: str | None, out: Path | None, page: Path | None) -> None:
+    """Raise `BadInput` for what --dry-run does not take."""
+    if encoder is not None:
+        raise BadInput("--dry-run is for a student; labels with --encoder become one in the compile.")
+    if out is not None or page is not None:
+        raise BadInput(f"--dry-run writes nothing; leave out {'-o' if out is not None else '--report'}.")
+
+
+def _predict(student: str, recipe: str, target: str, as_json: bool) -> None:
+    from edgexl.compiler.recipe import load_recipe
+    from edgexl.target import load_target
+
+    chosen_recipe, chosen_target = load_recipe(recipe), load_target(target)
+    from edgexl import load_student
+    from edgexl.cost.dry_run import dry_run
+
+    with progress_bar(as_json) as progress:
+        progress("load the student", 0, 1)
+        found = dry_run(load_student(student), chosen_recipe, chosen_target, progress)
+    said, stages = found.prediction, found.prediction.stages | {"total": found.prediction.total}
+    if as_json:
+        ranges = {"bytes": found.size_bytes, "memory_bytes": said.memory_bytes, "load_ms": said.load}
+        told: dict[str, Any] = {name: asdict(value) for name, value in ranges.items()}
+        told |= {"sections": found.sections, "ms": {name: asdict(value) for name, value in stages.items()}}
+        counted = {name: asdict(value) for name, value in (said.instructions or {}).items()}
+        print_json(told | {"instructions": counted or None, "said": said.said})
+        return
+    rows = [(name, f"{each.low:.2f}", f"{each.middle:.2f}", f"{each.high:.2f}") for name, each in stages.items()]
+    rows.append(("load", f"{said.load.low:.2f}", f"{said.load.middle:.2f}", f"{said.load.high:.2f}"))
+    print_table(("ms", "low", "middle", "high"), rows)
+    print_line()
+    for name, each in (("size", found.size_bytes), ("memory", said.memory_bytes)):
+        print_line(f"{name}: {each.middle / 1e6:.1f} MB ({each.low / 1e6:.1f} to {each.high / 1e6:.1f})")
+    print_line(f"milliseconds: {said.said}")
 
 
 def _write_page(report: CompileReport, page: Path | None, progress: Progress) -> None:

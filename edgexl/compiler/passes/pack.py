@@ -108,7 +108,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
     sections = {
         Kind.PARAMETERS: sizes.pack(),
-        Kind.TOKENIZER: _pack_tokenizer(student.tokenizer.to_str()),
+        Kind.TOKENIZER: pack_tokenizer(student.tokenizer.to_str()),
         Kind.SCREENER_GRAPH: screener_graph,
         Kind.SCREENER_WEIGHTS: screener_weights,
         Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
@@ -133,7 +133,7 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
     return sections, sizes
 
 
-def _pack_tokenizer(description: str) -> bytes:
+def pack_tokenizer(description: str) -> bytes:
     """The tokenizer's section, remembered on disk: its tables of all characters take seconds, and are the same for
     every label set."""
     about = [tokenizers.__version__, Path(packer.__file__).read_text(encoding="utf-8"), description]
