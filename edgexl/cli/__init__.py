@@ -23,6 +23,7 @@ from edgexl.cli.look import inspect, recipes
 from edgexl.cli.make import adapt_screener, distill, finish, runtime
 from edgexl.cli.profile import profile
 from edgexl.cli.serve import serve
+from edgexl.cli.ship import ship
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
 from edgexl.cli.targets import targets
@@ -53,6 +54,7 @@ _COMMANDS = {
     compare: "Compare two bundles: sizes, answers, times.",
     inspect: "Show what is in a bundle, after checking all of it.",
     profile: "Time a bundle on a device, stage by stage, with its memory.",
+    ship: "Pack a bundle as platforms install it.",
     distill: "Train a student after a recipe: minutes to hours.",
     finish: "Train a student for what compiling it will cost.",
     adapt_screener: "Adapt an imported student to its labels in a minute.",

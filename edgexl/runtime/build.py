@@ -30,6 +30,7 @@ from edgexl.target import Target
 
 RUNTIME = Path(__file__).parent
 HEADER = RUNTIME / "include" / "edgexl.h"
+CPP_HEADER = RUNTIME / "cpp" / "edgexl.hpp"
 LIBRARY = "libedgexl.so"
 # Tool -> its source, as in CMakeLists.txt. The tools hold the library, so that each is one file to copy.
 TOOLS = {"exl-run": "exl_run.c", "exl-bench": "exl_bench.c", "exl-serve": "exl_serve.c"}

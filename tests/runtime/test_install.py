@@ -56,7 +56,8 @@ def test_what_is_installed(installed: Path) -> None:
     library = installed / "lib" / "this"
     found = {str(path.relative_to(installed)) for path in installed.rglob("*") if not path.is_dir()}
     assert found == {
-        "include/edgexl.h", "bin/exl-run", "bin/exl-bench", "bin/exl-serve", "lib/this/libedgexl.a",
+        "include/edgexl.h", "include/edgexl.hpp", "bin/exl-run", "bin/exl-bench", "bin/exl-serve",
+        "lib/this/libedgexl.a",
         "lib/this/libedgexl.so", "lib/this/libedgexl.so.0", "lib/this/libedgexl.so.0.1.0",
         "lib/this/pkgconfig/edgexl.pc", "lib/this/cmake/edgexl/edgexl-config.cmake",
         "lib/this/cmake/edgexl/edgexl-config-version.cmake",

@@ -1,0 +1,293 @@
+"""The doctor: looks into packages (`edgexl ship --check DIR`) for what would fail where they are installed.
+
+It reads tarballs, wheels, Debian and npm packages, and files beside them, and trusts nothing that is in them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgexl.base.errors import BadInput
+from edgexl.base.files import read_input
+from edgexl.bundle.read import read_bundle
+from edgexl.runtime.elf import AARCH64, ARM, X86_64, parse_elf
+
+# What a file's name says of the processor: ELF's number, and Mach-O's.
+_PROCESSORS = {
+    "x86-64": (X86_64, 0x01000007), "x86_64": (X86_64, 0x01000007), "amd64": (X86_64, 0x01000007),
+    "arm64": (AARCH64, 0x0100000C), "aarch64": (AARCH64, 0x0100000C), "armhf": (ARM, 0), "armv7l": (ARM, 0),
+}  # fmt: skip
+_GLIBC, _MUSL = re.compile(r"lib(c|m|dl|pthread)\.so\.\d+|ld-linux.*"), re.compile(r"libc(\.musl-.*)?\.so(\.1)?")
+_LEAST_PAGE, _NEWEST_GLIBC, _OLDEST_MACOS = 16384, (2, 28), (11, 0)
+# Hosts' limits, in bytes: what a file may have there, by the end of its name.
+_LIMITS = {
+    ".whl": (100 << 20, "PyPI takes 100 MiB a file unless asked"),
+    ".tgz": (150 << 20, "jsDelivr serves 150 MB a package"),
+    ".wasm": (250_000, "a module of more than 250 KB makes pages wait"),
+    ".exl": (25 << 20, "some hosts of pages (Cloudflare) serve 25 MiB a file: host the bundle elsewhere, as `source`"),
+}
+_MOST_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong (`fault`), or may be (`warning`), with a file of a package; `file`: its path in it, or ""."""
+
+    package: str
+    file: str
+    kind: Literal["fault", "warning"]
+    sentence: str
+
+    def as_json(self) -> dict[str, str]:
+        """The finding as `ship --check --json` tells it."""
+        return {"package": self.package, "file": self.file, "kind": self.kind, "sentence": self.sentence}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A package that was looked into: its bytes, those of it beside the bundle, and what was found."""
+
+    package: str
+    file_bytes: int
+    beside_bytes: int
+    findings: tuple[Finding, ...]
+
+
+def check_packages(directory: Path) -> list[Checked]:
+    """Look into all packages in `directory`. Raises `BadInput` where it holds none, or one that cannot be unpacked."""
+    if not directory.is_dir():
+        raise BadInput(f"{directory} is not a directory; give one with packages in it.")
+    paths = [path for path in sorted(directory.iterdir()) if path.name.endswith((".tar.gz", ".tgz", ".whl", ".deb"))]
+    if not paths:
+        raise BadInput(f"{directory} holds no package; `edgexl ship BUNDLE -o {directory}` writes some.")
+    return [_check(path) for path in paths]
+
+
+def _check(path: Path) -> Checked:
+    content = read_input(path, _MOST_BYTES)
+    try:
+        members = _unpack(path.name, content)
+    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error) as error:
+        raise BadInput(f"{path} cannot be unpacked: {error}; fetch or make it again.") from None
+    findings = tuple(
+        Finding(path.name, file, kind, sentence) for file, kind, sentence in _findings(path.name, content, members)
+    )
+    beside = sum(len(each) for name, each in members.items() if not name.endswith(".exl"))
+    return Checked(path.name, len(content), beside, findings)
+
+
+_Found = Iterator[tuple[str, Literal["fault", "warning"], str]]
+
+
+def _findings(package: str, content: bytes, members: Mapping[str, bytes]) -> _Found:
+    for end, (limit, sentence) in _LIMITS.items():
+        if package.endswith(end) and len(content) > limit:
+            yield "", "warning", f"it has {len(content):,} bytes, and {sentence}"
+    yield from _papers(package, members)
+    libraries = 0
+    for name, each in members.items():
+        if package.endswith(".tgz"):
+            for end, (limit, sentence) in _LIMITS.items():
+                if name.endswith(end) and len(each) > limit:
+                    yield name, "warning", f"it has {len(each):,} bytes, and {sentence}"
+        if each.startswith(b"\x7fELF"):
+            yield from _elf(package, name, each)
+        elif each.startswith(b"\xcf\xfa\xed\xfe"):
+            yield from _macho(package, name, each)
+        elif each.startswith(b"\0asm"):
+            yield from _wasm(name, each)
+        elif name.endswith(".exl"):
+            yield from _bundle(name, each, members)
+        libraries += re.search(r"libedgexl\.(so|dylib|[\d.]+dylib)[\d.]*$", name) is not None
+    if libraries > 1:
+        yield "", "fault", f"it holds {libraries} copies of the runtime"
+    if package.endswith((".deb", ".whl")):
+        yield "", "warning", "it is not signed: say its SHA-256 where people fetch it"
+
+
+# ---- papers ----------------------------------------------------------------------------------------------------------
+
+
+def _papers(package: str, members: Mapping[str, bytes]) -> _Found:
+    names = [name.rpartition("/")[2] for name in members]
+    if not {"LICENSE", "copyright"} & set(names):
+        yield "", "fault", "it holds no licence"
+    if not {"NOTICE", "copyright"} & set(names):
+        yield "", "fault", "it holds no notices"
+    bills = [name for name in members if name.endswith("sbom.cdx.json")]
+    if not bills and not package.startswith("libedgexl"):
+        yield "", "fault", "it holds no bill of materials"
+    for name in bills:
+        try:
+            components = json.loads(members[name])["components"]
+            unknown = [each["name"] for each in components if "name" in each["licenses"][0].get("license", {})]
+        except (ValueError, KeyError, TypeError, IndexError):
+            yield name, "fault", "it is no bill of materials"
+            continue
+        if unknown:
+            yield name, "warning", f"it states no licence of {unknown[0]}: give --license"
+
+
+def _bundle(name: str, content: bytes, members: Mapping[str, bytes]) -> _Found:
+    import hashlib
+
+    digest = hashlib.sha256(content).hexdigest().encode()
+    if not any(digest in bill for path, bill in members.items() if path.endswith("sbom.cdx.json")):
+        yield name, "fault", "the bill of materials is of another bundle"
+    with tempfile.NamedTemporaryFile(suffix=".exl") as file:
+        file.write(content)
+        file.flush()
+        try:
+            read_bundle(Path(file.name))
+        except BadInput as error:
+            yield name, "fault", str(error).replace(f"{file.name}: ", "").rstrip(".")
+
+
+# ---- programs --------------------------------------------------------------------------------------------------------
+
+
+def _processor(package: str, place: int) -> int | None:
+    return next((numbers[place] for word, numbers in _PROCESSORS.items() if word in package), None)
+
+
+def _elf(package: str, name: str, content: bytes) -> _Found:
+    try:
+        elf = parse_elf(content, name)
+    except BadInput as error:
+        yield name, "fault", str(error).partition(": ")[2].rstrip(".")
+        return
+    wanted = _processor(package, 0)
+    if wanted is not None and elf.machine != wanted:
+        yield name, "fault", f"it is for another processor than the package says (ELF machine {elf.machine})"
+    if elf.load_alignment < _LEAST_PAGE:
+        yield name, "fault", f"it cannot be loaded with pages of {_LEAST_PAGE} bytes, only of {elf.load_alignment}"
+    newest = max((tuple(map(int, found)) for found in _glibc_versions(elf.versions)), default=())
+    if newest > _NEWEST_GLIBC:
+        yield name, "fault", f"it needs glibc {'.'.join(map(str, newest))}"
+    known = _MUSL if "musl" in package else _GLIBC
+    if unknown := [needed for needed in elf.needed if not known.fullmatch(needed)]:
+        yield name, "fault", f"it needs {unknown[0]}, which no system promises"
+    if elf.soname:
+        if others := [symbol for symbol in elf.exported if not symbol.startswith("exl_")]:
+            yield name, "fault", f"it exports {others[0]}, which another library may, too"
+        if not elf.exported:
+            yield name, "fault", "it exports nothing"
+
+
+def _glibc_versions(versions: frozenset[str]) -> Iterator[list[str]]:
+    for version in versions:
+        if found := re.fullmatch(r"GLIBC_(\d+)\.(\d+)(\.\d+)?", version):
+            yield [found[1], found[2]]
+
+
+def _macho(package: str, name: str, content: bytes) -> _Found:
+    """As <mach-o/loader.h> has it, 64 bits."""
+    try:
+        _, processor, _, kind, commands, _, _, _ = struct.unpack_from("<IIIIIIII", content)
+        at, signed, oldest = 32, False, (0, 0)
+        for _ in range(commands):
+            command, size = struct.unpack_from("<II", content, at)
+            if command == 0x1D:  # LC_CODE_SIGNATURE
+                signed = True
+            elif command == 0x32:  # LC_BUILD_VERSION
+                version = struct.unpack_from("<I", content, at + 12)[0]
+                oldest = (version >> 16, version >> 8 & 255)
+            at += max(size, 8)
+    except struct.error:
+        yield name, "fault", "it is no sound Mach-O file"
+        return
+    wanted = _processor(package, 1)
+    if wanted is not None and processor != wanted:
+        yield name, "fault", "it is for another processor than the package says"
+    if kind != 6:
+        yield name, "fault", "it is no dynamic library"
+    if oldest > _OLDEST_MACOS:
+        yield name, "fault", f"it needs macOS {oldest[0]}.{oldest[1]}"
+    if not signed:
+        yield name, "warning", "it is not signed; Macs with Apple's processors load signed libraries alone: codesign it"
+
+
+def _wasm(name: str, content: bytes) -> _Found:
+    try:
+        imports = list(_wasm_imports(content))
+    except (IndexError, UnicodeDecodeError):
+        yield name, "fault", "it is no sound WebAssembly module"
+        return
+    if others := [each for each in imports if each != "edgexl.now_ms"]:
+        yield name, "fault", f"it imports {others[0]}, which pages do not have"
+
+
+def _wasm_imports(content: bytes) -> Iterator[str]:
+    """What a module imports, "module.name" each, all functions."""
+    at = 8
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = content[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def text() -> str:
+        nonlocal at
+        length = number()
+        at += length
+        return content[at - length : at].decode()
+
+    while at < len(content):
+        section = content[at]
+        at += 1
+        end = number() + at
+        if section == 2:
+            for _ in range(number()):
+                names = f"{text()}.{text()}"
+                if content[at] != 0:  # a memory, a table: nothing of ours imports one
+                    yield f"{names} (no function)"
+                    return
+                at += 1
+                number()
+                yield names
+            return
+        at = end
+
+
+# ---- archives --------------------------------------------------------------------------------------------------------
+
+
+def _unpack(name: str, content: bytes) -> dict[str, bytes]:
+    """The files of an archive, links left out, by their paths."""
+    if name.endswith(".whl"):
+        with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+            return {each: wheel.read(each) for each in wheel.namelist()}
+    if name.endswith(".deb"):
+        content = _member_of_ar(content, "data.tar.gz")
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        found = {}
+        for member in archive:
+            if member.isreg() and (stream := archive.extractfile(member)) is not None:
+                found[member.name.removeprefix("./")] = stream.read()
+        return found
+
+
+def _member_of_ar(content: bytes, wanted: str) -> bytes:
+    at = 8
+    while content.startswith(b"!<arch>\n") and at + 60 <= len(content):
+        name, size = content[at : at + 16].decode().strip(), int(content[at + 48 : at + 58])
+        if name.rstrip("/") == wanted:
+            return content[at + 60 : at + 60 + size]
+        at += 60 + size + size % 2
+    raise ValueError(f"it holds no {wanted}")

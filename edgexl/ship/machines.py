@@ -1,0 +1,176 @@
+"""The runtime compiled for a machine: a processor, its operating system and its C library. By Zig, which brings the C
+libraries of all of them, so that one machine builds for every other, and two runs give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgexl import __version__
+from edgexl.base.errors import DeviceError
+from edgexl.base.fetch import cache_directory
+from edgexl.base.files import copy_file
+from edgexl.base.progress import Progress, no_progress
+from edgexl.runtime.build import (
+    RUNTIME,
+    TOOLS,
+    call_compiler,
+    compile_objects,
+    digest_of_sources,
+    optimization_of_sources,
+)
+
+MAJOR = __version__.partition(".")[0]
+# Kernels of 16 KiB pages are on phones and on the Raspberry Pi 5; the linkers' own choice is 4 KiB on some processors.
+PAGE_BYTES = 16384
+STATIC = "libedgexl.a"
+# -g0: Zig's own choice is to keep debug information, with paths of this machine in it
+_FLAGS = ("-std=c11", "-O2", "-DNDEBUG", "-ffp-contract=off", "-fvisibility=hidden", "-fPIC", "-ffunction-sections",
+          "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-ident", "-g0")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`zig`: its name for it; `wheel`: the platform tag of Python packages for it."""
+
+    name: str
+    system: Literal["linux", "macos"]
+    libc: Literal["glibc", "musl", "system"]
+    zig: str
+    wheel: str
+
+    @property
+    def shared(self) -> str:
+        """The shared library's file name."""
+        return f"libedgexl.{__version__}.dylib" if self.system == "macos" else f"libedgexl.so.{__version__}"
+
+    @property
+    def soname(self) -> str:
+        """The name by which programs ask for it."""
+        return f"libedgexl.{MAJOR}.dylib" if self.system == "macos" else f"libedgexl.so.{MAJOR}"
+
+
+MACHINES = {
+    machine.name: machine
+    for machine in (
+        Machine("linux-x86-64", "linux", "glibc", "x86_64-linux-gnu.2.28", "manylinux_2_28_x86_64"),
+        Machine("linux-arm64", "linux", "glibc", "aarch64-linux-gnu.2.28", "manylinux_2_28_aarch64"),
+        Machine("linux-armhf", "linux", "glibc", "arm-linux-gnueabihf.2.28", "manylinux_2_28_armv7l"),
+        Machine("linux-x86-64-musl", "linux", "musl", "x86_64-linux-musl", "musllinux_1_2_x86_64"),
+        Machine("linux-arm64-musl", "linux", "musl", "aarch64-linux-musl", "musllinux_1_2_aarch64"),
+        Machine("linux-armhf-musl", "linux", "musl", "arm-linux-musleabihf", "musllinux_1_2_armv7l"),
+        Machine("macos-arm64", "macos", "system", "aarch64-macos.11.0", "macosx_11_0_arm64"),
+        Machine("macos-x86-64", "macos", "system", "x86_64-macos.11.0", "macosx_11_0_x86_64"),
+    )
+}
+
+
+def build_library(machine: Machine, progress: Progress = no_progress) -> dict[str, bytes]:
+    """The shared and the static library for a machine, by their file names. Raises `DeviceError` without Zig."""
+    return _read(_build(machine, progress), (machine.shared, STATIC))
+
+
+def build_tools(machine: Machine, progress: Progress = no_progress) -> dict[str, bytes]:
+    """The tools for a Linux machine with musl, by their names: programs that need no C library of the system's."""
+    if machine.libc != "musl":
+        raise ValueError(f"tools are linked with musl, not for {machine.name}")
+    return _read(_build(machine, progress), tuple(TOOLS))
+
+
+def build_wasm(progress: Progress = no_progress) -> bytes:
+    """The runtime with `web/module.c` as one WebAssembly module with SIMD, which imports a clock and nothing else."""
+    module = Path(__file__).parent / "web" / "module.c"
+    # a page's reader waits for each byte: -O3 where the time goes, -Oz elsewhere
+    hot = {stem: flags for stem, flags in optimization_of_sources().items() if flags == ("-O3",)}
+    flags = (*zig_command(), "cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-DEXL_BARE")
+    flags = (*flags, *(flag for flag in _FLAGS if flag not in ("-O2", "-fPIC")), "-Oz")
+    facts = f"{flags} {hot} {importlib.metadata.version('ziglang')}".encode() + module.read_bytes()
+    built = cache_directory() / "ship" / f"web-{digest_of_sources(hashlib.sha256(facts).hexdigest())}" / "edgexl.wasm"
+    if not built.is_file():
+        progress("compile for the web", 0, 1)
+        built.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            flags = (*flags, f"-I{RUNTIME / 'include'}")
+            sources = [*sorted((RUNTIME / "src").glob("*.c")), module]
+            objects = tuple(path.name for path in compile_objects(flags, scratch, sources, hot))
+            call_compiler((*flags, "-s", "-Wl,--gc-sections", "-Wl,--no-entry", *objects, "-o", built.name), scratch)
+            copy_file(Path(scratch, built.name), built)
+        progress("compile for the web", 1, 1)
+    return built.read_bytes()
+
+
+def zig_command() -> tuple[str, ...]:
+    """How Zig is called. Raises `DeviceError` where it is not installed."""
+    if importlib.util.find_spec("ziglang") is None:
+        raise DeviceError("Zig is not installed, which compiles for other machines; run `pip install ziglang`.")
+    return (sys.executable, "-m", "ziglang")
+
+
+def zig_directory() -> Path:
+    """Where Zig lies, with the C libraries that it links and their licences. Raises `DeviceError` as `zig_command`."""
+    zig_command()
+    found = importlib.util.find_spec("ziglang")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+def _build(machine: Machine, progress: Progress) -> Path:
+    """A directory with all that there is for a machine, out of the user's cache where it was built of these sources."""
+    flags = (*zig_command(), "cc", "-target", machine.zig, *_FLAGS)
+    optimization = optimization_of_sources()
+    zig = importlib.metadata.version("ziglang")
+    key = digest_of_sources(f"{machine} {_FLAGS} {optimization} {zig} {PAGE_BYTES}")
+    directory = cache_directory() / "ship" / f"{machine.name}-{key}"
+    names = (machine.shared, STATIC, *(TOOLS if machine.libc == "musl" else ()))
+    if all((directory / name).is_file() for name in names):
+        return directory
+    directory.mkdir(parents=True, exist_ok=True)
+    progress(f"compile for {machine.name}", 0, 1 + len(names))
+    with tempfile.TemporaryDirectory() as scratch:
+        flags = (*flags, f"-I{RUNTIME / 'include'}")
+        objects = tuple(path.name for path in compile_objects(flags, scratch, own=optimization))
+        for step, name in enumerate(names, start=1):
+            progress(f"compile for {machine.name}", step, 1 + len(names))
+            if name == STATIC:
+                call: tuple[str, ...] = (*zig_command(), "ar", "rcsD", name, *objects)
+            else:
+                call = (*flags, *_how(machine, name), *objects, *_libraries(machine), "-o", name)
+            call_compiler(call, scratch)
+            copy_file(Path(scratch, name), directory / name)
+    progress(f"compile for {machine.name}", 1 + len(names), 1 + len(names))
+    return directory
+
+
+def _read(directory: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    return {name: (directory / name).read_bytes() for name in names}
+
+
+def _how(machine: Machine, name: str) -> tuple[str, ...]:
+    """What the linker makes of the objects."""
+    if name in TOOLS:
+        return ("-s", "-static", str(RUNTIME / "tools" / TOOLS[name]), "-Wl,--gc-sections", *_pages(machine))
+    if machine.system == "macos":
+        return ("-shared", "-s", f"-Wl,-install_name,@rpath/{machine.soname}")
+    return (
+        "-shared",
+        "-s",
+        f"-Wl,-soname,{machine.soname}",
+        "-Wl,--gc-sections",
+        "-Wl,-z,relro,-z,now",
+        *_pages(machine),
+    )
+
+
+def _pages(machine: Machine) -> tuple[str, ...]:
+    return () if "armhf" in machine.name else (f"-Wl,-z,max-page-size={PAGE_BYTES}",)
+
+
+def _libraries(machine: Machine) -> tuple[str, ...]:
+    return () if machine.system == "macos" else ("-lm", "-ldl", "-lpthread")

@@ -1,0 +1,246 @@
+"""The edgexl runtime by ctypes, for a package that brings library and bundle along: Python's own library, nothing else.
+
+`Bundle` is thread-safe: each call borrows a session, and there are as many as there were calls at the same time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from edgexl.runtime.declarations import Header
+
+_HERE = Path(__file__).parent
+_header = Header((_HERE / "edgexl.h").read_text(encoding="utf-8"))
+_library = _header.declare(
+    ctypes.CDLL(str(next(path for path in _HERE.iterdir() if path.name.startswith("libedgexl."))))
+)
+_FOUND_BY = ("text", "alias", "description")
+_STATES = ("compiled", "added", "retired")
+
+
+class EdgexlError(Exception):
+    """What the library refuses, in one sentence; `status` is its number in edgexl.h."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of an answer, with its calibrated probability."""
+
+    id: str
+    text: str
+    probability: float
+    logit: float
+    index: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Labels, best first. `none_fits`: the best one is likely to be wrong; `coverage_holds`: the labels have the
+    coverage that was asked for."""
+
+    labels: list[Label]
+    none_fits: bool
+    coverage_holds: bool
+    truncated: bool
+    ms: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A label's way through both stages: ranks from 1; `shortlisted` False: lost at screening."""
+
+    screening_rank: int
+    screening_score: float
+    shortlisted: bool
+    reasoner_rank: int
+    logit: float
+    probability: float
+    found_by: str
+
+
+class Bundle:
+    """An open bundle: of a path, of bytes, or of a descriptor with an offset. A context manager.
+
+    `labels_path`: the file that keeps changes of labels (default: beside the path; without a path there is none).
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        data: bytes | None = None,
+        descriptor: int | None = None,
+        offset: int = 0,
+        length: int = 0,
+        labels_path: str | os.PathLike[str] | None = None,
+        verify: bool = False,
+    ) -> None:
+        if (path is not None) + (data is not None) + (descriptor is not None) != 1:
+            raise TypeError("give one of path, data and descriptor")
+        flag = _header.constants
+        options = _header.make("exl_open_options", flags=flag["EXL_OPEN_VERIFY"] if verify else 0)
+        if labels_path is not None:
+            options.labels_path = os.fsencode(labels_path)
+        self._bundle = ctypes.c_void_p()
+        self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
+        ends = ctypes.byref(options), ctypes.byref(self._bundle)
+        if path is not None:
+            _do("exl_bundle_open", os.fsencode(path), *ends)
+        elif data is not None:
+            options.flags |= flag["EXL_OPEN_COPY"]
+            _do("exl_bundle_open_memory", data, len(data), *ends)
+        else:
+            options.flags |= flag["EXL_OPEN_COPY"] if offset % 64 else 0
+            _do("exl_bundle_open_descriptor", descriptor, offset, length, *ends)
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give everything back; no call may be under way. Closing twice is allowed."""
+        bundle, self._bundle = self._bundle, ctypes.c_void_p()
+        while bundle:
+            try:
+                _library.exl_session_close(self._idle.get_nowait())
+            except Empty:
+                break
+        _library.exl_bundle_close(bundle)
+
+    def predict(
+        self, text: str, k: int = 0, threshold: float | None = None, coverage: float = 0.0, windows: int = 0
+    ) -> Answer:
+        """Answer a text with at most `k` labels (0: 5, or all with a threshold or a coverage). `threshold`: only labels
+        at least that probable, negative = the bundle's own; `coverage`: the smallest set that holds a right label with
+        this probability. Raises `EdgexlError`."""
+        options = _header.make("exl_predict_options", k=k, coverage=coverage, windows=windows)
+        if threshold is not None:
+            options.use_threshold, options.threshold = 1, threshold
+        content = text.encode()
+        with self._session() as session:
+            result = ctypes.POINTER(_header.structs["exl_result"])()
+            _do("exl_predict", session, content, len(content), ctypes.byref(options), ctypes.byref(result))
+            told = result.contents
+            labels = [
+                Label(one.id.decode(), one.text.decode(), one.probability, one.logit, one.label)
+                for one in (told.predictions[place].contents for place in range(told.count))
+            ]
+            flags = bool(told.none_fits), bool(told.coverage_holds), bool(told.truncated)
+            return Answer(labels, *flags, told.total_ms)
+
+    def predict_batch(self, texts: Iterable[str], k: int = 0, **options: Any) -> list[Answer]:
+        """Answer texts in order, as `predict` does each."""
+        return [self.predict(text, k, **options) for text in texts]
+
+    def explain(self, text: str, id: str) -> Explanation:
+        """The way of the label with this id through both stages."""
+        content, way = text.encode(), _header.make("exl_explanation")
+        with self._session() as session:
+            _do("exl_explain", session, content, len(content), self._find(id), ctypes.byref(way))
+        return Explanation(
+            way.screening_rank, way.screening_score, bool(way.shortlisted), way.reasoner_rank, way.logit,
+            way.probability, _FOUND_BY[way.found_by],
+        )  # fmt: skip
+
+    def self_test(self) -> int:
+        """Answer the bundle's goldens; gives how many there are. Raises `EdgexlError` where one differs."""
+        report = _header.make("exl_self_test_report")
+        with self._session() as session:
+            _do("exl_self_test_run", session, ctypes.byref(report))
+        return int(report.goldens)
+
+    def golden_texts(self) -> list[str]:
+        """Texts to try the bundle with."""
+        info, texts = _header.make("exl_bundle_info"), []
+        _do("exl_bundle_get_info", self._open(), ctypes.byref(info))
+        for golden in range(info.goldens):
+            text, length = ctypes.c_char_p(), ctypes.c_size_t()
+            _do("exl_golden_read", self._open(), golden, ctypes.byref(text), ctypes.byref(length))
+            texts.append(ctypes.string_at(text, length.value).decode())
+        return texts
+
+    # ---- labels
+
+    def add_label(self, id: str, text: str, aliases: Iterable[str] = (), replace: bool = False) -> None:
+        """Add a label; it is found at once. `replace`: in the place of the one with this id."""
+        encoded = [alias.encode() for alias in aliases]
+        new = _header.make("exl_new_label")
+        new.id, new.text = id.encode(), text.encode()
+        new.id_bytes, new.text_bytes, new.alias_count = len(id.encode()), len(text.encode()), len(encoded)
+        new.aliases = (ctypes.c_char_p * len(encoded))(*encoded)
+        new.alias_bytes = (ctypes.c_size_t * len(encoded))(*map(len, encoded))
+        options = _header.make("exl_add_options", replace=replace)
+        with self._session() as session:
+            _do("exl_labels_add", session, ctypes.byref(new), 1, ctypes.byref(options), None)
+
+    def retire_label(self, id: str) -> None:
+        """Take the label with this id out of the set."""
+        content = id.encode()
+        _do("exl_labels_retire", self._open(), (ctypes.c_char_p * 1)(content), (ctypes.c_size_t * 1)(len(content)), 1)
+
+    def labels(self) -> Iterator[tuple[str, str, str]]:
+        """All labels as (id, text, state); state is "compiled", "added" or "retired"."""
+        info = _header.make("exl_labels_info")
+        _do("exl_labels_get_info", self._open(), ctypes.byref(info))
+        for number in range(info.end):
+            yield self._read(number)
+
+    def complete(self, prefix: str, limit: int = 10) -> list[tuple[str, str]]:
+        """The first labels whose text begins with a prefix, as (id, text)."""
+        content, count = prefix.encode(), ctypes.c_uint32()
+        numbers = (ctypes.c_uint32 * limit)()
+        _do("exl_labels_complete", self._open(), content, len(content), 0, numbers, limit, ctypes.byref(count))
+        return [self._read(number)[:2] for number in numbers[: count.value]]
+
+    def _read(self, number: int) -> tuple[str, str, str]:
+        id, text = ctypes.create_string_buffer(65537), ctypes.create_string_buffer(65537)
+        label = _header.make("exl_label", id_capacity=len(id), text_capacity=len(text))
+        label.id, label.text = ctypes.addressof(id), ctypes.addressof(text)
+        _do("exl_label_read", self._open(), number, ctypes.byref(label))
+        return id.value.decode(), text.value.decode(), _STATES[label.state]
+
+    def _find(self, id: str) -> int:
+        content, number = id.encode(), ctypes.c_uint32()
+        _do("exl_label_find", self._open(), content, len(content), ctypes.byref(number))
+        return number.value
+
+    def _open(self) -> ctypes.c_void_p:
+        if not self._bundle:
+            raise EdgexlError("the bundle is closed", 100)
+        return self._bundle
+
+    @contextmanager
+    def _session(self) -> Iterator[ctypes.c_void_p]:
+        try:
+            session = self._idle.get_nowait()
+        except Empty:
+            session = ctypes.c_void_p()
+            _do("exl_session_open", self._open(), None, ctypes.byref(session))
+        try:
+            yield session
+        finally:
+            self._idle.put(session)
+
+
+def version() -> str:
+    """The runtime's version."""
+    return str(_library.exl_get_version().decode())
+
+
+def _do(function: str, *arguments: Any) -> None:
+    error = _header.make("exl_error")
+    if status := getattr(_library, function)(*arguments, ctypes.byref(error)):
+        raise EdgexlError(error.sentence.decode("utf-8", "replace"), status)

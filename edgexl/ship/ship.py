@@ -1,0 +1,70 @@
+"""`edgexl ship`: packs a bundle for platforms, each as what is installed there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgexl.base.errors import BadInput
+from edgexl.base.files import write_bytes
+from edgexl.base.progress import Progress, no_progress
+from edgexl.base.toml import nearest
+from edgexl.ship.c_source import ship_c_source
+from edgexl.ship.linux import ship_linux
+from edgexl.ship.npm import ship_web
+from edgexl.ship.product import Product
+from edgexl.ship.wheel import ship_python
+
+Packer = Callable[[Product, Progress], dict[str, bytes]]
+
+
+def _linux(platform: str) -> Packer:
+    return lambda product, progress: ship_linux(product, platform, progress)
+
+
+# What a platform's packages are made by: their files, by name.
+PLATFORMS: dict[str, Packer] = {
+    "c-source": lambda product, _: ship_c_source(product),
+    "linux-x86-64": _linux("linux-x86-64"),
+    "linux-arm64": _linux("linux-arm64"),
+    "linux-armhf": _linux("linux-armhf"),
+    "python": ship_python,
+    "web": ship_web,
+}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A file that was written for a platform."""
+
+    platform: str
+    path: Path
+    file_bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The file as `ship --json` tells it."""
+        return {"platform": self.platform, "path": str(self.path), "bytes": self.file_bytes}
+
+
+def ship(
+    product: Product, platforms: Sequence[str], directory: Path, progress: Progress = no_progress
+) -> list[Shipped]:
+    """Write the packages for `platforms` (all where there is none) into `directory`, beside what is there.
+
+    The same product gives the same bytes. Raises `BadInput` for an unknown platform, `DeviceError` where a compiler is
+    missing.
+    """
+    for platform in platforms:
+        if platform not in PLATFORMS:
+            raise BadInput(f"There is no platform '{platform}'{nearest(platform, list(PLATFORMS))}")
+    if directory.exists() and not directory.is_dir():
+        raise BadInput(f"{directory} is not a directory; give -o a new one.")
+    directory.mkdir(parents=True, exist_ok=True)
+    shipped = []
+    for platform in dict.fromkeys(platforms or PLATFORMS):
+        for name, content in PLATFORMS[platform](product, progress).items():
+            write_bytes(directory / name, content)
+            shipped.append(Shipped(platform, directory / name, len(content)))
+    return shipped

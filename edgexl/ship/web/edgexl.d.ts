@@ -1,0 +1,57 @@
+/** A label of an answer, with its calibrated probability. */
+export interface Label { id: string; text: string; probability: number; logit: number; index: number }
+export interface Answer {
+  /** Best first. */
+  labels: Label[];
+  /** The best label is likely to be wrong. */
+  noneFits: boolean;
+  /** The labels have the coverage that was asked for. */
+  coverageHolds: boolean;
+  tokens: number; truncated: boolean; windows: number; ms: number;
+}
+export interface PredictOptions {
+  /** At most so many labels; 0 or none: 5, or all with a threshold or a coverage. */
+  k?: number;
+  /** Only labels at least this probable; negative: the bundle's own threshold. */
+  threshold?: number | null;
+  /** The smallest set that holds a right label with this probability. */
+  coverage?: number;
+  windows?: number;
+}
+export interface Explanation {
+  screeningRank: number; screeningScore: number; shortlisted: boolean; reasonerRank: number; logit: number;
+  probability: number; foundBy: "text" | "alias" | "description";
+}
+export interface ListedLabel { id: string; text: string; state: "compiled" | "added" | "retired" }
+export interface Info {
+  labels: number; compiledLabels: number; rows: number; dims: number; shortlist: number; maxTokens: number;
+  goldens: number; threshold: number; windows: number; format: string; kernel: string;
+}
+export interface OpenOptions {
+  /** Where edgexl.wasm is, its bytes, or it compiled. Default: beside the script. */
+  wasm?: string | URL | BufferSource | WebAssembly.Module;
+  /** What `changes` gave in an earlier life. */
+  changes?: Uint8Array | null;
+  /** The bundle's length and SHA-256 (hexadecimal), which are checked; with a hash it is kept by the Cache API. */
+  bytes?: number; sha256?: string;
+  cache?: boolean;
+  /** Hash every section of the bundle, too. */
+  verify?: boolean;
+  onProgress?: ((done: number, total: number) => void) | null;
+}
+export class EdgexlError extends Error { readonly status: number }
+export class Bundle {
+  static open(source: string | URL | BufferSource, options?: OpenOptions): Promise<Bundle>;
+  get info(): Info;
+  get version(): string;
+  predict(text: string, options?: PredictOptions): Answer;
+  predictBatch(texts: Iterable<string>, options?: PredictOptions): Answer[];
+  explain(text: string, id: string): Explanation;
+  selfTest(): { goldens: number; largestProbabilityDifference: number };
+  complete(prefix: string, limit?: number): ListedLabel[];
+  labels(): Generator<ListedLabel>;
+  addLabel(label: { id: string; text: string; replace?: boolean }): void;
+  retireLabel(id: string): void;
+  changes(): Uint8Array | null;
+  close(): void;
+}

@@ -1,0 +1,278 @@
+/* The edgexl runtime as WebAssembly: opens a bundle and answers texts. For pages, workers, service workers and Node. */
+
+const NONE = -2; // a threshold that the module takes for none
+const FOUND_BY = ["text", "alias", "description"];
+const STATES = ["compiled", "added", "retired"];
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** What the runtime refuses, in one sentence; `status` is its number in edgexl.h. */
+export class EdgexlError extends Error {
+  constructor(sentence, status) {
+    super(sentence);
+    this.name = "EdgexlError";
+    this.status = status;
+  }
+}
+
+/** An open bundle. All methods but `open` are synchronous; a worker keeps a page fluent (see worker.js). */
+export class Bundle {
+  #module;
+  #start = 0;
+
+  /** Opens a bundle from a URL or from bytes. `wasm`: where the module is, or its bytes. */
+  static async open(source, options = {}) {
+    const { wasm = new URL("./edgexl.wasm", import.meta.url), changes = null, verify = false } = options;
+    const bundle = new Bundle();
+    bundle.#module = (await instantiate(wasm)).exports;
+    if (changes) bundle.#give(changes, (at, length) => bundle.#withNumber(length, (l) => bundle.#module.web_changes(at, l)));
+    bundle.#start = await bundle.#load(source, options);
+    const length = bundle.#length;
+    try {
+      bundle.#check(bundle.#module.web_open(bundle.#start, length, verify ? 1 : 0));
+    } catch (error) {
+      bundle.#module = null;
+      throw error;
+    }
+    return bundle;
+  }
+
+  #length = 0;
+
+  /** Sizes of the bundle and of its label set. */
+  get info() {
+    const of = (which) => this.#module.web_info(which);
+    return {
+      labels: of(8), compiledLabels: of(0), rows: of(1), dims: of(2), shortlist: of(3), maxTokens: of(4), goldens: of(5),
+      threshold: of(6), windows: of(7), format: `${of(10)}.${of(11)}`, kernel: this.#string(this.#module.web_kernel()),
+    };
+  }
+
+  /** The runtime's version. */
+  get version() {
+    return this.#string(this.#module.web_version());
+  }
+
+  /** Labels for a text, best first. */
+  predict(text, { k = 0, threshold = null, coverage = 0, windows = 0 } = {}) {
+    const m = this.#module;
+    this.#withText(text, (at, bytes) =>
+      this.#check(m.web_predict(at, bytes, k, threshold === null ? NONE : Math.max(threshold, -1), coverage, windows)));
+    const labels = Array.from({ length: m.web_count() }, (_, i) => ({
+      id: this.#string(m.web_id(i)), text: this.#string(m.web_text(i)), probability: m.web_probability(i),
+      logit: m.web_logit(i), index: m.web_label(i) >>> 0,
+    }));
+    return {
+      labels, noneFits: m.web_result(0) !== 0, tokens: m.web_result(1), truncated: m.web_result(2) !== 0,
+      windows: m.web_result(3), coverageHolds: m.web_result(4) !== 0, ms: m.web_result(5),
+    };
+  }
+
+  /** Labels for texts, in order. */
+  predictBatch(texts, options = {}) {
+    return Array.from(texts, (text) => this.predict(text, options));
+  }
+
+  /** The way of the label with this id through both stages. */
+  explain(text, id) {
+    const m = this.#module;
+    const label = this.#find(id);
+    this.#withText(text, (at, bytes) => this.#check(m.web_explain(at, bytes, label)));
+    const of = (which) => m.web_explanation(which);
+    return {
+      screeningRank: of(0), screeningScore: of(1), shortlisted: of(2) !== 0, reasonerRank: of(3), logit: of(4),
+      probability: of(5), foundBy: FOUND_BY[of(6)],
+    };
+  }
+
+  /** Answers the bundle's goldens; throws where one differs. */
+  selfTest() {
+    this.#check(this.#module.web_self_test());
+    return { goldens: this.#module.web_report(0), largestProbabilityDifference: this.#module.web_report(2) };
+  }
+
+  /** The first labels whose text begins with a prefix. */
+  complete(prefix, limit = 10) {
+    const m = this.#module;
+    const room = m.web_allocate(4 * limit + 4);
+    try {
+      this.#withText(prefix, (at, bytes) => this.#check(m.web_complete(at, bytes, 0, room + 4, limit, room)));
+      const numbers = new Uint32Array(m.memory.buffer, room, limit + 1).slice();
+      return Array.from(numbers.subarray(1, 1 + numbers[0]), (number) => this.#read(number));
+    } finally {
+      m.web_free(room);
+    }
+  }
+
+  /** All labels, with their states. */
+  *labels() {
+    const end = this.#module.web_info(9);
+    for (let number = 0; number < end; number++) yield this.#read(number);
+  }
+
+  /** Adds a label, which is found at once; `replace`: in the place of the one with this id. */
+  addLabel({ id, text, replace = false }) {
+    const add = this.#module.web_label_add;
+    this.#withText(id, (idAt, idBytes) =>
+      this.#withText(text, (at, bytes) => this.#check(add(idAt, idBytes, at, bytes, replace ? 1 : 0, 0))));
+  }
+
+  /** Takes a label out of the set. */
+  retireLabel(id) {
+    this.#withText(id, (at, bytes) => this.#check(this.#module.web_label_retire(at, bytes)));
+  }
+
+  /** What keeps the changes of labels, to be stored and given to `open` again; null: there are none. */
+  changes() {
+    return this.#withNumber(0, (length) => {
+      const at = this.#module.web_changes(0, length);
+      return at ? new Uint8Array(this.#module.memory.buffer).slice(at, at + this.#number(length)) : null;
+    });
+  }
+
+  /** Lets go of all memory. */
+  close() {
+    this.#module = null;
+  }
+
+  // ---- memory
+
+  async #load(source, { bytes = 0, sha256 = "", cache = true, onProgress = null } = {}) {
+    const m = this.#module;
+    if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
+      const content = source instanceof ArrayBuffer ? new Uint8Array(source) : new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+      const at = this.#allocate(content.length);
+      new Uint8Array(m.memory.buffer).set(content, at);
+      return at;
+    }
+    const url = new URL(source, globalThis.location?.href);
+    if (url.protocol === "file:") {
+      const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
+      return this.#load(await readFile(url), {});
+    }
+    const store = cache && sha256 && globalThis.caches ? await caches.open("edgexl").catch(() => null) : null;
+    const key = `${url.href.split("#")[0]}${url.search ? "&" : "?"}sha256=${sha256}`;
+    const kept = store ? await store.match(key) : undefined;
+    const response = kept ?? (await fetch(url));
+    if (!response.ok) throw new EdgexlError(`${url.href} cannot be fetched: ${response.status}`, 201);
+    const at = await this.#receive(response, bytes, onProgress);
+    if (sha256 && globalThis.crypto?.subtle) {
+      const view = new Uint8Array(m.memory.buffer, at, this.#length);
+      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", view));
+      const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      if (found !== sha256) {
+        if (store) await store.delete(key);
+        throw new EdgexlError(`${url.href} is not the bundle that this package was made with: fetch it again`, 302);
+      }
+    }
+    if (store && !kept) {
+      // another version's bundle makes room; where there is none for this, the next visit fetches it again
+      for (const old of await store.keys()) if (old.url.split("?")[0] === key.split("?")[0]) await store.delete(old);
+      await store.put(key, new Response(new Uint8Array(m.memory.buffer).slice(at, at + this.#length))).catch(() => {});
+    }
+    return at;
+  }
+
+  /** Reads a response into the module's memory as it comes, where its length is known. */
+  async #receive(response, bytes, onProgress) {
+    const m = this.#module;
+    if (!bytes || !response.body) {
+      const content = new Uint8Array(await response.arrayBuffer());
+      const at = this.#allocate(content.length);
+      new Uint8Array(m.memory.buffer).set(content, at);
+      return at;
+    }
+    const at = this.#allocate(bytes);
+    let done = 0;
+    for (const reader = response.body.getReader(); ; ) {
+      const { value, done: ended } = await reader.read();
+      if (ended) break;
+      if (done + value.length > bytes) throw new EdgexlError("the bundle is longer than it should be", 302);
+      new Uint8Array(m.memory.buffer).set(value, at + done);
+      done += value.length;
+      onProgress?.(done, bytes);
+    }
+    if (done !== bytes) throw new EdgexlError("the bundle is shorter than it should be: fetch it again", 302);
+    return at;
+  }
+
+  #allocate(bytes) {
+    const at = this.#module.web_allocate(bytes) >>> 0;
+    if (!at) throw new EdgexlError("there is not enough memory", 200);
+    this.#length = bytes;
+    return at;
+  }
+
+  #give(content, use) {
+    const at = this.#module.web_allocate(content.length) >>> 0;
+    if (!at) throw new EdgexlError("there is not enough memory", 200);
+    try {
+      new Uint8Array(this.#module.memory.buffer).set(content, at);
+      return use(at, content.length);
+    } finally {
+      this.#module.web_free(at);
+    }
+  }
+
+  #withText(text, use) {
+    if (!this.#module) throw new EdgexlError("the bundle is closed", 100);
+    return this.#give(encoder.encode(text), use);
+  }
+
+  #withNumber(value, use) {
+    const at = this.#module.web_allocate(4) >>> 0;
+    try {
+      new DataView(this.#module.memory.buffer).setUint32(at, value, true);
+      return use(at);
+    } finally {
+      this.#module.web_free(at);
+    }
+  }
+
+  #number(at) {
+    return new DataView(this.#module.memory.buffer).getUint32(at, true);
+  }
+
+  #string(at) {
+    const memory = new Uint8Array(this.#module.memory.buffer);
+    return decoder.decode(memory.subarray(at >>> 0, memory.indexOf(0, at >>> 0)));
+  }
+
+  #find(id) {
+    return this.#withNumber(0, (number) => {
+      this.#withText(id, (at, bytes) => this.#check(this.#module.web_label_find(at, bytes, number)));
+      return this.#number(number);
+    });
+  }
+
+  #read(number) {
+    const m = this.#module;
+    this.#check(m.web_label_read(number));
+    return { id: this.#string(m.web_label_id()), text: this.#string(m.web_label_text()), state: STATES[m.web_label_state()] };
+  }
+
+  #check(status) {
+    if (status !== 0) throw new EdgexlError(this.#string(this.#module.web_sentence()), status);
+  }
+}
+
+/** An instance of the module, of its URL, its bytes, or a WebAssembly.Module. */
+async function instantiate(wasm) {
+  const imports = { edgexl: { now_ms: () => performance.now() } };
+  const start = (instance) => {
+    instance.exports._initialize?.();
+    return instance;
+  };
+  if (wasm instanceof WebAssembly.Module) return start(await WebAssembly.instantiate(wasm, imports));
+  if (wasm instanceof ArrayBuffer || ArrayBuffer.isView(wasm))
+    return start((await WebAssembly.instantiate(wasm, imports)).instance);
+  const url = new URL(wasm, globalThis.location?.href);
+  if (url.protocol === "file:") {
+    const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
+    return start((await WebAssembly.instantiate(await readFile(url), imports)).instance);
+  }
+  const response = await fetch(url);
+  if (!response.ok) throw new EdgexlError(`${url.href} cannot be fetched: ${response.status}`, 201);
+  // not instantiateStreaming, which some hosts' content types break
+  return start((await WebAssembly.instantiate(await response.arrayBuffer(), imports)).instance);
+}

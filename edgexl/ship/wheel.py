@@ -1,0 +1,143 @@
+"""Python: a wheel for each platform, with the runtime and the bundle inside: `pip install`, `import`, `predict`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgexl import __version__
+from edgexl.base.archives import Member, pack_zip
+from edgexl.base.progress import Progress, no_progress
+from edgexl.runtime import declarations
+from edgexl.runtime.build import HEADER
+from edgexl.ship import vectors
+from edgexl.ship.documents import licenses, write_bill, write_notices
+from edgexl.ship.machines import MACHINES, Machine, build_library
+from edgexl.ship.product import Product
+from edgexl.ship.readme import Section, code, write_readme
+
+_INIT = '''"""{name} {version}: {summary}, answered by edgexl {edgexl}.
+
+>>> import {module}
+>>> {module}.predict({example!r}).labels[0].id
+{answer!r}
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ._edgexl.binding import Answer, Bundle, EdgexlError, Explanation, Label, version
+
+__all__ = ["Answer", "Bundle", "EdgexlError", "Explanation", "Label", "bundle", "predict", "predict_batch", "version"]
+__version__ = "{version}"
+BUNDLE = Path(__file__).parent / "{file}"
+_lock, _opened = threading.Lock(), list[Bundle]()
+
+
+def bundle() -> Bundle:
+    """The bundle that comes with this package, opened once. Changes of labels are kept where `Bundle(BUNDLE,
+    labels_path=...)` says; this one has those of the compile."""
+    with _lock:
+        if not _opened:
+            descriptor = BUNDLE.open("rb")
+            with descriptor:
+                _opened.append(Bundle(descriptor=descriptor.fileno()))
+    return _opened[0]
+
+
+def predict(text: str, k: int = 0, **options: Any) -> Answer:
+    """Labels for a text, best first; see `Bundle.predict`."""
+    return bundle().predict(text, k, **options)
+
+
+def predict_batch(texts: Iterable[str], k: int = 0, **options: Any) -> list[Answer]:
+    """Labels for texts, in order."""
+    return bundle().predict_batch(texts, k, **options)
+'''
+_WHEEL = "Wheel-Version: 1.0\nGenerator: edgexl {edgexl}\nRoot-Is-Purelib: false\nTag: {tag}\n"
+# The binding is checked here, and runs beside what it imports there.
+_IMPORT = ("from edgexl.runtime.declarations import", "from .declarations import")
+# Of C libraries that the dynamic loader brings, none is in a wheel; musl's are for Alpine.
+WHEELS = ("linux-x86-64", "linux-arm64", "linux-armhf", "linux-x86-64-musl", "linux-arm64-musl", "macos-arm64",
+          "macos-x86-64")  # fmt: skip
+
+
+def ship_python(
+    product: Product, progress: Progress = no_progress, machines: Sequence[str] = WHEELS
+) -> dict[str, bytes]:
+    """The wheels, by their names, for these machines."""
+    wheels = {}
+    for name in machines:
+        machine = MACHINES[name]
+        tag = f"py3-none-{machine.wheel}"
+        wheels[f"{product.module}-{product.version}-{tag}.whl"] = _wheel(
+            product, machine, tag, build_library(machine, progress)[machine.shared]
+        )
+    return wheels
+
+
+def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> bytes:
+    module, inside = product.module, f"{product.module}/_edgexl"
+    about = f"{module}-{product.version}.dist-info"
+    suffix = "dylib" if machine.system == "macos" else "so"
+    init = _INIT.format(
+        name=product.name, version=product.version, summary=product.summary, edgexl=__version__, module=module,
+        example=product.example, answer=product.answer, file=product.file,
+    )  # fmt: skip
+    binding = (Path(__file__).parent / "python" / "binding.py").read_text(encoding="utf-8")
+    files = {
+        f"{module}/__init__.py": init.encode(),
+        f"{module}/py.typed": b"",
+        f"{inside}/__init__.py": b"",
+        f"{inside}/binding.py": binding.replace(*_IMPORT).encode(),
+        f"{inside}/declarations.py": Path(declarations.__file__).read_bytes(),
+        f"{inside}/edgexl.h": HEADER.read_bytes(),
+        f"{inside}/libedgexl.{suffix}": library,
+        f"{module}/{product.file}": product.bundle,
+        f"{module}/{vectors.NAME}": product.vectors,
+        f"{about}/licenses/LICENSE": licenses()["LICENSE"],
+        f"{about}/licenses/NOTICE": write_notices((), product),
+        f"{about}/sboms/sbom.cdx.json": write_bill(product, machine.name, ()),
+        f"{about}/METADATA": _metadata(product),
+        f"{about}/WHEEL": _WHEEL.format(edgexl=__version__, tag=tag).encode(),
+    }
+    record = "".join(f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items())
+    files[f"{about}/RECORD"] = f"{record}{about}/RECORD,,\n".encode()
+    modes = {f"{inside}/libedgexl.{suffix}": 0o755}
+    return pack_zip({name: Member(content, modes.get(name, 0o644)) for name, content in files.items()})
+
+
+def _digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+
+
+def _metadata(product: Product) -> bytes:
+    sections = (
+        Section(
+            "The first answer",
+            code(
+                "python",
+                f"import {product.module}",
+                f"print({product.module}.predict({product.example!r}).labels[0].id)",
+            ),
+        ),
+        Section(
+            "More",
+            f"`{product.module}.bundle()` has `predict`, `predict_batch`, `explain`, `complete`, `labels` and "
+            f"`self_test`. `{product.module}.Bundle(path, labels_path=...)` opens one whose labels can be changed.",
+        ),
+    )
+    readme = write_readme(product, "Python", "It needs Python 3.9 or newer and no other package.", sections)
+    license = "" if product.license == "NOASSERTION" else f"License-Expression: Apache-2.0 AND {product.license}\n"
+    head = (
+        f"Metadata-Version: 2.4\nName: {product.name}\nVersion: {product.version}\nSummary: {product.summary}\n"
+        f"{license}License-File: LICENSE\nLicense-File: NOTICE\nRequires-Python: >=3.9\n"
+        f"Author-email: {product.vendor}\nDescription-Content-Type: text/markdown\n\n"
+    )
+    return head.encode() + readme
