@@ -32,7 +32,7 @@ COVERAGE = 0.9
 Unit = Literal["ms", "instructions"]
 _MOST_BYTES = 4 << 20
 # A stage counts as much as so many of its operations: stages are what is predicted.
-_STAGE_WEIGHT = 5.0
+_STAGE_WEIGHT = 20.0
 # Weights differ between processors by half of themselves, measurements from a model by some 3 %: their squares' ratio
 # is what a base model's weight counts beside one measurement.
 _PRIOR = (0.03 / 0.5) ** 2
