@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgexl.base.errors import BadInput, GateFailed
-from edgexl.cli.output import json_option, print_json, print_table, progress_bar
+from edgexl.cli.output import check_page, json_option, print_json, print_table, progress_bar, report_option
 from edgexl.cli.streams import print_line
 
 _PATH = click.Path(path_type=Path)
@@ -29,6 +29,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--notices", type=_PATH, help="A file of what model and data want to be said.")
 @click.option("--support", default="", help="Until when the packages are supported, as 2028-12-31.")
 @click.option("--vendor", default="unknown <root@localhost>", help="Who packs it: Jane Doe <jane@example.org>.")
+@report_option
 @json_option
 def ship(
     bundle: Path | None,
@@ -41,6 +42,7 @@ def ship(
     notices: Path | None,
     support: str,
     vendor: str,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Pack BUNDLE with its runtime, as platforms install it; or look into packages for what would fail there.
@@ -52,8 +54,10 @@ def ship(
     if checked is not None:
         if bundle is not None or out is not None:
             raise BadInput("--check looks into packages that there are; leave BUNDLE and -o out.")
-        _check(checked, as_json)
+        _check(checked, page, as_json)
         return
+    if page is not None:
+        raise BadInput("--report is a page of what --check finds; give --check DIR with it.")
     if bundle is None or out is None:
         raise BadInput("Give the BUNDLE to pack, and -o with the directory to write into; or --check DIR.")
     from edgexl.ship.product import open_product
@@ -68,11 +72,16 @@ def ship(
     print_table(("platform", "file", "bytes"), [(each.platform, each.path.name, each.file_bytes) for each in shipped])
 
 
-def _check(directory: Path, as_json: bool) -> None:
+def _check(directory: Path, page: Path | None, as_json: bool) -> None:
     """Tell what was found, and raise `GateFailed` where something is wrong."""
+    from edgexl.base.files import write_text
     from edgexl.ship.check import check_packages
+    from edgexl.ship.check_page import check_page as make_page
 
+    check_page(page)
     packages = check_packages(directory)
+    if page is not None:
+        write_text(page, make_page(directory.name, packages))
     findings = [finding for package in packages for finding in package.findings]
     if as_json:
         print_json({

@@ -55,12 +55,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """A package that was looked into: its bytes, those of it beside the bundle, and what was found."""
+    """A package that was looked into: its bytes, those of each part unpacked ("bundle", "libraries", "tools", "sources
+    and papers"), and what was found."""
 
     package: str
     file_bytes: int
-    beside_bytes: int
+    parts: Mapping[str, int]
     findings: tuple[Finding, ...]
+
+    @property
+    def beside_bytes(self) -> int:
+        """All that is unpacked but the bundle."""
+        return sum(self.parts.values()) - self.parts["bundle"]
 
 
 def check_packages(directory: Path) -> list[Checked]:
@@ -82,8 +88,18 @@ def _check(path: Path) -> Checked:
     findings = tuple(
         Finding(path.name, file, kind, sentence) for file, kind, sentence in _findings(path.name, content, members)
     )
-    beside = sum(len(each) for name, each in members.items() if not name.endswith(".exl"))
-    return Checked(path.name, len(content), beside, findings)
+    parts = {"bundle": 0, "libraries": 0, "tools": 0, "sources and papers": 0}
+    for name, each in members.items():
+        parts[_part(name)] += len(each)
+    return Checked(path.name, len(content), parts, findings)
+
+
+def _part(name: str) -> str:
+    if name.endswith(".exl"):
+        return "bundle"
+    if re.search(r"libedgexl\.[^/]*$|\.wasm$", name):
+        return "libraries"
+    return "tools" if re.search(r"bin/exl-\w+$", name) else "sources and papers"
 
 
 _Found = Iterator[tuple[str, Literal["fault", "warning"], str]]
@@ -214,7 +230,7 @@ def _macho(package: str, name: str, content: bytes) -> _Found:
     if oldest > _OLDEST_MACOS:
         yield name, "fault", f"it needs macOS {oldest[0]}.{oldest[1]}"
     if not signed:
-        yield name, "warning", "it is not signed; Macs with Apple's processors load signed libraries alone: codesign it"
+        yield name, "warning", "it is not signed: codesign it; Macs with Apple's processors load nothing else"
 
 
 def _wasm(name: str, content: bytes) -> _Found:

@@ -107,8 +107,8 @@ def _readme(product: Product) -> bytes:
         ),
         Section(
             "Vite",
-            "`vite build` takes all files along. `vite` needs a line in its configuration: "
-            f'`optimizeDeps: {{ exclude: ["{name}"] }}`.',
+            '`vite build` takes all files along (`build: { target: "es2022" }` where you await at a module\'s top). '
+            f'`vite` needs a line in its configuration: `optimizeDeps: {{ exclude: ["{name}"] }}`.',
         ),
         Section("A page to try it", "`demo/index.html`, over HTTP: `npx serve .`, and open `/demo/`."),
     )

@@ -220,3 +220,32 @@ def test_the_types_hold(package: Path, tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"type": "module"}')
     tsc = subprocess.run(["npx", "tsc", *flags, "app.ts"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert tsc.returncode == 0, tsc.stdout
+
+
+def test_vite_takes_it_along(site: str, package: Path, product: Product, chromium: str, tmp_path: Path) -> None:
+    """What Vite builds answers in Chromium, in the page and in a worker."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    app = package.parent / "app"
+    app.mkdir()
+    (app / "package.json").write_text('{"type": "module", "private": true}')
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefer-offline", "vite@5"]
+    if subprocess.run(install, cwd=app, capture_output=True, check=False).returncode:
+        pytest.skip("npm cannot install vite here")
+    shutil.copytree(package, app / "node_modules" / "tiny-words")
+    (app / "vite.config.js").write_text('export default { base: "./", build: { target: "es2022" } };')
+    (app / "index.html").write_text('<!doctype html><title>t</title><link rel="icon" href="data:,">'
+                                    '<script type="module" src="/main.js"></script>')  # fmt: skip
+    text = json.dumps(product.example)
+    (app / "main.js").write_text(
+        'import { open, openInWorker } from "tiny-words";\nconst here = await open();\n'
+        "const there = await openInWorker();\n"
+        f"window.told = [here.predict({text}).labels[0].id, (await there.predict({text})).labels[0].id];\n"
+    )
+    built = subprocess.run(["npx", "vite", "build"], cwd=app, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    with browse(chromium, tmp_path / "profile") as page:
+        page.go(f"{site}/app/dist/index.html")
+        page.wait("window.told !== undefined")
+        assert page.evaluate("window.told") == [product.answer, product.answer]
+        assert page.problems == []

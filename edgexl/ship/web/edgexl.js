@@ -3,6 +3,7 @@
 const NONE = -2; // a threshold that the module takes for none
 const FOUND_BY = ["text", "alias", "description"];
 const STATES = ["compiled", "added", "retired"];
+const FILES = "node:fs/promises"; // Node's alone: no bundler is to look for it
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -147,7 +148,7 @@ export class Bundle {
     }
     const url = new URL(source, globalThis.location?.href);
     if (url.protocol === "file:") {
-      const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
+      const { readFile } = await import(/* webpackIgnore: true */ /* @vite-ignore */ FILES);
       return this.#load(await readFile(url), {});
     }
     const store = cache && sha256 && globalThis.caches ? await caches.open("edgexl").catch(() => null) : null;
@@ -268,7 +269,7 @@ async function instantiate(wasm) {
     return start((await WebAssembly.instantiate(wasm, imports)).instance);
   const url = new URL(wasm, globalThis.location?.href);
   if (url.protocol === "file:") {
-    const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
+    const { readFile } = await import(/* webpackIgnore: true */ /* @vite-ignore */ FILES);
     return start((await WebAssembly.instantiate(await readFile(url), imports)).instance);
   }
   const response = await fetch(url);
