@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import platform
+import shutil
 import subprocess
 import sys
 import venv
 import zipfile
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,24 @@ json.dump(out, sys.stdout)
 
 
 @pytest.fixture(scope="module")
+def arm_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Debian's Python for 64-bit ARM, unpacked and not installed: nothing in it has run."""
+    for needed in ("debootstrap", "qemu-aarch64", "dpkg-deb"):
+        if shutil.which(needed) is None or os.geteuid() != 0:
+            pytest.skip(f"{needed} is not installed, or this user is not root")
+    place = tmp_path_factory.mktemp("root") / "arm64"
+    more = ["--include=python3-minimal,libpython3-stdlib,libffi8", "bookworm", str(place)]
+    command = ["debootstrap", "--foreign", "--arch=arm64", "--variant=minbase", *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"debootstrap cannot make a root here: {done.stdout[-200:]}")
+    for package in sorted((place / "var/cache/apt/archives").glob("*.deb")):
+        subprocess.run(["dpkg-deb", "-x", package, place], check=True)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
 def wheel(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("ziglang", reason="PyPI's ziglang is not installed (the extra `cross`)")
     ((name, content),) = ship_python(product, machines=(HERE,)).items()
@@ -113,3 +134,17 @@ def test_it_answers_in_a_fresh_environment(
     assert "no token" in said["refused"]
     first = f"import {product.module}; print({product.module}.predict({product.example!r}).labels[0].id)"
     assert run(python, "-I", "-c", first) == product.answer
+
+
+def test_it_answers_on_arm_under_an_emulator(product: Product, arm_root: Path, tmp_path: Path, run: Run) -> None:
+    """By Debian's Python for 64-bit ARM; the table of vectors to the bit."""
+    ((name, content),) = ship_python(product, machines=("linux-arm64",)).items()
+    (tmp_path / name).write_bytes(content)
+    with zipfile.ZipFile(tmp_path / name) as archive:
+        archive.extractall(tmp_path / "site")
+    interpreter = next((arm_root / "usr" / "bin").glob("python3.*"))
+    names = {"PYTHONPATH": tmp_path / "site", "PYTHONHOME": arm_root / "usr"}
+    told = [word for key, value in names.items() for word in ("-E", f"{key}={value}")]
+    said = json.loads(run("qemu-aarch64", "-cpu", "cortex-a72", "-L", arm_root, *told, interpreter, "-c", ALL))
+    assert said["vectors"] == 50
+    assert (said["goldens"], said["rank"], said["states"]) == (len(said["answers"]), 1, ["retired"])
