@@ -51,6 +51,7 @@ def test_the_readme_gives_the_first_answer(files: dict[str, bytes], product: Pro
     assert (folder / product.file).read_bytes() == product.bundle
 
 
+@pytest.mark.slow  # a whole compile at -O3, again
 def test_another_project_fetches_it(files: dict[str, bytes], tmp_path: Path, run: Run) -> None:
     archive, sha256 = tmp_path / "words.tar.gz", tmp_path / "sum"
     archive.write_bytes(files["tiny-words-1.2.3-c-source.tar.gz"])
