@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # From the bottom up. A module beside the rooms is one itself. The package's own name brings nothing (it loads lazily).
 ROOMS = (
-    *("base", "report", "target", "bundle", "data", "runtime", "student", "index", "predict", "compiler", "device"),
-    *("cost", "distill", "use", "sklearn", "serve", "ship", "cli", "__main__"),
+    *("base", "report", "target", "bundle", "data", "runtime", "device", "cost", "student", "index", "predict"),
+    *("compiler", "distill", "use", "sklearn", "serve", "ship", "cli", "__main__"),
 )
 
 

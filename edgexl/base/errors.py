@@ -7,6 +7,7 @@ sentence alone and exits with the class's `exit_code`; nothing else in edgexl de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 def shorten(text: str, most: int = 60) -> str:
@@ -38,9 +39,15 @@ class SeveralFaults(BadInput):
 
 
 class GateFailed(EdgexlError):
-    """A gate judged a compiled artifact to be below its threshold; the message names the stage to blame."""
+    """A gate judged a compiled artifact to be below its threshold; the message names the stage to blame.
+
+    A compile adds what it had measured until then: the ledger's rows and the gates' verdicts, the failed one among
+    them, as `inspect --json` has them.
+    """
 
     exit_code = 1
+    ledger: Sequence[dict[str, Any]] = ()
+    gates: Sequence[dict[str, Any]] = ()
 
 
 class DeviceError(EdgexlError):

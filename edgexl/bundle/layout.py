@@ -56,8 +56,20 @@ OPTIONAL = frozenset(
         Kind.KNOWN_TOKENS,
     }
 )
+# What sections are for; those that stand in none are the file's own.
+PARTS: dict[str, tuple[Kind, ...]] = {
+    "screener": (Kind.TOKENIZER, Kind.SCREENER_GRAPH, Kind.SCREENER_WEIGHTS, Kind.KNOWN_TOKENS),
+    "reasoner": (Kind.REASONER_GRAPH, Kind.REASONER_WEIGHTS, Kind.CALIBRATION),
+    "index": (Kind.CODEBOOK, Kind.COARSE_CODES, Kind.FINE_CODES, Kind.ROW_LABELS, Kind.CELLS, Kind.LEXICAL),
+    "texts": (Kind.LABEL_TEXTS, Kind.LABEL_IDS, Kind.LABEL_DESCRIPTIONS),
+}
 # What a version 3.0 reader may meet in a file of a larger minor version, and skips.
 LARGEST_KNOWN = max(Kind)
+
+
+def part_of(kind: Kind) -> str:
+    """Which of `PARTS` a section belongs to, or "rest"."""
+    return next((part for part, kinds in PARTS.items() if kind in kinds), "rest")
 
 
 @dataclass(frozen=True)

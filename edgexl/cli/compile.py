@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import contextlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgexl.base.errors import BadInput
+from edgexl.base.errors import BadInput, GateFailed
 from edgexl.base.progress import Progress
+from edgexl.cli.budget import Budget, budget_options, print_budget, take_budget
 from edgexl.cli.columns import label_columns, query_columns
 from edgexl.cli.output import (
     check_page,
@@ -26,6 +29,11 @@ from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
     from edgexl.compiler import CompileReport
+    from edgexl.compiler.from_files import Checked
+    from edgexl.compiler.recipe import Recipe
+    from edgexl.device.device import Device
+    from edgexl.student.student import Student
+    from edgexl.target import Target
 
 PATH = click.Path(path_type=Path)
 # What files of labels are called: a name that is no student's is then explained as one.
@@ -44,6 +52,7 @@ _FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf",
     "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
 )
 @click.option("--calibrate", type=PATH, help="Queries of your own to calibrate on, not the student's.")
+@budget_options
 @label_columns
 @query_columns
 @report_option
@@ -60,7 +69,7 @@ def compile_student(
     calibrate: Path | None,
     page: Path | None,
     as_json: bool,
-    **columns: Any,
+    **others: Any,
 ) -> None:
     """Compile a student, or labels with an encoder, into one bundle file.
 
@@ -72,6 +81,7 @@ def compile_student(
     edgexl compile labels.csv --encoder all-MiniLM-L6-v2 -o tags.exl
     edgexl compile labels.csv --encoder wordnet --queries past.csv -o tags.exl
     edgexl compile wordnet -o words.exl --report words.html
+    edgexl compile wordnet -o words.exl --target raspberry-pi-4 --max-ms 20 --max-size 25MB
     edgexl compile wordnet --target raspberry-pi-4 --dry-run
     """
     if dry_run:
@@ -82,13 +92,15 @@ def compile_student(
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out'.")
     check_page(page)
+    budget, columns = take_budget(others), others
+    end = _End(out, workers, budget, page, as_json)
     if encoder is None:
         _refuse_options(source, queries, columns)
-        _compile_student(source, recipe or "balanced", target, out, workers, calibrate, page, as_json)
+        _compile_student(source, recipe or "balanced", target, calibrate, end)
         return
     if calibrate is not None:
         raise BadInput("--calibrate is for a student that has queries; with --encoder give them as --queries.")
-    from edgexl.compiler.from_files import Sources, check_sources, compile_sources
+    from edgexl.compiler.from_files import Sources, check_sources, student_of
     from edgexl.data.tables.roles import Wanted
 
     wanted = Wanted(columns["id"], columns["text"], columns["aliases"], columns["descriptions"])
@@ -100,40 +112,117 @@ def compile_student(
         for sentence in checked.sentences():
             print_line(sentence)
         print_line()
-    with progress_bar(as_json) as progress:
-        report = compile_sources(checked, out, progress, workers)
-        _write_page(report, page, progress)
-    _tell(report, out, as_json, checked.as_json())
+    end.compile(lambda progress: student_of(checked, progress), checked.target, checked.as_json(), _about(checked))
 
 
-def _compile_student(
-    student: str,
-    recipe: str,
-    target: str,
-    out: Path,
-    workers: str,
-    calibrate: Path | None,
-    page: Path | None,
-    as_json: bool,
-) -> None:
+def _about(checked: Checked) -> dict[str, Any]:
+    """What the manifest says of files."""
+    return {"held_out": checked.held_out.about}
+
+
+def _compile_student(student: str, recipe: str, target: str, calibrate: Path | None, end: _End) -> None:
     from edgexl.base.files import check_output
     from edgexl.compiler.recipe import load_recipe
     from edgexl.target import load_target
 
-    check_output(out)
+    check_output(end.out)
     # both are read before the student, which takes seconds: a misspelt key should not wait for it
     chosen_recipe, chosen_target = load_recipe(recipe), load_target(target)
-    from edgexl import compile, load_student
 
-    with progress_bar(as_json) as progress:
+    def load(progress: Progress) -> tuple[Student, Recipe]:
+        from edgexl import load_student
+
         progress("load the student", 0, 1)
         loaded = load_student(student)
         if calibrate is not None:
             loaded = loaded.with_calibration(calibrate)
         progress("load the student", 1, 1)
-        report = compile(loaded, chosen_recipe, chosen_target, out, progress=progress, workers=workers)
-        _write_page(report, page, progress)
-    _tell(report, out, as_json, {})
+        return loaded, chosen_recipe
+
+    end.compile(load, chosen_target, {}, {})
+
+
+@dataclass(frozen=True)
+class _End:
+    """What is done with a student once it is there."""
+
+    out: Path
+    workers: str
+    budget: Budget
+    page: Path | None
+    as_json: bool
+
+    def compile(
+        self,
+        load: Callable[[Progress], tuple[Student, Recipe]],
+        target: Target,
+        files: dict[str, Any],
+        facts: dict[str, Any],
+    ) -> None:
+        """Compile and tell of it; `files` are for the JSON, `facts` for the manifest."""
+        from edgexl import compile
+        from edgexl.compiler.measure.costs import choose_meter
+
+        if self.budget:
+            self._search(load, target, files, facts)
+            return
+        with contextlib.ExitStack() as stack:
+            progress = stack.enter_context(progress_bar(self.as_json))
+            meter, device = None, self._open_device(stack, progress)
+            student, recipe = load(progress)
+            if device is not None:
+                if not recipe.gates.on_costs:
+                    raise BadInput(
+                        "--device is where a budget or a recipe's gates on time are measured; give --max-ms, say."
+                    )
+                meter = choose_meter(target, device)
+            try:
+                report = compile(student, recipe, target, self.out, progress, self.workers, facts, meter)
+            except GateFailed as failed:
+                self._tell_failed(failed)
+                raise
+            _write_page(report, self.page, progress)
+        _tell(report, self.out, self.as_json, files)
+
+    def _open_device(self, stack: contextlib.ExitStack, progress: Progress) -> Device | None:
+        from edgexl.device.open_device import open_device
+
+        name = self.budget.device
+        return None if name is None else stack.enter_context(open_device(name, progress))
+
+    def _tell_failed(self, failed: GateFailed) -> None:
+        """The page of a compile that a gate stopped: what it measured until then is not lost."""
+        if self.page is not None:
+            from edgexl.use.reports.compile_page import write_stopped_report
+
+            write_stopped_report(failed, self.out.name, self.page, command_line())
+
+    def _search(
+        self,
+        load: Callable[[Progress], tuple[Student, Recipe]],
+        target: Target,
+        files: dict[str, Any],
+        facts: dict[str, Any],
+    ) -> None:
+        from edgexl.use.budget.search import compile_to_budget, refuse
+        from edgexl.use.reports.budget_page import write_budget_report
+
+        limits = self.budget.limits(target)
+        with contextlib.ExitStack() as stack:
+            progress = stack.enter_context(progress_bar(self.as_json))
+            device = self._open_device(stack, progress)
+            student, recipe = load(progress)
+            found = compile_to_budget(
+                student, recipe, target, self.out, limits, device, progress, self.workers, facts
+            )  # fmt: skip
+            if self.page is not None:
+                write_budget_report(found, self.page, command_line(), progress)
+        if self.as_json:
+            compiled = {} if found.report is None else _as_json(found.report, self.out)
+            print_json({"budget": found.as_json(), **compiled, **files})
+        else:
+            print_budget(found, self.out)
+        refuse(found)
 
 
 def _refuse_dry(encoder: str | None, out: Path | None, page: Path | None) -> None:
@@ -150,7 +239,7 @@ def _predict(student: str, recipe: str, target: str, as_json: bool) -> None:
 
     chosen_recipe, chosen_target = load_recipe(recipe), load_target(target)
     from edgexl import load_student
-    from edgexl.cost.dry_run import dry_run
+    from edgexl.use.dry_run import dry_run
 
     with progress_bar(as_json) as progress:
         progress("load the student", 0, 1)
@@ -197,16 +286,11 @@ def _refuse_options(source: str, queries: Path | None, columns: dict[str, Any]) 
 
 
 def _tell(report: CompileReport, out: Path, as_json: bool, files: dict[str, Any]) -> None:
-    ledger = [row.as_json() for row in report.ledger]
-    gates = [gate.as_json() for gate in report.gates]
     if as_json:
-        sizes = {**report.sections, "total": report.bytes}
-        told = {"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates}
-        facts = {name: report.facts[name] for name in ("calibration", "left_out") if name in report.facts}
-        print_json(told | facts | files)
+        print_json(_as_json(report, out) | files)
         return
-    print_ledger(ledger)
-    print_gates(gates)
+    print_ledger([row.as_json() for row in report.ledger])
+    print_gates([gate.as_json() for gate in report.gates])
     for kind, left_out in report.facts.get("left_out", {}).items():
         print_line()
         print_line(
@@ -222,3 +306,11 @@ def _tell(report: CompileReport, out: Path, as_json: bool, files: dict[str, Any]
         )
     print_line()
     print_line(f"{out}: {report.bytes:,} bytes, in {report.seconds:.0f} s")
+
+
+def _as_json(report: CompileReport, out: Path) -> dict[str, Any]:
+    ledger = [row.as_json() for row in report.ledger]
+    gates = [gate.as_json() for gate in report.gates]
+    sizes = {**report.sections, "total": report.bytes}
+    told = {"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates}
+    return told | {name: report.facts[name] for name in ("calibration", "left_out") if name in report.facts}

@@ -16,7 +16,7 @@ from edgexl.base.errors import BadInput, SeveralFaults
 from edgexl.base.files import check_input, check_output
 from edgexl.base.progress import Progress, no_progress
 from edgexl.compiler.encoding.open_workers import check_workers
-from edgexl.compiler.from_labels import RECIPE, TARGET, compile_held_out, held_out_for, recipe_for
+from edgexl.compiler.from_labels import RECIPE, TARGET, compile_held_out, held_out_for, make_student, recipe_for
 from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.data import Query
 from edgexl.data.held_out import HeldOut
@@ -29,6 +29,7 @@ from edgexl.target import Target, load_target
 
 if TYPE_CHECKING:
     from edgexl.compiler.pipeline import CompileReport
+    from edgexl.student.student import Student
 
 _T = TypeVar("_T")
 
@@ -191,6 +192,14 @@ def check_sources(
     assert read is not None
     held_out = held_out_for(sources.encoder, read.labels, read.queries)
     return Checked(read, held_out, recipe_for(chosen, held_out), device, recipe is None)
+
+
+def student_of(checked: Checked, progress: Progress = no_progress) -> tuple[Student, Recipe]:
+    """The student and the recipe that `compile_sources` compiles. Raises `BadInput` where the encoder cannot be had or
+    does not fit."""
+    return make_student(
+        checked.labels, checked.sources.encoder, checked.held_out, checked.recipe, progress, checked.default_recipe
+    )
 
 
 def compile_sources(

@@ -25,6 +25,7 @@ from edgexl.target import Target, load_target
 
 if TYPE_CHECKING:
     from edgexl.compiler.pipeline import CompileReport
+    from edgexl.student.student import Student
 
 RECIPE, TARGET = "labels", "host"
 
@@ -95,9 +96,24 @@ def compile_held_out(
     workers: str,
     fit_codes: bool,
 ) -> CompileReport:
-    """Compile what was checked; `fit_codes` shortens the recipe's codes for an encoder of few dimensions. Raises
-    `BadInput` where the encoder cannot be had or does not fit, `GateFailed` as `compile` does."""
+    """Compile what was checked, as `make_student` has it. Raises `GateFailed` as `compile` does."""
     from edgexl.compiler.pipeline import compile
+
+    student, recipe = make_student(labels, encoder, held_out, recipe, progress, fit_codes)
+    facts = {"held_out": held_out.about}
+    return compile(student, recipe, target, out, progress=progress, workers=workers, facts=facts)
+
+
+def make_student(
+    labels: LabelSet,
+    encoder: str | os.PathLike[str],
+    held_out: HeldOut,
+    recipe: Recipe,
+    progress: Progress,
+    fit_codes: bool,
+) -> tuple[Student, Recipe]:
+    """The student in between, and the recipe for it: `fit_codes` shortens its codes for an encoder of few dimensions.
+    Raises `BadInput` where the encoder cannot be had or does not fit."""
     from edgexl.student.student import Student
 
     progress("load the encoder", 0, 1)
@@ -107,5 +123,4 @@ def compile_held_out(
         # two subspaces a byte, of two dimensions at least
         code_bytes = max(1, min(recipe.index.code_bytes, student.shapes.query_dims // 4))
         recipe = dataclasses.replace(recipe, index=dataclasses.replace(recipe.index, code_bytes=code_bytes))
-    facts = {"held_out": held_out.about}
-    return compile(student, recipe, target, out, progress=progress, workers=workers, facts=facts)
+    return student, recipe

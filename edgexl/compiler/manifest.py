@@ -51,5 +51,5 @@ def make_manifest(artifact: Artifact) -> dict[str, Any]:
         "student_metrics": student.metrics,
         **artifact.facts,
         "ledger": [row.as_json(seconds=False) for row in artifact.ledger],
-        "gates": [verdict.as_json() for verdict in artifact.verdicts],
+        "gates": [verdict.as_json(volatile=False) for verdict in artifact.verdicts],
     }

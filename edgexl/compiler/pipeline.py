@@ -13,7 +13,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from edgexl.base.errors import BadInput
+from edgexl.base.errors import BadInput, GateFailed
 from edgexl.base.files import check_output
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.write import bundle_bytes, write_bundle
@@ -30,7 +31,8 @@ from edgexl.compiler.encoding.encode import encode_labels
 from edgexl.compiler.encoding.open_workers import open_workers
 from edgexl.compiler.encoding.workers import Workers
 from edgexl.compiler.manifest import add_manifest
-from edgexl.compiler.measure.gates import Verdict, accuracy_gates
+from edgexl.compiler.measure.costs import Meter, choose_meter
+from edgexl.compiler.measure.gates import Verdict, accuracy_gates, calibration_gate, score_gates
 from edgexl.compiler.measure.ledger import LedgerRow
 from edgexl.compiler.measure.yardstick import Yardstick
 from edgexl.compiler.passes.build_index import BuildIndex
@@ -45,12 +47,14 @@ from edgexl.compiler.passes.pack import Pack
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.passes.read_windows import ReadWindows
 from edgexl.compiler.passes.verify import Verify
+from edgexl.compiler.passes.weigh import Weigh
 from edgexl.compiler.recipe import Recipe, load_recipe
 from edgexl.data import Query
 from edgexl.index.rows import Descriptions, Rows
 from edgexl.report.ledger import gates_table, ledger_table
 from edgexl.report.summary import Shown, Summary, quote, say_count
 from edgexl.report.table import Cell, Table, format_bytes
+from edgexl.student.layers import keep_layers
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
 
@@ -99,6 +103,7 @@ def compile(
     progress: Progress | None = None,
     workers: str = "local",
     facts: Mapping[str, Any] | None = None,
+    meter: Meter | None = None,
 ) -> CompileReport:
     """Compile a student for a target by a recipe, and write the bundle to `out`.
 
@@ -106,7 +111,8 @@ def compile(
     they do not fit each other, `GateFailed` when a gate judges the product to be below its threshold; `out` is not
     touched then. `progress` is told of each pass by its name, and of what the ledger measures as "measure" and its
     name. `workers` encode the labels: "local" (all cores), a number of threads, "ray", or "ray://HOST:PORT"; the bundle
-    is the same. `facts` are for the manifest, beside what the passes find out.
+    is the same. `facts` are for the manifest, beside what the passes find out. `meter` tells what gates on times and
+    memory judge (`edgexl.compiler.measure.costs`): by default it is chosen for the target.
     """
     began = time.perf_counter()
     student = student if isinstance(student, Student) else load_student(student)
@@ -120,7 +126,7 @@ def compile(
     with threadpool_limits(1, "blas"):
         artifact = begin(student, recipe, target)
         artifact = dataclasses.replace(artifact, facts=artifact.facts | dict(facts or {}))
-        artifact = run_passes(artifact, path, crew, progress or no_progress)
+        artifact = run_passes(artifact, path, crew, progress or no_progress, meter)
 
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
@@ -131,9 +137,11 @@ def compile(
     )  # fmt: skip
 
 
-def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress) -> Artifact:
+def run_passes(
+    artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress, meter: Meter | None = None
+) -> Artifact:
     """All passes in order, the ledger and the accuracy gates with them. The bundle is not written to `out`, but lies
-    beside it while it is queried."""
+    beside it while it is queried, and timed by `meter`."""
     recipe, threads, quantize = artifact.recipe, workers.threads, Quantize(artifact.recipe, artifact.target)
     passes: list[Pass] = [
         Export(),
@@ -148,11 +156,14 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         Pack(),
         Verify(out, partial(progress, "verify")),
     ]
+    if recipe.gates.on_costs:
+        passes.append(Weigh(out, meter or choose_meter(artifact.target)))
     waiting: list[Stage] = []
     for step in passes:
         progress(step.name, 0, 1)
         began = time.perf_counter()
-        artifact = run_pass(step, artifact)
+        with _telling(artifact):
+            artifact = run_pass(step, artifact)
         waiting.append(Stage(step, time.perf_counter() - began, artifact))
         if not step.tells:
             progress(step.name, 1, 1)
@@ -163,22 +174,44 @@ def run_passes(artifact: Artifact, out: Path, workers: Workers, progress: Progre
         if step.judged:  # the last judgement of a gate stands
             reasons = artifact.reasoner is not None
             verdicts = {verdict.name: verdict for verdict in artifact.verdicts}
-            verdicts |= {verdict.name: verdict for verdict in accuracy_gates(recipe.gates, artifact.ledger, reasons)}
+            with _telling(artifact):
+                found = accuracy_gates(recipe.gates, artifact.ledger, reasons)
+            verdicts |= {verdict.name: verdict for verdict in found}
             artifact = dataclasses.replace(artifact, verdicts=tuple(verdicts.values()))
-    return add_manifest(artifact)
+    with _telling(artifact):
+        found = score_gates(recipe.gates, artifact.ledger)
+        found += calibration_gate(recipe.gates, artifact.facts["calibration"])
+        return add_manifest(dataclasses.replace(artifact, verdicts=artifact.verdicts + found))
+
+
+@contextmanager
+def _telling(artifact: Artifact) -> Iterator[None]:
+    """A gate that fails in the block tells what was measured until then."""
+    try:
+        yield
+    except GateFailed as failed:
+        failed.ledger = [row.as_json() for row in artifact.ledger]
+        known = {verdict.name: verdict.as_json() for verdict in artifact.verdicts}
+        failed.gates = list((known | {str(each["name"]): each for each in failed.gates}).values())
+        raise
 
 
 def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
     """The artifact before the first pass. Raises `BadInput` when the recipe cannot be met by any compile of the
     student.
     """
-    gated = recipe.gates.p_at_1_kept > 0 or recipe.gates.r_at_100_kept > 0
+    gated = recipe.gates.p_at_1_kept > 0 or recipe.gates.r_at_100_kept > 0 or recipe.gates.min.limits
     if gated and not student.evaluation:
         raise BadInput(
             "The recipe has gates on accuracy, but the student no evaluation queries; give it some, "
             "or set [gates] to 0."
         )
     calibration_queries(student, recipe.calibrate)  # not after encoding all labels
+    student = dataclasses.replace(
+        student,
+        screener=keep_layers(student.screener, recipe.screener.layers, "screener"),
+        reasoner=keep_layers(student.reasoner, recipe.reasoner.layers, "reasoner"),
+    )
     # As many places as it says, also over fewer labels: a device may add some.
     shortlist = recipe.shortlist.n or student.shapes.shortlist
     shapes = dataclasses.replace(student.shapes, shortlist=shortlist)

@@ -38,12 +38,18 @@ class GraphRecipe:
 
     `embeddings` is what tables that are only looked up become: int8 with one scale a row, or fp32.
     `keep_fp32` names matrix products that stay as they are: parts of the ONNX node names (`edgexl compile` prints an
-    unknown one as an error).
+    unknown one as an error). `layers`: how many of its first layers stay, all when left out; what the others did is
+    lost, and labels are encoded without them, too.
     """
 
     scheme: Scheme = "int8"
     embeddings: Literal["int8", "fp32"] = "int8"
     keep_fp32: tuple[str, ...] = ()
+    layers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.layers is not None and self.layers < 1:
+            raise ValueError(f"layers = {self.layers} must be at least 1; leave it out to keep all")
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,10 @@ class ReasonerRecipe(GraphRecipe):
     With `blend` "auto" the compile looks whether more right labels come first when the screening score is added to the
     logit, or when the reasoner is left out altogether, and does so where it is sure. It looks on held-out queries or,
     where there are too few, on queries made of label texts, by which it stays where it is better and is left out
-    elsewhere. "none" takes the logits as they are.
+    elsewhere. "none" takes the logits as they are, "screening" leaves the reasoner out.
     """
 
-    blend: Literal["auto", "none"] = "auto"
+    blend: Literal["auto", "none", "screening"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -180,15 +186,89 @@ class CalibrateRecipe:
 
 
 @dataclass(frozen=True)
+class StageTimes:
+    """The most ms that the median of a query may take in each stage, and in all (`total`); None: no limit."""
+
+    total: float | None = None
+    tokenize: float | None = None
+    encode: float | None = None
+    scan: float | None = None
+    match: float | None = None
+    rescore: float | None = None
+    gather: float | None = None
+    reason: float | None = None
+    calibrate: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.limits.items():
+            if not value > 0:
+                raise ValueError(f"[gates.max_ms] {name} = {value} must be above 0; leave it out for no limit")
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Those that are set, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class PartBytes:
+    """The most bytes of each part of the file: `screener` and `reasoner` (graphs, weights, tokenizer, calibration),
+    `index` (codes, words, which rows are whose), `texts` (labels' texts, ids and descriptions); None: no limit."""
+
+    screener: int | None = None
+    reasoner: int | None = None
+    index: int | None = None
+    texts: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.limits.items():
+            if value < 1:
+                raise ValueError(f"[gates.max_bytes] {name} = {value} must be above 0; leave it out for no limit")
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """Those that are set, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The least that the C runtime's answers to the evaluation queries must reach, in percent: the whole bundle, and
+    its screening alone; None: no limit."""
+
+    p_at_1: float | None = None
+    r_at_100: float | None = None
+    ndcg_at_5: float | None = None
+    screening_p_at_1: float | None = None
+    screening_r_at_100: float | None = None
+    screening_ndcg_at_5: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.limits.items():
+            if not 0 <= value <= 100:
+                raise ValueError(f"[gates.min] {name} = {value} must be a percentage, 0 to 100")
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Those that are set, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class GateRecipe:
     """What a compile must reach.
 
     `p_at_1_kept` and `r_at_100_kept` are percentages of the float student's numbers on the same `queries` evaluation
     queries at most; `reasoner_gain` is the least that P@1 of the whole may be above P@1 of screening, in points, on the
     queries that the blend is chosen by, give or take the standard error (-100: all passes); `max_bundle_bytes` limits
-    the file. A few thousand queries place a percentage within a point or
+    the file, and `max_bytes` its parts. `min` is what answers must reach, whatever the float student does, and
+    `max_calibration_error` how far first labels' probabilities may be off on average, in percent, by
+    cross-validation. A few thousand queries place a percentage within a point or
     two only: with a `confidence` above .5 a gate fails where less is kept by more than chance explains in that share of
     samples; with .5 it judges the figure as it came out.
+
+    `max_ms`, `max_load_ms` and `max_memory_bytes` (peak resident of exl-bench) are measured where the target is this
+    machine, and foretold for others (`edgexl.cost`); such figures are no part of the manifest.
     """
 
     p_at_1_kept: float = 0.0
@@ -197,8 +277,26 @@ class GateRecipe:
     max_bundle_bytes: int | None = None
     queries: int = 2000
     reasoner_gain: float = 0.0
+    max_memory_bytes: int | None = None
+    max_load_ms: float | None = None
+    max_calibration_error: float | None = None
+    max_ms: StageTimes = StageTimes()
+    max_bytes: PartBytes = PartBytes()
+    min: Scores = Scores()
+
+    @property
+    def on_costs(self) -> bool:
+        """Whether something is asked that only a device or a cost model can tell."""
+        return bool(self.max_ms.limits) or self.max_memory_bytes is not None or self.max_load_ms is not None
 
     def __post_init__(self) -> None:
+        for name in ("max_memory_bytes", "max_load_ms"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise ValueError(f"[gates] {name} = {value} must be above 0; leave it out for no limit")
+        if self.max_calibration_error is not None and not 0 <= self.max_calibration_error <= 100:
+            raise ValueError(
+                f"[gates] max_calibration_error = {self.max_calibration_error} must be a percentage, 0 to 100"
+            )
         for name in ("p_at_1_kept", "r_at_100_kept"):
             if not 0 <= getattr(self, name) <= 100:
                 raise ValueError(f"[gates] {name} = {getattr(self, name)} must be a percentage, 0 to 100")

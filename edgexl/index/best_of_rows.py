@@ -6,7 +6,7 @@ rows they find and in what those score.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -117,12 +117,22 @@ class LabelScores:
     def weigh(self, weighing: Weighing, words: RowWords | None = None) -> tuple[Floats, Floats]:
         """(evidence [P, 5], screening scores [P]), of labels each of which has its own text among the rows; `words`:
         what the lexical side says of the rows that the scores were made of."""
-        evidence, screening = weigh(self.scores, self.votes(weighing.votes_temperature), weighing)
-        if words is not None:
-            np.maximum.at(evidence[:, LEXICAL], self.row_pairs, words.score(self.row_rows))
-            weight = weighing.weigh_words(words.features(float(self.scores.max(initial=-np.inf))))
-            screening = screening + weight * evidence[:, LEXICAL]
-        return evidence, screening
+        [weighed] = self.weigh_each((weighing,), words)
+        return weighed
+
+    def weigh_each(self, weighings: Sequence[Weighing], words: RowWords | None = None) -> list[tuple[Floats, Floats]]:
+        """What `weigh` gives for each of several weighings; what they share is found once."""
+        together = {t: self.votes(t) for t in dict.fromkeys(each.votes_temperature for each in weighings)}
+        weighed = [weigh(self.scores, together[each.votes_temperature], each) for each in weighings]
+        if words is None:
+            return weighed
+        lexical = np.zeros(len(self.pairs), np.float32)
+        np.maximum.at(lexical, self.row_pairs, words.score(self.row_rows))
+        features = words.features(float(self.scores.max(initial=-np.inf)))
+        for place, (weighing, (evidence, screening)) in enumerate(zip(weighings, weighed, strict=True)):
+            evidence[:, LEXICAL] = lexical
+            weighed[place] = evidence, screening + weighing.weigh_words(features) * lexical
+        return weighed
 
     def best(self, depth: int, scores: Floats | None = None) -> Ints:
         """[queries, depth]: the labels whose score is highest, of equals the lower one first, -1 behind all. `scores`

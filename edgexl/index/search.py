@@ -210,6 +210,13 @@ class LabelIndex:
 
     def shortlist_of(self, query: Floats, candidates: Ints, words: RowWords | None = None) -> Shortlist:
         """The shortlist of a query vector [D] whose scan found the rows `candidates`; `words`: those of its text."""
+        [shortlist] = self.shortlists_of(query, candidates, words, (self.weighing,))
+        return shortlist
+
+    def shortlists_of(
+        self, query: Floats, candidates: Ints, words: RowWords | None, weighings: Sequence[Weighing]
+    ) -> list[Shortlist]:
+        """As `shortlist_of`, by each of several weighings in the place of the index's own."""
         if words is not None:
             candidates = np.union1d(candidates, words.ranked[: self.lexical_candidates])
         quantized, unit = quantize_query(query, self.fine_dims, self.gain)
@@ -218,10 +225,12 @@ class LabelIndex:
         rows = np.union1d(candidates, self._alias_labels.take(aliases).values.astype(np.int64))
         scores = rescore(self.fine, rows, self.fine_dims, self.fine_bits, quantized, unit)
         found = LabelScores.of(1, np.zeros_like(rows), rows, scores, self.labels, self._alias_labels, self.descriptions)
-        evidence, screening = found.weigh(self.weighing, words)
-        labels = found.best(min(self.shortlist, len(found.pairs)), screening)
-        place = found.places_of(labels)[0][0]
-        return Shortlist(labels[0], evidence[place], screening[place])
+        shortlists = []
+        for evidence, screening in found.weigh_each(weighings, words):
+            labels = found.best(min(self.shortlist, len(found.pairs)), screening)
+            place = found.places_of(labels)[0][0]
+            shortlists.append(Shortlist(labels[0], evidence[place], screening[place]))
+        return shortlists
 
     def search_all(
         self, queries: Floats, pool: ThreadPoolExecutor, texts: Sequence[str] | None = None

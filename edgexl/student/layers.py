@@ -6,10 +6,13 @@ operators, and on CPUs its backward pass is several times faster at short length
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 from torch import Tensor, nn
+
+from edgexl.base.errors import BadInput
 
 # Added to the attention score of a padding position: exp() of it is 0 in fp32, bf16 and fp16 alike.
 MASKED = -1e4
@@ -33,6 +36,27 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor |
 def padding_bias(attention_mask: Tensor) -> Tensor:
     """[B,T] of 1 (token) and 0 (padding) -> [B,1,1,T] of 0 and `MASKED`."""
     return ((1.0 - attention_mask.to(torch.float32)) * MASKED)[:, None, None, :]
+
+
+def count_layers(module: nn.Module) -> int:
+    """How many layers a stage of a student is a stack of; 0 where it is none."""
+    layers = getattr(module, "layers", None)
+    return len(layers) if isinstance(layers, nn.ModuleList) else 0
+
+
+def keep_layers(module: nn.Module, count: int | None, role: str) -> nn.Module:
+    """A stage of a student with its first `count` layers; the module itself where that is None or all of them. Raises
+    `BadInput` where it has fewer, naming it by its `role`."""
+    there = count_layers(module)
+    if count is None or count == there:
+        return module
+    if count > there:
+        has = f"{there} layers" if there else "no layers to choose from"
+        raise BadInput(f"[{role}] layers = {count}, but the student's {role} has {has}; leave it out, or lower it.")
+    kept = copy.copy(module)
+    kept._modules = dict(module._modules)
+    kept.layers = nn.ModuleList(list(module.layers)[:count])  # type: ignore[arg-type]
+    return kept
 
 
 class EncoderLayer(nn.Module):

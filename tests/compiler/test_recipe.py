@@ -11,6 +11,7 @@ from edgexl.base.errors import BadInput
 from edgexl.compiler.recipe import (
     CalibrateRecipe,
     GateRecipe,
+    GraphRecipe,
     IndexRecipe,
     Recipe,
     ShortlistRecipe,
@@ -74,7 +75,7 @@ def test_unknown_names_and_paths() -> None:
 
 def test_what_a_recipe_leaves_out() -> None:
     """A file that leaves a key out compiles today as it did before: these are a promise."""
-    graph = {"scheme": "int8", "embeddings": "int8", "keep_fp32": ()}
+    graph = {"scheme": "int8", "embeddings": "int8", "keep_fp32": (), "layers": None}
     assert dataclasses.asdict(Recipe("mine")) == {
         "name": "mine", "description": "", "engine": "auto", "screener": graph,
         "reasoner": {**graph, "blend": "auto"},
@@ -88,7 +89,14 @@ def test_what_a_recipe_leaves_out() -> None:
         "calibrate": {"method": "isotonic", "queries": 2000, "absence_noticed": 0.8, "most_doubted": 0.33},
         "gates": {
             "p_at_1_kept": 0.0, "r_at_100_kept": 0.0, "confidence": 0.5, "max_bundle_bytes": None, "queries": 2000,
-            "reasoner_gain": 0.0,
+            "reasoner_gain": 0.0, "max_memory_bytes": None, "max_load_ms": None, "max_calibration_error": None,
+            "max_ms": dict.fromkeys(
+                ("total", "tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate")
+            ),
+            "max_bytes": dict.fromkeys(("screener", "reasoner", "index", "texts")),
+            "min": {
+                f"{part}{name}": None for part in ("", "screening_") for name in ("p_at_1", "r_at_100", "ndcg_at_5")
+            },
         },
     }  # fmt: skip
 
@@ -114,6 +122,10 @@ def test_what_a_recipe_leaves_out() -> None:
         (GateRecipe, "confidence", (0.5, 0.999), (0.499, 1.0)),
         (GateRecipe, "queries", (1,), (0,)),
         (GateRecipe, "max_bundle_bytes", (1, None), (0,)),
+        (GateRecipe, "max_memory_bytes", (1, None), (0,)),
+        (GateRecipe, "max_load_ms", (0.1, None), (0.0,)),
+        (GateRecipe, "max_calibration_error", (0.0, 100.0, None), (-0.1, 100.1)),
+        (GraphRecipe, "layers", (1, None), (0, -1)),
     ],
 )
 def test_limits_are_where_they_are_said_to_be(table: type, key: str, inside: tuple, outside: tuple) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from edgexl.base.errors import BadInput
 from edgexl.bundle.read import read_bundle
-from edgexl.cost.bundles import SHAPES, lengths_of, make_bundle, make_text
-from edgexl.cost.calibrate import calibrate_kit, save_to_target
+from edgexl.use.calibrating.bundles import SHAPES, lengths_of, make_bundle, make_text
+from edgexl.use.calibrating.calibrate import calibrate_kit, save_to_target
 from edgexl.cost.find import find_model, user_path
-from edgexl.cost.measure import measure
+from edgexl.use.calibrating.measure import measure
 from edgexl.cost.model import TOTAL, Sample, fit
 from edgexl.cost.predict import UNMEASURED, predict_bundle
 from edgexl.cost.stages import STAGES, read_anatomy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -26,7 +27,7 @@ class Verdict:
     """A gate's judgement: `value` against `threshold`, which is the least that passes, or the most with `at_most`.
 
     `margin` is how far on the wrong side chance may have put a value that is measured on a sample. `stage` is the pass
-    to blame for a failure, `advice` what to change.
+    to blame for a failure, `advice` what to change. A `volatile` value may come out another way next time, as times do.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Verdict:
     advice: str
     at_most: bool = False
     margin: float = 0.0
+    volatile: bool = False
 
     @property
     def passed(self) -> bool:
@@ -43,11 +45,12 @@ class Verdict:
             return self.value - self.margin <= self.threshold
         return self.value + self.margin >= self.threshold
 
-    def as_json(self) -> dict[str, Any]:
-        """The verdict with the keys of `inspect --json`."""
+    def as_json(self, volatile: bool = True) -> dict[str, Any]:
+        """The verdict with the keys of `inspect --json`. Bundles hold no volatile values: the same inputs give the same
+        bytes."""
         return {
             "name": self.name,
-            "value": self.value,
+            "value": None if self.volatile and not volatile else self.value,
             "margin": self.margin,
             "threshold": self.threshold,
             "passed": self.passed,
@@ -60,10 +63,12 @@ def judge(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         if not verdict.passed:
             relation = "above the most" if verdict.at_most else "below the least"
             chance = f", by more than the {verdict.margin:.3g} that chance explains" if verdict.margin else ""
-            raise GateFailed(
+            failed = GateFailed(
                 f"The gate {verdict.name} failed: {verdict.value:.6g} is {relation} that passes, "
                 f"{verdict.threshold:.6g}{chance}. The stage to blame is {verdict.stage}; {verdict.advice}."
             )
+            failed.gates = [each.as_json() for each in verdicts]
+            raise failed
     return verdicts
 
 
@@ -84,6 +89,51 @@ def accuracy_gates(gates: GateRecipe, ledger: tuple[LedgerRow, ...], reasons: bo
         margin = kept_margin(before.shares[field], after.shares[field], threshold, gates.confidence)
         verdicts.append(Verdict(f"{name}_kept", round(kept, 3), threshold, stage, advice, margin=round(margin, 3)))
     return judge(tuple(verdicts))
+
+
+def score_gates(gates: GateRecipe, ledger: tuple[LedgerRow, ...]) -> tuple[Verdict, ...]:
+    """What the ledger's last row reaches, judged by a recipe's `min`. What screening misses is the index's or the
+    screener's to make good, the rest the reasoner's. Raises `GateFailed`."""
+    accuracy, verdicts = ledger[-1].accuracy, []
+    for name, threshold in gates.min.limits.items():
+        value = getattr(accuracy, name)
+        if value is None:
+            continue
+        before = getattr(ledger[0].accuracy, name)
+        part = "its screening" if name.startswith("screening") else "the whole"
+        if before < threshold:
+            stage, advice = (
+                "the student itself",
+                f"the float student reaches {before:.4g} by {part}: train a better one",
+            )
+        else:
+            stage, advice = (
+                largest_loss(ledger, name),
+                f"the float student reaches {before:.4g} by {part}: keep more of it",
+            )
+        shares = accuracy.shares.get(name)
+        margin = 0.0
+        if shares is not None and len(shares) > 1:
+            error = float(shares.std(ddof=1)) / math.sqrt(len(shares))
+            margin = 100.0 * NormalDist().inv_cdf(gates.confidence) * error
+        verdicts.append(Verdict(f"min_{name}", value, threshold, stage, advice, margin=round(margin, 3)))
+    return judge(tuple(verdicts))
+
+
+def calibration_gate(gates: GateRecipe, facts: Mapping[str, Any]) -> tuple[Verdict, ...]:
+    """How far probabilities are off, by what the pass calibrate found out. Raises `GateFailed`, also where they were
+    not fitted."""
+    if gates.max_calibration_error is None:
+        return ()
+    found = facts.get("cross_validated")
+    value = 100.0 if found is None else 100.0 * float(found["ECE"])
+    margin = 0.0 if found is None else value - 100.0 * float(found["ECE_interval"][0])
+    advice = "give it more calibration queries" if found else "its probabilities are not fitted; give it queries"
+    verdict = Verdict(
+        "max_calibration_error", round(value, 3), gates.max_calibration_error, "calibrate", advice, at_most=True,
+        margin=round(margin if gates.confidence > 0.5 else 0.0, 3),
+    )  # fmt: skip
+    return judge((verdict,))
 
 
 def kept_margin(

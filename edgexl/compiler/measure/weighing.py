@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,11 +33,10 @@ def judge_weighings(
     """For each of the `weighings` [queries, 3]: P@1, R@10 and R@100 of the screening of each query. What does not
     depend on them is found once."""
     index = fastest(index)
-    weighed = [dataclasses.replace(index, weighing=weighing) for weighing in weighings]
 
     def search(vector: Floats, text: str) -> list[Ints]:
-        candidates, words = index.candidates(vector), index.match(text)
-        return [each.shortlist_of(vector, candidates, words).labels for each in weighed]
+        shortlists = index.shortlists_of(vector, index.candidates(vector), index.match(text), weighings)
+        return [each.labels for each in shortlists]
 
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(search, vectors, [query.text for query in queries]))

@@ -22,7 +22,7 @@ from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import Recipe
 from edgexl.data import Query
 from edgexl.data.naming import naming_queries
-from edgexl.student.reasoner import ScreeningReasoner
+from edgexl.student.reasoner import SCORE_SCALE, ScreeningReasoner
 
 # Fewer queries tell a gain from chance only where it is large.
 FEWEST_QUERIES = 100
@@ -49,7 +49,7 @@ class FitBlend(Pass):
 
     @property
     def measured(self) -> bool:
-        return self.recipe.reasoner.blend == "auto"
+        return self.recipe.reasoner.blend != "none"
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `blend`. Raises `GateFailed` where the reasoner costs more than the recipe allows."""
@@ -60,6 +60,10 @@ class FitBlend(Pass):
             because = "The student has no reasoner: its logits are its screening scores, which takes no graph."
             return _add(artifact, blend, {"kind": "left out", **weights, "because": because})
         queries, made = self._queries(artifact)
+        if not queries and self.recipe.reasoner.blend == "screening":
+            self.progress(1, 1)
+            because = "The reasoner is left out: the recipe says so."
+            return _add(artifact, Blend(0.0, SCORE_SCALE), {"kind": "left out", "because": because})
         if not queries:
             self.progress(1, 1)
             wanted = self.recipe.reasoner.blend == "none"
@@ -79,6 +83,8 @@ class FitBlend(Pass):
             choice = dataclasses.replace(choice, kind="left out", chosen=choice.screening)
         if self.recipe.reasoner.blend == "none":
             choice = dataclasses.replace(choice, kind="as it is", blend=REASONER_ALONE, chosen=choice.reasoner)
+        if self.recipe.reasoner.blend == "screening":
+            choice = dataclasses.replace(choice, kind="left out", blend=Blend(0.0, 1.0), chosen=choice.screening)
         blend = choice.blend
         if choice.kind != "left out":
             # that of a reasoner which corrects screening stands in its logits already
@@ -97,7 +103,7 @@ class FitBlend(Pass):
         held_out = artifact.student.calibration[: self.recipe.calibrate.queries]
         if len(held_out) >= FEWEST_QUERIES:
             return held_out, False
-        if self.recipe.reasoner.blend == "none" or len(artifact.student.labels) < FEWEST_QUERIES:
+        if self.recipe.reasoner.blend != "auto" or len(artifact.student.labels) < FEWEST_QUERIES:
             return (), False
         return naming_queries(artifact.student.labels, MADE_QUERIES, seed=0), True
 
@@ -126,14 +132,14 @@ class FitBlend(Pass):
         queries = f"{count:,} queries made of label texts" if made else f"{count:,} held-out queries"
         asked = self.recipe.reasoner.blend == "auto"
         rest = ", and no blend of both is better by more than chance" if asked else ", and the recipe wants no blend"
+        why_out = f"{', which is not better' if made else ', and no blend of both is better'} by more than chance"
         because = {
             "as it is": f"The reasoner's logits are taken as they are: P@1 is {reasoned:.2f} on {queries}, "
             f"{alone:.2f} by screening alone{rest}.",
             "blend": f"A label's logit is the reasoner's and {blend.screening:.4g} times its screening score: P@1 is "
             f"{chosen:.2f} on {queries}, {reasoned:.2f} by the reasoner and {alone:.2f} by screening alone.",
             "left out": f"The reasoner is left out: P@1 is {alone:.2f} by screening alone on {queries}, "
-            f"{reasoned:.2f} by the reasoner"
-            f"{', which is not better' if made else ', and no blend of both is better'} by more than chance.",
+            f"{reasoned:.2f} by the reasoner{why_out if asked else ', and the recipe leaves it out'}.",
         }[choice.kind]
         weights = {"reasoner_weight": blend.reasoner, "screening_weight": blend.screening}
         return {

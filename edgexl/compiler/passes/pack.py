@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import tokenizers
@@ -51,13 +52,16 @@ class Pack(Pass):
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `sections`, all but the manifest, and the `goldens` among them."""
-        sections, sizes = _sections(artifact)
-        goldens = make_goldens(artifact, _pipeline(artifact, sections, sizes))
+        sections, sizes = pack_sections(artifact)
+        goldens = make_goldens(artifact, reference_of_sections(artifact, sections, sizes))
         return dataclasses.replace(artifact, goldens=goldens, sections={**sections, Kind.GOLDENS: goldens.pack()})
 
 
-def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
-    """All sections but the manifest and the goldens."""
+def pack_sections(
+    artifact: Artifact, known: Mapping[Kind, bytes] = MappingProxyType({})
+) -> tuple[dict[Kind, bytes], Parameters]:
+    """All sections but the manifest and the goldens, and the sizes that are one of them; of the texts and the tokenizer
+    those that are `known` are not packed again."""
     graphs, index, shapes, student = artifact.graphs, artifact.index, artifact.shapes, artifact.student
     if artifact.plans is not None:
         screener_graph, screener_weights, reasoner_graph, reasoner_weights = dataclasses.astuple(artifact.plans)
@@ -104,11 +108,14 @@ def _sections(artifact: Artifact) -> tuple[dict[Kind, bytes], Parameters]:
         same_text=artifact.doubts.same_text,
         windows=artifact.windows,
     )
-    with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
-        texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
+    if Kind.LABEL_TEXTS in known and Kind.LABEL_IDS in known:
+        texts, ids = known[Kind.LABEL_TEXTS], known[Kind.LABEL_IDS]
+    else:
+        with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
+            texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
     sections = {
         Kind.PARAMETERS: sizes.pack(),
-        Kind.TOKENIZER: pack_tokenizer(student.tokenizer.to_str()),
+        Kind.TOKENIZER: known.get(Kind.TOKENIZER) or pack_tokenizer(student.tokenizer.to_str()),
         Kind.SCREENER_GRAPH: screener_graph,
         Kind.SCREENER_WEIGHTS: screener_weights,
         Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
@@ -155,7 +162,8 @@ def _lines(texts: Sequence[str]) -> str:
     return whole[:cut] if cut > 0 else raw[:LONGEST_BYTES].decode("utf-8", "ignore")
 
 
-def _pipeline(artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> ReferencePipeline:
+def reference_of_sections(artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> ReferencePipeline:
+    """The reference pipeline of an artifact's packed sections."""
     student, pieces = artifact.student, None
     # tokenising all texts once more takes seconds, and gives what is known where the section has kept them
     if unpack_strings(sections[Kind.LABEL_TEXTS]) == list(student.labels.texts):

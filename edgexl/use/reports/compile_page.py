@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgexl.base.errors import GateFailed
 from edgexl.base.progress import Progress, no_progress
+from edgexl.bundle.layout import Kind, part_of
 from edgexl.bundle.read import read_bundle
 from edgexl.report import (
     Bar,
@@ -38,13 +40,6 @@ if TYPE_CHECKING:
 
 _SHORT = 80  # characters of a fact that the page shows
 Ledger = Sequence[Mapping[str, Any]]
-# What sections are for.
-_KINDS = {
-    "screener": ("tokenizer", "screener_graph", "screener_weights", "known_tokens"),
-    "reasoner": ("reasoner_graph", "reasoner_weights", "calibration"),
-    "index": ("codebook", "coarse_codes", "fine_codes", "row_labels", "cells", "lexical"),
-    "texts": ("label_texts", "label_ids", "label_descriptions"),
-}
 
 
 def write_compile_report(
@@ -55,15 +50,9 @@ def write_compile_report(
 ) -> None:
     """Write the page of a compile to `path`, in one step. The bundle answers the queries once more that the ledger was
     measured on; `command` is the command line that compiled it."""
-    bundle = read_bundle(report.path, verify=False)
     ledger = [row.as_json() for row in report.ledger]
-    manifest = bundle.manifest
-    sections = [_ledger(ledger, report.facts), make_size_section(report.sections)]
-    if report.queries:
-        sections += measure_accuracy(bundle, report.queries, progress).sections
-    else:
-        sections.append(Section("How good its answers are", (Paragraph(_NO_QUERIES),)))
-    sections += [_gates(report), _settings(manifest)]
+    manifest = read_bundle(report.path, verify=False).manifest
+    sections = make_compile_sections(report, progress)
     facts = {"label set (SHA-256)": str(manifest["label_set_sha256"]), **_say_source(manifest.get("provenance") or {})}
     sections.append(make_reproduce_section(command, [report.path], facts))
     recipe, target = manifest["recipe"]["name"], manifest["target"]["name"]
@@ -74,6 +63,29 @@ def write_compile_report(
         lead += f" Figures are of {len(report.queries):,} held-out queries."
     title = f"{report.path.name}, compiled"
     write_text(Path(path), page(title, sections, "compile", lead, _tiles(report, ledger)))
+
+
+def write_stopped_report(failed: GateFailed, name: str, path: str | os.PathLike[str], command: str = "") -> None:
+    """Write the page of a compile of a bundle called `name` that a gate stopped: what was measured until then."""
+    sections = [Section("What stopped it", (Paragraph(str(failed), notice=True),))]
+    if failed.ledger:
+        sections.append(_ledger(failed.ledger, {}))
+    sections.append(Section("Gates", (gates_table(failed.gates),)))
+    sections.append(make_reproduce_section(command, []))
+    passed = sum(bool(gate["passed"]) for gate in failed.gates)
+    tiles = [Tile("Gates passed", f"{passed} of {len(failed.gates)}, and no more were judged")]
+    write_text(Path(path), page(f"{name}, stopped by a gate", sections, "compile", "No bundle was written.", tiles))
+
+
+def make_compile_sections(report: CompileReport, progress: Progress = no_progress) -> list[Section]:
+    """What a compile's passes cost, what the file is made of, how good its answers are, and what it was compiled by."""
+    bundle = read_bundle(report.path, verify=False)
+    sections = [_ledger([row.as_json() for row in report.ledger], report.facts), make_size_section(report.sections)]
+    if report.queries:
+        sections += measure_accuracy(bundle, report.queries, progress).sections
+    else:
+        sections.append(Section("How good its answers are", (Paragraph(_NO_QUERIES),)))
+    return [*sections, _gates(report), _settings(bundle.manifest)]
 
 
 _NO_QUERIES = (
@@ -126,7 +138,7 @@ _LEDGER = (
 
 def make_size_section(sizes: Mapping[str, int]) -> Section:
     """What a file is made of, by section."""
-    kinds = {name: kind for kind, names in _KINDS.items() for name in names}
+    kinds = {kind.name.lower(): part_of(kind) for kind in Kind}
     pieces = [Piece(name.replace("_", " "), kinds.get(name, "rest"), size) for name, size in sizes.items()]
     by_kind: dict[str, int] = {}
     for piece in pieces:

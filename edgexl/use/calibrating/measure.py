@@ -14,7 +14,7 @@ from edgexl.base.files import read_input, write_text
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.strict_json import parse_object
 from edgexl.bundle.read import read_bundle
-from edgexl.cost.bundles import lengths_of, make_text
+from edgexl.use.calibrating.bundles import lengths_of, make_text
 from edgexl.cost.model import TOTAL, Sample
 from edgexl.cost.operations import measure_plan
 from edgexl.cost.stages import LOAD, STAGES, Anatomy, measure_stages, read_anatomy, total_features

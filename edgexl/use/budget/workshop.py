@@ -1,0 +1,245 @@
+"""Makes candidates of a bundle and measures them; what several of them share is made once.
+
+A candidate is the whole bundle but for what no figure depends on: its probabilities are not fitted, and its goldens are
+those of the first one. It answers through the C runtime, and exl-bench times it, as both do with the real one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Hashable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from edgexl.base.progress import Progress, StageProgress, no_progress
+from edgexl.bundle.layout import Kind
+from edgexl.bundle.parameters import Parameters
+from edgexl.bundle.write import bundle_bytes, write_bundle
+from edgexl.compiler.artifact import Artifact, Graphs
+from edgexl.compiler.encoding.open_workers import open_workers
+from edgexl.compiler.measure.costs import Costs, Meter
+from edgexl.compiler.measure.ledger import Accuracy
+from edgexl.compiler.measure.yardstick import measure_accuracy, pad_rows
+from edgexl.compiler.passes.build_index import BuildIndex, rotate_graphs
+from edgexl.compiler.passes.calibrate import Calibrate
+from edgexl.compiler.passes.encode import Encode
+from edgexl.compiler.passes.export import Export
+from edgexl.compiler.passes.fit_blend import FitBlend
+from edgexl.compiler.passes.index_words import IndexWords
+from edgexl.compiler.passes.lower import Lower
+from edgexl.compiler.passes.pack import make_goldens, pack_sections, reference_of_sections
+from edgexl.compiler.passes.quantize import Quantize
+from edgexl.compiler.passes.read_windows import ReadWindows
+from edgexl.compiler.pipeline import begin
+from edgexl.compiler.recipe import CalibrateRecipe, Recipe
+from edgexl.data import Query
+from edgexl.runtime.binding import BundleHandle, open_bundle
+from edgexl.student.student import Student
+from edgexl.target import Target
+from edgexl.use.budget.figures import Figures, pack_hits
+
+_T = TypeVar("_T")
+
+
+class Workshop:
+    """Of one student and target. `base`: the recipe that candidates are changes of; `meter`: what tells their costs."""
+
+    def __init__(
+        self, student: Student, base: Recipe, target: Target, meter: Meter, workers: str = "local",
+        progress: Progress = no_progress,
+    ) -> None:  # fmt: skip
+        self._student, self._base, self._target, self._meter = student, base, target, meter
+        self._workers, self._progress = open_workers(workers), progress
+        self._made: dict[tuple[Hashable, ...], Any] = {}
+
+    @property
+    def reasons(self) -> bool:
+        """Whether a compile by the base keeps the reasoner."""
+        return self._base_artifact().reasoner is not None
+
+    def measure(self, recipe: Recipe) -> Figures:
+        """A candidate's figures: with the weights that the base's words and its reasoner have, as fitting them anew
+        takes longer than all else and changes little."""
+        with threadpool_limits(1, "blas"):
+            base = self._base_artifact()
+            artifact = self._quantized(recipe)
+            artifact = dataclasses.replace(artifact, index=_like(artifact, base), windows=base.windows)
+            if recipe.reasoner.blend == "screening":
+                artifact = self._blended(artifact)
+            else:
+                artifact = dataclasses.replace(artifact, blend=base.blend)
+            return self._measure(artifact)
+
+    def _base_artifact(self) -> Artifact:
+        """The base after all passes that figures depend on."""
+
+        def make() -> Artifact:
+            recipe, threads = self._base, self._workers.threads
+            artifact = self._quantized(recipe)
+            # words are weighed by the float graphs' vectors
+            floats = dataclasses.replace(artifact, graphs=self._rotated(recipe))
+            index = self._tell(IndexWords(recipe.index, threads), floats).index
+            artifact = dataclasses.replace(artifact, index=index)
+            return self._blended(self._tell(ReadWindows(recipe.shortlist, threads), artifact))
+
+        return self._once(("base",), make)
+
+    def _blended(self, artifact: Artifact) -> Artifact:
+        step = FitBlend(artifact.recipe, self._workers.threads, partial(self._progress, "blend"))
+        return self._tell(step, artifact)
+
+    def _measure(self, artifact: Artifact) -> Figures:
+        sections = self._sections(artifact)
+        with tempfile.TemporaryDirectory(prefix="edgexl-budget-") as folder:
+            path = Path(folder) / "candidate.exl"
+            write_bundle(path, sections)
+            accuracy = self._answer(path)
+            costs: Costs = self._meter.tell(path)
+        lengths = {kind: len(section) for kind, section in sections.items()}
+        return Figures(
+            accuracy.p_at_1, accuracy.r_at_100, bundle_bytes(lengths), costs.memory_bytes, costs.stages, costs.ms,
+            pack_hits(accuracy.shares["p_at_1"] > 0) if accuracy.shares else "",
+        )  # fmt: skip
+
+    def _answer(self, path: Path) -> Accuracy:
+        queries = self._student.evaluation[: self._base.gates.queries]
+        if not queries:
+            return Accuracy()
+        with open_bundle(path, verify=False, compiled_only=True) as handle:
+            return answer_all(handle, queries, self._workers.threads, partial(self._progress, "answer"))
+
+    def _sections(self, artifact: Artifact) -> dict[Kind, bytes]:
+        """All sections; the manifest is as long as one usually is."""
+        none = Calibrate(CalibrateRecipe("none"), self._workers.threads)
+        artifact = Lower().run(none.run(artifact))
+        texts = self._made.get(("texts",))
+        sections, sizes = pack_sections(artifact, texts or {})
+        if texts is None:
+            kept = (Kind.TOKENIZER, Kind.LABEL_TEXTS, Kind.LABEL_IDS, Kind.LABEL_DESCRIPTIONS)
+            self._made["texts",] = {kind: sections[kind] for kind in kept if kind in sections}
+        goldens = self._once(("goldens",), lambda: self._make_goldens(artifact, sections, sizes))
+        return {**sections, Kind.GOLDENS: goldens, Kind.MANIFEST: b"{}".ljust(_MANIFEST_BYTES)}
+
+    def _make_goldens(self, artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> bytes:
+        return make_goldens(artifact, reference_of_sections(artifact, sections, sizes)).pack()
+
+    def _quantized(self, recipe: Recipe) -> Artifact:
+        """After quantize, but that words are not weighed yet."""
+        indexed = self._indexed(recipe)
+        graphs, step = self._rotated(recipe), Quantize(recipe, self._target)
+        key = ("rotated", *self._index_key(recipe))
+
+        def quantize(graph: bytes, role: str) -> bytes:
+            of = getattr(recipe, role)
+            return self._once((*key, role, _frozen(of), recipe.engine), lambda: step.quantize(graph, of))
+
+        small = dataclasses.replace(
+            graphs, screener=quantize(graphs.screener, "screener"), reasoner=quantize(graphs.reasoner, "reasoner")
+        )
+        return dataclasses.replace(indexed, graphs=small)
+
+    def _rotated(self, recipe: Recipe) -> Graphs:
+        """The float graphs in the index's space."""
+        rotation, graphs = self._indexed(recipe).rotation, self._exported(recipe).graphs
+        key = ("float", *self._index_key(recipe), recipe.reasoner.layers)
+        return self._once(key, lambda: graphs if rotation is None else rotate_graphs(graphs, rotation))
+
+    def _indexed(self, recipe: Recipe) -> Artifact:
+        """With an index for the recipe's over-fetch and shortlist."""
+        built = self._once(self._index_key(recipe), lambda: self._build_index(recipe))
+        shortlist = recipe.shortlist.n or self._student.shapes.shortlist
+        index = dataclasses.replace(
+            built.index, overfetch=max(recipe.index.overfetch, shortlist), shortlist=shortlist
+        )  # fmt: skip
+        shapes = dataclasses.replace(built.shapes, shortlist=shortlist)
+        student = self._exported(recipe).student
+        return dataclasses.replace(built, recipe=recipe, index=index, shapes=shapes, student=student)
+
+    def _build_index(self, recipe: Recipe) -> Artifact:
+        encoded = self._encoded(recipe)
+        known = self._made.get(("coarse", recipe.index.code_bytes))
+        index = recipe.index
+        if known is not None and index.coarse == "auto":  # which codes keep most depends on their bytes alone
+            index = dataclasses.replace(index, coarse=known[0], coarse_dims=known[1])
+        built = self._tell(BuildIndex(index, self._workers.threads), dataclasses.replace(encoded, recipe=recipe))
+        subspaces, _, width = built.index.codebook.shape
+        if tried := built.facts.get("coarse"):
+            taken = next(each for each in tried if each["dims"] == subspaces * width)
+            self._made["coarse", recipe.index.code_bytes] = (taken["coarse"], taken["dims"])
+        # the rows' vectors are as large as all else together, and an index that is there is not made of them again
+        return dataclasses.replace(built, vectors=encoded.vectors)
+
+    def _index_key(self, recipe: Recipe) -> tuple[Hashable, ...]:
+        index = dataclasses.replace(recipe.index, overfetch=self._base.index.overfetch)
+        return ("index", _frozen(index), recipe.screener.layers)
+
+    def _encoded(self, recipe: Recipe) -> Artifact:
+        """With the label vectors, which depend on the screener alone."""
+
+        def make() -> Artifact:
+            step = Encode(
+                recipe.index, Quantize(self._base, self._target), self._workers, partial(self._progress, "encode")
+            )
+            return self._tell(step, self._exported(recipe))
+
+        return self._once(("encoded", recipe.screener.layers), make)
+
+    def _exported(self, recipe: Recipe) -> Artifact:
+        layers = (recipe.screener.layers, recipe.reasoner.layers)
+        plain = dataclasses.replace(
+            self._base,
+            screener=dataclasses.replace(self._base.screener, layers=layers[0]),
+            reasoner=dataclasses.replace(self._base.reasoner, layers=layers[1]),
+        )
+        return self._once(
+            ("exported", *layers), lambda: self._tell(Export(), begin(self._student, plain, self._target))
+        )
+
+    def _tell(self, step: Any, artifact: Artifact) -> Artifact:
+        if not step.tells:
+            self._progress(step.name, 0, 1)
+        artifact = step.run(artifact)
+        self._progress(step.name, 1, 1)
+        return artifact
+
+    def _once(self, key: tuple[Hashable, ...], make: Callable[[], _T]) -> _T:
+        if key not in self._made:
+            self._made[key] = make()
+        found: _T = self._made[key]
+        return found
+
+
+# The manifest of a bundle with a ledger.
+_MANIFEST_BYTES = 16_000
+
+
+def answer_all(handle: BundleHandle, queries: tuple[Query, ...], threads: int, progress: StageProgress) -> Accuracy:
+    """What a bundle reaches on queries."""
+    ranked, screened, step = [], [], 200
+    for begin_at in range(0, len(queries), step):
+        texts = [query.text for query in queries[begin_at : begin_at + step]]
+        for found in handle.predict_batch(texts, k=1, threads=threads):
+            ranked.append(found.ranked)
+            screened.append(found.shortlist_labels.astype(np.int64))
+        progress(min(begin_at + step, len(queries)), len(queries))
+    return measure_accuracy(pad_rows(ranked, -1), queries, pad_rows(screened, -1))
+
+
+def _like(artifact: Artifact, base: Artifact) -> Any:
+    """The artifact's index, with the base's words and weights."""
+    return dataclasses.replace(
+        artifact.index, lexical=base.index.lexical, lexical_candidates=base.index.lexical_candidates,
+        weighing=base.index.weighing,
+    )  # fmt: skip
+
+
+def _frozen(table: Any) -> Hashable:
+    """A recipe or one of its tables, without what is for people."""
+    told = dataclasses.asdict(table)
+    told.pop("name", None), told.pop("description", None)
+    return repr(sorted(told.items()))
