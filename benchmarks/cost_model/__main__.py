@@ -2,10 +2,10 @@
 
     python -m benchmarks.cost_model [--devices local emulated:raspberry-pi-4 ...] [--ship FOLDER] [--json]
 
-The calibration bundles (`edgexl.use.calibrating.bundles`: random weights, thirteen shapes) answer texts of 3 to 80 tokens on each
-device, this machine or emulated boards; the latter are counted in instructions. A model of all bundles but one
-foretells that one: errors are relative, and an interval covers where the measured cost lies within the errors of the
-other bundles. What was measured stays in the user's cache. `--ship` writes the models that edgexl ships.
+The calibration bundles (`edgexl.use.calibrating.bundles`: random weights, thirteen shapes) answer texts of 3 to 80
+tokens on each device, this machine or emulated boards; the latter are counted in instructions. A model of all bundles
+but one foretells that one: errors are relative, and an interval covers where the measured cost lies within the errors
+of the other bundles. What was measured stays in the user's cache. `--ship` writes the models that edgexl ships.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from edgexl.base.fetch import cache_directory
-from edgexl.use.calibrating.bundles import make_bundles
 from edgexl.cost.find import X86
-from edgexl.use.calibrating.measure import measure
 from edgexl.cost.model import Sample, fit, hold_out, save_model, spread
 from edgexl.device.open_device import open_device
+from edgexl.use.calibrating.bundles import make_bundles
+from edgexl.use.calibrating.measure import measure
 
 DEVICES = ("local", "emulated:raspberry-pi-zero-2", "emulated:raspberry-pi-4", "emulated:raspberry-pi-5")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from edgexl.use.budget.search import BudgetReport
 
 _NAMES = ("max_ms", "max_memory", "max_size", "min_recall", "usual_budget", "device")
-_COLUMNS = ("P@1", "R@100", "ms", "memory MB", "size MB", "what is changed")
+_COLUMNS = ("P@1", "R@100", "ms", "memory MB", "size MB")
 
 
 def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,23 +80,23 @@ def take_budget(options: dict[str, Any]) -> Budget:
 
 
 def print_budget(report: BudgetReport, out: Path) -> None:
-    """What the search found, in 80 columns but for the names."""
+    """What the search found, in 80 columns."""
     print_line(f"asked: {report.limits.sentence()}; times and memory: {report.measured_on}")
     print_line()
-    print_line("what no other is better than (* is taken, v was made and measured, the rest foretold):")
+    print_line("what no other beats (* is taken, v was made and measured, the rest is foretold):")
     taken = None if report.taken is None else report.taken.point
-    print_table(
-        ("", *_COLUMNS),
-        [
-            ["*" if each.point == taken else "v" if each.verified else "", *_cells(each)]
-            for each in _some(report.front, report)
-        ],
-    )
+    shown = _some(report.front, report)
+    marks = ["*" if each.point == taken else "v" if each.verified else "" for each in shown]
+    rows = [[f"{mark}{number}", *_cells(each)] for number, (mark, each) in enumerate(zip(marks, shown, strict=True), 1)]
+    print_table(("", *_COLUMNS), rows)
+    print_line()
+    for number, each in enumerate(shown, 1):
+        print_line(textwrap.fill(each.point.name, 79, initial_indent=f"{number:3}  ", subsequent_indent=" " * 5))
     if report.taken is None:
         return
     for name, each in report.shipped.items():
         if each.point != taken:
-            print_line(f"the recipe {name} beside it: {', '.join(_said(each))}")
+            print_line(textwrap.fill(f"the recipe {name} beside it: {', '.join(_said(each))}", 79))
     if report.given_up:
         print_line()
         print_line("what was given up where, each by itself:")
@@ -113,7 +114,7 @@ def print_budget(report: BudgetReport, out: Path) -> None:
     if report.relaxations:
         print_line()
         for relaxation in report.relaxations:
-            print_line(relaxation.sentence())
+            print_line(textwrap.fill(relaxation.sentence(), 79, subsequent_indent="  "))
     print_line()
     now, known = report.measurements
     print_line(f"{now} candidates measured, {known} known from before, in {report.seconds:.0f} s")
@@ -138,7 +139,7 @@ def _cells(candidate: Candidate) -> list[str]:
     found = candidate.figures
     return [
         _percent(found.p_at_1), _percent(found.recall), f"{found.ms:.2f}", f"{found.memory_bytes / 1e6:.1f}",
-        f"{found.size_bytes / 1e6:.1f}", candidate.point.name,
+        f"{found.size_bytes / 1e6:.1f}",
     ]  # fmt: skip
 
 

@@ -84,15 +84,15 @@ def compile_student(
     edgexl compile wordnet -o words.exl --target raspberry-pi-4 --max-ms 20 --max-size 25MB
     edgexl compile wordnet --target raspberry-pi-4 --dry-run
     """
+    budget, columns = take_budget(others), others
     if dry_run:
-        _refuse_dry(encoder, out, page)
+        _refuse_dry(encoder, out, page, bool(budget))
         _refuse_options(source, queries, columns)
         _predict(source, recipe or "balanced", target, as_json)
         return
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out'.")
     check_page(page)
-    budget, columns = take_budget(others), others
     end = _End(out, workers, budget, page, as_json)
     if encoder is None:
         _refuse_options(source, queries, columns)
@@ -225,8 +225,10 @@ class _End:
         refuse(found)
 
 
-def _refuse_dry(encoder: str | None, out: Path | None, page: Path | None) -> None:
+def _refuse_dry(encoder: str | None, out: Path | None, page: Path | None, budget: bool) -> None:
     """Raise `BadInput` for what --dry-run does not take."""
+    if budget:
+        raise BadInput("--dry-run tells of one recipe, and a budget is a search among many; leave one of them out.")
     if encoder is not None:
         raise BadInput("--dry-run is for a student; labels with --encoder become one in the compile.")
     if out is not None or page is not None:

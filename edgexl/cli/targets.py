@@ -115,9 +115,9 @@ def calibrate(name: str, device: str, kit: Path | None, bundle: Path | None, as_
     edgexl targets calibrate till.toml --device ssh://pi@till
     edgexl targets calibrate my.toml --from result.json --bundle words.exl
     """
-    from edgexl.use.calibrating.calibrate import calibrate_device, calibrate_kit
     from edgexl.device.open_device import open_device
     from edgexl.target import load_target
+    from edgexl.use.calibrating.calibrate import calibrate_device, calibrate_kit
     from edgexl.use.kit import read_kit_result
 
     load_target(name)  # a misspelt name should not wait for a device

@@ -11,15 +11,15 @@ import pytest
 
 from edgexl.base.errors import BadInput
 from edgexl.bundle.read import read_bundle
-from edgexl.use.calibrating.bundles import SHAPES, lengths_of, make_bundle, make_text
-from edgexl.use.calibrating.calibrate import calibrate_kit, save_to_target
 from edgexl.cost.find import find_model, user_path
-from edgexl.use.calibrating.measure import measure
 from edgexl.cost.model import TOTAL, Sample, fit
 from edgexl.cost.predict import UNMEASURED, predict_bundle
 from edgexl.cost.stages import STAGES, read_anatomy
 from edgexl.device.local import this_machine
 from edgexl.target import load_target
+from edgexl.use.calibrating.bundles import SHAPES, lengths_of, make_bundle, make_text
+from edgexl.use.calibrating.calibrate import calibrate_kit, save_to_target
+from edgexl.use.calibrating.measure import measure
 from edgexl.use.profile import profile
 from tests.command_line import Edgexl, Tiny
 

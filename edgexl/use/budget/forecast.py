@@ -1,8 +1,9 @@
 """What a combination will cost and reach, from what each of its options changed by itself.
 
-Sizes and memory add up. A stage's time changes by the factors of all options: half of the layers over half of the
-labels takes a quarter. So does the share of right answers that is kept, of which an option's own luck with the queries
-is taken off: of a thousand answers that change, some are gained and some lost by chance alone.
+Sizes and memory add up. A stage's time changes by the factors of the options of those parts that it depends on: half of
+the layers over half of the labels takes a quarter. So does the share of right answers that is kept, of which an
+option's own luck with the queries is taken off: of a thousand answers that change, some are gained and some lost by
+chance alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from edgexl.use.budget.figures import Figures, count_changes
 from edgexl.use.budget.limits import COSTS
-from edgexl.use.budget.space import Option, Point
+from edgexl.use.budget.space import STAGES_OF, Option, Point
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ class Forecast:
         changed = [self.options[option] for option in point.changes]
         base = self.base
         stages = {
-            name: _product(ms, [each.stages.get(name, ms) for each in changed]) for name, ms in base.stages.items()
+            name: _product(
+                ms, [self.options[each].stages.get(name, ms) for each in point.changes if name in STAGES_OF[each.part]]
+            )
+            for name, ms in base.stages.items()
         }
         # the median of the whole is not quite the sum of the stages' medians
         share = base.ms / max(sum(base.stages.values()), 1e-9)
@@ -57,12 +61,14 @@ class Forecast:
 
     def _without_luck(self, figures: Figures) -> float | None:
         """P@1 of an option, nearer to the base's the less its difference stands out of chance: James and Stein's
-        estimate, with the variance of a paired difference (of n queries that changed, n)."""
+        estimate, with the variance of a paired difference (of n queries that changed, n). What costs less is seldom
+        better, too: of a gain, what is within two standard errors is luck."""
         if figures.p_at_1 is None or not self.base.p_at_1:
             return figures.p_at_1
         gained, lost = count_changes(self.base, figures)
         difference = gained - lost
-        trust = max(0.0, 1.0 - (gained + lost) / difference**2) if difference else 0.0
+        chance = (gained + lost) * (4 if difference > 0 else 1)
+        trust = max(0.0, 1.0 - chance / difference**2) if difference else 0.0
         return self.base.p_at_1 + trust * (figures.p_at_1 - self.base.p_at_1)
 
 

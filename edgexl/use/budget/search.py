@@ -7,7 +7,10 @@ with other limits begins with what is known.
 from __future__ import annotations
 
 import dataclasses
+import os
+import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +37,8 @@ from edgexl.use.budget.workshop import Workshop
 
 # Of the points that are foretold to fit, so many of the best are made; and so many more where these do not fit.
 VERIFIED, MORE = 4, 4
+# Of those that fit when they are made, so many are compiled at most.
+_COMPILED = 3
 
 
 @dataclass(frozen=True)
@@ -150,33 +155,17 @@ def compile_to_budget(
     check_output(out)
     meter = choose_meter(target, device)
     store = Store.of_user(student, target, meter.said)
-    search = _Search(student, recipe, target, meter, store, progress, workers)
-    search.measure_options()
-    taken, report = None, None
-    for candidate in search.verify(limits):
-        named = dataclasses.replace(
-            search.space.recipe(candidate.point), name=f"{recipe.name}, to a budget",
-            description=candidate.point.name,
+    with _Search(student, recipe, target, meter, store, progress, workers) as search:
+        search.measure_options()
+        taken, report = search.compile_best(search.verify(limits), out, limits, facts or {})
+        known = {each.point: each for each in search.verified}
+        best = [known.get(each.point, each) for each in search.candidates]
+        return BudgetReport(
+            limits, taken, report, tuple(search.candidates), tuple(known.values()),
+            {name: known[point] for name, point in search.space.shipped.items() if point in known},
+            search.give_up(taken) if taken is not None else (), tuple(relax(best, limits, taken)), meter.said,
+            (search.measured, search.known), time.perf_counter() - began,
         )  # fmt: skip
-        told = {
-            **(facts or {}),
-            "budget": {**limits.as_json(), "changed": [each.name for each in candidate.point.changes]},
-        }
-        report = compile(student, named, target, out, progress, workers, told, meter)
-        taken = search.judge(candidate, report, limits)
-        if taken is not None:
-            break
-        report = None
-    verified = search.verified
-    candidates = tuple(search.candidates)
-    known = {each.point: each for each in verified}
-    shipped = {name: known[point] for name, point in search.space.shipped.items() if point in known}
-    best = [known.get(each.point, each) for each in candidates]
-    return BudgetReport(
-        limits, taken, report, candidates, tuple(verified), shipped,
-        search.give_up(taken) if taken is not None else (), tuple(relax(best, limits, taken)), meter.said,
-        (search.measured, search.known), time.perf_counter() - began,
-    )  # fmt: skip
 
 
 class _Search:
@@ -186,11 +175,13 @@ class _Search:
         self, student: Student, recipe: Recipe, target: Target, meter: Meter, store: Store, progress: Progress,
         workers: str,
     ) -> None:  # fmt: skip
+        self._student, self._recipe, self._target, self._workers = student, recipe, target, workers
         self._progress, self._store, self._meter = progress, store, meter
         self.measured = self.known = 0
         self.space: Space = make_space(student, recipe, target, predicted=meter.predicted)
         self._workshop = Workshop(student, self.space.base, target, meter, workers, progress)
-        base = self._look_up(self.space.base)
+        self._base: Figures | None = None
+        self._base = base = self._look_up(self.space.base)
         reasons = store.get_fact("reasons")
         if reasons is None:
             reasons = self._workshop.reasons
@@ -200,6 +191,12 @@ class _Search:
         self._forecast = Forecast(base, {})
         self._verified: dict[Point, Figures] = {self.space.first: base}
         self.candidates: list[Candidate] = []
+
+    def __enter__(self) -> _Search:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workshop.close()
 
     @property
     def verified(self) -> list[Candidate]:
@@ -243,15 +240,43 @@ class _Search:
         kept = [each for each in self.verified if limits.are_met(each.figures)]
         return sorted(kept, key=_rank)
 
-    def judge(self, candidate: Candidate, report: CompileReport, limits: Limits) -> Candidate | None:
+    def compile_best(
+        self, candidates: Sequence[Candidate], out: Path, limits: Limits, facts: Mapping[str, Any]
+    ) -> tuple[Candidate | None, CompileReport | None]:
+        """Compile the first of the candidates that keeps the limits when it is made with all that a compile fits. Where
+        that makes it worse than the next one was, that one is compiled, too, and the better one stays."""
+        taken: Candidate | None = None
+        report: CompileReport | None = None
+        for candidate in candidates[:_COMPILED]:
+            if taken is not None and _quality(taken) >= _quality(candidate):
+                break
+            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+                path = Path(folder) / out.name
+                made = self._compile(candidate, path, limits, facts)
+                found = self._judge(candidate, made, limits)
+                if found is not None and (taken is None or _quality(found) > _quality(taken)):
+                    taken, report = found, dataclasses.replace(made, path=out)
+                    os.replace(path, out)
+        return taken, report
+
+    def _compile(self, candidate: Candidate, path: Path, limits: Limits, facts: Mapping[str, Any]) -> CompileReport:
+        named = dataclasses.replace(
+            self.space.recipe(candidate.point), name=f"{self._recipe.name}, to a budget",
+            description=candidate.point.name,
+        )  # fmt: skip
+        changed = [each.name for each in candidate.point.changes]
+        told = {**facts, "budget": {**limits.as_json(), "changed": changed}}
+        return compile(self._student, named, self._target, path, self._progress, self._workers, told, self._meter)
+
+    def _judge(self, candidate: Candidate, report: CompileReport, limits: Limits) -> Candidate | None:
         """The candidate with the figures of its bundle, where that keeps the limits."""
         last = report.ledger[-1].accuracy
-        for _ in range(2):  # a machine that was busy for a moment gets another chance
+        hits = pack_hits(last.shares["p_at_1"] > 0) if last.shares else ""
+        for _ in range(3):  # a machine that was busy for a moment gets another chance
             costs = self._meter.tell(report.path)
             figures = Figures(
-                last.p_at_1, last.r_at_100, report.bytes, costs.memory_bytes, dict(costs.stages), costs.ms,
-                pack_hits(last.shares["p_at_1"] > 0) if last.shares else "",
-            )  # fmt: skip
+                last.p_at_1, last.r_at_100, report.bytes, costs.memory_bytes, dict(costs.stages), costs.ms, hits
+            )
             if limits.are_met(figures):
                 break
         self._verified[candidate.point] = figures
@@ -262,7 +287,7 @@ class _Search:
         """What each of a point's options changed by itself."""
         base, found = self._forecast.base, []
         for option in taken.point.changes:
-            own = self._forecast.options[option]
+            own = self._forecast.foretell(Point((option,))).figures
             p_at_1 = None if own.p_at_1 is None or base.p_at_1 is None else own.p_at_1 - base.p_at_1
             found.append(GivenUp(option, p_at_1, {name: getattr(own, name) - getattr(base, name) for name in COSTS}))
         return tuple(found)
@@ -275,10 +300,14 @@ class _Search:
         if (known := self._store.get(recipe)) is not None:
             self.known += 1
             return known
-        figures = self._workshop.measure(recipe)
+        figures = self._workshop.measure(recipe, self._base)
         self.measured += 1
         self._store.put(recipe, figures)
         return figures
+
+
+def _quality(candidate: Candidate) -> float:
+    return candidate.figures.p_at_1 or 0.0
 
 
 def _rank(candidate: Candidate) -> tuple[float, ...]:

@@ -20,6 +20,16 @@ from edgexl.student.student import Student
 from edgexl.target import Target
 
 PARTS = ("engine", "screener", "reasoner", "scan", "fine", "shortlist")
+_ALL = ("tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate")
+# The stages of a query that a part's options change; a measured change of another one is noise.
+STAGES_OF = {
+    "engine": _ALL,
+    "screener": ("encode",),
+    "reasoner": ("gather", "reason", "calibrate"),
+    "scan": ("scan", "rescore"),
+    "fine": ("rescore", "gather"),
+    "shortlist": ("gather", "reason", "calibrate"),
+}
 # (recipe's table, or "" for the recipe itself; its key; the value)
 Setting = tuple[str, str, Any]
 
@@ -54,7 +64,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        return ", ".join(option.name for option in self.changes) or "as the recipe says"
+        return "; ".join(option.name for option in self.changes) or "as the recipe says"
 
     def apply(self, recipe: Recipe) -> Recipe:
         """The recipe with all options. Raises `ValueError` where they do not go together."""
@@ -129,15 +139,15 @@ def _engine(base: Recipe, native: bool) -> list[Option]:
     if not native or base.engine != "auto":
         return [own]
     float_graphs = (("", "engine", "ort"), ("screener", "scheme", "fp32"), ("reasoner", "scheme", "fp32"))
-    return [own, Option("engine", "float graphs by ONNX Runtime", float_graphs)]
+    return [own, Option("engine", "float graphs, ONNX Runtime", float_graphs)]
 
 
 def _graph(part: str, scheme: str, layers: int, native: bool) -> list[Option]:
     found = [Option(part, "")]
     if native and scheme != "int4-weights":
-        found.append(Option(part, f"{part} in 4 bits", ((part, "scheme", "int4-weights"),)))
+        found.append(Option(part, f"{part} 4-bit", ((part, "scheme", "int4-weights"),)))
     if layers > 1:
-        found.append(Option(part, f"{part} with {layers - 1} of {layers} layers", ((part, "layers", layers - 1),)))
+        found.append(Option(part, f"{part} {layers - 1}/{layers} layers", ((part, "layers", layers - 1),)))
     return found
 
 
@@ -159,7 +169,7 @@ def _scan(base: Recipe, shipped: Mapping[str, Recipe], dims: int, shortlist: int
         *(
             Option(
                 "scan",
-                f"codes of {code_bytes} bytes, {overfetch:,} rescored",
+                f"codes {code_bytes} B, rescore {overfetch:,}",
                 (("index", "code_bytes", code_bytes), ("index", "overfetch", overfetch)),
             )
             for code_bytes, overfetch in dict.fromkeys(pairs)
@@ -182,7 +192,7 @@ def _fine(base: Recipe, shipped: Mapping[str, Recipe], dims: int) -> list[Option
         Option("fine", ""),
         *(
             Option(
-                "fine", f"fine codes of {bits} bits, {kept} dimensions",
+                "fine", f"fine {bits} bit x {kept}",
                 (("index", "fine_bits", bits), ("index", "fine_dims", kept)),
             )
             for bits, kept in dict.fromkeys(pairs)
@@ -195,7 +205,7 @@ def _shortlist(own: int, reasons: bool) -> list[Option]:
     shorter: Sequence[int] = (own // 2, own // 4) if reasons else ()
     return [
         Option("shortlist", ""),
-        *(Option("shortlist", f"{n} shortlisted", (("shortlist", "n", n),)) for n in shorter if n >= 8),
+        *(Option("shortlist", f"shortlist {n}", (("shortlist", "n", n),)) for n in shorter if n >= 8),
     ]
 
 

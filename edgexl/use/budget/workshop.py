@@ -1,14 +1,15 @@
 """Makes candidates of a bundle and measures them; what several of them share is made once.
 
 A candidate is the whole bundle but for what no figure depends on: its probabilities are not fitted, and its goldens are
-those of the first one. It answers through the C runtime, and exl-bench times it, as both do with the real one.
+those of the first one. It answers through the C runtime, and exl-bench times it, as both do with the real one: in turns
+with the first one, so that a machine that is slow for a minute makes no candidate slow.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from edgexl.base.progress import Progress, StageProgress, no_progress
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import Parameters
-from edgexl.bundle.write import bundle_bytes, write_bundle
+from edgexl.bundle.write import write_bundle
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.encoding.open_workers import open_workers
 from edgexl.compiler.measure.costs import Costs, Meter
@@ -56,15 +57,21 @@ class Workshop:
         self._student, self._base, self._target, self._meter = student, base, target, meter
         self._workers, self._progress = open_workers(workers), progress
         self._made: dict[tuple[Hashable, ...], Any] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="edgexl-budget-")
+
+    def close(self) -> None:
+        """Delete the files."""
+        self._folder.cleanup()
 
     @property
     def reasons(self) -> bool:
         """Whether a compile by the base keeps the reasoner."""
         return self._base_artifact().reasoner is not None
 
-    def measure(self, recipe: Recipe) -> Figures:
+    def measure(self, recipe: Recipe, beside: Figures | None = None) -> Figures:
         """A candidate's figures: with the weights that the base's words and its reasoner have, as fitting them anew
-        takes longer than all else and changes little."""
+        takes longer than all else and changes little. Times are as many of those `beside` it, the base's, as they are
+        of the base's in the same turns."""
         with threadpool_limits(1, "blas"):
             base = self._base_artifact()
             artifact = self._quantized(recipe)
@@ -73,7 +80,30 @@ class Workshop:
                 artifact = self._blended(artifact)
             else:
                 artifact = dataclasses.replace(artifact, blend=base.blend)
-            return self._measure(artifact)
+            path = Path(self._folder.name) / "candidate.exl"
+            size = self._write(artifact, path)
+            accuracy = self._answer(path)
+            costs = self._meter.tell(path) if beside is None else self._tell_beside(path, beside)
+        hits = pack_hits(accuracy.shares["p_at_1"] > 0) if accuracy.shares else ""
+        return Figures(
+            accuracy.p_at_1, accuracy.r_at_100, size, costs.memory_bytes, costs.stages, costs.ms, hits
+        )  # fmt: skip
+
+    def _tell_beside(self, path: Path, beside: Figures) -> Costs:
+        if self._meter.predicted:
+            return self._meter.tell(path)
+        base_path = Path(self._folder.name) / "base.exl"
+        if not base_path.is_file():
+            self._write(self._base_artifact(), base_path)
+        turns = [(self._meter.tell(base_path), self._meter.tell(path)) for _ in range(_TURNS)]
+        base, own = (_least([turn[which] for turn in turns]) for which in (0, 1))
+        stages = {name: beside.stages[name] * _ratio(ms, base.stages[name]) for name, ms in own.stages.items()}
+        return Costs(own.memory_bytes, stages, beside.ms * _ratio(own.ms, base.ms), own.load_ms)
+
+    def _write(self, artifact: Artifact, path: Path) -> int:
+        """The bundle's bytes."""
+        sections = self._sections(artifact)
+        return write_bundle(path, sections)
 
     def _base_artifact(self) -> Artifact:
         """The base after all passes that figures depend on."""
@@ -92,19 +122,6 @@ class Workshop:
     def _blended(self, artifact: Artifact) -> Artifact:
         step = FitBlend(artifact.recipe, self._workers.threads, partial(self._progress, "blend"))
         return self._tell(step, artifact)
-
-    def _measure(self, artifact: Artifact) -> Figures:
-        sections = self._sections(artifact)
-        with tempfile.TemporaryDirectory(prefix="edgexl-budget-") as folder:
-            path = Path(folder) / "candidate.exl"
-            write_bundle(path, sections)
-            accuracy = self._answer(path)
-            costs: Costs = self._meter.tell(path)
-        lengths = {kind: len(section) for kind, section in sections.items()}
-        return Figures(
-            accuracy.p_at_1, accuracy.r_at_100, bundle_bytes(lengths), costs.memory_bytes, costs.stages, costs.ms,
-            pack_hits(accuracy.shares["p_at_1"] > 0) if accuracy.shares else "",
-        )  # fmt: skip
 
     def _answer(self, path: Path) -> Accuracy:
         queries = self._student.evaluation[: self._base.gates.queries]
@@ -212,6 +229,23 @@ class Workshop:
             self._made[key] = make()
         found: _T = self._made[key]
         return found
+
+
+# How often a candidate and the base are timed in turn.
+_TURNS = 2
+
+
+def _least(costs: Sequence[Costs]) -> Costs:
+    """The least times of several measurements, and the most memory."""
+    stages = {name: min(each.stages[name] for each in costs) for name in costs[0].stages}
+    return Costs(
+        max(each.memory_bytes for each in costs), stages, min(each.ms for each in costs),
+        min(each.load_ms for each in costs),
+    )  # fmt: skip
+
+
+def _ratio(ms: float, base: float) -> float:
+    return ms / base if base > 0 else 1.0
 
 
 # The manifest of a bundle with a ledger.

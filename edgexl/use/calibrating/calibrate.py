@@ -17,13 +17,13 @@ from edgexl.base.files import read_input, write_text
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.plan import Plan
 from edgexl.bundle.read import read_bundle
-from edgexl.use.calibrating.bundles import make_bundles
 from edgexl.cost.find import find_model, user_path
-from edgexl.use.calibrating.measure import measure, read_samples
 from edgexl.cost.model import CostModel, fit, save_model
 from edgexl.cost.stages import Anatomy, read_anatomy
 from edgexl.device.device import Device
 from edgexl.target import Target, find_target, load_target
+from edgexl.use.calibrating.bundles import make_bundles
+from edgexl.use.calibrating.measure import measure, read_samples
 
 # Measurements that wait for an interrupted run to go on are not taken up after a day: the device may be another.
 _KEPT_S = 86400.0

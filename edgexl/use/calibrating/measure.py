@@ -14,11 +14,11 @@ from edgexl.base.files import read_input, write_text
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.strict_json import parse_object
 from edgexl.bundle.read import read_bundle
-from edgexl.use.calibrating.bundles import lengths_of, make_text
 from edgexl.cost.model import TOTAL, Sample
 from edgexl.cost.operations import measure_plan
 from edgexl.cost.stages import LOAD, STAGES, Anatomy, measure_stages, read_anatomy, total_features
 from edgexl.device.device import Device
+from edgexl.use.calibrating.bundles import lengths_of, make_text
 
 # Of a timed device: runs of each bundle and length, and how often all are taken in turn; the least median counts, for
 # what else runs on a device makes it slower only. The neighbours of a virtual machine do so for seconds on end: many

@@ -17,7 +17,7 @@ from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener
 from edgexl.student.student import Student
 from edgexl.target import load_target
-from edgexl.use.budget import search
+from edgexl.use.budget import search, store
 from edgexl.use.budget.limits import Limits
 from edgexl.use.budget.search import BudgetReport, compile_to_budget
 from edgexl.use.budget.space import make_space
@@ -29,8 +29,9 @@ RECIPE = Recipe("plain", index=IndexRecipe(code_bytes=8, overfetch=64), gates=Ga
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured is kept for this test alone; rows and tables are cached as always."""
+    monkeypatch.setattr(store, "cache_directory", lambda: tmp_path / "cache")
 
 
 def two_layers() -> Student:
