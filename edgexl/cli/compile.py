@@ -81,7 +81,7 @@ def compile_student(
     edgexl compile labels.csv --encoder all-MiniLM-L6-v2 -o tags.exl
     edgexl compile labels.csv --encoder wordnet --queries past.csv -o tags.exl
     edgexl compile wordnet -o words.exl --report words.html
-    edgexl compile wordnet -o words.exl --target raspberry-pi-4 --max-ms 20 --max-size 25MB
+    edgexl compile wordnet -o words.exl --max-ms 20 --max-size 25MB
     edgexl compile wordnet --target raspberry-pi-4 --dry-run
     """
     budget, columns = take_budget(others), others
