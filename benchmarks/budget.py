@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import json
 import random
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -43,7 +44,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     student, target = load_student(options.student), load_target(Path("host"))
-    found = [search(student, target, read_limits(each)) for each in options.limits]
+    found = []
+    for each in options.limits:
+        found.append(search(student, target, read_limits(each)))
+        print(json.dumps(judge(found[-1], [])), file=sys.stderr, flush=True)
     tried = try_grid(student, target, found[-1], options.grid) if options.grid else []
     rows = [judge(report, tried) for report in found]
     if options.json:
@@ -82,7 +86,7 @@ def search(student: Student, target: Target, limits: Limits) -> BudgetReport:
 def tell(name: str, done: int, total: int) -> None:
     """A line for each option."""
     if name in ("options measured", "points made", "grid"):
-        print(f"{time.strftime('%H:%M:%S')} {name} {done} of {total}", flush=True)
+        print(f"{time.strftime('%H:%M:%S')} {name} {done} of {total}", file=sys.stderr, flush=True)
 
 
 def try_grid(student: Student, target: Target, report: BudgetReport, count: int) -> list[Candidate]:

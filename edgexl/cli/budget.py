@@ -91,12 +91,12 @@ def print_budget(report: BudgetReport, out: Path) -> None:
     print_table(("", *_COLUMNS), rows)
     print_line()
     for number, each in enumerate(shown, 1):
-        print_line(textwrap.fill(each.point.name, 79, initial_indent=f"{number:3}  ", subsequent_indent=" " * 5))
+        _print_wrapped(each.point.name, f"{number:3}  ", " " * 5)
     if report.taken is None:
         return
     for name, each in report.shipped.items():
         if each.point != taken:
-            print_line(textwrap.fill(f"the recipe {name} beside it: {', '.join(_said(each))}", 79))
+            _print_wrapped(f"the recipe {name} beside it: {', '.join(_said(each))}")
     if report.given_up:
         print_line()
         print_line("what was given up where, each by itself:")
@@ -114,7 +114,7 @@ def print_budget(report: BudgetReport, out: Path) -> None:
     if report.relaxations:
         print_line()
         for relaxation in report.relaxations:
-            print_line(textwrap.fill(relaxation.sentence(), 79, subsequent_indent="  "))
+            _print_wrapped(relaxation.sentence())
     print_line()
     now, known = report.measurements
     print_line(f"{now} candidates measured, {known} known from before, in {report.seconds:.0f} s")
@@ -122,6 +122,12 @@ def print_budget(report: BudgetReport, out: Path) -> None:
 
 
 _SHOWN = 12
+
+
+def _print_wrapped(text: str, first: str = "", then: str = "  ") -> None:
+    """A sentence, in lines of 80 columns."""
+    for line in textwrap.wrap(text, 79, initial_indent=first, subsequent_indent=then):
+        print_line(line)
 
 
 def _some(front: tuple[Candidate, ...], report: BudgetReport) -> list[Candidate]:

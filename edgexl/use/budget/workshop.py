@@ -83,11 +83,14 @@ class Workshop:
             path = Path(self._folder.name) / "candidate.exl"
             size = self._write(artifact, path)
             accuracy = self._answer(path)
-            costs = self._meter.tell(path) if beside is None else self._tell_beside(path, beside)
+            costs = self._tell_alone(path) if beside is None else self._tell_beside(path, beside)
         hits = pack_hits(accuracy.shares["p_at_1"] > 0) if accuracy.shares else ""
         return Figures(
             accuracy.p_at_1, accuracy.r_at_100, size, costs.memory_bytes, costs.stages, costs.ms, hits
         )  # fmt: skip
+
+    def _tell_alone(self, path: Path) -> Costs:
+        return _least([self._meter.tell(path) for _ in range(1 if self._meter.predicted else _TURNS)])
 
     def _tell_beside(self, path: Path, beside: Figures) -> Costs:
         if self._meter.predicted:
@@ -98,7 +101,8 @@ class Workshop:
         turns = [(self._meter.tell(base_path), self._meter.tell(path)) for _ in range(_TURNS)]
         base, own = (_least([turn[which] for turn in turns]) for which in (0, 1))
         stages = {name: beside.stages[name] * _ratio(ms, base.stages[name]) for name, ms in own.stages.items()}
-        return Costs(own.memory_bytes, stages, beside.ms * _ratio(own.ms, base.ms), own.load_ms)
+        ms = beside.ms * _ratio(sum(stages.values()), sum(beside.stages.values()))
+        return Costs(own.memory_bytes, stages, ms, own.load_ms)
 
     def _write(self, artifact: Artifact, path: Path) -> int:
         """The bundle's bytes."""

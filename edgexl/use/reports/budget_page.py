@@ -82,22 +82,24 @@ def _choose(report: BudgetReport) -> dict[str, Candidate]:
 
 def _possible(report: BudgetReport, shown: dict[str, Candidate]) -> Section:
     taken = next((name for name, each in shown.items() if report.taken and each.point == report.taken.point), None)
+    best = max((each.figures.p_at_1 or 0.0 for each in shown.values()), default=0.0)
+    # a screener that lost a layer answers next to nothing, and would press all others into a line
+    drawn = {name: each for name, each in shown.items() if name == taken or (each.figures.p_at_1 or 0.0) >= best / 2}
     charts = []
     for cost, (title, label, unit) in _AXES.items():
-        dots = [
-            Dot(name, getattr(each.figures, cost) / unit, each.figures.p_at_1 or 0.0) for name, each in shown.items()
-        ]
+        costs = {name: getattr(each.figures, cost) / unit for name, each in drawn.items()}
+        dots = [Dot(name, costs[name], each.figures.p_at_1 or 0.0) for name, each in drawn.items()]
         most = getattr(report.limits, cost)
         charts.append(Scatter(title, label, "P@1, %", dots, taken, None if most is None else most / unit))
     rows = [
         (
-            name, each.point.name, each.figures.p_at_1, each.figures.recall, each.figures.ms,
-            format_bytes(each.figures.memory_bytes), format_bytes(each.figures.size_bytes),
+            name, each.point.name, *map(_round, (each.figures.p_at_1, each.figures.recall, each.figures.ms)),
+            _round(each.figures.memory_bytes / 1e6, 1), _round(each.figures.size_bytes / 1e6, 1),
             "taken" if name == taken else "made" if each.verified else "foretold",
         )
         for name, each in shown.items()
     ]  # fmt: skip
-    columns = ("", "what is changed", "P@1", "R@100", "ms", "memory", "size", "")
+    columns = ("", "what is changed", "P@1", "R@100", "ms", "memory MB", "size MB", "")
     said = (
         f"Of {len(report.candidates):,} combinations, those that no other beats in all of P@1, time, memory and size, "
         "and those that were made. Each option was measured by itself, and combinations are foretold from these."
@@ -112,8 +114,8 @@ def _given_up(report: BudgetReport) -> Section:
         return Section("What was given up where", (Paragraph("Nothing: the recipe as it is keeps the limits."),))
     rows = [
         (
-            each.option.part, each.option.name, each.p_at_1, each.costs["ms"],
-            each.costs["memory_bytes"] / 1e6, each.costs["size_bytes"] / 1e6,
+            each.option.part, each.option.name, _round(each.p_at_1), _round(each.costs["ms"], 3),
+            _round(each.costs["memory_bytes"] / 1e6), _round(each.costs["size_bytes"] / 1e6),
         )
         for each in report.given_up
     ]  # fmt: skip
@@ -121,7 +123,7 @@ def _given_up(report: BudgetReport) -> Section:
     lost: Sequence[BarGroup] = [
         BarGroup(each.option.name, [Bar("P@1", abs(min(0.0, each.p_at_1)))])
         for each in report.given_up
-        if each.p_at_1 is not None
+        if each.p_at_1 is not None and each.p_at_1 < 0
     ]
     chart = (BarChart("Points of P@1 that each change loses", "points", lost),) if lost else ()
     return Section("What was given up where", (*chart, table))
@@ -132,6 +134,10 @@ def _relaxed(report: BudgetReport) -> Section:
         return Section("What would fit", (Paragraph(report.advice(), notice=True),))
     rows = [(_name(each.name), each.sentence()) for each in report.relaxations]
     return Section("What more would give", (Table("", ("limit", "what it would allow"), rows),))
+
+
+def _round(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _name(limit: str) -> str:

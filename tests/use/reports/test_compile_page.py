@@ -168,3 +168,23 @@ def test_a_page_needs_a_pages_name_before_anything_is_compiled(edgexl: Edgexl, t
     edgexl("compile", tiny.student, "-o", out, "--report", tmp_path / "a.pdf").refuses(2, "a.pdf", "ends in .html")
     edgexl("compile", tiny.student, "-o", out, "--report", tmp_path / "no" / "a.html").refuses(2, "no")
     assert not out.exists()
+
+
+def test_a_compile_that_a_gate_stops_has_a_page_of_what_was_measured(
+    edgexl: Edgexl, tiny: Tiny, tmp_path: Path, chromium: str, axe: str
+) -> None:
+    out, page, strict = tmp_path / "a.exl", tmp_path / "a.html", tmp_path / "strict.toml"
+    strict.write_text(tiny.recipe.read_text() + "[gates.max_ms]\nencode = 0.00001\n")
+    call = ("compile", tiny.student, "--recipe", strict, "--target", "host", "-o", out, "--report", page)
+    edgexl(*call, "--device", "local").refuses(1, "max_ms.encode failed", "stage to blame is encode")
+    assert not out.exists()
+    text = look(chromium, axe, page.read_text(encoding="utf-8"), tmp_path)
+    for words in (
+        "a.exl, stopped by a gate", "max_ms.encode failed", "goldens_reproduced", "P@1 after each pass", "verify"
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_a_device_is_for_what_is_measured_there(edgexl: Edgexl, tiny: Tiny, tmp_path: Path) -> None:
+    call = ("compile", tiny.student, "--recipe", tiny.recipe, "-o", tmp_path / "a.exl", "--device", "local")
+    edgexl(*call).refuses(2, "--device is where a budget or a recipe's gates on time are measured")
