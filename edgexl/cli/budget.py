@@ -85,7 +85,7 @@ def print_budget(report: BudgetReport, out: Path) -> None:
     print_line()
     print_line("what no other beats (* is taken, v was made and measured, the rest is foretold):")
     taken = None if report.taken is None else report.taken.point
-    shown = _some(report.front, report)
+    shown = _some(report)
     marks = ["*" if each.point == taken else "v" if each.verified else "" for each in shown]
     rows = [[f"{mark}{number}", *_cells(each)] for number, (mark, each) in enumerate(zip(marks, shown, strict=True), 1)]
     print_table(("", *_COLUMNS), rows)
@@ -130,10 +130,12 @@ def _print_wrapped(text: str, first: str = "", then: str = "  ") -> None:
         print_line(line)
 
 
-def _some(front: tuple[Candidate, ...], report: BudgetReport) -> list[Candidate]:
-    """Of a long front those that are taken or verified, and others evenly between them."""
+def _some(report: BudgetReport) -> list[Candidate]:
+    """The front with the point that is taken; of a long one what was made, and others evenly between these."""
+    points = {each.point: each for each in (*report.front, *([report.taken] if report.taken else []))}
+    front = sorted(points.values(), key=lambda each: (each.figures.size_bytes, each.figures.ms))
     if len(front) <= _SHOWN:
-        return list(front)
+        return front
     taken = None if report.taken is None else report.taken.point
     kept = {at for at, each in enumerate(front) if each.verified or each.point == taken}
     free = max(0, _SHOWN - len(kept))
