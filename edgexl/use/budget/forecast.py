@@ -25,6 +25,11 @@ class Candidate:
     figures: Figures
     verified: bool = False
 
+    @property
+    def quality(self) -> float:
+        """What candidates are ordered by: P@1, 0 where nobody measured it."""
+        return self.figures.p_at_1 or 0.0
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -75,7 +80,7 @@ class Forecast:
 def find_pareto(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Those that no other beats: none is as good and costs no more in any way; the cheapest file first. Of equals the
     first."""
-    ordered = sorted(candidates, key=lambda each: (-_quality(each), *_costs(each)))
+    ordered = sorted(candidates, key=lambda each: (-each.quality, *_costs(each)))
     front: list[Candidate] = []
     seen: set[tuple[float, ...]] = set()
     for each in ordered:
@@ -89,10 +94,6 @@ def find_pareto(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 def _costs(candidate: Candidate) -> tuple[float, ...]:
     return tuple(getattr(candidate.figures, name) for name in COSTS)
-
-
-def _quality(candidate: Candidate) -> float:
-    return candidate.figures.p_at_1 or 0.0
 
 
 def _is_no_dearer(these: Sequence[float], those: Sequence[float]) -> bool:

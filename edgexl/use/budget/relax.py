@@ -43,7 +43,7 @@ class Relaxation:
 def relax(candidates: Sequence[Candidate], limits: Limits, taken: Candidate | None) -> list[Relaxation]:
     """For each limit the least that must change for a better answer than `taken`, or for any where nothing fits. All
     limits else stay as they are."""
-    least = -1.0 if taken is None else (taken.figures.p_at_1 or 0.0) + _WORTH
+    least = -1.0 if taken is None else taken.quality + _WORTH
     found = []
     for name in (*COSTS, "recall"):
         if getattr(limits, name) is None:
@@ -52,9 +52,7 @@ def relax(candidates: Sequence[Candidate], limits: Limits, taken: Candidate | No
         allowed = [
             each
             for each in candidates
-            if others.are_met(each.figures)
-            and not limits.are_met(each.figures)
-            and (each.figures.p_at_1 or 0.0) >= least
+            if others.are_met(each.figures) and not limits.are_met(each.figures) and each.quality >= least
         ]
         if not allowed:
             continue
@@ -66,7 +64,7 @@ def relax(candidates: Sequence[Candidate], limits: Limits, taken: Candidate | No
         # what a little more than the least gives, where that is far better
         value = getattr(nearest.figures, name)
         near = [each for each in allowed if getattr(each.figures, name) <= 1.05 * value]
-        best = max(near, key=lambda each: each.figures.p_at_1 or 0.0)
+        best = max(near, key=lambda each: each.quality)
         found.append(Relaxation(name, getattr(best.figures, name), best))
     return found
 

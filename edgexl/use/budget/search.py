@@ -91,7 +91,7 @@ class BudgetReport(Shown):
             factor, best = relax_all(self.candidates, self.limits)
             said.append(
                 f"No single limit is to blame: with all of them {factor:.2f} times as high, P@1 would be "
-                f"{best.figures.p_at_1 or 0.0:.1f} ({best.point.name}); a smaller student may do better."
+                f"{best.quality:.1f} ({best.point.name}); a smaller student may do better."
             )
         return " ".join(said)
 
@@ -248,13 +248,13 @@ class _Search:
         taken: Candidate | None = None
         report: CompileReport | None = None
         for candidate in candidates[:_COMPILED]:
-            if taken is not None and _quality(taken) >= _quality(candidate):
+            if taken is not None and taken.quality >= candidate.quality:
                 break
             with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
                 path = Path(folder) / out.name
                 made = self._compile(candidate, path, limits, facts)
                 found = self._judge(candidate, made, limits)
-                if found is not None and (taken is None or _quality(found) > _quality(taken)):
+                if found is not None and (taken is None or found.quality > taken.quality):
                     taken, report = found, dataclasses.replace(made, path=out)
                     os.replace(path, out)
         return taken, report
@@ -306,14 +306,10 @@ class _Search:
         return figures
 
 
-def _quality(candidate: Candidate) -> float:
-    return candidate.figures.p_at_1 or 0.0
-
-
 def _rank(candidate: Candidate) -> tuple[float, ...]:
     """The best first: by P@1; of equals what keeps the shortlist, changes least, and is fast."""
     found = candidate.figures
-    return (-round(found.p_at_1 or 0.0, 2), -round(found.recall or 0.0, 1), len(candidate.point.changes), found.ms)
+    return (-round(candidate.quality, 2), -round(found.recall or 0.0, 1), len(candidate.point.changes), found.ms)
 
 
 def refuse(report: BudgetReport) -> None:

@@ -14,16 +14,16 @@ from typing import Any
 
 from edgexl.compiler.engines import may_be_native
 from edgexl.compiler.recipe import GateRecipe, Recipe, available_recipes, load_recipe
+from edgexl.cost.stages import STAGES
 from edgexl.student.layers import count_layers
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student import Student
 from edgexl.target import Target
 
 PARTS = ("engine", "screener", "reasoner", "scan", "fine", "shortlist")
-_ALL = ("tokenize", "encode", "scan", "match", "rescore", "gather", "reason", "calibrate")
 # The stages of a query that a part's options change; a measured change of another one is noise.
 STAGES_OF = {
-    "engine": _ALL,
+    "engine": STAGES,
     "screener": ("encode",),
     "reasoner": ("gather", "reason", "calibrate"),
     "scan": ("scan", "rescore"),

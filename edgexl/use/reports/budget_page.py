@@ -82,13 +82,13 @@ def _choose(report: BudgetReport) -> dict[str, Candidate]:
 
 def _possible(report: BudgetReport, shown: dict[str, Candidate]) -> Section:
     taken = next((name for name, each in shown.items() if report.taken and each.point == report.taken.point), None)
-    best = max((each.figures.p_at_1 or 0.0 for each in shown.values()), default=0.0)
+    best = max((each.quality for each in shown.values()), default=0.0)
     # a screener that lost a layer answers next to nothing, and would press all others into a line
-    drawn = {name: each for name, each in shown.items() if name == taken or (each.figures.p_at_1 or 0.0) >= best / 2}
+    drawn = {name: each for name, each in shown.items() if name == taken or each.quality >= best / 2}
     charts = []
     for cost, (title, label, unit) in _AXES.items():
         costs = {name: getattr(each.figures, cost) / unit for name, each in drawn.items()}
-        dots = [Dot(name, costs[name], each.figures.p_at_1 or 0.0) for name, each in drawn.items()]
+        dots = [Dot(name, costs[name], each.quality) for name, each in drawn.items()]
         most = getattr(report.limits, cost)
         charts.append(Scatter(title, label, "P@1, %", dots, taken, None if most is None else most / unit))
     rows = [
