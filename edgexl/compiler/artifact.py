@@ -14,6 +14,7 @@ from edgexl.bundle.doubts import NO_DOUBTS, Doubts
 from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.layout import Kind
 from edgexl.compiler.measure.gates import Verdict
+from edgexl.compiler.measure.heard import Heard
 from edgexl.compiler.measure.ledger import Accuracy, LedgerRow
 from edgexl.compiler.measure.reference import Blend
 from edgexl.compiler.recipe import Recipe
@@ -59,7 +60,7 @@ class Artifact:
     space times `rotation` [D,D] (None where they are the same); `graphs` speak the index's space as soon as it is
     there, a text is read in at most so many `windows`, and `blend` says what logits are made of. `engine` runs the
     graphs on the device; for the native one there are `plans`. `answered` is what the C runtime reached with the packed
-    bundle. `facts` are for the manifest.
+    bundle. `facts` are for the manifest; `heard` is what earlier passes asked already.
     """
 
     student: Student
@@ -83,6 +84,7 @@ class Artifact:
     facts: dict[str, Any] = field(default_factory=dict)
     ledger: tuple[LedgerRow, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    heard: Heard = field(default_factory=Heard, compare=False, repr=False)
 
     def has(self, part: str) -> bool:
         """Whether a part is there."""

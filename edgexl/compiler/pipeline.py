@@ -154,7 +154,7 @@ def run_passes(
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
         Pack(),
-        Verify(out, partial(progress, "verify")),
+        Verify(out, threads, partial(progress, "verify")),
     ]
     if recipe.gates.on_costs:
         passes.append(Weigh(out, meter or choose_meter(artifact.target)))

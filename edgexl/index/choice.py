@@ -8,17 +8,20 @@ nearest of each query by the float vectors, and the rows of its gold labels that
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Floats, Ints
+from edgexl.base.arrays import Array, Floats, Ints
 from edgexl.base.errors import BadInput
 from edgexl.index.coarse import decode_coarse, encode_coarse
 from edgexl.index.codebook import Coarse, train_codebook
+from edgexl.index.remembered import remembered
 from edgexl.index.rotation import Rotation, train_rotation
 
 NEAREST = 10
@@ -77,7 +80,14 @@ def coarse_code(
     if not len(queries):
         queries = vectors[:: max(1, len(vectors) // SAMPLE_QUERIES)]
         gold_rows = [np.empty(0, np.int64)] * len(queries)
-    tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed, threads)
+    settings = json.dumps([rotation, [asdict(each) for each in candidates], code_bytes, depth, seed])
+
+    def find_out() -> list[dict[str, Any]]:
+        tried = choose_coarse(vectors, queries, gold_rows, rotation, candidates, code_bytes, depth, seed, threads)
+        return [asdict(each) for each in tried]
+
+    parts: tuple[str | Array, ...] = (settings, vectors, queries, *gold_rows)
+    tried = [CoarseCode(**each) for each in remembered("coarse code", parts, find_out)]
     return prefer(tried, fine_dims), tried
 
 

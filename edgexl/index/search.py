@@ -5,15 +5,15 @@ This is the reference that tests and the compiler's ledger compare the runtime w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Floats, Ints
+from edgexl.base.arrays import Array, Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.bundle.cells import CENTROID_BITS, Cells
 from edgexl.bundle.lexical import Lexical
@@ -170,6 +170,18 @@ class LabelIndex:
     weighing: Weighing = BEST_ROW
     lexical: Lexical | None = None
     lexical_candidates: int = 0
+
+    def parts(self) -> Iterator[bytes | memoryview | str | Array]:
+        """All that its answers depend on, for a hash of them (`edgexl.index.remembered`)."""
+        settings = (self.labels, self.dims, self.fine_dims, self.fine_bits, self.overfetch, self.shortlist)
+        more = (self.fine_gain, self.descriptions, astuple(self.weighing), self.lexical_candidates)
+        yield repr((settings, more))
+        yield from (self.codebook, self.coarse, self.fine, self.row_starts, self.row_labels)
+        if self.cells is not None:
+            yield repr((self.cells.dims, self.cells.probes, self.cells.margin))
+            yield self.cells.pack()
+        if self.lexical is not None:
+            yield self.lexical.pack()
 
     @property
     def gain(self) -> Gain:

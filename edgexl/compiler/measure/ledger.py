@@ -8,7 +8,7 @@ key to `LedgerRow.as_json` and to `LEDGER_COLUMNS` in edgexl/report/ledger.py.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,15 @@ class Accuracy:
     screening_p_at_1: float | None = None
     screening_r_at_100: float | None = None
     screening_ndcg_at_5: float | None = None
+
+    def pack(self) -> dict[str, Any]:
+        """For JSON, the shares with it."""
+        return asdict(self) | {"shares": {name: values.tolist() for name, values in self.shares.items()}}
+
+    @classmethod
+    def unpack(cls, packed: dict[str, Any]) -> Accuracy:
+        """What `pack` made."""
+        return cls(**packed | {"shares": {name: np.array(values) for name, values in packed["shares"].items()}})
 
 
 @dataclass(frozen=True)

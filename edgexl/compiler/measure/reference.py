@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -73,29 +73,6 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A query's way through both stages; labels, scores and logits in the shortlist's order; the query vector of the
-    window that found most, where there are several.
-
-    `screening` are the scores [N] that put the shortlist in order; `order` sorts it by logit, descending, ties as they
-    were.
-    """
-
-    tokens: tuple[int, ...]
-    query_vector: Floats
-    labels: Ints
-    scores: Floats
-    screening: Floats
-    logits: Floats
-    order: Ints
-
-    @property
-    def ranked(self) -> Ints:
-        """Labels, best first."""
-        return self.labels[self.order]
-
-
-@dataclass(frozen=True)
 class Blend:
     """What a logit is made of: so many times the reasoner's logit and so many times the screening score."""
 
@@ -112,6 +89,41 @@ class Blend:
         if (self.reasoner, self.screening) == (1.0, 0.0):
             return logits
         return np.float32(self.reasoner) * logits + np.float32(self.screening) * screening
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's way through both stages; labels, scores and logits in the shortlist's order; the query vector of the
+    window that found most, where there are several.
+
+    `screening` are the scores [N] that put the shortlist in order; `reasoned` the reasoner's own logits, where there is
+    one; `order` sorts it by logit, descending, ties as they were.
+    """
+
+    tokens: tuple[int, ...]
+    query_vector: Floats
+    labels: Ints
+    scores: Floats
+    screening: Floats
+    reasoned: Floats | None
+    logits: Floats
+    order: Ints
+
+    @property
+    def ranked(self) -> Ints:
+        """Labels, best first."""
+        return self.labels[self.order]
+
+    @property
+    def nbytes(self) -> int:
+        """What its arrays take."""
+        arrays = (self.query_vector, self.labels, self.scores, self.screening, self.reasoned, self.logits, self.order)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+    def blended(self, blend: Blend) -> Answer:
+        """The same of other logits."""
+        logits = blend.of(self.reasoned if blend.reasoner else None, self.screening)
+        return replace(self, logits=logits, order=np.argsort(-logits, kind="stable"))
 
 
 REASONER_ALONE = Blend()
@@ -190,7 +202,8 @@ class ReferencePipeline:
         logits = self.blend.of(reasoned, found.screening)
         order = np.argsort(-logits, kind="stable")
         tokens = tuple(ids)
-        return Answer(tokens, feeds["query_vector"][0], found.labels, found.scores, found.screening, logits, order)
+        vector = feeds["query_vector"][0]
+        return Answer(tokens, vector, found.labels, found.scores, found.screening, reasoned, logits, order)
 
     def answers(
         self,

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgexl.base.arrays import Floats
+from edgexl.base.arrays import Array, Floats
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_queries
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import Accuracy
-from edgexl.compiler.measure.reference import BATCH, ReferencePipeline
+from edgexl.compiler.measure.reference import BATCH, Answer, Blend, ReferencePipeline
 from edgexl.data import Query, metrics
 from edgexl.index import Shortlist
 from edgexl.index.exact_search import ExactSearch
+from edgexl.index.remembered import remembered
 from edgexl.index.rows import Rows
+from edgexl.student.text import encode_texts
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,54 @@ class Yardstick:
             return Accuracy()
         there = artifact.has("vectors")
         vectors, rows = (artifact.vectors, artifact.rows) if there else (self.vectors, self.rows)
-        pipeline = reference_pipeline(artifact, vectors, rows)
-        answers = pipeline.answers([query.text for query in self.queries], self.threads, progress)
-        ranked, screened = zip(*((answer.ranked, answer.labels) for answer in answers), strict=True)
-        return measure_accuracy(pad_rows(ranked, -1), self.queries, pad_rows(screened, -1))
+        texts = [query.text for query in self.queries]
+
+        def find_out() -> dict[str, Any]:
+            answers = answer_texts(artifact, texts, self.threads, progress, vectors, rows)
+            ranked, screened = zip(*((answer.ranked, answer.labels) for answer in answers), strict=True)
+            return measure_accuracy(pad_rows(ranked, -1), self.queries, pad_rows(screened, -1)).pack()
+
+        found = Accuracy.unpack(remembered("accuracy", self._parts(artifact, vectors, rows), find_out))
+        progress(len(texts), len(texts))
+        return found
+
+    def _parts(self, artifact: Artifact, vectors: Floats, rows: Rows) -> Iterator[bytes | memoryview | str | Array]:
+        """All that the artifact's answers to the queries depend on."""
+        yield json.dumps([[query.text, list(query.targets)] for query in self.queries])
+        yield artifact.student.tokenizer.to_str()
+        yield repr((artifact.shapes, artifact.windows, _blend(artifact), artifact.reasoner is None))
+        yield from (artifact.graphs.screener, artifact.reasoner or b"")
+        yield artifact.rows.label_pieces(artifact.shapes.label_tokens)
+        if artifact.has("index"):
+            yield from artifact.index.parts()
+        else:
+            yield repr((rows.labels, rows.descriptions))
+            yield from (vectors, rows.alias_labels.starts, rows.alias_labels.values)
+
+
+def answer_texts(
+    artifact: Artifact,
+    texts: Sequence[str],
+    threads: int,
+    progress: StageProgress = no_stage_progress,
+    vectors: Floats | None = None,
+    rows: Rows | None = None,
+) -> list[Answer]:
+    """The artifact's answers, over its index or `vectors` of `rows`; those to texts that it was asked before are
+    known, unless a pass since then changed more than the blend."""
+    vectors = artifact.vectors if vectors is None else vectors
+    pipeline = reference_pipeline(artifact, vectors, rows or artifact.rows)
+    source = artifact.index if artifact.has("index") else vectors
+    lengths = map(len, encode_texts(artifact.student.tokenizer, texts, pipeline.max_tokens + 1))
+    reasons = pipeline.reasoner is not None
+    # a short text is read in one window, however many there may be
+    keys = [
+        (text, reasons, pipeline.windows if length > pipeline.max_tokens else 1)
+        for text, length in zip(texts, lengths, strict=True)
+    ]
+    asked = partial(pipeline.answers, threads=threads)
+    answers = artifact.heard.ask((artifact.graphs, source), texts, keys, asked, progress)
+    return [answer.blended(pipeline.blend) for answer in answers]
 
 
 def reference_pipeline(artifact: Artifact, vectors: Floats, rows: Rows) -> ReferencePipeline:
@@ -58,9 +106,13 @@ def reference_pipeline(artifact: Artifact, vectors: Floats, rows: Rows) -> Refer
         label_pieces=artifact.rows.label_pieces(shapes.label_tokens),
         max_tokens=shapes.max_tokens,
         calibration=artifact.calibration,
-        blend=artifact.blend if artifact.has("blend") else artifact.own_blend,
+        blend=_blend(artifact),
         windows=artifact.windows,
     )
+
+
+def _blend(artifact: Artifact) -> Blend:
+    return artifact.blend if artifact.has("blend") else artifact.own_blend
 
 
 def screening_accuracy(

@@ -30,7 +30,7 @@ from edgexl.compiler.measure.fitting import (
     fit_share,
 )  # fmt: skip
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
-from edgexl.compiler.measure.yardstick import pad_rows, reference_pipeline
+from edgexl.compiler.measure.yardstick import answer_texts, pad_rows, reference_pipeline
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import CalibrateRecipe
 from edgexl.data import Query
@@ -79,7 +79,7 @@ class Calibrate(Pass):
         queries = calibration_queries(artifact.student, self.calibrate)
         pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows)
         texts = [query.text for query in queries]
-        answers = list(pipeline.answers(texts, self.threads, self.progress))
+        answers = answer_texts(artifact, texts, self.threads, self.progress)
         right = pad_rows(
             [np.isin(answer.labels, query.targets) for answer, query in zip(answers, queries, strict=True)], False
         )

@@ -17,7 +17,7 @@ from edgexl.compiler.measure.blending import Choice, choose_blend, standard_erro
 from edgexl.compiler.measure.fitting import fit_share
 from edgexl.compiler.measure.gates import Verdict, judge
 from edgexl.compiler.measure.reference import REASONER_ALONE, Blend
-from edgexl.compiler.measure.yardstick import pad_rows, reference_pipeline
+from edgexl.compiler.measure.yardstick import answer_texts, pad_rows
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import Recipe
 from edgexl.data import Query
@@ -70,8 +70,7 @@ class FitBlend(Pass):
             why = "the recipe says so" if wanted else f"there are not the {FEWEST_QUERIES} queries that tell more"
             facts = {"kind": "as it is", "because": f"The reasoner's logits are taken as they are: {why}."}
             return _add(artifact, artifact.own_blend, facts)
-        pipeline = reference_pipeline(artifact, artifact.vectors, artifact.rows)
-        answers = list(pipeline.answers([query.text for query in queries], self.threads, self.progress))
+        answers = answer_texts(artifact, [query.text for query in queries], self.threads, self.progress)
         right = pad_rows(
             [np.isin(answer.labels, query.targets) for answer, query in zip(answers, queries, strict=True)], False
         )

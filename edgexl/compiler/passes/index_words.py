@@ -4,11 +4,15 @@ these are spelled. What it weighs comes from the query itself."""
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import asdict, astuple, dataclass
 from itertools import product, starmap
 from typing import Any
 
+import numpy as np
+
 from edgexl.base.errors import BadInput
+from edgexl.bundle.lexical import Lexical
 from edgexl.bundle.parameters import LEXICAL_FEATURES
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.measure.weighing import (
@@ -24,6 +28,7 @@ from edgexl.compiler.recipe import IndexRecipe
 from edgexl.data import Query
 from edgexl.index import LabelIndex
 from edgexl.index.lexical import build_lexical
+from edgexl.index.remembered import remembered
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,8 @@ class IndexWords(Pass):
         """The index with a lexical side, where the recipe wants one and held-out queries do not speak against it."""
         if self.index.lexical == "none":
             return artifact
-        student = artifact.student
-        texts = artifact.rows.row_texts(student.labels, student.tokenizer, artifact.shapes.max_tokens)
         try:
-            lexical = build_lexical(texts, bytes_a_row=self.index.lexical_bytes)
+            lexical = make_lexical(artifact, self.index)
         except BadInput as error:
             return _tell(artifact, {"kept": False, "because": f"There is no lexical side, for {error}"})
         with_words = dataclasses.replace(
@@ -97,9 +100,16 @@ class IndexWords(Pass):
         """By held-out queries: whether the lexical side pays, and what it weighs."""
         vectors = turn_queries(artifact, queries)
         tried = [USUAL, *(weight for weight in TRIED if any(astuple(weight)))]
-        [without] = judge_weighings(artifact.index, [artifact.index.weighing], vectors, queries, self.threads)
-        weighings = [dataclasses.replace(with_words.weighing, lexical_weight=each.features) for each in tried]
-        usual, *others = judge_weighings(with_words, weighings, vectors, queries, self.threads)
+
+        def find_out() -> list[list[list[float]]]:
+            [without] = judge_weighings(artifact.index, [artifact.index.weighing], vectors, queries, self.threads)
+            weighings = [dataclasses.replace(with_words.weighing, lexical_weight=each.features) for each in tried]
+            judged = judge_weighings(with_words, weighings, vectors, queries, self.threads)
+            return [each.tolist() for each in (without, *judged)]
+
+        asked = [[query.text, list(query.targets)] for query in queries]
+        parts = (repr(tried), json.dumps(asked), vectors, *with_words.parts())
+        without, usual, *others = map(np.array, remembered("what words weigh", parts, find_out))
         chosen, found = USUAL, usual
         for each, judged in zip(tried[1:], others, strict=True):
             if gains(judged, found) and gains(judged, usual):
@@ -111,6 +121,13 @@ class IndexWords(Pass):
             return _tell(artifact, facts)
         facts["because"] = f"Kept: on {len(queries)} held-out queries it gains more than chance explains."
         return _tell(dataclasses.replace(artifact, index=_weigh(with_words, chosen.features)), facts)
+
+
+def make_lexical(artifact: Artifact, recipe: IndexRecipe) -> Lexical:
+    """The lexical tables of an artifact's rows. Raises `BadInput` for rows without words."""
+    student = artifact.student
+    texts = artifact.rows.row_texts(student.labels, student.tokenizer, artifact.shapes.max_tokens)
+    return build_lexical(texts, bytes_a_row=recipe.lexical_bytes)
 
 
 def _weigh(index: LabelIndex, weight: tuple[float, ...]) -> LabelIndex:

@@ -6,18 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from edgexl.base.arrays import Ints
-from edgexl.base.errors import BadInput
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.bundle.goldens import Golden, Goldens, compare
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.write import trial_bundle
 from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.measure.answering import measure_bundle
 from edgexl.compiler.measure.gates import Verdict, judge
-from edgexl.compiler.measure.ledger import Accuracy
-from edgexl.compiler.measure.yardstick import measure_accuracy, pad_rows
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.runtime.binding import BundleHandle, open_bundle
 
@@ -28,6 +23,7 @@ class Verify(Pass):
     as on every device, and others than ONNX Runtime, by which the passes before were measured."""
 
     out: Path
+    threads: int = 1
     progress: StageProgress = no_stage_progress
 
     name = "verify"
@@ -47,29 +43,9 @@ class Verify(Pass):
                 "the runtime answers otherwise than the compiler's reference does",
             )  # fmt: skip
             verdicts = artifact.verdicts + judge((verdict,))
-            return dataclasses.replace(artifact, answered=self._measure_answers(artifact, handle), verdicts=verdicts)
-
-    def _measure_answers(self, artifact: Artifact, handle: BundleHandle) -> Accuracy:
-        queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
-        if not queries:
-            self.progress(1, 1)
-            return Accuracy()
-        ranked, screened = [], []
-        for done, query in enumerate(queries, 1):
-            whole, alone = _rankings(handle, query.text)
-            ranked.append(whole)
-            screened.append(alone)
-            self.progress(done, len(queries))
-        return measure_accuracy(pad_rows(ranked, -1), queries, pad_rows(screened, -1))
-
-
-def _rankings(handle: BundleHandle, text: str) -> tuple[Ints, Ints]:
-    """The shortlist's labels, best first, and in the order of screening; none for a text without a token."""
-    try:
-        found = handle.predict(text, k=1)
-    except BadInput:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    return found.ranked, found.shortlist_labels.astype(np.int64)
+            queries = artifact.student.evaluation[: artifact.recipe.gates.queries]
+            answered = measure_bundle(handle, queries, self.threads, self.progress)
+            return dataclasses.replace(artifact, answered=answered, verdicts=verdicts)
 
 
 def _count_reproduced(handle: BundleHandle, goldens: Goldens) -> float:

@@ -10,36 +10,37 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from edgexl.base.progress import Progress, StageProgress, no_progress
+from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.parameters import Parameters
 from edgexl.bundle.write import write_bundle
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.encoding.open_workers import open_workers
+from edgexl.compiler.measure.answering import measure_bundle
 from edgexl.compiler.measure.costs import Costs, Meter
 from edgexl.compiler.measure.ledger import Accuracy
-from edgexl.compiler.measure.yardstick import measure_accuracy, pad_rows
+from edgexl.compiler.measure.reference import Blend
 from edgexl.compiler.passes.build_index import BuildIndex, rotate_graphs
 from edgexl.compiler.passes.calibrate import Calibrate
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
 from edgexl.compiler.passes.fit_blend import FitBlend
-from edgexl.compiler.passes.index_words import IndexWords
+from edgexl.compiler.passes.index_words import IndexWords, make_lexical
 from edgexl.compiler.passes.lower import Lower
 from edgexl.compiler.passes.pack import make_goldens, pack_sections, reference_of_sections
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.passes.read_windows import ReadWindows
 from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import CalibrateRecipe, Recipe
-from edgexl.data import Query
-from edgexl.runtime.binding import BundleHandle, open_bundle
+from edgexl.index.best_of_rows import Weighing
+from edgexl.runtime.binding import open_bundle
 from edgexl.student.student import Student
 from edgexl.target import Target
 from edgexl.use.budget.figures import Figures, pack_hits
@@ -47,39 +48,78 @@ from edgexl.use.budget.figures import Figures, pack_hits
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What the passes fit to the base by held-out queries, and candidates take over: fitting it anew takes longer than
+    all else, and changes little. `words`: whether there is a lexical side."""
+
+    words: bool
+    weighing: Weighing
+    windows: int
+    blend: Blend
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the reasoner is kept."""
+        return self.blend.reasoner != 0
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def of_json(cls, known: Any) -> Fitted | None:
+        """What `as_json` told; None for anything else."""
+        try:
+            weighing: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in known["weighing"].items()
+            }
+            return cls(bool(known["words"]), Weighing(**weighing), int(known["windows"]), Blend(**known["blend"]))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+
 class Workshop:
-    """Of one student and target. `base`: the recipe that candidates are changes of; `meter`: what tells their costs."""
+    """Of one student and target. `base`: the recipe that candidates are changes of; `meter`: what tells their costs;
+    `fitted`: what is known of the base."""
 
     def __init__(
         self, student: Student, base: Recipe, target: Target, meter: Meter, workers: str = "local",
-        progress: Progress = no_progress,
+        progress: Progress = no_progress, fitted: Fitted | None = None,
     ) -> None:  # fmt: skip
         self._student, self._base, self._target, self._meter = student, base, target, meter
         self._workers, self._progress = open_workers(workers), progress
         self._made: dict[tuple[Hashable, ...], Any] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="edgexl-budget-")
+        if fitted is not None:
+            self._made["fitted",] = fitted
 
     def close(self) -> None:
         """Delete the files."""
         self._folder.cleanup()
 
     @property
-    def reasons(self) -> bool:
-        """Whether a compile by the base keeps the reasoner."""
-        return self._base_artifact().reasoner is not None
+    def fitted(self) -> Fitted:
+        """What is fitted to the base."""
+
+        def fit() -> Fitted:
+            recipe, threads = self._base, self._workers.threads
+            artifact = self._quantized(recipe)
+            # words are weighed by the float graphs' vectors
+            floats = dataclasses.replace(artifact, graphs=self._rotated(recipe))
+            index = self._tell(IndexWords(recipe.index, threads), floats).index
+            if index.lexical is not None:
+                self._made["lexical",] = index.lexical
+            artifact = dataclasses.replace(artifact, index=index)
+            artifact = self._blended(self._tell(ReadWindows(recipe.shortlist, threads), artifact))
+            return Fitted(index.lexical is not None, index.weighing, artifact.windows, artifact.blend)
+
+        return self._once(("fitted",), fit)
 
     def measure(self, recipe: Recipe, beside: Figures | None = None) -> Figures:
-        """A candidate's figures: with the weights that the base's words and its reasoner have, as fitting them anew
-        takes longer than all else and changes little. Times are as many of those `beside` it, the base's, as they are
-        of the base's in the same turns."""
+        """A candidate's figures, with what is fitted to the base. Times are as many of those `beside` it, the base's,
+        as they are of the base's in the same turns."""
         with threadpool_limits(1, "blas"):
-            base = self._base_artifact()
-            artifact = self._quantized(recipe)
-            artifact = dataclasses.replace(artifact, index=_like(artifact, base), windows=base.windows)
-            if recipe.reasoner.blend == "screening":
-                artifact = self._blended(artifact)
-            else:
-                artifact = dataclasses.replace(artifact, blend=base.blend)
+            artifact = self._finished(recipe)
             path = Path(self._folder.name) / "candidate.exl"
             size = self._write(artifact, path)
             accuracy = self._answer(path)
@@ -97,7 +137,7 @@ class Workshop:
             return self._meter.tell(path)
         base_path = Path(self._folder.name) / "base.exl"
         if not base_path.is_file():
-            self._write(self._base_artifact(), base_path)
+            self._write(self._finished(self._base), base_path)
         turns = [(self._meter.tell(base_path), self._meter.tell(path)) for _ in range(_TURNS)]
         base, own = (_least([turn[which] for turn in turns]) for which in (0, 1))
         stages = {name: beside.stages[name] * _ratio(ms, base.stages[name]) for name, ms in own.stages.items()}
@@ -109,19 +149,18 @@ class Workshop:
         sections = self._sections(artifact)
         return write_bundle(path, sections)
 
-    def _base_artifact(self) -> Artifact:
-        """The base after all passes that figures depend on."""
-
-        def make() -> Artifact:
-            recipe, threads = self._base, self._workers.threads
-            artifact = self._quantized(recipe)
-            # words are weighed by the float graphs' vectors
-            floats = dataclasses.replace(artifact, graphs=self._rotated(recipe))
-            index = self._tell(IndexWords(recipe.index, threads), floats).index
-            artifact = dataclasses.replace(artifact, index=index)
-            return self._blended(self._tell(ReadWindows(recipe.shortlist, threads), artifact))
-
-        return self._once(("base",), make)
+    def _finished(self, recipe: Recipe) -> Artifact:
+        """After all passes that figures depend on."""
+        fitted, artifact = self.fitted, self._quantized(recipe)
+        index = dataclasses.replace(artifact.index, weighing=fitted.weighing)
+        if fitted.words:
+            lexical = self._once(("lexical",), lambda: make_lexical(artifact, self._base.index))
+            candidates = self._base.index.lexical_candidates
+            index = dataclasses.replace(index, lexical=lexical, lexical_candidates=candidates)
+        artifact = dataclasses.replace(artifact, index=index, windows=fitted.windows)
+        if recipe.reasoner.blend == "screening":
+            return self._blended(artifact)
+        return dataclasses.replace(artifact, blend=fitted.blend)
 
     def _blended(self, artifact: Artifact) -> Artifact:
         step = FitBlend(artifact.recipe, self._workers.threads, partial(self._progress, "blend"))
@@ -129,10 +168,8 @@ class Workshop:
 
     def _answer(self, path: Path) -> Accuracy:
         queries = self._student.evaluation[: self._base.gates.queries]
-        if not queries:
-            return Accuracy()
         with open_bundle(path, verify=False, compiled_only=True) as handle:
-            return answer_all(handle, queries, self._workers.threads, partial(self._progress, "answer"))
+            return measure_bundle(handle, queries, self._workers.threads, partial(self._progress, "answer"))
 
     def _sections(self, artifact: Artifact) -> dict[Kind, bytes]:
         """All sections; the manifest is as long as one usually is."""
@@ -254,26 +291,6 @@ def _ratio(ms: float, base: float) -> float:
 
 # The manifest of a bundle with a ledger.
 _MANIFEST_BYTES = 16_000
-
-
-def answer_all(handle: BundleHandle, queries: tuple[Query, ...], threads: int, progress: StageProgress) -> Accuracy:
-    """What a bundle reaches on queries."""
-    ranked, screened, step = [], [], 200
-    for begin_at in range(0, len(queries), step):
-        texts = [query.text for query in queries[begin_at : begin_at + step]]
-        for found in handle.predict_batch(texts, k=1, threads=threads):
-            ranked.append(found.ranked)
-            screened.append(found.shortlist_labels.astype(np.int64))
-        progress(min(begin_at + step, len(queries)), len(queries))
-    return measure_accuracy(pad_rows(ranked, -1), queries, pad_rows(screened, -1))
-
-
-def _like(artifact: Artifact, base: Artifact) -> Any:
-    """The artifact's index, with the base's words and weights."""
-    return dataclasses.replace(
-        artifact.index, lexical=base.index.lexical, lexical_candidates=base.index.lexical_candidates,
-        weighing=base.index.weighing,
-    )  # fmt: skip
 
 
 def _frozen(table: Any) -> Hashable:
