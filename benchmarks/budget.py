@@ -30,7 +30,7 @@ from edgexl.use.budget.limits import Limits, read_bytes
 from edgexl.use.budget.search import BudgetReport, compile_to_budget
 from edgexl.use.budget.space import make_space
 from edgexl.use.budget.store import Store
-from edgexl.use.budget.workshop import Workshop
+from edgexl.use.budget.workshop import Fitted, Workshop
 
 # What an engineer may ask of a dictionary of 117,000 labels: small files, little memory, quick answers, and all of it.
 LIMITS = ("max_size=24MB", "max_memory=33MB", "max_ms=4", "max_size=30MB max_ms=4", "max_ms=20 max_memory=60MB")
@@ -98,7 +98,8 @@ def try_grid(student: Student, target: Target, report: BudgetReport, count: int)
     drawn = sorted(random.Random(0).sample(range(len(points)), min(count, len(points))))
     store = Store.of_user(student, target, "grid")
     untimed = Meter(lambda _path: Costs(0, {}, 0.0, 0.0), "not timed")
-    workshop = Workshop(student, space.base, target, dataclasses.replace(untimed, predicted=True))
+    known = Fitted.of_json(Store.of_user(student, target, report.measured_on).get_fact("fitted"))
+    workshop = Workshop(student, space.base, target, dataclasses.replace(untimed, predicted=True), fitted=known)
     found = []
     for done, place in enumerate(drawn):
         tell("grid", done, len(drawn))

@@ -153,7 +153,7 @@ def run_passes(
         FitBlend(recipe, threads, partial(progress, "blend")),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
-        Pack(),
+        Pack(threads),
         Verify(out, threads, partial(progress, "verify")),
     ]
     if recipe.gates.on_costs:

@@ -44,7 +44,9 @@ SCREENING_MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Pack(Pass):
-    """No settings: what goes in is decided."""
+    """No settings but the threads that answer the goldens: what goes in is decided."""
+
+    threads: int = 1
 
     name = "pack"
     needs = ("graphs", "engine", "index", "blend", "calibration")
@@ -53,7 +55,7 @@ class Pack(Pass):
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `sections`, all but the manifest, and the `goldens` among them."""
         sections, sizes = pack_sections(artifact)
-        goldens = make_goldens(artifact, reference_of_sections(artifact, sections, sizes))
+        goldens = make_goldens(artifact, reference_of_sections(artifact, sections, sizes), self.threads)
         return dataclasses.replace(artifact, goldens=goldens, sections={**sections, Kind.GOLDENS: goldens.pack()})
 
 
@@ -176,7 +178,7 @@ def reference_of_sections(artifact: Artifact, sections: dict[Kind, bytes], sizes
     return dataclasses.replace(pipeline, screening=fastest(pipeline.screening))
 
 
-def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
+def make_goldens(artifact: Artifact, pipeline: ReferencePipeline, threads: int = 1) -> Goldens:
     """Goldens of evaluation texts (label texts, if there are none) with a clear margin; the clearest, if few have
     one.
     """
@@ -186,7 +188,7 @@ def make_goldens(artifact: Artifact, pipeline: ReferencePipeline) -> Goldens:
     tried: list[tuple[str, Answer]] = []
     wanted = max(MARGIN, SCREENING_MARGIN * artifact.blend.screening)
     k = min(GOLDEN_LABELS, artifact.shapes.shortlist)
-    for text, answer in zip(texts, pipeline.answers(texts), strict=True):
+    for text, answer in zip(texts, pipeline.answers(texts, threads), strict=True):
         tried.append((text, answer))
         k = min(k, len(answer.labels))  # where aliases of fewer labels filled the over-fetch
         if sum(_margin(answer, k) >= wanted for _, answer in tried) == GOLDENS:

@@ -184,7 +184,7 @@ class Workshop:
         return {**sections, Kind.GOLDENS: goldens, Kind.MANIFEST: b"{}".ljust(_MANIFEST_BYTES)}
 
     def _make_goldens(self, artifact: Artifact, sections: dict[Kind, bytes], sizes: Parameters) -> bytes:
-        return make_goldens(artifact, reference_of_sections(artifact, sections, sizes)).pack()
+        return make_goldens(artifact, reference_of_sections(artifact, sections, sizes), self._workers.threads).pack()
 
     def _quantized(self, recipe: Recipe) -> Artifact:
         """After quantize, but that words are not weighed yet."""
