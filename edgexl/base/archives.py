@@ -57,6 +57,22 @@ def pack_ar(members: Mapping[str, bytes]) -> bytes:
     return b"".join(parts)
 
 
+def read_ar(archive: bytes) -> dict[str, bytes]:
+    """The members of an archive that `pack_ar` or Debian's tools made, by name. Raises `ValueError` for anything
+    else."""
+    if not archive.startswith(b"!<arch>\n"):
+        raise ValueError("it does not begin as an ar archive does")
+    members, at = {}, 8
+    while at + 60 <= len(archive):
+        head = archive[at : at + 60]
+        if head[58:] != b"`\n":
+            raise ValueError(f"there is no member at byte {at}")
+        size = int(head[48:58])
+        members[head[:16].decode("ascii").rstrip(" /")] = archive[at + 60 : at + 60 + size]
+        at += 60 + size + size % 2
+    return members
+
+
 def pack_zip(members: Mapping[str, Member], stored: frozenset[str] = frozenset()) -> bytes:
     """A zip archive in the order of `members`; those of `stored` are not compressed. It has no links."""
     packed = io.BytesIO()

