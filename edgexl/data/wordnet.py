@@ -98,6 +98,14 @@ def describe(labels: LabelSet, glosses: Sequence[Query]) -> LabelSet:
     return replace(labels, descriptions=tuple(map(tuple, found)))
 
 
+def described_words(progress: Progress = no_progress) -> LabelSet:
+    """All of WordNet's words, described by all of its glosses. Raises `BadInput` where the package cannot be
+    fetched."""
+    synsets, _ = read_synsets(progress)
+    labels, index_of = label_words(synsets)
+    return describe(labels, gloss_queries(synsets, index_of))
+
+
 def gloss_queries(synsets: Sequence[Synset], index_of: Mapping[str, int]) -> list[Query]:
     """A query of each gloss, with all words that it explains."""
     merged: dict[str, tuple[str, set[int]]] = {}

@@ -149,6 +149,7 @@ def test_an_interrupted_search_goes_on(searched: Searched, tmp_path: Path, monke
         assert sum(name.startswith("recipe") for name in json.loads(file.read_text())) == 1 + place
 
 
+@pytest.mark.slow  # compiles the emulated device's tools
 def test_a_device_without_times_is_refused(searched: Searched, tmp_path: Path) -> None:
     student = load_student(searched.student)
     with (
@@ -168,6 +169,7 @@ def test_every_point_of_the_space_is_a_recipe_and_shipped_ones_are_among_them() 
     assert len(left_out.options["reasoner"]) == len(left_out.options["shortlist"]) == 1
 
 
+@pytest.mark.slow  # three searches, and a browser
 def test_the_command_prints_the_front_and_writes_the_page(
     edgexl: Edgexl, known: Searched, tmp_path: Path, chromium: str, axe: str
 ) -> None:
