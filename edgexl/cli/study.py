@@ -128,6 +128,7 @@ def collect(
 @click.option("--shortlist", type=click.IntRange(2, 1024), help="N.  [default: a student's own, or 128]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws queries and labels.")
 @click.option("--cross-encoder", help="A bi-encoder's second phase: a directory or hub id.")
+@click.option("--compare", metavar="STUDENT", multiple=True, help="How closely it goes this way; may be repeated.")
 @click.option("--probe", metavar="MODEL", help="Probe this causal language model along the traces' reasoning.")
 @click.option("--device", default="cpu", show_default=True, help="Where the teacher runs: cpu, cuda or auto.")
 @json_option
@@ -139,6 +140,7 @@ def profile(
     shortlist: int | None,
     seed: int,
     cross_encoder: str | None,
+    compare: tuple[str, ...],
     probe: str | None,
     device: str,
     as_json: bool,
@@ -146,7 +148,7 @@ def profile(
     """Measure TEACHER's two phases on DATA: focus, confusion, and what each intervention leaves.
 
     TEACHER is a student's directory or name, a sentence-transformers model, or a file of traces (*.jsonl); DATA a data
-    set's directory, or a built-in one's name (wordnet, mesh).
+    set's directory, or a built-in one's name (dictionary, mesh, wordnet).
 
     \b
     edgexl characterize all-MiniLM-L6-v2 wordnet -o minilm-on-wordnet
@@ -156,14 +158,20 @@ def profile(
 
     with progress_bar(as_json) as progress:
         measured = characterize(
-            teacher, open_data(data, progress), out, queries, shortlist, seed, device, cross_encoder, probe, progress
-        )
+            teacher, open_data(data, progress), out, queries, shortlist, seed, device, cross_encoder, probe, progress,
+            compare,
+        )  # fmt: skip
     if as_json:
         print_json(measured)
         return
     columns = ("P@1", "P@5", "nDCG@5", "top_probability", "margin")
     rows = ([row["name"], *(row[column] for column in columns)] for row in measured["interventions"])
     print_table(("", *columns), rows)
+    if compared := measured["following"]:
+        print_line()
+        print_line("How closely they go the teacher's way, in percent:")
+        parts = ("follows", "focus", "confusion")
+        print_table(("", *parts), ([row["name"], *(row[part] for part in parts)] for row in compared))
     advice = measured["recommendation"]
     settings = {"shortlist": advice["shortlist"]}
     for table in ("screening", "reasoning"):

@@ -14,7 +14,7 @@ from edgexl.data.label_set import LabelSet
 from edgexl.distill.characterize.measures import Bootstrap, Judged, fit_temperature, judge
 from edgexl.distill.characterize.neighbours import Neighbours
 from edgexl.distill.characterize.sample import Sample
-from edgexl.distill.teachers import BiEncoderTeacher, Ints, Teacher, TraceTeacher
+from edgexl.distill.teachers import BiEncoderTeacher, Ints, Teacher, TraceTeacher, TwoStageTeacher
 
 # Queries handed to the teacher at once; it makes its own batches of them.
 _BATCH = 256
@@ -112,3 +112,9 @@ class Bench:
         places = np.searchsorted(known, np.where(lists >= 0, keys, known[0] if len(known) else 0))
         found = values[places.clip(max=max(len(values) - 1, 0))] if len(values) else np.full(lists.shape, -np.inf)
         return np.where(lists >= 0, found, -np.inf)
+
+
+def has_none(teacher: Teacher) -> bool:
+    """Whether 0 on the scale of the teacher's logits means 'none of these' (see `ReasonerConfig.absence`)."""
+    reasoner = teacher.reasoner if isinstance(teacher, TwoStageTeacher) else None
+    return bool(getattr(getattr(reasoner, "config", None), "absence", False))

@@ -36,6 +36,8 @@ def profile_page(profile: dict[str, Any]) -> str:
         sections.append(_complementarity(profile["complementarity"]))
     if profile["probe"] is not None:
         sections.append(_probe(profile["probe"]))
+    if profile.get("following"):
+        sections.append(_following(profile["following"]))
     sections.append(_advice(profile["recommendation"]))
     return page(f"Two phases of {source}", sections, "characterization", tiles=_tiles(profile))
 
@@ -262,6 +264,36 @@ def _probe(probe: dict[str, Any]) -> Section:
     said = f"{probe['model']}, made to answer after each share of its reasoning, on {probe['queries']:,} traces."
     chart = LineChart("How likely labels are along the reasoning", "share of the reasoning", "ln probability", series)
     return Section("Probing the reasoning", (Paragraph(said), chart))
+
+
+def _following(rows: Sequence[Row]) -> Section:
+    said = (
+        "Whatever is right: which labels a student takes into view as its shortlist grows, and which near misses stay "
+        "likely over the teacher's own shortlists, as far as both agree."
+    )
+    parts = ("focus", "confusion", "follows")
+    bars = [
+        BarGroup(
+            f"{row['name']} ({row['method']})" if row["method"] else row["name"],
+            [Bar(part, row[part], *(row[f"{part}_interval"] or (None, None))) for part in parts],
+        )
+        for row in rows
+    ]
+    return Section(
+        "How closely students follow",
+        (
+            Paragraph(said),
+            LineChart(
+                "Labels in common with the teacher's shortlist", "labels in the shortlist", "in common (%)",
+                [_series(row["name"], "length", "shared", row["by_length"], "interval") for row in rows], "log2",
+                limits=_PERCENT,
+            ),
+            BarChart(
+                "Of both phases, and the mean", "in common (%)", bars, limits=_PERCENT,
+                note=f"Who found all near misses equally likely would have {rows[0]['flat'] or 0:.0f} % in common.",
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _advice(advice: dict[str, Any]) -> Section:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ import torch
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Dataset
-from edgexl.distill.characterize.bench import Bench
+from edgexl.data.label_set import LabelSet
+from edgexl.distill.characterize.bench import Bench, has_none
 from edgexl.distill.characterize.confusion import measure_confusion
 from edgexl.distill.characterize.focus import measure_focus
+from edgexl.distill.characterize.following import measure_following
 from edgexl.distill.characterize.interventions import measure_interventions, sweep_lengths
 from edgexl.distill.characterize.measures import Bootstrap
 from edgexl.distill.characterize.neighbours import find_neighbours
@@ -34,6 +37,7 @@ from edgexl.distill.characterize.recommendation import PROFILE_FORMAT, PROFILE_V
 from edgexl.distill.characterize.sample import draw_sample
 from edgexl.distill.teachers import Teacher, TwoStageTeacher, open_teacher
 from edgexl.report import write_text
+from edgexl.student.student import is_student
 
 DEPTH = 1024
 SHORTLIST = 128
@@ -50,23 +54,35 @@ def characterize(
     cross_encoder: str | None = None,
     probe: str | None = None,
     progress: Progress = no_progress,
+    compare: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure the teacher `teacher` (as `open_teacher` takes it) on `dataset`; write `out`/profile.json and index.html.
 
     `shortlist`: N, the student's own for a two-stage teacher unless told, 128 for others. `probe`: a causal language
-    model to probe along the traces' reasoning. Returns the profile as written. Raises `BadInput` for what cannot be
+    model to probe along the traces' reasoning. `compare`: students' directories or names, of which it is measured how
+    closely each goes the teacher's way. Returns the profile as written. Raises `BadInput` for what cannot be
     opened or measured, before anything is written.
     """
     directory = Path(out)
     _refuse_foreign_directory(directory)
     labels = dataset.labels
+    # first, since a student that is none should be refused before minutes of measuring
+    students = {name: open_student(name, labels, device) for name in dict.fromkeys(compare)}
     opened = open_teacher(teacher, labels, device, cross_encoder)
     bench = set_up(opened, dataset, queries, shortlist, seed, progress)
-    profile = measure(bench, dataset, probe, device)
+    profile = measure(bench, dataset, probe, device) | {"following": measure_following(bench, students) or None}
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / "profile.json", json.dumps(profile, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     write_text(directory / "index.html", profile_page(profile))
     return profile
+
+
+def open_student(source: str, labels: LabelSet, device: str | torch.device = "cpu") -> TwoStageTeacher:
+    """A student to compare, over `labels`. Raises `BadInput` where there is none of this name."""
+    opened = open_teacher(source, labels, device) if is_student(source) else None
+    if not isinstance(opened, TwoStageTeacher):
+        raise BadInput(f"{source} is no student: --compare takes students' directories or names.")
+    return opened
 
 
 def set_up(
@@ -94,7 +110,7 @@ def set_up(
         scores=scores.astype("float64"),
         shortlist=length,
         seed=seed,
-        none=_has_none(teacher),
+        none=has_none(teacher),
         bootstrap=Bootstrap(len(sample), seed),
         progress=progress,
     )
@@ -131,12 +147,6 @@ def measure(
     has_vectors = bench.teacher.vectors(bench.sample.texts[:1]) is not None
     profile["recommendation"] = dataclasses.asdict(recommend(profile, has_vectors))
     return profile
-
-
-def _has_none(teacher: Teacher) -> bool:
-    """Whether 0 on the scale of the teacher's logits means 'none of these' (see `ReasonerConfig.absence`)."""
-    reasoner = teacher.reasoner if isinstance(teacher, TwoStageTeacher) else None
-    return bool(getattr(getattr(reasoner, "config", None), "absence", False))
 
 
 def _refuse_foreign_directory(directory: Path) -> None:
