@@ -67,7 +67,10 @@ def characterize(
     _refuse_foreign_directory(directory)
     labels = dataset.labels
     # first, since a student that is none should be refused before minutes of measuring
-    students = {name: open_student(name, labels, device) for name in dict.fromkeys(compare)}
+    sources = list(dict.fromkeys(compare))
+    last = [Path(source).name for source in sources]
+    names = last if len(set(last)) == len(last) else sources
+    students = {name: open_student(each, labels, device) for name, each in zip(names, sources, strict=True)}
     opened = open_teacher(teacher, labels, device, cross_encoder)
     bench = set_up(opened, dataset, queries, shortlist, seed, progress)
     profile = measure(bench, dataset, probe, device) | {"following": measure_following(bench, students) or None}
