@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +13,13 @@ from edgexl.base.errors import BadInput, GateFailed
 from edgexl.cli.output import check_page, json_option, print_json, print_table, progress_bar, report_option
 from edgexl.cli.streams import print_line
 
+if TYPE_CHECKING:
+    from edgexl.ship.judge import Judged
+    from edgexl.ship.product import Product
+
 _PATH = click.Path(path_type=Path)
+_WIDEST = 36  # of the names in the table, which then has 80 columns
+_MOST_NAMED = 4
 
 
 @click.command()
@@ -28,6 +37,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--license", default="NOASSERTION", help="Of model and data, as SPDX writes it.")
 @click.option("--notices", type=_PATH, help="A file of what model and data want to be said.")
 @click.option("--support", default="", help="Until when the packages are supported, as 2028-12-31.")
+@click.option("--no-try", "untried", is_flag=True, help="Do not run the packages that this machine can run.")
 @click.option("--vendor", default="unknown <root@localhost>", help="Who packs it: Jane Doe <jane@example.org>.")
 @report_option
 @json_option
@@ -41,47 +51,113 @@ def ship(
     license: str,
     notices: Path | None,
     support: str,
+    untried: bool,
     vendor: str,
     page: Path | None,
     as_json: bool,
 ) -> None:
     """Pack BUNDLE with its runtime, as platforms install it; or look into packages for what would fail there.
 
+    Each package answers the bundle's goldens, where this machine can run it, and is looked into. Exit status 1: one of
+    them does not answer, or has a fault.
+
     \b
     edgexl ship words.exl --platform linux-arm64 -o packages
     edgexl ship --check packages
     """
+    check_page(page)
     if checked is not None:
         if bundle is not None or out is not None:
             raise BadInput("--check looks into packages that there are; leave BUNDLE and -o out.")
         _check(checked, page, as_json)
         return
-    if page is not None:
-        raise BadInput("--report is a page of what --check finds; give --check DIR with it.")
     if bundle is None or out is None:
         raise BadInput("Give the BUNDLE to pack, and -o with the directory to write into; or --check DIR.")
+    from edgexl.base.files import write_text
+    from edgexl.ship.check_page import shipped_page
+    from edgexl.ship.judge import judge
     from edgexl.ship.product import open_product
     from edgexl.ship.ship import ship
 
     product = open_product(bundle, name, version, license, notices, support, vendor)
     with progress_bar(as_json) as progress:
-        shipped = ship(product, platforms, out, progress)
+        judged = judge(ship(product, platforms, out, progress), not untried, progress)
+    if page is not None:
+        write_text(page, shipped_page(product, judged))
     if as_json:
-        print_json({"name": product.name, "version": product.version, "files": [each.as_json() for each in shipped]})
-        return
-    print_table(("platform", "file", "bytes"), [(each.platform, each.path.name, each.file_bytes) for each in shipped])
+        print_json({
+            "name": product.name, "version": product.version, "bundle_bytes": len(product.bundle),
+            "files": [each.as_json() for each in judged],
+        })  # fmt: skip
+    else:
+        _print_judged(product, judged)
+    _fail_with([(each.shipped.path.name, fault) for each in judged for fault in each.faults])
+
+
+def _print_judged(product: Product, judged: Sequence[Judged]) -> None:
+    """A table of 80 columns, without what the names of all packages begin with, and what is to be said below it."""
+    _print_wrapped(f"{product.title}: {product.summary}. Sizes are in kB; beside: unpacked, without the bundle.")
+    rows, last = [], ""
+    for each in judged:
+        if each.checked is not None:
+            name = "" if each.shipped.platform == last else each.shipped.platform
+            last = each.shipped.platform
+            beside = round(each.checked.beside_bytes / 1000)
+            rows.append((name, _short(each, product), round(each.shipped.file_bytes / 1000), beside, _outcome(each)))
+    print_table(("platform", "file", "size", "beside", "answered"), rows)
+    said: dict[str, list[str]] = {}
+    for each in judged:
+        name = _short(each, product)
+        if each.trial is not None and each.trial.outcome == "not run":
+            said.setdefault(f"checked, not run: {each.trial.why}", []).append(name)
+        for finding in each.checked.findings if each.checked else ():
+            if finding.kind == "warning":
+                said.setdefault(f"warning: {finding.sentence}", []).append(name)
+        for fault in each.faults:
+            said.setdefault(f"fault: {fault}", []).append(name)
+    for sentence, names in said.items():
+        files = list(dict.fromkeys(names))
+        where = ", ".join(files) if len(files) <= _MOST_NAMED else f"{len(files)} files, which --json and --report name"
+        _print_wrapped(f"{sentence}: {where}")
+
+
+def _print_wrapped(text: str) -> None:
+    for line in textwrap.wrap(text, 80, subsequent_indent="  ", break_on_hyphens=False):
+        print_line(line)
+
+
+def _short(judged: Judged, product: Product) -> str:
+    """A file's name without the product's, and at most `_WIDEST` characters of it."""
+    name = judged.shipped.path.name.removeprefix(f"{product.title}-")
+    name = name.removeprefix(f"{product.module}-{product.version}-")
+    half = (_WIDEST - 3) // 2
+    return name if len(name) <= _WIDEST else f"{name[:half]}...{name[-half:]}"
+
+
+def _outcome(judged: Judged) -> str:
+    if judged.faults:
+        return "fault"
+    if judged.trial is None:
+        return "not tried"
+    return f"{judged.trial.answered} of {judged.trial.goldens}" if judged.trial.goldens else judged.trial.outcome
+
+
+def _fail_with(faults: Sequence[tuple[str, str]]) -> None:
+    """Raise `GateFailed` where there are faults: a file's name and a sentence each."""
+    if faults:
+        count = f"{len(faults)} faults; the first" if len(faults) > 1 else "A fault"
+        raise GateFailed(f"{count}: {faults[0][0]}: {faults[0][1]}.")
 
 
 def _check(directory: Path, page: Path | None, as_json: bool) -> None:
     """Tell what was found, and raise `GateFailed` where something is wrong."""
     from edgexl.base.files import write_text
     from edgexl.ship.check import check_packages
-    from edgexl.ship.check_page import check_page as make_page
+    from edgexl.ship.check_page import checked_page
 
-    check_page(page)
     packages = check_packages(directory)
     if page is not None:
-        write_text(page, make_page(directory.name, packages))
+        write_text(page, checked_page(directory.name, packages))
     findings = [finding for package in packages for finding in package.findings]
     if as_json:
         print_json({
@@ -94,11 +170,10 @@ def _check(directory: Path, page: Path | None, as_json: bool) -> None:
     else:
         rows = [
             (each.package, each.file_bytes, each.beside_bytes,
-             *(sum(finding.kind == kind for finding in each.findings) for kind in ("fault", "warning")))
+             each.count("fault"), each.count("warning"))
             for each in packages
         ]  # fmt: skip
         print_table(("package", "bytes", "unpacked, beside the bundle", "faults", "warnings"), rows)
         for finding in findings:
             print_line(f"{finding.kind}: {finding.package}: {finding.file and finding.file + ': '}{finding.sentence}")
-    if faults := [finding for finding in findings if finding.kind == "fault"]:
-        raise GateFailed(f"{len(faults)} faults; the first: {faults[0].package}: {faults[0].sentence}.")
+    _fail_with([(each.package, each.sentence) for each in findings if each.kind == "fault"])

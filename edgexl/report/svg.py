@@ -10,6 +10,7 @@ white and on near-black. Series also differ by mark, for those who do not tell t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -105,13 +106,17 @@ def legend(names: Sequence[str], top: float, boxes: bool = False) -> tuple[list[
 
 
 def wrap(text: str, width: float) -> list[str]:
-    """`text` in lines of at most `width` units where its words allow that."""
+    """`text` in lines of at most `width` units, broken between words, and in longer words after a hyphen, a full stop
+    or an underscore."""
     lines: list[str] = []
     for word in text.split():
-        if lines and measure(f"{lines[-1]} {word}") <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
+        pieces = [word] if measure(word) <= width else re.findall(r"[^-_.]*[-_.]|[^-_.]+$", word)
+        for place, piece in enumerate(pieces):
+            joined = f"{lines[-1]}{'' if place else ' '}{piece}" if lines else ""
+            if joined and measure(joined) <= width:
+                lines[-1] = joined
+            else:
+                lines.append(piece)
     return lines or [""]
 
 

@@ -5,14 +5,13 @@ It reads tarballs, wheels, Debian and npm packages, and files beside them, and t
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import struct
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,8 @@ from edgexl.base.errors import BadInput
 from edgexl.base.files import read_input
 from edgexl.bundle.read import read_bundle
 from edgexl.runtime.elf import AARCH64, ARM, X86_64, parse_elf
+from edgexl.ship.hosts import HOSTS, Host
+from edgexl.ship.unpack import ENDS, unpack
 
 # What a file's name says of the processor: ELF's number, and Mach-O's.
 _PROCESSORS = {
@@ -29,14 +30,9 @@ _PROCESSORS = {
 }  # fmt: skip
 _GLIBC, _MUSL = re.compile(r"lib(c|m|dl|pthread)\.so\.\d+|ld-linux.*"), re.compile(r"libc(\.musl-.*)?\.so(\.1)?")
 _LEAST_PAGE, _NEWEST_GLIBC, _OLDEST_MACOS = 16384, (2, 28), (11, 0)
-# Hosts' limits, in bytes: what a file may have there, by the end of its name.
-_LIMITS = {
-    ".whl": (100 << 20, "PyPI takes 100 MiB a file unless asked"),
-    ".tgz": (150 << 20, "jsDelivr serves 150 MB a package"),
-    ".wasm": (250_000, "a module of more than 250 KB makes pages wait"),
-    ".exl": (25 << 20, "some hosts of pages (Cloudflare) serve 25 MiB a file: host the bundle elsewhere, as `source`"),
-}
 _MOST_BYTES = 4 << 30
+# What the bytes of a package are of.
+PARTS = ("bundle", "libraries", "tools", "sources and papers")
 
 
 @dataclass(frozen=True)
@@ -54,44 +50,69 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Hosted:
+    """What a host gets of a package: the package itself (`file` is "" then), or a file in it."""
+
+    host: Host
+    file: str
+    file_bytes: int
+
+
+@dataclass(frozen=True)
 class Checked:
-    """A package that was looked into: its bytes, those of each part unpacked ("bundle", "libraries", "tools", "sources
-    and papers"), and what was found."""
+    """A package that was looked into: its bytes, those of each part unpacked (`PARTS`), what was found, and what hosts
+    get of it."""
 
     package: str
     file_bytes: int
     parts: Mapping[str, int]
     findings: tuple[Finding, ...]
+    hosted: tuple[Hosted, ...] = ()
 
     @property
     def beside_bytes(self) -> int:
         """All that is unpacked but the bundle."""
         return sum(self.parts.values()) - self.parts["bundle"]
 
+    def count(self, kind: Literal["fault", "warning"]) -> int:
+        """How many findings are of a kind."""
+        return sum(finding.kind == kind for finding in self.findings)
+
 
 def check_packages(directory: Path) -> list[Checked]:
     """Look into all packages in `directory`. Raises `BadInput` where it holds none, or one that cannot be unpacked."""
     if not directory.is_dir():
         raise BadInput(f"{directory} is not a directory; give one with packages in it.")
-    paths = [path for path in sorted(directory.iterdir()) if path.name.endswith((".tar.gz", ".tgz", ".whl", ".deb"))]
+    paths = [path for path in sorted(directory.iterdir()) if path.name.endswith(ENDS)]
     if not paths:
         raise BadInput(f"{directory} holds no package; `edgexl ship BUNDLE -o {directory}` writes some.")
-    return [_check(path) for path in paths]
+    return [check_package(path) for path in paths]
 
 
-def _check(path: Path) -> Checked:
+def check_package(path: Path) -> Checked:
+    """Look into one package. Raises `BadInput` where it cannot be unpacked."""
     content = read_input(path, _MOST_BYTES)
     try:
-        members = _unpack(path.name, content)
+        members = unpack(path.name, content)
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error) as error:
         raise BadInput(f"{path} cannot be unpacked: {error}; fetch or make it again.") from None
+    hosted = tuple(_hosted(path.name, len(content), members))
     findings = tuple(
-        Finding(path.name, file, kind, sentence) for file, kind, sentence in _findings(path.name, content, members)
+        Finding(path.name, file, kind, sentence)
+        for file, kind, sentence in (*_said_by_hosts(hosted), *_findings(path.name, members))
     )
-    parts = {"bundle": 0, "libraries": 0, "tools": 0, "sources and papers": 0}
+    parts = dict.fromkeys(PARTS, 0)
     for name, each in members.items():
         parts[_part(name)] += len(each)
-    return Checked(path.name, len(content), parts, findings)
+    return Checked(path.name, len(content), parts, findings, hosted)
+
+
+def _hosted(package: str, package_bytes: int, members: Mapping[str, bytes]) -> Iterator[Hosted]:
+    for host in HOSTS:
+        if not host.inside and package.endswith(host.end):
+            yield Hosted(host, "", package_bytes)
+        if host.inside and package.endswith(".tgz"):
+            yield from (Hosted(host, name, len(each)) for name, each in members.items() if name.endswith(host.end))
 
 
 def _part(name: str) -> str:
@@ -105,17 +126,16 @@ def _part(name: str) -> str:
 _Found = Iterator[tuple[str, Literal["fault", "warning"], str]]
 
 
-def _findings(package: str, content: bytes, members: Mapping[str, bytes]) -> _Found:
-    for end, (limit, sentence) in _LIMITS.items():
-        if package.endswith(end) and len(content) > limit:
-            yield "", "warning", f"it has {len(content):,} bytes, and {sentence}"
+def _said_by_hosts(hosted: Iterable[Hosted]) -> _Found:
+    for each in hosted:
+        if each.file_bytes > each.host.most_bytes:
+            yield each.file, "warning", f"it has {each.file_bytes:,} bytes, and {each.host.sentence}"
+
+
+def _findings(package: str, members: Mapping[str, bytes]) -> _Found:
     yield from _papers(package, members)
     libraries = 0
     for name, each in members.items():
-        if package.endswith(".tgz"):
-            for end, (limit, sentence) in _LIMITS.items():
-                if name.endswith(end) and len(each) > limit:
-                    yield name, "warning", f"it has {len(each):,} bytes, and {sentence}"
         if each.startswith(b"\x7fELF"):
             yield from _elf(package, name, each)
         elif each.startswith(b"\xcf\xfa\xed\xfe"):
@@ -279,31 +299,3 @@ def _wasm_imports(content: bytes) -> Iterator[str]:
                 yield names
             return
         at = end
-
-
-# ---- archives --------------------------------------------------------------------------------------------------------
-
-
-def _unpack(name: str, content: bytes) -> dict[str, bytes]:
-    """The files of an archive, links left out, by their paths."""
-    if name.endswith(".whl"):
-        with zipfile.ZipFile(io.BytesIO(content)) as wheel:
-            return {each: wheel.read(each) for each in wheel.namelist()}
-    if name.endswith(".deb"):
-        content = _member_of_ar(content, "data.tar.gz")
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-        found = {}
-        for member in archive:
-            if member.isreg() and (stream := archive.extractfile(member)) is not None:
-                found[member.name.removeprefix("./")] = stream.read()
-        return found
-
-
-def _member_of_ar(content: bytes, wanted: str) -> bytes:
-    at = 8
-    while content.startswith(b"!<arch>\n") and at + 60 <= len(content):
-        name, size = content[at : at + 16].decode().strip(), int(content[at + 48 : at + 58])
-        if name.rstrip("/") == wanted:
-            return content[at + 60 : at + 60 + size]
-        at += 60 + size + size % 2
-    raise ValueError(f"it holds no {wanted}")
