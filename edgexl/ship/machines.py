@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,6 +82,21 @@ def build_tools(machine: Machine, progress: Progress = no_progress) -> dict[str,
     if machine.libc != "musl":
         raise ValueError(f"tools are linked with musl, not for {machine.name}")
     return _read(_build(machine, progress), tuple(TOOLS))
+
+
+def link_objects(machine: Machine, sources: Mapping[str, Path | None]) -> dict[str, bytes]:
+    """The library's objects linked for a Linux machine with a source each, or alone: a shared library where a name ends
+    in .so, else a program. Raises `DeviceError` without Zig."""
+    flags = (*zig_command(), "cc", "-target", machine.zig, *_FLAGS, f"-I{RUNTIME / 'include'}")
+    with tempfile.TemporaryDirectory() as scratch:
+        objects = tuple(path.name for path in compile_objects(flags, scratch, own=optimization_of_sources()))
+        for name, source in sources.items():
+            how = ("-shared", f"-Wl,-soname,{name}") if name.endswith(".so") else ()
+            linked = (*([str(source)] if source else []), *objects, *_libraries(machine), "-o", name)
+            call_compiler(
+                (*flags, "-s", *how, "-Wl,--gc-sections", "-Wl,-z,relro,-z,now", *_pages(machine), *linked), scratch
+            )
+        return {name: Path(scratch, name).read_bytes() for name in sources}
 
 
 def build_wasm(progress: Progress = no_progress) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgexl import __version__
@@ -107,10 +107,15 @@ def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> byte
         f"{about}/METADATA": _metadata(product),
         f"{about}/WHEEL": _WHEEL.format(edgexl=__version__, tag=tag).encode(),
     }
-    record = "".join(f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items())
-    files[f"{about}/RECORD"] = f"{record}{about}/RECORD,,\n".encode()
+    files[f"{about}/RECORD"] = make_record(files, about)
     modes = {f"{inside}/libedgexl.{suffix}": 0o755}
     return pack_zip({name: Member(content, modes.get(name, 0o644)) for name, content in files.items()})
+
+
+def make_record(files: Mapping[str, bytes], about: str) -> bytes:
+    """The RECORD of a wheel of these files; `about`: its folder for what is about it."""
+    lines = "".join(f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items())
+    return f"{lines}{about}/RECORD,,\n".encode()
 
 
 def _digest(content: bytes) -> str:
