@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edgexl import __version__
 from edgexl.base.errors import BadInput, DeviceError
 from edgexl.device.adb import CLIENT, AdbDevice
 from edgexl.device.local import this_machine
@@ -100,7 +101,7 @@ def test_what_cannot_be_reached_is_one_sentence(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(DeviceError, match=r"adb:phone-c cannot be reached: .*'phone-c' not found"):
             AdbDevice("adb:phone-c", TOOLS)
         with AdbDevice("adb:phone-b", TOOLS) as device:
-            assert device.run("exl-run", ["--version"]).stdout.strip() == "0.1.0"
+            assert device.run("exl-run", ["--version"]).stdout.strip() == __version__
     assert two[1].pushed
     assert not two[0].pushed
 

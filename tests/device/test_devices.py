@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgexl import __version__
 from edgexl.base.errors import DeviceError
 from edgexl.device.emulated import CPUS, EmulatedDevice, emulator_root, why_not
 from edgexl.device.local import LocalDevice, this_machine
@@ -23,7 +24,7 @@ def test_this_machine_knows_its_tools_and_cores() -> None:
     facts = device.facts()
     assert (facts.name, facts.timed) == ("host", True)
     assert facts.cores >= 1
-    assert device.run("exl-run", ["--version"]).stdout.strip() == "0.1.0"
+    assert device.run("exl-run", ["--version"]).stdout.strip() == __version__
 
 
 def test_a_tool_that_is_not_there(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edgexl import __version__
 from edgexl.base.errors import BadInput, DeviceError
 from edgexl.device import ssh
 from edgexl.device.local import this_machine
@@ -100,7 +101,7 @@ def test_a_bundle_answers_there_as_here(connected: Server, tmp_path: Path) -> No
 
 def test_a_device_of_the_clients_own_configuration(connected: Server) -> None:
     with SshDevice("ssh://device", TOOLS) as device:
-        assert device.run("exl-run", ["--version"]).stdout.strip() == "0.1.0"
+        assert device.run("exl-run", ["--version"]).stdout.strip() == __version__
     assert until(lambda: is_empty(connected))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgexl import __version__
 from edgexl.runtime.amalgamate import RUNTIME
 from tests.runtime.c_tests import configure, tool
 from tests.runtime.test_amalgamate import PROGRAM
@@ -58,12 +59,12 @@ def test_what_is_installed(installed: Path) -> None:
     assert found == {
         "include/edgexl.h", "include/edgexl.hpp", "bin/exl-run", "bin/exl-bench", "bin/exl-serve",
         "lib/this/libedgexl.a",
-        "lib/this/libedgexl.so", "lib/this/libedgexl.so.0", "lib/this/libedgexl.so.0.1.0",
+        "lib/this/libedgexl.so", "lib/this/libedgexl.so.0", f"lib/this/libedgexl.so.{__version__}",
         "lib/this/pkgconfig/edgexl.pc", "lib/this/cmake/edgexl/edgexl-config.cmake",
         "lib/this/cmake/edgexl/edgexl-config-version.cmake",
     }  # fmt: skip
     assert os.readlink(library / "libedgexl.so") == "libedgexl.so.0"
-    assert b"libedgexl.so.0\0" in (library / "libedgexl.so.0.1.0").read_bytes()
+    assert b"libedgexl.so.0\0" in (library / f"libedgexl.so.{__version__}").read_bytes()
 
 
 @pytest.mark.skipif(shutil.which("pkg-config") is None, reason="pkg-config is not installed")

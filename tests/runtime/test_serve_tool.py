@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from edgexl import __version__
 from edgexl.runtime.binding import open_bundle
 from edgexl.runtime.library import find_library
 from tests.runtime.tiny_bundle import build
@@ -62,7 +63,7 @@ def test_it_answers_as_the_library(port: int, bundle: Path) -> None:
 
 
 def test_it_tells_its_health(port: int) -> None:
-    assert request(port, "/health") == (200, {"status": "ok", "version": "0.1.0", "labels": 300})
+    assert request(port, "/health") == (200, {"status": "ok", "version": __version__, "labels": 300})
 
 
 @pytest.mark.parametrize(

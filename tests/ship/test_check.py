@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgexl import __version__
 from edgexl.base.archives import Member, pack_tar_gz, pack_zip
 from edgexl.base.errors import BadInput
 from edgexl.runtime.library import find_library
@@ -64,7 +65,7 @@ def test_a_library_for_another_machine_is_found(files: Files, tmp_path: Path) ->
     """This machine's own: it is linked against its own glibc, perhaps, and not by Zig."""
     library = Path(find_library()).read_bytes()
     other = "arm64" if library[18] == 62 else "x86-64"
-    said = found(files | {"lib/libedgexl.so.0.1.0": library}, tmp_path, f"words-linux-{other}.tar.gz")
+    said = found(files | {f"lib/libedgexl.so.{__version__}": library}, tmp_path, f"words-linux-{other}.tar.gz")
     assert any("another processor" in each for each in said)
     twice = found({**files, "a/libedgexl.so": library, "b/libedgexl.so.0": library}, tmp_path)
     assert "fault: it holds 2 copies of the runtime" in twice

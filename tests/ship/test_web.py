@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edgexl import __version__
 from edgexl.runtime.binding import open_bundle
 from edgexl.ship.npm import ship_web
 from edgexl.ship.product import Product
@@ -149,7 +150,7 @@ def test_node_answers_to_the_bit(
         assert said["threshold"] == len(opened.predict(texts[0], threshold=0.999999).labels)
         assert said["noneFits"] == opened.predict(texts[0]).none_fits
         assert said["complete"] == [[opened.label_id(i), opened.label_text(i)] for i in opened.complete("old", 2)]
-    assert (said["version"], said["rank"], said["info"]["kernel"]) == ("0.1.0", 1, "wasm-simd128")
+    assert (said["version"], said["rank"], said["info"]["kernel"]) == (__version__, 1, "wasm-simd128")
     assert said["vectors"] == 50
     assert said["report"]["goldens"] == len(texts)
     assert (said["changes"], said["added"], said["kept"], said["states"]) == (None, "new-1", "new-1", ["retired"])

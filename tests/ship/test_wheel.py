@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from edgexl import __version__
 from edgexl.runtime.binding import open_bundle
 from edgexl.ship.product import Product
 from edgexl.ship.wheel import ship_python
@@ -128,7 +129,7 @@ def test_it_answers_in_a_fresh_environment(
         assert said["none_fits"] == opened.predict(texts[0]).none_fits
         completed = [[opened.label_id(each), opened.label_text(each)] for each in opened.complete("old", 2)]
     assert said["complete"] == completed
-    assert (said["version"], said["goldens"], said["rank"]) == ("0.1.0", len(texts), 1)
+    assert (said["version"], said["goldens"], said["rank"]) == (__version__, len(texts), 1)
     assert said["vectors"] == 50
     assert said["states"] == ["retired"]
     assert "no token" in said["refused"]

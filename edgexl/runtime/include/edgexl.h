@@ -41,7 +41,7 @@ extern "C" {
 #define EXL_API __attribute__((visibility("default")))
 #endif
 
-#define EXL_VERSION_STRING "0.1.0"
+#define EXL_VERSION_STRING "0.2.0"
 /* Whether a struct that the library filled has the field: `EXL_HAS(exl_result, result, none_fits)`. */
 #define EXL_HAS(type, pointer, field) ((pointer)->struct_size >= offsetof(type, field) + sizeof((pointer)->field))
 
