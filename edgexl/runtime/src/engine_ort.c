@@ -151,6 +151,8 @@ static exl_status engine_ort_load_library(const char *path, void **library, exl_
     static const char *const searched[] = {
 #if defined(__APPLE__)
         "libonnxruntime.dylib",
+#elif defined(_WIN32) /* first beside the program; then Windows's own, which may be too old and then is refused */
+        "onnxruntime.dll",
 #else
         "libonnxruntime.so.1",
         "libonnxruntime.so",

@@ -4,11 +4,25 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
 
 #include "checked.h"
 
 enum { MEMORY_ALIGNMENT_BYTES = 64 }; /* a cache line, and the widest vector load */
 
+#if defined(_WIN32)
+static void *memory_allocate(void *context, size_t bytes) {
+    (void)context;
+    return _aligned_malloc(bytes, MEMORY_ALIGNMENT_BYTES);
+}
+
+static void memory_release(void *context, void *memory, size_t bytes) {
+    (void)context, (void)bytes;
+    _aligned_free(memory);
+}
+#else
 static void *memory_allocate(void *context, size_t bytes) {
     void *memory = NULL;
 
@@ -21,6 +35,7 @@ static void memory_release(void *context, void *memory, size_t bytes) {
     (void)bytes;
     free(memory);
 }
+#endif
 
 const exl_allocator exl__default_allocator = {sizeof(exl_allocator), NULL, memory_allocate, memory_release};
 

@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "native.h"
+#include "win32.h"
 
 #if defined(__x86_64__) || defined(__aarch64__) /* faster sets are there; of this one, bytes of library count */
 EXL__OPTIMIZE_BEGIN("no-tree-vectorize", "Os")
@@ -62,6 +63,9 @@ const exl__kernels exl__kernels_scalar = NATIVE_KERNELS("scalar", exl__dot_scala
 enum { NATIVE_SCALAR_HAS_DOT_PRODUCTS = 1 << 20, NATIVE_SCALAR_HAS_MATRIX_PRODUCTS = 1 << 13 };
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
+#elif defined(__aarch64__) && defined(_WIN32)
+/* PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE; PF_ARM_V82_I8MM_INSTRUCTIONS_AVAILABLE */
+enum { NATIVE_SCALAR_HAS_DOT_PRODUCTS = 43, NATIVE_SCALAR_HAS_MATRIX_PRODUCTS = 66 };
 #endif
 
 static int native_scalar_is_available(const exl__kernels *kernels) {
@@ -83,6 +87,11 @@ static int native_scalar_is_available(const exl__kernels *kernels) {
         size_t bytes = sizeof has;
         return sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &bytes, NULL, 0) == 0 && has;
     }
+#elif defined(__aarch64__) && defined(_WIN32)
+    if (kernels == &exl__kernels_neon_dot)
+        return exl__win32_cpu_has(NATIVE_SCALAR_HAS_DOT_PRODUCTS);
+    if (kernels == &exl__kernels_neon_i8mm)
+        return exl__win32_cpu_has(NATIVE_SCALAR_HAS_MATRIX_PRODUCTS);
 #elif defined(__aarch64__)
     if (kernels == &exl__kernels_neon_dot || kernels == &exl__kernels_neon_i8mm)
         return 0;

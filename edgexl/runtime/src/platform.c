@@ -1,9 +1,9 @@
-/* platform.c: POSIX (Linux, Android, macOS, iOS, the BSDs), and WASI with its emulated mmap. */
+/* platform.c: POSIX (Linux, Android, macOS, iOS, the BSDs), and WASI with its emulated mmap. Windows is win32.c's. */
 #include "compiler.h"
 
 #include "platform.h"
 
-#if !defined(EXL_BARE)
+#if !defined(EXL_BARE) && !defined(_WIN32)
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 #ifndef __wasi__
 #include <dlfcn.h>
+#include <signal.h>
 #endif
 
 #include "memory.h"
@@ -270,6 +271,35 @@ int exl__mutex_init(exl__mutex *mutex) { return pthread_mutex_init(mutex, NULL) 
 void exl__mutex_destroy(exl__mutex *mutex) { pthread_mutex_destroy(mutex); }
 void exl__mutex_lock(exl__mutex *mutex) { pthread_mutex_lock(mutex); }
 void exl__mutex_unlock(exl__mutex *mutex) { pthread_mutex_unlock(mutex); }
+#endif
+
+#ifdef EXL__STARTS_THREADS
+static void *platform_run_thread(void *of) {
+    const exl__thread *thread = of;
+
+    thread->work(thread->of);
+    return NULL;
+}
+
+int exl__thread_start(exl__thread *thread, void (*work)(void *of), void *of) {
+    sigset_t all, before;
+    int failed;
+
+    thread->work = work;
+    thread->of = of;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&thread->id, NULL, platform_run_thread, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed == 0;
+}
+
+void exl__thread_join(exl__thread *thread) { pthread_join(thread->id, NULL); }
+
+int exl__condition_init(exl__condition *condition) { return pthread_cond_init(condition, NULL) == 0; }
+void exl__condition_destroy(exl__condition *condition) { pthread_cond_destroy(condition); }
+void exl__condition_wait(exl__condition *condition, exl__mutex *mutex) { pthread_cond_wait(condition, mutex); }
+void exl__condition_wake_all(exl__condition *condition) { pthread_cond_broadcast(condition); }
 #endif
 
 #if defined(__wasm__) /* there is one process, and it does not fork */

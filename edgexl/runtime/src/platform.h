@@ -5,8 +5,11 @@
 
 #if defined(EXL_BARE) || (defined(__wasi__) && !defined(_REENTRANT))
 #define EXL__ONE_THREAD /* nor has every C library for it a pthread.h */
-#else
+#elif !defined(_WIN32)
 #include <pthread.h>
+#endif
+#if !defined(EXL_BARE) && !defined(__wasm__)
+#define EXL__STARTS_THREADS
 #endif
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +62,11 @@ void exl__set_variable(const char *name, const char *value);
 #ifdef EXL__ONE_THREAD
 typedef char exl__mutex;
 #define EXL__MUTEX 0
+#elif defined(_WIN32)
+typedef struct exl__mutex {
+    void *lock; /* an SRWLOCK, for which nothing is allocated; windows.h defines too many words to be included here */
+} exl__mutex;
+#define EXL__MUTEX {0}
 #else
 typedef pthread_mutex_t exl__mutex;
 #define EXL__MUTEX PTHREAD_MUTEX_INITIALIZER
@@ -67,6 +75,35 @@ int exl__mutex_init(exl__mutex *mutex);
 void exl__mutex_destroy(exl__mutex *mutex);
 void exl__mutex_lock(exl__mutex *mutex);
 void exl__mutex_unlock(exl__mutex *mutex);
+
+#ifdef EXL__STARTS_THREADS
+/* A thread of our own: it takes none of the application's signals. It stays where it is until it is joined. */
+typedef struct exl__thread {
+#if defined(_WIN32)
+    void *handle;
+#else
+    pthread_t id;
+#endif
+    void (*work)(void *of);
+    void *of;
+} exl__thread;
+/* 0 when the system has no more of them. */
+int exl__thread_start(exl__thread *thread, void (*work)(void *of), void *of);
+void exl__thread_join(exl__thread *thread);
+
+/* What threads wait for, with a mutex held that they give up meanwhile; they may wake without a reason. */
+#if defined(_WIN32)
+typedef struct exl__condition {
+    void *variable; /* a CONDITION_VARIABLE */
+} exl__condition;
+#else
+typedef pthread_cond_t exl__condition;
+#endif
+int exl__condition_init(exl__condition *condition);
+void exl__condition_destroy(exl__condition *condition);
+void exl__condition_wait(exl__condition *condition, exl__mutex *mutex);
+void exl__condition_wake_all(exl__condition *condition);
+#endif
 
 /* This process: a child made by fork is another. */
 long exl__process(void);

@@ -2,9 +2,10 @@
  * waking costs some microseconds, which a part of a scan must be worth. */
 #include "compiler.h"
 
+#include "platform.h"
 #include "scan_crew.h"
 
-#if defined(__wasm__) || defined(EXL_BARE)
+#ifndef EXL__STARTS_THREADS
 
 exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t threads, uint32_t rows, uint32_t subspaces,
                                     uint32_t keep) {
@@ -21,11 +22,7 @@ uint32_t exl__scan_crew_run(exl__scan_crew *crew, const exl__scan_codes *codes, 
 
 #else
 
-#include <pthread.h>
-#include <signal.h>
-
 #include "checked.h"
-#include "platform.h"
 
 typedef struct scan_crew_member {
     exl__scan_crew *crew;
@@ -39,14 +36,14 @@ struct exl__scan_crew {
     uint32_t keep, parts;
     uint32_t part_starts[EXL__SCAN_PARTS + 1];
 
-    pthread_mutex_t lock; /* of all that follows, up to the job */
-    pthread_cond_t begin, done;
+    exl__mutex lock; /* of all that follows, up to the job */
+    exl__condition begin, done;
     uint32_t scans, left; /* how many scans there have been; parts of this one that others are still at */
     int ends;
 
     exl__scan_codes codes;
     exl__scan_query queries[EXL__SCAN_PARTS]; /* a part is scanned as a query of its own */
-    pthread_t threads[EXL__SCAN_PARTS];
+    exl__thread threads[EXL__SCAN_PARTS];
     uint32_t thread_count;
     scan_crew_member members[EXL__SCAN_PARTS];
 };
@@ -61,42 +58,37 @@ static void scan_crew_scan_part(exl__scan_crew *crew, uint32_t part) {
     (void)exl__scan(&own, NULL, 0, crew->keep, &crew->queries[part]);
 }
 
-static void *scan_crew_work(void *of) {
+static void scan_crew_work(void *of) {
     const scan_crew_member *self = of;
     exl__scan_crew *crew = self->crew;
     uint32_t seen = 0;
 
-    pthread_mutex_lock(&crew->lock);
+    exl__mutex_lock(&crew->lock);
     for (;;) {
         while (!crew->ends && crew->scans == seen)
-            pthread_cond_wait(&crew->begin, &crew->lock);
+            exl__condition_wait(&crew->begin, &crew->lock);
         if (crew->ends)
             break;
         seen = crew->scans;
-        pthread_mutex_unlock(&crew->lock);
+        exl__mutex_unlock(&crew->lock);
         scan_crew_scan_part(crew, self->part);
-        pthread_mutex_lock(&crew->lock);
+        exl__mutex_lock(&crew->lock);
         if (--crew->left == 0)
-            pthread_cond_signal(&crew->done);
+            exl__condition_wake_all(&crew->done);
     }
-    pthread_mutex_unlock(&crew->lock);
-    return NULL;
+    exl__mutex_unlock(&crew->lock);
 }
 
-/* The application's signals are not for these threads. Returns whether all of them run. */
+/* Returns whether all of them run. */
 static int scan_crew_start(exl__scan_crew *crew) {
-    sigset_t all, before;
-    int failed = 0;
+    int runs = 1;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (uint32_t part = 1; part < crew->parts && !failed; part++) {
+    for (uint32_t part = 1; part < crew->parts && runs; part++) {
         crew->members[part] = (scan_crew_member){crew, part};
-        failed = pthread_create(&crew->threads[crew->thread_count], NULL, scan_crew_work, &crew->members[part]) != 0;
-        crew->thread_count += !failed;
+        runs = exl__thread_start(&crew->threads[crew->thread_count], scan_crew_work, &crew->members[part]);
+        crew->thread_count += (uint32_t)runs;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return !failed;
+    return runs;
 }
 
 exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t threads, uint32_t rows, uint32_t subspaces,
@@ -125,9 +117,9 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
         crew->queries[part].out_scores = (uint16_t *)(void *)(own + scratch + exl__round_up((uint64_t)most * 4, 64));
     }
     crew->part_starts[parts] = rows;
-    pthread_mutex_init(&crew->lock, NULL); /* these three cannot fail without attributes, on any system there is */
-    pthread_cond_init(&crew->begin, NULL);
-    pthread_cond_init(&crew->done, NULL);
+    (void)exl__mutex_init(&crew->lock); /* these three cannot fail without attributes, on any system there is */
+    (void)exl__condition_init(&crew->begin);
+    (void)exl__condition_init(&crew->done);
     if (!scan_crew_start(crew)) {
         exl__scan_crew_close(crew);
         return NULL;
@@ -139,15 +131,15 @@ exl__scan_crew *exl__scan_crew_open(const exl_allocator *allocator, uint32_t thr
 static int scan_crew_has_its_threads(const exl__scan_crew *crew) { return crew->process == exl__process(); }
 
 static void scan_crew_end(exl__scan_crew *crew) {
-    pthread_mutex_lock(&crew->lock);
+    exl__mutex_lock(&crew->lock);
     crew->ends = 1;
-    pthread_cond_broadcast(&crew->begin);
-    pthread_mutex_unlock(&crew->lock);
+    exl__condition_wake_all(&crew->begin);
+    exl__mutex_unlock(&crew->lock);
     for (uint32_t i = 0; i < crew->thread_count; i++)
-        pthread_join(crew->threads[i], NULL);
-    pthread_cond_destroy(&crew->done);
-    pthread_cond_destroy(&crew->begin);
-    pthread_mutex_destroy(&crew->lock);
+        exl__thread_join(&crew->threads[i]);
+    exl__condition_destroy(&crew->done);
+    exl__condition_destroy(&crew->begin);
+    exl__mutex_destroy(&crew->lock);
 }
 
 void exl__scan_crew_close(exl__scan_crew *crew) {
@@ -163,16 +155,16 @@ void exl__scan_crew_close(exl__scan_crew *crew) {
 
 /* Part 0 is the caller's, the others' are scanned at the same time. */
 static void scan_crew_scan_together(exl__scan_crew *crew) {
-    pthread_mutex_lock(&crew->lock);
+    exl__mutex_lock(&crew->lock);
     crew->left = crew->parts - 1;
     crew->scans++;
-    pthread_cond_broadcast(&crew->begin);
-    pthread_mutex_unlock(&crew->lock);
+    exl__condition_wake_all(&crew->begin);
+    exl__mutex_unlock(&crew->lock);
     scan_crew_scan_part(crew, 0);
-    pthread_mutex_lock(&crew->lock);
+    exl__mutex_lock(&crew->lock);
     while (crew->left > 0)
-        pthread_cond_wait(&crew->done, &crew->lock);
-    pthread_mutex_unlock(&crew->lock);
+        exl__condition_wait(&crew->done, &crew->lock);
+    exl__mutex_unlock(&crew->lock);
 }
 
 uint32_t exl__scan_crew_run(exl__scan_crew *crew, const exl__scan_codes *codes, exl__scan_query *query) {

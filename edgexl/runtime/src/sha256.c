@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "win32.h"
 
 #if defined(SHA256_PORTABLE) /* for its test */
 #elif defined(__x86_64__) && defined(__GNUC__)
 #define SHA256_X86 1
 #include <immintrin.h>
-#elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
+#elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__) || defined(_WIN32))
 #define SHA256_ARM 1
 #include "neon.h"
 #if defined(__linux__)
@@ -125,6 +126,8 @@ SHA256_ARM_TARGET static void sha256_compress_arm(uint32_t state[8], const uint8
 static int sha256_has_sha(void) {
 #if defined(__linux__)
     return getauxval(AT_HWCAP) >> 6 & 1; /* HWCAP_SHA2; the Raspberry Pi 4 is without */
+#elif defined(_WIN32)
+    return exl__win32_cpu_has(30); /* PF_ARM_V8_CRYPTO_INSTRUCTIONS_AVAILABLE */
 #else
     return 1; /* every Apple processor */
 #endif

@@ -1,18 +1,21 @@
-/* storage.c: POSIX, and WASI as far as it has these things. */
+/* storage.c: reading and writing as all systems do it; then POSIX, and WASI as far as it has these things. Windows's
+ * own is in win32_storage.c. */
 #include "compiler.h"
 
 #include "storage.h"
 
 #if !defined(EXL_BARE)
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#if !defined(_WIN32)
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
 #if defined(__linux__)
 #include <sys/xattr.h>
 #endif
@@ -20,18 +23,15 @@
 #include "memory.h"
 #include "platform.h"
 
-/* The first two as the systems have them. */
-enum { STORAGE_PATH_BYTES = 4096, STORAGE_MOST_LINKS = 40, STORAGE_PARTIAL_BYTES = 64 };
-
 static exl_status storage_unreadable(const char *why, exl_error *error) {
     return exl__fail(error, EXL_FILE_UNREADABLE, "the label file cannot be read: %s", why);
 }
 
-static exl_status storage_unwritable(const char *why, exl_error *error) {
+exl_status exl__storage_unwritable(const char *why, exl_error *error) {
     return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file cannot be written: %s", why);
 }
 
-static exl_status storage_not_durable(int reason, exl_error *error) {
+exl_status exl__storage_not_durable(int reason, exl_error *error) {
     return exl__fail(error, EXL_NOT_DURABLE,
                      "the change is in force, but the system did not confirm that it is on the disk (%s): compact the "
                      "labels, which writes all of them again",
@@ -50,24 +50,12 @@ exl_status exl__descriptor_open(const char *path, int *descriptor, exl_error *er
     return EXL_OK;
 }
 
-void exl__descriptor_close(int descriptor) {
-    if (descriptor >= 0)
-        close(descriptor);
-}
-
-/* Negative, with errno, where it cannot be told. */
-static int64_t storage_length_of(int descriptor) {
-    struct stat facts;
-
-    return fstat(descriptor, &facts) == 0 ? (int64_t)facts.st_size : -1;
-}
-
 exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, size_t head_bytes,
                                 uint64_t (*wanted)(const uint8_t *head, size_t bytes), uint8_t **bytes,
                                 uint64_t *length, exl_error *error) {
     const exl__file file = {.descriptor = descriptor};
     uint8_t head[512];
-    int64_t before = storage_length_of(descriptor), all;
+    int64_t before = exl__storage_length(descriptor), all;
     size_t here = before < (int64_t)head_bytes ? (size_t)(before > 0 ? before : 0) : head_bytes;
     exl_status status = EXL_OK;
 
@@ -79,7 +67,7 @@ exl_status exl__descriptor_read(const exl_allocator *allocator, int descriptor, 
         status = exl__file_read(&file, 0, head, here, error);
     if (status != EXL_OK || before == 0)
         return status;
-    all = storage_length_of(descriptor);
+    all = exl__storage_length(descriptor);
     if (before < 0 || all < 0)
         return storage_unreadable(strerror(errno), error);
     if (all < (int64_t)here)
@@ -102,7 +90,7 @@ exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_
     *bytes = 0;
     if (status != EXL_OK || file.descriptor < 0)
         return status;
-    length = storage_length_of(file.descriptor);
+    length = exl__storage_length(file.descriptor);
     if (length < 0)
         status = storage_unreadable(strerror(errno), error);
     else
@@ -111,6 +99,78 @@ exl_status exl__file_peek(const char *path, void *buffer, size_t capacity, size_
         status = exl__file_read(&file, 0, buffer, *bytes, error);
     exl__descriptor_close(file.descriptor);
     return status;
+}
+
+/* ---- writing in place ------------------------------------------------------------------------------------------ */
+
+exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
+    int reason = exl__storage_write(descriptor, offset, bytes, length);
+
+    if (reason == 0)
+        reason = exl__storage_flush(descriptor);
+    return reason ? exl__storage_unwritable(strerror(reason), error) : EXL_OK;
+}
+
+/* Whether the file has these bytes there, whatever the call that wrote them said. */
+static int storage_is_there(int descriptor, uint64_t offset, const void *bytes, size_t length) {
+    const exl__file file = {.descriptor = descriptor};
+    uint8_t found[256];
+
+    return length <= sizeof found && exl__file_read(&file, offset, found, length, NULL) == EXL_OK &&
+           memcmp(found, bytes, length) == 0;
+}
+
+exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
+    int reason = exl__storage_write(descriptor, offset, bytes, length);
+
+    if (reason && !storage_is_there(descriptor, offset, bytes, length))
+        return exl__storage_unwritable(strerror(reason), error);
+    if (reason == 0)
+        reason = exl__storage_flush(descriptor);
+    return reason ? exl__storage_not_durable(reason, error) : EXL_OK;
+}
+
+#if !defined(_WIN32)
+
+/* The first two as the systems have them. */
+enum { STORAGE_PATH_BYTES = 4096, STORAGE_MOST_LINKS = 40, STORAGE_PARTIAL_BYTES = 64 };
+
+/* ---- descriptors ----------------------------------------------------------------------------------------------- */
+
+void exl__descriptor_close(int descriptor) {
+    if (descriptor >= 0)
+        close(descriptor);
+}
+
+int64_t exl__storage_length(int descriptor) {
+    struct stat facts;
+
+    return fstat(descriptor, &facts) == 0 ? (int64_t)facts.st_size : -1;
+}
+
+/* To the disk itself, where the system tells the two apart. */
+int exl__storage_flush(int descriptor) {
+#if defined(F_FULLFSYNC)
+    if (fcntl(descriptor, F_FULLFSYNC) == 0)
+        return 0;
+#endif
+    return fsync(descriptor) == 0 ? 0 : errno;
+}
+
+int exl__storage_write(int descriptor, uint64_t offset, const void *bytes, size_t length) {
+    const uint8_t *from = bytes;
+
+    while (length > 0) {
+        ssize_t put = pwrite(descriptor, from, length, (off_t)offset);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return put < 0 ? errno : EIO;
+        from += put;
+        offset += (uint64_t)put;
+        length -= (size_t)put;
+    }
+    return 0;
 }
 
 /* ---- one writer at a time -------------------------------------------------------------------------------------- */
@@ -151,61 +211,6 @@ void exl__descriptor_unlock(int descriptor) {
         return;
     (void)flock(descriptor, LOCK_UN);
     close(descriptor);
-}
-
-/* ---- writing in place ------------------------------------------------------------------------------------------ */
-
-/* To the disk itself, where the system tells the two apart. 0, or errno. */
-static int storage_flush(int descriptor) {
-#if defined(F_FULLFSYNC)
-    if (fcntl(descriptor, F_FULLFSYNC) == 0)
-        return 0;
-#endif
-    return fsync(descriptor) == 0 ? 0 : errno;
-}
-
-/* 0, or errno. */
-static int storage_write_all(int descriptor, uint64_t offset, const void *bytes, size_t length) {
-    const uint8_t *from = bytes;
-
-    while (length > 0) {
-        ssize_t put = pwrite(descriptor, from, length, (off_t)offset);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return put < 0 ? errno : EIO;
-        from += put;
-        offset += (uint64_t)put;
-        length -= (size_t)put;
-    }
-    return 0;
-}
-
-exl_status exl__descriptor_write(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
-    int reason = storage_write_all(descriptor, offset, bytes, length);
-
-    if (reason == 0)
-        reason = storage_flush(descriptor);
-    return reason ? storage_unwritable(strerror(reason), error) : EXL_OK;
-}
-
-/* Whether the file has these bytes there, whatever the call that wrote them said. */
-static int storage_is_there(int descriptor, uint64_t offset, const void *bytes, size_t length) {
-    const exl__file file = {.descriptor = descriptor};
-    uint8_t found[256];
-
-    return length <= sizeof found && exl__file_read(&file, offset, found, length, NULL) == EXL_OK &&
-           memcmp(found, bytes, length) == 0;
-}
-
-exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
-    int reason = storage_write_all(descriptor, offset, bytes, length);
-
-    if (reason && !storage_is_there(descriptor, offset, bytes, length))
-        return storage_unwritable(strerror(reason), error);
-    if (reason == 0)
-        reason = storage_flush(descriptor);
-    return reason ? storage_not_durable(reason, error) : EXL_OK;
 }
 
 /* ---- a new file in the place of an old one ----------------------------------------------------------------------- */
@@ -363,8 +368,8 @@ static int storage_fill_partial(int descriptor, int locked, const struct stat *o
     if (reason == 0)
         reason = storage_take_owner_and_mode(descriptor, old);
     if (reason == 0)
-        reason = storage_write_all(descriptor, 0, bytes, length);
-    return reason ? reason : storage_flush(descriptor);
+        reason = exl__storage_write(descriptor, 0, bytes, length);
+    return reason ? reason : exl__storage_flush(descriptor);
 }
 
 /* 0, or errno. Some systems rename and then say that they did not. */
@@ -385,12 +390,12 @@ exl_status exl__file_replace(const char *path, int locked, const void *bytes, si
     if (reason == 0 && (fstat(locked, &old) != 0 || lstat(target, &there) != 0))
         reason = errno;
     if (reason)
-        return storage_unwritable(strerror(reason), error);
+        return exl__storage_unwritable(strerror(reason), error);
     if (!storage_same_file(&old, &there))
-        return storage_unwritable("another file took its place meanwhile", error);
+        return exl__storage_unwritable("another file took its place meanwhile", error);
     if (old.st_nlink > 1)
-        return storage_unwritable("it has a second name (a hard link), which would keep the old labels; remove that",
-                                  error);
+        return exl__storage_unwritable(
+            "it has a second name (a hard link), which would keep the old labels; remove that", error);
     descriptor = storage_make_partial(target, partial);
     if (descriptor < 0)
         return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file's directory cannot be written: %s",
@@ -401,10 +406,11 @@ exl_status exl__file_replace(const char *path, int locked, const void *bytes, si
     close(descriptor); /* it is on the disk, or of no use */
     if (reason) {
         (void)unlink(partial);
-        return storage_unwritable(strerror(reason), error);
+        return exl__storage_unwritable(strerror(reason), error);
     }
     reason = storage_flush_directory_of(target);
-    return reason ? storage_not_durable(reason, error) : EXL_OK;
+    return reason ? exl__storage_not_durable(reason, error) : EXL_OK;
 }
 
+#endif
 #endif

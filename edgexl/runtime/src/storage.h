@@ -38,4 +38,15 @@ exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *b
  * exl__descriptor_commit does; on EXL_FILE_UNWRITABLE all is as it was. */
 exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl_error *error);
 
+/* ---- what the parts of these share: each system's own, and what is said ------------------------------------------ */
+
+/* Negative, with errno, where it cannot be told. */
+int64_t exl__storage_length(int descriptor);
+/* These give 0, or errno. To flush: to the disk. */
+int exl__storage_write(int descriptor, uint64_t offset, const void *bytes, size_t length);
+int exl__storage_flush(int descriptor);
+exl_status exl__storage_unwritable(const char *why, exl_error *error);
+/* reason: errno */
+exl_status exl__storage_not_durable(int reason, exl_error *error);
+
 #endif

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "answer.h"
+#include "arguments.h"
 #include "command.h"
 #include "lines.h"
 
@@ -211,6 +212,7 @@ int main(int count, char **arguments) {
     exl_status status;
     int code;
 
+    arguments = begin_command(&count, arguments);
     if (count == 2 && strcmp(arguments[1], "--version") == 0) {
         puts(exl_get_version());
         return finish(EXIT_DONE);
