@@ -33,7 +33,7 @@ PAGE_BYTES = 16384
 STATIC = "libedgexl.a"
 # -g0: Zig's own choice is to keep debug information, with paths of this machine in it
 _FLAGS = ("-std=c11", "-O2", "-DNDEBUG", "-ffp-contract=off", "-fvisibility=hidden", "-fPIC", "-ffunction-sections",
-          "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-ident", "-g0")  # fmt: skip
+          "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-ident", "-g0")  # fmt: skip
 
 
 @dataclass(frozen=True)
