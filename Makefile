@@ -5,6 +5,7 @@
 # make ctest  only the C tests
 # make cover  the tests' coverage of the C library and its tools, then of the Python packages: a table each, by file
 # make mutants  put small faults into the code, one at a time, and see which of them no test notices
+# make wheels  wheels of edgexl for Linux (x86-64, arm64), which need no compiler, into dist
 # make lib    only the C library and its tools, into edgexl/runtime/lib
 #
 # Set-up happens once: stamps in .venv depend on pyproject.toml, the library's on the C sources.
@@ -15,10 +16,10 @@ BIN := $(VENV)/bin
 LIB := edgexl/runtime/lib/.built
 C_FILES := $(shell find edgexl/runtime -name '*.[ch]' -o -name CMakeLists.txt)
 # Two processes, of one thread each where it matters; a file's tests stay together as long as both have some.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal --durations=25 --durations-min=5
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-all fix lint types ctest pytest cover cover-c cover-python mutants lib clean
+.PHONY: demo test test-all fix lint types ctest pytest cover cover-c cover-python mutants wheels lib clean
 
 demo: $(VENV)/.ready $(LIB)
 	$(BIN)/edgexl demo
@@ -71,6 +72,9 @@ SEED ?= 1
 mutants: $(VENV)/.ready-dev $(LIB)
 	$(BIN)/python -m tests.mutants --language python --count 50 --seed $(SEED)
 	$(BIN)/python -m tests.mutants --language c --count 50 --seed $(SEED)
+
+wheels: $(VENV)/.ready-dev
+	$(BIN)/python -m edgexl.ship.release dist
 
 lib: $(LIB)
 
