@@ -21,13 +21,17 @@ from edgexl.base.files import read_input
 from edgexl.bundle.read import read_bundle
 from edgexl.runtime.elf import AARCH64, ARM, X86_64, parse_elf
 from edgexl.ship.hosts import HOSTS, Host
+from edgexl.ship.pe import AMD64, ARM64, parse_pe
 from edgexl.ship.unpack import ENDS, unpack
 
-# What a file's name says of the processor: ELF's number, and Mach-O's.
+# What a file's name says of the processor: ELF's number, Mach-O's, and PE's.
+_AMD64, _ARM64, _ARM = (X86_64, 0x01000007, AMD64), (AARCH64, 0x0100000C, ARM64), (ARM, 0, 0)
 _PROCESSORS = {
-    "x86-64": (X86_64, 0x01000007), "x86_64": (X86_64, 0x01000007), "amd64": (X86_64, 0x01000007),
-    "arm64": (AARCH64, 0x0100000C), "aarch64": (AARCH64, 0x0100000C), "armhf": (ARM, 0), "armv7l": (ARM, 0),
+    "x86-64": _AMD64, "x86_64": _AMD64, "amd64": _AMD64, "arm64": _ARM64, "aarch64": _ARM64, "armhf": _ARM,
+    "armv7l": _ARM,
 }  # fmt: skip
+# Of every Windows since 10; the C runtime is there under these names.
+_WINDOWS = re.compile(r"(kernel32|advapi32|shell32|ucrtbase|api-ms-win-crt-[a-z0-9-]+)\.dll", re.I)
 _GLIBC, _MUSL = re.compile(r"lib(c|m|dl|pthread)\.so\.\d+|ld-linux.*"), re.compile(r"libc(\.musl-.*)?\.so(\.1)?")
 _LEAST_PAGE, _NEWEST_GLIBC, _OLDEST_MACOS = 16384, (2, 28), (11, 0)
 _MOST_BYTES = 4 << 30
@@ -118,9 +122,9 @@ def _hosted(package: str, package_bytes: int, members: Mapping[str, bytes]) -> I
 def _part(name: str) -> str:
     if name.endswith(".exl"):
         return "bundle"
-    if re.search(r"libedgexl\.[^/]*$|\.wasm$", name):
+    if re.search(r"(libedgexl\.|edgexl\.dll$)[^/]*$|\.wasm$", name):
         return "libraries"
-    return "tools" if re.search(r"bin/exl-\w+$", name) else "sources and papers"
+    return "tools" if re.search(r"bin/exl-\w+(\.exe)?$", name) else "sources and papers"
 
 
 _Found = Iterator[tuple[str, Literal["fault", "warning"], str]]
@@ -140,11 +144,13 @@ def _findings(package: str, members: Mapping[str, bytes]) -> _Found:
             yield from _elf(package, name, each)
         elif each.startswith(b"\xcf\xfa\xed\xfe"):
             yield from _macho(package, name, each)
+        elif each.startswith(b"MZ"):
+            yield from _pe(package, name, each)
         elif each.startswith(b"\0asm"):
             yield from _wasm(name, each)
         elif name.endswith(".exl"):
             yield from _bundle(name, each, members)
-        libraries += re.search(r"libedgexl\.(so|dylib|[\d.]+dylib)[\d.]*$", name) is not None
+        libraries += re.search(r"(libedgexl\.(so|dylib|[\d.]+dylib)[\d.]*|edgexl\.dll)$", name) is not None
     if libraries > 1:
         yield "", "fault", f"it holds {libraries} copies of the runtime"
     if package.endswith((".deb", ".whl")):
@@ -251,6 +257,27 @@ def _macho(package: str, name: str, content: bytes) -> _Found:
         yield name, "fault", f"it needs macOS {oldest[0]}.{oldest[1]}"
     if not signed:
         yield name, "warning", "it is not signed: codesign it; Macs with Apple's processors load nothing else"
+
+
+def _pe(package: str, name: str, content: bytes) -> _Found:
+    try:
+        pe = parse_pe(content, name)
+    except BadInput as error:
+        yield name, "fault", str(error).partition(": ")[2].rstrip(".")
+        return
+    wanted = _processor(package, 2)
+    if wanted is not None and pe.machine != wanted:
+        yield name, "fault", f"it is for another processor than the package says (PE machine {pe.machine:#06x})"
+    if unknown := [needed for needed in pe.imports if not _WINDOWS.fullmatch(needed)]:
+        yield name, "fault", f"it needs {unknown[0]}, which no Windows promises"
+    if others := [symbol for symbol in pe.exports if not symbol.startswith("exl_")]:
+        yield name, "fault", f"it exports {others[0]}, which another library may, too"
+    if pe.is_library and not pe.exports:
+        yield name, "fault", "it exports nothing"
+    if b"\\" in pe.debug or b"/" in pe.debug:
+        yield name, "fault", "it says where on the builder's disk it was built: link it without debug information"
+    if pe.built:
+        yield name, "warning", "it holds the time of its build, so that no other build gives the same bytes"
 
 
 def _wasm(name: str, content: bytes) -> _Found:

@@ -20,6 +20,7 @@ LINKED = {
     "musl": ("MIT", "lib/libc/musl/COPYRIGHT"),
     "wasi-libc": ("MIT AND Apache-2.0 WITH LLVM-exception", "lib/libc/wasi/LICENSE"),
     "compiler-rt": ("MIT", "LICENSE"),
+    "mingw-w64": ("ZPL-2.1", "lib/libc/mingw/COPYING"),
 }
 
 

@@ -41,7 +41,7 @@ class Machine:
     """`zig`: its name for it; `wheel`: the platform tag of Python packages for it."""
 
     name: str
-    system: Literal["linux", "macos"]
+    system: Literal["linux", "macos", "windows"]
     libc: Literal["glibc", "musl", "system"]
     zig: str
     wheel: str
@@ -49,11 +49,15 @@ class Machine:
     @property
     def shared(self) -> str:
         """The shared library's file name."""
+        if self.system == "windows":
+            return "edgexl.dll"
         return f"libedgexl.{__version__}.dylib" if self.system == "macos" else f"libedgexl.so.{__version__}"
 
     @property
     def soname(self) -> str:
         """The name by which programs ask for it."""
+        if self.system == "windows":
+            return self.shared
         return f"libedgexl.{MAJOR}.dylib" if self.system == "macos" else f"libedgexl.so.{MAJOR}"
 
 
@@ -68,6 +72,7 @@ MACHINES = {
         Machine("linux-armhf-musl", "linux", "musl", "arm-linux-musleabihf", "musllinux_1_2_armv7l"),
         Machine("macos-arm64", "macos", "system", "aarch64-macos.11.0", "macosx_11_0_arm64"),
         Machine("macos-x86-64", "macos", "system", "x86_64-macos.11.0", "macosx_11_0_x86_64"),
+        Machine("windows-x86-64", "windows", "system", "x86_64-windows-gnu", "win_amd64"),
     )
 }
 
@@ -78,10 +83,18 @@ def build_library(machine: Machine, progress: Progress = no_progress) -> dict[st
 
 
 def build_tools(machine: Machine, progress: Progress = no_progress) -> dict[str, bytes]:
-    """The tools for a Linux machine with musl, by their names: programs that need no C library of the system's."""
-    if machine.libc != "musl":
+    """The tools for a Linux machine with musl, by their names: programs that need no C library of the system's; for
+    Windows `exl-run.exe` alone."""
+    if not (tools := _tools(machine)):
         raise ValueError(f"tools are linked with musl, not for {machine.name}")
-    return _read(_build(machine, progress), tuple(TOOLS))
+    return _read(_build(machine, progress), tuple(tools))
+
+
+def _tools(machine: Machine) -> dict[str, str]:
+    """The tools' files for a machine, with their sources."""
+    if machine.system == "windows":
+        return {"exl-run.exe": TOOLS["exl-run"]}
+    return TOOLS if machine.libc == "musl" else {}
 
 
 def link_objects(machine: Machine, sources: Mapping[str, Path | None]) -> dict[str, bytes]:
@@ -144,7 +157,7 @@ def _build(machine: Machine, progress: Progress) -> Path:
     zig = importlib.metadata.version("ziglang")
     key = digest_of_sources(f"{machine} {_FLAGS} {optimization} {zig} {PAGE_BYTES}")
     directory = cache_directory() / "ship" / f"{machine.name}-{key}"
-    names = (machine.shared, STATIC, *(TOOLS if machine.libc == "musl" else ()))
+    names = (machine.shared, STATIC, *_tools(machine))
     if all((directory / name).is_file() for name in names):
         return directory
     directory.mkdir(parents=True, exist_ok=True)
@@ -170,8 +183,11 @@ def _read(directory: Path, names: tuple[str, ...]) -> dict[str, bytes]:
 
 def _how(machine: Machine, name: str) -> tuple[str, ...]:
     """What the linker makes of the objects."""
-    if name in TOOLS:
-        return ("-s", "-static", str(RUNTIME / "tools" / TOOLS[name]), "-Wl,--gc-sections", *_pages(machine))
+    if source := _tools(machine).get(name):
+        static = () if machine.system == "windows" else ("-static",)
+        return ("-s", *static, str(RUNTIME / "tools" / source), "-Wl,--gc-sections", *_pages(machine))
+    if machine.system == "windows":  # no time, and no path of a file of symbols
+        return ("-shared", "-s", "-Wl,--gc-sections")
     if machine.system == "macos":
         return ("-shared", "-s", f"-Wl,-install_name,@rpath/{machine.soname}")
     return (
@@ -185,8 +201,10 @@ def _how(machine: Machine, name: str) -> tuple[str, ...]:
 
 
 def _pages(machine: Machine) -> tuple[str, ...]:
-    return () if "armhf" in machine.name else (f"-Wl,-z,max-page-size={PAGE_BYTES}",)
+    return () if "armhf" in machine.name or machine.system == "windows" else (f"-Wl,-z,max-page-size={PAGE_BYTES}",)
 
 
 def _libraries(machine: Machine) -> tuple[str, ...]:
+    if machine.system == "windows":
+        return ("-lshell32",)
     return () if machine.system == "macos" else ("-lm", "-ldl", "-lpthread")

@@ -65,7 +65,7 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: edgexl {edgexl}\nRoot-Is-Purelib: false
 _IMPORT = ("from edgexl.runtime.declarations import", "from .declarations import")
 # Of C libraries that the dynamic loader brings, none is in a wheel; musl's are for Alpine.
 WHEELS = ("linux-x86-64", "linux-arm64", "linux-armhf", "linux-x86-64-musl", "linux-arm64-musl", "macos-arm64",
-          "macos-x86-64")  # fmt: skip
+          "macos-x86-64", "windows-x86-64")  # fmt: skip
 
 
 def ship_python(
@@ -85,7 +85,8 @@ def ship_python(
 def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> bytes:
     module, inside = product.module, f"{product.module}/_edgexl"
     about = f"{module}-{product.version}.dist-info"
-    suffix = "dylib" if machine.system == "macos" else "so"
+    file = {"macos": "libedgexl.dylib", "windows": machine.shared}.get(machine.system, "libedgexl.so")
+    linked = ("mingw-w64", "compiler-rt") if machine.system == "windows" else ()
     init = _INIT.format(
         name=product.name, version=product.version, summary=product.summary, edgexl=__version__, module=module,
         example=product.example, answer=product.answer, file=product.file,
@@ -98,17 +99,17 @@ def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> byte
         f"{inside}/binding.py": binding.replace(*_IMPORT).encode(),
         f"{inside}/declarations.py": Path(declarations.__file__).read_bytes(),
         f"{inside}/edgexl.h": HEADER.read_bytes(),
-        f"{inside}/libedgexl.{suffix}": library,
+        f"{inside}/{file}": library,
         f"{module}/{product.file}": product.bundle,
         f"{module}/{vectors.NAME}": product.vectors,
         f"{about}/licenses/LICENSE": licenses()["LICENSE"],
-        f"{about}/licenses/NOTICE": write_notices((), product),
-        f"{about}/sboms/sbom.cdx.json": write_bill(product, machine.name, ()),
+        f"{about}/licenses/NOTICE": write_notices(linked, product),
+        f"{about}/sboms/sbom.cdx.json": write_bill(product, machine.name, linked),
         f"{about}/METADATA": _metadata(product),
         f"{about}/WHEEL": _WHEEL.format(edgexl=__version__, tag=tag).encode(),
     }
     files[f"{about}/RECORD"] = make_record(files, about)
-    modes = {f"{inside}/libedgexl.{suffix}": 0o755}
+    modes = {f"{inside}/{file}": 0o755}
     return pack_zip({name: Member(content, modes.get(name, 0o644)) for name, content in files.items()})
 
 

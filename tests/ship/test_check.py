@@ -73,6 +73,13 @@ def test_a_library_for_another_machine_is_found(files: Files, tmp_path: Path) ->
     assert any("sound ELF" in each for each in broken)
 
 
+def test_a_library_for_windows_that_is_none_is_found(files: Files, tmp_path: Path) -> None:
+    """test_windows.py has sound ones."""
+    for content in (b"MZ", b"MZ" + bytes(200), b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0" + bytes(20)):
+        said = found(files | {"edgexl.dll": content}, tmp_path)
+        assert said == ["fault: it is no sound PE file of 64 bits"]
+
+
 def test_modules_with_other_imports_are_found(files: Files, tmp_path: Path) -> None:
     def module(*imports: bytes) -> bytes:
         names = b"".join(bytes([len(part)]) + part for one in imports for part in one.split(b".")[:2])

@@ -19,7 +19,7 @@ from edgexl.runtime.declarations import Header
 _HERE = Path(__file__).parent
 _header = Header((_HERE / "edgexl.h").read_text(encoding="utf-8"))
 _library = _header.declare(
-    ctypes.CDLL(str(next(path for path in _HERE.iterdir() if path.name.startswith("libedgexl."))))
+    ctypes.CDLL(str(next(path for path in _HERE.iterdir() if path.name.startswith(("libedgexl.", "edgexl.dll")))))
 )
 _FOUND_BY = ("text", "alias", "description")
 _STATES = ("compiled", "added", "retired")
