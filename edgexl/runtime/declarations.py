@@ -20,11 +20,17 @@ _SIMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+def strip_comments(text: str) -> str:
+    """C without its comments and the lines that they leave empty."""
+    bare = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    return "".join(f"{line.rstrip()}\n" for line in bare.splitlines() if line.strip())
+
+
 class Header:
     """What edgexl.h declares: `structs` and `constants`, by their names; a status, as every enum, is an int."""
 
     def __init__(self, text: str) -> None:
-        self._text = re.sub(r"/\*.*?\*/|^#.*?(?<!\\)$", "", text, flags=re.S | re.M)
+        self._text = re.sub(r"^#.*?(?<!\\)$", "", strip_comments(text), flags=re.S | re.M)
         self._types = dict(_SIMPLE)
         self.structs: dict[str, Any] = {}
         self.constants = {name: int(value) for name, value in re.findall(r"STATUS\((\w+), (\d+), ", text)}

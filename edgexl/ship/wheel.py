@@ -98,7 +98,7 @@ def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> byte
         f"{inside}/__init__.py": b"",
         f"{inside}/binding.py": binding.replace(*_IMPORT).encode(),
         f"{inside}/declarations.py": Path(declarations.__file__).read_bytes(),
-        f"{inside}/edgexl.h": HEADER.read_bytes(),
+        f"{inside}/edgexl.h": declarations.strip_comments(HEADER.read_text(encoding="utf-8")).encode(),
         f"{inside}/{file}": library,
         f"{module}/{product.file}": product.bundle,
         f"{module}/{vectors.NAME}": product.vectors,
