@@ -65,8 +65,23 @@ def _installed(target: Target, build: Build) -> Iterator[Toolchain]:
         yield Toolchain(f"{build.triple}-gcc", (gcc, *build.flags), "" if _has_zig() else "run `pip install ziglang`")
     if build.zig and _has_zig():
         # Zig names CPUs its own way and takes no -march; the kernels choose instructions by function, at run time
-        command = (sys.executable, "-m", "ziglang", "cc", "-target", build.zig, *_without_march(build.flags))
+        command = (*zig_command(), "cc", "-target", build.zig, *_without_march(build.flags))
         yield Toolchain(f"zig cc for {build.zig}", command)
+
+
+def zig_directory() -> Path:
+    """Where Zig lies, with the C libraries that it links and their licences. Raises `DeviceError` where it is not
+    installed."""
+    found = importlib.util.find_spec("ziglang")
+    if found is None or found.origin is None:
+        raise DeviceError("Zig is not installed, which compiles for other machines; run `pip install ziglang`.")
+    return Path(found.origin).parent
+
+
+def zig_command() -> tuple[str, ...]:
+    """How Zig is called: itself, for the package's module only calls it, and that hundreds of times. Raises as
+    `zig_directory`."""
+    return (str(zig_directory() / ("zig.exe" if sys.platform == "win32" else "zig")),)
 
 
 def _has_zig() -> bool:

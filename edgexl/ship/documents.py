@@ -12,7 +12,7 @@ from typing import Any
 from edgexl import __version__
 from edgexl.base.errors import BadInput
 from edgexl.base.shipped import shipped_folder
-from edgexl.ship.machines import zig_directory
+from edgexl.runtime.toolchain import zig_directory
 from edgexl.ship.product import Product
 
 # What Zig links into programs: the name, its licence by SPDX, and where Zig keeps the text.

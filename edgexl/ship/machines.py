@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from edgexl import __version__
-from edgexl.base.errors import DeviceError
 from edgexl.base.fetch import cache_directory
 from edgexl.base.files import copy_file
 from edgexl.base.progress import Progress, no_progress
@@ -26,6 +23,7 @@ from edgexl.runtime.build import (
     digest_of_sources,
     optimization_of_sources,
 )
+from edgexl.runtime.toolchain import zig_command
 
 MAJOR = __version__.partition(".")[0]
 # Kernels of 16 KiB pages are on phones and on the Raspberry Pi 5; the linkers' own choice is 4 KiB on some processors.
@@ -132,22 +130,6 @@ def build_wasm(progress: Progress = no_progress) -> bytes:
             copy_file(Path(scratch, built.name), built)
         progress("compile for the web", 1, 1)
     return built.read_bytes()
-
-
-def zig_command() -> tuple[str, ...]:
-    """How Zig is called. Raises `DeviceError` where it is not installed."""
-    if importlib.util.find_spec("ziglang") is None:
-        raise DeviceError("Zig is not installed, which compiles for other machines; run `pip install ziglang`.")
-    return (sys.executable, "-m", "ziglang")
-
-
-def zig_directory() -> Path:
-    """Where Zig lies, with the C libraries that it links and their licences. Raises `DeviceError` as `zig_command`."""
-    zig_command()
-    found = importlib.util.find_spec("ziglang")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent
 
 
 def _build(machine: Machine, progress: Progress) -> Path:
