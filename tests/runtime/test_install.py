@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_find_package_finds_it(installed: Path, bundle: Path, tmp_path: Path) ->
 def test_a_newer_version_than_it_has_is_not_found(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "program.c").write_text(PROGRAM)
     (tmp_path / "CMakeLists.txt").write_text(PROJECT.format(find="find_package(edgexl 0.9 REQUIRED)"))
-    with pytest.raises(AssertionError, match=r"0\.1\.0"):
+    with pytest.raises(AssertionError, match=re.escape(__version__)):
         configure(tmp_path / "build", f"-Dedgexl_DIR={installed}/lib/this/cmake/edgexl", source=tmp_path)
 
 
