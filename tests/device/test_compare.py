@@ -49,6 +49,7 @@ def test_the_command_takes_one_device_or_two(bundles: tuple[Path, Path], edgexl:
     edgexl("compare", *bundles, "--device", "nowhere").refuses(2, "nowhere")
 
 
+@pytest.mark.slow  # compiles the emulated device's tools
 @pytest.mark.skipif(bool(why_not("cortex-a72")), reason=why_not("cortex-a72") or "it is there")
 def test_an_emulated_device_has_no_times_to_compare(bundles: tuple[Path, Path]) -> None:
     with open_device("emulated:raspberry-pi-4") as device, pytest.raises(BadInput, match="has no times"):

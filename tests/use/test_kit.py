@@ -21,7 +21,10 @@ from edgexl.use.kit import FOLDER, RESULT, KitResult, read_kit_result, write_kit
 from tests.command_line import Edgexl
 from tests.runtime.tiny_bundle import build
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
+pytestmark = [
+    pytest.mark.slow,  # each worker compiles the tool for two processors
+    pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed"),
+]
 BENCHES = {"exl-bench-aarch64": AARCH64, "exl-bench-x86_64": X86_64}
 
 
