@@ -6,6 +6,8 @@ import io
 import tarfile
 import zipfile
 
+from edgexl.base.archives import read_ar
+
 ENDS = (".tar.gz", ".tgz", ".whl", ".deb")
 
 
@@ -16,20 +18,13 @@ def unpack(name: str, content: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as wheel:
             return {each: wheel.read(each) for each in wheel.namelist()}
     if name.endswith(".deb"):
-        content = _member_of_ar(content, "data.tar.gz")
+        members = read_ar(content)
+        if "data.tar.gz" not in members:
+            raise ValueError("it holds no data.tar.gz")
+        content = members["data.tar.gz"]
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
         found = {}
         for member in archive:
             if member.isreg() and (stream := archive.extractfile(member)) is not None:
                 found[member.name.removeprefix("./")] = stream.read()
         return found
-
-
-def _member_of_ar(content: bytes, wanted: str) -> bytes:
-    at = 8
-    while content.startswith(b"!<arch>\n") and at + 60 <= len(content):
-        name, size = content[at : at + 16].decode().strip(), int(content[at + 48 : at + 58])
-        if name.rstrip("/") == wanted:
-            return content[at + 60 : at + 60 + size]
-        at += 60 + size + size % 2
-    raise ValueError(f"it holds no {wanted}")

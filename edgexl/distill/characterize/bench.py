@@ -80,16 +80,21 @@ class Bench:
         """Chance for one purpose, the same whatever else is measured."""
         return np.random.default_rng((self.seed, purpose))
 
-    def _query(self, rows: Ints, lists: Ints, what: str) -> Doubles:
+    def decide_by(self, student: Teacher, lists: Ints, what: str) -> Doubles:
+        """The logits [n,N] over `lists` [n,N] of another than the teacher; -1 pads."""
+        return self._query(np.arange(len(self.sample)), lists, what, student)
+
+    def _query(self, rows: Ints, lists: Ints, what: str, other: Teacher | None = None) -> Doubles:
+        teacher = other or self.teacher
         logits = np.full(lists.shape, -np.inf)
         for start in range(0, len(rows), _BATCH):
             batch = slice(start, start + _BATCH)
             texts = [self.sample.texts[row] for row in rows[batch]]
-            logits[batch] = self.teacher.decide(texts, lists[batch]).numpy()
+            logits[batch] = teacher.decide(texts, lists[batch]).numpy()
             self.progress(what, min(start + _BATCH, len(rows)), len(rows))
         logits[lists < 0] = -np.inf
         if np.isnan(logits).any() or np.isposinf(logits).any():
-            raise BadInput(f"The teacher {self.teacher.provenance.get('source', '')} decides by numbers that are no "
+            raise BadInput(f"The teacher {teacher.provenance.get('source', '')} decides by numbers that are no "
                            "numbers (NaN or infinite); check its weights.")  # fmt: skip
         return logits
 

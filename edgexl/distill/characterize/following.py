@@ -72,12 +72,7 @@ def _confused_alike(bench: Bench, student: Teacher) -> tuple[Doubles, Doubles, B
     """[n]: what both have in common on near misses, what a flat decision would have in common with the teacher's, and
     where there are two near misses or more to compare."""
     near = mark_near_misses(bench)
-    logits = np.full(bench.own.shape, -np.inf)
-    for start in range(0, len(bench.sample), 256):
-        batch = slice(start, start + 256)
-        logits[batch] = student.decide(bench.sample.texts[batch], bench.own[batch]).numpy()
-        bench.progress("decide over the teacher's shortlists", min(start + 256, len(bench.sample)), len(bench.sample))
-    logits[bench.own < 0] = -np.inf
+    logits = bench.decide_by(student, bench.own, "decide over the teacher's shortlists")
     temperature = fit_temperature(logits, bench.sample.is_gold(bench.own), has_none(student))
     theirs = _among(bench.decided, near, bench.temperature["decision"])
     ours = _among(logits, near, temperature)
