@@ -133,7 +133,7 @@ def _compile_student(student: str, recipe: str, target: str, calibrate: Path | N
         from edgexl import load_student
 
         progress("load the student", 0, 1)
-        loaded = load_student(student)
+        loaded = load_student(student, progress)
         if calibrate is not None:
             loaded = loaded.with_calibration(calibrate)
         progress("load the student", 1, 1)
@@ -245,7 +245,7 @@ def _predict(student: str, recipe: str, target: str, as_json: bool) -> None:
 
     with progress_bar(as_json) as progress:
         progress("load the student", 0, 1)
-        found = dry_run(load_student(student), chosen_recipe, chosen_target, progress)
+        found = dry_run(load_student(student, progress), chosen_recipe, chosen_target, progress)
     said, stages = found.prediction, found.prediction.stages | {"total": found.prediction.total}
     if as_json:
         ranges = {"bytes": found.size_bytes, "memory_bytes": said.memory_bytes, "load_ms": said.load}

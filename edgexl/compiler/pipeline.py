@@ -115,7 +115,7 @@ def compile(
     memory judge (`edgexl.compiler.measure.costs`): by default it is chosen for the target.
     """
     began = time.perf_counter()
-    student = student if isinstance(student, Student) else load_student(student)
+    student = student if isinstance(student, Student) else load_student(student, progress or no_progress)
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
     target = target if isinstance(target, Target) else load_target(Path(target))
     path, crew = Path(out), open_workers(workers)

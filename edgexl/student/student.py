@@ -6,7 +6,7 @@ A saved student is a directory that holds nothing executable:
     model.safetensors    the weights (see `edgexl.student.weights`), named screener.* and reasoner.*; of a label tower
                          (`edgexl.student.label_tower`) only its projection, for its model is one that all can have
     tokenizer.json       the Hugging Face tokenizer, without truncation and padding
-    labels.json.gz       the label set
+    labels.json.gz       the label set; a student that edgexl ships may name it instead, to be built on first use
     calibration.json.gz  queries that no training saw, to fit probabilities and codes on
     evaluation.json.gz   queries that neither training nor calibration saw, to report on
 
@@ -28,6 +28,7 @@ from edgexl.base.arguments import as_path
 from edgexl.base.directories import settle_directory, write_directory
 from edgexl.base.errors import BadInput
 from edgexl.base.files import write_text
+from edgexl.base.progress import Progress, no_progress
 from edgexl.base.sealed import SEAL_FILE
 from edgexl.base.shipped import available_students, find_student
 from edgexl.data import Query, read_queries, write_queries
@@ -60,6 +61,7 @@ from edgexl.student.student_file import (
     describe_module,
     list_screeners,
     plan_module,
+    read_labels,
     read_student_file,
 )
 from edgexl.student.text import read_tokenizer
@@ -257,8 +259,11 @@ class Student(Shown):
             raise BadInput(f"{known.name(path)} is also one to evaluate on, where nothing may be fitted; leave it out.")
         return replace(self, calibration=check_tokens("calibration", queries, self.tokenizer))
 
-    def save(self, directory: str | os.PathLike[str]) -> None:
+    def save(self, directory: str | os.PathLike[str], labels_from: str | None = None) -> None:
         """Write the student's directory as one step, replacing an older student there. Other files there stay.
+
+        With `labels_from`, a name that `edgexl.data.built_labels` builds just these labels by, the directory holds
+        that name instead of them.
 
         Only built-in modules can be saved, for a directory that named other code would have to run it on loading:
         raises `BadInput` for a student whose modules are the user's own (such a student can be compiled as it is).
@@ -275,6 +280,7 @@ class Student(Shown):
             provenance=self.provenance,
             metrics=self.metrics,
             label_tower=TowerEntry(tower.source, tower.weights_sha256, tower.width) if tower else None,
+            labels_from=labels_from,
         )
         target = Path(directory)
         refuse_foreign_directory(target)
@@ -285,18 +291,20 @@ class Student(Shown):
                 weights[PROJECTION] = tower.projection
             write_weights(staging / "model.safetensors", weights, self.maps)
             write_text(staging / "tokenizer.json", self.tokenizer.to_str())
-            self.labels.save(staging / "labels.json.gz")
+            if labels_from is None:
+                self.labels.save(staging / "labels.json.gz")
             write_queries(staging / "calibration.json.gz", self.calibration)
             write_queries(staging / "evaluation.json.gz", self.evaluation)
             text = json.dumps(about.as_json(), indent=1, ensure_ascii=False)
             write_text(staging / "student.json", text + "\n")
 
 
-def load_student(source: str | bytes | os.PathLike[str]) -> Student:
+def load_student(source: str | bytes | os.PathLike[str], progress: Progress = no_progress) -> Student:
     """Load a student from a directory, or one that edgexl ships by its name (`available_students`).
 
-    Weights come back in fp32, modules in evaluation mode. Raises `BadInput` where anything is missing, contradicts
-    another part, or is not what student.json says.
+    Weights come back in fp32, modules in evaluation mode. `progress` is told where labels are built first, which takes
+    a download of a package and half a minute the first time, for a student that names them. Raises `BadInput` where
+    anything is missing, contradicts another part, or is not what student.json says.
     """
     directory = _locate(source)
     about = read_student_file(directory / "student.json")
@@ -313,7 +321,7 @@ def load_student(source: str | bytes | os.PathLike[str]) -> Student:
             ("reasoner", about.reasoner, REASONERS),
         )
     }
-    labels = LabelSet.load(directory / "labels.json.gz")
+    labels = read_labels(directory, about, progress)
     if labels.sha256() != about.labels_sha256:
         raise BadInput(f"{directory}: labels.json.gz is not the label set that student.json was written with.")
     weights, maps = read_weights(directory / "model.safetensors", about.products)

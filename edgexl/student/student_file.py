@@ -1,4 +1,5 @@
-"""student.json and the modules that it describes: read strictly, and held against the weights before they are built."""
+"""student.json, the labels that it names, and the modules that it describes: read strictly, and held against the
+weights before they are built."""
 
 from __future__ import annotations
 
@@ -12,13 +13,18 @@ from torch import Tensor, nn
 
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
+from edgexl.base.progress import Progress, no_progress
 from edgexl.base.strict_json import parse_line, read_json
+from edgexl.data import read_queries
+from edgexl.data.built_labels import build_labels
+from edgexl.data.label_set import LabelSet
 from edgexl.student import screeners
 from edgexl.student.contract import Shapes
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
 from edgexl.student.weights import SCALE, Product
 
 FORMAT_VERSION = 1
+LABELS_FILE, QUERY_FILES = "labels.json.gz", ("calibration.json.gz", "evaluation.json.gz")
 Known = dict[str, tuple[type[nn.Module], type[Any]]]
 PROJECTION = "label_tower.projection"
 # What a tensor's dimension can be at all; products of two of them stay below 2^62.
@@ -59,7 +65,7 @@ class TowerEntry:
 
 @dataclass(frozen=True)
 class StudentFile:
-    """student.json, as the strict reader takes it."""
+    """student.json, as the strict reader takes it. `labels_from`: what builds the labels, where no file holds them."""
 
     format: str
     version: int
@@ -71,6 +77,7 @@ class StudentFile:
     provenance: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     label_tower: TowerEntry | None = None
+    labels_from: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The table that `read_student_file` reads; what a student has not, it does not name."""
@@ -110,6 +117,19 @@ def read_student_file(path: Path) -> StudentFile:
     except BadInput as error:
         # sizes are checked by `Shapes` itself, which knows of no file
         raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def read_labels(directory: Path, about: StudentFile, progress: Progress = no_progress) -> LabelSet:
+    """The labels of a student's directory: its own, or those that student.json names, built or out of the cache, of
+    which its held-out queries are no names. Raises `BadInput`, also where their package is not at hand."""
+    path = directory / LABELS_FILE
+    if about.labels_from is None or path.is_file():
+        return LabelSet.load(path)
+    held_out = {query.text for name in QUERY_FILES for query in read_queries(directory / name)}
+    try:
+        return build_labels(about.labels_from, held_out, about.labels_sha256, progress)
+    except BadInput as error:
+        raise BadInput(f"{directory} names its labels, which are built on first use: {error}") from None
 
 
 def describe_module(module: nn.Module, known: Known, role: str) -> ModuleEntry:
