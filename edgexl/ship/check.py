@@ -1,6 +1,6 @@
 """The doctor: looks into packages (`edgexl ship --check DIR`) for what would fail where they are installed.
 
-It reads tarballs, wheels, Debian and npm packages, and files beside them, and trusts nothing that is in them.
+It reads tarballs, wheels, crates, Debian and npm packages, and files beside them, and trusts nothing that is in them.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from edgexl.base.files import write_bytes
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.toml import nearest
 from edgexl.ship.c_source import ship_c_source
+from edgexl.ship.crate import ship_rust
 from edgexl.ship.linux import ship_linux
 from edgexl.ship.npm import ship_web
 from edgexl.ship.product import Product
@@ -31,6 +32,7 @@ PLATFORMS: dict[str, Packer] = {
     "linux-arm64": _linux("linux-arm64"),
     "linux-armhf": _linux("linux-armhf"),
     "python": ship_python,
+    "rust": lambda product, _: ship_rust(product),
     "web": ship_web,
 }
 

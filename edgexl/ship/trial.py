@@ -1,7 +1,8 @@
 """Tries packages: unpacks each as it is installed, and has it answer the goldens of its bundle, where this machine can.
 
 Programs for this machine run as they are, those for another processor under qemu where it is installed, wheels in a
-Python that sees no other package, WebAssembly in Node, and C sources are compiled. What cannot run here says why.
+Python that sees no other package, WebAssembly in Node, and sources in C and Rust are compiled. What cannot run here
+says why.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ print(json.dumps({"goldens": bundle.self_test(), "failed": 0}))
 _IN_NODE = """import { open } from "./package/index.js";
 const bundle = await open({ verify: true });
 console.log(JSON.stringify({ goldens: bundle.selfTest().goldens, failed: 0 }));
+"""
+_IN_RUST = """fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("{{\\"goldens\\": {}, \\"failed\\": 0}}", MODULE::open()?.self_test()?.goldens);
+    Ok(())
+}
 """
 
 Files = Mapping[str, bytes]
@@ -85,6 +91,8 @@ def _try(platform_name: str, path: Path, files: Files, folder: Path) -> Trial:
         return _try_web(files, folder)
     if platform_name == "c-source":
         return _try_sources(files, folder)
+    if platform_name == "rust":
+        return _try_crate(files, folder)
     return _try_linux(platform_name, files, folder)
 
 
@@ -135,6 +143,19 @@ def _try_sources(files: Files, folder: Path) -> Trial:
         wrong = [line for line in built.stderr.splitlines() if "error" in line] or [f"{compiler} failed"]
         return Trial("failed", why=f"it cannot be compiled: {wrong[0]}")
     return _run(f"compiled by {Path(compiler).name}", (tool, folder / _find(files, ".exl"), "--self-test"))
+
+
+def _try_crate(files: Files, folder: Path) -> Trial:
+    """By a program of the crate's, which cargo compiles without a network."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        return Trial("not run", why="cargo is not installed")
+    _write(files, folder)
+    crate = (folder / _find(files, "Cargo.toml")).parent
+    module = Path(_find(files, ".exl")).stem.replace("-", "_")
+    (crate / "examples" / "trial.rs").write_text(_IN_RUST.replace("MODULE", module), encoding="utf-8")
+    where = ("--manifest-path", crate / "Cargo.toml", "--target-dir", folder / "target")
+    return _run("by cargo", (cargo, "run", "--quiet", "--offline", "--release", "--example", "trial", *where))
 
 
 def _run(how: str, command: Sequence[str | Path]) -> Trial:

@@ -1,4 +1,4 @@
-"""What is in a package: the files of tarballs, wheels, npm and Debian packages."""
+"""What is in a package: the files of tarballs, wheels, crates, npm and Debian packages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zipfile
 
 from edgexl.base.archives import read_ar
 
-ENDS = (".tar.gz", ".tgz", ".whl", ".deb")
+ENDS = (".tar.gz", ".tgz", ".whl", ".deb", ".crate")
 
 
 def unpack(name: str, content: bytes) -> dict[str, bytes]:
