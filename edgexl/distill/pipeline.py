@@ -156,7 +156,7 @@ class Screened:
 
 def distil_screener(bench: Workbench) -> Screened:
     """Stage one, and the rotation after it."""
-    recipe, rows = bench.recipe, bench.rows
+    recipe, rows = bench.recipe, bench.learned_rows
     table = recipe.screening
     torch.manual_seed(recipe.seed)
     screener = start_screener(bench.start, recipe.student, bench.tokenizer, bench.old_ids, bench.counts)
@@ -164,7 +164,7 @@ def distil_screener(bench: Workbench) -> Screened:
     kind = kind_of(screener)
     weighed = recipe.teacher is not None and (table.teacher_weight > 0 or table.ranking_weight > 0)
     heard = weighed or bench.method.needs_teacher
-    vectors = bench.lessons.shorten(bench.learned, recipe.student.query_dims) if weighed else None
+    vectors = bench.lessons.shorten(bench.learned, recipe.student.query_dims, rows) if weighed else None
     tower = bench.tower_lessons.start() if recipe.label_tower else None
     met = bench.tower_lessons.vectors(tower, [query.text for query in bench.learned]) if tower else None
     if met is not None:
@@ -180,7 +180,7 @@ def distil_screener(bench: Workbench) -> Screened:
         queries=bench.tokens(bench.learned),
         targets=gold_labels(bench.learned),
         rows=rows,
-        own_rows=rows.rows_of_queries(bench.learned),
+        own_texts=rows.texts_of_queries(bench.learned),
         query_teacher=vectors.queries if vectors else None,
         row_teacher=vectors.rows if vectors else None,
         tower=met,

@@ -84,7 +84,8 @@ class ScreeningTable:
     mistook for gold ones, mined at the shares `mine_at` of the steps for at most `mine_queries` queries. Each step
     hides `token_dropout` of a query's tokens, or of its n-grams, against learning queries by heart. `frozen_layers`
     above 0 leaves a transformer's word table and that many of its layers as they were, which also trains faster.
-    `naming_queries` made from as many label texts (`edgexl.data.naming`) train beside the data set's.
+    `naming_queries` made from as many label texts (`edgexl.data.naming`) train beside the data set's. With
+    `descriptions` those are rows of the pool, too, as an index has them; a query never meets its own text.
     With a label tower, `teacher_weight` is for queries alone, which are to meet the tower's own vectors of them, and
     `live_weight` x (1 - cosine to the tower's vectors) draws the screener's own vectors of rows near, for those are the
     ones of labels that a device adds.
@@ -107,6 +108,7 @@ class ScreeningTable:
     token_dropout: float = 0.0
     frozen_layers: int = 0
     weight_decay: float = 0.01
+    descriptions: bool = False
 
     def __post_init__(self) -> None:
         if min(self.batch, self.random_labels) < 1 or self.temperature <= 0 or self.learning_rate <= 0:
@@ -268,6 +270,9 @@ class DistillRecipe:
             return table | {"data": asdict(self.data.moved(lambda path: Path(path).name))}
         # as above: keys that recipes had not at first
         table["split"] = {name: value for name, value in table["split"].items() if name != "judge_named" or value}
+        table["screening"] = {
+            name: value for name, value in table["screening"].items() if name != "descriptions" or value
+        }
         return {name: value for name, value in table.items() if name not in ("naming", "keep_better") or value}
 
 
@@ -301,6 +306,8 @@ def build_recipe(table: dict[str, Any], path: Path) -> DistillRecipe:
             f"{path}: reasoning.leading_dims ({recipe.reasoning.leading_dims}) is more than "
             f"student.query_dims ({recipe.student.query_dims}); lower it."
         )
+    if recipe.screening.descriptions and recipe.label_tower:
+        raise BadInput(f"{path}: a label tower gives labels their vectors; take descriptions out of [screening].")
     if recipe.keep_better and (not recipe.reasoning.evidence or recipe.label_tower):
         raise BadInput(f"{path}: keep_better needs evidence = true in [reasoning], and no label_tower.")
     if recipe.reasoning.evidence and recipe.method == "standard":

@@ -60,6 +60,14 @@ class Workbench:
         """The rows of the student's index."""
         return RowTable.make(self.corpus.labels, self.tokenizer, self.recipe.student.max_tokens, self.device)
 
+    @cached_property
+    def learned_rows(self) -> RowTable:
+        """The rows that the screener is trained on: with descriptions, where the recipe wants those."""
+        if not self.recipe.screening.descriptions or not any(self.corpus.labels.descriptions):
+            return self.rows
+        max_tokens = self.recipe.student.max_tokens
+        return RowTable.make(self.corpus.labels, self.tokenizer, max_tokens, self.device, descriptions="joined")
+
     @property
     def familiar(self) -> tuple[Query, ...]:
         """The data set's queries that train the screener."""

@@ -81,9 +81,9 @@ def _screening(bench: Workbench, screener: torch.nn.Module) -> Callable[[], None
     data = screening.ScreeningData(
         queries=bench.tokens(bench.learned),
         targets=gold_labels(bench.learned),
-        rows=bench.rows,
-        own_rows=bench.rows.rows_of_queries(bench.learned),
-        row_inputs=kind_of(screener).tabulate(screener, bench.rows.tokens),
+        rows=bench.learned_rows,
+        own_texts=bench.learned_rows.texts_of_queries(bench.learned),
+        row_inputs=kind_of(screener).tabulate(screener, bench.learned_rows.tokens),
     )
     kind_of(screener).freeze(screener, table.frozen_layers)
     losses = bench.method.screening_losses(screener, data, table, screening.HardRows(), 0)

@@ -51,16 +51,16 @@ class TowerVectors:
 class ScreeningData:
     """What stage one trains on.
 
-    `own_rows` [n] is the alias row that is the query's own text, or -1. `query_teacher` [n,d] and `row_teacher`
-    [rows,d] are the teacher's unit vectors in fp16, None where it has none. `lists` are its lists. `tower` gives rows
-    their vectors, where the student has a label tower. `query_inputs` and `row_inputs` are what the screener reads of
-    texts, where that is not their tokens.
+    `own_texts` [n] is the text of an alias or a description that is the query's own, or -1. `query_teacher` [n,d] and
+    `row_teacher` [rows,d] are the teacher's unit vectors in fp16, None where it has none. `lists` are its lists.
+    `tower` gives rows their vectors, where the student has a label tower. `query_inputs` and `row_inputs` are what the
+    screener reads of texts, where that is not their tokens.
     """
 
     queries: TokenTable
     targets: Ragged
     rows: RowTable
-    own_rows: Ints
+    own_texts: Ints
     query_teacher: Tensor | None = None
     row_teacher: Tensor | None = None
     lists: Lists | None = None
@@ -90,7 +90,8 @@ class GoldRows:
     """Draws a gold row for each query: a label's text, or an alias of its rarest label."""
 
     def __init__(self, data: ScreeningData) -> None:
-        self.targets, self.own_rows = data.targets, data.own_rows
+        self.targets, self.own_texts = data.targets, data.own_texts
+        self.texts_of = data.rows.rows.texts_of
         rows = data.rows
         places, labels = rows.of.pairs(np.arange(rows.labels, len(rows)))
         order = np.argsort(labels, kind="stable")
@@ -114,7 +115,7 @@ class GoldRows:
         drawn = begins + (rng.random(len(queries)) * np.maximum(counts, 1)).astype(np.int64)
         alias = self.alias_rows[np.minimum(drawn, len(self.alias_rows) - 1)]
         # a query must not be shown itself; one with no other alias keeps the label's text
-        return np.where(wants & (alias != self.own_rows[queries]), alias, rows)
+        return np.where(wants & (self.texts_of[alias] != self.own_texts[queries]), alias, rows)
 
     def log_expected(self, batch: int, random_rows: int, rows: RowTable) -> Tensor:
         """[rows] log of how often each row is expected in a pool."""
@@ -127,6 +128,11 @@ class GoldRows:
         np.add.at(share, wanted, (stays / per_query)[query])
         if len(self.alias_rows):
             share[rows.labels :] = ALIAS_SHARE
+        if rows.rows.descriptions:  # not one a query, as aliases are mostly: its label's queries share them
+            asked = np.bincount(self.rarest, minlength=rows.labels) / np.maximum(np.diff(self.starts), 1)
+            is_described = self.alias_rows >= len(rows) - rows.rows.descriptions
+            each = ALIAS_SHARE * np.repeat(asked, np.diff(self.starts))
+            share[self.alias_rows[is_described]] = each[is_described]
         return torch.from_numpy(np.log(batch * share / n + random_rows / len(rows))).to(torch.float32)
 
 
@@ -163,13 +169,15 @@ def encode_pool(
 ) -> Pool:
     """The vectors of a batch's queries, of whose tokens a share is hidden, and of candidate rows."""
     encoded = candidates if data.tower is None else candidates[::LIVE_STEP]
-    queries, rows = kind_of(screener).encode(
+    parts = data.rows.parts(encoded)
+    queries, texts = kind_of(screener).encode(
         screener,
         [
             Texts(data.query_inputs or data.queries, batch, data.cut_query_tokens, token_dropout),
-            Texts(data.row_inputs or data.rows.tokens, encoded, data.cut_tokens),
+            Texts(data.row_inputs or data.rows.tokens, parts.texts, data.cut_tokens),
         ],
     )
+    rows = parts.join(texts)
     if data.tower is None:
         return Pool(queries, rows)
     theirs = data.tower.rows[torch.from_numpy(candidates).to(rows.device)].float()
@@ -182,7 +190,8 @@ def sample_vectors(
     """Vectors [n,d] of some rows as an index has them: by the label tower, or by the screener where there is none."""
     if data.tower is not None:
         return data.tower.rows[torch.from_numpy(sample).to(data.tower.rows.device)].float()
-    return encode_table(screener, data.rows.sample(sample), name, progress)
+    parts = data.rows.parts(sample)
+    return parts.join(encode_table(screener, data.rows.sample(parts.texts), name, progress))
 
 
 def gold_mask(data: ScreeningData, batch: Ints, candidates: Ints) -> Tensor:
@@ -190,7 +199,7 @@ def gold_mask(data: ScreeningData, batch: Ints, candidates: Ints) -> Tensor:
     mask = torch.zeros(len(batch), len(candidates), dtype=torch.bool)
     ours, theirs = gold_pairs(data.targets, batch, data.rows.of, candidates)
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
-    ours, theirs = join(data.own_rows[batch], candidates)
+    ours, theirs = join(data.own_texts[batch], data.rows.rows.texts_of[candidates])
     mask[torch.from_numpy(ours), torch.from_numpy(theirs)] = True
     return mask
 
@@ -225,6 +234,7 @@ def wrong_rows(data: ScreeningData, batch: Ints, best: Ints) -> Ints:
     gold = np.isin(places // best.shape[1] * count + labels, owners * count + wanted)
     wrong = np.ones(len(flat), np.bool_)
     wrong[places[gold]] = False
-    kept = np.where(wrong.reshape(best.shape) & (best != data.own_rows[batch][:, None]), best, -1)
+    own = data.rows.rows.texts_of[best] == data.own_texts[batch][:, None]
+    kept = np.where(wrong.reshape(best.shape) & ~own, best, -1)
     order = np.argsort(kept < 0, axis=1, kind="stable")
     return np.take_along_axis(kept, order, 1)

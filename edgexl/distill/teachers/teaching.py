@@ -62,18 +62,22 @@ class Lessons:
             self._row_vectors = None if found is None else found.to(self.device)
         return self._row_vectors
 
-    def shorten(self, queries: Sequence[Query], dims: int) -> Vectors | None:
-        """The teacher's vectors by their `dims` leading principal directions, None where it has none."""
-        rows = self.row_vectors()
-        if rows is None:
+    def shorten(self, queries: Sequence[Query], dims: int, table: RowTable) -> Vectors | None:
+        """The teacher's vectors by their `dims` leading principal directions, None where it has none; of the rows of a
+        `table`, which begins with the same labels."""
+        texts = self.row_vectors() if table is self.rows else self.teacher.vectors(table.texts, self.progress)
+        if texts is None:
             return None
         query_vectors = self.teacher.vectors([query.text for query in queries], self.progress)
         assert query_vectors is not None
-        if rows.shape[1] <= dims:
-            pad = dims - rows.shape[1]
-            return Vectors(*(torch.nn.functional.pad(part.to(self.device), (0, pad)) for part in (query_vectors, rows)))
-        directions = leading_directions(rows[: self.rows.labels : max(1, self.rows.labels // 50_000)], dims)
-        return Vectors(*(_shorten(part.to(self.device), directions) for part in (query_vectors, rows)))
+        if texts.shape[1] <= dims:
+            pad = (0, dims - texts.shape[1])
+            asked, told = (torch.nn.functional.pad(part.to(self.device), pad) for part in (query_vectors, texts))
+        else:
+            few = texts[: table.labels : max(1, table.labels // 50_000)]
+            directions = leading_directions(few.to(self.device), dims)
+            asked, told = (_shorten(part.to(self.device), directions) for part in (query_vectors, texts))
+        return Vectors(asked, table.join(told) if table.rows.joined else told)
 
     def decide(self, queries: Sequence[Query], shortlists: Ints) -> Tensor:
         """The teacher's logits [n,N] over shortlists, on the CPU."""

@@ -51,7 +51,7 @@ def test_right_rows_are_right_and_never_the_query_itself(aliases: bool) -> None:
     kinds = set()
     for seed in range(5):
         drawn = GoldRows(data).draw(asked, np.random.default_rng(seed))
-        assert not (drawn == data.own_rows).any()
+        assert not (drawn == data.own_texts).any()
         kinds |= set((drawn >= data.rows.labels).tolist())
         for query, row in zip(asked, drawn, strict=True):
             own = set(data.targets.pairs(np.array([query]))[1].tolist())
@@ -63,7 +63,7 @@ def test_wrong_rows_leave_out_what_is_right() -> None:
     data = screening_data(True)
     asked = np.array([0, 5])
     right = [data.targets.pairs(np.array([query]))[1][0] for query in asked]
-    best = np.array([[right[0], 17, data.own_rows[0], 20], [1, 2, 4, right[1]]])
+    best = np.array([[right[0], 17, data.own_texts[0], 20], [1, 2, 4, right[1]]])
     found = wrong_rows(data, asked, best)
     assert found.tolist() == [[17, 20, -1, -1], [1, 2, 4, -1]]
 

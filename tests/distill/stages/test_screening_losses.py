@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgexl.base.progress import no_progress
 from edgexl.base.ragged import Ragged
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
@@ -26,9 +27,11 @@ from edgexl.distill.stages.screening import (
     ScreeningData,
     TowerVectors,
     encode_pool,
+    gold_mask,
     rotate_output,
     sample_vectors,
 )
+from edgexl.distill.stages.search import encode_table
 from edgexl.student.screeners import kind_of
 from edgexl.student.screeners.ngrams import NGRAMS, NgramScreener, bag_table
 from edgexl.student.screeners.transformer import TransformerScreener
@@ -223,7 +226,7 @@ def aliased_data() -> ScreeningData:
 def test_a_right_row_is_a_text_or_an_alias_of_the_rarest_label() -> None:
     """Rarest is the one of fewest aliases: what the last query itself is would be its only one."""
     data = aliased_data()
-    assert data.own_rows.tolist() == [4, -1, -1, 3]
+    assert data.own_texts.tolist() == [4, -1, -1, 3]
     right = GoldRows(data)
     drawn = np.stack([right.draw(np.arange(4), np.random.default_rng(seed)) for seed in range(300)])
     assert [set(column.tolist()) for column in drawn.T] == [{1, 3, 5}, {0, 1, 3}, {2}, {0, 1}]
@@ -390,3 +393,38 @@ def test_an_output_is_turned_to_the_labels_principal_axes(make: Callable[[], Stu
     variances = turned.square().sum(0)
     torch.testing.assert_close(turned.T @ turned, torch.diag(variances), atol=1e-2, rtol=0)
     assert bool((variances.diff() < 0).all())
+
+
+def described_data() -> ScreeningData:
+    """Three labels, of which two have descriptions, one of them the same; three queries, two of which are these."""
+    labels = LabelSet(("a", "b", "c"), ("ba be", "bi bo", "da do"), descriptions=(("fa",), ("fa", "fe"), ()))
+    rows = RowTable.make(labels, STUDENT.tokenizer, 16, torch.device("cpu"), descriptions="joined")
+    queries = [Query("0", "fa", (0, 1)), Query("1", "fe", (1,)), Query("2", "ki", (1,))]
+    tokens = TokenTable.of(encode_texts(STUDENT.tokenizer, [query.text for query in queries], 16), torch.device("cpu"))
+    return ScreeningData(tokens, gold_labels(queries), rows, rows.texts_of_queries(queries))
+
+
+def test_descriptions_are_rows_joined_with_their_labels_text() -> None:
+    """As an index has them, and a query is shown none that is itself."""
+    data = described_data()
+    assert (len(data.rows), data.rows.rows.descriptions, len(data.rows.texts)) == (6, 3, 5)
+    assert data.own_texts.tolist() == [3, 4, -1]
+    right = GoldRows(data)
+    drawn = np.stack([right.draw(np.arange(3), np.random.default_rng(seed)) for seed in range(300)])
+    assert [set(column.tolist()) for column in drawn.T] == [{0, 1}, {1, 4}, {1, 4, 5}]
+    every = np.arange(6)
+    pool = encode_pool(STUDENT.screener, data, np.arange(3), every).rows
+    texts = encode_table(STUDENT.screener, data.rows.tokens, "encode", no_progress, half=False)
+    wanted = torch.from_numpy(data.rows.rows.vectors(texts.numpy()))
+    torch.testing.assert_close(pool.detach(), wanted, atol=2e-3, rtol=0)
+    torch.testing.assert_close(data.rows.join(texts), wanted)
+    torch.testing.assert_close(
+        sample_vectors(STUDENT.screener, data, every[2:], "encode"), wanted[2:], atol=2e-3, rtol=0
+    )
+    # the first query is masked at both labels' rows that are its own text, and so at all rows of its labels
+    assert gold_mask(data, np.arange(3), every).tolist() == [
+        [True, True, False, True, True, True], [False, True, False, False, True, True],
+        [False, True, False, False, True, True],
+    ]  # fmt: skip
+    said = right.log_expected(12, 1, data.rows).exp() - 1 / 6
+    assert said.tolist() == pytest.approx([4 * 0.25, 4 * (0.25 + 0.5 + 0.5), 0, 4 * 0.5, 4 * 0.5, 4 * 0.5], abs=1e-6)

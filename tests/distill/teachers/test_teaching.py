@@ -105,7 +105,7 @@ def test_screening_lists_are_shares_of_what_came_into_view(tmp_path: Path) -> No
     lessons = Lessons(traces, RowTable.make(LABELS, tiny_tokenizer(), 16, CPU), CPU, no_progress)
     queries = tuple(Query(text, text, ()) for text, _ in traced)
     assert lessons._find(queries, 5).labels.tolist() == [[7, 3, 9, 9, 9], [5, 5, 5, 5, 5]]
-    assert lessons.row_vectors() is lessons.shorten(queries, 4) is None
+    assert lessons.row_vectors() is lessons.shorten(queries, 4, lessons.rows) is None
     found = lessons.screening_lists(queries)
     _, scores = traces.screen([text for text, _ in traced], 32)
     for place, (_, seen) in enumerate(traced):
@@ -125,12 +125,12 @@ def test_vectors_are_shortened_to_the_labels_leading_directions(teacher: TwoStag
     directions = np.linalg.eigh(own.T @ own)[1][:, ::-1][:, :10]
     short = [part.double().numpy() @ directions for part in (queries, rows)]
     short = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in short]
-    found = lessons.shorten(QUERIES, 10)
+    found = lessons.shorten(QUERIES, 10, lessons.rows)
     assert found is not None
     assert found.queries.dtype == torch.float16
     cosines = found.queries.double().numpy() @ found.rows.double().numpy().T
     np.testing.assert_allclose(cosines, short[0] @ short[1].T, atol=5e-3)
-    padded = lessons.shorten(QUERIES, 35)
+    padded = lessons.shorten(QUERIES, 35, lessons.rows)
     assert padded is not None
     assert padded.rows.shape == (len(lessons.rows), 35)
     assert torch.equal(padded.queries, torch.nn.functional.pad(queries, (0, 3)))
