@@ -83,6 +83,7 @@ def test_a_bundle_answers_there_as_here(phone: Phone, tmp_path: Path) -> None:
     assert until(lambda: is_empty(phone))
 
 
+@pytest.mark.slow
 def test_a_profile_of_a_phone_by_its_serial(phone: Phone, tmp_path: Path) -> None:
     bundle = build(native=True).write(tmp_path / "tiny.exl")
     with open_device("adb:stand-in-1") as device:

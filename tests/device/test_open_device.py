@@ -67,6 +67,7 @@ def test_a_profile_by_ssh_has_the_keys_of_one_here(server: Server, bundle: Path)
 
 
 @pytest.mark.skipif(bool(why_not("cortex-a72")), reason=why_not("cortex-a72") or "it is there")
+@pytest.mark.slow
 def test_an_emulated_device_gets_tools_of_its_own_once(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,11 @@ def one_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "edgexl.c"
 
 
-@pytest.mark.parametrize("cell", DIAGONAL, ids=str)
+# zig builds its own C library first
+CELLS = [pytest.param(cell, marks=[pytest.mark.slow] * (cell.compiler == "zig"), id=str(cell)) for cell in DIAGONAL]
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_answers_as_the_scalar_kernels_here(cell: Cell, matrix: Matrix) -> None:
     needs(cell)
     matrix.check(cell)

@@ -82,6 +82,7 @@ def test_large_data_sets_give_queries_that_training_keeps_aside(bert: Path, tmp_
     assert draw_sample(data, BiEncoderTeacher(str(bert), labels), 50, seed=1).texts != sample.texts
 
 
+@pytest.mark.slow
 def test_a_language_model_is_probed_along_its_reasoning(traces: tuple[Path, Dataset], tmp_path: Path) -> None:
     """A model that reads which label it is to be finds that label likelier, and gains on the others."""
     _, data = traces

@@ -120,6 +120,7 @@ def test_the_command_collects_from_a_model_here(smollm: LocalModel, data: Path, 
     assert one.prompt_tokens < records(out)[0]["prompt_tokens"] < 400
 
 
+@pytest.mark.slow
 def test_busy_and_broken_answers_are_asked_for_again(server: ChatServer, tmp_path: Path) -> None:
     server.failures = {0: 429, 1: 500, 2: "hang up", 4: 503}
     report = collect(endpoint(server), ANIMALS, TEXTS[:2], tmp_path / "t.jsonl", concurrency=1)
@@ -129,6 +130,7 @@ def test_busy_and_broken_answers_are_asked_for_again(server: ChatServer, tmp_pat
     assert questions[0] == questions[1] == questions[2] == questions[3]
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_loses_no_answer(server: ChatServer, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     lines: list[str] = []
@@ -160,6 +162,7 @@ def test_a_torn_last_line_is_asked_again(server: ChatServer, tmp_path: Path) -> 
     assert collect(endpoint(server), ANIMALS, TEXTS[:1], path).traces == 1
 
 
+@pytest.mark.slow
 def test_requests_keep_to_their_pace(server: ChatServer, tmp_path: Path) -> None:
     paced = endpoint(server, requests_per_minute=240)
     times = []
