@@ -2,9 +2,10 @@
 who cannot think of a word.
 
 Most queries are definitions of another dictionary (`edgexl.data.webster`), which says the same in other words. Some of
-them are asked as questions, in fragments, with letters amiss, or by what the thing is a kind of; the glosses ask, too,
-each without its own row (`edgexl.distill.stages.evidence.Hiding`), and so do examples that leave the word out. A tenth
-of the definitions, by the hash of their text, is the test set, without those that name their label.
+them are asked as questions, in fragments, with letters amiss, or by what the thing is a kind of, and those of words
+that people use more often than others, as people ask for these; the glosses ask, too, each without its own row
+(`edgexl.distill.stages.evidence.Hiding`), and so do examples that leave the word out. A tenth of the definitions, by
+the hash of their text, is the test set, without those that name their label.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from edgexl.data.split import split_queries
 from edgexl.data.webster import PACKAGE as WEBSTER
 from edgexl.data.webster import Definition, read_webster
 from edgexl.data.wordnet import PACKAGE as WORDNET
-from edgexl.data.wordnet import Synset, describe, gloss_queries, label_words, names_itself, read_synsets
+from edgexl.data.wordnet import Synset, describe, gloss_queries, label_words, names_itself, read_synsets, read_uses
 
 # What a noun's lexical file (lexnames(5WN)) is called by people; of the others nobody says what they hold.
 _THINGS = {
@@ -36,6 +37,8 @@ _QUESTIONS = (
 )  # fmt: skip
 # Of the definitions so many are asked in each of these ways, beside as they stand.
 _ASKED, _SHORTENED, _MISSPELT, _KINDS = 0.2, 0.4, 0.15, 0.3
+# And so often, where one of its words stands in running text at all.
+_OFTEN = 3
 _ABOUT = """A reverse dictionary: a description asks for the words that it may mean.
 
 Built by edgexl from {wordnet} and, of the queries, {webster}: of the latter only what is marked as of Webster's Revised
@@ -54,7 +57,8 @@ def build_dictionary(directory: Path, progress: Progress = no_progress) -> Datas
     labels = describe(labels, glosses)
     defined = _defined(read_webster(progress), labels)
     train, test = split_queries(defined, lambda query: names_itself(query, labels))
-    train = [*train, *_reword(train, _names_of_kinds(synsets, index_of), progress), *glosses]
+    used = frozenset(index_of[lemma] for lemma, times in read_uses().items() if times and lemma in index_of)
+    train = [*train, *_reword(train, _names_of_kinds(synsets, index_of), used, progress), *glosses]
     train += _examples(synsets, index_of)
     about = _ABOUT.format(wordnet=WORDNET, webster=WEBSTER, licence=licence)
     tested = {query.text.lower() for query in test}
@@ -91,10 +95,14 @@ def _names_of_kinds(synsets: Sequence[Synset], index_of: dict[str, int]) -> dict
     return found
 
 
-def _reword(queries: Sequence[Query], kinds: dict[int, tuple[str, ...]], progress: Progress) -> Iterator[Query]:
-    """Some of the queries as people may put them; the same ones each time."""
+def _reword(
+    queries: Sequence[Query], kinds: dict[int, tuple[str, ...]], used: frozenset[int], progress: Progress
+) -> Iterator[Query]:
+    """Some of the queries as people may put them, several times where their words are `used`; the same ones each
+    time."""
     rng = np.random.default_rng(1913)
-    for query in track(queries, "put definitions in other words", progress):
+    turns = [query for query in queries for _ in range(_OFTEN if used.intersection(query.targets) else 1)]
+    for query in track(turns, "put definitions in other words", progress):
         ways = rng.random(4)
         if ways[0] < _SHORTENED:
             yield _of(query, "part", shorten(query.text, rng))

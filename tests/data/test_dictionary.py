@@ -39,6 +39,15 @@ def test_all_glosses_describe_and_most_queries_are_of_another_dictionary(
     assert ways["webster"] > 70_000
     assert min(ways.values()) > 5_000
     assert {way(query) for query in queries["tst"]} == {"webster"}
+    asked = {text: [] for text in ("umbrella", "abaca")}
+    for query in queries["trn"]:
+        for target in query.targets:
+            if (word := dictionary.labels.texts[target]) in asked:
+                asked[word].append(way(query))
+    # a word of running text is asked for in more ways than one that stands in none
+    reworded = {word: len(ways) - ways.count("webster") - ways.count("gloss") for word, ways in asked.items()}
+    assert reworded["umbrella"] > asked["umbrella"].count("webster")
+    assert reworded["abaca"] <= 4
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import pytest
 from edgexl.data import Dataset, Query
 from edgexl.data.split import is_test, words
 
+pytestmark = pytest.mark.slow  # nearly a minute to read the package and write the data set
+
 
 @pytest.fixture(scope="module")
 def mesh(built) -> Dataset:
