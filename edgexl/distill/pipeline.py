@@ -244,11 +244,11 @@ def glance_at_screener(bench: Workbench, screener: nn.Module, data: screening.Sc
 @dataclass(frozen=True)
 class Reasoned:
     """What stage two made: the reasoner, the map that makes its word pieces of the screener's word table (None where
-    it is screening's own order), and what it was trained on."""
+    it is screening's own order), and what it was trained on (None where it was not, and nothing is compared)."""
 
     reasoner: nn.Module
     token_map: Tensor | None
-    made: Made
+    made: Made | None
 
 
 def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
@@ -256,12 +256,16 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
     recipe, corpus = bench.recipe, bench.corpus
     screener, tower = screened.screener, screened.tower
     shape, table = recipe.student, recipe.reasoning
+    if not table.steps and not recipe.keep_better:
+        return Reasoned(ScreeningReasoner(), None, None)
     if table.evidence:
         made = make_evidence_lists(bench, screener, tower, screened.rows)
     else:
         made = make_lists(bench, screener, tower)
     lists, held_out, tables = made.lists, made.held_out, made.tables
     bench.rest_teacher()
+    if not table.steps:
+        return Reasoned(ScreeningReasoner(), None, made)
     torch.manual_seed(recipe.seed)
     reasoner, tokens = start_reasoner(bench, screener)
     losses = bench.method.reasoning_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
@@ -294,7 +298,7 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
 def judge(bench: Workbench, student: Student, screened: Screened, reasoned: Reasoned) -> dict[str, Any]:
     """The finished student's metrics by split and stage: with words, as a bundle answers, beside searches that need no
     training, where those were compared on the way."""
-    if screened.start is None:
+    if screened.start is None or reasoned.made is None:
         return judge_splits(student, bench.corpus, bench.device, bench.progress)
     reasoner = None if reasoned.token_map is None else student.reasoner.to(bench.device)
     return measure(bench, screened.start, student.screener.to(bench.device), reasoner, reasoned.made)

@@ -152,7 +152,8 @@ class LabelSetsTable:
 
 @dataclass(frozen=True)
 class ReasoningTable:
-    """[reasoning]: listwise softmax over the shortlist and 'none of these', plus `teacher_weight` x KL to the teacher.
+    """[reasoning]: listwise softmax over the shortlist and 'none of these', plus `teacher_weight` x KL to the teacher;
+    0 `steps` make a student without a reasoner, such as a teacher of vectors alone.
 
     Labels that the teacher itself confuses with the gold one count 1 + `near_miss_weight` x its probability x N times.
     A share `absent_share` of the shortlists loses its gold labels, so that the student learns to say so.
@@ -195,8 +196,10 @@ class ReasoningTable:
     label_sets: LabelSetsTable = LabelSetsTable()
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
-            raise ValueError("steps, batch, leading_dims and learning_rate must be positive")
+        if min(self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
+            raise ValueError("batch, leading_dims and learning_rate must be positive")
+        if self.steps < 0:
+            raise ValueError("steps must be 0 or more")
         if self.bits not in (2, 4, 8) or self.leading_dims * self.bits % 8:
             raise ValueError("bits must be 2, 4 or 8, and leading_dims of them fill whole bytes")
         if not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,14 @@ import torch
 
 from edgexl.base.errors import BadInput
 from edgexl.data import open_dataset
+from edgexl.data.layout import write_dataset
 from edgexl.distill.corpus.divide import read_corpus
 from edgexl.distill.pipeline import distill
 from edgexl.distill.recipe import read_recipe
 from edgexl.distill.stages.start import open_start
 from edgexl.distill.teachers import open_teacher
 from edgexl.student.encode import encode_vectors
+from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student import load_student
 from tests.steps import StageProgress
 from tests.tiny import tiny_labels, tiny_queries
@@ -229,6 +233,32 @@ def test_a_label_tower_is_met_by_queries(tiny_recipe: Path, tmp_path: Path, meth
     assert closeness.mean() > (own * theirs.roll(1, 0)).sum(1).mean() + 0.3
     with pytest.raises(BadInput, match="student has a label tower, but a teacher encodes labels and queries alike"):
         open_teacher(str(tmp_path / "student"), student.labels)
+
+
+def test_a_screener_learns_of_descriptions_and_teaches_without_a_reasoner(tiny_recipe: Path, tmp_path: Path) -> None:
+    """The student of no steps is its screener; what it is asked among are its labels' texts and descriptions."""
+    data = open_dataset(tmp_path / "data")
+    trn, tst = (list(data.queries(split)) for split in ("trn", "tst"))
+    described: list[list[str]] = [[] for _ in data.labels.ids]
+    for query in trn:
+        described[query.targets[0]].append(query.text)
+    labels = replace(data.labels, descriptions=tuple(map(tuple, described)))
+    shutil.rmtree(tmp_path / "data")
+    write_dataset(tmp_path / "data", labels, trn, tst, "made in code")
+    whole = tiny_recipe.read_text()
+    before, after = whole.split("[reasoning]")
+    first = before.replace("[screening]", "[screening]\ndescriptions = true") + "[reasoning]"
+    tiny_recipe.write_text(first + after.replace("steps = 60", "steps = 0"))
+    student = distill(tiny_recipe, tmp_path / "alone", log=lambda line: None)
+    assert isinstance(student.reasoner, ScreeningReasoner)
+    judged = student.metrics["evaluation"]
+    assert judged["screening"]["P@1"] > 30
+    assert judged["reasoned"]["P@1"] > 30  # by its order, of the same evidence as a bundle's
+    tiny_recipe.write_text(whole)
+    both = f'teacher = "{tmp_path}/alone"\nstart = "{tmp_path}/teacher"'
+    changed(tiny_recipe, *SHORT, (f'teacher = "{tmp_path}/teacher"', both))
+    taught = distill(tiny_recipe, tmp_path / "taught", log=lambda line: None)
+    assert taught.metrics["evaluation"]["reasoned"]["P@1"] > 10
 
 
 def test_the_data_alone_can_teach_and_curves_are_reported(tiny_recipe: Path, tmp_path: Path) -> None:
