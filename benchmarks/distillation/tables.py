@@ -1,4 +1,4 @@
-"""The comparison as Markdown and as a plot: means over seeds, and twice the standard error of the difference."""
+"""The comparison as Markdown and as a plot: means over seeds, and the difference with its interval by Welch's t."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.distillation.runs import DATA_SETS, METHODS, SIZES
 from edgexl.report import Bar, BarChart, BarGroup
+from edgexl.use.intervals import student_t
 
 ALL_METHODS = (*METHODS, "zero-shot")
 SHOWN = ("P@1", "P@5", "nDCG@5", "R@100")
@@ -23,7 +24,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(
         (
             *_head("data", "size", "method", "seeds", *SHOWN, "weights MB", "minutes"), *home,
-            "\nMinutes are of processor time, training alone. A difference stands with twice its standard error.\n",
+            "\nMinutes are of processor time, training alone. A difference stands with its 95 % interval by Welch's t.\n",
             *_head("asked for the other's labels", "size", *SHOWN), *away,
             "\nMechanistic / standard / untrained MiniLM of the size, and the first two's difference.",
         )
@@ -100,6 +101,14 @@ def _difference(rows: Sequence[dict[str, Any]], data: str, size: str, name: str)
     if not ours or not theirs:
         return ""
     mean = f"{np.mean(ours) - np.mean(theirs):+.1f}"
-    if min(len(ours), len(theirs)) < 2:
-        return mean
-    return f"{mean} ± {2 * math.sqrt(np.var(ours, ddof=1) / len(ours) + np.var(theirs, ddof=1) / len(theirs)):.1f}"
+    return mean if min(len(ours), len(theirs)) < 2 else f"{mean} ± {half_interval(ours, theirs):.1f}"
+
+
+def half_interval(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Half of the 95 % interval of the difference of two means, by Welch's t; of two values each at least."""
+    parts = [(float(np.var(values, ddof=1)) / len(values), len(values) - 1) for values in (ours, theirs)]
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return 0.0
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    return student_t(max(1, int(freedom)), 0.95) * math.sqrt(variance)
