@@ -24,7 +24,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(
         (
             *_head("data", "size", "method", "seeds", *SHOWN, "weights MB", "minutes"), *home,
-            "\nMinutes are of processor time, training alone. A difference stands with its 95 % interval by Welch's t.\n",
+            "\nMinutes are of processor time, training alone. A difference has its 95 % interval by Welch's t.\n",
             *_head("asked for the other's labels", "size", *SHOWN), *away,
             "\nMechanistic / standard / untrained MiniLM of the size, and the first two's difference.",
         )

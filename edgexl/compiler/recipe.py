@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgexl.base import toml
-from edgexl.base.errors import BadInput
 from edgexl.base.shipped import find_toml, shipped_files
 from edgexl.bundle.parameters import MOST_WINDOWS
 from edgexl.index.codebook import Coarse
@@ -74,18 +73,18 @@ class IndexRecipe:
     a row, are scanned: sign (4 sign bits a nibble; a bit a dimension), pq (a trained code book a nibble), or auto,
     whichever keeps most for held-out queries, and of as many of a pca rotation's leading dimensions as is best.
     `coarse_dims` leading dimensions are coded otherwise (all when left out). The best
-    `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when left
-    out; with auto and pca at most so many, as many as is best). `aliases` become further rows of their label, but for
-    those that say nothing new: whose vector has a cosine of `alias_cosine` or more to the label's own text or to
-    another alias of the same labels. So do `descriptions`: "joined" with the label's text (its vector and theirs
-    together), "rows" as they are, or "none" of them; "auto" is joined, unless held-out queries find more by them as
-    they are, or without them. With `keep_descriptions` the bundle holds their text, to be shown. `labels_from`: which
-    screener encodes the labels, the float one (or the student's label tower, where it has one) or the quantised one.
-    `cells`: into how many the rows are parted, so that a query scans those near it (0: it scans all; "auto": from 3
-    million rows on); as many are probed as find `cell_recall` of what a scan of all rows ranks first.
-    `lexical`: whether labels are also found by words that they share with the query, however these are spelled: "auto"
-    where held-out queries say that it pays, or where there are none. It takes at most `lexical_bytes` a row, and
-    brings `lexical_candidates` rows at most.
+    `overfetch` rows are rescored with fine codes of `fine_bits` for the leading `fine_dims` dimensions (all when
+    left out, or where there are fewer; with auto and pca at most so many, as many as is best). `aliases` become
+    further rows of their label, but for those that say nothing new: whose vector has a cosine of `alias_cosine` or
+    more to the label's own text or to another alias of the same labels. So do `descriptions`: "joined" with the
+    label's text (its vector and theirs together), "rows" as they are, or "none" of them; "auto" is joined, unless
+    held-out queries find more by them as they are, or without them. With `keep_descriptions` the bundle holds their
+    text, to be shown. `labels_from`: which screener encodes the labels, the float one (or the student's label
+    tower, where it has one) or the quantised one. `cells`: into how many the rows are parted, so that a query scans
+    those near it (0: it scans all; "auto": from 3 million rows on); as many are probed as find `cell_recall` of
+    what a scan of all rows ranks first. `lexical`: whether labels are also found by words that they share with the
+    query, however these are spelled: "auto" where held-out queries say that it pays, or where there are none. It
+    takes at most `lexical_bytes` a row, and brings `lexical_candidates` rows at most.
     """
 
     rotation: Rotation = "none"
@@ -130,12 +129,9 @@ class IndexRecipe:
             raise ValueError(f"[index] fine_dims = {self.fine_dims} must be even and at least 2")
 
     def fine_dims_of(self, dims: int) -> int:
-        """How many leading dimensions the fine codes of a student of `dims` keep; an even number. Raises `BadInput`
-        where the recipe names more than there are."""
-        fine_dims = self.fine_dims or dims - dims % 2
-        if fine_dims > dims:
-            raise BadInput(f"[index] fine_dims = {fine_dims} is more than the student's {dims} dimensions; lower it.")
-        return fine_dims
+        """How many leading dimensions the fine codes of a student of `dims` keep: as many as fill whole bytes."""
+        whole = dims - dims % (4 if self.fine_bits == 2 else 2)
+        return min(self.fine_dims or whole, whole)
 
 
 @dataclass(frozen=True)

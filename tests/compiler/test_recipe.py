@@ -145,8 +145,8 @@ def test_as_many_rows_are_rescored_as_labels_are_handed_on() -> None:
 def test_dimensions_of_fine_codes() -> None:
     assert [IndexRecipe().fine_dims_of(dims) for dims in (8, 9, 384)] == [8, 8, 384]
     assert IndexRecipe(fine_dims=6).fine_dims_of(6) == 6
-    with pytest.raises(BadInput, match="fine_dims = 8 is more than the student's 7"):
-        IndexRecipe(fine_dims=8).fine_dims_of(7)
+    assert IndexRecipe(fine_dims=8).fine_dims_of(7) == 6
+    assert [IndexRecipe(fine_bits=2).fine_dims_of(dims) for dims in (8, 11)] == [8, 8]
 
 
 def test_a_file_beside_shipped_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

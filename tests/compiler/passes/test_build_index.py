@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgexl.base.errors import BadInput
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.encoding.encode import encode_rows
 from edgexl.compiler.encoding.workers import LocalWorkers
@@ -61,9 +60,9 @@ def test_without_a_rotation_the_graphs_stay(encoded: Artifact) -> None:
     np.testing.assert_array_equal(made.vectors, encoded.vectors)
 
 
-def test_sizes_that_do_not_fit_the_student_are_refused(encoded: Artifact) -> None:
-    with pytest.raises(BadInput, match="fine_dims = 64 is more than"):
-        BuildIndex(IndexRecipe(code_bytes=4, fine_dims=64)).run(encoded)
+def test_fine_codes_keep_all_dimensions_where_there_are_fewer_than_the_recipe_says(encoded: Artifact) -> None:
+    dims = encoded.vectors.shape[1]
+    assert BuildIndex(IndexRecipe(code_bytes=4, fine_dims=1000)).run(encoded).index.fine_dims == dims - dims % 2
 
 
 def test_votes_weigh_something_where_labels_are_described_and_what_queries_say_where_these_can_tell() -> None:
