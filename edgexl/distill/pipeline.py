@@ -58,18 +58,17 @@ from edgexl.distill.stages.shortlists import (
     make_training_shortlists,
     row_vectors,
 )
-from edgexl.distill.stages.start import start_screener, start_token_map, token_product
+from edgexl.distill.stages.start import inherits, start_screener, token_product
+from edgexl.distill.stages.start_reasoner import shape_reasoner, start_reasoner
 from edgexl.distill.stages.training import Schedule, train_stage
 from edgexl.distill.teachers.tower import turn
 from edgexl.distill.workbench import Workbench, prepare
-from edgexl.student.contract import SPECIAL_TOKENS, Shapes
+from edgexl.student.contract import Shapes
 from edgexl.student.importer import PACKAGED_MODELS
 from edgexl.student.label_tower import LabelTower
-from edgexl.student.letters import COLUMNS, count_letters
-from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig, ScreeningReasoner
+from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.screeners import kind_of
 from edgexl.student.student import Student, load_student, refuse_foreign_directory
-from edgexl.student.text import piece_id
 from edgexl.student.weights import round_trip
 
 # Rows that a stage finds development queries' answers among, on its way.
@@ -218,7 +217,11 @@ def settle_screener(
     bench: Workbench, screener: nn.Module, data: screening.ScreeningData
 ) -> tuple[nn.Module, torch.Tensor]:
     """(the screener, turned so that its leading dimensions tell most, with weights as they will be stored; the
-    rotation)."""
+    rotation). One whose reasoner is gone on with stays as it is turned, for that knows its dimensions by their place.
+    """
+    if inherits(bench.start, bench.recipe.student, shape_reasoner(bench, screener)):
+        screener.load_state_dict(round_trip(screener.state_dict()))
+        return screener.to(bench.device).requires_grad_(True).eval(), torch.eye(bench.recipe.student.query_dims)
     # every eighth label settles a 256-wide covariance
     eighth = screening.sample_vectors(screener.eval(), data, np.arange(0, bench.rows.labels, 8), "rotate")
     rotation = screening.rotate_output(screener, eighth)
@@ -324,40 +327,6 @@ def label_vectors(bench: Workbench, exact: Tensor, read: Tensor) -> tuple[Tensor
     table, labels = bench.recipe.reasoning, bench.rows.labels
     whole = read if bench.method.compresses else exact
     return whole[:labels].clone(), code_rows(exact, table.bits, table.leading_dims)[:labels].clone()
-
-
-def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReasoner, reasoning.MappedTokens]:
-    """The untrained reasoner, and the table of word pieces that it trains with."""
-    shape = bench.recipe.student
-    kind = kind_of(screener)
-    _, words = kind.words(screener)
-    config = ReasonerConfig(
-        vocabulary=len(words),
-        query_dims=shape.query_dims,
-        state_dims=kind.state_dims(screener),
-        dims=shape.reasoner_dims,
-        ffn_dims=shape.reasoner_ffn_dims,
-        heads=shape.reasoner_heads,
-        layers=shape.reasoner_layers,
-        cross_layers=shape.cross_layers,
-        token_dims=shape.token_dims,
-        first_word_id=1 + max(piece_id(bench.tokenizer, token) for token in SPECIAL_TOKENS),
-        coverage=True,
-        absence=True,
-        evidence=bench.recipe.reasoning.evidence,
-        residual=bench.recipe.reasoning.residual,
-        letters=COLUMNS if bench.recipe.reasoning.letters else 0,
-    )
-    reasoner = ListwiseReasoner(config)
-    if config.letters:
-        with torch.no_grad():
-            reasoner.letters.weight.copy_(count_letters(bench.tokenizer, len(words)))
-    tokens = reasoning.MappedTokens(words, start_token_map(words, reasoner))
-    reasoner.text.add_module("tokens", tokens)
-    for layer in reasoner.layers:
-        layer.dropout.p = bench.recipe.reasoning.dropout  # type: ignore[union-attr]
-    reasoner.to(bench.device)
-    return reasoner, tokens
 
 
 def assemble(bench: Workbench, screened: Screened, reasoned: Reasoned) -> Student:

@@ -168,7 +168,7 @@ def prepare(
     )
     source = find_teacher(recipe.teacher) if recipe.teacher else None
     teacher = open_teacher(source, corpus.labels, chosen, recipe.cross_encoder) if source else None
-    start = open_start(recipe.start or source or "")
+    start = open_start(recipe.start or source or "", recipe.student.screener)
     texts = [*corpus.labels.texts, *(query.text for query in (*corpus.screening, *corpus.reasoning))]
     if not recipe.student.vocabulary:
         texts = texts[:: max(1, len(texts) // 50_000)]  # the counts only weigh rows then

@@ -83,13 +83,15 @@ class QueryColumns:
 
 @dataclass(frozen=True)
 class QueryTable:
-    """What a file of queries was understood to be. Rows of the same text are one query with all their labels."""
+    """What a file of queries was understood to be. Rows of the same text are one query with all their labels; so many
+    rows `repeat` one before them."""
 
     table: Table
     columns: QueryColumns
     queries: tuple[Query, ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
+    repeat: int = 0
 
     def all(self) -> tuple[Query, ...]:
         """The queries. Raises `BadInput` naming the first row that is wrong."""
@@ -231,7 +233,7 @@ def make_queries(table: Table, columns: QueryColumns, labels: LabelNames) -> Que
     if not queries and not problems:
         raise BadInput(f"{table.file} holds no query.")
     notes = (f"rows that repeat a query add their labels to it ({repeated:,})",) if repeated else ()
-    return QueryTable(table, columns, tuple(queries.values()), tuple(problems), (*table.notes, *notes))
+    return QueryTable(table, columns, tuple(queries.values()), tuple(problems), (*table.notes, *notes), repeated)
 
 
 def _names(cell: Any, columns: QueryColumns, labels: LabelNames) -> list[Any]:

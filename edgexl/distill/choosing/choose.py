@@ -5,8 +5,9 @@ what model the student starts as, and how many seconds there are. Each choice co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,11 @@ from edgexl.data.damage import Learned, learn_damage
 from edgexl.data.tables.scripts import count_scripts
 from edgexl.distill.corpus.open import Material
 from edgexl.distill.recipe import DistillRecipe, FilesTable, ReasoningTable, ScreeningTable, SplitTable
-from edgexl.distill.stages.start import Start
+from edgexl.distill.stages.start import Start, goes_on
+from edgexl.student.letters import COLUMNS
+from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
+from edgexl.student.screeners import kind_of
+from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.screeners.transformer import TransformerShape
 from edgexl.student.text import encode_texts
 
@@ -31,6 +36,13 @@ _LONGEST_LABEL = 24
 # 90.2% of the right labels first after 3 rounds, 89.2% after 5.
 _ROUNDS_SCREENING, _ROUNDS_REASONING, _ROUNDS_MADE = 8, 6, 2
 _FEWEST_STEPS = 40
+# Of queries that were asked before in the same words: from this share on, they are names of their labels.
+_REPEATED = 0.2
+# The reasoner's sizes, where there is none to go on with.
+_USUAL = ReasonerConfig(
+    vocabulary=1, query_dims=1, state_dims=1, dims=128, ffn_dims=256, heads=2, layers=2, token_dims=32, evidence=True,
+    coverage=True, residual=True, letters=COLUMNS,
+)  # fmt: skip
 # Of the time there is, what is left to encode, search and measure in.
 _SPARE = 0.12
 
@@ -38,7 +50,8 @@ _SPARE = 0.12
 @dataclass(frozen=True)
 class Facts:
     """What a recipe is chosen by. `pieces` are the 50th and 99th percentile of word pieces of labels, `query_pieces` of
-    queries; `unknown` is the share of them, in percent, that the encoder's tokenizer does not know."""
+    queries; `unknown` is the share of them, in percent, that the encoder's tokenizer does not know, `repeated` that of
+    the queries that were asked before in the same words."""
 
     labels: int
     queries: int
@@ -50,6 +63,7 @@ class Facts:
     scripts: dict[str, float]
     unknown: float
     learned: Learned
+    repeated: float = 0.0
 
     @classmethod
     def of(cls, material: Material, tokenizer: Tokenizer) -> Facts:
@@ -70,6 +84,7 @@ class Facts:
             scripts=count_scripts([*texts, *asked]),
             unknown=round(100 * float((pieces == unknown_id).mean()), 1) if len(pieces) else 0.0,
             learned=learn_damage(labels, queries),
+            repeated=1.0 - len({query.text for query in queries}) / max(1, len(queries) + material.repeat),
         )
 
     def sentences(self) -> list[str]:
@@ -122,6 +137,7 @@ def choose_recipe(
     starts as; with a `teacher`, that one's."""
     config = start.encoder.config
     dims = config.query_dims or config.state_dims
+    shape, inherited = _shape_of(start), _inherited(start)
     held = int(np.clip(facts.queries // 10, _LEAST_HELD, _MOST_HELD))
     files = isinstance(data, FilesTable)
     names = facts.learned.named >= _NAMING
@@ -135,19 +151,11 @@ def choose_recipe(
         start=source,
         keep_better=True,
         naming=facts.learned.damage if names else None,
-        student=TransformerShape(
-            screener="transformer",
-            teacher_layers=tuple(range(config.layers)),
-            max_tokens=min(128, config.max_tokens),
-            query_dims=dims,
-            word_dims=config.word_dims,
-            shortlist=min(128, facts.labels),
-            label_tokens=label_tokens,
-            reasoner_dims=128,
-            reasoner_ffn_dims=256,
-            reasoner_heads=2,
-            reasoner_layers=2,
-            token_dims=32,
+        aliases="queries" if facts.repeated >= _REPEATED else "own",
+        student=shape(
+            shortlist=min(128, facts.labels), label_tokens=label_tokens, cross_layers=inherited.cross_layers,
+            reasoner_dims=inherited.dims, reasoner_ffn_dims=inherited.ffn_dims, reasoner_heads=inherited.heads,
+            reasoner_layers=inherited.layers, token_dims=inherited.token_dims,
         ),
         split=SplitTable(
             reasoning_share=0.5, calibration=held, development=held, evaluation=held if files else 2000,
@@ -161,13 +169,33 @@ def choose_recipe(
             steps=1, batch=int(np.clip(rest // 8, 8, 64)), learning_rate=1e-3 if names else 7e-4,
             teacher_weight=0.3 if teacher else 0.0, dropout=0.0 if names else 0.1, token_dropout=0.0 if names else 0.1,
             naming_queries=made, familiar_queries=rest, leading_dims=min(leading, dims),
-            evidence=True, residual=True, letters=True,
+            evidence=True, residual=inherited.residual, letters=bool(inherited.letters),
         ),
     )  # fmt: skip
-    return Chosen(recipe, _reasons(recipe, facts, names, held))
+    return Chosen(recipe, _reasons(recipe, facts, names, held, start))
 
 
-def _reasons(recipe: DistillRecipe, facts: Facts, names: bool, held: int) -> dict[str, str]:
+def _shape_of(start: Start) -> Callable[..., ShapeTable]:
+    """What makes [student] of the other sizes: that of the start as it is, or all layers of a model."""
+    if start.student is not None and (sizes := kind_of(start.encoder).sizes(start.encoder)):
+        return partial(kind_of(start.encoder).shape, **sizes)
+    config = start.encoder.config
+    return partial(
+        TransformerShape, teacher_layers=tuple(range(config.layers)), max_tokens=min(128, config.max_tokens),
+        query_dims=config.query_dims or config.state_dims, word_dims=config.word_dims,
+    )  # fmt: skip
+
+
+def _inherited(start: Start) -> ReasonerConfig:
+    """The sizes of the start's reasoner, where it sees all evidence and so can be gone on with; else the usual ones."""
+    if start.student is not None and isinstance(start.student.reasoner, ListwiseReasoner):
+        config = start.student.reasoner.config
+        if config.evidence and kind_of(start.encoder).sizes(start.encoder):
+            return config
+    return _USUAL
+
+
+def _reasons(recipe: DistillRecipe, facts: Facts, names: bool, held: int, start: Start) -> dict[str, str]:
     reasons = {
         "keep_better": "what training loses is left out, so the student is never worse than what it starts as",
         "student.teacher_layers": "all layers of the start: fewer are faster on the device, and lose some accuracy",
@@ -187,6 +215,14 @@ def _reasons(recipe: DistillRecipe, facts: Facts, names: bool, held: int) -> dic
         "reasoning.residual": "untrained, it leaves screening's order as it is",
         "reasoning.familiar_queries": "of the screener's own queries, so that none goes to waste",
     }
+    if recipe.aliases == "queries":
+        reasons["aliases"] = f"{facts.repeated:.0%} of the queries were asked before in the same words: they are names"
+    if goes_on(start, recipe.student):
+        for key in ("teacher_layers", "word_dims", "query_dims"):
+            reasons.pop(f"student.{key}", None)
+        reasons["student.screener"] = "the start's own, with its sizes: it is gone on with as it is"
+    if _inherited(start) is not _USUAL:
+        reasons["student.reasoner_dims"] = "the start's reasoner is gone on with, too"
     if not isinstance(recipe.data, FilesTable):
         reasons |= {"split.evaluation": "of the test split", "split.judge_named": ""}
     if names:

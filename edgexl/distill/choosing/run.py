@@ -115,7 +115,8 @@ def choose(
     progress("load the encoder", 0, 1)
     start = open_start(sources.encoder)
     progress("load the encoder", 1, 1)
-    facts = Facts.of(Material(read.labels, read.queries), start.tokenizer)
+    repeat = read.query_table.repeat if read.query_table else 0
+    facts = Facts.of(Material(read.labels, read.queries, repeat), start.tokenizer)
     for sentence in facts.sentences():
         log(sentence)
     chosen = choose_recipe(data, facts, start, sources.encoder)

@@ -15,11 +15,12 @@ from edgexl.base.arrays import Ints
 from edgexl.base.progress import Progress
 from edgexl.distill.choosing.choose import Chosen, Timing, choose_steps
 from edgexl.distill.corpus.divide import gold_labels
-from edgexl.distill.pipeline import locate_teacher, start_reasoner
+from edgexl.distill.pipeline import locate_teacher
 from edgexl.distill.stages import reasoning, screening
 from edgexl.distill.stages.evidence import Evidence
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.start import start_screener
+from edgexl.distill.stages.start_reasoner import start_reasoner
 from edgexl.distill.stages.training import Losses, make_optimiser
 from edgexl.distill.workbench import Workbench, prepare
 from edgexl.student.screeners import kind_of

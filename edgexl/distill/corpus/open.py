@@ -18,10 +18,12 @@ from edgexl.distill.recipe import FilesTable, SplitTable
 
 @dataclass(frozen=True)
 class Material:
-    """All that a recipe's `data` holds: the labels, and the queries that may train."""
+    """All that a recipe's `data` holds: the labels, and the queries that may train; so many others `repeat` the texts
+    of these."""
 
     labels: LabelSet
     queries: tuple[Query, ...]
+    repeat: int = 0
 
 
 def open_corpus(data: str | FilesTable, split: SplitTable, progress: Progress = no_progress) -> Corpus:
@@ -40,7 +42,8 @@ def open_material(data: str | FilesTable, progress: Progress = no_progress) -> M
     wanted = Wanted(data.id, data.text, data.aliases, data.descriptions)
     labels = read_labels(data.labels, wanted, data.language).label_set()
     names = LabelNames.of(labels.ids, labels.texts)
-    queries = read_query_table(data.queries, names, data.query_text, data.query_labels).all()
+    table = read_query_table(data.queries, names, data.query_text, data.query_labels)
+    queries = table.all()
     if not queries:
         raise BadInput(f"{Path(data.queries)} holds no query; a student is distilled from past queries.")
-    return Material(labels, queries)
+    return Material(labels, queries, table.repeat)

@@ -6,6 +6,7 @@ in its shortlist: on the device no query is its own alias.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -115,12 +116,17 @@ class Parts:
 
 
 def with_query_aliases(labels: LabelSet, queries: Sequence[Query]) -> LabelSet:
-    """The label set with the text of every query as an alias of each of its gold labels."""
-    aliases: list[dict[str, None]] = [dict.fromkeys(texts) for texts in labels.aliases]
+    """The label set with the text of every query as an alias of its gold labels; where queries of one text differ, of
+    those that it was meant for most often, or more than half as often."""
+    meant: dict[str, Counter[int]] = {}
     for query in queries:
-        for target in query.targets:
-            if query.text != labels.texts[target]:
-                aliases[target][query.text] = None
+        meant.setdefault(query.text, Counter()).update(query.targets)
+    aliases: list[dict[str, None]] = [dict.fromkeys(texts) for texts in labels.aliases]
+    for text, counts in meant.items():
+        most = max(counts.values(), default=0)
+        for target, count in counts.items():
+            if text != labels.texts[target] and 2 * count > most:
+                aliases[target][text] = None
     return replace(labels, aliases=tuple(tuple(texts) for texts in aliases))
 
 

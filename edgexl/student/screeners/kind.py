@@ -50,6 +50,10 @@ class ScreenerKind:
         """The transformer whose layers and words other students can start from; None where there is none."""
         return None
 
+    def sizes(self, screener: Any) -> dict[str, Any]:
+        """What [student] says of a screener to have just this one; nothing where none can be had as it is."""
+        return {}
+
     def aim(self, screener: Any, tokens: TokenTable, wanted: Tensor) -> None:
         """Bring the vectors of texts near `wanted` [n,d] at once, where a kind knows how."""
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -220,6 +221,14 @@ class NgramKind(ScreenerKind):
             rows[: len(words)].copy_(words / words.norm(dim=1).mean())
             rows[0].zero_()
         return screener
+
+    def sizes(self, screener: NgramScreener) -> dict[str, Any]:
+        config = screener.config
+        return {
+            "max_tokens": config.max_tokens, "word_dims": config.dims, "buckets": config.buckets,
+            "ngrams": config.orders, "words": config.words, "ffn_dims": config.ffn_dims,
+            "query_dims": config.query_dims,
+        }  # fmt: skip
 
     def last_products(self, screener: NgramScreener) -> Sequence[nn.Linear]:
         return screener.down, screener.skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer
@@ -172,6 +172,15 @@ class TransformerKind(ScreenerKind):
 
     def encoder(self, screener: TransformerScreener) -> TransformerScreener:
         return screener
+
+    def sizes(self, screener: TransformerScreener) -> dict[str, Any]:
+        config = screener.config
+        if config.query_dims is None:
+            return {}
+        return {
+            "teacher_layers": tuple(range(config.layers)), "max_tokens": config.max_tokens, "ffn_dims": config.ffn_dims,
+            "word_dims": config.word_dims, "query_dims": config.query_dims,
+        }  # fmt: skip
 
     def aim(self, screener: TransformerScreener, tokens: TokenTable, wanted: Tensor) -> None:
         """Set the projection so that pooled states land as near as they can to `wanted`: ridge regression.

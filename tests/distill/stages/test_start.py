@@ -198,6 +198,6 @@ def test_a_start_is_a_model_or_a_student_with_layers(tmp_path: Path) -> None:
     assert torch.allclose(start.encoder.word.weight, student.screener.word.weight, atol=0.02)  # type: ignore[arg-type,union-attr]
     tiny_ngram_student().save(tmp_path / "grams")
     with pytest.raises(BadInput, match="has no transformer"):
-        open_start(str(tmp_path / "grams"))
+        open_start(str(tmp_path / "grams"), "transformer")
     imported = open_start(str(write_teacher(tmp_path / "model")))
     assert (imported.encoder.config.layers, imported.encoder.config.query_dims) == (3, None)

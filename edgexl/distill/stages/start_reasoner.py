@@ -1,0 +1,56 @@
+"""How a reasoner starts: untrained, with the screener's word pieces; or as the student left it that a recipe goes on
+from."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edgexl.distill.stages import reasoning
+from edgexl.distill.stages.start import inherit_reasoner, start_token_map
+from edgexl.distill.workbench import Workbench
+from edgexl.student.contract import SPECIAL_TOKENS
+from edgexl.student.letters import COLUMNS, count_letters
+from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
+from edgexl.student.screeners import kind_of
+from edgexl.student.text import piece_id
+
+
+def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReasoner, reasoning.MappedTokens]:
+    """The untrained reasoner, or as the student left it that the recipe goes on from, and the table of word pieces that
+    it trains with."""
+    config = shape_reasoner(bench, screener)
+    _, words = kind_of(screener).words(screener)
+    reasoner = ListwiseReasoner(config)
+    if config.letters:
+        with torch.no_grad():
+            reasoner.letters.weight.copy_(count_letters(bench.tokenizer, len(words)))
+    token_map = inherit_reasoner(bench.start, bench.recipe.student, reasoner)
+    tokens = reasoning.MappedTokens(words, start_token_map(words, reasoner) if token_map is None else token_map)
+    reasoner.text.add_module("tokens", tokens)
+    for layer in reasoner.layers:
+        layer.dropout.p = bench.recipe.reasoning.dropout  # type: ignore[union-attr]
+    reasoner.to(bench.device)
+    return reasoner, tokens
+
+
+def shape_reasoner(bench: Workbench, screener: nn.Module) -> ReasonerConfig:
+    """The reasoner that a recipe wants over a screener."""
+    shape, kind = bench.recipe.student, kind_of(screener)
+    return ReasonerConfig(
+        vocabulary=len(kind.words(screener)[1]),
+        query_dims=shape.query_dims,
+        state_dims=kind.state_dims(screener),
+        dims=shape.reasoner_dims,
+        ffn_dims=shape.reasoner_ffn_dims,
+        heads=shape.reasoner_heads,
+        layers=shape.reasoner_layers,
+        cross_layers=shape.cross_layers,
+        token_dims=shape.token_dims,
+        first_word_id=1 + max(piece_id(bench.tokenizer, token) for token in SPECIAL_TOKENS),
+        coverage=True,
+        absence=True,
+        evidence=bench.recipe.reasoning.evidence,
+        residual=bench.recipe.reasoning.residual,
+        letters=COLUMNS if bench.recipe.reasoning.letters else 0,
+    )
