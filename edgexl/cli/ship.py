@@ -28,7 +28,7 @@ _MOST_NAMED = 4
     "--platform",
     "platforms",
     multiple=True,
-    help="c-source, linux-x86-64, linux-arm64, linux-armhf, python, rust, web; may be repeated.  [default: all]",
+    help="c-source, linux-x86-64, linux-arm64, linux-armhf, python, java, rust, web; may be repeated.  [default: all]",
 )
 @click.option("-o", "--out", type=_PATH, help="The directory to write into.")
 @click.option("--check", "checked", type=_PATH, help="Look into the packages of a directory instead.")
@@ -77,7 +77,7 @@ def ship(
     from edgexl.ship.check_page import shipped_page
     from edgexl.ship.judge import judge
     from edgexl.ship.product import open_product
-    from edgexl.ship.ship import ship
+    from edgexl.ship.ship import lacking, ship
 
     product = open_product(bundle, name, version, license, notices, support, vendor)
     with progress_bar(as_json) as progress:
@@ -87,10 +87,12 @@ def ship(
     if as_json:
         print_json({
             "name": product.name, "version": product.version, "bundle_bytes": len(product.bundle),
-            "files": [each.as_json() for each in judged],
+            "files": [each.as_json() for each in judged], "not_made": {} if platforms else lacking(),
         })  # fmt: skip
     else:
         _print_judged(product, judged)
+        for platform, sentence in () if platforms else lacking().items():
+            _print_wrapped(f"not made: {platform}: {sentence}")
     _fail_with([(each.shipped.path.name, fault) for each in judged for fault in each.faults])
 
 

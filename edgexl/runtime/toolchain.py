@@ -58,7 +58,7 @@ def find_toolchains(target: Target) -> list[Toolchain]:
 
 def _installed(target: Target, build: Build) -> Iterator[Toolchain]:
     if build.android:
-        if clang := _find_ndk_clang(build):
+        if clang := find_ndk_clang(build.triple, build.android):
             yield Toolchain(clang.name, (str(clang), *build.flags), _advice(build))
         return
     if gcc := shutil.which(f"{build.triple}-gcc"):
@@ -139,18 +139,18 @@ def _machine_of(command: tuple[str, ...]) -> int | None:
 # ---- Android ---------------------------------------------------------------------------------------------------------
 
 
-def _find_ndk_clang(build: Build) -> Path | None:
-    """The NDK's clang for the newest Android that is not newer than promised."""
+def find_ndk_clang(triple: str, android: int) -> Path | None:
+    """The NDK's clang, as its `triple` begins, for the newest Android whose API level is not above `android`."""
     for directory in _ndk_directories():
         for bin_directory in sorted(directory.glob("toolchains/llvm/prebuilt/*/bin")):
-            if clang := _best_clang(build, str(bin_directory)):
+            if clang := _best_clang(triple, android, str(bin_directory)):
                 return clang
-    return _best_clang(build, os.environ.get("PATH", os.defpath))
+    return _best_clang(triple, android, os.environ.get("PATH", os.defpath))
 
 
-def _best_clang(build: Build, path: str) -> Path | None:
-    for api in range(build.android, _OLDEST_ANDROID - 1, -1):
-        if found := shutil.which(f"{build.triple}{api}-clang", path=path):
+def _best_clang(triple: str, android: int, path: str) -> Path | None:
+    for api in range(android, _OLDEST_ANDROID - 1, -1):
+        if found := shutil.which(f"{triple}{api}-clang", path=path):
             return Path(found)
     return None
 

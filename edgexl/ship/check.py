@@ -1,6 +1,7 @@
 """The doctor: looks into packages (`edgexl ship --check DIR`) for what would fail where they are installed.
 
-It reads tarballs, wheels, crates, Debian and npm packages, and files beside them, and trusts nothing that is in them.
+It reads tarballs, wheels, jars, crates, Debian and npm packages, and files beside them, and trusts nothing that is in
+them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _WINDOWS = re.compile(r"(kernel32|advapi32|shell32|ucrtbase|api-ms-win-crt-[a-z0
 _GLIBC, _MUSL = re.compile(r"lib(c|m|dl|pthread)\.so\.\d+|ld-linux.*"), re.compile(r"libc(\.musl-.*)?\.so(\.1)?")
 _LEAST_PAGE, _NEWEST_GLIBC, _OLDEST_MACOS = 16384, (2, 28), (11, 0)
 _MOST_BYTES = 4 << 30
+# What a library may export: the API, and what Java looks for in each library by itself.
+_OURS = ("exl_", "JNI_OnLoad")
 # What the bytes of a package are of.
 PARTS = ("bundle", "libraries", "tools", "sources and papers")
 
@@ -122,7 +125,7 @@ def _hosted(package: str, package_bytes: int, members: Mapping[str, bytes]) -> I
 def _part(name: str) -> str:
     if name.endswith(".exl"):
         return "bundle"
-    if re.search(r"(libedgexl\.|edgexl\.dll$)[^/]*$|\.wasm$", name):
+    if re.search(r"(libedgexl[._]|edgexl\w*\.dll$)[^/]*$|\.wasm$", name):
         return "libraries"
     return "tools" if re.search(r"bin/exl-\w+(\.exe)?$", name) else "sources and papers"
 
@@ -198,8 +201,10 @@ def _bundle(name: str, content: bytes, members: Mapping[str, bytes]) -> _Found:
 # ---- programs --------------------------------------------------------------------------------------------------------
 
 
-def _processor(package: str, place: int) -> int | None:
-    return next((numbers[place] for word, numbers in _PROCESSORS.items() if word in package), None)
+def _processor(package: str, name: str, place: int) -> int | None:
+    """As the package's name says, or, of one for several machines, the file's."""
+    said = (numbers[place] for text in (package, name) for word, numbers in _PROCESSORS.items() if word in text)
+    return next(said, None)
 
 
 def _elf(package: str, name: str, content: bytes) -> _Found:
@@ -208,7 +213,7 @@ def _elf(package: str, name: str, content: bytes) -> _Found:
     except BadInput as error:
         yield name, "fault", str(error).partition(": ")[2].rstrip(".")
         return
-    wanted = _processor(package, 0)
+    wanted = _processor(package, name, 0)
     if wanted is not None and elf.machine != wanted:
         yield name, "fault", f"it is for another processor than the package says (ELF machine {elf.machine})"
     if elf.load_alignment < _LEAST_PAGE:
@@ -220,7 +225,7 @@ def _elf(package: str, name: str, content: bytes) -> _Found:
     if unknown := [needed for needed in elf.needed if not known.fullmatch(needed)]:
         yield name, "fault", f"it needs {unknown[0]}, which no system promises"
     if elf.soname:
-        if others := [symbol for symbol in elf.exported if not symbol.startswith("exl_")]:
+        if others := [symbol for symbol in elf.exported if not symbol.startswith(_OURS)]:
             yield name, "fault", f"it exports {others[0]}, which another library may, too"
         if not elf.exported:
             yield name, "fault", "it exports nothing"
@@ -248,7 +253,7 @@ def _macho(package: str, name: str, content: bytes) -> _Found:
     except struct.error:
         yield name, "fault", "it is no sound Mach-O file"
         return
-    wanted = _processor(package, 1)
+    wanted = _processor(package, name, 1)
     if wanted is not None and processor != wanted:
         yield name, "fault", "it is for another processor than the package says"
     if kind != 6:
@@ -265,12 +270,12 @@ def _pe(package: str, name: str, content: bytes) -> _Found:
     except BadInput as error:
         yield name, "fault", str(error).partition(": ")[2].rstrip(".")
         return
-    wanted = _processor(package, 2)
+    wanted = _processor(package, name, 2)
     if wanted is not None and pe.machine != wanted:
         yield name, "fault", f"it is for another processor than the package says (PE machine {pe.machine:#06x})"
     if unknown := [needed for needed in pe.imports if not _WINDOWS.fullmatch(needed)]:
         yield name, "fault", f"it needs {unknown[0]}, which no Windows promises"
-    if others := [symbol for symbol in pe.exports if not symbol.startswith("exl_")]:
+    if others := [symbol for symbol in pe.exports if not symbol.startswith(_OURS)]:
         yield name, "fault", f"it exports {others[0]}, which another library may, too"
     if pe.is_library and not pe.exports:
         yield name, "fault", "it exports nothing"

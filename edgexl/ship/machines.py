@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,6 +110,30 @@ def link_objects(machine: Machine, sources: Mapping[str, Path | None]) -> dict[s
         return {name: Path(scratch, name).read_bytes() for name in sources}
 
 
+def build_jni(
+    machine: Machine, name: str, source: Path, flags: Sequence[str], progress: Progress = no_progress
+) -> bytes:
+    """A shared library of `source` and the runtime, which exports what `source` does. `name`: its file's; `flags`: more
+    for the source. Raises `DeviceError` without Zig."""
+    own = (*zig_command(), "cc", "-target", machine.zig, *_FLAGS, f"-I{RUNTIME / 'include'}", "-DEXL_API=")
+    optimization = optimization_of_sources()
+    zig = importlib.metadata.version("ziglang")
+    key = digest_of_sources(f"{machine} {_FLAGS} {optimization} {zig} hidden")
+    archive = cache_directory() / "ship" / f"{machine.name}-hidden-{key}" / STATIC
+    with tempfile.TemporaryDirectory() as scratch:
+        if not archive.is_file():
+            progress(f"compile for {machine.name}", 0, 1)
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            objects = tuple(path.name for path in compile_objects(own, scratch, own=optimization))
+            call_compiler((*zig_command(), "ar", "rcsD", STATIC, *objects), scratch)
+            copy_file(Path(scratch, STATIC), archive)
+            progress(f"compile for {machine.name}", 1, 1)
+        strict = ("-Wall", "-Wextra", "-Wconversion", "-Werror", *flags)
+        how = _how(machine, name)
+        call_compiler((*own, *strict, *how, str(source), str(archive), *_libraries(machine), "-o", name), scratch)
+        return Path(scratch, name).read_bytes()
+
+
 def build_wasm(progress: Progress = no_progress) -> bytes:
     """The runtime with `web/module.c` as one WebAssembly module with SIMD, which imports a clock and nothing else."""
     module = Path(__file__).parent / "web" / "module.c"
@@ -171,11 +195,11 @@ def _how(machine: Machine, name: str) -> tuple[str, ...]:
     if machine.system == "windows":  # no time, and no path of a file of symbols
         return ("-shared", "-s", "-Wl,--gc-sections")
     if machine.system == "macos":
-        return ("-shared", "-s", f"-Wl,-install_name,@rpath/{machine.soname}")
+        return ("-shared", "-s", f"-Wl,-install_name,@rpath/{machine.soname if name == machine.shared else name}")
     return (
         "-shared",
         "-s",
-        f"-Wl,-soname,{machine.soname}",
+        f"-Wl,-soname,{machine.soname if name == machine.shared else name}",
         "-Wl,--gc-sections",
         "-Wl,-z,relro,-z,now",
         *_pages(machine),

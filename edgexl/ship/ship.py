@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgexl.base.errors import BadInput
+from edgexl.base.errors import BadInput, DeviceError
 from edgexl.base.files import write_bytes
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.toml import nearest
 from edgexl.ship.c_source import ship_c_source
 from edgexl.ship.crate import ship_rust
+from edgexl.ship.jar import find_javac, ship_java
 from edgexl.ship.linux import ship_linux
 from edgexl.ship.npm import ship_web
 from edgexl.ship.product import Product
@@ -32,9 +33,12 @@ PLATFORMS: dict[str, Packer] = {
     "linux-arm64": _linux("linux-arm64"),
     "linux-armhf": _linux("linux-armhf"),
     "python": ship_python,
+    "java": ship_java,
     "rust": lambda product, _: ship_rust(product),
     "web": ship_web,
 }
+# What a platform wants of this machine besides Zig: it raises `DeviceError` where that lacks.
+_NEEDS: dict[str, Callable[[], object]] = {"java": find_javac}
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Shipped:
 def ship(
     product: Product, platforms: Sequence[str], directory: Path, progress: Progress = no_progress
 ) -> list[Shipped]:
-    """Write the packages for `platforms` (all where there is none) into `directory`, beside what is there.
+    """Write the packages for `platforms` into `directory`, beside what is there; where there is none, for all that this
+    machine has the tools for (`lacking`).
 
     The same product gives the same bytes. Raises `BadInput` for an unknown platform, `DeviceError` where a compiler is
     missing.
@@ -66,7 +71,20 @@ def ship(
     directory.mkdir(parents=True, exist_ok=True)
     shipped = []
     for platform in dict.fromkeys(platforms or PLATFORMS):
+        if not platforms and platform in lacking():
+            continue
         for name, content in PLATFORMS[platform](product, progress).items():
             write_bytes(directory / name, content)
             shipped.append(Shipped(platform, directory / name, len(content)))
     return shipped
+
+
+def lacking() -> dict[str, str]:
+    """The platforms for which this machine has no tools, with a sentence each."""
+    found = {}
+    for platform, find in _NEEDS.items():
+        try:
+            find()
+        except DeviceError as error:
+            found[platform] = str(error)
+    return found

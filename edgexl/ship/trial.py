@@ -1,8 +1,8 @@
 """Tries packages: unpacks each as it is installed, and has it answer the goldens of its bundle, where this machine can.
 
 Programs for this machine run as they are, those for another processor under qemu where it is installed, wheels in a
-Python that sees no other package, WebAssembly in Node, and sources in C and Rust are compiled. What cannot run here
-says why.
+Python that sees no other package, jars by Java, WebAssembly in Node, and sources in C and Rust are compiled. What
+cannot run here says why.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ def _try(platform_name: str, path: Path, files: Files, folder: Path) -> Trial:
         return _try_web(files, folder)
     if platform_name == "c-source":
         return _try_sources(files, folder)
+    if platform_name == "java":
+        return _try_jar(path)
     if platform_name == "rust":
         return _try_crate(files, folder)
     return _try_linux(platform_name, files, folder)
@@ -143,6 +145,13 @@ def _try_sources(files: Files, folder: Path) -> Trial:
         wrong = [line for line in built.stderr.splitlines() if "error" in line] or [f"{compiler} failed"]
         return Trial("failed", why=f"it cannot be compiled: {wrong[0]}")
     return _run(f"compiled by {Path(compiler).name}", (tool, folder / _find(files, ".exl"), "--self-test"))
+
+
+def _try_jar(path: Path) -> Trial:
+    java = shutil.which("java")
+    if java is None:
+        return Trial("not run", why="java is not installed")
+    return _run("by Java", (java, "-jar", path, "--self-test"))
 
 
 def _try_crate(files: Files, folder: Path) -> Trial:

@@ -1,4 +1,4 @@
-"""What is in a package: the files of tarballs, wheels, crates, npm and Debian packages."""
+"""What is in a package: the files of tarballs, wheels, jars, crates, npm and Debian packages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import zipfile
 
 from edgexl.base.archives import read_ar
 
-ENDS = (".tar.gz", ".tgz", ".whl", ".deb", ".crate")
+ENDS = (".tar.gz", ".tgz", ".whl", ".deb", ".crate", ".jar")
 
 
 def unpack(name: str, content: bytes) -> dict[str, bytes]:
     """The files of a package, links left out, by their paths; `name`: its own. Raises what Python's readers of archives
     do, or `ValueError`, where it is none."""
-    if name.endswith(".whl"):
+    if name.endswith((".whl", ".jar")):
         with zipfile.ZipFile(io.BytesIO(content)) as wheel:
             return {each: wheel.read(each) for each in wheel.namelist()}
     if name.endswith(".deb"):

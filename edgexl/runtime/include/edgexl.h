@@ -35,7 +35,8 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32)
+#if defined(EXL_API) /* empty, for a library that takes this one in and exports nothing of it */
+#elif defined(_WIN32)
 #define EXL_API __declspec(dllexport)
 #else
 #define EXL_API __attribute__((visibility("default")))
