@@ -18,6 +18,7 @@ streamed: only the label set is held in memory.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,6 +70,11 @@ class Query:
         """How an error sentence names the query: its uid, and the line of the file `path` that it was read from."""
         uid = repr(self.uid) if len(self.uid) <= 60 else f"{self.uid[:60]!r}..."
         return f"{os.fspath(path)}, line {self.line}: the query {uid}" if path and self.line else f"the query {uid}"
+
+
+def spell_queries(queries: Iterable[Query]) -> str:
+    """Texts and gold labels in one string, for a hash of all that they are."""
+    return json.dumps([[query.text, query.targets] for query in queries])
 
 
 @dataclass(frozen=True)

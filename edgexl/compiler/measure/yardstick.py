@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.ledger import Accuracy
 from edgexl.compiler.measure.reference import BATCH, Answer, Blend, ReferencePipeline
 from edgexl.data import Query, metrics
+from edgexl.data.layout import spell_queries
 from edgexl.index import Shortlist
 from edgexl.index.exact_search import ExactSearch
 from edgexl.index.remembered import remembered
@@ -56,7 +56,7 @@ class Yardstick:
 
     def _parts(self, artifact: Artifact, vectors: Floats, rows: Rows) -> Iterator[bytes | memoryview | str | Array]:
         """All that the artifact's answers to the queries depend on."""
-        yield json.dumps([[query.text, list(query.targets)] for query in self.queries])
+        yield spell_queries(self.queries)
         yield artifact.student.tokenizer.to_str()
         yield repr((artifact.shapes, artifact.windows, _blend(artifact), artifact.reasoner is None))
         yield from (artifact.graphs.screener, artifact.reasoner or b"")

@@ -4,7 +4,6 @@ these are spelled. What it weighs comes from the query itself."""
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import asdict, astuple, dataclass
 from itertools import product, starmap
 from typing import Any
@@ -26,6 +25,7 @@ from edgexl.compiler.measure.weighing import (
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import IndexRecipe
 from edgexl.data import Query
+from edgexl.data.layout import spell_queries
 from edgexl.index import LabelIndex
 from edgexl.index.lexical import build_lexical
 from edgexl.index.remembered import remembered
@@ -107,8 +107,7 @@ class IndexWords(Pass):
             judged = judge_weighings(with_words, weighings, vectors, queries, self.threads)
             return [each.tolist() for each in (without, *judged)]
 
-        asked = [[query.text, list(query.targets)] for query in queries]
-        parts = (repr(tried), json.dumps(asked), vectors, *with_words.parts())
+        parts = (repr(tried), spell_queries(queries), vectors, *with_words.parts())
         without, usual, *others = map(np.array, remembered("what words weigh", parts, find_out))
         chosen, found = USUAL, usual
         for each, judged in zip(tried[1:], others, strict=True):

@@ -8,7 +8,6 @@ the test split) goes whatever holds one of its own labels word for word, unless 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +19,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.ragged import Ragged
 from edgexl.data import Dataset, Query
 from edgexl.data.label_set import LabelSet
-from edgexl.data.layout import ABOUT_FILE
+from edgexl.data.layout import ABOUT_FILE, spell_queries
 from edgexl.distill.recipe import SplitTable
 
 
@@ -40,7 +39,7 @@ class Corpus:
         """Of all queries by their use, with their gold labels."""
         digest = hashlib.sha256()
         for split in (self.screening, self.reasoning, self.calibration, self.development, self.evaluation):
-            digest.update(json.dumps([[query.text, query.targets] for query in split]).encode())
+            digest.update(spell_queries(split).encode())
         return digest.hexdigest()
 
 

@@ -15,6 +15,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.base.files import write_text
 from edgexl.compiler.recipe import Recipe
+from edgexl.data.layout import spell_queries
 from edgexl.student.student import Student
 from edgexl.target import Target
 from edgexl.use.budget.figures import Figures
@@ -83,7 +84,7 @@ def fingerprint(student: Student) -> str:
     found.update(student.labels.sha256().encode())
     found.update(repr(student.shapes).encode())
     for queries in (student.calibration, student.evaluation):
-        found.update(json.dumps([[query.text, list(query.targets)] for query in queries]).encode())
+        found.update(spell_queries(queries).encode())
     if student.label_tower is not None:
         found.update(student.label_tower.weights_sha256.encode())
         found.update(student.label_tower.projection.detach().numpy().tobytes())
