@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgexl.base.arrays import Ints
 from edgexl.distill.stages import screening
-from edgexl.distill.stages.search import encode_table
+from edgexl.distill.stages.search import encode_table, top
 from edgexl.distill.stages.training import load_tensors, save_tensors
 from edgexl.distill.workbench import Workbench
 from edgexl.student.tokens import knows_bf16
@@ -61,7 +61,7 @@ def _mine(bench: Workbench, screener: nn.Module, data: screening.ScreeningData, 
         for start in range(0, len(mined), MINED_BATCH):
             part = mined[start : start + MINED_BATCH]
             scores = queries[start : start + MINED_BATCH].to(vectors.dtype) @ vectors.T
-            nearest = scores.topk(min(4 * MINED, len(sample)), dim=1).indices
+            _, nearest = top(scores, min(4 * MINED, len(sample)))
             wrong = screening.wrong_rows(data, part, sample[nearest.cpu().numpy()])[:, :MINED]
             found[part, : wrong.shape[1]] = wrong
             bench.progress("mine near misses", start + len(part), len(mined))

@@ -24,6 +24,8 @@ from edgexl.student.tokens import TokenTable, knows_bf16
 SEARCH_BATCH = 128
 # Rows looked at for a shortlist: aliases of one label share them.
 ROWS_A_SHORTLIST = 8
+# Rows whose best score is looked at first.
+_BLOCK = 32
 # Numbers of vectors gathered at once: 16 MB, which allocators keep for the next call.
 GATHERED = 4_194_304
 
@@ -33,6 +35,24 @@ def encode_table(
 ) -> Tensor:
     """Query vectors [n,d] fp32 of all texts of a table of tokens; `half`: by products in bf16."""
     return kind_of(screener).encode_all(screener, tokens, partial(progress, name), cut, half)
+
+
+def top(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`scores.topk(count, dim=1)` of many scores [n,rows], some times as fast: the best lie in those blocks whose own
+    best scores are the best of all blocks'. Of equal scores any may be taken, as there."""
+    rows = scores.shape[1]
+    blocks = rows // _BLOCK
+    if count * _BLOCK * 2 > rows:
+        return scores.topk(count, dim=1)
+    of_blocks = scores[:, : blocks * _BLOCK].view(len(scores), blocks, _BLOCK).amax(-1)
+    if rows % _BLOCK:
+        of_blocks = torch.cat([of_blocks, scores[:, blocks * _BLOCK :].amax(-1, keepdim=True)], 1)
+    chosen = of_blocks.topk(count, dim=1, sorted=False).indices
+    places = (chosen.unsqueeze(-1) * _BLOCK + torch.arange(_BLOCK, device=scores.device)).view(len(scores), -1)
+    behind = places >= rows
+    found = scores.gather(1, places.clamp(max=rows - 1)).masked_fill_(behind, -torch.inf)
+    values, at = found.topk(count, dim=1)
+    return values, places.gather(1, at).clamp_(max=rows - 1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +116,7 @@ class RowSearch:
         own = torch.from_numpy(np.ascontiguousarray(banned)).to(scores.device)
         held = torch.nonzero(own >= 0).squeeze(1)
         scores[held, own[held]] = -torch.inf
-        values, rows = scores.topk(min(depth, scores.shape[1]), dim=1)
+        values, rows = top(scores, min(depth, scores.shape[1]))
         if self.rough is None:
             return values, rows
         exact = self.exact(queries, rows)

@@ -14,7 +14,7 @@ from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.corpus.rows import RowTable, with_query_aliases
 from edgexl.distill.stages.compute import release_memory
-from edgexl.distill.stages.search import RowSearch, encode_table
+from edgexl.distill.stages.search import RowSearch, encode_table, top
 from edgexl.student.text import encode_texts
 from edgexl.student.tokens import TokenTable
 from tests.tiny import WORDS, tiny_labels, tiny_student, tiny_tokenizer
@@ -133,3 +133,20 @@ def test_encoding_a_table_is_encoding_each_text() -> None:
         for label in (0, 17, 299):
             alone = student.screener(*table.batch(np.array([label])))[0][0]
             assert torch.allclose(vectors[label], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [64, 1000, 4097])
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_the_best_of_many_scores_are_those_of_all(rows: int, count: int) -> None:
+    """Also those in the last block, which is shorter, and where nearly all are barred."""
+    draw = torch.Generator().manual_seed(rows + count)
+    scores = torch.randn(5, rows, generator=draw)
+    scores[0, -1] = 100.0
+    scores[1, 3:] = -torch.inf
+    scores[2] = scores[2].sort().values
+    values, places = top(scores, count)
+    wanted = scores.topk(count, dim=1)
+    assert torch.equal(values, wanted.values)
+    finite = values.isfinite()
+    assert torch.equal(places[finite], wanted.indices[finite])
+    assert int(places.max()) < rows
