@@ -69,6 +69,8 @@ def distill(
         load_recipe(bundle_recipe)
     # before PyTorch is there: threads that spin while they wait slow a busy machine down tenfold
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from edgexl.distill.processes import rank
+
     say = partial(print_line, err=True)
     if encoder is None and queries is None:
         path = _find_recipe(source, columns)
@@ -95,6 +97,8 @@ def distill(
                 say(f"an unfinished run in {checked.work} goes on")
         with progress_bar(as_json) as progress, _going_on(say):
             student = distil_files(checked, progress, say, device, None if as_json else _show_recipe)
+    if rank():  # of several processes the first one tells of it
+        return
     made: dict[str, Any] = {"student": str(directory), "labels": len(student.labels), "metrics": student.metrics}
     if bundle is not None:
         from edgexl.compiler.pipeline import compile

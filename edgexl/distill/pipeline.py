@@ -44,10 +44,11 @@ from edgexl.distill.keep_better import (
     keeps_training,
     measure,
 )
+from edgexl.distill.processes import divide_batch, join_processes, own_seed, rank, wait_for_all, work_of
 from edgexl.distill.recipe import DistillRecipe, read_recipe
 from edgexl.distill.report import write_report
 from edgexl.distill.stages import reasoning, screening
-from edgexl.distill.stages.compute import release_memory
+from edgexl.distill.stages.compute import choose_device, release_memory
 from edgexl.distill.stages.label_sets import Made, make_evidence_lists
 from edgexl.distill.stages.mining import with_mining
 from edgexl.distill.stages.search import RowSearch, encode_table
@@ -94,25 +95,41 @@ def distill(
     out = Path(out_dir)
     refuse_foreign_directory(out)  # now, not after twenty minutes of training
     recipe = recipe if isinstance(recipe, DistillRecipe) else read_recipe(Path(recipe))
+    join_processes(choose_device(device))
+    if rank():  # one process speaks for all
+        progress, log = no_progress, _say_nothing
     find_teacher = partial(locate_teacher, progress=progress, log=log, device=device)
-    bench = prepare(recipe, out.with_name(out.name + ".work"), find_teacher, progress, log, device)
+    bench = prepare(recipe, work_of(out), find_teacher, progress, log, device)
     screened = distil_screener(bench)
     release_memory()
     reasoned = distil_reasoner(bench, screened)
     release_memory()
+    if not rank():
+        clock = _finish(bench, screened, reasoned, out, started)
+        processor = time.process_time() - cpu_started
+        log(f"{out} is written; {clock:.0f} s by the clock, {processor:.0f} s of processor time")
+    shutil.rmtree(bench.work, ignore_errors=True)
+    wait_for_all()
+    return load_student(out)
+
+
+def _say_nothing(_line: str) -> None:
+    """The log of the processes that do not speak."""
+
+
+def _finish(bench: Workbench, screened: Screened, reasoned: Reasoned, out: Path, started: float) -> float:
+    """Save the student, judge it, and write its report; returns the seconds since it was `started`."""
     student = assemble(bench, screened, reasoned)
     student.save(out)
     # judged as anyone will meet it: after the rounding that storage brings
     metrics = judge(bench, load_student(out), screened, reasoned)
     for split, found in metrics.items():
         for stage in ("screening", "reasoned"):
-            log(f"{split}, {stage}: " + ", ".join(f"{k} {v}" for k, v in found[stage].items()))
-    clock, processor = time.monotonic() - started, time.process_time() - cpu_started
+            bench.log(f"{split}, {stage}: " + ", ".join(f"{k} {v}" for k, v in found[stage].items()))
+    clock = time.monotonic() - started
     replace(student, metrics=metrics).save(out)
-    write_report(out / "training.html", out.name, recipe, bench.curves.points, metrics, clock)
-    shutil.rmtree(bench.work, ignore_errors=True)
-    log(f"{out} is written; {clock:.0f} s by the clock, {processor:.0f} s of processor time")
-    return load_student(out)
+    write_report(out / "training.html", out.name, bench.recipe, bench.curves.points, metrics, clock)
+    return clock
 
 
 def locate_teacher(name: str, progress: Progress, log: Callable[[str], None], device: str) -> str:
@@ -129,7 +146,8 @@ def locate_teacher(name: str, progress: Progress, log: Callable[[str], None], de
         log(f"the teacher {name} is trained first, into {directory}")
         shutil.rmtree(directory, ignore_errors=True)  # what is left of a damaged one
         distill(recipe, directory, progress, log, device)
-        seal_directory(directory)
+        if not rank():
+            seal_directory(directory)
     return str(directory)
 
 
@@ -156,7 +174,7 @@ class Screened:
 def distil_screener(bench: Workbench) -> Screened:
     """Stage one, and the rotation after it."""
     recipe, rows = bench.recipe, bench.learned_rows
-    table = recipe.screening
+    table = divide_batch(recipe.screening)
     torch.manual_seed(recipe.seed)
     screener = start_screener(bench.start, recipe.student, bench.tokenizer, bench.old_ids, bench.counts)
     screener.to(bench.device)
@@ -189,7 +207,7 @@ def distil_screener(bench: Workbench) -> Screened:
     del vectors, met
     data = bench.method.hear(data, bench.lessons if heard else None, bench.learned)
     hard = screening.HardRows()
-    losses = bench.method.screening_losses(screener, data, table, hard, recipe.seed)
+    losses = bench.method.screening_losses(screener, data, table, hard, own_seed(recipe.seed))
     if bench.method.mines and table.hard_labels:
         losses = with_mining(bench, screener, data, hard, losses)
     start = None
@@ -204,7 +222,7 @@ def distil_screener(bench: Workbench) -> Screened:
     if table.steps:
         train_stage(
             "screener", screener, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
-            recipe.seed, bench.checkpoint("screening"),
+            own_seed(recipe.seed), bench.checkpoint("screening"),
             bench.observer(partial(glance_at_screener, bench, screener, data)),
         )  # fmt: skip
     screener, rotation = settle_screener(bench, screener, data)
@@ -258,7 +276,7 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
     """Stage two."""
     recipe, corpus = bench.recipe, bench.corpus
     screener, tower = screened.screener, screened.tower
-    shape, table = recipe.student, recipe.reasoning
+    shape, table = recipe.student, divide_batch(recipe.reasoning)
     if not table.steps and not recipe.keep_better:
         return Reasoned(ScreeningReasoner(), None, None)
     if table.evidence:
@@ -271,7 +289,8 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
         return Reasoned(ScreeningReasoner(), None, made)
     torch.manual_seed(recipe.seed)
     reasoner, tokens = start_reasoner(bench, screener)
-    losses = bench.method.reasoning_losses(screener, reasoner, lists, tables, table, shape.shortlist, recipe.seed)
+    seed = own_seed(recipe.seed)
+    losses = bench.method.reasoning_losses(screener, reasoner, lists, tables, table, shape.shortlist, seed)
     useful = int(lists.gold[:, : shape.shortlist].any(-1).sum())
     bench.log(f"{useful} of {len(lists)} shortlists hold a gold label")
 
@@ -290,7 +309,7 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
 
     train_stage(
         "reasoner", reasoner, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
-        recipe.seed, bench.checkpoint("reasoning"), bench.observer(glance),
+        own_seed(recipe.seed), bench.checkpoint("reasoning"), bench.observer(glance),
     )  # fmt: skip
     if recipe.keep_better and not keeps_reasoner(bench, screener, reasoner, made):
         return Reasoned(ScreeningReasoner(), None, made)

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgexl.base.errors import BadInput
 from edgexl.compiler.from_files import Faults, Read, Sources, read_sources
 from edgexl.distill.choosing.unfinished import Asked, begin_run
+from edgexl.distill.processes import work_of
 from edgexl.student.foreign import refuse_foreign_directory
 
 # A distillation takes so many unless told.
@@ -34,11 +35,6 @@ class Checked:
     def is_few(self) -> bool:
         """Whether there are too few queries to train on."""
         return len(self.read.queries) < FEWEST_QUERIES
-
-
-def work_of(out: Path) -> Path:
-    """Where a run that writes `out` keeps what it has."""
-    return out.with_name(out.name + ".work")
 
 
 def check_files(

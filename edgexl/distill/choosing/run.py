@@ -15,7 +15,7 @@ from typing import Any
 from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
-from edgexl.distill.choosing.check import FEWEST_QUERIES, MINUTES, Checked, check_device, work_of
+from edgexl.distill.choosing.check import FEWEST_QUERIES, MINUTES, Checked, check_device
 from edgexl.distill.choosing.choose import Chosen, Facts, choose_recipe
 from edgexl.distill.choosing.complete import complete_recipe, is_complete
 from edgexl.distill.choosing.few import make_of_few
@@ -24,6 +24,7 @@ from edgexl.distill.choosing.unfinished import RECIPE_FILE, Asked, begin_run
 from edgexl.distill.choosing.write import read_reasons, write_recipe
 from edgexl.distill.corpus.open import Material
 from edgexl.distill.pipeline import distill
+from edgexl.distill.processes import work_of
 from edgexl.distill.recipe import FilesTable, read_recipe
 from edgexl.distill.stages.start import open_start
 from edgexl.student.foreign import refuse_foreign_directory

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 
 from edgexl.base.arrays import Ints
+from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress
 from edgexl.distill.choosing.choose import Chosen, Timing, choose_steps
 from edgexl.distill.corpus.divide import gold_labels
 from edgexl.distill.pipeline import locate_teacher
+from edgexl.distill.processes import count_processes
 from edgexl.distill.stages import reasoning, screening
 from edgexl.distill.stages.evidence import Evidence
 from edgexl.distill.stages.search import encode_table
@@ -33,7 +35,13 @@ _SHORTLIST, _BASELINE = 0.004, 0.001
 
 
 def time_recipe(chosen: Chosen, work: Path, minutes: float, queries: int, progress: Progress, device: str) -> Chosen:
-    """The recipe with its steps, by timing some."""
+    """The recipe with its steps, by timing some. Raises `BadInput` for several processes, each of which would find
+    others."""
+    if count_processes() > 1:
+        raise BadInput(
+            "Several processes train by a whole recipe, with its steps; have one process choose it first, or write "
+            "steps into [screening] and [reasoning]."
+        )
     began = time.monotonic()
     quiet: Callable[[str], None] = lambda line: None  # noqa: E731
     find_teacher = partial(locate_teacher, progress=progress, log=quiet, device=device)

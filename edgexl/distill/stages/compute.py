@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 
 import torch
 
@@ -11,9 +12,11 @@ from edgexl.base.errors import BadInput
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """`auto` is the GPU where there is one. Raises `BadInput` for a device that this machine lacks."""
+    """`auto` is the GPU where there is one: of several processes on a machine, as torchrun starts them, each has its
+    own. Raises `BadInput` for a device that this machine lacks."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        place = int(os.environ.get("LOCAL_RANK", "0"))
+        return torch.device("cuda", place) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

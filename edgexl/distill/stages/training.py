@@ -23,6 +23,7 @@ from edgexl.base.files import read_input, write_text
 from edgexl.base.progress import Progress
 from edgexl.base.sealed import read_sealed, write_sealed
 from edgexl.base.strict_json import parse_line
+from edgexl.distill.processes import average_gradients, rank, share_state
 from edgexl.distill.stages.compute import trim_heap
 
 # Losing less than a minute to a kill is bearable; writing 100 MB every 45 seconds is not noticed.
@@ -196,10 +197,11 @@ def train_stage(
 ) -> None:
     """Train `module` in place: `losses_at(step)` gives the losses of a step, of which "loss" is minimised.
 
-    Goes on from the checkpoint where there is one. Raises `BadInput` where the loss is no longer a finite number.
+    Goes on from the checkpoint where there is one. Several processes (`edgexl.distill.processes`) train one module, of
+    which each has the same. Raises `BadInput` where the loss is no longer a finite number.
     """
     optimiser = make_optimiser(module, schedule.learning_rate, schedule.weight_decay)
-    first = checkpoint.restore(module, optimiser)
+    first = share_state(module, optimiser, 0 if rank() else checkpoint.restore(module, optimiser))
     observer.curves.restore(name, first)
     began = time.monotonic()
     recent: list[Losses] = []
@@ -211,6 +213,7 @@ def train_stage(
         losses = losses_at(step)
         optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
+        average_gradients(module)
         nn.utils.clip_grad_norm_(module.parameters(), 1.0, foreach=True)
         optimiser.step()
         recent.append({key: value.detach() for key, value in losses.items()})
@@ -230,7 +233,8 @@ def train_stage(
             said = ", ".join(f"{k} {v:.4g}" for k, v in point.items() if k not in ("stage", "step", "seconds"))
             observer.log(f"{name} step {done}/{schedule.steps}: {said}")
             trim_heap()
-        checkpoint.save(module, optimiser, done, now=last)
+        if not rank():
+            checkpoint.save(module, optimiser, done, now=last)
     module.eval()
 
 

@@ -25,7 +25,7 @@ from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import CalibrateRecipe, IndexRecipe, Recipe
 from edgexl.data import Query, write_dataset
 from edgexl.data.label_set import LabelSet
-from edgexl.distill.recipe import DistillRecipe, LabelSetsTable, read_recipe
+from edgexl.distill.recipe import DistillRecipe, LabelSetsTable, find_distill_recipe, read_recipe
 from edgexl.distill.stages.evidence import Evidence, EvidenceSearch, Hiding
 from edgexl.distill.stages.label_sets import make_evidence_lists
 from edgexl.distill.stages.reasoning import RESERVE, reasoner_inputs, train_logits
@@ -199,6 +199,22 @@ def test_missing_evidence_predicts_gold_labels_at_chance(bench: Prepared, hides:
     """Every label is shortlisted, so that which are does not tell either."""
     labels, queries = described(140, seed=1)
     made, screener = bench(labels, queries, shortlist=140, hide_descriptions=hides)
+    hits, chance = predict_by_presence(make_evidence_lists(made, screener, None).lists)
+    assert len(hits) > 50
+    assert abs(hits.mean() - chance) < 3 * max(hits.std(), chance) / len(hits) ** 0.5
+
+
+def test_queries_in_other_words_give_nothing_away_beside_descriptions(bench: Prepared) -> None:
+    """As the shipped reverse dictionary is trained: half of the queries are descriptions of their labels, the others
+    say the same in words that no label is described by."""
+    assert read_recipe(find_distill_recipe("dictionary")).reasoning.hide_descriptions == "one"
+    labels, queries = described(140, seed=3)
+    rng = np.random.default_rng(3)
+    others = [
+        dataclasses.replace(query, text=" ".join(rng.permutation(query.text.split())[:4]))
+        for query in queries[: len(queries) // 2]
+    ]
+    made, screener = bench(labels, [*others, *queries[len(others) :]], shortlist=140)
     hits, chance = predict_by_presence(make_evidence_lists(made, screener, None).lists)
     assert len(hits) > 50
     assert abs(hits.mean() - chance) < 3 * max(hits.std(), chance) / len(hits) ** 0.5
