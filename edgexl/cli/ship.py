@@ -28,7 +28,8 @@ _MOST_NAMED = 4
     "--platform",
     "platforms",
     multiple=True,
-    help="c-source, linux-x86-64, linux-arm64, linux-armhf, python, java, rust, web; may be repeated.  [default: all]",
+    help="c-source, linux-x86-64, linux-arm64, linux-armhf, python, java, android, android-aar, apple, rust, web; may "
+    "be repeated.  [default: all that this machine has the tools for]",
 )
 @click.option("-o", "--out", type=_PATH, help="The directory to write into.")
 @click.option("--check", "checked", type=_PATH, help="Look into the packages of a directory instead.")

@@ -25,12 +25,12 @@ from edgexl.ship.readme import Section, code, shell_text, write_readme
 SOURCES = Path(__file__).parent / "java"
 JNI = SOURCES / "edgexl_jni.c"
 # What a jar brings; Alpine's Java, for musl, finds a library by the property edgexl.library.
-JARS = ("linux-x86-64", "linux-arm64", "macos-arm64", "macos-x86-64", "windows-x86-64")
+JARS = ("linux-x86-64", "linux-arm64", "macos-arm64", "macos-x86-64")
 # Of every API: classes that Java 8 and Android have.
 _CLASSES = ("Answer", "Bundle", "EdgexlException", "Explanation", "Info", "Label", "ListedLabel", "Native",
             "OpenOptions", "PredictOptions", "Told")  # fmt: skip
 _RELEASE = "8"
-_LINKED = ("compiler-rt", "mingw-w64")
+_LINKED = ("compiler-rt",)
 # Of no package: Java's keywords and literals (The Java Language Specification, 3.9).
 _KEYWORDS = (
     "abstract assert boolean break byte case catch char class const continue default do double else enum extends final "
@@ -211,8 +211,7 @@ def _readme(product: Product) -> bytes:
         Section(
             "Machines",
             f"It holds the runtime for {', '.join(JARS)}, which is written to a temporary file to be loaded. Elsewhere "
-            "`-Dedgexl.library=PATH` names one. Linux was run, on x86-64 and, emulated, on arm64; macOS and Windows "
-            "were not.",
+            "`-Dedgexl.library=PATH` names one. Linux on x86-64 was run; the others were not.",
         ),
         Section("Is it sound?", code("console", f"$ java -jar {jar} --self-test")),
     )

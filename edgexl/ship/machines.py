@@ -129,8 +129,11 @@ def build_jni(
             copy_file(Path(scratch, STATIC), archive)
             progress(f"compile for {machine.name}", 1, 1)
         strict = ("-Wall", "-Wextra", "-Wconversion", "-Werror", *flags)
-        how = _how(machine, name)
-        call_compiler((*own, *strict, *how, str(source), str(archive), *_libraries(machine), "-o", name), scratch)
+        (compiled,) = compile_objects((*own, *strict), scratch, (source,))
+        # Zig compiles Windows' C library by what the linking is told, and that needs its tables
+        link = tuple(flag for flag in own if "unwind-tables" not in flag or machine.system != "windows")
+        how = (*_how(machine, name), str(compiled), str(archive), *_libraries(machine), "-o", name)
+        call_compiler((*link, *how), scratch)
         return Path(scratch, name).read_bytes()
 
 

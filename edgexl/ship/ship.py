@@ -11,6 +11,8 @@ from edgexl.base.errors import BadInput, DeviceError
 from edgexl.base.files import write_bytes
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.toml import nearest
+from edgexl.ship.android import check_tools, ship_aar, ship_android
+from edgexl.ship.apple import ship_apple
 from edgexl.ship.c_source import ship_c_source
 from edgexl.ship.crate import ship_rust
 from edgexl.ship.jar import find_javac, ship_java
@@ -34,11 +36,14 @@ PLATFORMS: dict[str, Packer] = {
     "linux-armhf": _linux("linux-armhf"),
     "python": ship_python,
     "java": ship_java,
+    "android": lambda product, _: ship_android(product),
+    "android-aar": ship_aar,
+    "apple": lambda product, _: ship_apple(product),
     "rust": lambda product, _: ship_rust(product),
     "web": ship_web,
 }
 # What a platform wants of this machine besides Zig: it raises `DeviceError` where that lacks.
-_NEEDS: dict[str, Callable[[], object]] = {"java": find_javac}
+_NEEDS: dict[str, Callable[[], object]] = {"java": find_javac, "android-aar": check_tools}
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,10 @@ def _try(platform_name: str, path: Path, files: Files, folder: Path) -> Trial:
         return _try_web(files, folder)
     if platform_name == "c-source":
         return _try_sources(files, folder)
+    if platform_name.startswith("android"):
+        return Trial("not run", why="it is for Android, of which there is none here")
+    if platform_name == "apple":
+        return Trial("not run", why="it is for Xcode, which is not here")
     if platform_name == "java":
         return _try_jar(path)
     if platform_name == "rust":
