@@ -25,12 +25,12 @@ from edgexl.ship.readme import Section, code, shell_text, write_readme
 SOURCES = Path(__file__).parent / "java"
 JNI = SOURCES / "edgexl_jni.c"
 # What a jar brings; Alpine's Java, for musl, finds a library by the property edgexl.library.
-JARS = ("linux-x86-64", "linux-arm64", "macos-arm64", "macos-x86-64")
+JARS = ("linux-x86-64", "linux-arm64", "macos-arm64", "macos-x86-64", "windows-x86-64")
 # Of every API: classes that Java 8 and Android have.
 _CLASSES = ("Answer", "Bundle", "EdgexlException", "Explanation", "Info", "Label", "ListedLabel", "Native",
             "OpenOptions", "PredictOptions", "Told")  # fmt: skip
 _RELEASE = "8"
-_LINKED = ("compiler-rt",)
+_LINKED = ("compiler-rt", "mingw-w64")
 # Of no package: Java's keywords and literals (The Java Language Specification, 3.9).
 _KEYWORDS = (
     "abstract assert boolean break byte case catch char class const continue default do double else enum extends final "
