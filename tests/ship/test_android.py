@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -23,6 +22,7 @@ from edgexl.ship.check import check_packages
 from edgexl.ship.jar import JNI, compile_classes, find_javac, jni_flags
 from edgexl.ship.product import Product
 from edgexl.ship.ship import lacking
+from edgexl.ship.unpack import unpack as unpack_package
 from tests.ship.conftest import Run, unpack
 
 # As the NDK's own clang is told: what it adds to a triple, and the names of its processor's headers.
@@ -182,14 +182,10 @@ def test_the_aar_has_its_form_and_size(
     ((name, content),) = ship_aar(product).items()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_bytes(content)
-    with tarfile.open(fileobj=BytesIO(content)) as archive:
-        members = {each.name: archive.extractfile(each) for each in archive}
+    members = unpack_package(name, content)
     place = "maven/tiny-words/tiny-words-android/1.2.3/tiny-words-android-1.2.3"
-    pom, aar = members[f"{place}.pom"], members[f"{place}.aar"]
-    assert pom is not None
-    assert aar is not None
-    assert b"<packaging>aar</packaging>" in pom.read()
-    with zipfile.ZipFile(BytesIO(aar.read())) as inside:
+    assert b"<packaging>aar</packaging>" in members[f"{place}.pom"]
+    with zipfile.ZipFile(BytesIO(members[f"{place}.aar"])) as inside:
         sizes = {abi: inside.getinfo(f"jni/{abi}/libedgexl_tiny_words.so") for abi in ABIS}
         for abi, info in sizes.items():
             elf = parse_elf(inside.read(info), info.filename)
