@@ -211,7 +211,7 @@ def _readme(product: Product) -> bytes:
         Section(
             "Machines",
             f"It holds the runtime for {', '.join(JARS)}, which is written to a temporary file to be loaded. Elsewhere "
-            "`-Dedgexl.library=PATH` names one. Linux on x86-64 was run; the others were not.",
+            "`-Dedgexl.library=PATH` names one. Linux was run, on x86-64 and, emulated, on arm64; the others were not.",
         ),
         Section("Is it sound?", code("console", f"$ java -jar {jar} --self-test")),
     )
