@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -51,7 +52,7 @@ def main() -> None:
         report = run(options)
     except EdgexlError as error:
         raise SystemExit(str(error)) from None
-    print(json.dumps(report, indent=1) if options.json else as_table(report))
+    print(json.dumps(_finite(report), indent=1, allow_nan=False) if options.json else as_table(report))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -95,6 +96,12 @@ def compile_over(student: str, recipe: str, task: Task, folder: Path) -> Path:
     gates = dataclasses.replace(made.gates, p_at_1_kept=0.0, r_at_100_kept=0.0)
     compile(Student.from_encoder(student, task.labels), dataclasses.replace(made, gates=gates), "host", path)
     return path
+
+
+def _finite(report: dict[str, Any]) -> dict[str, Any]:
+    """The report as JSON has it: a median that is beyond all that was ranked is null."""
+    rows = [row | {"median": None} if row.get("median") == math.inf else row for row in report["systems"]]
+    return report | {"systems": rows}
 
 
 def as_table(report: dict[str, Any]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.public.__main__ import as_table, run
+from benchmarks.public.__main__ import as_table, main, run
 from benchmarks.public.systems import bm25, exact_string, rows_of, tfidf
 from benchmarks.public.tasks import Task, entity_linking, reverse_dictionary
 from edgexl.base.errors import BadInput
@@ -95,6 +96,19 @@ def test_words_are_those_of_wordnet_or_of_a_list(tmp_path: Path) -> None:
     only.write_text("bakery\ncat\n")
     listed = reverse_dictionary(words, only)
     assert (listed.texts, len(listed.candidates or ())) == (("where bread is sold",), 2)
+
+
+def test_a_median_beyond_all_ranks_is_null_in_json(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["public", "linking", str(directory), "--rivals", "exact", "--json"])
+    main()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    [row] = json.loads(capsys.readouterr().out, parse_constant=refuse)["systems"]
+    assert (row["median"], row["acc@1"]) == (None, 0.3333)
 
 
 def test_a_bundle_and_rivals_stand_in_one_table(tiny: Tiny, tmp_path: Path) -> None:
