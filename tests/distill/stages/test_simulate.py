@@ -210,8 +210,6 @@ def test_codes_pass_gradients_to_what_they_keep(vectors: Tensor) -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(BadInput, match="fine_dims = 64 is more"):
-        IndexCodes(IndexRecipe(fine_dims=64), 32, CoarseCode("pq", 32))
     with pytest.raises(BadInput, match="do not divide"):
         IndexCodes(IndexRecipe(code_bytes=5), 32, CoarseCode("pq", 32))
 
