@@ -102,7 +102,7 @@ def test_somebody_must_teach_or_something_be_started_from(tmp_path: Path) -> Non
         (ScreeningTable, {"steps": 1}, "naming_queries", (0,), (-1,)),
         (ScreeningTable, {"steps": 1}, "hard_labels", (0,), (-1,)),
         (ScreeningTable, {"steps": 1}, "mine_at", ((), (0.001, 0.999)), ((0.0,), (1.0,), (0.5, 1.0))),
-        (ReasoningTable, {}, "steps", (1,), (0,)),
+        (ReasoningTable, {}, "steps", (0, 1), (-1,)),
         (ReasoningTable, {"steps": 1}, "batch", (1,), (0,)),
         (ReasoningTable, {"steps": 1}, "leading_dims", (2,), (0, 3)),
         (ReasoningTable, {"steps": 1}, "learning_rate", (1e-9,), (0.0,)),
