@@ -108,6 +108,7 @@ def parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_encodes_the_same(
     work: tuple[bytes, Ragged], ray: Any, student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

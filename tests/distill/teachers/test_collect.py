@@ -147,6 +147,7 @@ def test_a_server_that_dies_loses_no_answer(server: ChatServer, tmp_path: Path) 
     assert sorted(trace.text for trace in read_traces(path, ANIMALS)) == sorted(TEXTS)
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_is_asked_again(server: ChatServer, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     whole = json.dumps({"text": TEXTS[0], "shortlist": [], "labels": [], "reasoning": "x" * 70_000}) + "\n"
@@ -175,6 +176,7 @@ def test_requests_keep_to_their_pace(server: ChatServer, tmp_path: Path) -> None
     assert all(at - began >= 0.25 * turn for turn, at in enumerate(sorted(times)))
 
 
+@pytest.mark.slow
 def test_one_interrupt_waits_for_answers_and_loses_none(data: Path, tmp_path: Path, server: ChatServer) -> None:
     out = tmp_path / "t.jsonl"
     command = [sys.executable, "-m", "edgexl", "characterize", "collect", "openai", str(data), "-o", str(out)]
@@ -205,6 +207,7 @@ def test_what_no_retry_cures_is_said_at_once(server: ChatServer, tmp_path: Path,
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_text_that_is_refused_is_left_out(server: ChatServer, tmp_path: Path) -> None:
     lines: list[str] = []
 
