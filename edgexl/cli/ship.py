@@ -85,14 +85,15 @@ def ship(
         judged = judge(ship(product, platforms, out, progress), not untried, progress)
     if page is not None:
         write_text(page, shipped_page(product, judged))
+    not_made = {} if platforms else lacking()
     if as_json:
         print_json({
             "name": product.name, "version": product.version, "bundle_bytes": len(product.bundle),
-            "files": [each.as_json() for each in judged], "not_made": {} if platforms else lacking(),
+            "files": [each.as_json() for each in judged], "not_made": not_made,
         })  # fmt: skip
     else:
         _print_judged(product, judged)
-        for platform, sentence in () if platforms else lacking().items():
+        for platform, sentence in not_made.items():
             _print_wrapped(f"not made: {platform}: {sentence}")
     _fail_with([(each.shipped.path.name, fault) for each in judged for fault in each.faults])
 

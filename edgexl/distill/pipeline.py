@@ -309,7 +309,7 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
 
     train_stage(
         "reasoner", reasoner, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
-        own_seed(recipe.seed), bench.checkpoint("reasoning"), bench.observer(glance),
+        seed, bench.checkpoint("reasoning"), bench.observer(glance),
     )  # fmt: skip
     if recipe.keep_better and not keeps_reasoner(bench, screener, reasoner, made):
         return Reasoned(ScreeningReasoner(), None, made)

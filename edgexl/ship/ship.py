@@ -75,9 +75,8 @@ def ship(
         raise BadInput(f"{directory} is not a directory; give -o a new one.")
     directory.mkdir(parents=True, exist_ok=True)
     shipped = []
-    for platform in dict.fromkeys(platforms or PLATFORMS):
-        if not platforms and platform in lacking():
-            continue
+    out_of_reach = {} if platforms else lacking()
+    for platform in dict.fromkeys(platforms or (each for each in PLATFORMS if each not in out_of_reach)):
         for name, content in PLATFORMS[platform](product, progress).items():
             write_bytes(directory / name, content)
             shipped.append(Shipped(platform, directory / name, len(content)))
