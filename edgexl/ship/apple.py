@@ -14,6 +14,7 @@ from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.jar import class_name
 from edgexl.ship.product import Product
 from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.template import fill_template
 
 _SOURCES = Path(__file__).parent / "apple"
 # What Edgexl.swift and Swift's own libraries call types of theirs.
@@ -32,10 +33,7 @@ def ship_apple(product: Product) -> dict[str, bytes]:
     }  # fmt: skip
 
     def fill(name: str) -> bytes:
-        text = (_SOURCES / name).read_text(encoding="utf-8")
-        for key, value in facts.items():
-            text = text.replace(key, value)
-        return text.encode()
+        return fill_template(_SOURCES / name, facts)
 
     folder = f"{product.title}-apple"
     files = {

@@ -16,6 +16,7 @@ from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.ffi import write_ffi, write_layout
 from edgexl.ship.product import Product
 from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.template import fill_template
 
 _SOURCES = Path(__file__).parent / "rust"
 # Of no crate: Rust's keywords (The Rust Reference, "Keywords"), and the names of crates that are always there.
@@ -56,10 +57,7 @@ def ship_rust(product: Product) -> dict[str, bytes]:
     }  # fmt: skip
 
     def fill(name: str) -> bytes:
-        text = (_SOURCES / name).read_text(encoding="utf-8")
-        for key, value in facts.items():
-            text = text.replace(key, value)
-        return text.encode()
+        return fill_template(_SOURCES / name, facts)
 
     declared = parse_header(HEADER.read_text(encoding="utf-8"))
     files = {

@@ -21,6 +21,7 @@ from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.machines import MACHINES, Machine, build_jni
 from edgexl.ship.product import Product
 from edgexl.ship.readme import Section, code, shell_text, write_readme
+from edgexl.ship.template import fill_template
 
 SOURCES = Path(__file__).parent / "java"
 JNI = SOURCES / "edgexl_jni.c"
@@ -117,10 +118,7 @@ def fill(path: Path, product: Product) -> bytes:
         "{verify}": str(constants["EXL_OPEN_VERIFY"]), "{copy}": str(constants["EXL_OPEN_COPY"]),
         "{sha256}": product.sha256,
     }  # fmt: skip
-    text = path.read_text(encoding="utf-8")
-    for key, value in facts.items():
-        text = text.replace(key, value)
-    return text.encode()
+    return fill_template(path, facts)
 
 
 def library_name(product: Product) -> str:

@@ -13,6 +13,7 @@ from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.machines import build_wasm
 from edgexl.ship.product import Product
 from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.template import fill_template
 
 _SOURCES = Path(__file__).parent / "web"
 _LINKED = ("wasi-libc", "compiler-rt")
@@ -28,10 +29,7 @@ def ship_web(product: Product, progress: Progress = no_progress) -> dict[str, by
     }  # fmt: skip
 
     def fill(name: str) -> bytes:
-        text = (_SOURCES / name).read_text(encoding="utf-8")
-        for key, value in facts.items():
-            text = text.replace(key, value)
-        return text.encode()
+        return fill_template(_SOURCES / name, facts)
 
     names = ("edgexl.js", "edgexl.d.ts", "index.js", "index.d.ts", "worker.js", "demo/index.html", "demo/demo.js")
     files = {

@@ -52,7 +52,9 @@ from edgexl.student.label_tower import LabelTower
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student_file import (
     FORMAT_VERSION,
+    LABELS_FILE,
     PROJECTION,
+    QUERY_FILES,
     REASONERS,
     StudentFile,
     TowerEntry,
@@ -69,8 +71,7 @@ from edgexl.student.weights import SCALE, Product, read_shapes, read_weights, wr
 
 # All that edgexl writes into a student's directory: also a distillation's page of curves and a cached student's seal.
 _FILES = (
-    "student.json", "model.safetensors", "tokenizer.json", "labels.json.gz", "calibration.json.gz",
-    "evaluation.json.gz", "training.html", SEAL_FILE,
+    "student.json", "model.safetensors", "tokenizer.json", LABELS_FILE, *QUERY_FILES, "training.html", SEAL_FILE,
 )  # fmt: skip
 
 # Of a student made of an encoder: labels that are shortlisted, and word pieces of each that a reasoner could see.
@@ -292,7 +293,7 @@ class Student(Shown):
             write_weights(staging / "model.safetensors", weights, self.maps)
             write_text(staging / "tokenizer.json", self.tokenizer.to_str())
             if labels_from is None:
-                self.labels.save(staging / "labels.json.gz")
+                self.labels.save(staging / LABELS_FILE)
             write_queries(staging / "calibration.json.gz", self.calibration)
             write_queries(staging / "evaluation.json.gz", self.evaluation)
             text = json.dumps(about.as_json(), indent=1, ensure_ascii=False)
