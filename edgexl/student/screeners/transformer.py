@@ -230,11 +230,15 @@ class TransformerKind(ScreenerKind):
 
 
 def _start_projection(screener: TransformerScreener, encoder: TransformerScreener) -> None:
-    """Begin with the encoder's own vectors, where the new ones are to be as wide; else with random directions."""
+    """Begin with the encoder's own vectors, or their leading dimensions, where the new ones are not to be wider; else
+    with random directions. A distilled student's vectors are turned so that the leading dimensions tell most."""
     assert isinstance(screener.projection, nn.Linear)
     if isinstance(encoder.projection, nn.Linear):
-        if encoder.projection.weight.shape == screener.projection.weight.shape:
-            screener.projection.load_state_dict(encoder.projection.state_dict())
+        if len(screener.projection.weight) <= len(encoder.projection.weight):
+            leading = {
+                name: value[: len(screener.projection.weight)] for name, value in encoder.projection.state_dict().items()
+            }
+            screener.projection.load_state_dict(leading)
     elif screener.projection.weight.shape[0] == screener.projection.weight.shape[1]:
         nn.init.eye_(screener.projection.weight)
         nn.init.zeros_(screener.projection.bias)
