@@ -1,4 +1,4 @@
-# make demo   set up .venv, build the runtime, compile the reference student and ask it five questions
+# make demo   set up .venv, build the runtime, compile the reverse dictionary and ask it for ten words
 # make test   everything that CI checks: lint, types, pytest, and under it the C tests with sanitizers
 # make test-all  that, what takes minutes, and the runtime by every compiler at hand for every architecture, as a table
 # make fix    format the code, and mend what the linter can mend

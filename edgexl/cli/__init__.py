@@ -44,7 +44,7 @@ def edgexl() -> None:
 
 # Each with what it is for, in the 62 characters that a list of commands has room for in 80 columns.
 _COMMANDS = {
-    demo: "Compile the reference student and ask it five questions.",
+    demo: "Compile the reverse dictionary and ask it for ten words.",
     compile_student: "Compile labels or a student into one bundle file.",
     run: "Answer texts with a bundle.",
     explain: "Show why a text has this label, or what would change it.",

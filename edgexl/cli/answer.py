@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgexl.base.errors import BadInput
+from edgexl.base.errors import BadInput, shorten
 from edgexl.cli.output import (
     device_option,
     json_option,
@@ -31,7 +32,8 @@ PATH = click.Path(path_type=Path)
 )
 @json_option
 def demo(out: Path | None, as_json: bool) -> None:
-    """Compile the reference student for this machine (once) and answer five descriptions with it.
+    """Compile the reverse dictionary for this machine (once) and answer ten descriptions by people with it, each with
+    the rank of the word that was meant. Where MeSH's labels were built before, the medical coder answers, too.
 
     \b
     edgexl demo
@@ -42,16 +44,43 @@ def demo(out: Path | None, as_json: bool) -> None:
     with progress_bar(as_json) as progress:
         shown = demonstrate(out, progress)
     if as_json:
-        answers = [answer.as_json() for answer in shown.answers]
-        print_json({"bundle": str(shown.bundle), "answers": answers, "ledger": shown.ledger})
+        answers, coder = ([answer.as_json() for answer in some] for some in (shown.answers, shown.coder))
+        print_json({"bundle": str(shown.bundle), "answers": answers, "coder": coder, "ledger": shown.ledger})
         return
     for answer in shown.answers:
-        _print_answer(answer, with_text=True)
+        _print_meant(answer)
+    if shown.ranks:
+        ranks = ", ".join(map(str, shown.ranks))
+        print_line(f"The words that were meant have the ranks {ranks}: median {median(shown.ranks):g}.")
         print_line()
+    if shown.coder:
+        print_line("The medical coder, over MeSH's 354,068 records and headings:")
+        print_line()
+    for answer in shown.coder:
+        _print_meant(answer)
     print_line("Where accuracy, bytes and seconds went, a row a pass:")
     print_ledger(shown.ledger)
     print_line()
     print_line(f"The bundle is {shown.bundle}; query it with `edgexl run {shown.bundle} TEXT`.")
+
+
+def _print_meant(answer: Answer) -> None:
+    """The best labels, then the way of the one that was meant, and the evidence that found it."""
+    from edgexl.use.advise import FOUND_BY_WORDS
+
+    print_line(answer.text)
+    for label in answer.prediction.labels:
+        print_line(f"  {label.probability:6.1%}  {label.text}")
+    if (way := answer.explanation) is not None:
+        after = f"reasoning at {way.reasoner_rank}" if way.shortlisted else "it is not on the shortlist"
+        print_line(
+            f"  meant: {way.text}, found by {FOUND_BY_WORDS[way.found_by]}; screening puts it at rank "
+            f"{way.screening_rank:,}, {after}"
+        )
+        if way.found_by == "description" and answer.description:
+            print_line(f"    {shorten(answer.description.splitlines()[0], 76)}")
+    print_line(f"  {answer.prediction.ms['total']:.1f} ms")
+    print_line()
 
 
 @click.command()

@@ -2,8 +2,9 @@
 
     python -m edgexl.distill.shipping TRAINED students/mesh --labels mesh
 
-Labels then have every synonym that the package knows, but for the student's held-out queries, where those that it was
-trained over lack a test set. So it is judged anew, over the labels that it will have.
+Labels then have every synonym and description that the package knows, where those that it was trained over lack what
+held-out queries say. Names among these stay withheld; descriptions do not, so queries that are one go. So the student
+is judged anew, over the labels that it will have.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ def ship_student(
             f"{source} was trained over {len(trained.labels):,} labels, which are not the {len(labels):,} of "
             f"'{labels_from}'; name the label set that it was trained over."
         )
-    student = trained.with_labels(labels, trained.calibration, trained.evaluation)
+    described = {text for texts in labels.descriptions for text in texts}
+    kept = (
+        tuple(query for query in held if query.text not in described)
+        for held in (trained.calibration, trained.evaluation)
+    )
+    student = trained.with_labels(labels, *kept)
     asked = {label for label, aliases in enumerate(trained.labels.aliases) if aliases}
     predictor = StudentPredictor(student, None, partial(progress, "encode labels to judge"))
     found = evaluate_student(predictor, student.evaluation, partial(progress, "judge"), asked)

@@ -31,7 +31,8 @@ from edgexl.base.files import write_text
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.sealed import SEAL_FILE
 from edgexl.base.shipped import available_students, find_student
-from edgexl.data import Query, read_queries, write_queries
+from edgexl.data import Query, write_queries
+from edgexl.data.built_labels import hide_texts
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.objects import LabelSource, QuerySource, as_label_set
 from edgexl.data.tables.queries import LabelNames, read_any_queries
@@ -63,7 +64,7 @@ from edgexl.student.student_file import (
     describe_module,
     list_screeners,
     plan_module,
-    read_labels,
+    read_data,
     read_student_file,
 )
 from edgexl.student.text import read_tokenizer
@@ -264,7 +265,7 @@ class Student(Shown):
         """Write the student's directory as one step, replacing an older student there. Other files there stay.
 
         With `labels_from`, a name that `edgexl.data.built_labels` builds just these labels by, the directory holds
-        that name instead of them.
+        that name instead of them, and of the held-out queries what `hide_texts` leaves.
 
         Only built-in modules can be saved, for a directory that named other code would have to run it on loading:
         raises `BadInput` for a student whose modules are the user's own (such a student can be compiled as it is).
@@ -294,8 +295,8 @@ class Student(Shown):
             write_text(staging / "tokenizer.json", self.tokenizer.to_str())
             if labels_from is None:
                 self.labels.save(staging / LABELS_FILE)
-            write_queries(staging / "calibration.json.gz", self.calibration)
-            write_queries(staging / "evaluation.json.gz", self.evaluation)
+            for name, queries in zip(QUERY_FILES, (self.calibration, self.evaluation), strict=True):
+                write_queries(staging / name, queries if labels_from is None else hide_texts(labels_from, queries))
             text = json.dumps(about.as_json(), indent=1, ensure_ascii=False)
             write_text(staging / "student.json", text + "\n")
 
@@ -322,7 +323,7 @@ def load_student(source: str | bytes | os.PathLike[str], progress: Progress = no
             ("reasoner", about.reasoner, REASONERS),
         )
     }
-    labels = read_labels(directory, about, progress)
+    labels, calibration, evaluation = read_data(directory, about, progress)
     if labels.sha256() != about.labels_sha256:
         raise BadInput(f"{directory}: labels.json.gz is not the label set that student.json was written with.")
     weights, maps = read_weights(directory / "model.safetensors", about.products)
@@ -335,8 +336,8 @@ def load_student(source: str | bytes | os.PathLike[str], progress: Progress = no
             tokenizer=read_tokenizer(directory / "tokenizer.json"),
             labels=labels,
             shapes=about.shapes,
-            calibration=tuple(read_queries(directory / "calibration.json.gz", len(labels))),
-            evaluation=tuple(read_queries(directory / "evaluation.json.gz", len(labels))),
+            calibration=calibration,
+            evaluation=evaluation,
             provenance=about.provenance,
             metrics=about.metrics,
             maps=maps,

@@ -15,8 +15,8 @@ from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.strict_json import parse_line, read_json
-from edgexl.data import read_queries
-from edgexl.data.built_labels import build_labels
+from edgexl.data import Query, read_queries
+from edgexl.data.built_labels import build_labels, find_texts
 from edgexl.data.label_set import LabelSet
 from edgexl.student import screeners
 from edgexl.student.contract import Shapes
@@ -119,17 +119,23 @@ def read_student_file(path: Path) -> StudentFile:
         raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
-def read_labels(directory: Path, about: StudentFile, progress: Progress = no_progress) -> LabelSet:
-    """The labels of a student's directory: its own, or those that student.json names, built or out of the cache, of
-    which its held-out queries are no names. Raises `BadInput`, also where their package is not at hand."""
-    path = directory / LABELS_FILE
-    if about.labels_from is None or path.is_file():
-        return LabelSet.load(path)
-    held_out = {query.text for name in QUERY_FILES for query in read_queries(directory / name)}
+def read_data(
+    directory: Path, about: StudentFile, progress: Progress = no_progress
+) -> tuple[LabelSet, tuple[Query, ...], tuple[Query, ...]]:
+    """(labels, calibration, evaluation) of a student's directory: its own labels, or those that student.json names,
+    built or out of the cache, of which its held-out queries are no names. Texts of queries that the directory does not
+    carry come out of the data set that they were drawn from. Raises `BadInput`, also where a package is not at hand."""
+    if about.labels_from is None or (directory / LABELS_FILE).is_file():
+        labels = LabelSet.load(directory / LABELS_FILE)
+        calibration, evaluation = (tuple(read_queries(directory / name, len(labels))) for name in QUERY_FILES)
+        return labels, calibration, evaluation
+    calibration, evaluation = (tuple(read_queries(directory / name)) for name in QUERY_FILES)
     try:
-        return build_labels(about.labels_from, held_out, about.labels_sha256, progress)
+        found = tuple(find_texts(about.labels_from, (*calibration, *evaluation), progress))
+        labels = build_labels(about.labels_from, {query.text for query in found}, about.labels_sha256, progress)
     except BadInput as error:
         raise BadInput(f"{directory} names its labels, which are built on first use: {error}") from None
+    return labels, found[: len(calibration)], found[len(calibration) :]
 
 
 def describe_module(module: nn.Module, known: Known, role: str) -> ModuleEntry:

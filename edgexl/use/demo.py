@@ -1,8 +1,9 @@
-"""The demonstration: the shipped student compiled for this machine, queried for words by what they mean."""
+"""The demonstration: the shipped reverse dictionary compiled for this machine, asked for words by what they mean."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,41 +12,84 @@ from edgexl import __version__
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
+from edgexl.base.shipped import available_students
 from edgexl.bundle.read import read_bundle
-from edgexl.use.answer import Answer, Input, Refusal, answer
+from edgexl.data.built_labels import is_kept
+from edgexl.runtime.binding import BundleHandle, open_bundle
+from edgexl.runtime.library import NoSuchLabel
+from edgexl.use.answer import Answer
 
-STUDENT, RECIPE, TARGET = "wordnet", "balanced", "host"
+STUDENT, RECIPE, TARGET = "dictionary", "balanced", "host"
+# The first ten of a set of descriptions that people wrote for words, fixed before the student was trained.
 DESCRIPTIONS = (
-    "a small house for a dog",
-    "the fear of spiders",
-    "a shop that sells bread and cakes",
-    "a person who collects stamps",
-    "a vehicle for carrying sick people",
+    ("bakery", "a shop where they make and sell bread and cakes"),
+    ("ambulance", "a car that takes sick or hurt people to the hospital quickly"),
+    ("bridge", "something built so that cars and people can get over a river"),
+    ("umbrella", "you hold it over your head so that you do not get wet when it rains"),
+    ("plumber", "a person who comes to your home to fix the pipes and taps"),
+    ("widow", "a woman whose husband has died"),
+    ("orphan", "a child who has no mother and no father any more"),
+    ("borrow", "to take something from someone and give it back later"),
+    ("yawn", "to open your mouth wide because you are tired"),
+    ("whisper", "to talk very quietly so that others cannot hear you"),
 )
+CODER = "mesh"
+NAMES = (("Myocardial Infarction", "infarct of the heart muscle"), ("Aspirin", "acetyl salicylic acid tablets"))
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """The bundle that answered, its answers to `DESCRIPTIONS`, and the ledger of its compile."""
+    """The bundle that answered, its answers to `DESCRIPTIONS`, each with the way of the word that was meant, and the
+    ledger of its compile. `coder`: answers of the medical coder to `NAMES`, where MeSH's labels are in the cache."""
 
     bundle: Path
     answers: tuple[Answer, ...]
     ledger: list[dict[str, Any]]
+    coder: tuple[Answer, ...] = ()
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks of the words that were meant: reasoning's of those on the shortlist, screening's of others."""
+        ways = [answer.explanation for answer in self.answers if answer.explanation is not None]
+        return [way.reasoner_rank if way.shortlisted else way.screening_rank for way in ways]
 
 
 def demonstrate(out: Path | None = None, progress: Progress = no_progress) -> Demonstration:
-    """Answer `DESCRIPTIONS` with the bundle at `out` (or in the cache), after compiling it where it is not there."""
-    bundle = out or cache_directory() / "demo" / f"{STUDENT}-{RECIPE}-{_inputs_sha256()[:16]}.exl"
+    """Answer `DESCRIPTIONS` with the bundle at `out` (or in the cache), after compiling it where it is not there, and
+    `NAMES` with the medical coder's, where its label set was built before."""
+    bundle = _make(STUDENT, out, progress)
+    coder: tuple[Answer, ...] = ()
+    if out is None and CODER in available_students() and is_kept(CODER):
+        coder = _ask(_make(CODER, None, progress), NAMES)
+    return Demonstration(
+        bundle, _ask(bundle, DESCRIPTIONS), read_bundle(bundle, verify=False).manifest["ledger"], coder
+    )
+
+
+def _make(student: str, out: Path | None, progress: Progress) -> Path:
+    """The bundle of a student at `out`, or in the cache."""
+    bundle = out or cache_directory() / "demo" / f"{student}-{RECIPE}-{_inputs_sha256(student)[:16]}.exl"
     # a file that someone has named is theirs, and what is wrong with it is said; one in the cache is made again
     if not (bundle.exists() if out else _is_sound(bundle)):
-        _compile(bundle, progress)
-    answers = []
-    # the first comes twice: a process's first answer also reads the bundle from the disk, and its times say little
-    for answered in answer(bundle, [Input(text.encode()) for text in (DESCRIPTIONS[0], *DESCRIPTIONS)]):
-        if isinstance(answered, Refusal):
-            raise BadInput(answered.message)
-        answers.append(answered)
-    return Demonstration(bundle, tuple(answers[1:]), read_bundle(bundle, verify=False).manifest["ledger"])
+        _compile(student, bundle, progress)
+    return bundle
+
+
+def _ask(bundle: Path, asked: Sequence[tuple[str, str]]) -> tuple[Answer, ...]:
+    """Answers to (label meant, text) pairs."""
+    with open_bundle(bundle) as handle:
+        # a process's first answer also reads the bundle from the disk, and its times say little
+        handle.predict(asked[0][1])
+        return tuple(_answer(handle, meant, text) for meant, text in asked)
+
+
+def _answer(handle: BundleHandle, meant: str, text: str) -> Answer:
+    prediction = handle.predict(text)
+    try:
+        label = handle.find_label(meant)
+    except NoSuchLabel:  # another bundle than the demonstration's own
+        return Answer(text, prediction)
+    return Answer(text, prediction, handle.explain(text, label), handle.label_description(label))
 
 
 def _is_sound(bundle: Path) -> bool:
@@ -56,7 +100,7 @@ def _is_sound(bundle: Path) -> bool:
     return True
 
 
-def _compile(bundle: Path, progress: Progress) -> None:
+def _compile(name: str, bundle: Path, progress: Progress) -> None:
     # torch takes seconds to import, and a second demonstration does not need it
     from edgexl.compiler import compile
     from edgexl.compiler.recipe import load_recipe
@@ -65,19 +109,18 @@ def _compile(bundle: Path, progress: Progress) -> None:
 
     bundle.parent.mkdir(parents=True, exist_ok=True)
     progress("load the student", 0, 1)
-    student = load_student(STUDENT)
+    student = load_student(name, progress)
     progress("load the student", 1, 1)
     compile(student, load_recipe(RECIPE), load_target(TARGET), bundle, progress=progress)
 
 
-def _inputs_sha256() -> str:
+def _inputs_sha256(student: str) -> str:
     """What the cached bundle was made of: another student, recipe, CPU or version of edgexl makes another bundle."""
-    from edgexl.base.shipped import available_students
     from edgexl.compiler.recipe import load_recipe
     from edgexl.target import load_target
 
     digest = hashlib.sha256(f"{__version__}\n{load_recipe(RECIPE)!r}\n{load_target(TARGET)!r}\n".encode())
-    for path in sorted(available_students()[STUDENT].iterdir()):
+    for path in sorted(available_students()[student].iterdir()):
         with open(path, "rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

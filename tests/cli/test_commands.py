@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -223,13 +224,24 @@ def test_runtime_path_names_files_that_are_there(edgexl: Edgexl) -> None:
     assert json.dumps(paths["header"]).endswith('edgexl.h"')
 
 
-def test_demo_answers_five_descriptions_with_a_bundle_that_is_there(tiny: Tiny, edgexl: Edgexl) -> None:
+def test_demo_answers_ten_descriptions_with_a_bundle_that_is_there(tiny: Tiny, edgexl: Edgexl) -> None:
     report = edgexl("demo", "-o", tiny.bundle, "--json").json
     assert report["bundle"] == str(tiny.bundle)
-    assert len(report["answers"]) == 5
+    assert len(report["answers"]) == 10
+    assert report["coder"] == []
     assert all(list(answer["ms"]) == STAGES and len(answer["labels"]) == 5 for answer in report["answers"])
     assert report["ledger"] == edgexl("inspect", tiny.bundle, "--json").json["ledger"]
-    assert "a small house for a dog" in edgexl("demo", "-o", tiny.bundle).out
+    assert "a woman whose husband has died" in edgexl("demo", "-o", tiny.bundle).out
+
+
+def test_demo_says_where_the_word_that_was_meant_is(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+    bundle = shutil.copy(tiny.bundle, tmp_path / "words.exl")
+    edgexl("labels", "add", bundle, "widow", "a woman whose husband has died")
+    way = edgexl("run", bundle, "a woman whose husband has died", "--explain", "widow", "--json").json["explanation"]
+    said = edgexl("demo", "-o", bundle).out
+    rank = way["reasoner_rank"] if way["shortlisted"] else way["screening_rank"]
+    assert f"found by its text; screening puts it at rank {way['screening_rank']:,}, " in said
+    assert f"have the ranks {rank}: median {rank}." in said
 
 
 def test_the_demos_bundle_is_named_after_what_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +249,7 @@ def test_the_demos_bundle_is_named_after_what_it_is_made_of(monkeypatch: pytest.
     from edgexl.use import demo
 
     monkeypatch.setattr(demo, "RECIPE", "tiny")
-    tiny_inputs = demo._inputs_sha256()
+    tiny_inputs = demo._inputs_sha256("wordnet")
     monkeypatch.setattr(demo, "RECIPE", "balanced")
-    assert demo._inputs_sha256() not in ("", tiny_inputs)
-    assert demo._inputs_sha256() == demo._inputs_sha256()
+    assert demo._inputs_sha256("wordnet") not in ("", tiny_inputs)
+    assert demo._inputs_sha256("wordnet") == demo._inputs_sha256("wordnet")

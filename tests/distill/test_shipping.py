@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import zipfile
@@ -13,7 +14,8 @@ import pytest
 from edgexl.base import shipped
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import Package, cache_directory
-from edgexl.data import mesh
+from edgexl.data import built_labels, mesh, write_dataset
+from edgexl.data.built_labels import BuiltSet
 from edgexl.data.label_set import LabelSet
 from edgexl.data.mesh import mesh_labels
 from edgexl.distill.shipping import ship_student
@@ -138,3 +140,29 @@ def test_labels_that_are_others_are_refused(by_name: Student, trained: Path, tmp
     load_student(trained).with_labels(load_student(trained).labels).save(tmp_path / "unmeasured")
     with pytest.raises(BadInput, match="has no evaluation queries"):
         ship_student(tmp_path / "unmeasured", tmp_path / "ships", "mesh")
+
+
+def test_texts_that_edgexl_does_not_carry_come_from_their_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tiny_labels(120)
+    queries = tiny_queries(labels, 60, 0)
+    described = replace(
+        labels, descriptions=tuple((query.text,) if n else () for n, query in enumerate(queries)) + ((),) * 60
+    )
+    write_dataset(tmp_path / "data", labels, queries[:40], queries[40:], "of a test")
+    words = BuiltSet(lambda withheld, progress: described, texts_from=str(tmp_path / "data"))
+    monkeypatch.setitem(built_labels.LABEL_SETS, "words", words)
+    bare = replace(described, descriptions=((),) * len(labels))
+    tiny_student().with_labels(bare, queries[:1], (*queries[:1], queries[50])).save(tmp_path / "trained")
+    shipped_one = ship_student(tmp_path / "trained", tmp_path / "words", "words")
+    # queries[50] describes a label of the set that ships, where nothing could be measured on it
+    assert [query.text for query in shipped_one.evaluation] == [queries[0].text]
+    assert shipped_one.calibration[0].targets == queries[0].targets
+    assert shipped_one.labels == described
+    for name in ("calibration", "evaluation"):
+        held = gzip.decompress((tmp_path / f"words/{name}.json.gz").read_bytes()).decode()
+        assert queries[0].text not in held
+    write_dataset(tmp_path / "data", labels, queries[1:40], queries[40:], "of a test")
+    with pytest.raises(BadInput, match="lacks the text of 1 held-out queries: the student is of another edgexl"):
+        load_student(tmp_path / "words")

@@ -234,11 +234,10 @@ def _start_projection(screener: TransformerScreener, encoder: TransformerScreene
     with random directions. A distilled student's vectors are turned so that the leading dimensions tell most."""
     assert isinstance(screener.projection, nn.Linear)
     if isinstance(encoder.projection, nn.Linear):
-        if len(screener.projection.weight) <= len(encoder.projection.weight):
-            leading = {
-                name: value[: len(screener.projection.weight)] for name, value in encoder.projection.state_dict().items()
-            }
-            screener.projection.load_state_dict(leading)
+        width = len(screener.projection.weight)
+        if width <= len(encoder.projection.weight):
+            own = encoder.projection.state_dict()
+            screener.projection.load_state_dict({name: value[:width] for name, value in own.items()})
     elif screener.projection.weight.shape[0] == screener.projection.weight.shape[1]:
         nn.init.eye_(screener.projection.weight)
         nn.init.zeros_(screener.projection.bias)
