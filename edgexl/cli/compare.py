@@ -44,6 +44,7 @@ _WIDTH = 60
 @click.option(
     "--fail-if-worse", metavar="LIMITS", help="Exit with 1 where SECOND is worse by more, such as P@1:0.5,p50:10%."
 )
+@click.option("--why", is_flag=True, help="Tell of each answer that changed by which labels, evidence and pass it did.")
 @report_option
 @json_option
 def compare(
@@ -55,6 +56,7 @@ def compare(
     timed: int,
     devices: tuple[str, ...],
     fail_if_worse: str | None,
+    why: bool,
     page: Path | None,
     as_json: bool,
 ) -> None:
@@ -67,6 +69,7 @@ def compare(
     \b
     edgexl compare old.exl new.exl --queries past.csv
     edgexl compare old.exl new.exl wordnet-data --fail-if-worse P@1:0.5,p50:10%
+    edgexl compare old.exl new.exl --queries past.csv --why
     edgexl compare old.exl new.exl --queries past.csv --report differences.html
     edgexl compare a.exl a.exl --device ssh://pi@till --device ssh://pi@desk
     """
@@ -84,7 +87,7 @@ def compare(
         if devices:
             opened = {name: stack.enter_context(open_device(name, progress)) for name in dict.fromkeys(devices)}
             there = opened[devices[0]], opened[devices[-1]]
-        found = compare(first, second, data or queries, limit, timed, limits, progress, there)
+        found = compare(first, second, data or queries, limit, timed, limits, progress, there, why)
     breaches = found.breaches(limits)
     if page is not None:
         from edgexl.use.reports.compare_page import write_compare_report
@@ -137,12 +140,14 @@ def _tell_answers(answers: Answers) -> None:
         ],
     )
     print_line()
-    for what, count, changes in (
-        ("lost", answers.lost, answers.losses),
-        ("gained", answers.gained, answers.gains),
+    for what, count, changes, by in (
+        ("lost", answers.lost, answers.losses, answers.lost_by),
+        ("gained", answers.gained, answers.gains, answers.gained_by),
     ):
         where = f"{count['screening']:,} at screening, {count['reasoning']:,} by reasoning"
         print_line(f"first answers {what} by the second: {sum(count.values()):,}: {where}")
+        if by:
+            print_table(("by", "answers"), list(by.items()))
         for change in changes:
             _tell_change(change, what)
 
@@ -152,6 +157,8 @@ def _tell_change(change: Change, what: str) -> None:
     other = f"{change.instead} ({change.right} {where})"
     before, after = (change.right, other) if what == "lost" else (other, change.right)
     print_line(f"  {shorten(change.text, _WIDTH)}: {before} -> {after}")
+    if change.why is not None:
+        print_line(f"    {change.why.source}: {change.why.sentence}")
 
 
 def _tell_ledgers(found: Comparison) -> None:

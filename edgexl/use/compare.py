@@ -20,6 +20,7 @@ from edgexl.runtime.binding import open_bundle
 from edgexl.use.compare_answers import Answers, compare_answers
 from edgexl.use.compare_devices import compare_times_on
 from edgexl.use.compare_times import TOTAL, Times, compare_times
+from edgexl.use.compare_why import Sources
 from edgexl.use.evaluate import read_held_out
 
 MOST_TIMED = 200
@@ -93,11 +94,14 @@ def compare(
     limits: Sequence[Limit] = (),
     progress: Progress = no_progress,
     devices: tuple[Device, Device] | None = None,
+    why: bool = False,
 ) -> Comparison:
     """Compare two bundles as they were compiled, timed on this machine, or each on its one of `devices`. `data` are
     queries as `evaluate` takes them, over the first one's label set; without any, accuracy is not compared, and the
-    goldens of both are timed. `timed` queries at most are. Raises `BadInput` where a bundle or `data` is not sound, and
-    for `limits` on what is not compared."""
+    goldens of both are timed. `timed` queries at most are. `why` explains each answer that changed. Raises `BadInput`
+    where a bundle or `data` is not sound, and for `limits` on what is not compared."""
+    if why and data is None:
+        raise BadInput("There is no query whose answer could have changed; give some, as DATA or --queries.")
     opened = read_bundle(first), read_bundle(second)
     queries = read_held_out(Path(data), opened[0], limit).queries if data is not None else []
     with open_bundle(first, compiled_only=True) as a, open_bundle(second, compiled_only=True) as b:
@@ -107,9 +111,9 @@ def compare(
         if len(texts) < 2:
             raise BadInput(f"{data or first} holds fewer than two texts with a word; give more queries.")
         _check_limits(limits, bool(queries), set(a.predict(texts[0]).ms))
-        answerable = set(texts)
+        answerable, sources = set(texts), Sources.of(opened) if why else None
         asked = [query for query in queries if query.text in answerable]
-        answers = compare_answers((a, b), asked, partial(progress, "answer")) if asked else None
+        answers = compare_answers((a, b), asked, partial(progress, "answer"), sources) if asked else None
         if devices is None:
             times = compare_times((a, b), texts[:timed], progress=partial(progress, "time"))
     if devices is not None:

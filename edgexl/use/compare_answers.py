@@ -12,6 +12,7 @@ from edgexl.base.arrays import Doubles, Ints
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.data import Query, metrics
 from edgexl.runtime.binding import BundleHandle
+from edgexl.use.compare_why import Changes, Sources, Why, count
 from edgexl.use.intervals import Interval, mean_interval
 
 METRICS = ("P@1", "R@10", "R@100", "nDCG@5")
@@ -22,22 +23,27 @@ EXAMPLES = 6  # of each kind
 @dataclass(frozen=True)
 class Change:
     """A query that one bundle answers and the other does not: the right label that the one puts first, what the other
-    puts there, where that has the right one (0: not on its shortlist), and at which stage it lost it."""
+    puts there, where that has the right one (0: not on its shortlist), and at which stage it lost it; and `why`, where
+    that was asked."""
 
     text: str
     right: str
     instead: str
     rank: int
     stage: Stage
+    why: Why | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return dict(vars(self))
+        """The fields in JSON's types; `why` where it was asked."""
+        found = {name: value for name, value in vars(self).items() if name != "why"}
+        return found if self.why is None else {**found, "why": self.why.as_json()}
 
 
 @dataclass(frozen=True)
 class Answers:
     """`metrics` of both bundles in percent, of the whole and of screening alone (`screening_P@1`), with the second's
-    less the first's; `gained` and `lost` queries of the second bundle, by the stage that does it, and examples."""
+    less the first's; `gained` and `lost` queries of the second bundle, by the stage that does it, and examples; where
+    it was asked why, all of them, and how many by what."""
 
     queries: int
     left_out: int
@@ -46,12 +52,16 @@ class Answers:
     lost: dict[Stage, int]
     gains: tuple[Change, ...]
     losses: tuple[Change, ...]
+    gained_by: dict[str, int] | None = None
+    lost_by: dict[str, int] | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """The keys of `answers` in what `edgexl compare --json` promises."""
         shown = {
             name: {"first": a, "second": b, "difference": by.value, "low": by.low, "high": by.high, "verdict": tell(by)}
             for name, (a, b, by) in self.metrics.items()
         }
+        by = {} if self.gained_by is None else {"gained_by": self.gained_by, "lost_by": self.lost_by}
         return {
             "queries": self.queries,
             "left_out": self.left_out,
@@ -60,6 +70,7 @@ class Answers:
             "lost": dict(self.lost),
             "gains": [change.as_json() for change in self.gains],
             "losses": [change.as_json() for change in self.losses],
+            **by,
         }
 
 
@@ -74,9 +85,10 @@ def compare_answers(
     bundles: tuple[BundleHandle, BundleHandle],
     queries: Sequence[Query],
     progress: StageProgress = no_stage_progress,
+    sources: Sources | None = None,
 ) -> Answers:
     """Compare by queries whose targets are the first bundle's label numbers. Queries that name a label which the second
-    bundle does not have are left out."""
+    bundle does not have are left out. With `sources`, what the files differ in, each change is told with its cause."""
     numbers = _numbers_by_id(bundles[1])
     places = {target: numbers.get(bundles[0].label_id(target)) for query in queries for target in query.targets}
     asked = [
@@ -103,15 +115,18 @@ def compare_answers(
         name: (100 * float(a.mean()), 100 * float(b.mean()), _scale(mean_interval(b - a)))
         for name, (a, b) in judged.items()
     }
-    gains, losses = (_changes(bundles, asked, targets, ranked, winner) for winner in (1, 0))
+    explained = None if sources is None else Changes(bundles, sources)
+    gains, losses = (_changes(bundles, asked, targets, ranked, winner, explained) for winner in (1, 0))
+    shown_of_each = EXAMPLES if explained is None else None
     return Answers(
         len(asked),
         len(queries) - len(asked),
         shown,
         _count(gains),
         _count(losses),
-        tuple(gains[:EXAMPLES]),
-        tuple(losses[:EXAMPLES]),
+        tuple(gains[:shown_of_each]),
+        tuple(losses[:shown_of_each]),
+        *(None if explained is None else _count_causes(some) for some in (gains, losses)),
     )
 
 
@@ -143,6 +158,7 @@ def _changes(
     targets: tuple[list[tuple[int, ...]], list[tuple[int, ...]]],
     ranked: tuple[list[Ints], list[Ints]],
     winner: int,
+    explained: Changes | None,
 ) -> list[Change]:
     """Queries that the `winner` alone answers, in order."""
     loser = 1 - winner
@@ -156,8 +172,16 @@ def _changes(
         rank = int(places[0]) + 1 if len(places) else 0
         instead = bundles[loser].label_text(int(second[0])) if len(second) else ""
         stage: Stage = "reasoning" if rank else "screening"
-        found.append(Change(query.text, bundles[winner].label_text(int(first[0])), instead, rank, stage))
+        why = None
+        if explained is not None and len(second):
+            right_id, wrong_id = bundles[winner].label_id(int(first[0])), bundles[loser].label_id(int(second[0]))
+            why = explained.explain(query.text, right_id, wrong_id, loser)
+        found.append(Change(query.text, bundles[winner].label_text(int(first[0])), instead, rank, stage, why))
     return found
+
+
+def _count_causes(changes: list[Change]) -> dict[str, int]:
+    return count([change.why for change in changes if change.why is not None])
 
 
 def _count(changes: list[Change]) -> dict[Stage, int]:

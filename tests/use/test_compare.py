@@ -75,6 +75,38 @@ def test_what_one_answers_and_the_other_does_not_is_told_with_its_stage(files: t
     assert not found.identical
 
 
+def test_why_names_the_pass_that_moved_an_answer(
+    files: tuple[Path, Path, Path], tmp_path: Path, edgexl: Edgexl
+) -> None:
+    first, second, queries = files
+    answers = compare(first, second, queries, timed=20, why=True).answers
+    assert answers is not None
+    assert answers.gained_by == {"reasoning: blend": answers.gained["reasoning"]}  # the first has no reasoner
+    assert len(answers.gains) == answers.gained["reasoning"]
+    assert all(change.why is not None for change in (*answers.gains, *answers.losses))
+    coarse = build(native=True, labels=300, reasons=False, fine_bits=2, coarse_dims=8).write(tmp_path / "c.exl")
+    found = compare(first, coarse, queries, timed=20, why=True).answers
+    assert found is not None
+    assert found.lost_by == {"screening: build_index": sum(found.lost.values())}
+    lost = next(change for change in found.losses if change.stage == "screening")
+    assert lost.why is not None
+    assert f"{lost.right} is lost at rank " in lost.why.sentence
+    said = edgexl("compare", first, second, "--queries", queries, "--timed", "20", "--why").out
+    assert "blend: the evidence stands as it did; the second decides for " in said
+    assert compare(first, second, queries, timed=20).answers.as_json().keys() >= {"gains", "lost"}  # type: ignore[union-attr]
+    edgexl("compare", first, second, "--why").refuses(2, "no query whose answer could have changed", "--queries")
+
+
+def test_why_names_labels_that_one_bundle_alone_has(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    more = build(native=True, labels=400, reasons=False).write(tmp_path / "more.exl")
+    found = compare(files[0], more, files[2], timed=20, why=True).answers
+    assert found is not None
+    assert found.lost_by is not None
+    assert found.lost_by["labels: labels that only the second has"] > 0
+    sentences = [change.why.sentence for change in found.losses if change.why is not None]
+    assert any(sentence.endswith(" is a label of the second alone") for sentence in sentences)
+
+
 def test_labels_lost_at_screening_are_told_so(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     coarse = build(native=True, labels=300, reasons=False, fine_bits=2, coarse_dims=8).write(tmp_path / "c.exl")
     found = compare(files[0], coarse, files[2], timed=20)
