@@ -11,7 +11,7 @@ import numpy as np
 
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
-from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing, all_rows, rows_of_labels
+from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing, all_rows, distinct, rows_of_labels
 from edgexl.index.search import Shortlist
 
 # Queries that share a pass over the vectors, and rows multiplied at once: a product of few queries, or one too large
@@ -66,7 +66,8 @@ class ExactSearch:
         labels = found.best(depth)
         # a row that stands for several of the labels counts once
         query, rows = all_rows(self._alias_rows, labels)
-        found = self._label_scores(scores, *np.divmod(np.unique(query * scores.shape[1] + rows), scores.shape[1]))
+        pairs, _ = distinct(query * scores.shape[1] + rows, scores.size)
+        found = self._label_scores(scores, *np.divmod(pairs, scores.shape[1]))
         evidence, screening = found.weigh(self.weighing)
         place, _ = found.places_of(labels)
         if self.weighing.votes_weight:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgexl.base.ragged import Ragged
-from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing, best_aliases, rows_of_labels
+from edgexl.index.best_of_rows import BEST_ROW, LabelScores, Weighing, best_aliases, distinct, rows_of_labels
 from edgexl.index.exact_search import ExactSearch, _best
 
 LABELS, QUERIES = 6, 3
@@ -142,3 +142,13 @@ def test_exact_search_of_many_queries_and_rows() -> None:
     few = search.with_shortlist(3)
     assert few.search(queries[5]).labels.tolist() == found[5].labels[:3].tolist()
     assert len(ExactSearch(vectors[:5], 5, Ragged.of([], np.uint32), 40).search(queries[0]).labels) == 5
+
+
+@pytest.mark.parametrize("bound", [200, 1 << 40])
+def test_distinct_numbers_are_those_of_numpy(bound: int) -> None:
+    """By a table of them where they lie close, by sorting elsewhere."""
+    numbers = np.random.default_rng(0).integers(0, bound, 3000)
+    for some in (numbers, numbers[:0]):
+        for own, wanted in zip(distinct(some, bound), np.unique(some, return_inverse=True), strict=True):
+            np.testing.assert_array_equal(own, wanted)
+            assert own.dtype == np.int64
