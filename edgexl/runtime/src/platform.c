@@ -87,7 +87,7 @@ int exl__regular_open(const char *path, int for_change, uint64_t *length, const 
 /* A mapping begins with a page: by so many bytes before those that are wanted. */
 static size_t platform_before(const exl__file *file) { return (size_t)(file->start % (uint64_t)sysconf(_SC_PAGESIZE)); }
 
-static exl_status platform_map(exl__file *file, exl_error *error) {
+exl_status exl__file_map(exl__file *file, exl_error *error) {
     size_t before = platform_before(file);
     uint8_t *mapping = mmap(NULL, (size_t)file->length + before, PROT_READ, MAP_PRIVATE, file->descriptor,
                             (off_t)(file->start - before));
@@ -98,43 +98,21 @@ static exl_status platform_map(exl__file *file, exl_error *error) {
     return EXL_OK;
 }
 
-/* to_end: the file must end where its bytes do. */
-static exl_status platform_copy(const exl_allocator *allocator, int to_end, exl__file *file, exl_error *error) {
-    const exl__file open = {.descriptor = file->descriptor, .start = file->start};
-    uint8_t *bytes = exl__allocate_scratch(allocator, file->length, 1), more;
-    exl_status status;
-
-    if (!bytes)
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for a copy of the file: map it instead");
-    file->bytes = bytes;
-    file->copied = allocator;
-    status = exl__file_read(&open, 0, bytes, (size_t)file->length, error);
-    if (status == EXL_OK && to_end && pread(file->descriptor, &more, 1, (off_t)(file->start + file->length)) > 0)
-        status = exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file became longer while it was read");
-    close(file->descriptor);
-    file->descriptor = -1;
-    return status;
+void exl__file_unmap(const exl__file *file) {
+    munmap((void *)(uintptr_t)(file->bytes - platform_before(file)), (size_t)file->length + platform_before(file));
 }
 
-exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl__file *file, exl_error *error) {
-    exl_status status = EXL_OK;
-    const char *why;
+const char *exl__descriptor_measure(int descriptor, uint64_t *length) {
+    struct stat facts;
 
-    memset(file, 0, sizeof *file);
-    file->descriptor = exl__regular_open(path, 0, &file->length, &why);
-    if (file->descriptor < 0)
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", why);
-    if (status == EXL_OK)
-        status = exl__file_check_length(file, error);
-    if (status == EXL_OK)
-        status = copy_from ? platform_copy(copy_from, 1, file, error) : platform_map(file, error);
-    if (status != EXL_OK)
-        exl__file_close(file);
-    return status;
+    *length = 0;
+    if (fstat(descriptor, &facts) != 0)
+        return strerror(errno);
+    *length = (uint64_t)facts.st_size;
+    return platform_why_not_regular(facts.st_mode);
 }
 
-/* A descriptor of our own beside the caller's; negative, with errno. */
-static int platform_duplicate(int descriptor) {
+int exl__descriptor_duplicate(int descriptor) {
 #if defined(F_DUPFD_CLOEXEC)
     return fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
 #else
@@ -144,59 +122,13 @@ static int platform_duplicate(int descriptor) {
 #endif
 }
 
-exl_status exl__file_open_part(int descriptor, uint64_t offset, uint64_t length, const exl_allocator *copy_from,
-                               exl__file *file, exl_error *error) {
-    struct stat facts;
-    exl_status status = EXL_OK;
-    const char *why = NULL;
-    uint64_t all;
+int64_t exl__descriptor_read_at(int descriptor, uint64_t offset, void *buffer, size_t bytes) {
+    ssize_t got;
 
-    memset(file, 0, sizeof *file);
-    file->descriptor = -1;
-    if (fstat(descriptor, &facts) != 0)
-        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", strerror(errno));
-    why = platform_why_not_regular(facts.st_mode);
-    if (why)
-        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", why);
-    all = (uint64_t)facts.st_size;
-    if (offset > all || length > all - offset)
-        return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends before the bytes that are asked for");
-    if (!copy_from && offset % EXL__FILE_ALIGNMENT != 0)
-        return exl__fail(error, EXL_BAD_ARGUMENT,
-                         "the offset is no multiple of %d bytes: align the file there, or give EXL_OPEN_COPY",
-                         EXL__FILE_ALIGNMENT);
-    file->start = offset;
-    file->length = length ? length : all - offset;
-    status = exl__file_check_length(file, error);
-    if (status != EXL_OK)
-        return status;
-    file->descriptor = platform_duplicate(descriptor);
-    if (file->descriptor < 0)
-        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", strerror(errno));
-    status = copy_from ? platform_copy(copy_from, 0, file, error) : platform_map(file, error);
-    if (status != EXL_OK)
-        exl__file_close(file);
-    return status;
-}
-
-exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl_error *error) {
-    uint8_t *to = buffer;
-
-    if (file->descriptor < 0 && bytes > 0)
-        memcpy(buffer, file->bytes + offset, bytes);
-    while (file->descriptor >= 0 && bytes > 0) {
-        ssize_t got = pread(file->descriptor, to, bytes, (off_t)(file->start + offset));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", strerror(errno));
-        if (got == 0)
-            return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file became shorter while it was read");
-        to += got;
-        offset += (uint64_t)got;
-        bytes -= (size_t)got;
-    }
-    return EXL_OK;
+    do
+        got = pread(descriptor, buffer, bytes, (off_t)offset);
+    while (got < 0 && errno == EINTR);
+    return got;
 }
 
 #if defined(__wasi__) /* mmap is a copy there (wasi-libc's emulation), and nothing can be given back */
@@ -216,17 +148,6 @@ void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
         (void)madvise((void *)(uintptr_t)from, (size_t)(to - from), MADV_DONTNEED);
 }
 #endif
-
-void exl__file_close(exl__file *file) {
-    if (file->copied)
-        exl__release(file->copied, (void *)(uintptr_t)file->bytes, file->length, 1);
-    else if (file->bytes && file->descriptor >= 0)
-        munmap((void *)(uintptr_t)(file->bytes - platform_before(file)), (size_t)file->length + platform_before(file));
-    if (file->descriptor >= 0)
-        close(file->descriptor);
-    memset(file, 0, sizeof *file);
-    file->descriptor = -1;
-}
 
 /* ---- libraries, locks, forks, the clock ---------------------------------------------------------------------- */
 

@@ -51,6 +51,16 @@ exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, 
 void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes);
 void exl__file_close(exl__file *file);
 
+/* What file.c has of each system. */
+exl_status exl__file_map(exl__file *file, exl_error *error);
+void exl__file_unmap(const exl__file *file);
+/* How long the file of a caller's descriptor is; null, or the reason why it cannot be used. */
+const char *exl__descriptor_measure(int descriptor, uint64_t *length);
+/* A descriptor of our own beside the caller's; negative, with errno. */
+int exl__descriptor_duplicate(int descriptor);
+/* At an offset, wherever the descriptor stands: the bytes that were read, 0 at the end, negative with errno. */
+int64_t exl__descriptor_read_at(int descriptor, uint64_t offset, void *buffer, size_t bytes);
+
 /* Null when the library or the symbol is not there; `why` then holds the loader's words. */
 void *exl__library_open(const char *path, char *why, size_t why_bytes);
 void *exl__library_symbol(void *library, const char *name);

@@ -233,7 +233,7 @@ static size_t win32_before(const exl__file *file) {
 }
 
 /* The view alone keeps the file: others may rename it while it is mapped, and put another in its place. */
-static exl_status win32_map(exl__file *file, exl_error *error) {
+exl_status exl__file_map(exl__file *file, exl_error *error) {
     size_t before = win32_before(file);
     uint64_t from = file->start - before;
     HANDLE mapping = CreateFileMappingW(exl__win32_handle(file->descriptor), NULL, PAGE_READONLY, 0, 0, NULL);
@@ -252,8 +252,10 @@ static exl_status win32_map(exl__file *file, exl_error *error) {
     return EXL_OK;
 }
 
-/* At an offset, wherever the descriptor stands: the bytes that were read, 0 at the end, negative with errno. */
-static int64_t win32_read_at(HANDLE handle, uint64_t offset, void *buffer, size_t bytes) {
+void exl__file_unmap(const exl__file *file) { UnmapViewOfFile(file->bytes - win32_before(file)); }
+
+int64_t exl__descriptor_read_at(int descriptor, uint64_t offset, void *buffer, size_t bytes) {
+    HANDLE handle = exl__win32_handle(descriptor);
     OVERLAPPED at = {.Offset = (DWORD)offset, .OffsetHigh = (DWORD)(offset >> 32)};
     DWORD got = 0;
     BOOL done = ReadFile(handle, buffer, bytes < WIN32_CALL_BYTES ? (DWORD)bytes : WIN32_CALL_BYTES, &got, &at);
@@ -266,46 +268,17 @@ static int64_t win32_read_at(HANDLE handle, uint64_t offset, void *buffer, size_
     return -1;
 }
 
-/* to_end: the file must end where its bytes do. */
-static exl_status win32_copy(const exl_allocator *allocator, int to_end, exl__file *file, exl_error *error) {
-    const exl__file open = {.descriptor = file->descriptor, .start = file->start};
-    uint8_t *bytes = exl__allocate_scratch(allocator, file->length, 1), more;
-    exl_status status;
+const char *exl__descriptor_measure(int descriptor, uint64_t *length) {
+    HANDLE handle = exl__win32_handle(descriptor);
 
-    if (!bytes)
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for a copy of the file: map it instead");
-    file->bytes = bytes;
-    file->copied = allocator;
-    status = exl__file_read(&open, 0, bytes, (size_t)file->length, error);
-    if (status == EXL_OK && to_end &&
-        win32_read_at(exl__win32_handle(file->descriptor), file->start + file->length, &more, 1) > 0)
-        status = exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file became longer while it was read");
-    exl__win32_close(file->descriptor);
-    file->descriptor = -1;
-    return status;
+    *length = handle ? win32_length_of(handle) : 0;
+    return handle ? win32_why_not_regular(handle) : strerror(EBADF);
 }
 
-exl_status exl__file_open(const char *path, const exl_allocator *copy_from, exl__file *file, exl_error *error) {
-    exl_status status = EXL_OK;
-    const char *why;
-
-    memset(file, 0, sizeof *file);
-    file->descriptor = exl__regular_open(path, 0, &file->length, &why);
-    if (file->descriptor < 0)
-        status = exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", why);
-    if (status == EXL_OK)
-        status = exl__file_check_length(file, error);
-    if (status == EXL_OK)
-        status = copy_from ? win32_copy(copy_from, 1, file, error) : win32_map(file, error);
-    if (status != EXL_OK)
-        exl__file_close(file);
-    return status;
-}
-
-/* A descriptor of our own beside the caller's, with a place of its own in the file where that can be had; negative,
- * with errno. */
-static int win32_duplicate(HANDLE theirs) {
-    HANDLE process = GetCurrentProcess(), ours = ReOpenFile(theirs, GENERIC_READ, WIN32_SHARE_ALL, 0);
+/* With a place of its own in the file where that can be had. */
+int exl__descriptor_duplicate(int descriptor) {
+    HANDLE process = GetCurrentProcess(), theirs = exl__win32_handle(descriptor);
+    HANDLE ours = ReOpenFile(theirs, GENERIC_READ, WIN32_SHARE_ALL, 0);
 
     if (ours == INVALID_HANDLE_VALUE &&
         !DuplicateHandle(process, theirs, process, &ours, 0, FALSE, DUPLICATE_SAME_ACCESS)) {
@@ -315,72 +288,10 @@ static int win32_duplicate(HANDLE theirs) {
     return exl__win32_descriptor(ours);
 }
 
-exl_status exl__file_open_part(int descriptor, uint64_t offset, uint64_t length, const exl_allocator *copy_from,
-                               exl__file *file, exl_error *error) {
-    HANDLE theirs = exl__win32_handle(descriptor);
-    exl_status status = EXL_OK;
-    const char *why;
-    uint64_t all;
-
-    memset(file, 0, sizeof *file);
-    file->descriptor = -1;
-    why = theirs ? win32_why_not_regular(theirs) : strerror(EBADF);
-    if (why)
-        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", why);
-    all = win32_length_of(theirs);
-    if (offset > all || length > all - offset)
-        return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends before the bytes that are asked for");
-    if (!copy_from && offset % EXL__FILE_ALIGNMENT != 0)
-        return exl__fail(error, EXL_BAD_ARGUMENT,
-                         "the offset is no multiple of %d bytes: align the file there, or give EXL_OPEN_COPY",
-                         EXL__FILE_ALIGNMENT);
-    file->start = offset;
-    file->length = length ? length : all - offset;
-    status = exl__file_check_length(file, error);
-    if (status != EXL_OK)
-        return status;
-    file->descriptor = win32_duplicate(theirs);
-    if (file->descriptor < 0)
-        return exl__fail(error, EXL_FILE_UNREADABLE, "the descriptor cannot be used: %s", strerror(errno));
-    status = copy_from ? win32_copy(copy_from, 0, file, error) : win32_map(file, error);
-    if (status != EXL_OK)
-        exl__file_close(file);
-    return status;
-}
-
-exl_status exl__file_read(const exl__file *file, uint64_t offset, void *buffer, size_t bytes, exl_error *error) {
-    HANDLE handle = file->descriptor >= 0 ? exl__win32_handle(file->descriptor) : NULL;
-    uint8_t *to = buffer;
-
-    if (file->descriptor < 0 && bytes > 0)
-        memcpy(buffer, file->bytes + offset, bytes);
-    while (file->descriptor >= 0 && bytes > 0) {
-        int64_t got = win32_read_at(handle, file->start + offset, to, bytes);
-        if (got < 0)
-            return exl__fail(error, EXL_FILE_UNREADABLE, "the file cannot be read: %s", strerror(errno));
-        if (got == 0)
-            return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file became shorter while it was read");
-        to += got;
-        offset += (uint64_t)got;
-        bytes -= (size_t)got;
-    }
-    return EXL_OK;
-}
-
 /* Pages that are not locked leave the process's memory when they are "unlocked", and are read again where needed. */
 void exl__file_forget(const exl__file *file, uint64_t offset, uint64_t bytes) {
     if (file->descriptor >= 0 && bytes > 0)
         (void)VirtualUnlock((void *)(uintptr_t)(file->bytes + offset), (size_t)bytes);
-}
-
-void exl__file_close(exl__file *file) {
-    if (file->copied)
-        exl__release(file->copied, (void *)(uintptr_t)file->bytes, file->length, 1);
-    else if (file->bytes && file->descriptor >= 0)
-        UnmapViewOfFile(file->bytes - win32_before(file));
-    exl__win32_close(file->descriptor);
-    memset(file, 0, sizeof *file);
-    file->descriptor = -1;
 }
 
 /* ---- libraries, locks, threads, the clock ---------------------------------------------------------------------- */
