@@ -130,10 +130,7 @@ def build_jni(
             progress(f"compile for {machine.name}", 1, 1)
         strict = ("-Wall", "-Wextra", "-Wconversion", "-Werror", *flags)
         (compiled,) = compile_objects((*own, *strict), scratch, (source,))
-        # Zig compiles Windows' C library by what the linking is told, and that needs its tables
-        link = tuple(flag for flag in own if "unwind-tables" not in flag or machine.system != "windows")
-        how = (*_how(machine, name), str(compiled), str(archive), *_libraries(machine), "-o", name)
-        call_compiler((*link, *how), scratch)
+        _link(machine, own, (str(compiled), str(archive)), name, scratch)
         return Path(scratch, name).read_bytes()
 
 
@@ -164,7 +161,7 @@ def _build(machine: Machine, progress: Progress) -> Path:
     flags = (*zig_command(), "cc", "-target", machine.zig, *_FLAGS)
     optimization = optimization_of_sources()
     zig = importlib.metadata.version("ziglang")
-    key = digest_of_sources(f"{machine} {_FLAGS} {optimization} {zig} {PAGE_BYTES}")
+    key = digest_of_sources(f"{machine} {_FLAGS} {_linking(machine, _FLAGS)} {optimization} {zig} {PAGE_BYTES}")
     directory = cache_directory() / "ship" / f"{machine.name}-{key}"
     names = (machine.shared, STATIC, *_tools(machine))
     if all((directory / name).is_file() for name in names):
@@ -177,13 +174,23 @@ def _build(machine: Machine, progress: Progress) -> Path:
         for step, name in enumerate(names, start=1):
             progress(f"compile for {machine.name}", step, 1 + len(names))
             if name == STATIC:
-                call: tuple[str, ...] = (*zig_command(), "ar", "rcsD", name, *objects)
+                call_compiler((*zig_command(), "ar", "rcsD", name, *objects), scratch)
             else:
-                call = (*flags, *_how(machine, name), *objects, *_libraries(machine), "-o", name)
-            call_compiler(call, scratch)
+                _link(machine, flags, objects, name, scratch)
             copy_file(Path(scratch, name), directory / name)
     progress(f"compile for {machine.name}", 1 + len(names), 1 + len(names))
     return directory
+
+
+def _link(machine: Machine, flags: Sequence[str], objects: Sequence[str], name: str, scratch: str) -> None:
+    """Link what lies in `scratch` to a shared library or a tool of this name there. `flags`: how it was compiled."""
+    how = (*_linking(machine, flags), *_how(machine, name), *objects, *_libraries(machine), "-o", name)
+    call_compiler(how, scratch)
+
+
+def _linking(machine: Machine, flags: Sequence[str]) -> tuple[str, ...]:
+    """Zig compiles Windows' C library by what the linking is told, and that needs its tables."""
+    return tuple(flag for flag in flags if "unwind-tables" not in flag or machine.system != "windows")
 
 
 def _read(directory: Path, names: tuple[str, ...]) -> dict[str, bytes]:
