@@ -32,6 +32,14 @@ _MOST_NAMED = 4
     "be repeated.  [default: all that this machine has the tools for]",
 )
 @click.option("-o", "--out", type=_PATH, help="The directory to write into.")
+@click.option(
+    "--proof",
+    "kits",
+    multiple=True,
+    help="Instead: a kit by which an owner of the tools or the device proves packages there: android, apple, c-source, "
+    "java, linux-x86-64, linux-arm64, linux-armhf, macos, python, rust, web, windows; may be repeated.",
+)
+@click.option("--accept", "results", multiple=True, type=_PATH, help="What a kit brought back; may be repeated.")
 @click.option("--check", "checked", type=_PATH, help="Look into the packages of a directory instead.")
 @click.option("--name", help="What the packages are called.  [default: the bundle's file name]")
 @click.option("--version", default="1.0.0", show_default=True, help="The packages' version.")
@@ -46,6 +54,8 @@ def ship(
     bundle: Path | None,
     platforms: tuple[str, ...],
     out: Path | None,
+    kits: tuple[str, ...],
+    results: tuple[Path, ...],
     checked: Path | None,
     name: str | None,
     version: str,
@@ -64,25 +74,35 @@ def ship(
 
     \b
     edgexl ship words.exl --platform linux-arm64 -o packages
+    edgexl ship words.exl --proof android -o kits
+    edgexl ship words.exl -o packages --accept result.json
     edgexl ship --check packages
     """
     check_page(page)
     if checked is not None:
-        if bundle is not None or out is not None:
-            raise BadInput("--check looks into packages that there are; leave BUNDLE and -o out.")
+        if bundle is not None or out is not None or kits or results:
+            raise BadInput("--check looks into packages that there are; leave BUNDLE, -o, --proof and --accept out.")
         _check(checked, page, as_json)
         return
     if bundle is None or out is None:
         raise BadInput("Give the BUNDLE to pack, and -o with the directory to write into; or --check DIR.")
+    if kits and (platforms or results or page is not None):
+        raise BadInput("--proof writes kits, and no packages; leave --platform, --accept and --report out.")
     from edgexl.base.files import write_text
+    from edgexl.ship.accept import assign_proofs, read_proof
     from edgexl.ship.check_page import shipped_page
     from edgexl.ship.judge import judge
     from edgexl.ship.product import open_product
     from edgexl.ship.ship import lacking, ship
 
     product = open_product(bundle, name, version, license, notices, support, vendor)
+    if kits:
+        _write_kits(product, kits, out, as_json)
+        return
+    proofs = [read_proof(path, product) for path in results]
     with progress_bar(as_json) as progress:
-        judged = judge(ship(product, platforms, out, progress), not untried, progress)
+        shipped = ship(product, platforms, out, progress)
+        judged = judge(shipped, not untried, progress, assign_proofs(proofs, shipped))
     if page is not None:
         write_text(page, shipped_page(product, judged))
     not_made = {} if platforms else lacking()
@@ -96,6 +116,22 @@ def ship(
         for platform, sentence in not_made.items():
             _print_wrapped(f"not made: {platform}: {sentence}")
     _fail_with([(each.shipped.path.name, fault) for each in judged for fault in each.faults])
+
+
+def _write_kits(product: Product, names: Sequence[str], out: Path, as_json: bool) -> None:
+    from edgexl.ship.proof import RESULT, write_kits
+
+    with progress_bar(as_json) as progress:
+        kits = write_kits(product, names, out, progress)
+    if as_json:
+        print_json({"kits": [kit.as_json() for kit in kits]})
+        return
+    for kit in kits:
+        commands = " or ".join(f"`{command}`" for command in kit.commands)
+        _print_wrapped(
+            f"{kit.folder}: it takes {kit.needs} Run {commands} in it there, bring back {RESULT}, and give that to "
+            "edgexl ship --accept."
+        )
 
 
 def _print_judged(product: Product, judged: Sequence[Judged]) -> None:
@@ -112,7 +148,9 @@ def _print_judged(product: Product, judged: Sequence[Judged]) -> None:
     said: dict[str, list[str]] = {}
     for each in judged:
         name = _short(each, product)
-        if each.trial is not None and each.trial.outcome == "not run":
+        for proof in each.proofs:
+            said.setdefault(f"proved by its owner: {proof.date}, {proof.device}", []).append(name)
+        if each.trial is not None and each.trial.outcome == "not run" and not each.proofs:
             said.setdefault(f"checked, not run: {each.trial.why}", []).append(name)
         for finding in each.checked.findings if each.checked else ():
             if finding.kind == "warning":
@@ -141,6 +179,8 @@ def _short(judged: Judged, product: Product) -> str:
 def _outcome(judged: Judged) -> str:
     if judged.faults:
         return "fault"
+    if judged.proofs and (judged.trial is None or judged.trial.outcome == "not run"):
+        return "proved"
     if judged.trial is None:
         return "not tried"
     return f"{judged.trial.answered} of {judged.trial.goldens}" if judged.trial.goldens else judged.trial.outcome

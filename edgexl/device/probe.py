@@ -21,17 +21,25 @@ else echo libc="$(getconf GNU_LIBC_VERSION 2>/dev/null ||
 echo memory="$(sed -n 's/^MemAvailable: *//p' /proc/meminfo 2>/dev/null)"
 echo all_memory="$(sed -n 's/^MemTotal: *//p' /proc/meminfo 2>/dev/null)"
 set -- $(df -Pk "${TMPDIR:-/tmp}" 2>/dev/null | tail -n 1); echo disk="$4"; echo file_system="$1"
-echo cpu="$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)"
+cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
+echo cpu="${cpu:-$(sysctl -n machdep.cpu.brand_string 2>/dev/null)}"
 board=$(getprop ro.product.model 2>/dev/null)
 echo board="${board:-$(cat /proc/device-tree/model 2>/dev/null | tr -d '\\000')}"
+echo release="$(getprop ro.build.version.release 2>/dev/null || sw_vers -productVersion 2>/dev/null || uname -r)"
 """
+# Each line that comes in as the inside of a string of JSON; what is no character of text goes. By sed and tr alone.
+ESCAPE = """
+tab=$(printf '\\t')
+escape() { tr -d '\\000-\\010\\013-\\037' | sed -e 's/\\\\/\\\\\\\\/g' -e 's/"/\\\\"/g' -e "s/$tab/\\\\\\\\t/g"; }
+""".strip()
 
 
 @dataclass(frozen=True)
 class SystemFacts:
     """What a device says of itself; numbers are 0 and texts empty where it does not.
 
-    `memory_bytes` and `disk_bytes` are free; the disk is that of its temporary folder, on `file_system`.
+    `memory_bytes` and `disk_bytes` are free; the disk is that of its temporary folder, on `file_system`. `release`: of
+    the system, as people name it, or of its kernel.
     """
 
     system: str
@@ -44,6 +52,14 @@ class SystemFacts:
     disk_bytes: int
     all_memory_bytes: int = 0
     file_system: str = ""
+    release: str = ""
+
+    @property
+    def name(self) -> str:
+        """The device and its system as a person would call them: "Pixel 8, Android 15"."""
+        known = {"Darwin": "macOS"}.get(self.system, self.system)
+        system = "Android" if self.libc.startswith("bionic") else known
+        return f"{self.cpu or self.machine}, {system} {self.release}".strip(", ")
 
 
 def read_probe(printed: str) -> SystemFacts | None:
@@ -55,7 +71,7 @@ def read_probe(printed: str) -> SystemFacts | None:
     return SystemFacts(
         system=known["system"],
         machine=known.get("machine", ""),
-        cpu="".join(filter(str.isprintable, known.get("board") or known.get("cpu") or "")).strip(),
+        cpu=_printable(known.get("board") or known.get("cpu") or ""),
         cores=number.get("cores", 0) or 1,
         libc=known.get("libc", ""),
         page_bytes=number.get("page", 0),
@@ -63,4 +79,9 @@ def read_probe(printed: str) -> SystemFacts | None:
         disk_bytes=1024 * number.get("disk", 0),
         all_memory_bytes=1024 * number.get("all_memory", 0),
         file_system=known.get("file_system", ""),
+        release=_printable(known.get("release", "")),
     )
+
+
+def _printable(text: str) -> str:
+    return "".join(filter(str.isprintable, text)).strip()

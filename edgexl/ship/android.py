@@ -33,7 +33,7 @@ from edgexl.ship.jar import (
 )
 from edgexl.ship.machines import PAGE_BYTES
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.readme import Section, code, proof_section, write_readme
 
 # An ABI's triple, as the NDK's clang is named.
 ABIS = {
@@ -82,9 +82,10 @@ def ship_android(product: Product) -> dict[str, bytes]:
         f"{main}/cpp/edgexl.h": HEADER.read_bytes(),
         f"{main}/cpp/edgexl_jni.c": JNI.read_bytes(),
         f"{main}/assets/{product.file}": product.bundle,
+        **{f"{name}/src/androidTest/java/{path}": each for path, each in proof_sources(product).items()},
+        f"{name}/src/androidTest/assets/{vectors.NAME}": product.vectors,
         **{f"sample/{path}": fill(_SOURCES / "sample" / source, product) for source, path in _SAMPLE.items()},
         f"sample/src/main/java/{product.module}/sample/SearchActivity.kt": sample,
-        vectors.NAME: product.vectors,
         "README.md": _readme(product),
         "LICENSE": licenses()["LICENSE"],
         "NOTICE": write_notices((), product),
@@ -138,6 +139,12 @@ def ship_aar(product: Product, progress: Progress = no_progress) -> dict[str, by
 def android_sources(product: Product) -> dict[str, bytes]:
     """The binding with Android's ways of opening, by the sources' paths."""
     return java_sources(product, ("Loader", "Product"), _SOURCES)
+
+
+def proof_sources(product: Product) -> dict[str, bytes]:
+    """What answers the vectors on a device, by the sources' paths."""
+    paths = (_SOURCES / "Proof.java", _SOURCES.parent / "proof" / "Vectors.java")
+    return {f"{product.module}/{path.name}": fill(path, product) for path in paths}
 
 
 def build_native(product: Product, compiler: Sequence[str], library: str) -> bytes:
@@ -219,9 +226,9 @@ def _readme(product: Product) -> bytes:
             "What was tried",
             "The binding passes its tests on a desktop's JDK; its classes for Android, and the sample, were compiled "
             "against Android 6's `android.jar`; the C sources, with the flags of the three ABIs. No NDK and no phone "
-            "were at hand: `gradle :sample:installDebug` on a machine with both, and a search in the app, finish "
-            "the proof.",
+            "were at hand.",
         ),
+        proof_section(product, "android"),
     )
     needs = "It needs Android 7 or newer, Gradle with Android's plugin 8.7, and the NDK."
     return write_readme(product, "Android", needs, sections)

@@ -13,7 +13,7 @@ from edgexl.ship import vectors
 from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.jar import class_name
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.readme import Section, code, proof_section, write_readme
 from edgexl.ship.template import fill_template
 
 _SOURCES = Path(__file__).parent / "apple"
@@ -26,7 +26,7 @@ _TAKEN = frozenset(
 
 def ship_apple(product: Product) -> dict[str, bytes]:
     """The package, by its name."""
-    module = f"{class_name(product)}Words" if class_name(product) in _TAKEN else class_name(product)
+    module = swift_module(product)
     facts = {
         "{name}": product.name, "{Class}": module, "{version}": product.version, "{summary}": product.summary,
         "{file}": product.file, "{example}": swift_text(product.example),
@@ -55,6 +55,11 @@ def ship_apple(product: Product) -> dict[str, bytes]:
     }
     archive = pack_tar_gz({f"{folder}/{name}": Member(content) for name, content in files.items()})
     return {f"{folder}.tar.gz": archive}
+
+
+def swift_module(product: Product) -> str:
+    """The module that Swift imports: TinyWords of tiny-words."""
+    return f"{class_name(product)}Words" if class_name(product) in _TAKEN else class_name(product)
 
 
 def swift_text(text: str) -> str:
@@ -90,10 +95,10 @@ def _readme(product: Product, module: str) -> bytes:
             "What was tried",
             "The C file compiles without a warning for iPhones, their simulator, Macs, Apple TV and Apple Watch, by "
             "Zig. The Swift file calls what `edgexl.h` declares, by a check of names, fields and numbers of arguments. "
-            "No Mac, no Xcode and no Swift were at hand: neither it nor the sample has been compiled. On a Mac,\n\n"
-            + code("console", "$ swift test", f"$ xcodebuild -scheme {module} -destination generic/platform=iOS build")
-            + "\n\nin this folder finish the proof: the tests hold the 50 vectors to the bit.",
+            "No Mac, no Xcode and no Swift were at hand: neither it nor the sample has been compiled. `swift test` in "
+            "this folder, on a Mac, holds the vectors to the bit.",
         ),
+        proof_section(product, "apple"),
     )
     needs = "It needs iOS 15, macOS 12, tvOS 15, watchOS 8 or visionOS 1, and Swift 5.9."
     return write_readme(product, "Apple's platforms", needs, sections)

@@ -10,7 +10,7 @@ from edgexl.runtime.build import CPP_HEADER, HEADER, RUNTIME
 from edgexl.ship import vectors
 from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, shell_text, write_readme
+from edgexl.ship.readme import Section, code, proof_section, shell_text, write_readme
 
 _CMAKE = """# {title}: edgexl::edgexl is the runtime, {VARIABLE} the bundle's path.
 cmake_minimum_required(VERSION 3.18)
@@ -82,5 +82,6 @@ def _readme(product: Product, variable: str) -> bytes:
             ),
         ),
         Section("In your own build", "Compile `edgexl.c` with `-O3` beside your sources. `edgexl.h` says all of it."),
+        proof_section(product, "c-source"),
     )
     return write_readme(product, "C", "It needs a C11 compiler and libc.", sections)

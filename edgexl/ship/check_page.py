@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edgexl.report import Bar, BarChart, BarGroup, Paragraph, Section, Table, Tile, page
 from edgexl.report.page import Part
 from edgexl.report.table import Cell, format_bytes
+from edgexl.ship.accept import Proof
 from edgexl.ship.check import PARTS, Checked, Hosted
 from edgexl.ship.judge import Judged
 from edgexl.ship.product import Product
@@ -27,14 +28,17 @@ def shipped_page(product: Product, judged: Sequence[Judged]) -> str:
     # a Debian package of a bundle is written once for all processors
     packages = list({each.shipped.path: each.checked for each in judged if each.checked is not None}.values())
     trials = [(each.shipped.platform, each.shipped.path.name, each.trial) for each in judged if each.trial is not None]
+    proofs = [(each.shipped.platform, each.shipped.path.name, proof) for each in judged for proof in each.proofs]
     answered = sum(trial.outcome == "answered" for _, _, trial in trials)
     tiles = (
         Tile("Packages", str(len(packages)), f"the bundle has {format_bytes(len(product.bundle))}"),
         Tile("Answered here", f"{answered} of {len(trials)}", "the others were looked into") if trials else Tile(
             "Answered here", "none", "they were not run"),
+        *((Tile("Proved by owners", str(len({name for _, name, _ in proofs})), "on their devices"),) if proofs else ()),
         *_counts(packages),
     )  # fmt: skip
-    sections = (_sizes(packages), *((_trials(trials),) if trials else ()), _hosts(packages), _found(packages))
+    answers = (*((_trials(trials),) if trials else ()), *((_proofs(proofs),) if proofs else ()))
+    sections = (_sizes(packages), *answers, _hosts(packages), _found(packages))
     return page(product.title, sections, "ship", f"{product.summary}, packed for where it runs.", tiles)
 
 
@@ -73,6 +77,14 @@ def _trials(trials: Sequence[tuple[str, str, Trial]]) -> Section:
         answered = f"{trial.answered} of {trial.goldens}" if trial.goldens else trial.outcome
         rows.append([platform, package, answered, trial.how if trial.outcome == "answered" else trial.why])
     return Section("Where it answered", (Table("", ("platform", "package", "goldens", "how, or why not"), rows),))
+
+
+def _proofs(proofs: Sequence[tuple[str, str, Proof]]) -> Section:
+    rows: list[list[Cell]] = [
+        [platform, package, proof.date, proof.device, "; ".join(proof.tools)] for platform, package, proof in proofs
+    ]
+    table = Table("All vectors to the bit", ("platform", "package", "date", "device", "by"), rows)
+    return Section("Proved by its owner", (table,))
 
 
 def _hosts(packages: Sequence[Checked]) -> Section:

@@ -15,7 +15,7 @@ from edgexl.ship import vectors
 from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.ffi import write_ffi, write_layout
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.readme import Section, code, proof_section, write_readme
 from edgexl.ship.template import fill_template
 
 _SOURCES = Path(__file__).parent / "rust"
@@ -132,6 +132,7 @@ def _readme(product: Product) -> bytes:
             "Targets of MSVC are refused. Linux on x86-64 was run; other targets were not.",
         ),
         Section("Is it sound?", code("console", "$ cargo test") + f"\n\nIn the folder `{name}`."),
+        proof_section(product, "rust"),
     )
     needs = "It needs Rust 1.63, a C11 compiler, and no other crate."
     return write_readme(product, "Rust", needs, sections)

@@ -20,7 +20,7 @@ from edgexl.ship import vectors
 from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.machines import MACHINES, Machine, build_jni
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, shell_text, write_readme
+from edgexl.ship.readme import Section, code, proof_section, shell_text, write_readme
 from edgexl.ship.template import fill_template
 
 SOURCES = Path(__file__).parent / "java"
@@ -212,5 +212,6 @@ def _readme(product: Product) -> bytes:
             "`-Dedgexl.library=PATH` names one. Linux was run, on x86-64 and, emulated, on arm64; the others were not.",
         ),
         Section("Is it sound?", code("console", f"$ java -jar {jar} --self-test")),
+        proof_section(product, "java"),
     )
     return write_readme(product, "Java", "It needs Java 8 or newer, and no other jar.", sections)

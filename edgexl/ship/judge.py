@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgexl.base.progress import Progress, no_progress
+from edgexl.ship.accept import Proof
 from edgexl.ship.check import Checked, check_package
 from edgexl.ship.ship import Shipped
 from edgexl.ship.trial import Trial, try_packages
@@ -15,11 +17,13 @@ from edgexl.ship.unpack import ENDS
 
 @dataclass(frozen=True)
 class Judged:
-    """A file that was shipped; None where it is no package, and for `trial` where none was asked for."""
+    """A file that was shipped; None where it is no package, and for `trial` where none was asked for. `proofs`: what
+    owners of other machines brought back."""
 
     shipped: Shipped
     checked: Checked | None
     trial: Trial | None
+    proofs: tuple[Proof, ...] = ()
 
     @property
     def faults(self) -> list[str]:
@@ -36,12 +40,21 @@ class Judged:
             "beside_bytes": checked and checked.beside_bytes,
             "parts_bytes": checked and dict(checked.parts),
             "trial": self.trial and self.trial.as_json(),
+            "proofs": [proof.as_json() for proof in self.proofs],
             "findings": [finding.as_json() for finding in checked.findings] if checked else [],
         }
 
 
-def judge(shipped: Sequence[Shipped], trying: bool = True, progress: Progress = no_progress) -> list[Judged]:
-    """Each file that was shipped, in order. Raises `BadInput` where one has changed since, and is no package now."""
+def judge(
+    shipped: Sequence[Shipped],
+    trying: bool = True,
+    progress: Progress = no_progress,
+    proofs: Mapping[Path, Sequence[Proof]] | None = None,
+) -> list[Judged]:
+    """Each file that was shipped, in order; `proofs`: of `assign_proofs`.
+
+    Raises `BadInput` where one has changed since, and is no package now.
+    """
     platforms = list(dict.fromkeys(each.platform for each in shipped))
     trials = {}
     for done, name in enumerate(platforms if trying else ()):
@@ -51,4 +64,12 @@ def judge(shipped: Sequence[Shipped], trying: bool = True, progress: Progress = 
         progress("try", done + 1, len(platforms))
     packages = {each.path for each in shipped if each.path.name.endswith(ENDS)}
     checked = {path: check_package(path) for path in packages}
-    return [Judged(each, checked.get(each.path), trials.get((each.platform, each.path))) for each in shipped]
+    return [
+        Judged(
+            each,
+            checked.get(each.path),
+            trials.get((each.platform, each.path)),
+            tuple((proofs or {}).get(each.path, ())),
+        )
+        for each in shipped
+    ]

@@ -16,7 +16,7 @@ from edgexl.ship import vectors
 from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.machines import MACHINES, MAJOR, Machine, build_library, build_tools
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, shell_text, write_readme
+from edgexl.ship.readme import Section, code, proof_section, shell_text, write_readme
 
 PORT = 8017
 # A platform's names in Debian: the architecture, and the folder of its libraries.
@@ -142,6 +142,7 @@ def _readme(product: Product, machine: Machine) -> bytes:
             code("console", f"$ bin/exl-serve {bundle} --port {PORT} &", f"$ curl -d {text} localhost:{PORT}/predict"),
         ),
         Section("Is it sound?", code("console", f"$ bin/exl-run {bundle} --self-test")),
+        proof_section(product, machine.name.removesuffix("-musl")),
     )
     return write_readme(
         product, machine.name, f"The libraries need {needs}, the tools no C library at all.", sections

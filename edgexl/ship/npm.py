@@ -12,7 +12,7 @@ from edgexl.ship import vectors
 from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.machines import build_wasm
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.readme import Section, code, proof_section, write_readme
 from edgexl.ship.template import fill_template
 
 _SOURCES = Path(__file__).parent / "web"
@@ -109,5 +109,6 @@ def _readme(product: Product) -> bytes:
             f'`vite` needs a line in its configuration: `optimizeDeps: {{ exclude: ["{name}"] }}`.',
         ),
         Section("A page to try it", "`demo/index.html`, over HTTP: `npx serve .`, and open `/demo/`."),
+        proof_section(product, "web"),
     )
     return write_readme(product, "the web", "It needs a browser of 2021 or newer, or Node 18.", sections)

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from edgexl import __version__
+from edgexl.ship import vectors
 from edgexl.ship.product import Product
 
 
@@ -25,6 +26,16 @@ def code(language: str, *lines: str) -> str:
 def shell_text(product: Product) -> str:
     """The example's text as a word of a shell's."""
     return shlex.quote(product.example)
+
+
+def proof_section(product: Product, kit: str) -> Section:
+    """How it is proved where its packager's machine cannot run it."""
+    return Section(
+        "Is it proved where you are?",
+        f"`edgexl ship {product.file} --proof {kit} -o kits` makes a folder with this package and one command. That "
+        f"builds it on your machine, has it answer the texts of `{vectors.NAME}`, compares ids and probabilities to "
+        "the bit, and writes a file, which `edgexl ship --accept` shows beside the package.",
+    )
 
 
 def write_readme(product: Product, platform: str, needs: str, sections: tuple[Section, ...]) -> bytes:

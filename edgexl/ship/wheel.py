@@ -16,7 +16,7 @@ from edgexl.ship import vectors
 from edgexl.ship.documents import licenses, write_bill, write_notices
 from edgexl.ship.machines import MACHINES, Machine, build_library
 from edgexl.ship.product import Product
-from edgexl.ship.readme import Section, code, write_readme
+from edgexl.ship.readme import Section, code, proof_section, write_readme
 
 _INIT = '''"""{name} {version}: {summary}, answered by edgexl {edgexl}.
 
@@ -105,7 +105,7 @@ def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> byte
         f"{about}/licenses/LICENSE": licenses()["LICENSE"],
         f"{about}/licenses/NOTICE": write_notices(linked, product),
         f"{about}/sboms/sbom.cdx.json": write_bill(product, machine.name, linked),
-        f"{about}/METADATA": _metadata(product),
+        f"{about}/METADATA": _metadata(product, machine),
         f"{about}/WHEEL": _WHEEL.format(edgexl=__version__, tag=tag).encode(),
     }
     files[f"{about}/RECORD"] = make_record(files, about)
@@ -123,7 +123,7 @@ def _digest(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
-def _metadata(product: Product) -> bytes:
+def _metadata(product: Product, machine: Machine) -> bytes:
     sections = (
         Section(
             "The first answer",
@@ -138,6 +138,7 @@ def _metadata(product: Product) -> bytes:
             f"`{product.module}.bundle()` has `predict`, `predict_batch`, `explain`, `complete`, `labels` and "
             f"`self_test`. `{product.module}.Bundle(path, labels_path=...)` opens one whose labels can be changed.",
         ),
+        proof_section(product, "python" if machine.system == "linux" else machine.system),
     )
     readme = write_readme(product, "Python", "It needs Python 3.9 or newer and no other package.", sections)
     license = "" if product.license == "NOASSERTION" else f"License-Expression: Apache-2.0 AND {product.license}\n"

@@ -19,7 +19,7 @@ from edgexl.base.strict_json import parse_object
 from edgexl.bundle.read import read_bundle
 from edgexl.device.cpus import PROBE_CPUS, Cpus, read_cpus
 from edgexl.device.detect import check_target_file, describe
-from edgexl.device.probe import PROBE, SystemFacts, read_probe
+from edgexl.device.probe import ESCAPE, PROBE, SystemFacts, read_probe
 from edgexl.device.target_file import write_target
 from edgexl.device.tools import build_tools, link_statically
 from edgexl.runtime.build import architecture
@@ -31,7 +31,7 @@ FOLDER = "edgexl-kit"
 RESULT = "result.json"
 _MOST_BYTES = 64 << 20
 
-# JSON strings by sed alone: every line end becomes \n, and what else is no character of text goes.
+# Every line end becomes \n in a string of JSON.
 _SCRIPT = """#!/bin/sh
 # Measures this device with edgexl. Nothing is installed, and nothing is written but {result}, beside this script.
 # Linux: sh run.sh. Android: adb push this folder to /data/local/tmp, then adb shell sh /data/local/tmp/{folder}/run.sh
@@ -44,9 +44,8 @@ case $(uname -m) in
   *) echo "this kit is for 64-bit ARM and x86, not for $(uname -m)" >&2; exit 3 ;;
 esac
 chmod 700 $bench || exit 3
-quote() {{ tr -d '\\000-\\010\\013-\\037' |
-  sed -e 's/\\\\/\\\\\\\\/g' -e 's/"/\\\\"/g' -e 's/\\t/\\\\t/g' |
-  sed -e ':a' -e '$!N' -e '$!ba' -e 's/\\n/\\\\n/g'; }}
+{escape}
+quote() {{ escape | sed -e ':a' -e '$!N' -e '$!ba' -e 's/\\n/\\\\n/g'; }}
 tell() {{
 {probe}
 }}
@@ -140,7 +139,7 @@ def detect_from(path: Path, out: Path, overwrite: bool = False) -> Target:
 
 def _write_script(sha256: str, arguments: list[str]) -> str:
     return _SCRIPT.format(
-        result=RESULT, folder=FOLDER, probe=PROBE.strip(), probe_cpus=PROBE_CPUS.strip(), format=FORMAT,
+        result=RESULT, folder=FOLDER, escape=ESCAPE, probe=PROBE.strip(), probe_cpus=PROBE_CPUS.strip(), format=FORMAT,
         version=__version__, sha256=sha256, arguments="".join(f" {shlex.quote(each)}" for each in arguments),
     )  # fmt: skip
 

@@ -17,7 +17,17 @@ from edgexl.base.errors import BadInput, DeviceError
 from edgexl.runtime.amalgamate import amalgamate
 from edgexl.runtime.elf import parse_elf
 from edgexl.runtime.toolchain import zig_directory
-from edgexl.ship.android import ABIS, FLAGS, OLDEST, android_sources, find_android_jar, find_ndk, ship_aar, ship_android
+from edgexl.ship.android import (
+    ABIS,
+    FLAGS,
+    OLDEST,
+    android_sources,
+    find_android_jar,
+    find_ndk,
+    proof_sources,
+    ship_aar,
+    ship_android,
+)
 from edgexl.ship.check import check_packages
 from edgexl.ship.jar import JNI, compile_classes, find_javac, jni_flags
 from edgexl.ship.product import Product
@@ -56,6 +66,10 @@ def test_the_project_is_complete(project: Path, product: Product) -> None:
     for path in project.rglob("*"):
         if path.suffix in (".kts", ".kt", ".java", ".xml", ".pro", ".txt"):
             assert not re.search(r"\{(module|name|Class|version|file|library)\}", path.read_text()), path
+    tests = project / "tiny-words" / "src" / "androidTest"
+    assert (tests / "assets" / "vectors.tsv").read_bytes() == product.vectors
+    assert {path.name for path in (tests / "java" / "tiny_words").iterdir()} == {"Proof.java", "Vectors.java"}
+    assert "tiny_words.Proof" in (project / "tiny-words" / "build.gradle.kts").read_text()
     readme = (project / "README.md").read_text()
     lines = readme.split("```kotlin\n")[1:]
     assert sum(len(block.split("```")[0].splitlines()) for block in lines) <= 5
@@ -123,8 +137,8 @@ def android_jar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @jdk
 @pytest.mark.slow
 def test_the_classes_compile_against_android(android_jar: Path, product: Product) -> None:
-    classes = compile_classes(product, android_sources(product), (android_jar,))
-    assert {"tiny_words/TinyWords.class", "tiny_words/Native.class"} <= set(classes)
+    classes = compile_classes(product, android_sources(product) | proof_sources(product), (android_jar,))
+    assert {"tiny_words/TinyWords.class", "tiny_words/Native.class", "tiny_words/Proof.class"} <= set(classes)
 
 
 @jdk

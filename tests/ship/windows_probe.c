@@ -13,37 +13,6 @@ static exl_session *session;
 
 static int fail(const char *what) { return printf("%s: %s\n", what, problem.sentence), 1; }
 
-/* Answers every line of vectors.tsv: its ids, and its probabilities as the bits of floats. */
-static int answer_vectors(const char *path) {
-    char line[8192];
-    int lines = 0, equal = 0;
-    FILE *file = fopen(path, "rb");
-
-    while (file && fgets(line, sizeof line, file)) {
-        const exl_result *result = NULL;
-        char said[8192];
-        char *rest = strchr(line, '\t'), *end = strchr(line, '\n');
-        size_t text_bytes = (size_t)(rest - line), k = 0, at;
-        exl_predict_options options = {.struct_size = sizeof options};
-
-        *end = '\0';
-        for (const char *tab = rest + 1; (tab = strchr(tab, '\t')) != NULL; tab++)
-            k++;
-        options.k = (uint32_t)(k / 2);
-        if (exl_predict(session, line, text_bytes, &options, &result, &problem) != EXL_OK)
-            return fail("predict");
-        at = (size_t)snprintf(said, sizeof said, "\t%d", result->none_fits != 0);
-        for (size_t i = 0; i < result->count; i++) {
-            uint32_t bits;
-            memcpy(&bits, &result->predictions[i]->probability, sizeof bits);
-            at += (size_t)snprintf(said + at, sizeof said - at, "\t%s\t%08x", result->predictions[i]->id, bits);
-        }
-        lines++;
-        equal += strcmp(said, rest) == 0;
-    }
-    return printf("%d of %d\n", equal, lines), 0;
-}
-
 static exl_status add(const char *id) {
     exl_new_label label = {.struct_size = sizeof label, .id = id, .text = "zebra lantern"};
 
@@ -118,8 +87,6 @@ int main(int count, char **arguments) {
     if (exl_bundle_open(given[2], &options, &bundle, &problem) != EXL_OK ||
         exl_session_open(bundle, NULL, &session, &problem) != EXL_OK)
         return fail("open");
-    if (strcmp(command, "vectors") == 0)
-        return answer_vectors(given[3]);
     if (strcmp(command, "add") == 0)
         return add_many(given[3], (int)strtol(given[4], NULL, 10), (int)strtol(given[5], NULL, 10));
     if (strcmp(command, "retire") == 0) {
