@@ -17,12 +17,18 @@ import pytest
 
 from edgexl.base.errors import BadInput
 from edgexl.ship.accept import assign_proofs, read_proof
+from edgexl.ship.crate import ship_rust
+from edgexl.ship.jar import ship_java
+from edgexl.ship.linux import ship_linux
+from edgexl.ship.npm import ship_web
 from edgexl.ship.product import Product
 from edgexl.ship.proof import KITS, RESULT, ProofKit, kit_files, write_kits
 from edgexl.ship.ship import PLATFORMS, Shipped
+from edgexl.ship.wheel import ship_python
 from tests.command_line import Edgexl
 from tests.ship.conftest import Run
 
+HERE = "linux-x86-64"
 CHANGED = [
     ({"proof": 2}, "make a new kit with --proof"),
     ({"package": None}, "does not tell its package"),
@@ -34,11 +40,15 @@ CHANGED = [
 ]
 
 
-def prove(kit: ProofKit, **environment: str) -> subprocess.CompletedProcess[str]:
+def prove(kit: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a kit's shell script from elsewhere, as its owner may."""
-    script = kit.folder / "prove.sh"
     return subprocess.run(
-        ["sh", str(script)], cwd="/", env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        ["sh", str(kit / "prove.sh")],
+        cwd="/",
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -46,7 +56,7 @@ def prove(kit: ProofKit, **environment: str) -> subprocess.CompletedProcess[str]
 def kit(product: Product, tmp_path_factory: pytest.TempPathFactory) -> ProofKit:
     """Of the C sources, compiled fast, and run."""
     (kit,) = write_kits(product, ["c-source"], tmp_path_factory.mktemp("a folder"))
-    done = prove(kit, CFLAGS="-O0")
+    done = prove(kit.folder, CFLAGS="-O0")
     assert done.returncode == 0, done.stderr
     assert "50 of 50 texts are answered as recorded, to the bit." in done.stdout
     assert f"{kit.folder / RESULT} is written" in done.stdout
@@ -74,8 +84,8 @@ def test_it_brings_back_what_was_where_and_by_what(kit: ProofKit, told: dict[str
     proof = read_proof(kit.folder / RESULT, product)
     assert (proof.platform, proof.package) == ("c-source", "tiny-words-1.2.3-c-source.tar.gz")
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", proof.date)
-    assert proof.device.endswith(f"Linux {os.uname().release}"[:20]) or os.uname().release[:8] in proof.device
-    assert "cc" in proof.tools[0] or "gcc" in proof.tools[0] or "clang" in proof.tools[0]
+    assert f", {'macOS' if platform.system() == 'Darwin' else platform.system()} " in proof.device
+    assert re.search("cc|clang", proof.tools[0])
     assert told["vectors"] == product.vectors.decode().splitlines()
     assert {path.name for path in kit.folder.iterdir()} == {
         "tiny-words-1.2.3-c-source.tar.gz", "prove.sh", "result.json", "system.sh", "vectors.c", "vectors.tsv", "work"
@@ -139,14 +149,13 @@ def test_a_package_that_does_not_answer_so_says_so(kit: ProofKit, product: Produ
     fields = lines[3].split("\t")
     lines[3] = "\t".join([fields[0], "0" if fields[1] == "1" else "1", *fields[2:]])
     (folder / "vectors.tsv").write_text("".join(f"{line}\n" for line in lines))
-    moved = ProofKit(kit.name, folder, kit.needs, kit.commands)
-    done = prove(moved, CFLAGS="-O0")
+    done = prove(folder, CFLAGS="-O0")
     assert done.returncode == 1
     assert "49 of 50 texts" in done.stdout
-    done = prove(moved, CC="false")
+    done = prove(folder, CC="false")
     assert done.returncode != 0
     assert not (folder / RESULT).exists()
-    done = prove(moved, CC="no-such-cc")
+    done = prove(folder, CC="no-such-cc")
     assert (done.returncode, "no-such-cc is not here" in done.stderr) == (3, True)
 
 
@@ -192,20 +201,30 @@ def test_shellcheck_finds_nothing(name: str, product: Product, tmp_path: Path, r
     assert run("shellcheck", "prove.sh") == ""
 
 
+# Of each only what runs here: the others' machines take minutes to compile for.
+PACKED: dict[str, Callable[[Product], dict[str, bytes]]] = {
+    HERE: lambda product: ship_linux(product, HERE),
+    "java": lambda product: ship_java(product, machines=(HERE,)),
+    "python": lambda product: ship_python(product, machines=(HERE,)),
+    "rust": ship_rust,
+    "web": ship_web,
+}
+NEEDED = {HERE: "cc", "java": "javac", "python": "python3", "rust": "cargo", "web": "node"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["linux-x86-64", "java", "python", "rust", "web"])
+@pytest.mark.parametrize("name", PACKED)
 def test_a_kit_is_run_and_accepted(name: str, product: Product, tmp_path: Path) -> None:
     """As its owner would, who has what it takes."""
     pytest.importorskip("ziglang", reason="PyPI's ziglang is not installed (the extra `cross`)")
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("not Linux on x86-64")
-    needed = {"java": "javac", "rust": "cargo", "web": "node", "linux-x86-64": "cc"}.get(name, "python3")
-    if shutil.which(needed) is None:
-        pytest.skip(f"{needed} is not installed")
-    (kit,) = write_kits(product, [name], tmp_path)
-    done = prove(kit, CFLAGS="-O0")
+    if shutil.which(NEEDED[name]) is None:
+        pytest.skip(f"{NEEDED[name]} is not installed")
+    for path, content in (PACKED[name](product) | kit_files(product, name)).items():
+        (tmp_path / path).write_bytes(content)
+    done = prove(tmp_path, CFLAGS="-O0")
     assert done.returncode == 0, done.stdout + done.stderr
-    proof = read_proof(kit.folder / RESULT, product)
-    assert (kit.folder / proof.package).is_file()
-    shipped = [Shipped(proof.platform, kit.folder / proof.package, 0)]
-    assert assign_proofs([proof], shipped) == {kit.folder / proof.package: [proof]}
+    proof = read_proof(tmp_path / RESULT, product)
+    shipped = [Shipped(proof.platform, tmp_path / proof.package, 0)]
+    assert assign_proofs([proof], shipped) == {tmp_path / proof.package: [proof]}
