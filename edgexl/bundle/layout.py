@@ -9,6 +9,10 @@ from dataclasses import dataclass
 MAGIC = b"\x89EXL\r\n\x1a\n"
 MAJOR = 3
 MINOR = 0
+# Of a bundle that holds its signature, and of no other.
+SIGNED_MINOR = 1
+# The kind of the section that does: behind all that are signed, whatever may come.
+SIGNATURE = 1000
 # The largest page size in use on phones: every section can be mapped on its own.
 ALIGNMENT = 16384
 MAX_SECTIONS = 64
@@ -63,7 +67,7 @@ PARTS: dict[str, tuple[Kind, ...]] = {
     "index": (Kind.CODEBOOK, Kind.COARSE_CODES, Kind.FINE_CODES, Kind.ROW_LABELS, Kind.CELLS, Kind.LEXICAL),
     "texts": (Kind.LABEL_TEXTS, Kind.LABEL_IDS, Kind.LABEL_DESCRIPTIONS),
 }
-# What a version 3.0 reader may meet in a file of a larger minor version, and skips.
+# A larger one may stand in a file of a larger minor version, and is skipped.
 LARGEST_KNOWN = max(Kind)
 
 
@@ -84,6 +88,8 @@ class Entry:
     @property
     def name(self) -> str:
         """The section's name as docs/format.md writes it, or its number when this version does not know it."""
+        if self.kind == SIGNATURE:
+            return "signature"
         return Kind(self.kind).name.lower() if self.kind <= LARGEST_KNOWN else f"kind {self.kind}"
 
 

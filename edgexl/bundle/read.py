@@ -29,6 +29,8 @@ from edgexl.bundle.layout import (
     MAX_SECTIONS,
     MINOR,
     OPTIONAL,
+    SIGNATURE,
+    SIGNED_MINOR,
     Entry,
     Kind,
     align,
@@ -39,13 +41,18 @@ from edgexl.bundle.row_labels import unpack_row_labels
 
 @dataclass(frozen=True)
 class Bundle:
-    """An open, checked bundle. Sections are views of the mapped file; what is parsed is parsed once, on first use."""
+    """An open, checked bundle. Sections are views of the mapped file; what is parsed is parsed once, on first use.
+
+    `entries` are its sections but for the signature, whose place `signed` is, where there is one. Nothing here looks
+    at who has signed it: that is what `open_bundle` does with its `keys`.
+    """
 
     path: Path
     major: int
     minor: int
     file_bytes: int
     entries: tuple[Entry, ...]
+    signed: Entry | None
     data: memoryview
 
     def section(self, kind: Kind) -> memoryview:
@@ -54,6 +61,22 @@ class Bundle:
             if entry.kind == kind:
                 return self.data[entry.offset : entry.offset + entry.length]
         return self.data[:0]
+
+    @property
+    def signature(self) -> bytes:
+        """The text of the signature that the bundle holds, as minisign writes it; empty where it holds none."""
+        return bytes(self.data[self.signed.offset : self.signed.offset + self.signed.length]) if self.signed else b""
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """What is signed: the header and the section table that the bundle has, or would have, without a signature."""
+        end = HEADER.size + ENTRY.size * len(self.entries)
+        if not self.signed:
+            return bytes(self.data[:end])
+        table, last = bytes(self.data[HEADER.size : end]), self.entries[-1]
+        minor = MINOR if self.minor == SIGNED_MINOR else self.minor
+        header = MAGIC, self.major, minor, len(self.entries), last.offset + last.length, ALIGNMENT, 0
+        return HEADER.pack(*header, hashlib.sha256(table).digest()) + table
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -118,21 +141,21 @@ def read_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
         except (OSError, ValueError) as error:
             raise BadInput(f"{place} cannot be read: {error}.") from None
     try:
-        major, minor, entries = _entries(data)
+        major, minor, entries, signed = _entries(data)
         if verify:
-            for entry in entries:
+            for entry in (*entries, *((signed,) if signed else ())):
                 content = data[entry.offset : entry.offset + entry.length]
                 if hashlib.sha256(content).digest() != entry.sha256:
                     raise BadInput(f"the section {entry.name} is damaged; fetch or compile the bundle again.")
-        bundle = Bundle(place, major, minor, length, entries, data)
+        bundle = Bundle(place, major, minor, length, entries, signed, data)
         _check_sizes(bundle)
     except BadInput as error:
         raise BadInput(f"{place}: {error}") from None
     return bundle
 
 
-def _entries(data: memoryview) -> tuple[int, int, tuple[Entry, ...]]:
-    """Major, minor and the checked section table."""
+def _entries(data: memoryview) -> tuple[int, int, tuple[Entry, ...], Entry | None]:
+    """Major, minor and the checked section table, the signature apart."""
     if len(data) < HEADER.size or bytes(data[:8]) != MAGIC:
         raise BadInput("is not an edgexl bundle.")
     _, major, minor, count, file_bytes, alignment, flags, table_sha256 = HEADER.unpack_from(data)
@@ -150,7 +173,8 @@ def _entries(data: memoryview) -> tuple[int, int, tuple[Entry, ...]]:
     entries, last_kind = [], 0
     for kind, entry_flags, offset, length, digest, reserved in ENTRY.iter_unpack(table):
         entry = Entry(kind, offset, length, digest)
-        if kind <= last_kind or entry_flags or reserved or (kind > LARGEST_KNOWN and minor <= MINOR):
+        is_known = kind <= LARGEST_KNOWN or minor > SIGNED_MINOR or (kind == SIGNATURE and minor == SIGNED_MINOR)
+        if not is_known or not last_kind < kind or last_kind == SIGNATURE or entry_flags or reserved:
             raise BadInput(f"has a section table in which {entry.name} is unknown, repeated or out of order.")
         if offset != align(end) or length == 0 or offset + length > len(data):
             raise BadInput(f"has a section {entry.name} that is empty, misplaced or longer than the file.")
@@ -160,10 +184,13 @@ def _entries(data: memoryview) -> tuple[int, int, tuple[Entry, ...]]:
         last_kind, end = kind, offset + length
     if end != len(data):
         raise BadInput("has bytes behind its last section.")
+    signed = entries.pop() if last_kind == SIGNATURE else None
+    if minor == SIGNED_MINOR and signed is None:
+        raise BadInput(f"is of format version {major}.{minor}, but holds no signature; fetch or compile it again.")
     missing = [kind.name.lower() for kind in Kind if kind not in OPTIONAL and kind not in {e.kind for e in entries}]
     if missing:
         raise BadInput(f"has no section {missing[0]}.")
-    return major, minor, tuple(entries)
+    return major, minor, tuple(entries), signed
 
 
 def _check_sizes(bundle: Bundle) -> None:

@@ -24,6 +24,7 @@ from edgexl.cli.make import adapt_screener, distill, finish, runtime
 from edgexl.cli.profile import profile
 from edgexl.cli.serve import serve
 from edgexl.cli.ship import ship
+from edgexl.cli.sign import keys, sign, verify
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
 from edgexl.cli.targets import targets
@@ -55,6 +56,9 @@ _COMMANDS = {
     inspect: "Show what is in a bundle, after checking all of it.",
     profile: "Time a bundle on a device, stage by stage, with its memory.",
     ship: "Pack a bundle as platforms install it.",
+    sign: "Sign a bundle, so that apps know whose it is.",
+    verify: "Check whose a bundle is, and that nobody changed it.",
+    keys: "Make and show keys that sign bundles.",
     distill: "Train a student after a recipe: minutes to hours.",
     finish: "Train a student for what compiling it will cost.",
     adapt_screener: "Adapt an imported student to its labels in a minute.",

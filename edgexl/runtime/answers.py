@@ -185,7 +185,8 @@ class BundleInfo(Shown):
     """Sizes of an open bundle. `rows` are labels, aliases and descriptions, `shortlist` the most labels that an answer
     can have (of a smaller label set all, until it has grown), `threshold` is the compiler's choice for set answers,
     `presence` the logit below which a best label means that none fits (-inf: never said). `copied`: the bundle lies
-    in memory and not in a mapped file.
+    in memory and not in a mapped file. Of one that was opened with trusted keys, `signed_by` is the place of the key
+    that has signed it among these, and `signed_version` the signer's number, or 0; else None and 0.
     """
 
     labels: int
@@ -202,6 +203,8 @@ class BundleInfo(Shown):
     goldens: int
     copied: bool
     windows: int
+    signed_by: int | None = None
+    signed_version: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The fields in JSON's types: a `presence` that is never said is null."""

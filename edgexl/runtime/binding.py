@@ -22,7 +22,9 @@ from typing import Any, Literal
 
 from edgexl.base.arguments import as_batch, as_items, as_number, as_path, as_text, as_whole
 from edgexl.base.errors import BadInput, NotDurable, kind_of, shorten
+from edgexl.base.files import read_input
 from edgexl.base.strict_json import parse_object
+from edgexl.bundle.signing import LARGEST_VERSION, MOST_SIGNATURE_BYTES, read_public_key
 from edgexl.report.ledger import gates_table, ledger_table
 from edgexl.report.summary import Shown, Summary, quote, say_count
 from edgexl.report.table import Cell, format_bytes
@@ -44,6 +46,7 @@ from edgexl.runtime.library import (
     EmptyText,
     LabelExists,
     NoSuchLabel,
+    NotTrusted,
     call,
     check,
     engine_library_if_any,
@@ -64,6 +67,7 @@ __all__ = [
     "LabelsInfo",
     "NewLabel",
     "NoSuchLabel",
+    "NotTrusted",
     "Prediction",
     "find_engine_library",
     "find_library",
@@ -85,6 +89,10 @@ def open_bundle(
     compiled_only: bool = False,
     scan_threads: int = 1,
     copy: bool = False,
+    keys: Iterable[str | os.PathLike[str]] = (),
+    least_version: int = 0,
+    signature: bytes | str | os.PathLike[str] | None = None,
+    lazy: bool = False,
 ) -> BundleHandle:
     """Open a bundle file with its engine.
 
@@ -95,7 +103,15 @@ def open_bundle(
     `labels_path` is the label file that keeps labels added and retired since the compile (default: the bundle's path
     and ".labels"), which `compiled_only` passes over; `scan_threads` (1 to 64) share the scan of each query, with the
     same answers; with `copy` the whole file is read into memory, for a file that someone may cut or write to while it
-    is open (which ends a process that has it mapped). Raises `BadInput` for a file that is no sound bundle,
+    is open (which ends a process that has it mapped).
+
+    With `keys`, public keys of minisign's (a file's path, or the line in it that begins with RW), only a bundle that
+    one of them has signed is opened, and only as it was signed: any byte that differs is refused before it is used,
+    and so is one that the signer has given a version below `least_version`. `signature` is the one to go by: its bytes
+    or its file; by default what the bundle holds, or its path and ".minisig". `lazy`: weights, codes and goldens are
+    hashed when they are first used, not now, and what is wrong in them shows then (docs/trust.md).
+
+    Raises `BadInput` for a file that is no sound bundle, `NotTrusted` for one that the keys do not accept,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
     scan_threads = as_whole("scan_threads", scan_threads, 1, 64)
@@ -104,10 +120,20 @@ def open_bundle(
     library = load_library()
     header = read_header()
     options = header.make("exl_open_options", threads=threads)
-    chosen = {"VERIFY": verify, "NO_ENGINE": not engine, "SCALAR": scalar, "COMPILED": compiled_only, "COPY": copy}
+    chosen = {
+        "VERIFY": verify, "NO_ENGINE": not engine, "SCALAR": scalar, "COMPILED": compiled_only, "COPY": copy,
+        "LAZY": lazy,
+    }  # fmt: skip
     options.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
     if labels_path is not None:
         options.labels_path = as_path("The label file", labels_path)
+    trusted = [read_public_key(key).line.encode() for key in as_items("The keys", keys)]
+    if trusted:
+        options.trusted_keys, options.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
+    options.least_version = as_whole("least_version", least_version, 0, LARGEST_VERSION)
+    if signature is not None:
+        text = signature if isinstance(signature, bytes) else read_input(signature, MOST_SIGNATURE_BYTES)
+        options.signature, options.signature_bytes = ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p), len(text)
     if engine and (found := engine_library or engine_library_if_any()):
         options.engine_library = as_path("The engine's library", found)
     bundle = ctypes.c_void_p()
@@ -147,6 +173,8 @@ class BundleHandle(Shown):
             goldens=info.goldens,
             copied=bool(info.copied),
             windows=info.windows,
+            signed_by=info.signed_by - 1 if info.signed_by else None,
+            signed_version=info.signed_version,
         )
 
     def __enter__(self) -> BundleHandle:

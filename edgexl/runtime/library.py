@@ -31,6 +31,10 @@ class LabelExists(BadInput):
     """The label set has a label with the id of one that is to be added."""
 
 
+class NotTrusted(BadInput):
+    """A bundle that the keys given do not accept: not signed, by another key, changed since, or of an old version."""
+
+
 @lru_cache(maxsize=1)
 def load_library() -> ctypes.CDLL:
     """libedgexl with its functions declared; loaded once."""
@@ -56,7 +60,8 @@ def check(status: int, sentence: str) -> None:
     constants = read_header().constants
     kinds = {
         "EXL_SELF_TEST_FAILED": GateFailed, "EXL_NOT_DURABLE": NotDurable, "EXL_EMPTY_TEXT": EmptyText,
-        "EXL_NO_SUCH_LABEL": NoSuchLabel, "EXL_LABEL_EXISTS": LabelExists,
+        "EXL_NO_SUCH_LABEL": NoSuchLabel, "EXL_LABEL_EXISTS": LabelExists, "EXL_NOT_SIGNED": NotTrusted,
+        "EXL_UNKNOWN_KEY": NotTrusted, "EXL_BAD_SIGNATURE": NotTrusted, "EXL_VERSION_TOO_OLD": NotTrusted,
     }  # fmt: skip
     raised = {constants[name]: kind for name, kind in kinds.items()}
     is_input = status // 100 in (1, 3) or status == constants["EXL_FILE_UNREADABLE"]

@@ -33,7 +33,11 @@ def inspect(
     _check_manifest(bundle)
     report: dict[str, Any] = {
         "format": f"{bundle.major}.{bundle.minor}",
-        "bytes": {**{entry.name: entry.length for entry in bundle.entries}, "total": bundle.file_bytes},
+        "bytes": {
+            **{entry.name: entry.length for entry in bundle.entries},
+            **({bundle.signed.name: bundle.signed.length} if bundle.signed else {}),
+            "total": bundle.file_bytes,
+        },
         "labels": bundle.parameters.labels,
         **{key: bundle.manifest[key] for key in _FROM_MANIFEST},
     }

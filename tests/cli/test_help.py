@@ -12,7 +12,7 @@ from edgexl.cli import edgexl
 from tests.test_docs import check_command
 
 # Its example is how the whole is used.
-WITHOUT = {("labels",), ("data",), ("runtime",)}
+WITHOUT = {("labels",), ("data",), ("runtime",), ("keys",)}
 
 
 def commands(group: click.Group, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ import pytest
 
 from edgexl.bundle.layout import MAJOR, Kind
 from edgexl.bundle.read import read_bundle
+from edgexl.bundle.signing import new_key, sign_bundle, store_signature
 from tests.command_line import Edgexl, Tiny, exl_run
 
 # cells are for millions of labels, and no label here is described; `test_hostile.c` damages both
@@ -72,3 +73,22 @@ def test_what_is_no_bundle_at_all(tmp_path: Path, edgexl: Edgexl) -> None:
     (tmp_path / "directory.exl").mkdir()
     for name in ("text.exl", "directory.exl", "missing.exl"):
         refused_by_all(edgexl, tmp_path / name)
+
+
+def test_a_signed_bundle_that_was_changed(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+    """Its own section is hashed as all others are; who mends the hashes is found out by the signature."""
+    key = new_key()
+    signed = tmp_path / "signed.exl"
+    store_signature(tiny.bundle, sign_bundle(tiny.bundle, key, version=3), signed)
+    content, place = signed.read_bytes(), read_bundle(signed).signed
+    assert place is not None
+    assert "3.1" in edgexl("inspect", signed).out
+    assert exl_run(signed, "a text").status == 0
+    damaged = bytearray(content)
+    damaged[place.offset + 60] ^= 1
+    signed.write_bytes(damaged)
+    edgexl("inspect", signed).refuses(2, "signed.exl", "signature")
+    exl_run(signed, "a text").refuses(2, "signed.exl", "hash")
+    edgexl("verify", signed, "--key", key.public.line).refuses(2, "signed.exl", "signature")
+    store_signature(tiny.bundle, None, signed)
+    edgexl("verify", signed, "--key", key.public.line).refuses(2, "signed.exl", "no signature")

@@ -66,11 +66,14 @@ def tool(name: str) -> str:
 
 def write_bundles(directory: Path) -> None:
     """The bundles that EDGEXL_TEST_BUNDLES asks for."""
+    from edgexl.bundle.signing import secret_key, sign_bundle, store_signature
     from tests.runtime.tiny_bundle import build as tiny
 
     tiny(aliases=True).write(directory / "ort.exl")
     tiny(aliases=True, native=True, cells=9, windows=5).write(directory / "native.exl")
     tiny(aliases=True, native=True, descriptions=100, lexical=True).write(directory / "lexical.exl")
+    signed = tiny(native=True).write(directory / "signed.exl")
+    store_signature(signed, sign_bundle(signed, secret_key(b"edgexl 1", bytes([7]) * 32), version=3))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,10 @@ extern "C" {
     STATUS(EXL_BUNDLE_CORRUPT, 304, "the bundle's contents do not match their recorded hash")                          \
     STATUS(EXL_LABELS_MALFORMED, 305, "the label file breaks the format's rules, or is damaged")                       \
     STATUS(EXL_LABELS_OF_ANOTHER_BUNDLE, 306, "the label file was made for another bundle")                            \
+    STATUS(EXL_NOT_SIGNED, 307, "the bundle is not signed, and only signed ones are accepted")                         \
+    STATUS(EXL_UNKNOWN_KEY, 308, "the bundle is signed by a key that is not trusted")                                  \
+    STATUS(EXL_BAD_SIGNATURE, 309, "the bundle's signature does not hold: it, or the bundle, was changed")             \
+    STATUS(EXL_VERSION_TOO_OLD, 310, "the bundle is older than the least version that is accepted")                    \
     STATUS(EXL_ENGINE_MISSING, 400, "the engine's library cannot be loaded")                                           \
     STATUS(EXL_ENGINE_TOO_OLD, 401, "the engine's library is too old")                                                 \
     STATUS(EXL_ENGINE_REFUSED, 402, "the engine does not take one of the bundle's graphs")                             \
@@ -108,17 +112,33 @@ enum {
     EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
     EXL_OPEN_SCALAR = 4u,    /* use the scalar kernels (to compare with the SIMD ones; same answers) */
     EXL_OPEN_COMPILED = 8u,  /* pass the label file over: the labels that were compiled, and no changes to them */
-    EXL_OPEN_COPY = 16u /* read the file into memory, not map it: someone may write to or cut it while it is open */
+    EXL_OPEN_COPY = 16u, /* read the file into memory, not map it: someone may write to or cut it while it is open */
+    EXL_OPEN_LAZY = 32u  /* with EXL_OPEN_VERIFY or trusted_keys: the hashes of weights, codes and goldens are checked
+                            when one of them is first used, which then fails with EXL_BUNDLE_CORRUPT. Opens sooner, and
+                            is weaker: what is wrong shows late, and who may write to the file has longer for it */
 };
+
+/* Signatures. With trusted_keys, a bundle is opened only where one of them has signed its header and section table, and
+ * so every byte (docs/trust.md): before any section is read, else EXL_NOT_SIGNED, EXL_UNKNOWN_KEY, EXL_BAD_SIGNATURE or
+ * EXL_VERSION_TOO_OLD. The hashes of all sections are checked then, as with EXL_OPEN_VERIFY. The signature is the one
+ * given here, else the one stored in the bundle, else, where a path was opened, the file of that name and ".minisig".
+ * Who may write to a mapped file may change it behind the check: give EXL_OPEN_COPY where that is not yourself. */
 
 typedef struct exl_open_options {
     size_t struct_size;
     uint32_t flags;
-    uint32_t threads;               /* of the engine's pool; 0 = 1, all that native takes. ONNX Runtime has one pool a
-                                       process: with more than one thread, the first open bundle's number counts */
-    const char *engine_library;     /* path of libonnxruntime; null = $EDGEXL_ORT_LIBRARY, then the loader's search */
-    const exl_allocator *allocator; /* null = malloc; must outlive the bundle */
-    const char *labels_path;        /* of the label file, below; null = the bundle's path and ".labels" */
+    uint32_t threads;                /* of the engine's pool; 0 = 1, all that native takes. ONNX Runtime has one pool a
+                                        process: with more than one thread, the first open bundle's number counts */
+    const char *engine_library;      /* path of libonnxruntime; null = $EDGEXL_ORT_LIBRARY, then the loader's search */
+    const exl_allocator *allocator;  /* null = malloc; must outlive the bundle */
+    const char *labels_path;         /* of the label file, below; null = the bundle's path and ".labels" */
+    const char *const *trusted_keys; /* [trusted_key_count]: public keys as minisign writes them: the text of a .pub
+                                        file or its line that begins with RW. None: signatures are not looked at */
+    size_t trusted_key_count;
+    uint64_t least_version; /* that the signer gave the bundle ("version:7" in the trusted comment; without it 0): what
+                               he has replaced since cannot be put back. The rest needs trusted_keys, too */
+    const void *signature;  /* what minisign wrote; null = the bundle's own, or beside it */
+    size_t signature_bytes;
 } exl_open_options;
 
 /* options may be null. On failure *bundle is null. Only a regular file is opened. Without EXL_OPEN_COPY it is mapped
@@ -153,8 +173,9 @@ typedef struct exl_bundle_info {
     const char *kernel;   /* "scalar", "ssse3", "avx2", "avx512", "avx512vbmi", "neon" */
     const char *manifest; /* JSON, not NUL-terminated */
     size_t manifest_bytes;
-    uint32_t windows;  /* that a text of more than max_tokens is read in at most */
-    uint32_t reserved; /* 0 */
+    uint32_t windows;        /* that a text of more than max_tokens is read in at most */
+    uint32_t signed_by;      /* which of trusted_keys has signed it, from 1 on; 0: it was opened without */
+    uint64_t signed_version; /* the signer's; 0: he gave none, or signed_by is 0 */
 } exl_bundle_info;
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, exl_error *error);

@@ -135,12 +135,18 @@ static exl_status bundle_open_engine(exl_bundle *bundle, const exl_open_options 
 }
 
 static exl_status bundle_check_options(const exl_open_options *options, exl_allocator *allocator, exl_error *error) {
-    if (options->flags &
-        ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED | EXL_OPEN_COPY))
+    if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED |
+                                     EXL_OPEN_COPY | EXL_OPEN_LAZY))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
                          EXL_VERSION_STRING);
     if (options->threads > 1024)
         return exl__fail(error, EXL_BAD_ARGUMENT, "threads is %u, at most 1024 are allowed", options->threads);
+    if (!options->trusted_keys != !options->trusted_key_count || !options->signature != !options->signature_bytes)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "trusted_keys and signature need their counts, and these need them");
+    if (!options->trusted_keys && (options->least_version > 0 || options->signature))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "least_version and signature mean nothing without trusted_keys");
+    if (options->flags & EXL_OPEN_LAZY && !(options->flags & EXL_OPEN_VERIFY) && !options->trusted_keys)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "EXL_OPEN_LAZY needs EXL_OPEN_VERIFY or trusted_keys");
     if (exl__take_struct(allocator, sizeof *allocator, options->allocator, error) != EXL_OK)
         return EXL_BAD_ARGUMENT;
     if (!allocator->allocate || !allocator->release)
@@ -177,7 +183,7 @@ static exl_status bundle_open(const bundle_source *from, const exl_open_options 
     bundle->isa = options->flags & EXL_OPEN_SCALAR ? EXL__SCALAR : exl__isa_best();
     status = bundle_open_file(from, options->flags & EXL_OPEN_COPY ? &bundle->allocator : NULL, &bundle->file, error);
     if (status == EXL_OK)
-        status = exl__bundle_read(bundle, (options->flags & EXL_OPEN_VERIFY) != 0, error);
+        status = exl__bundle_read(bundle, options, from->path, error);
     if (status == EXL_OK && has_labels)
         status = exl__live_open(bundle, from->path, options->labels_path, error);
     if (status == EXL_OK && !(options->flags & EXL_OPEN_NO_ENGINE))
@@ -234,6 +240,7 @@ void exl_bundle_close(exl_bundle *bundle) {
         bundle->engine->close(bundle->engine_state);
     }
     exl__live_close(bundle);
+    exl__forget_deferred(bundle);
     exl__file_close(&bundle->file);
     exl__release(&allocator, bundle, 1, sizeof *bundle);
 }
@@ -262,6 +269,8 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, 
     known.manifest = (const char *)bundle->sections[EXL__MANIFEST].bytes;
     known.manifest_bytes = (size_t)bundle->sections[EXL__MANIFEST].length;
     known.windows = exl__most_windows(bundle);
+    known.signed_by = bundle->signed_by;
+    known.signed_version = bundle->signed_version;
     if (exl__goldens_begin(bundle, &goldens, NULL) == EXL_OK) /* a bundle without goldens has 0 of them */
         known.goldens = goldens.count;
     exl__give_struct(info, &known, sizeof known);

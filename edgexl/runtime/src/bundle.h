@@ -35,8 +35,12 @@ enum {
     EXL__LEXICAL,
     EXL__LABEL_DESCRIPTIONS,
     EXL__KNOWN_TOKENS,
-    EXL__SECTION_KINDS /* one more than the last */
+    EXL__SECTION_KINDS,   /* one more than the last of those that lie in exl_bundle.sections */
+    EXL__SIGNATURE = 1000 /* behind all that will ever be signed */
 };
+
+/* Header and table of a bundle of most sections, which is what is signed. */
+enum { EXL__MOST_SIGNED_BYTES = 64 + 64 * 64 };
 
 /* Engines, by their number in the parameters. */
 enum { EXL__ORT = 1, EXL__NATIVE = 2 };
@@ -126,11 +130,23 @@ typedef struct exl__calibration {
     const float *score; /* [found]: what the calibration sees of the best gold label of each, descending */
 } exl__calibration;
 
+/* Hashes that are checked when they are first needed, by whichever session. */
+typedef struct exl__deferred {
+    exl__mutex mutex;
+    int checked; /* and found right */
+} exl__deferred;
+
 struct exl_bundle {
     exl_allocator allocator;
     exl__file file;
     uint16_t format_major, format_minor;
+    uint32_t section_count;
     exl__section sections[EXL__SECTION_KINDS];
+    exl__section signature; /* stored in the bundle */
+    uint8_t identity[32];   /* the section table's hash without the signature, and so of every byte that is signed */
+    uint32_t signed_by;
+    uint64_t signed_version;
+    exl__deferred *deferred; /* null: there are none */
     exl__parameters parameters;
     exl__calibration calibration;
     exl__tokenizer tokenizer;
@@ -148,8 +164,21 @@ struct exl_bundle {
     exl__graph *screener, *reasoner; /* the reasoner is null where the bundle has none */
 };
 
-/* format.c: checks all of the mapped file and fills in everything but the engine. */
-exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error);
+/* format.c: checks all of the mapped file and fills in everything but the engine. path: what was opened, or null. */
+exl_status exl__bundle_read(exl_bundle *bundle, const exl_open_options *options, const char *path, exl_error *error);
+/* The hashes of those sections that the runtime may use without having checked them, or of the others. */
+exl_status exl__check_hashes(const exl_bundle *bundle, int deferrable, exl_error *error);
+/* What is signed of a bundle whose table was checked: the header and the section table that it has, or would have,
+ * without a signature in it. */
+size_t exl__signed_bytes(const exl_bundle *bundle, uint8_t bytes[EXL__MOST_SIGNED_BYTES]);
+
+/* trust.c: whether one of the options' keys has signed the bundle; EXL_OK where there are none. */
+exl_status exl__check_signature(exl_bundle *bundle, const exl_open_options *options, const char *path,
+                                exl_error *error);
+/* Has every use of these sections check their hashes first (the first of all that, below); gives them up again. */
+exl_status exl__defer_hashes(exl_bundle *bundle, exl_error *error);
+exl_status exl__check_deferred(const exl_bundle *bundle, exl_error *error);
+void exl__forget_deferred(exl_bundle *bundle);
 
 /* weights.c: the tensors of a weights section. *tensors comes from the allocator, *count items. */
 exl_status exl__weights_read(const exl_allocator *allocator, const exl__section *section, const char *role,

@@ -1,7 +1,7 @@
 /* format.c: reads a bundle as docs/format.md has it, and refuses every file that is not exactly so.
  *
- * Order: header, section table, hashes, then each section; nothing is used before it is checked, and every size is
- * checked against what remains, in 64 bits, so that no sum can wrap.
+ * Order: header, section table, signature, hashes, then each section; nothing is used before it is checked, and every
+ * size is checked against what remains, in 64 bits, so that no sum can wrap.
  */
 #include "compiler.h"
 
@@ -22,7 +22,7 @@ enum {
     FORMAT_ALIGNMENT_BYTES = 16384,
     FORMAT_MOST_SECTIONS = 64,
     FORMAT_MAJOR = 3,
-    FORMAT_MINOR = 0,
+    FORMAT_MINOR = 1,
     FORMAT_MOST_CELLS = 65536
 };
 
@@ -33,22 +33,23 @@ static const struct {
     const char *name;
     int hashed_at_open; /* small, or parsed by an engine; the others are safe with any bytes */
     int required;
+    int deferrable; /* nothing but headers is read of it until a text is answered */
 } FORMAT_SECTIONS[EXL__SECTION_KINDS] = {
     [EXL__MANIFEST] = {"manifest", 1, 1},
     [EXL__PARAMETERS] = {"parameters", 1, 1},
     [EXL__TOKENIZER] = {"tokenizer", 1, 1},
     [EXL__SCREENER_GRAPH] = {"screener_graph", 1, 1},
-    [EXL__SCREENER_WEIGHTS] = {"screener_weights", 0, 1},
+    [EXL__SCREENER_WEIGHTS] = {"screener_weights", 0, 1, 1},
     [EXL__REASONER_GRAPH] = {"reasoner_graph", 1, 0},
-    [EXL__REASONER_WEIGHTS] = {"reasoner_weights", 0, 0},
+    [EXL__REASONER_WEIGHTS] = {"reasoner_weights", 0, 0, 1},
     [EXL__CODEBOOK] = {"codebook", 1, 1},
-    [EXL__COARSE_CODES] = {"coarse_codes", 0, 1},
-    [EXL__FINE_CODES] = {"fine_codes", 0, 1},
+    [EXL__COARSE_CODES] = {"coarse_codes", 0, 1, 1},
+    [EXL__FINE_CODES] = {"fine_codes", 0, 1, 1},
     [EXL__ROW_LABELS] = {"row_labels", 1, 0},
     [EXL__LABEL_TEXTS] = {"label_texts", 0, 1},
     [EXL__LABEL_IDS] = {"label_ids", 0, 1},
     [EXL__CALIBRATION] = {"calibration", 1, 1},
-    [EXL__GOLDENS] = {"goldens", 0, 0},
+    [EXL__GOLDENS] = {"goldens", 0, 0, 1},
     [EXL__CELLS] = {"cells", 0, 0},
     [EXL__LEXICAL] = {"lexical", 0, 0},
     [EXL__LABEL_DESCRIPTIONS] = {"label_descriptions", 0, 0},
@@ -57,7 +58,7 @@ static const struct {
 
 /* ---- header and table ---------------------------------------------------------------------------------------- */
 
-static exl_status format_check_header(exl_bundle *bundle, uint32_t *section_count, exl_error *error) {
+static exl_status format_check_header(exl_bundle *bundle, exl_error *error) {
     const uint8_t *header = bundle->file.bytes;
     uint64_t length = bundle->file.length;
     uint8_t digest[32];
@@ -76,19 +77,24 @@ static exl_status format_check_header(exl_bundle *bundle, uint32_t *section_coun
         return exl__fail(error, EXL_BUNDLE_MALFORMED,
                          "the bundle has format %u.%u, this library reads %d.%d: compile it again",
                          bundle->format_major, bundle->format_minor, FORMAT_MAJOR, FORMAT_MINOR);
-    *section_count = exl__get32(header + 12);
-    if (*section_count < 1 || *section_count > FORMAT_MOST_SECTIONS ||
+    bundle->section_count = exl__get32(header + 12);
+    if (bundle->section_count < 1 || bundle->section_count > FORMAT_MOST_SECTIONS ||
         exl__get32(header + 24) != FORMAT_ALIGNMENT_BYTES || exl__get32(header + 28) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "the header holds a value that the format forbids");
     if (exl__get64(header + 16) != length)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file has %llu bytes, its header says %llu: copy it again",
                          (unsigned long long)length, (unsigned long long)exl__get64(header + 16));
-    if (length < FORMAT_HEADER_BYTES + (uint64_t)*section_count * FORMAT_ENTRY_BYTES)
+    if (length < FORMAT_HEADER_BYTES + (uint64_t)bundle->section_count * FORMAT_ENTRY_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its section table");
-    exl__sha256_of(header + FORMAT_HEADER_BYTES, (size_t)*section_count * FORMAT_ENTRY_BYTES, digest);
+    exl__sha256_of(header + FORMAT_HEADER_BYTES, (size_t)bundle->section_count * FORMAT_ENTRY_BYTES, digest);
     if (memcmp(digest, header + 32, sizeof digest) != 0)
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section table does not match its hash");
+    memcpy(bundle->identity, digest, sizeof digest);
     return EXL_OK;
+}
+
+static const uint8_t *format_entry(const exl_bundle *bundle, uint32_t place) {
+    return bundle->file.bytes + FORMAT_HEADER_BYTES + (size_t)place * FORMAT_ENTRY_BYTES;
 }
 
 /* One entry, of which `end` is where the bytes before it end; moves `end` on. */
@@ -100,7 +106,7 @@ static exl_status format_check_entry(exl_bundle *bundle, const uint8_t *entry, u
 
     if (kind <= *kind_before)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u stands after kind %u", kind, *kind_before);
-    if (kind >= EXL__SECTION_KINDS && bundle->format_minor <= FORMAT_MINOR)
+    if (kind >= EXL__SECTION_KINDS && bundle->format_minor < (kind == EXL__SIGNATURE ? 1 : FORMAT_MINOR + 1))
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u is not known", kind);
     if (exl__get32(entry + 4) != 0 || exl__get64(entry + 56) != 0)
         return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u sets reserved fields", kind);
@@ -112,18 +118,39 @@ static exl_status format_check_entry(exl_bundle *bundle, const uint8_t *entry, u
         bundle->sections[kind].bytes = bundle->file.bytes + offset;
         bundle->sections[kind].length = length;
     }
+    if (bundle->signature.bytes)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "section kind %u stands behind the signature", kind);
+    if (kind == EXL__SIGNATURE)
+        bundle->signature = (exl__section){bundle->file.bytes + offset, length};
     *kind_before = kind;
     *end = offset + length;
     return EXL_OK;
 }
 
-static exl_status format_check_table(exl_bundle *bundle, uint32_t section_count, exl_error *error) {
-    uint64_t end = FORMAT_HEADER_BYTES + (uint64_t)section_count * FORMAT_ENTRY_BYTES;
+/* What a signature changes in header and table: the minor version, the count, the length and the table's hash. */
+size_t exl__signed_bytes(const exl_bundle *bundle, uint8_t bytes[EXL__MOST_SIGNED_BYTES]) {
+    uint32_t count = bundle->section_count - (bundle->signature.bytes ? 1 : 0);
+    size_t length = FORMAT_HEADER_BYTES + (size_t)count * FORMAT_ENTRY_BYTES;
+
+    memcpy(bytes, bundle->file.bytes, length);
+    if (bundle->signature.bytes) {
+        const uint8_t *last = bytes + length - FORMAT_ENTRY_BYTES; /* there is one: parameters must be there */
+        if (bundle->format_minor == 1)                             /* which differs from 0 by the signature alone */
+            bytes[10] = 0;
+        exl__put32(bytes + 12, count);
+        exl__put64(bytes + 16, exl__get64(last + 8) + exl__get64(last + 16));
+        exl__sha256_of(bytes + FORMAT_HEADER_BYTES, length - FORMAT_HEADER_BYTES, bytes + 32);
+    }
+    return length;
+}
+
+static exl_status format_check_table(exl_bundle *bundle, exl_error *error) {
+    uint64_t end = FORMAT_HEADER_BYTES + (uint64_t)bundle->section_count * FORMAT_ENTRY_BYTES;
+    uint8_t without[EXL__MOST_SIGNED_BYTES];
     uint32_t kind = 0;
 
-    for (uint32_t i = 0; i < section_count; i++) {
-        exl_status status = format_check_entry(
-            bundle, bundle->file.bytes + FORMAT_HEADER_BYTES + i * FORMAT_ENTRY_BYTES, &kind, &end, error);
+    for (uint32_t i = 0; i < bundle->section_count; i++) {
+        exl_status status = format_check_entry(bundle, format_entry(bundle, i), &kind, &end, error);
         if (status != EXL_OK)
             return status;
     }
@@ -132,6 +159,12 @@ static exl_status format_check_table(exl_bundle *bundle, uint32_t section_count,
     for (kind = 1; kind < EXL__SECTION_KINDS; kind++)
         if (FORMAT_SECTIONS[kind].required && !bundle->sections[kind].bytes)
             return exl__fail(error, EXL_BUNDLE_MALFORMED, "the bundle has no %s section", FORMAT_SECTIONS[kind].name);
+    if (bundle->format_minor == 1 && !bundle->signature.bytes)
+        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the bundle has format 3.1, but no signature");
+    if (bundle->signature.bytes) {
+        exl__signed_bytes(bundle, without);
+        memcpy(bundle->identity, without + 32, sizeof bundle->identity);
+    }
     return EXL_OK;
 }
 
@@ -160,18 +193,38 @@ static exl_status format_check_hash(const exl_bundle *bundle, const uint8_t *ent
     return EXL_OK;
 }
 
-static exl_status format_check_hashes(const exl_bundle *bundle, uint32_t section_count, int verify, exl_error *error) {
-    for (uint32_t i = 0; i < section_count; i++) {
-        const uint8_t *entry = bundle->file.bytes + FORMAT_HEADER_BYTES + i * FORMAT_ENTRY_BYTES;
-        uint32_t kind = exl__get32(entry);
-        exl_status status = EXL_OK;
+static exl_status format_check_small_hashes(const exl_bundle *bundle, exl_error *error) {
+    exl_status status = EXL_OK;
 
-        if (verify || (kind < EXL__SECTION_KINDS && FORMAT_SECTIONS[kind].hashed_at_open))
-            status = format_check_hash(bundle, entry, error);
-        if (status != EXL_OK)
-            return status;
+    for (uint32_t i = 0; status == EXL_OK && i < bundle->section_count; i++) {
+        uint32_t kind = exl__get32(format_entry(bundle, i));
+        if (kind < EXL__SECTION_KINDS && FORMAT_SECTIONS[kind].hashed_at_open)
+            status = format_check_hash(bundle, format_entry(bundle, i), error);
     }
-    return EXL_OK;
+    return status;
+}
+
+exl_status exl__check_hashes(const exl_bundle *bundle, int deferrable, exl_error *error) {
+    exl_status status = EXL_OK;
+
+    for (uint32_t i = 0; status == EXL_OK && i < bundle->section_count; i++) {
+        uint32_t kind = exl__get32(format_entry(bundle, i));
+        if ((kind < EXL__SECTION_KINDS && FORMAT_SECTIONS[kind].deferrable) == deferrable)
+            status = format_check_hash(bundle, format_entry(bundle, i), error);
+    }
+    return status;
+}
+
+/* All, or those that cannot wait, or where nobody asks the small ones. */
+static exl_status format_check_hashes(exl_bundle *bundle, const exl_open_options *options, exl_error *error) {
+    exl_status status;
+
+    if (!(options->flags & EXL_OPEN_VERIFY) && options->trusted_key_count == 0)
+        return format_check_small_hashes(bundle, error);
+    status = exl__check_hashes(bundle, 0, error);
+    if (status != EXL_OK)
+        return status;
+    return options->flags & EXL_OPEN_LAZY ? exl__defer_hashes(bundle, error) : exl__check_hashes(bundle, 1, error);
 }
 
 /* ---- parameters ---------------------------------------------------------------------------------------------- */
@@ -418,13 +471,13 @@ static exl_status format_read_tokenizer(exl_bundle *bundle, exl_error *error) {
     return EXL_OK;
 }
 
-exl_status exl__bundle_read(exl_bundle *bundle, int verify, exl_error *error) {
-    uint32_t section_count = 0;
-    exl_status status = format_check_header(bundle, &section_count, error);
+exl_status exl__bundle_read(exl_bundle *bundle, const exl_open_options *options, const char *path, exl_error *error) {
+    exl_status status = format_check_header(bundle, error);
 
     // clang-format off: a line a step
-    if (status == EXL_OK) status = format_check_table(bundle, section_count, error);
-    if (status == EXL_OK) status = format_check_hashes(bundle, section_count, verify, error);
+    if (status == EXL_OK) status = format_check_table(bundle, error);
+    if (status == EXL_OK) status = exl__check_signature(bundle, options, path, error);
+    if (status == EXL_OK) status = format_check_hashes(bundle, options, error);
     if (status == EXL_OK) status = format_read_parameters(bundle, error);
     if (status == EXL_OK) status = format_check_announced(bundle, error);
     if (status == EXL_OK) status = format_check_index(bundle, error);

@@ -53,7 +53,9 @@ exl_status exl_golden_read(const exl_bundle *bundle, uint32_t index, const char 
 
     if (!exl__begin(error, bundle && text && text_bytes))
         return EXL_BAD_ARGUMENT;
-    status = exl__goldens_begin(bundle, &all, error);
+    status = exl__check_deferred(bundle, error);
+    if (status == EXL_OK)
+        status = exl__goldens_begin(bundle, &all, error);
     if (status == EXL_OK && index >= all.count)
         status = exl__fail(error, EXL_BAD_ARGUMENT, "there is no golden %u, the bundle has %u", index, all.count);
     for (uint32_t i = 0; status == EXL_OK && i <= index; i++)

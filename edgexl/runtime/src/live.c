@@ -42,7 +42,7 @@ int exl__live_is_retired(const exl_bundle *bundle, const exl__live *live, uint32
 /* ---- header and commits -------------------------------------------------------------------------------------- */
 
 static const uint8_t *live_identity(const exl_bundle *bundle) {
-    return bundle->file.bytes + 32; /* the hash of the section table, and so of every section */
+    return bundle->identity; /* a signature that is added, changed or taken away leaves the labels as they are */
 }
 
 void exl__live_header(const exl_bundle *bundle, uint8_t header[EXL__COMMIT_AT]) {

@@ -88,12 +88,13 @@ exl_status exl__stage_encode(exl_session *s, exl_error *error) {
 }
 
 exl_status exl__encode_text(exl_session *s, const char *text, size_t text_bytes, exl_error *error) {
-    exl_status status;
+    exl_status status = exl__check_deferred(s->bundle, error);
 
     s->text = text;
     s->text_bytes = text_bytes;
     s->most_windows = 1;
-    status = exl__stage_tokenize(s, error);
+    if (status == EXL_OK)
+        status = exl__stage_tokenize(s, error);
     return status == EXL_OK ? exl__stage_encode(s, error) : status;
 }
 

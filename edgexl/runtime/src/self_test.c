@@ -58,7 +58,9 @@ exl_status exl_self_test_run(exl_session *session, exl_self_test_report *report,
     if (!exl__begin(error, session && exl__can_give(report)))
         return EXL_BAD_ARGUMENT;
     session->compiled_only = 1; /* goldens know nothing of labels that came later */
-    status = exl__goldens_begin(session->bundle, &all, error);
+    status = exl__check_deferred(session->bundle, error);
+    if (status == EXL_OK)
+        status = exl__goldens_begin(session->bundle, &all, error);
     for (uint32_t i = 0; status == EXL_OK && i < all.count; i++) {
         exl_predict_options options = {.struct_size = sizeof options, .k = all.k};
         const exl_result *result = NULL;

@@ -290,7 +290,9 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, 
     s->text = text;
     s->text_bytes = text_bytes;
     s->most_windows = windows ? windows : exl__most_windows(s->bundle);
-    status = session_screen(s, &end, error);
+    status = exl__check_deferred(s->bundle, error);
+    if (status == EXL_OK)
+        status = session_screen(s, &end, error);
     if (status == EXL_OK)
         status = session_judge(s, &end, error);
     s->result.total_ms = end - start;

@@ -134,19 +134,16 @@ static int sha256_has_sha(void) {
 }
 #endif
 
-static void sha256_compress(uint32_t state[8], const uint8_t *blocks, size_t count) {
+/* Which one: asked once a hash, because a virtual machine answers slowly what its processor has. */
+static exl__sha256_compress sha256_best(void) {
 #if defined(SHA256_X86)
-    if (exl__x86_has(EXL__X86_SHA)) {
-        sha256_compress_x86(state, blocks, count);
-        return;
-    }
+    if (exl__x86_has(EXL__X86_SHA))
+        return sha256_compress_x86;
 #elif defined(SHA256_ARM)
-    if (sha256_has_sha()) {
-        sha256_compress_arm(state, blocks, count);
-        return;
-    }
+    if (sha256_has_sha())
+        return sha256_compress_arm;
 #endif
-    sha256_compress_portable(state, blocks, count);
+    return sha256_compress_portable;
 }
 
 void exl__sha256_init(exl__sha256 *hash) {
@@ -154,6 +151,7 @@ void exl__sha256_init(exl__sha256 *hash) {
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     memset(hash, 0, sizeof *hash);
     memcpy(hash->state, start, sizeof start);
+    hash->compress = sha256_best();
 }
 
 void exl__sha256_update(exl__sha256 *hash, const void *bytes, size_t length) {
@@ -167,9 +165,9 @@ void exl__sha256_update(exl__sha256 *hash, const void *bytes, size_t length) {
         from += take, length -= take;
         if (held + take < 64)
             return;
-        sha256_compress(hash->state, hash->block, 1);
+        hash->compress(hash->state, hash->block, 1);
     }
-    sha256_compress(hash->state, from, length / 64);
+    hash->compress(hash->state, from, length / 64);
     if (length % 64 > 0)
         memcpy(hash->block, from + length / 64 * 64, length % 64);
 }

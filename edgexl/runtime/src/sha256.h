@@ -5,7 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Takes whole blocks in. */
+typedef void (*exl__sha256_compress)(uint32_t state[8], const uint8_t *blocks, size_t count);
+
 typedef struct exl__sha256 {
+    exl__sha256_compress compress; /* the fastest that this processor has */
     uint32_t state[8];
     uint64_t bytes; /* taken in so far */
     uint8_t block[64];

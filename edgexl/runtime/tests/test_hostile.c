@@ -90,7 +90,7 @@ static void test_header(void) {
     for (size_t at = 0; at < HEADER_BYTES; at++) {
         restore();
         damaged[at] ^= (uint8_t)(1u << draw(8));
-        if (at == 10 || at == 11) /* a newer minor version may be read */
+        if ((at == 10 || at == 11) && get32(damaged + 8) >> 16 != 1) /* a newer minor version may be read */
             CHECK_STATUS(try_damaged(EXL_OPEN_NO_ENGINE), EXL_OK);
         else
             CHECK(try_damaged(EXL_OPEN_NO_ENGINE) / 100 == 3);
