@@ -196,7 +196,7 @@ def test_a_bundle_without_a_reasoner(tmp_path: Path) -> None:
 def test_a_newer_minor_version_may_hold_more(path: Path) -> None:
     """A section of a kind that this version does not know is skipped, in a file whose minor version is larger."""
     data = bytearray(path.read_bytes())
-    struct.pack_into("<H", data, 10, 1)
+    struct.pack_into("<H", data, 10, 2)
     entry(data, Kind.GOLDENS, kind=77)
     path.write_bytes(data)
     with pytest.raises(BadInput, match="has no section goldens"):

@@ -138,16 +138,16 @@ static void test_label_descriptions(void) {
 static void test_newer_minor_version(void) {
     length_of[20] = 100;
     CHECK_REFUSED(EXL_OPEN_NO_ENGINE, "section kind 20 is not known");
-    length_of[20] = 100, minor_version = 1;
+    length_of[20] = 100, minor_version = 2;
     CHECK_OPENS(EXL_OPEN_VERIFY);
     length_of[EXL__PARAMETERS] += 8, put_word(EXL__PARAMETERS, 0, (uint32_t)length_of[EXL__PARAMETERS]);
-    minor_version = 1;
+    minor_version = 2;
     CHECK_OPENS(EXL_OPEN_VERIFY);
     for (int verify = 0; verify < 2; verify++) { /* an unknown section's hash is looked at where all are */
         exl_status status;
         size_t length;
 
-        length_of[20] = 100, minor_version = 1;
+        length_of[20] = 100, minor_version = 2;
         length = put_together();
         file[length - 1] ^= 1;
         exl_bundle_close(open_file(length, verify ? EXL_OPEN_VERIFY : EXL_OPEN_NO_ENGINE, &status));
