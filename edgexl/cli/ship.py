@@ -47,6 +47,13 @@ _MOST_NAMED = 4
 @click.option("--notices", type=_PATH, help="A file of what model and data want to be said.")
 @click.option("--support", default="", help="Until when the packages are supported, as 2028-12-31.")
 @click.option("--no-try", "untried", is_flag=True, help="Do not run the packages that this machine can run.")
+@click.option(
+    "--key",
+    "keys",
+    metavar="PUB",
+    multiple=True,
+    help="A public key: the packages open only what it, or another one given, has signed.",
+)
 @click.option("--vendor", default="unknown <root@localhost>", help="Who packs it: Jane Doe <jane@example.org>.")
 @report_option
 @json_option
@@ -63,6 +70,7 @@ def ship(
     notices: Path | None,
     support: str,
     untried: bool,
+    keys: tuple[str, ...],
     vendor: str,
     page: Path | None,
     as_json: bool,
@@ -74,6 +82,7 @@ def ship(
 
     \b
     edgexl ship words.exl --platform linux-arm64 -o packages
+    edgexl ship words.exl --key shop.pub --platform web -o packages
     edgexl ship words.exl --proof android -o kits
     edgexl ship words.exl -o packages --accept result.json
     edgexl ship --check packages
@@ -95,7 +104,7 @@ def ship(
     from edgexl.ship.product import open_product
     from edgexl.ship.ship import lacking, ship
 
-    product = open_product(bundle, name, version, license, notices, support, vendor)
+    product = open_product(bundle, name, version, license, notices, support, vendor, keys)
     if kits:
         _write_kits(product, kits, out, as_json)
         return

@@ -30,6 +30,7 @@ def ship_apple(product: Product) -> dict[str, bytes]:
     facts = {
         "{name}": product.name, "{Class}": module, "{version}": product.version, "{summary}": product.summary,
         "{file}": product.file, "{example}": swift_text(product.example),
+        "{keys}": ", ".join(swift_text(key) for key in product.keys), "{least_version}": str(product.least_version),
     }  # fmt: skip
 
     def fill(name: str) -> bytes:

@@ -54,6 +54,7 @@ def ship_rust(product: Product) -> dict[str, bytes]:
         "{name}": product.name, "{module}": product.module, "{version}": product.version, "{summary}": product.summary,
         "{edgexl}": __version__, "{file}": product.file, "{example}": rust_text(product.example),
         "{answer}": rust_text(product.answer),
+        "{keys}": ", ".join(rust_text(key) for key in product.keys), "{least_version}": str(product.least_version),
     }  # fmt: skip
 
     def fill(name: str) -> bytes:

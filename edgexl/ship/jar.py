@@ -116,7 +116,8 @@ def fill(path: Path, product: Product) -> bytes:
         "{version}": product.version, "{summary}": product.summary, "{file}": product.file,
         "{bytes}": str(len(product.bundle)), "{library}": library_name(product),
         "{verify}": str(constants["EXL_OPEN_VERIFY"]), "{copy}": str(constants["EXL_OPEN_COPY"]),
-        "{sha256}": product.sha256,
+        "{sha256}": product.sha256, "{keys}": ", ".join(f'"{key}"' for key in product.keys),
+        "{least_version}": str(product.least_version),
     }  # fmt: skip
     return fill_template(path, facts)
 

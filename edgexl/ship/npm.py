@@ -26,6 +26,7 @@ def ship_web(product: Product, progress: Progress = no_progress) -> dict[str, by
         "{name}": product.name, "{title}": f"{product.name} {product.version}", "{summary}": product.summary,
         "{file}": product.file, "{bytes}": str(len(product.bundle)), "{sha256}": product.sha256,
         "{example}": _escape(product.example), "{edgexl}": __version__,
+        "{keys}": ", ".join(json.dumps(key) for key in product.keys), "{least_version}": str(product.least_version),
     }  # fmt: skip
 
     def fill(name: str) -> bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import keyword
+import os
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from edgexl.base.errors import BadInput
 from edgexl.base.files import read_input
 from edgexl.bundle.read import read_bundle
+from edgexl.bundle.signing import read_public_key
 from edgexl.report.table import format_bytes
 from edgexl.runtime.binding import open_bundle
 from edgexl.ship.vectors import make_vectors
@@ -27,7 +30,8 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 class Product:
     """A bundle to be shipped. `example` is a text that it answers, `answer` the id of the first label then; `license`
     is an SPDX expression for model and data, "NOASSERTION" where nobody said; `notices`: what they want to be said;
-    `vendor`: who packs it, with an address; `vectors`: what every binding answers."""
+    `vendor`: who packs it, with an address; `vectors`: what every binding answers. With `keys`, lines of public keys,
+    its packages open no bundle but one that one of these has signed, as `least_version` or a later one."""
 
     name: str
     version: str
@@ -43,6 +47,8 @@ class Product:
     notices: str
     support: str
     vendor: str
+    keys: tuple[str, ...] = ()
+    least_version: int = 0
 
     @property
     def title(self) -> str:
@@ -78,12 +84,13 @@ def open_product(
     notices: Path | None = None,
     support: str = "",
     vendor: str = "unknown <root@localhost>",
+    keys: Sequence[str | os.PathLike[str]] = (),
 ) -> Product:
     """Read a bundle and what is to be said of it. `name`: by default the file's; `support`: until when; `vendor`: a
-    name with an address.
+    name with an address; `keys`: public keys that are to have signed it, and what its packages open later.
 
     Raises `BadInput` for a bundle that is none, is for ONNX Runtime or holds no golden, and for a name or a version
-    that a platform would refuse.
+    that a platform would refuse; `NotTrusted` where none of the keys has signed it.
     """
     name = re.sub(r"[^a-z0-9]+", "-", bundle.stem.lower()).strip("-") if name is None else name
     if not _NAME.fullmatch(name) or len(name) < 2 or len(name) > 64:
@@ -103,11 +110,16 @@ def open_product(
     if not texts:
         raise BadInput(f"{bundle} holds no golden, by which a package is tried; compile it with queries.")
     example = min(texts, key=lambda text: ("'" in text, len(text.split()) < 3, len(text), text))
-    with open_bundle(bundle, compiled_only=True) as handle:
+    lines = tuple(read_public_key(key).line for key in keys)
+    if lines and not opened.signature:
+        raise BadInput(f"{bundle} holds no signature for the keys to check; `edgexl sign` stores one in it.")
+    with open_bundle(bundle, compiled_only=True, keys=lines) as handle:
+        least_version = handle.info.signed_version
         answer = handle.predict(example, k=1).labels[0].id
     said = read_input(notices, _MOST_NOTICES).decode("utf-8", "replace") if notices else ""
     sizes = opened.parameters
     return Product(
         name, version, read_input(bundle), opened.manifest, f"{opened.major}.{opened.minor}", sizes.labels,
         sizes.label_set_sha256.hex(), make_vectors(bundle), example, answer, license, said, support, vendor,
+        lines, least_version,
     )  # fmt: skip

@@ -63,6 +63,7 @@ def predict_batch(texts: Iterable[str], k: int = 0, **options: Any) -> list[Answ
 _WHEEL = "Wheel-Version: 1.0\nGenerator: edgexl {edgexl}\nRoot-Is-Purelib: false\nTag: {tag}\n"
 # The binding is checked here, and runs beside what it imports there.
 _IMPORT = ("from edgexl.runtime.declarations import", "from .declarations import")
+_KEYS, _LEAST_VERSION = "TRUSTED_KEYS: tuple[str, ...] = ()", "LEAST_VERSION = 0"
 # Of C libraries that the dynamic loader brings, none is in a wheel; musl's are for Alpine.
 WHEELS = ("linux-x86-64", "linux-arm64", "linux-armhf", "linux-x86-64-musl", "linux-arm64-musl", "macos-arm64",
           "macos-x86-64", "windows-x86-64")  # fmt: skip
@@ -96,7 +97,7 @@ def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> byte
         f"{module}/__init__.py": init.encode(),
         f"{module}/py.typed": b"",
         f"{inside}/__init__.py": b"",
-        f"{inside}/binding.py": binding.replace(*_IMPORT).encode(),
+        f"{inside}/binding.py": trusting(binding, product).encode(),
         f"{inside}/declarations.py": Path(declarations.__file__).read_bytes(),
         f"{inside}/edgexl.h": declarations.strip_comments(HEADER.read_text(encoding="utf-8")).encode(),
         f"{inside}/{file}": library,
@@ -111,6 +112,15 @@ def _wheel(product: Product, machine: Machine, tag: str, library: bytes) -> byte
     files[f"{about}/RECORD"] = make_record(files, about)
     modes = {f"{inside}/{file}": 0o755}
     return pack_zip({name: Member(content, modes.get(name, 0o644)) for name, content in files.items()})
+
+
+def trusting(binding: str, product: Product) -> str:
+    """The binding's source as a wheel has it: beside what it imports, and trusting the keys that the product has."""
+    return (
+        binding.replace(*_IMPORT)
+        .replace(_KEYS, f"{_KEYS[:-2]}{product.keys!r}")
+        .replace(_LEAST_VERSION, f"{_LEAST_VERSION[:-1]}{product.least_version}")
+    )
 
 
 def make_record(files: Mapping[str, bytes], about: str) -> bytes:

@@ -1,12 +1,13 @@
-/* edgexl.hpp: edgexl.h for C++17: objects that close themselves, strings, and exceptions. One header, nothing to link but
- * the library. Apache-2.0.
+/* edgexl.hpp: edgexl.h for C++17: objects that close themselves, strings, and exceptions. One header, nothing to link
+ * but the library. Apache-2.0.
  *
  *     edgexl::Bundle bundle("words.exl");
  *     edgexl::Session session(bundle);
  *     for (const edgexl::Label &label : session.predict("a large body of water").labels)
  *         std::cout << label.probability << ' ' << label.text << '\n';
  *
- * A bundle serves all threads, a session one at a time, and a bundle must outlive its sessions. All throw edgexl::Error. */
+ * A bundle serves all threads, a session one at a time, and a bundle must outlive its sessions. All throw
+ * edgexl::Error. */
 #ifndef EDGEXL_HPP
 #define EDGEXL_HPP
 
@@ -27,7 +28,8 @@ namespace edgexl {
 /* What the library refuses: a sentence, and its status. */
 class Error : public std::runtime_error {
   public:
-    explicit Error(const exl_error &error) : std::runtime_error(error.sentence), status(static_cast<exl_status>(error.status)) {}
+    explicit Error(const exl_error &error)
+        : std::runtime_error(error.sentence), status(static_cast<exl_status>(error.status)) {}
     const exl_status status;
 };
 
@@ -79,25 +81,28 @@ struct ListedLabel {
 struct OpenOptions {
     std::uint32_t flags = 0; /* EXL_OPEN_VERIFY and the like */
     std::string labels_path; /* of the file that keeps changes of labels; "": beside the path, where there is one */
+    std::vector<std::string> trusted_keys; /* one of these must have signed it; none: signatures are not looked at */
+    std::uint64_t least_version = 0;       /* that the signer gave it */
+    std::string signature;                 /* what minisign wrote; "": the bundle's own, or beside it */
 };
 
 class Bundle {
   public:
     explicit Bundle(const std::string &path, const OpenOptions &options = {}) {
-        const exl_open_options how = take(options);
-        detail::call(exl_bundle_open, path.c_str(), &how, &opened_);
+        const Taken how(options);
+        detail::call(exl_bundle_open, path.c_str(), &how.options, &opened_);
     }
     /* Memory that begins at a multiple of 64 bytes and outlives the bundle, or EXL_OPEN_COPY. */
     Bundle(const void *bytes, std::size_t length, const OpenOptions &options = {}) {
-        const exl_open_options how = take(options);
-        detail::call(exl_bundle_open_memory, bytes, length, &how, &opened_);
+        const Taken how(options);
+        detail::call(exl_bundle_open_memory, bytes, length, &how.options, &opened_);
     }
     /* A part of an open file, from a multiple of 64 bytes on, or EXL_OPEN_COPY; length 0: to its end. */
     static Bundle from_descriptor(int descriptor, std::uint64_t offset = 0, std::uint64_t length = 0,
                                   const OpenOptions &options = {}) {
-        const exl_open_options how = take(options);
+        const Taken how(options);
         Bundle made;
-        detail::call(exl_bundle_open_descriptor, descriptor, offset, length, &how, &made.opened_);
+        detail::call(exl_bundle_open_descriptor, descriptor, offset, length, &how.options, &made.opened_);
         return made;
     }
     Bundle(Bundle &&other) noexcept : opened_(other.opened_) { other.opened_ = nullptr; }
@@ -157,12 +162,22 @@ class Bundle {
 
   private:
     Bundle() = default;
-    static exl_open_options take(const OpenOptions &options) {
-        exl_open_options how = detail::make<exl_open_options>();
-        how.flags = options.flags;
-        how.labels_path = options.labels_path.empty() ? nullptr : options.labels_path.c_str();
-        return how;
-    }
+    /* Points into the options that it was made of. */
+    struct Taken {
+        explicit Taken(const OpenOptions &from) {
+            for (const std::string &key : from.trusted_keys)
+                keys.push_back(key.c_str());
+            options.flags = from.flags;
+            options.labels_path = from.labels_path.empty() ? nullptr : from.labels_path.c_str();
+            options.trusted_keys = keys.empty() ? nullptr : keys.data();
+            options.trusted_key_count = keys.size();
+            options.least_version = from.least_version;
+            options.signature = from.signature.empty() ? nullptr : from.signature.data();
+            options.signature_bytes = from.signature.size();
+        }
+        std::vector<const char *> keys;
+        exl_open_options options = detail::make<exl_open_options>();
+    };
     exl_bundle *opened_ = nullptr;
 };
 
@@ -203,7 +218,8 @@ class Session {
         label.id = id.data(), label.id_bytes = id.size();
         label.text = text.data(), label.text_bytes = text.size();
         how.replace = replace;
-        detail::call(exl_labels_add, opened_.get(), &label, std::size_t{1}, &how, static_cast<std::uint32_t *>(nullptr));
+        detail::call(exl_labels_add, opened_.get(), &label, std::size_t{1}, &how,
+                     static_cast<std::uint32_t *>(nullptr));
     }
     /* Answers the bundle's goldens; throws where one differs. */
     exl_self_test_report self_test() {

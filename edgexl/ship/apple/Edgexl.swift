@@ -70,6 +70,44 @@ public struct ListedLabel: Identifiable, Hashable, Sendable {
     public let state: LabelState
 }
 
+/// Whose bundles are opened: those that one of `keys`, public keys of minisign's, has signed, as `leastVersion` or a
+/// later one. `signature`: that of a bundle that does not hold it.
+public struct Trust: Sendable {
+    public var keys: [String]
+    public var leastVersion: UInt64
+    public var signature: Data
+
+    public init(keys: [String], leastVersion: UInt64 = 0, signature: Data = Data()) {
+        self.keys = keys
+        self.leastVersion = leastVersion
+        self.signature = signature
+    }
+
+    /// What this package was made with.
+    public static let packaged = Trust(keys: [{keys}], leastVersion: {least_version})
+    /// Signatures are not looked at.
+    public static let anyone = Trust(keys: [])
+
+    /// The options with these, as long as the body runs.
+    func apply<Result>(_ options: inout exl_open_options, _ body: (inout exl_open_options) throws -> Result) rethrows
+        -> Result
+    {
+        let texts = keys.map { strdup($0) }
+        defer { texts.forEach { free($0) } }
+        let pointers = texts.map { UnsafePointer<CChar>($0) }
+        return try pointers.withUnsafeBufferPointer { trusted in
+            try signature.withUnsafeBytes { signed in
+                options.trusted_keys = trusted.isEmpty ? nil : trusted.baseAddress
+                options.trusted_key_count = trusted.count
+                options.least_version = leastVersion
+                options.signature = signed.isEmpty ? nil : signed.baseAddress
+                options.signature_bytes = signed.count
+                return try body(&options)
+            }
+        }
+    }
+}
+
 /// An open bundle. All threads share it: each call borrows a session, and there are as many as there were calls at the
 /// same time. It closes with its last reference. A query takes milliseconds: off the main actor it belongs.
 public final class EdgexlBundle: @unchecked Sendable {
@@ -96,27 +134,33 @@ public final class EdgexlBundle: @unchecked Sendable {
     }
 
     /// Open a file, which must not be written to while it is open. `verify`: check the hash of every section; `copy`:
-    /// read it into memory instead of mapping it; `compiledOnly`: pass changes of labels over.
+    /// read it into memory instead of mapping it; `compiledOnly`: pass changes of labels over;
+    /// `trust`: who must have signed it.
     public static func open(
-        _ file: URL, labels: URL? = nil, verify: Bool = false, copy: Bool = false, compiledOnly: Bool = false
+        _ file: URL, labels: URL? = nil, verify: Bool = false, copy: Bool = false, compiledOnly: Bool = false,
+        trust: Trust = .packaged
     ) throws -> EdgexlBundle {
         var options: exl_open_options = make()
         options.flags = (verify ? UInt32(EXL_OPEN_VERIFY) : 0) | (copy ? UInt32(EXL_OPEN_COPY) : 0)
         options.flags |= compiledOnly ? UInt32(EXL_OPEN_COMPILED) : 0
         return try withPath(labels) { path in
             options.labels_path = path
-            return try EdgexlBundle(opened { exl_bundle_open(file.path, &options, $0, $1) })
+            return try trust.apply(&options) { options in
+                try EdgexlBundle(opened { exl_bundle_open(file.path, &options, $0, $1) })
+            }
         }
     }
 
     /// Open bytes, which are copied.
-    public static func open(_ content: Data, labels: URL? = nil) throws -> EdgexlBundle {
+    public static func open(_ content: Data, labels: URL? = nil, trust: Trust = .packaged) throws -> EdgexlBundle {
         var options: exl_open_options = make()
         options.flags = UInt32(EXL_OPEN_COPY)
         return try withPath(labels) { path in
             options.labels_path = path
-            return try content.withUnsafeBytes { bytes in
-                try EdgexlBundle(opened { exl_bundle_open_memory(bytes.baseAddress, bytes.count, &options, $0, $1) })
+            return try trust.apply(&options) { options in
+                try content.withUnsafeBytes { bytes in
+                    try EdgexlBundle(opened { exl_bundle_open_memory(bytes.baseAddress, bytes.count, &options, $0, $1) })
+                }
             }
         }
     }
@@ -124,13 +168,15 @@ public final class EdgexlBundle: @unchecked Sendable {
     /// Open `length` bytes of an open file from `offset` on; 0: all to its end. They are mapped where the offset is a
     /// multiple of 64, and copied otherwise.
     public static func open(
-        descriptor: Int32, offset: UInt64 = 0, length: UInt64 = 0, labels: URL? = nil
+        descriptor: Int32, offset: UInt64 = 0, length: UInt64 = 0, labels: URL? = nil, trust: Trust = .packaged
     ) throws -> EdgexlBundle {
         var options: exl_open_options = make()
         options.flags = offset % 64 == 0 ? 0 : UInt32(EXL_OPEN_COPY)
         return try withPath(labels) { path in
             options.labels_path = path
-            return try EdgexlBundle(opened { exl_bundle_open_descriptor(descriptor, offset, length, &options, $0, $1) })
+            return try trust.apply(&options) { options in
+                try EdgexlBundle(opened { exl_bundle_open_descriptor(descriptor, offset, length, &options, $0, $1) })
+            }
         }
     }
 

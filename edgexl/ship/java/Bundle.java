@@ -32,13 +32,15 @@ public final class Bundle implements AutoCloseable {
 
     @NotNull
     public static Bundle open(@NotNull String path, @NotNull OpenOptions options) {
-        return new Bundle(Native.open(path(path), options.labels(), options.flags));
+        return new Bundle(Native.open(
+                path(path), options.labels(), options.flags, options.keys(), options.leastVersion, options.signature));
     }
 
     /** Open bytes, which are copied. */
     @NotNull
     public static Bundle open(byte @NotNull [] content, @NotNull OpenOptions options) {
-        return new Bundle(Native.openMemory(content, options.labels(), options.flags));
+        return new Bundle(Native.openMemory(
+                content, options.labels(), options.flags, options.keys(), options.leastVersion, options.signature));
     }
 
     /** Open a part of an open file, such as an asset in an APK; length 0: all to its end. It is mapped where the offset
@@ -48,7 +50,9 @@ public final class Bundle implements AutoCloseable {
         if (offset < 0 || length < 0) {
             throw new IllegalArgumentException("offset and length are not negative");
         }
-        return new Bundle(Native.openDescriptor(descriptor, offset, length, options.labels(), options.flags));
+        return new Bundle(Native.openDescriptor(
+                descriptor, offset, length, options.labels(), options.flags, options.keys(), options.leastVersion,
+                options.signature));
     }
 
     /** The runtime's version. */

@@ -15,11 +15,17 @@ final class Native {
 
     private Native() {}
 
-    static native long open(byte @NotNull [] path, byte @Nullable [] labels, int flags);
+    static native long open(
+            byte @NotNull [] path, byte @Nullable [] labels, int flags, byte @NotNull [] @NotNull [] keys,
+            long leastVersion, byte @Nullable [] signature);
 
-    static native long openMemory(byte @NotNull [] content, byte @Nullable [] labels, int flags);
+    static native long openMemory(
+            byte @NotNull [] content, byte @Nullable [] labels, int flags, byte @NotNull [] @NotNull [] keys,
+            long leastVersion, byte @Nullable [] signature);
 
-    static native long openDescriptor(int descriptor, long offset, long length, byte @Nullable [] labels, int flags);
+    static native long openDescriptor(
+            int descriptor, long offset, long length, byte @Nullable [] labels, int flags,
+            byte @NotNull [] @NotNull [] keys, long leastVersion, byte @Nullable [] signature);
 
     static native void close(long bundle);
 

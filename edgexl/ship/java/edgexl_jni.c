@@ -110,59 +110,104 @@ static jbyteArray jni_give(JNIEnv *env, jni_out *out) {
 
 /* ---- open and close -------------------------------------------------------------------------------------------- */
 
-static jlong JNICALL jni_open(JNIEnv *env, jclass class, jbyteArray path, jbyteArray labels, jint flags) {
+/* What OpenOptions says: exl_open_options, and the memory that it points to. */
+typedef struct jni_options {
+    exl_open_options told;
+    jni_text labels, signature;
+    char **keys; /* [told.trusted_key_count] */
+} jni_options;
+
+static void jni_release(jni_options *options) {
+    for (size_t i = 0; options->keys != NULL && i < options->told.trusted_key_count; i++)
+        free(options->keys[i]);
+    free(options->keys);
+    free(options->labels.start);
+    free(options->signature.start);
+}
+
+/* Whether it could be taken over; else there is an exception. The caller releases it either way. */
+static int jni_take(JNIEnv *env, jni_options *options, jbyteArray labels, jint flags, jobjectArray keys, jlong least,
+                    jbyteArray signature) {
+    const size_t count = (size_t)(*env)->GetArrayLength(env, keys);
+    const exl_open_options none = JNI_EXL_SIZED(exl_open_options);
+    memset(options, 0, sizeof *options);
+    options->told = none;
+    options->told.flags = (uint32_t)flags;
+    options->told.least_version = (uint64_t)least;
+    if (count > 0 && (options->keys = calloc(count, sizeof *options->keys)) == NULL) {
+        jni_throw_memory(env);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        jbyteArray from = (jbyteArray)(*env)->GetObjectArrayElement(env, keys, (jsize)i);
+        if ((*env)->ExceptionCheck(env))
+            return 0;
+        options->told.trusted_key_count = i + 1;
+        options->keys[i] = jni_read(env, from).start;
+        (*env)->DeleteLocalRef(env, from);
+        if (options->keys[i] == NULL)
+            return 0;
+    }
+    if ((labels != NULL && (options->labels = jni_read(env, labels)).start == NULL) ||
+        (signature != NULL && (options->signature = jni_read(env, signature)).start == NULL))
+        return 0;
+    options->told.trusted_keys = (const char *const *)options->keys;
+    options->told.labels_path = options->labels.start;
+    options->told.signature = options->signature.start;
+    options->told.signature_bytes = options->signature.length;
+    return 1;
+}
+
+static jlong JNICALL jni_open(JNIEnv *env, jclass class, jbyteArray path, jbyteArray labels, jint flags,
+                              jobjectArray keys, jlong least, jbyteArray signature) {
     (void)class;
     exl_error error = JNI_EXL_SIZED(exl_error);
-    exl_open_options options = JNI_EXL_SIZED(exl_open_options);
     exl_bundle *bundle = NULL;
-    jni_text file = jni_read(env, path), changes = {NULL, 0};
+    jni_options options;
+    jni_text file = jni_read(env, path);
     if (file.start == NULL)
         return 0;
-    if (labels == NULL || (changes = jni_read(env, labels)).start != NULL) {
-        options.flags = (uint32_t)flags;
-        options.labels_path = changes.start;
-        jni_done(env, exl_bundle_open(file.start, &options, &bundle, &error), &error);
-    }
+    if (jni_take(env, &options, labels, flags, keys, least, signature))
+        jni_done(env, exl_bundle_open(file.start, &options.told, &bundle, &error), &error);
+    jni_release(&options);
     free(file.start);
-    free(changes.start);
     return (jlong)(intptr_t)bundle;
 }
 
-static jlong JNICALL jni_open_memory(JNIEnv *env, jclass class, jbyteArray content, jbyteArray labels, jint flags) {
+static jlong JNICALL jni_open_memory(JNIEnv *env, jclass class, jbyteArray content, jbyteArray labels, jint flags,
+                                     jobjectArray keys, jlong least, jbyteArray signature) {
     (void)class;
     exl_error error = JNI_EXL_SIZED(exl_error);
-    exl_open_options options = JNI_EXL_SIZED(exl_open_options);
     exl_bundle *bundle = NULL;
-    jni_text changes = {NULL, 0};
-    if (labels != NULL && (changes = jni_read(env, labels)).start == NULL)
-        return 0;
-    jbyte *bytes = (*env)->GetByteArrayElements(env, content, NULL);
-    if (bytes != NULL) {
-        options.flags = (uint32_t)flags | EXL_OPEN_COPY;
-        options.labels_path = changes.start;
-        const size_t length = (size_t)(*env)->GetArrayLength(env, content);
-        const exl_status status = exl_bundle_open_memory(bytes, length, &options, &bundle, &error);
-        (*env)->ReleaseByteArrayElements(env, content, bytes, JNI_ABORT);
-        jni_done(env, status, &error);
+    jni_options options;
+    if (jni_take(env, &options, labels, flags, keys, least, signature)) {
+        jbyte *bytes = (*env)->GetByteArrayElements(env, content, NULL);
+        if (bytes != NULL) {
+            const size_t length = (size_t)(*env)->GetArrayLength(env, content);
+            options.told.flags |= EXL_OPEN_COPY;
+            const exl_status status = exl_bundle_open_memory(bytes, length, &options.told, &bundle, &error);
+            (*env)->ReleaseByteArrayElements(env, content, bytes, JNI_ABORT);
+            jni_done(env, status, &error);
+        }
     }
-    free(changes.start);
+    jni_release(&options);
     return (jlong)(intptr_t)bundle;
 }
 
 static jlong JNICALL jni_open_descriptor(JNIEnv *env, jclass class, jint descriptor, jlong offset, jlong length,
-                                         jbyteArray labels, jint flags) {
+                                         jbyteArray labels, jint flags, jobjectArray keys, jlong least,
+                                         jbyteArray signature) {
     (void)class;
     exl_error error = JNI_EXL_SIZED(exl_error);
-    exl_open_options options = JNI_EXL_SIZED(exl_open_options);
     exl_bundle *bundle = NULL;
-    jni_text changes = {NULL, 0};
-    if (labels != NULL && (changes = jni_read(env, labels)).start == NULL)
-        return 0;
-    options.flags = (uint32_t)flags | (offset % 64 != 0 ? EXL_OPEN_COPY : 0u);
-    options.labels_path = changes.start;
-    jni_done(env, exl_bundle_open_descriptor(descriptor, (uint64_t)offset, (uint64_t)length, &options, &bundle, &error),
-             &error);
-    free(changes.start);
+    jni_options options;
+    if (jni_take(env, &options, labels, flags, keys, least, signature)) {
+        options.told.flags |= offset % 64 != 0 ? EXL_OPEN_COPY : 0u;
+        const exl_status status =
+            exl_bundle_open_descriptor(descriptor, (uint64_t)offset, (uint64_t)length, &options.told, &bundle, &error);
+        jni_done(env, status, &error);
+    }
+    jni_release(&options);
     return (jlong)(intptr_t)bundle;
 }
 
@@ -421,9 +466,9 @@ static void JNICALL jni_retire(JNIEnv *env, jclass class, jlong bundle, jbyteArr
 JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *machine, void *reserved) {
     (void)reserved;
     static const JNINativeMethod methods[] = {
-        JNI_EXL_METHOD("open", "([B[BI)J", jni_open),
-        JNI_EXL_METHOD("openMemory", "([B[BI)J", jni_open_memory),
-        JNI_EXL_METHOD("openDescriptor", "(IJJ[BI)J", jni_open_descriptor),
+        JNI_EXL_METHOD("open", "([B[BI[[BJ[B)J", jni_open),
+        JNI_EXL_METHOD("openMemory", "([B[BI[[BJ[B)J", jni_open_memory),
+        JNI_EXL_METHOD("openDescriptor", "(IJJ[BI[[BJ[B)J", jni_open_descriptor),
         JNI_EXL_METHOD("close", "(J)V", jni_close),
         JNI_EXL_METHOD("openSession", "(J)J", jni_open_session),
         JNI_EXL_METHOD("closeSession", "(J)V", jni_close_session),

@@ -21,6 +21,9 @@ _header = Header((_HERE / "edgexl.h").read_text(encoding="utf-8"))
 _library = _header.declare(
     ctypes.CDLL(str(next(path for path in _HERE.iterdir() if path.name.startswith(("libedgexl.", "edgexl.dll")))))
 )
+# Public keys, one of which must have signed a bundle, and the least version: what `edgexl ship --key` was given.
+TRUSTED_KEYS: tuple[str, ...] = ()
+LEAST_VERSION = 0
 _FOUND_BY = ("text", "alias", "description")
 _STATES = ("compiled", "added", "retired")
 
@@ -73,6 +76,8 @@ class Bundle:
     """An open bundle: of a path, of bytes, or of a descriptor with an offset. A context manager.
 
     `labels_path`: the file that keeps changes of labels (default: beside the path; without a path there is none).
+    `keys`: public keys of minisign's, one of which must have signed it, with `least_version` or a later one (default:
+    those that this package was made with; an empty list: none); `signature`: that of a bundle that does not hold it.
     """
 
     def __init__(
@@ -85,6 +90,9 @@ class Bundle:
         length: int = 0,
         labels_path: str | os.PathLike[str] | None = None,
         verify: bool = False,
+        keys: Iterable[str] | None = None,
+        least_version: int | None = None,
+        signature: bytes | None = None,
     ) -> None:
         if (path is not None) + (data is not None) + (descriptor is not None) != 1:
             raise TypeError("give one of path, data and descriptor")
@@ -92,6 +100,14 @@ class Bundle:
         options = _header.make("exl_open_options", flags=flag["EXL_OPEN_VERIFY"] if verify else 0)
         if labels_path is not None:
             options.labels_path = os.fsencode(labels_path)
+        trusted = [key.encode() for key in (TRUSTED_KEYS if keys is None else keys)]
+        if trusted:
+            options.trusted_keys, options.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
+        if least_version is not None or keys is None:
+            options.least_version = LEAST_VERSION if least_version is None else least_version
+        if signature is not None:
+            options.signature = ctypes.cast(ctypes.c_char_p(signature), ctypes.c_void_p)
+            options.signature_bytes = len(signature)
         self._bundle = ctypes.c_void_p()
         self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
         ends = ctypes.byref(options), ctypes.byref(self._bundle)

@@ -188,11 +188,21 @@ impl PredictOptions {
     }
 }
 
-/// How a bundle is opened.
-#[derive(Clone, Debug, Default)]
+/// How a bundle is opened. The default trusts [`TRUSTED_KEYS`](crate::TRUSTED_KEYS).
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
     flags: u32,
     labels: Option<PathBuf>,
+    keys: Vec<String>,
+    least_version: u64,
+    signature: Option<Vec<u8>>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        let keys = crate::TRUSTED_KEYS.iter().map(|key| key.to_string()).collect();
+        Self { flags: 0, labels: None, keys, least_version: crate::LEAST_VERSION, signature: None }
+    }
 }
 
 impl OpenOptions {
@@ -216,6 +226,26 @@ impl OpenOptions {
     /// others cannot be changed.
     pub fn labels(mut self, path: impl AsRef<Path>) -> Self {
         self.labels = Some(path.as_ref().to_path_buf());
+        self
+    }
+
+    /// Public keys of minisign's, one of which must have signed the bundle, in the place of those that the crate was made
+    /// with, and their least version. None: signatures are not looked at.
+    pub fn trusted_keys<Key: AsRef<str>>(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
+        self.keys = keys.into_iter().map(|key| key.as_ref().to_owned()).collect();
+        self.least_version = 0;
+        self
+    }
+
+    /// The least version that the signer may have given it.
+    pub fn least_version(mut self, version: u64) -> Self {
+        self.least_version = version;
+        self
+    }
+
+    /// The signature of a bundle that does not hold it.
+    pub fn signature(mut self, signature: impl Into<Vec<u8>>) -> Self {
+        self.signature = Some(signature.into());
         self
     }
 
@@ -259,7 +289,21 @@ impl OpenOptions {
     ) -> Result<Bundle> {
         let labels = self.labels.as_deref().map(c_path).transpose()?;
         let labels_path = labels.as_ref().map_or(ptr::null(), |path| path.as_ptr());
-        let options = ffi::exl_open_options { flags: self.flags, labels_path, ..ffi::sized() };
+        let unusable = |_| Error { status: ffi::EXL_BAD_ARGUMENT, sentence: "a key holds no NUL".to_owned() };
+        let texts = self.keys.iter().map(|key| CString::new(key.as_str()).map_err(unusable));
+        let texts = texts.collect::<Result<Vec<_>>>()?;
+        let keys: Vec<*const c_char> = texts.iter().map(|key| key.as_ptr()).collect();
+        let signature = self.signature.as_deref().unwrap_or_default();
+        let options = ffi::exl_open_options {
+            flags: self.flags,
+            labels_path,
+            trusted_keys: if keys.is_empty() { ptr::null() } else { keys.as_ptr() },
+            trusted_key_count: keys.len(),
+            least_version: self.least_version,
+            signature: if signature.is_empty() { ptr::null() } else { signature.as_ptr().cast() },
+            signature_bytes: signature.len(),
+            ..ffi::sized()
+        };
         let mut raw = ptr::null_mut();
         refuse(|error| open(&options, &mut raw, error))?;
         let raw = NonNull::new(raw).expect("an opened bundle is not null");

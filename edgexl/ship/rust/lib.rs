@@ -18,6 +18,12 @@ pub mod ffi;
 
 pub use binding::*;
 
+/// Public keys, one of which must have signed a bundle, unless [`OpenOptions`] says otherwise.
+pub const TRUSTED_KEYS: &[&str] = &[{keys}];
+
+/// The least version that they may have given it.
+pub const LEAST_VERSION: u64 = {least_version};
+
 #[cfg(feature = "bundle")]
 #[repr(C, align(64))]
 struct Aligned<Bytes: ?Sized>(Bytes);

@@ -38,6 +38,12 @@ export interface OpenOptions {
   /** Hash every section of the bundle, too. */
   verify?: boolean;
   onProgress?: ((done: number, total: number) => void) | null;
+  /** Public keys of minisign's, one of which must have signed the bundle. Default: those that the package was made with. */
+  keys?: readonly string[];
+  /** The least version that the signer may have given it. */
+  leastVersion?: number;
+  /** The signature of a bundle that does not hold it. */
+  signature?: string | Uint8Array | null;
 }
 export class EdgexlError extends Error { readonly status: number }
 export class Bundle {

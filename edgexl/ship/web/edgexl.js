@@ -4,6 +4,9 @@ const NONE = -2; // a threshold that the module takes for none
 const FOUND_BY = ["text", "alias", "description"];
 const STATES = ["compiled", "added", "retired"];
 const FILES = "node:fs/promises"; // Node's alone: no bundler is to look for it
+// What `edgexl ship --key` was given: one of these keys must have signed a bundle.
+const TRUSTED_KEYS = [{keys}];
+const LEAST_VERSION = {least_version};
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -23,14 +26,18 @@ export class Bundle {
 
   /** Opens a bundle from a URL or from bytes. `wasm`: where the module is, or its bytes. */
   static async open(source, options = {}) {
-    const { wasm = new URL("./edgexl.wasm", import.meta.url), changes = null, verify = false } = options;
+    const { wasm = new URL("./edgexl.wasm", import.meta.url), changes = null, verify = false, signature = null } = options;
+    const { keys = TRUSTED_KEYS, leastVersion = options.keys ? 0 : LEAST_VERSION } = options;
     const bundle = new Bundle();
     bundle.#module = (await instantiate(wasm)).exports;
     if (changes) bundle.#give(changes, (at, length) => bundle.#withNumber(length, (l) => bundle.#module.web_changes(at, l)));
+    for (const key of keys) bundle.#trust(key);
     bundle.#start = await bundle.#load(source, options);
     const length = bundle.#length;
+    const open = (at, bytes) => bundle.#module.web_open(bundle.#start, length, verify ? 1 : 0, leastVersion, at, bytes);
+    const signed = typeof signature === "string" ? encoder.encode(signature) : signature;
     try {
-      bundle.#check(bundle.#module.web_open(bundle.#start, length, verify ? 1 : 0));
+      bundle.#check(signed ? bundle.#give(signed, open) : open(0, 0));
     } catch (error) {
       bundle.#module = null;
       throw error;
@@ -195,6 +202,13 @@ export class Bundle {
     }
     if (done !== bytes) throw new EdgexlError("the bundle is shorter than it should be: fetch it again", 302);
     return at;
+  }
+
+  #trust(key) {
+    const content = encoder.encode(`${key}\0`);
+    const at = this.#module.web_allocate(content.length) >>> 0;
+    new Uint8Array(this.#module.memory.buffer).set(content, at);
+    if (this.#module.web_trust(at) !== 0) throw new EdgexlError("there are too many keys", 100);
   }
 
   #allocate(bytes) {

@@ -26,12 +26,30 @@ const char *EXPORT(web_version)(void) { return exl_get_version(); }
 
 /* ---- open and close -------------------------------------------------------------------------------------------- */
 
-/* bytes: of web_allocate, the module's from here on. */
-int EXPORT(web_open)(const uint8_t *bytes, size_t length, int verify) {
+enum { MOST_KEYS = 64 };
+static const char *trusted[MOST_KEYS];
+static size_t trusted_count;
+
+/* key: of web_allocate, with a closing NUL, the module's from here on. */
+int EXPORT(web_trust)(const char *key) {
+    if (trusted_count == MOST_KEYS)
+        return EXL_BAD_ARGUMENT;
+    trusted[trusted_count++] = key;
+    return EXL_OK;
+}
+
+/* bytes: of web_allocate, the module's from here on. signature: null for the bundle's own. */
+int EXPORT(web_open)(const uint8_t *bytes, size_t length, int verify, double least_version, const char *signature,
+                     size_t signature_bytes) {
     exl_open_options options = {.struct_size = sizeof options, .flags = verify ? EXL_OPEN_VERIFY : 0};
     exl_status status;
 
     options.labels_path = LABELS;
+    options.trusted_keys = trusted_count > 0 ? trusted : NULL;
+    options.trusted_key_count = trusted_count;
+    options.least_version = least_version > 0 ? (uint64_t)least_version : 0;
+    options.signature = signature;
+    options.signature_bytes = signature_bytes;
     status = exl_bundle_open_memory(bytes, length, &options, &bundle, &error);
     if (status == EXL_OK)
         status = exl_session_open(bundle, NULL, &session, &error);
