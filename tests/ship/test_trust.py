@@ -173,7 +173,7 @@ def test_java(case: Case, tmp_path: Path, run: Run) -> None:
         (tmp_path / name).write_bytes(content)
     (tmp_path / "Trust.java").write_text(JAVA)
     library = find_library()
-    flags = "-std=c11", "-shared", "-fPIC", *jni_flags(case.product, HEADER.parent)
+    flags = "-std=c11", "-shared", "-fPIC", *jni_flags(case.product), f"-I{HEADER.parent}"
     run("cc", *flags, JNI, library, f"-Wl,-rpath,{library.parent}", "-o", "jni.so")
     subprocess.run(["javac", "-cp", str(tmp_path), "-d", str(tmp_path), str(tmp_path / "Trust.java")], check=True)
     named = f"-Dedgexl.library={tmp_path / 'jni.so'}"
