@@ -27,6 +27,7 @@ RUNTIME = Path(__file__).parents[2] / "edgexl" / "runtime"
 SOURCES = {
     "test_native": ("native_scalar", "native_x86", "native_neon", "native_wasm", "status"),
     "test_scan": ("scan", "scan_x86", "scan_neon", "scan_wasm", "cpu", "memory"),
+    "test_rescore": ("rescore", "rescore_x86", "rescore_neon", "rescore_wasm", "cpu"),
     "test_lexical": ("lexical", "terms", "postings", "added", "words", "fold", "utf8", "rank", "memory"),
 }
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME / 'include'}")
@@ -90,6 +91,11 @@ def test_the_wasm_scan_equals_the_scalar_one(tmp_path: Path) -> None:
     code, output = run_wasm(compiled(WASM, tmp_path / "test_scan.wasm"), tmp_path)
     assert code == 0, output
     assert "kernels: scalar wasm-simd128; 0 failures" in output
+
+
+@pytest.mark.usefixtures("wasm")
+def test_fine_codes_are_scored_alike_in_wasm(tmp_path: Path) -> None:
+    assert run_wasm(compiled(WASM, tmp_path / "test_rescore.wasm"), tmp_path) == (0, "rescore: 0 failures\n")
 
 
 @pytest.mark.usefixtures("wasm")

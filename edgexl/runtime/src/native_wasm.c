@@ -43,8 +43,7 @@ EXL__INLINE void native_wasm_tile(const uint8_t *codes, size_t code_stride, cons
         for (uint32_t r = 0; r < rows; r++)
             totals[r][0] = totals[r][1] = wasm_i32x4_splat(0);
         for (uint32_t s = 0; s < steps; s++, at += EXL__PANEL * 4) {
-            v128_t line = wasm_v128_load(at);
-            v128_t first = wasm_i16x8_extend_low_i8x16(line), second = wasm_i16x8_extend_high_i8x16(line);
+            v128_t first = wasm_i16x8_load8x8(at), second = wasm_i16x8_load8x8(at + 8);
             for (uint32_t r = 0; r < rows; r++) {
                 v128_t code = wasm_v128_load64_splat(codes + r * code_stride + s * 8);
                 totals[r][0] = wasm_i32x4_add(totals[r][0], wasm_i32x4_dot_i16x8(first, code));

@@ -86,6 +86,8 @@ static exl__dot_kernel *rescore_kernel_for(exl__isa isa, uint32_t fine_bits) {
         return fine_bits == 2 ? exl__dot2_avx2 : fine_bits == 4 ? exl__dot4_avx2 : exl__dot8_avx2;
 #elif defined(__aarch64__)
     case EXL__NEON: return fine_bits == 2 ? exl__dot2_neon : fine_bits == 4 ? exl__dot4_neon : exl__dot8_neon;
+#elif defined(__wasm_simd128__)
+    case EXL__WASM: return fine_bits == 2 ? exl__dot2_wasm : fine_bits == 4 ? exl__dot4_wasm : exl__dot8_wasm;
 #endif
     default: return fine_bits == 2 ? exl__dot2_scalar : fine_bits == 4 ? exl__dot4_scalar : exl__dot8_scalar;
     }

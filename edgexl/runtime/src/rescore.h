@@ -39,6 +39,8 @@ exl__dot_kernel exl__dot2_scalar, exl__dot4_scalar, exl__dot8_scalar;
 exl__dot_kernel exl__dot2_avx2, exl__dot4_avx2, exl__dot8_avx2;
 #elif defined(__aarch64__)
 exl__dot_kernel exl__dot2_neon, exl__dot4_neon, exl__dot8_neon;
+#elif defined(__wasm_simd128__)
+exl__dot_kernel exl__dot2_wasm, exl__dot4_wasm, exl__dot8_wasm;
 #endif
 
 #endif
