@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +59,15 @@ def judge(
     """
     platforms = list(dict.fromkeys(each.platform for each in shipped))
     trials = {}
-    for done, name in enumerate(platforms if trying else ()):
-        progress("try", done, len(platforms))
-        paths = [each.path for each in shipped if each.platform == name]
-        trials.update({(name, path): trial for path, trial in try_packages(name, paths).items()})
-        progress("try", done + 1, len(platforms))
+
+    def try_platform(name: str) -> dict[Path, Trial]:
+        return try_packages(name, [each.path for each in shipped if each.platform == name])
+
+    asked = platforms if trying else []
+    with ThreadPoolExecutor(os.cpu_count()) as workers:  # compilers take most of it
+        for done, (name, found) in enumerate(zip(asked, workers.map(try_platform, asked), strict=True), start=1):
+            trials.update({(name, path): trial for path, trial in found.items()})
+            progress("try", done, len(asked))
     packages = {each.path for each in shipped if each.path.name.endswith(ENDS)}
     checked = {path: check_package(path) for path in packages}
     return [

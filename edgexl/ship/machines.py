@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,13 @@ MACHINES = {
 }
 
 
+# Platforms that are packed side by side want the same machines.
+_BUILDING = {name: threading.Lock() for name in MACHINES}
+
+
 def build_library(machine: Machine, progress: Progress = no_progress) -> dict[str, bytes]:
     """The shared and the static library for a machine, by their file names. Raises `DeviceError` without Zig."""
-    return _read(_build(machine, progress), (machine.shared, STATIC))
+    return _built(machine, (machine.shared, STATIC), progress)
 
 
 def build_tools(machine: Machine, progress: Progress = no_progress) -> dict[str, bytes]:
@@ -85,7 +90,7 @@ def build_tools(machine: Machine, progress: Progress = no_progress) -> dict[str,
     Windows `exl-run.exe` alone."""
     if not (tools := _tools(machine)):
         raise ValueError(f"tools are linked with musl, not for {machine.name}")
-    return _read(_build(machine, progress), tuple(tools))
+    return _built(machine, tuple(tools), progress)
 
 
 def _tools(machine: Machine) -> dict[str, str]:
@@ -161,7 +166,7 @@ def _build(machine: Machine, progress: Progress) -> Path:
     flags = (*zig_command(), "cc", "-target", machine.zig, *_FLAGS)
     optimization = optimization_of_sources()
     zig = importlib.metadata.version("ziglang")
-    key = digest_of_sources(f"{machine} {_FLAGS} {_linking(machine, _FLAGS)} {optimization} {zig} {PAGE_BYTES}")
+    key = digest_of_sources(f"{machine} {_FLAGS} {link_flags(machine)} {optimization} {zig} {PAGE_BYTES}")
     directory = cache_directory() / "ship" / f"{machine.name}-{key}"
     names = (machine.shared, STATIC, *_tools(machine))
     if all((directory / name).is_file() for name in names):
@@ -184,16 +189,19 @@ def _build(machine: Machine, progress: Progress) -> Path:
 
 def _link(machine: Machine, flags: Sequence[str], objects: Sequence[str], name: str, scratch: str) -> None:
     """Link what lies in `scratch` to a shared library or a tool of this name there. `flags`: how it was compiled."""
-    how = (*_linking(machine, flags), *_how(machine, name), *objects, *_libraries(machine), "-o", name)
+    how = (*link_flags(machine, flags), *_how(machine, name), *objects, *_libraries(machine), "-o", name)
     call_compiler(how, scratch)
 
 
-def _linking(machine: Machine, flags: Sequence[str]) -> tuple[str, ...]:
-    """Zig compiles Windows' C library by what the linking is told, and that needs its tables."""
+def link_flags(machine: Machine, flags: Sequence[str] = _FLAGS) -> tuple[str, ...]:
+    """Of `flags` by which sources are compiled for a machine, those for the linker: Zig compiles Windows' C library by
+    what that is told, and it needs its tables. It compiles the library once for all that is linked by the same."""
     return tuple(flag for flag in flags if "unwind-tables" not in flag or machine.system != "windows")
 
 
-def _read(directory: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+def _built(machine: Machine, names: tuple[str, ...], progress: Progress) -> dict[str, bytes]:
+    with _BUILDING[machine.name]:
+        directory = _build(machine, progress)
     return {name: (directory / name).read_bytes() for name in names}
 
 

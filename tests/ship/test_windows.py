@@ -24,7 +24,7 @@ from edgexl.base.archives import Member, pack_zip
 from edgexl.runtime.amalgamate import amalgamate
 from edgexl.runtime.build import RUNTIME
 from edgexl.ship.check import check_packages
-from edgexl.ship.machines import MACHINES, build_library, build_tools
+from edgexl.ship.machines import MACHINES, build_library, build_tools, link_flags
 from edgexl.ship.pe import AMD64, parse_pe
 from edgexl.ship.product import Product
 from edgexl.ship.proof import PROGRAMS
@@ -35,7 +35,8 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 AMD = MACHINES["windows-x86-64"]
 ZIG = (sys.executable, "-m", "ziglang")
-CC = (*ZIG, "cc", "-target", AMD.zig, "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror")
+# As the library is linked: by other flags Zig compiles Windows' C library again, for minutes.
+CC = (*ZIG, "cc", "-target", AMD.zig, *link_flags(AMD), "-s", "-Wl,--gc-sections", "-Wall", "-Wextra", "-Werror")
 
 
 @pytest.fixture(scope="module", autouse=True)
