@@ -28,6 +28,7 @@ from edgexl.cli.sign import keys, sign, verify
 from edgexl.cli.streams import prepare_streams, print_line
 from edgexl.cli.study import characterize
 from edgexl.cli.targets import targets
+from edgexl.cli.update import diff, patch
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,6 +69,8 @@ _COMMANDS = {
     recipes: "List the ways to compile, or show one.",
     runtime: "Build the C runtime for a device, or find it here.",
     labels: "Add, replace, retire or sync a bundle's labels.",
+    diff: "Write the patch that makes one bundle of another.",
+    patch: "Update a bundle by a patch, all of it or nothing.",
 }
 for _command, _summary in _COMMANDS.items():
     _command.short_help = _summary

@@ -74,6 +74,8 @@ extern "C" {
     STATUS(EXL_UNKNOWN_KEY, 308, "the bundle is signed by a key that is not trusted")                                  \
     STATUS(EXL_BAD_SIGNATURE, 309, "the bundle's signature does not hold: it, or the bundle, was changed")             \
     STATUS(EXL_VERSION_TOO_OLD, 310, "the bundle is older than the least version that is accepted")                    \
+    STATUS(EXL_PATCH_MALFORMED, 320, "the patch breaks the format's rules, or is damaged")                             \
+    STATUS(EXL_PATCH_OF_ANOTHER_BUNDLE, 321, "the patch was made for another bundle")                                  \
     STATUS(EXL_ENGINE_MISSING, 400, "the engine's library cannot be loaded")                                           \
     STATUS(EXL_ENGINE_TOO_OLD, 401, "the engine's library is too old")                                                 \
     STATUS(EXL_ENGINE_REFUSED, 402, "the engine does not take one of the bundle's graphs")                             \
@@ -404,9 +406,10 @@ EXL_API exl_status exl_labels_complete(const exl_bundle *bundle, const char *pre
  * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
  * with its label until a compaction.
  *
- * A label file belongs to one bundle. Where another takes its bundle's place, its changes are not carried over: opening
- * gives EXL_LABELS_OF_ANOTHER_BUNDLE. Before the old bundle goes, list by it what was added and retired; then remove
- * the label file and make the changes again. EXL_OPEN_COMPILED opens the new bundle as it was compiled. */
+ * A label file belongs to one bundle. Where exl_patch puts another in its place, its changes are carried over; where
+ * anything else does, opening gives EXL_LABELS_OF_ANOTHER_BUNDLE. Before the old bundle goes, list by it what was added
+ * and retired; then remove the label file and make the changes again. EXL_OPEN_COMPILED opens the new bundle as it was
+ * compiled. */
 
 typedef struct exl_new_label {
     size_t struct_size; /* of one item; in an array, of each */
@@ -437,6 +440,52 @@ EXL_API exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids,
 EXL_API exl_status exl_labels_refresh(exl_bundle *bundle, exl_error *error);
 /* Rewrites the label file without labels that were added and retired again. Those that stay are renumbered. */
 EXL_API exl_status exl_labels_compact(exl_bundle *bundle, exl_error *error);
+
+/* ---- update a bundle ------------------------------------------------------------------------------------------- */
+
+/* A patch makes a new bundle of an old one. It is a file that `edgexl diff` writes, docs/updates.md. */
+
+typedef struct exl_patch_options {
+    size_t struct_size;
+    const exl_open_options *open; /* null, or how the new bundle is opened to be tried: its engine, the allocator, which
+                                     label file is carried over */
+    void (*progress)(void *context, uint64_t done, uint64_t bytes); /* null, or told of the new bundle's bytes */
+    void *context;
+} exl_patch_options;
+
+typedef struct exl_patch_report {
+    size_t struct_size;
+    uint64_t new_bytes; /* of the new bundle */
+    uint32_t added;     /* labels of the label file that were carried over */
+    uint32_t retired;
+    uint32_t dropped;  /* changes that the new bundle has already, or whose label it does not have */
+    uint32_t reserved; /* 0 */
+} exl_patch_report;
+
+/* Makes the new bundle at new_path; null: in the place of the old one, and then its label file is carried over, its
+ * texts encoded by the new bundle. options and report may be null.
+ *
+ * The new bundle is written as the path and ".update", in less than a megabyte of memory, with all hashes checked. It
+ * is then opened and has to reproduce its goldens (not with EXL_OPEN_NO_ENGINE), which takes what a session takes; only
+ * then it is renamed. Whatever fails, and wherever the process is killed, the path holds the old bundle or the new one.
+ * With EXL_NOT_DURABLE it is the new one. A bundle that is open stays the old one until it is closed; on Windows it
+ * must be closed. EXL_OPEN_COMPILED leaves the label file where it is, of no use to the new bundle. */
+EXL_API exl_status exl_patch(const char *old_path, const char *patch_path, const char *new_path,
+                             const exl_patch_options *options, exl_patch_report *report, exl_error *error);
+
+typedef struct exl_patch_info {
+    size_t struct_size;
+    uint64_t patch_bytes;
+    uint64_t old_bytes;
+    uint64_t new_bytes; /* of the new bundle */
+} exl_patch_info;
+
+/* What a patch's first 160 bytes, or more of it, say. */
+EXL_API exl_status exl_patch_get_info(const void *patch, size_t patch_bytes, exl_patch_info *info, exl_error *error);
+/* The same from memory to memory: made has room for exl_patch_info.new_bytes. The caller opens what was made, and runs
+ * its goldens. allocator may be null. */
+EXL_API exl_status exl_patch_memory(const void *old, size_t old_bytes, const void *patch, size_t patch_bytes,
+                                    void *made, size_t made_bytes, const exl_allocator *allocator, exl_error *error);
 
 /* ---- close ----------------------------------------------------------------------------------------------------- */
 

@@ -18,6 +18,7 @@
 #include "../src/strings.h"
 #include "../src/utf8.h"
 #include "../src/words.h"
+#include "patch_writer.h"
 
 #define SHOW(function)                                                                                                 \
     EXL_API extern __typeof__(function) *const shown_##function;                                                       \

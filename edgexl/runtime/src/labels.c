@@ -122,7 +122,7 @@ static exl_status labels_carry_out(const exl_bundle *bundle, labels_change *chan
     exl_status status;
 
     exl__mutex_lock(&store->changing);
-    status = exl__descriptor_lock(store->path, &store->locked, error);
+    status = exl__descriptor_lock("the label file", store->path, &store->locked, error);
     if (status == EXL_OK)
         status = exl__live_read(bundle, store->locked, &before, error);
     if (status == EXL_OK && change->count > 0)

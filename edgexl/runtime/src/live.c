@@ -421,15 +421,32 @@ exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **
     return status;
 }
 
-exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl_error *error) {
+static exl_status live_load_from(const exl_bundle *bundle, const char *path, exl__live **live, exl_error *error) {
     int descriptor = -1;
-    exl_status status = exl__descriptor_open(bundle->live->path, &descriptor, error);
+    exl_status status = exl__descriptor_open(path, &descriptor, error);
 
     *live = NULL;
     if (status == EXL_OK && descriptor >= 0)
         status = exl__live_read(bundle, descriptor, live, error);
     exl__descriptor_close(descriptor);
     return status;
+}
+
+exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl_error *error) {
+    const exl__live_store *store = bundle->live;
+    exl_status status = live_load_from(bundle, store->path, live, error);
+    char next[EXL__PATH_BYTES];
+
+    if (status != EXL_LABELS_OF_ANOTHER_BUNDLE || store->path_bytes + sizeof EXL__NEXT_LABELS > sizeof next)
+        return status;
+    /* an update that was killed between both renames has left it under its first name */
+    memcpy(next, store->path, (size_t)store->path_bytes - 1);
+    memcpy(next + store->path_bytes - 1, EXL__NEXT_LABELS, sizeof EXL__NEXT_LABELS);
+    if (live_load_from(bundle, next, live, NULL) != EXL_OK || !*live)
+        return status;
+    (void)exl__begin(error, 1);
+    (void)exl__file_move(next, store->path);
+    return EXL_OK;
 }
 
 void exl__live_release(const exl_bundle *bundle, exl__live *live) {

@@ -20,6 +20,9 @@ enum {
     EXL__LONGEST_STRING = 65535
 };
 
+/* What is added to the label file's path for the one of a bundle that is about to take this one's place (update.c). */
+#define EXL__NEXT_LABELS ".next"
+
 /* Kinds of operations. */
 enum { EXL__ADD_LABEL = 1, EXL__RETIRE_LABEL = 2 };
 

@@ -130,10 +130,62 @@ exl_status exl__descriptor_commit(int descriptor, uint64_t offset, const void *b
     return reason ? exl__storage_not_durable(reason, error) : EXL_OK;
 }
 
+/* ---- a bundle that takes another's place ------------------------------------------------------------------------- */
+
+static exl_status storage_no_bundle(int reason, exl_error *error) {
+    return exl__fail(error, EXL_FILE_UNWRITABLE, "the new bundle cannot be written: %s", strerror(reason));
+}
+
+exl_status exl__partial_write(const exl__partial *partial, uint64_t offset, const void *bytes, size_t length,
+                              exl_error *error) {
+    int reason = exl__storage_write(partial->descriptor, offset, bytes, length);
+
+    return reason ? storage_no_bundle(reason, error) : EXL_OK;
+}
+
+exl_status exl__partial_begin(const char *path, exl__partial *partial, exl_error *error) {
+    static const char SUFFIX[] = ".update";
+    int reason;
+    size_t bytes;
+
+    partial->descriptor = -1;
+    reason = exl__storage_target(path, partial->target);
+    bytes = reason ? 0 : strlen(partial->target);
+    if (reason == 0 && bytes + sizeof SUFFIX > EXL__PATH_BYTES)
+        reason = ENAMETOOLONG;
+    if (reason)
+        return storage_no_bundle(reason, error);
+    memcpy(partial->path, partial->target, bytes);
+    memcpy(partial->path + bytes, SUFFIX, sizeof SUFFIX);
+    if (exl__descriptor_lock("the new bundle", partial->path, &partial->descriptor, error) != EXL_OK)
+        return EXL_FILE_UNWRITABLE;
+    reason = exl__storage_empty(partial->descriptor);
+    if (reason == 0)
+        return EXL_OK;
+    exl__partial_end(partial);
+    return storage_no_bundle(reason, error);
+}
+
+exl_status exl__partial_finish(const exl__partial *partial, int like, exl_error *error) {
+    int reason = exl__storage_be_like(partial->descriptor, like);
+
+    if (reason == 0)
+        reason = exl__storage_flush(partial->descriptor);
+    return reason ? storage_no_bundle(reason, error) : EXL_OK;
+}
+
+void exl__partial_end(exl__partial *partial) {
+    if (partial->descriptor < 0)
+        return;
+    (void)exl__file_remove(partial->path); /* while it is locked: the next one's would go, too */
+    exl__descriptor_unlock(partial->descriptor);
+    partial->descriptor = -1;
+}
+
 #if !defined(_WIN32)
 
-/* The first two as the systems have them. */
-enum { STORAGE_PATH_BYTES = 4096, STORAGE_MOST_LINKS = 40, STORAGE_PARTIAL_BYTES = 64 };
+/* The first as the systems have it. */
+enum { STORAGE_MOST_LINKS = 40, STORAGE_PARTIAL_BYTES = 64 };
 
 /* ---- descriptors ----------------------------------------------------------------------------------------------- */
 
@@ -179,7 +231,7 @@ static int storage_same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-exl_status exl__descriptor_lock(const char *path, int *descriptor, exl_error *error) {
+exl_status exl__descriptor_lock(const char *what, const char *path, int *descriptor, exl_error *error) {
     struct stat ours, named;
     const char *why = NULL;
     uint64_t length;
@@ -203,7 +255,7 @@ failed:
         why = strerror(errno);
     exl__descriptor_unlock(*descriptor);
     *descriptor = -1;
-    return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file %s cannot be written: %s", path, why);
+    return exl__fail(error, EXL_FILE_UNWRITABLE, "%s %s cannot be written: %s", what, path, why);
 }
 
 void exl__descriptor_unlock(int descriptor) {
@@ -222,10 +274,10 @@ static size_t storage_directory_bytes(const char *path) {
 }
 
 /* Where a path leads: the links that it ends in are followed, as the system does. 0, or errno. */
-static int storage_follow_links(const char *path, char target[STORAGE_PATH_BYTES]) {
-    char next[STORAGE_PATH_BYTES];
+static int storage_follow_links(const char *path, char target[EXL__PATH_BYTES]) {
+    char next[EXL__PATH_BYTES];
 
-    if (strlen(path) >= STORAGE_PATH_BYTES)
+    if (strlen(path) >= EXL__PATH_BYTES)
         return ENAMETOOLONG;
     memcpy(target, path, strlen(path) + 1);
     for (int links = 0; links < STORAGE_MOST_LINKS; links++) {
@@ -235,7 +287,7 @@ static int storage_follow_links(const char *path, char target[STORAGE_PATH_BYTES
         if (bytes < 0)
             return errno == EINVAL ? 0 : errno; /* EINVAL: it is no link */
         at = next[0] == '/' ? 0 : storage_directory_bytes(target);
-        if (at + (size_t)bytes >= STORAGE_PATH_BYTES)
+        if (at + (size_t)bytes >= EXL__PATH_BYTES)
             return ENAMETOOLONG;
         memcpy(target + at, next, (size_t)bytes);
         target[at + (size_t)bytes] = '\0';
@@ -254,7 +306,7 @@ static void storage_name_partials(const char *target, char beginning[STORAGE_PAR
 
 /* Removes what writers of this target left that were killed. It is locked, so all of them are gone. */
 static void storage_sweep(const char *target, const char *beginning) {
-    char path[STORAGE_PATH_BYTES];
+    char path[EXL__PATH_BYTES];
     size_t at = storage_directory_bytes(target);
     const struct dirent *entry;
     DIR *directory;
@@ -275,12 +327,12 @@ static void storage_sweep(const char *target, const char *beginning) {
 
 /* A new file in the directory of `target`, open for writing by its owner alone; whatever has its name already is
  * neither opened nor followed. Negative, with errno. */
-static int storage_make_partial(const char *target, char partial[STORAGE_PATH_BYTES]) {
+static int storage_make_partial(const char *target, char partial[EXL__PATH_BYTES]) {
     char beginning[STORAGE_PARTIAL_BYTES];
     size_t at = storage_directory_bytes(target);
     int descriptor = -1;
 
-    if (at + 2 * STORAGE_PARTIAL_BYTES > STORAGE_PATH_BYTES) {
+    if (at + 2 * STORAGE_PARTIAL_BYTES > EXL__PATH_BYTES) {
         errno = ENAMETOOLONG;
         return -1;
     }
@@ -349,7 +401,7 @@ static int storage_take_owner_and_mode(int descriptor, const struct stat *old) {
 
 /* Makes a new name in a directory last. 0, or errno; a file system that cannot be asked does as it does. */
 static int storage_flush_directory_of(const char *path) {
-    char directory[STORAGE_PATH_BYTES];
+    char directory[EXL__PATH_BYTES];
     size_t bytes = storage_directory_bytes(path);
     int descriptor, reason;
 
@@ -383,7 +435,7 @@ static int storage_put_in_place(int descriptor, const char *partial, const char 
 }
 
 exl_status exl__file_replace(const char *path, int locked, const void *bytes, size_t length, exl_error *error) {
-    char target[STORAGE_PATH_BYTES], partial[STORAGE_PATH_BYTES];
+    char target[EXL__PATH_BYTES], partial[EXL__PATH_BYTES];
     struct stat old, there;
     int descriptor, reason = storage_follow_links(path, target);
 
@@ -411,6 +463,49 @@ exl_status exl__file_replace(const char *path, int locked, const void *bytes, si
     reason = storage_flush_directory_of(target);
     return reason ? exl__storage_not_durable(reason, error) : EXL_OK;
 }
+
+/* ---- a bundle that takes another's place ------------------------------------------------------------------------- */
+
+int exl__storage_target(const char *path, char target[EXL__PATH_BYTES]) {
+    int reason = storage_follow_links(path, target);
+
+    return reason == ENOENT ? 0 : reason; /* it is to be made there */
+}
+
+int exl__storage_empty(int descriptor) { return ftruncate(descriptor, 0) == 0 ? 0 : errno; }
+
+int exl__storage_be_like(int descriptor, int like) {
+    struct stat old;
+    int reason = fstat(like, &old) == 0 ? storage_take_access_list(descriptor, like) : errno;
+
+    return reason ? reason : storage_take_owner_and_mode(descriptor, &old);
+}
+
+exl_status exl__partial_place(exl__partial *partial, exl_error *error) {
+    int reason = storage_put_in_place(partial->descriptor, partial->path, partial->target);
+
+    if (reason)
+        return storage_no_bundle(reason, error);
+    exl__descriptor_unlock(partial->descriptor);
+    partial->descriptor = -1;
+    reason = storage_flush_directory_of(partial->target);
+    if (reason)
+        return exl__fail(error, EXL_NOT_DURABLE,
+                         "the new bundle is in its place, but the system did not confirm that it is on the disk: %s",
+                         strerror(reason));
+    return EXL_OK;
+}
+
+int exl__file_move(const char *from, const char *to) {
+    char target[EXL__PATH_BYTES];
+
+    if (exl__storage_target(to, target) != 0 || rename(from, target) != 0)
+        return 0;
+    (void)storage_flush_directory_of(target);
+    return 1;
+}
+
+int exl__file_remove(const char *path) { return unlink(path) == 0; }
 
 #endif
 #endif

@@ -132,7 +132,7 @@ static void win32_storage_give_lock(HANDLE lock) {
     CloseHandle(lock);
 }
 
-exl_status exl__descriptor_lock(const char *path, int *descriptor, exl_error *error) {
+exl_status exl__descriptor_lock(const char *what, const char *path, int *descriptor, exl_error *error) {
     wchar_t target[EXL__WIN32_PATH];
     HANDLE lock, kept;
     const char *why = NULL;
@@ -141,15 +141,15 @@ exl_status exl__descriptor_lock(const char *path, int *descriptor, exl_error *er
 
     *descriptor = exl__regular_open(path, 1, &length, &why);
     if (*descriptor < 0)
-        return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file %s cannot be written: %s", path, why);
+        return exl__fail(error, EXL_FILE_UNWRITABLE, "%s %s cannot be written: %s", what, path, why);
     reason = win32_storage_target(*descriptor, path, target);
     exl__descriptor_close(*descriptor); /* whoever has the lock may want to replace it */
     *descriptor = -1;
     if (reason)
-        return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file %s cannot be written: %s", path, strerror(reason));
+        return exl__fail(error, EXL_FILE_UNWRITABLE, "%s %s cannot be written: %s", what, path, strerror(reason));
     reason = win32_storage_take_lock(target, &lock);
     if (reason)
-        return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file's lock, %s.lock, cannot be had: %s", path,
+        return exl__fail(error, EXL_FILE_UNWRITABLE, "the lock of %s, %s.lock, cannot be had: %s", what, path,
                          strerror(reason));
     *descriptor = exl__win32_open(target, 1);
     kept = lock;
@@ -159,7 +159,7 @@ exl_status exl__descriptor_lock(const char *path, int *descriptor, exl_error *er
     exl__descriptor_close(*descriptor);
     *descriptor = -1;
     win32_storage_give_lock(lock);
-    return exl__fail(error, EXL_FILE_UNWRITABLE, "the label file %s cannot be written: %s", path, why);
+    return exl__fail(error, EXL_FILE_UNWRITABLE, "%s %s cannot be written: %s", what, path, why);
 }
 
 void exl__descriptor_unlock(int descriptor) {
@@ -339,6 +339,61 @@ exl_status exl__file_replace(const char *path, int locked, const void *bytes, si
         return exl__storage_unwritable(strerror(reason), error);
     }
     return win32_storage_put_in_place(handle, partial, target, locked, error);
+}
+
+/* ---- a bundle that takes another's place ------------------------------------------------------------------------- */
+
+int exl__storage_target(const char *path, char target[EXL__PATH_BYTES]) {
+    if (strlen(path) >= EXL__PATH_BYTES)
+        return ENAMETOOLONG;
+    strcpy(target, path);
+    return 0;
+}
+
+int exl__storage_empty(int descriptor) {
+    HANDLE handle = exl__win32_handle(descriptor);
+    LARGE_INTEGER start = {.QuadPart = 0};
+
+    return SetFilePointerEx(handle, start, NULL, FILE_BEGIN) && SetEndOfFile(handle) ? 0
+                                                                                     : exl__win32_errno(GetLastError());
+}
+
+/* The access list stays that of the directory: the descriptor was not opened to change it. */
+int exl__storage_be_like(int descriptor, int like) {
+    (void)descriptor, (void)like;
+    return 0;
+}
+
+/* 0, or errno. */
+static int win32_storage_move(const char *from, const char *to) {
+    wchar_t source[EXL__WIN32_PATH], target[EXL__WIN32_PATH];
+    unsigned long reason = exl__win32_path(from, source);
+
+    if (reason == 0)
+        reason = exl__win32_path(to, target);
+    return reason ? exl__win32_errno(reason) : win32_storage_rename_over_closed(source, target);
+}
+
+exl_status exl__partial_place(exl__partial *partial, exl_error *error) {
+    int reason;
+
+    exl__descriptor_unlock(partial->descriptor); /* an open file keeps its name here */
+    partial->descriptor = -1;
+    reason = win32_storage_move(partial->path, partial->target);
+    if (reason == 0)
+        return EXL_OK;
+    (void)exl__file_remove(partial->path);
+    return exl__fail(error, EXL_FILE_UNWRITABLE,
+                     "the new bundle cannot take the old one's place (%s): close the old one everywhere",
+                     strerror(reason));
+}
+
+int exl__file_move(const char *from, const char *to) { return win32_storage_move(from, to) == 0; }
+
+int exl__file_remove(const char *path) {
+    wchar_t whole[EXL__WIN32_PATH];
+
+    return exl__win32_path(path, whole) == 0 && DeleteFileW(whole);
 }
 
 #endif

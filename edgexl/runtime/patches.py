@@ -1,0 +1,88 @@
+"""Patches by the C library: a bundle is updated by `update_bundle`, and `code_contents` codes what a patch holds, for
+which the private library is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgexl.base.arguments import as_path
+from edgexl.base.arrays import Bytes
+from edgexl.base.errors import DeviceError
+from edgexl.runtime.declarations import read_header
+from edgexl.runtime.kernels import address_of
+from edgexl.runtime.library import call, check, engine_library_if_any, load_library
+from edgexl.runtime.private_library import PrivateLibrary
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What an update did: the new bundle's bytes, and of the label file how many labels were carried over (`added`),
+    how many compiled ones stay `retired`, and how many changes were `dropped` because the new bundle has them already
+    or does not have their label."""
+
+    new_bytes: int
+    added: int
+    retired: int
+    dropped: int
+
+
+def update_bundle(
+    path: str | os.PathLike[str],
+    patch: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    engine_library: str | os.PathLike[str] | None = None,
+    engine: bool = True,
+    labels_path: str | os.PathLike[str] | None = None,
+    compiled_only: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> UpdateReport:
+    """Make a new bundle of the one at `path` and a `patch`, in its place or at `out`.
+
+    In its place, what was added and retired since the compile is carried over from the label file at `labels_path`
+    (default: the bundle's path and ".labels"), unless `compiled_only`. The new bundle must reproduce its goldens before
+    it is put in place; without `engine` it need not, and labels cannot be carried over. `engine_library` is as in
+    `open_bundle`; `progress` is told (bytes written, of how many). Whatever fails or is killed leaves the old bundle or
+    the new one. Raises `BadInput` for a patch of another bundle or a damaged one, `GateFailed` where goldens differ,
+    `DeviceError` where files cannot be written, `NotDurable` where the new bundle is in place and may not last.
+    """
+    library, header = load_library(), read_header()
+    opened = header.make("exl_open_options")
+    chosen = {"NO_ENGINE": not engine, "COMPILED": compiled_only}
+    opened.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
+    if labels_path is not None:
+        opened.labels_path = as_path("The label file", labels_path)
+    if engine and (found := engine_library or engine_library_if_any()):
+        opened.engine_library = as_path("The engine's library", found)
+    options = header.make("exl_patch_options", open=ctypes.pointer(opened))
+    if progress is not None:
+        tell = progress
+        options.progress = type(options.progress)(lambda _, done, total: tell(done, total))
+    report = header.make("exl_patch_report")
+    places = (as_path("The bundle", path), as_path("The patch", patch))
+    target = None if out is None else as_path("The new bundle", out)
+    asked: tuple[Any, ...] = (*places, target, ctypes.byref(options), ctypes.byref(report))
+    status, sentence = call(library, "exl_patch", *asked)
+    check(status, f"{os.fsdecode(path)}: {sentence}")
+    return UpdateReport(report.new_bytes, report.added, report.retired, report.dropped)
+
+
+def code_contents(old: Bytes, new: Bytes, starts: Sequence[tuple[int, int]]) -> bytes:
+    """A patch's contents from `old` to `new`, both turned (`edgexl/bundle/patch.py`). `starts`: where a part of the new
+    file begins, and one that is most like it in the old, ascending. Raises `DeviceError` without enough memory."""
+    write = PrivateLibrary().function("private_patch_write", ctypes.c_uint64)
+    pairs = np.array(starts, np.uint64).reshape(-1, 2)
+    capacity = len(new) + len(new) // 8 + 65536
+    out = np.empty(capacity, np.uint8)
+    files = [(address_of(file), ctypes.c_uint64(len(file))) for file in (old, new)]
+    sizes = (address_of(pairs), ctypes.c_size_t(len(pairs)), address_of(out), ctypes.c_uint64(capacity))
+    written = write(*files[0], *files[1], *sizes)
+    if not 0 < written <= capacity:
+        raise DeviceError("There is not enough memory to compare the bundles.")
+    return out[:written].tobytes()
