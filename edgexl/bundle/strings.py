@@ -48,8 +48,9 @@ def find_fault(text: str) -> str | None:
     return "holds a NUL character; remove it" if "\0" in text else None
 
 
-def pack_strings(strings: Sequence[str]) -> bytes:
-    """The section that holds `strings` in their order; the same strings give the same bytes.
+def pack_strings(strings: Sequence[str], symbols: list[bytes] | None = None) -> bytes:
+    """The section that holds `strings` in their order; the same strings give the same bytes. `symbols` are what they
+    are coded by, by default what serves them best.
 
     Raises BadInput for no strings, and for one that has a fault (see `find_fault`).
     """
@@ -62,7 +63,7 @@ def pack_strings(strings: Sequence[str]) -> bytes:
     longest = max(map(len, raw))
     shared = _count_shared_bytes(raw)
     suffixes = [text[skip:] for text, skip in zip(raw, shared, strict=True)]
-    symbols = _train_symbols(_sample(suffixes))
+    symbols = symbols or _train_symbols(_sample(suffixes))
     data, offsets = bytearray(), [0]
     for i, (skip, codes) in enumerate(zip(shared, _encode(suffixes, symbols), strict=True)):
         data += _head(skip, len(codes))
@@ -109,6 +110,12 @@ def unpack_strings(section: bytes | memoryview) -> list[str]:
 
 
 # ---- front coding -----------------------------------------------------------------------------------------
+
+
+def read_symbols(section: bytes | memoryview) -> list[bytes]:
+    """What the strings of a section are coded by; `unpack_strings` checks it."""
+    count, table = _HEADER.unpack_from(section)[2], bytes(section[_HEADER.size : _HEADER.size + 256 + 2048])
+    return [table[256 + 8 * i : 256 + 8 * i + table[i]] for i in range(count)]
 
 
 def _count_shared_bytes(raw: list[bytes]) -> list[int]:

@@ -51,6 +51,7 @@ _FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf",
 @click.option(
     "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
 )
+@click.option("--base", type=PATH, help="An older bundle to stay as like as can be, for a small `edgexl diff`.")
 @click.option("--calibrate", type=PATH, help="Queries of your own to calibrate on, not the student's.")
 @budget_options
 @label_columns
@@ -66,6 +67,7 @@ def compile_student(
     out: Path | None,
     dry_run: bool,
     workers: str,
+    base: Path | None,
     calibrate: Path | None,
     page: Path | None,
     as_json: bool,
@@ -93,7 +95,9 @@ def compile_student(
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out'.")
     check_page(page)
-    end = _End(out, workers, budget, page, as_json)
+    if base is not None and budget:
+        raise BadInput("--base is for one recipe, and a budget is a search among many; leave one of them out.")
+    end = _End(out, workers, budget, page, as_json, base)
     if encoder is None:
         _refuse_options(source, queries, columns)
         _compile_student(source, recipe or "balanced", target, calibrate, end)
@@ -151,6 +155,7 @@ class _End:
     budget: Budget
     page: Path | None
     as_json: bool
+    base: Path | None
 
     def compile(
         self,
@@ -177,7 +182,7 @@ class _End:
                     )
                 meter = choose_meter(target, device)
             try:
-                report = compile(student, recipe, target, self.out, progress, self.workers, facts, meter)
+                report = compile(student, recipe, target, self.out, progress, self.workers, facts, meter, self.base)
             except GateFailed as failed:
                 self._tell_failed(failed)
                 raise

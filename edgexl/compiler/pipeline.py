@@ -27,6 +27,7 @@ from edgexl.base.files import check_output
 from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.write import bundle_bytes, write_bundle
 from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.base import Base, keep_order, read_base
 from edgexl.compiler.encoding.encode import encode_labels
 from edgexl.compiler.encoding.open_workers import open_workers
 from edgexl.compiler.encoding.workers import Workers
@@ -104,6 +105,7 @@ def compile(
     workers: str = "local",
     facts: Mapping[str, Any] | None = None,
     meter: Meter | None = None,
+    base: str | os.PathLike[str] | None = None,
 ) -> CompileReport:
     """Compile a student for a target by a recipe, and write the bundle to `out`.
 
@@ -112,7 +114,8 @@ def compile(
     touched then. `progress` is told of each pass by its name, and of what the ledger measures as "measure" and its
     name. `workers` encode the labels: "local" (all cores), a number of threads, "ray", or "ray://HOST:PORT"; the bundle
     is the same. `facts` are for the manifest, beside what the passes find out. `meter` tells what gates on times and
-    memory judge (`edgexl.compiler.measure.costs`): by default it is chosen for the target.
+    memory judge (`edgexl.compiler.measure.costs`): by default it is chosen for the target. `base` is an older bundle,
+    whose labels' order, space and codes are kept as far as the student and the recipe allow (`edgexl.compiler.base`).
     """
     began = time.perf_counter()
     student = student if isinstance(student, Student) else load_student(student, progress or no_progress)
@@ -120,13 +123,16 @@ def compile(
     target = target if isinstance(target, Target) else load_target(Path(target))
     path, crew = Path(out), open_workers(workers)
     check_output(path)
+    older = None if base is None else read_base(base)
+    if older is not None:
+        student = keep_order(student, older)
 
     # Sums that several BLAS threads share come out another way for each number of them; and the passes that take long
     # run threads of their own, which more threads inside only hinder.
     with threadpool_limits(1, "blas"):
         artifact = begin(student, recipe, target)
         artifact = dataclasses.replace(artifact, facts=artifact.facts | dict(facts or {}))
-        artifact = run_passes(artifact, path, crew, progress or no_progress, meter)
+        artifact = run_passes(artifact, path, crew, progress or no_progress, meter, older)
 
     file_bytes = write_bundle(path, artifact.sections)
     sections = {kind.name.lower(): len(content) for kind, content in sorted(artifact.sections.items())}
@@ -138,7 +144,12 @@ def compile(
 
 
 def run_passes(
-    artifact: Artifact, out: Path, workers: Workers, progress: Progress = no_progress, meter: Meter | None = None
+    artifact: Artifact,
+    out: Path,
+    workers: Workers,
+    progress: Progress = no_progress,
+    meter: Meter | None = None,
+    base: Base | None = None,
 ) -> Artifact:
     """All passes in order, the ledger and the accuracy gates with them. The bundle is not written to `out`, but lies
     beside it while it is queried, and timed by `meter`."""
@@ -146,14 +157,14 @@ def run_passes(
     passes: list[Pass] = [
         Export(),
         Encode(recipe.index, quantize, workers, partial(progress, "encode")),
-        BuildIndex(recipe.index, threads),
+        BuildIndex(recipe.index, threads, base),
         IndexWords(recipe.index, threads),
         quantize,
         ReadWindows(recipe.shortlist, threads),
         FitBlend(recipe, threads, partial(progress, "blend")),
         Calibrate(recipe.calibrate, threads, partial(progress, "calibrate")),
         Lower(),
-        Pack(threads),
+        Pack(threads, base),
         Verify(out, threads, partial(progress, "verify")),
     ]
     if recipe.gates.on_costs:

@@ -11,6 +11,7 @@ import numpy as np
 from edgexl.base.arrays import Floats, Ints
 from edgexl.base.ragged import Ragged
 from edgexl.compiler.artifact import Artifact, Graphs
+from edgexl.compiler.base import Base
 from edgexl.compiler.encoding.encode import encode_queries, encode_rows
 from edgexl.compiler.graphs.rotate import rotate_output, unrotate_input
 from edgexl.compiler.measure.probing import QUERIES, fit_probing
@@ -20,7 +21,7 @@ from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import IndexRecipe
 from edgexl.data import Query
 from edgexl.index import LabelIndex, cell_count, coarse_code, fit_codes, make_cells
-from edgexl.index.choice import SAMPLE_QUERIES
+from edgexl.index.choice import SAMPLE_QUERIES, CoarseCode
 from edgexl.index.rows import Rows
 from edgexl.index.stream import coarse_pieces, fine_pieces
 from edgexl.student.text import word_texts
@@ -40,10 +41,11 @@ def usual_votes(rows: Rows) -> float:
 
 @dataclass(frozen=True)
 class BuildIndex(Pass):
-    """What the recipe says of the index."""
+    """What the recipe says of the index; `base`: an older bundle, whose space and codes are kept where they can be."""
 
     index: IndexRecipe
     threads: int = 1
+    base: Base | None = None
 
     name = "build_index"
     needs = ("graphs", "vectors")
@@ -57,24 +59,22 @@ class BuildIndex(Pass):
         fine_dims = recipe.fine_dims_of(dims)
         vectors, graphs = artifact.vectors, artifact.graphs
         count = cell_count(recipe.cells, len(vectors))
-        learnt, facts = self._choose_learning_vectors(artifact)
-        calibration = artifact.student.calibration
-        queries, gold = self._encode_queries(artifact, calibration[:SAMPLE_QUERIES] if recipe.coarse == "auto" else ())
-        coarse, tried = coarse_code(
-            learnt,
-            queries,
-            gold,
-            recipe.rotation,
-            recipe.coarse,
-            recipe.coarse_dims,
-            recipe.code_bytes,
-            fine_dims,
-            artifact.shapes.shortlist,
-            recipe.seed,
-            self.threads,
-        )
+        calibration, base = artifact.student.calibration, self.base
+        if base is not None and not base.fits(artifact):
+            return self._build_anew(artifact, base)
+        known = vectors if base is None else base.vectors(artifact, self.threads)
+        learnt, facts = self._choose_learning_vectors(artifact, known)
+        if base is None:
+            coarse, tried = self._choose_coarse(artifact, learnt, fine_dims)
+        else:
+            coarse, tried = base.code, []
         fitted = fit_codes(learnt, coarse, recipe.rotation, recipe.code_bytes, fine_dims, recipe.seed)
         turned = fitted.turned[: len(vectors)]
+        if base is not None:
+            if not base.has(fitted.codebook, fitted.gain.factor):
+                return self._build_anew(artifact, base)
+            turned = vectors if fitted.rotation is None else vectors @ fitted.rotation
+            facts |= base.as_facts(kept=True)
         if fitted.rotation is not None:
             graphs = rotate_graphs(graphs, fitted.rotation)
         aliases = artifact.rows.alias_labels
@@ -95,6 +95,8 @@ class BuildIndex(Pass):
             cells=cells,
             descriptions=artifact.rows.descriptions,
         )
+        if base is not None:
+            index = base.keep_codes(index, artifact.student.labels)
         facts = artifact.facts | facts | {"coarse": [dataclasses.asdict(code) for code in tried]}
         if cells is not None:
             held_out, _ = self._encode_queries(artifact, calibration[:QUERIES])
@@ -106,6 +108,29 @@ class BuildIndex(Pass):
             artifact, vectors=turned, graphs=graphs, rotation=fitted.rotation, index=index, facts=facts
         )
         return self._weigh_votes(made) if len(aliases) else made
+
+    def _build_anew(self, artifact: Artifact, base: Base) -> Artifact:
+        """The index as it would be without the base."""
+        artifact = dataclasses.replace(artifact, facts=artifact.facts | base.as_facts(kept=False))
+        return dataclasses.replace(self, base=None).run(artifact)
+
+    def _choose_coarse(self, artifact: Artifact, learnt: Floats, fine_dims: int) -> tuple[CoarseCode, list[CoarseCode]]:
+        """The coarse code, and what was tried."""
+        recipe, calibration = self.index, artifact.student.calibration
+        queries, gold = self._encode_queries(artifact, calibration[:SAMPLE_QUERIES] if recipe.coarse == "auto" else ())
+        return coarse_code(
+            learnt,
+            queries,
+            gold,
+            recipe.rotation,
+            recipe.coarse,
+            recipe.coarse_dims,
+            recipe.code_bytes,
+            fine_dims,
+            artifact.shapes.shortlist,
+            recipe.seed,
+            self.threads,
+        )
 
     def _weigh_votes(self, artifact: Artifact) -> Artifact:
         """What the votes of a label's other rows weigh: by held-out queries where these can tell."""
@@ -127,13 +152,14 @@ class BuildIndex(Pass):
         index = dataclasses.replace(artifact.index, weighing=weighing)
         return dataclasses.replace(artifact, index=index, facts=artifact.facts | {"votes": facts})
 
-    def _choose_learning_vectors(self, artifact: Artifact) -> tuple[Floats, dict[str, Any]]:
-        """The vectors that rotation and code book are fitted to, the rows' first, and what the manifest says of them.
+    def _choose_learning_vectors(self, artifact: Artifact, vectors: Floats) -> tuple[Floats, dict[str, Any]]:
+        """The vectors that rotation and code book are fitted to, `vectors` of rows first, and what the manifest says of
+        them.
 
         A small set does not show what a label added later looks like: texts of the vocabulary's words stand in for
         those to come.
         """
-        vectors, graphs = artifact.vectors, artifact.graphs
+        graphs = artifact.graphs
         missing = LEAST_LEARNT_FROM - len(vectors)
         if not artifact.is_small or missing <= 0:
             return vectors, {}

@@ -22,6 +22,7 @@ from edgexl.bundle.row_labels import pack_row_labels
 from edgexl.bundle.strings import LONGEST_BYTES, pack_strings, unpack_strings
 from edgexl.bundle.weights import externalise
 from edgexl.compiler.artifact import Artifact
+from edgexl.compiler.base import Base
 from edgexl.compiler.graphs.graph import Session, fuse
 from edgexl.compiler.measure.kernel_search import fastest
 from edgexl.compiler.measure.reference import Answer, ReferencePipeline
@@ -44,9 +45,11 @@ SCREENING_MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Pack(Pass):
-    """No settings but the threads that answer the goldens: what goes in is decided."""
+    """No settings but the threads that answer the goldens: what goes in is decided. `base`: an older bundle, whose
+    symbols the strings are coded by."""
 
     threads: int = 1
+    base: Base | None = None
 
     name = "pack"
     needs = ("graphs", "engine", "index", "blend", "calibration")
@@ -54,13 +57,13 @@ class Pack(Pass):
 
     def run(self, artifact: Artifact) -> Artifact:
         """Adds `sections`, all but the manifest, and the `goldens` among them."""
-        sections, sizes = pack_sections(artifact)
+        sections, sizes = pack_sections(artifact, base=self.base)
         goldens = make_goldens(artifact, reference_of_sections(artifact, sections, sizes), self.threads)
         return dataclasses.replace(artifact, goldens=goldens, sections={**sections, Kind.GOLDENS: goldens.pack()})
 
 
 def pack_sections(
-    artifact: Artifact, known: Mapping[Kind, bytes] = MappingProxyType({})
+    artifact: Artifact, known: Mapping[Kind, bytes] = MappingProxyType({}), base: Base | None = None
 ) -> tuple[dict[Kind, bytes], Parameters]:
     """All sections but the manifest and the goldens, and the sizes that are one of them; of the texts and the tokenizer
     those that are `known` are not packed again."""
@@ -114,7 +117,8 @@ def pack_sections(
         texts, ids = known[Kind.LABEL_TEXTS], known[Kind.LABEL_IDS]
     else:
         with ThreadPoolExecutor(2) as pool:  # numpy does most of it, and lets other threads run meanwhile
-            texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids))
+            symbols = [base and base.symbols(kind) for kind in (Kind.LABEL_TEXTS, Kind.LABEL_IDS)]
+            texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids), symbols)
     sections = {
         Kind.PARAMETERS: sizes.pack(),
         Kind.TOKENIZER: known.get(Kind.TOKENIZER) or pack_tokenizer(student.tokenizer.to_str()),
