@@ -3,7 +3,8 @@
     python -m benchmarks.updates OLD.exl NEW.exl [OLD.exl NEW.exl ...]
 
 Needs `bsdiff`, `bspatch` and `zstd` (Debian's packages bsdiff and zstd) and a C compiler. Memory is the peak resident
-set of the process that applies the patch; edgexl's also opens the new bundle, but runs no self-test. zstd runs at level 19 with a window of the larger bundle.
+set of the process that applies the patch; edgexl's also opens the new bundle, but runs no self-test. zstd runs at level
+19 with a window of the larger bundle.
 """
 
 from __future__ import annotations
