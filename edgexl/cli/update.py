@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from edgexl.cli.output import json_option, labels_file_option, print_json, progress_bar
+from edgexl.cli.sign import public_keys_option
 from edgexl.cli.streams import print_line
 from edgexl.report.table import format_bytes
 
@@ -42,23 +43,34 @@ def diff(old: Path, new: Path, out: Path, as_json: bool) -> None:
 @click.argument("patch", type=PATH)
 @click.option("-o", "--out", type=PATH, help="Where the new bundle is written. [default: in BUNDLE's place]")
 @click.option("--no-self-test", is_flag=True, help="Do not have the new bundle reproduce its recorded answers first.")
+@public_keys_option
+@click.option("--least-version", type=int, default=0, help="With --key: refuse what was signed with one below this.")
 @labels_file_option
 @json_option
 def patch(
-    bundle: Path, patch: Path, out: Path | None, no_self_test: bool, labels_file: Path | None, as_json: bool
+    bundle: Path,
+    patch: Path,
+    out: Path | None,
+    no_self_test: bool,
+    keys: tuple[str, ...],
+    least_version: int,
+    labels_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Make the new bundle of BUNDLE and the patch PATCH, in BUNDLE's place: either all of it or nothing. Labels that
-    were added to BUNDLE or retired stay so.
+    were added to BUNDLE or retired stay so. With --key the new bundle must be signed by one of these keys.
 
     \b
     edgexl patch tags.exl tags-2.exlp
+    edgexl patch tags.exl tags-2.exlp --key shop.pub
     """
     from edgexl.runtime.patches import update_bundle
 
     with progress_bar(as_json) as progress:
         report = update_bundle(
-            bundle, patch, out, engine=not no_self_test, labels_path=labels_file, progress=partial(progress, "update")
-        )
+            bundle, patch, out, engine=not no_self_test, labels_path=labels_file, progress=partial(progress, "update"),
+            keys=keys, least_version=least_version,
+        )  # fmt: skip
     if as_json:
         print_json(dataclasses.asdict(report))
         return

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from edgexl.base.arguments import as_path
 from edgexl.base.arrays import Bytes
 from edgexl.base.errors import DeviceError
+from edgexl.runtime.binding import set_trust
 from edgexl.runtime.declarations import read_header
 from edgexl.runtime.kernels import address_of
 from edgexl.runtime.library import call, check, engine_library_if_any, load_library
@@ -42,15 +43,21 @@ def update_bundle(
     labels_path: str | os.PathLike[str] | None = None,
     compiled_only: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    keys: Iterable[str | os.PathLike[str]] = (),
+    least_version: int = 0,
+    signature: bytes | str | os.PathLike[str] | None = None,
 ) -> UpdateReport:
     """Make a new bundle of the one at `path` and a `patch`, in its place or at `out`.
 
     In its place, what was added and retired since the compile is carried over from the label file at `labels_path`
     (default: the bundle's path and ".labels"), unless `compiled_only`. The new bundle must reproduce its goldens before
-    it is put in place; without `engine` it need not, and labels cannot be carried over. `engine_library` is as in
-    `open_bundle`; `progress` is told (bytes written, of how many). Whatever fails or is killed leaves the old bundle or
-    the new one. Raises `BadInput` for a patch of another bundle or a damaged one, `GateFailed` where goldens differ,
-    `DeviceError` where files cannot be written, `NotDurable` where the new bundle is in place and may not last.
+    it is put in place; without `engine` it need not, and labels cannot be carried over. `engine_library`, and the
+    `keys`, `least_version` and `signature` that the new bundle must satisfy, are as in `open_bundle`; `progress` is
+    told (bytes written, of how many). Whatever fails or is killed leaves the old bundle or the new one.
+
+    Raises `BadInput` for a patch of another bundle or a damaged one, `NotTrusted` where the keys do not accept the new
+    bundle, `GateFailed` where goldens differ, `DeviceError` where files cannot be written, `NotDurable` where the new
+    bundle is in place and may not last.
     """
     library, header = load_library(), read_header()
     opened = header.make("exl_open_options")
@@ -58,6 +65,7 @@ def update_bundle(
     opened.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
     if labels_path is not None:
         opened.labels_path = as_path("The label file", labels_path)
+    set_trust(opened, keys, least_version, signature)
     if engine and (found := engine_library or engine_library_if_any()):
         opened.engine_library = as_path("The engine's library", found)
     options = header.make("exl_patch_options", open=ctypes.pointer(opened))

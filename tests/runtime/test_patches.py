@@ -17,9 +17,10 @@ from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.label_file import label_file_of, read_label_file
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.patch import HEADER, read_patch_header
+from edgexl.bundle.signing import new_key, sign_bundle, store_signature
 from edgexl.bundle.write import write_bundle
 from edgexl.runtime.binding import NewLabel, open_bundle
-from edgexl.runtime.library import find_library
+from edgexl.runtime.library import NotTrusted, find_library
 from edgexl.runtime.patches import update_bundle
 from edgexl.use.diff import write_patch
 from tests.runtime.tiny_bundle import TinyBundle, build
@@ -142,6 +143,23 @@ def test_a_bundle_that_does_not_answer_as_recorded_is_not_put_in_place(tmp_path:
     assert sorted(files(tmp_path)) == ["b.exl", "new.exl", "p.exlp"]
     update_bundle(bundle, tmp_path / "p.exlp", engine=False)
     assert bundle.read_bytes() == new.read_bytes()
+
+
+def test_only_what_a_trusted_key_has_signed_is_put_in_place(bundles: dict[str, Path], tmp_path: Path) -> None:
+    bundle, signed, patch, key = tmp_path / "b.exl", tmp_path / "s.exl", tmp_path / "p.exlp", new_key()
+    shutil.copy(bundles["native"], bundle)
+    write_patch(bundle, bundles["aliases"], patch)
+    with pytest.raises(NotTrusted, match="holds no signature"):
+        update_bundle(bundle, patch, keys=[key.public.line])
+    store_signature(bundles["aliases"], sign_bundle(bundles["aliases"], key, 3), signed)
+    write_patch(bundle, signed, patch)
+    with pytest.raises(NotTrusted, match="not one of the trusted"):
+        update_bundle(bundle, patch, keys=[new_key().public.line])
+    with pytest.raises(NotTrusted, match="4 is the least accepted"):
+        update_bundle(bundle, patch, keys=[key.public.line], least_version=4)
+    assert bundle.read_bytes() == bundles["native"].read_bytes()
+    update_bundle(bundle, patch, keys=[key.public.line], least_version=3)
+    assert bundle.read_bytes() == signed.read_bytes()
 
 
 def change_labels(bundle: Path) -> None:
