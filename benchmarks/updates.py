@@ -9,7 +9,7 @@ set of the process that applies the patch; edgexl's also opens the new bundle, b
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -88,17 +88,20 @@ def _build(scratch: Path) -> Path:
 
 
 def _run(command: Sequence[object]) -> tuple[float, int]:
-    """(seconds, peak resident bytes) of a command."""
-    begun = time.monotonic()
+    """(seconds, peak resident bytes) of a command. What wait4 says of memory includes the process that made it."""
+    begun, peak = time.monotonic(), 0
     try:
         child = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
         raise BadInput(f"{command[0]} is not installed; run `apt-get install bsdiff zstd`.") from None
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    status = Path(f"/proc/{child.pid}/status")
+    while child.poll() is None:
+        if found := re.search(r"^VmHWM:\s*(\d+)", status.read_text(encoding="utf-8"), re.M):
+            peak = 1024 * int(found[1])
+        time.sleep(0.002)
     if child.returncode:
         raise BadInput(f"{command[0]} ended with {child.returncode}.")
-    return time.monotonic() - begun, usage.ru_maxrss * 1024
+    return time.monotonic() - begun, peak
 
 
 def _compare(wanted: Path, made: Path) -> None:
