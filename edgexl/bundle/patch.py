@@ -56,8 +56,9 @@ def read_patch_header(path: str | os.PathLike[str]) -> PatchHeader:
 
 
 def identity(bundle: Bundle) -> bytes:
-    """SHA-256 of a bundle's header and section table, which say what every byte of it is."""
-    return hashlib.sha256(bundle.data[: BUNDLE_HEADER.size + ENTRY.size * len(bundle.entries)]).digest()
+    """SHA-256 of a bundle's header and section table, which say what every byte of it is, a stored signature's too."""
+    sections = BUNDLE_HEADER.unpack_from(bundle.data)[3]
+    return hashlib.sha256(bundle.data[: BUNDLE_HEADER.size + ENTRY.size * sections]).digest()
 
 
 def code_bytes(bundle: Bundle) -> int:

@@ -144,9 +144,13 @@ def keep_order(student: Student, base: Base) -> Student:
         return student
     moved = np.empty(len(places), np.int64)
     moved[places] = np.arange(len(places))
-    labels = student.labels
-    fields = (labels.ids, labels.texts, labels.aliases, labels.descriptions)
-    ordered = LabelSet(*(tuple(field[place] for place in places.tolist()) for field in fields))
+    labels, numbers = student.labels, places.tolist()
+    ordered = LabelSet(
+        tuple(labels.ids[place] for place in numbers),
+        tuple(labels.texts[place] for place in numbers),
+        tuple(labels.aliases[place] for place in numbers),
+        tuple(labels.descriptions[place] for place in numbers),
+    )
     queries = [
         tuple(dataclasses.replace(query, targets=tuple(int(moved[t]) for t in query.targets)) for query in split)
         for split in (student.calibration, student.evaluation)
