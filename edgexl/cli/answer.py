@@ -30,22 +30,24 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "-o", "--out", type=PATH, help="The bundle to make, or to use where it is there, instead of a cached one."
 )
+@click.option("--coder", is_flag=True, help="Compile the medical coder, too (some ten minutes), and ask it.")
 @json_option
-def demo(out: Path | None, as_json: bool) -> None:
+def demo(out: Path | None, coder: bool, as_json: bool) -> None:
     """Compile the reverse dictionary for this machine (once) and answer ten descriptions by people with it, each with
-    the rank of the word that was meant. Where MeSH's labels were built before, the medical coder answers, too.
+    the rank of the word that was meant. Once it was compiled, the medical coder answers, too.
 
     \b
     edgexl demo
+    edgexl demo --coder
     edgexl demo -o words.exl
     """
     from edgexl.use.demo import demonstrate
 
     with progress_bar(as_json) as progress:
-        shown = demonstrate(out, progress)
+        shown = demonstrate(out, progress, coder)
     if as_json:
-        answers, coder = ([answer.as_json() for answer in some] for some in (shown.answers, shown.coder))
-        print_json({"bundle": str(shown.bundle), "answers": answers, "coder": coder, "ledger": shown.ledger})
+        answers, named = ([answer.as_json() for answer in some] for some in (shown.answers, shown.coder))
+        print_json({"bundle": str(shown.bundle), "answers": answers, "coder": named, "ledger": shown.ledger})
         return
     for answer in shown.answers:
         _print_meant(answer)

@@ -64,11 +64,6 @@ def build_labels(
     return labels
 
 
-def is_kept(name: str) -> bool:
-    """Whether the label set `name` was built before, so that nothing is fetched for it."""
-    return any((cache_directory() / "labels").glob(f"{name}-*.json.gz"))
-
-
 def hide_texts(name: str, queries: Sequence[Query]) -> Sequence[Query]:
     """The held-out queries as a student's directory holds them: where the label set `name` has their texts elsewhere,
     without these, and their hashes as uids."""

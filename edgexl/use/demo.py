@@ -14,7 +14,6 @@ from edgexl.base.fetch import cache_directory
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.shipped import available_students
 from edgexl.bundle.read import read_bundle
-from edgexl.data.built_labels import is_kept
 from edgexl.runtime.binding import BundleHandle, open_bundle
 from edgexl.runtime.library import NoSuchLabel
 from edgexl.use.answer import Answer
@@ -40,7 +39,7 @@ NAMES = (("Myocardial Infarction", "infarct of the heart muscle"), ("Aspirin", "
 @dataclass(frozen=True)
 class Demonstration:
     """The bundle that answered, its answers to `DESCRIPTIONS`, each with the way of the word that was meant, and the
-    ledger of its compile. `coder`: answers of the medical coder to `NAMES`, where MeSH's labels are in the cache."""
+    ledger of its compile. `coder`: answers of the medical coder to `NAMES`, where it was asked."""
 
     bundle: Path
     answers: tuple[Answer, ...]
@@ -54,25 +53,26 @@ class Demonstration:
         return [way.reasoner_rank if way.shortlisted else way.screening_rank for way in ways]
 
 
-def demonstrate(out: Path | None = None, progress: Progress = no_progress) -> Demonstration:
+def demonstrate(out: Path | None = None, progress: Progress = no_progress, coder: bool = False) -> Demonstration:
     """Answer `DESCRIPTIONS` with the bundle at `out` (or in the cache), after compiling it where it is not there, and
-    `NAMES` with the medical coder's, where its label set was built before."""
-    bundle = _make(STUDENT, out, progress)
-    coder: tuple[Answer, ...] = ()
-    if out is None and CODER in available_students() and is_kept(CODER):
-        coder = _ask(_make(CODER, None, progress), NAMES)
-    return Demonstration(
-        bundle, _ask(bundle, DESCRIPTIONS), read_bundle(bundle, verify=False).manifest["ledger"], coder
-    )
-
-
-def _make(student: str, out: Path | None, progress: Progress) -> Path:
-    """The bundle of a student at `out`, or in the cache."""
-    bundle = out or cache_directory() / "demo" / f"{student}-{RECIPE}-{_inputs_sha256(student)[:16]}.exl"
+    `NAMES` with the medical coder's, where that is in the cache; with `coder` it is compiled first, which takes some
+    ten minutes."""
+    bundle = out or _place(STUDENT)
     # a file that someone has named is theirs, and what is wrong with it is said; one in the cache is made again
     if not (bundle.exists() if out else _is_sound(bundle)):
-        _compile(student, bundle, progress)
-    return bundle
+        _compile(STUDENT, bundle, progress)
+    named: tuple[Answer, ...] = ()
+    if coder or (out is None and _place(CODER).exists()):
+        if not _is_sound(_place(CODER)):
+            _compile(CODER, _place(CODER), progress)
+        named = _ask(_place(CODER), NAMES)
+    ledger = read_bundle(bundle, verify=False).manifest["ledger"]
+    return Demonstration(bundle, _ask(bundle, DESCRIPTIONS), ledger, named)
+
+
+def _place(student: str) -> Path:
+    """Where a student's bundle lies in the cache."""
+    return cache_directory() / "demo" / f"{student}-{RECIPE}-{_inputs_sha256(student)[:16]}.exl"
 
 
 def _ask(bundle: Path, asked: Sequence[tuple[str, str]]) -> tuple[Answer, ...]:

@@ -12,8 +12,8 @@
     _Static_assert(sizeof(type) == offsetof(type, last) + sizeof(((type *)0)->last), "padding behind the last field")
 ENDS_WITH(exl_error, sentence);
 ENDS_WITH(exl_allocator, release);
-ENDS_WITH(exl_open_options, labels_path);
-ENDS_WITH(exl_bundle_info, reserved);
+ENDS_WITH(exl_open_options, signature_bytes);
+ENDS_WITH(exl_bundle_info, signed_version);
 ENDS_WITH(exl_label, description_bytes);
 ENDS_WITH(exl_session_options, operation_times);
 ENDS_WITH(exl_predict_options, reserved);
@@ -26,6 +26,9 @@ ENDS_WITH(exl_self_test_report, tolerance);
 ENDS_WITH(exl_new_label, alias_count);
 ENDS_WITH(exl_add_options, context);
 ENDS_WITH(exl_labels_info, file_bytes);
+ENDS_WITH(exl_patch_options, context);
+ENDS_WITH(exl_patch_report, reserved);
+ENDS_WITH(exl_patch_info, new_bytes);
 
 static uint32_t bits(float x) {
     uint32_t same;

@@ -1,6 +1,9 @@
-"""The student that edgexl ships: found by name, small, honest about itself, and as good as it says."""
+"""The students that edgexl ships: found by name, small, honest about themselves, and as good as they say."""
 
 from __future__ import annotations
+
+import gzip
+import json
 
 import pytest
 
@@ -25,6 +28,19 @@ def test_it_is_small_enough(wordnet_student: Student) -> None:
     assert len(wordnet_student.calibration) == len(wordnet_student.evaluation) == 2000
 
 
+@pytest.mark.parametrize("name", ["dictionary", "mesh"])
+def test_one_that_names_its_labels_carries_none(name: str) -> None:
+    """Nor the texts of Webster's dictionary that the other is measured by."""
+    directory = available_students()[name]
+    sizes = {path.name: path.stat().st_size for path in directory.iterdir()}
+    assert "labels.json.gz" not in sizes
+    assert sum(sizes.values()) <= 12_000_000
+    assert json.loads((directory / "student.json").read_text())["labels_from"] == name
+    held_out = list(map(json.loads, gzip.decompress((directory / "evaluation.json.gz").read_bytes()).splitlines()))
+    assert len(held_out) == 2000
+    assert any(query["title"] for query in held_out) is (name == "mesh")
+
+
 def test_its_recorded_metrics_pass_the_bars(wordnet_student: Student) -> None:
     judged = wordnet_student.metrics["evaluation"]
     assert judged["queries"] == 2000
@@ -39,6 +55,7 @@ def test_no_query_it_is_judged_on_was_held_back_for_calibration(wordnet_student:
     assert not [query for query in wordnet_student.evaluation if query.text.lower() in calibration]
 
 
+@pytest.mark.slow
 def test_it_finds_labels_as_well_as_it_says(wordnet_student: Student) -> None:
     """On 200 queries over a third of the labels, all right ones among them: fewer labels than it says it is good at."""
     queries, whole = wordnet_student.evaluation[:200], wordnet_student.labels

@@ -236,7 +236,8 @@ def test_damaged_students_are_refused_in_one_sentence(
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadInput, match=r"There is no student 'nosuch': .* shipped ones \(wordnet\)\."):
+    shipped = ", ".join(sorted(available_students()))
+    with pytest.raises(BadInput, match=rf"There is no student 'nosuch': .* shipped ones \({shipped}\)\."):
         load_student("nosuch")
     for nothing in (None, 5, "", "a\0b"):
         with pytest.raises(BadInput, match=r"The student .*; give"):
