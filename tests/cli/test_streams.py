@@ -50,6 +50,7 @@ def test_what_an_encoding_lacks_is_escaped(monkeypatch: pytest.MonkeyPatch) -> N
     assert raw.getvalue() == b"\xe9 \\u2764\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_every_command_can_print_any_label_and_path(encoding: str, bundle: Path, tmp_path: Path) -> None:
     place = tmp_path / "dir 🦊"

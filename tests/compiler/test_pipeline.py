@@ -140,6 +140,7 @@ def test_codes_that_are_measured(student: Student, tmp_path: Path) -> None:
             assert found == pipeline.answer(query.text).labels.tolist()
 
 
+@pytest.mark.slow
 def test_cells_are_probed_as_far_as_the_recall_asks(tmp_path: Path) -> None:
     student = tiny_student(tiny_labels(450, aliases=True))
     index = dataclasses.replace(TINY_RECIPE.index, cells=12, cell_recall=0.95, rotation="pca")

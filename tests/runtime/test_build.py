@@ -22,6 +22,7 @@ def zig_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CC", raising=False)
 
 
+@pytest.mark.slow
 def test_the_compiler_that_keeps_the_promise_is_taken(tmp_path: Path) -> None:
     """Where a distribution's cross gcc is installed, it is tried first, and its C library is too new."""
     steps: list[tuple[str, int, int]] = []
@@ -36,6 +37,7 @@ def test_the_compiler_that_keeps_the_promise_is_taken(tmp_path: Path) -> None:
     assert steps[-1] == ("compile", 2 + len(TOOLS), 2 + len(TOOLS))
 
 
+@pytest.mark.slow
 def test_an_android_build_by_an_ndk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_ndk(tmp_path / "ndk", 24)
     monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path / "ndk"))
@@ -72,6 +74,7 @@ def test_what_cc_builds_is_checked(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_the_compiler_that_could_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(

@@ -93,6 +93,7 @@ def test_a_newer_version_than_it_has_is_not_found(installed: Path, tmp_path: Pat
         configure(tmp_path / "build", f"-Dedgexl_DIR={installed}/lib/this/cmake/edgexl", source=tmp_path)
 
 
+@pytest.mark.slow
 def test_it_is_a_part_of_another_project(bundle: Path, tmp_path: Path) -> None:
     """As FetchContent has it: neither tools nor private library are built, nothing is installed."""
     (tmp_path / "program.c").write_text(PROGRAM)

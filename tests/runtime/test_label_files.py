@@ -350,6 +350,7 @@ def test_a_damaged_file_is_found_in_a_copy_as_well(bundle: Path) -> None:
 ARM, QEMU = "arm-linux-gnueabihf-gcc", "qemu-arm"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which(ARM) and shutil.which(QEMU)), reason=f"{ARM} or {QEMU} is not installed")
 def test_large_files_where_pointers_have_32_bits(bundle: Path, tmp_path: Path) -> None:
     runtime = Path(__file__).parents[2] / "edgexl" / "runtime"

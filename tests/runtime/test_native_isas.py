@@ -79,6 +79,7 @@ def wasm() -> None:
             pytest.skip(f"no WebAssembly: the package {package} is not installed")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wasm")
 def test_wasm_kernels_equal_the_scalar_ones(tmp_path: Path) -> None:
     code, output = run_wasm(compiled(WASM, tmp_path / "test_native.wasm"), tmp_path, "wasm-simd128")
@@ -98,6 +99,7 @@ def test_fine_codes_are_scored_alike_in_wasm(tmp_path: Path) -> None:
     assert run_wasm(compiled(WASM, tmp_path / "test_rescore.wasm"), tmp_path) == (0, "rescore: 0 failures\n")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wasm")
 def test_the_lexical_side_in_wasm(tmp_path: Path) -> None:
     assert run_wasm(compiled(WASM, tmp_path / "test_lexical.wasm"), tmp_path) == (0, "")
@@ -152,6 +154,7 @@ def answers_here(bundle: Path) -> list[object]:
     return here
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wasm")
 def test_bundles_answer_in_wasm_as_here(bundles: list[Path], tmp_path: Path) -> None:
     program = program_of(WASM, tmp_path / "exl-run.wasm", "-lwasi-emulated-mman")

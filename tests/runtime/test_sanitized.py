@@ -15,7 +15,7 @@ FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=
 
 def test_the_scans_threads(tmp_path: Path) -> None:
     program = tmp_path / "test_scan_crew"
-    names = ("scan_crew", "scan", "scan_x86", "scan_neon", "cpu", "memory", "platform", "file", "status")
+    names = ("scan_crew", "scan", "scan_x86", "scan_neon", "cpu", "memory", "platform", "file", "storage", "status")
     sources = [c_tests.RUNTIME / "tests/test_scan_crew.c", *(c_tests.RUNTIME / f"src/{name}.c" for name in names)]
     sanitize = ["-fsanitize=thread", "-fno-sanitize-recover=all"]
     include = f"-I{c_tests.RUNTIME / 'include'}"

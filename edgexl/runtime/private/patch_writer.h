@@ -75,6 +75,14 @@ static void patch_writer_tree(patch_writer *w, exl__patch_counter *tree, uint32_
     }
 }
 
+/* How many bits a number has behind its highest one; at least 1 is given. */
+static inline uint32_t exl__patch_magnitude(uint64_t number) {
+    uint32_t bits = 0;
+    while (number >>= 1)
+        bits++;
+    return bits;
+}
+
 static void patch_writer_number(patch_writer *w, uint32_t kind, uint64_t number) {
     uint32_t magnitude = exl__patch_magnitude(number), led = magnitude < 3 ? magnitude : 3;
 

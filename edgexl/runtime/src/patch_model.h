@@ -189,14 +189,6 @@ static inline void exl__patch_note(exl__patch_model *model, uint8_t byte, uint8_
     model->changes[0] = change;
 }
 
-/* How many bits a number has behind its highest one; at least 1 is given. */
-static inline uint32_t exl__patch_magnitude(uint64_t number) {
-    uint32_t bits = 0;
-    while (number >>= 1)
-        bits++;
-    return bits;
-}
-
 /* The arithmetic coder's interval, from the first to the last number. */
 static inline uint32_t exl__patch_split(uint32_t first, uint32_t last, uint32_t chance) {
     return first + ((last - first) >> 12) * chance;

@@ -101,7 +101,7 @@ exl_status exl_patch(const char *old_path, const char *patch_path, const char *n
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
-typedef struct update {
+typedef struct update_state {
     exl_patch_options options;
     exl_open_options open; /* of the new bundle */
     const exl_allocator *allocator;
@@ -111,18 +111,18 @@ typedef struct update {
     char labels[EXL__PATH_BYTES], next[EXL__PATH_BYTES];
     int locked; /* the label file; negative: it is not to be carried over */
     exl_patch_report report;
-} update;
+} update_state;
 
 static exl_status update_read_old(void *context, uint64_t offset, void *bytes, size_t length, exl_error *error) {
-    return exl__file_read(&((const update *)context)->old, offset, bytes, length, error);
+    return exl__file_read(&((const update_state *)context)->old, offset, bytes, length, error);
 }
 
 static exl_status update_read_patch(void *context, uint64_t offset, void *bytes, size_t length, exl_error *error) {
-    return exl__file_read(&((const update *)context)->patch, offset, bytes, length, error);
+    return exl__file_read(&((const update_state *)context)->patch, offset, bytes, length, error);
 }
 
 static exl_status update_write_new(void *context, uint64_t offset, const void *bytes, size_t length, exl_error *error) {
-    const update *u = context;
+    const update_state *u = context;
     exl_status status = exl__partial_write(&u->partial, offset, bytes, length, error);
 
     if (status == EXL_OK && u->options.progress)
@@ -140,7 +140,7 @@ static exl_status update_open_input(const char *what, const char *path, exl__fil
 }
 
 /* The new bundle beside the old one, whole and on the disk. */
-static exl_status update_make(update *u, const char *old_path, const char *patch_path, exl_error *error) {
+static exl_status update_make(update_state *u, const char *old_path, const char *patch_path, exl_error *error) {
     uint8_t header[EXL__PATCH_HEADER_BYTES];
     exl__patch_io io = {u, 0, 0, update_read_old, update_read_patch, update_write_new};
     exl_status status = update_open_input("the patch", patch_path, &u->patch, error);
@@ -208,8 +208,8 @@ static int update_has_text(const exl_bundle *bundle, uint32_t number, const exl_
 }
 
 /* The compiled labels that were retired and have come back by no label that was added. */
-static exl_status update_collect_retired(update *u, const exl_bundle *old, const exl_bundle *made, update_labels *of,
-                                         exl_error *error) {
+static exl_status update_collect_retired(update_state *u, const exl_bundle *old, const exl_bundle *made,
+                                         update_labels *of, exl_error *error) {
     uint64_t bytes = 0;
 
     for (uint32_t number = 0; number < old->parameters.labels; number++) {
@@ -239,7 +239,7 @@ static exl_status update_collect_retired(update *u, const exl_bundle *old, const
 
 /* The labels that were added: those that the new bundle has with the same text are dropped, others of the same id take
  * its label's place, for they are what the device's owner wants. */
-static void update_collect_added(update *u, const exl__live *live, const exl_bundle *made, update_labels *of) {
+static void update_collect_added(update_state *u, const exl__live *live, const exl_bundle *made, update_labels *of) {
     exl_new_label *end = of->added + live->added;
     size_t aliases = 0;
 
@@ -291,7 +291,7 @@ static exl_status update_change_labels(exl_bundle *made, exl_session *session, c
     return status;
 }
 
-static exl_status update_carry_from(update *u, const exl_bundle *old, exl_bundle *made, exl_session *session,
+static exl_status update_carry_from(update_state *u, const exl_bundle *old, exl_bundle *made, exl_session *session,
                                     exl_error *error) {
     const exl__live *live = exl__live_take(old);
     exl__carver from = {NULL, 0};
@@ -325,7 +325,7 @@ static exl_status update_carry_from(update *u, const exl_bundle *old, exl_bundle
 }
 
 /* Writes the label file that the new bundle is to have, where the old one has one. It stays locked until the end. */
-static exl_status update_carry_labels(update *u, const char *old_path, exl_bundle *made, exl_session *session,
+static exl_status update_carry_labels(update_state *u, const char *old_path, exl_bundle *made, exl_session *session,
                                       exl_error *error) {
     exl_open_options looking = {.struct_size = sizeof looking,
                                 .flags = EXL_OPEN_NO_ENGINE,
@@ -356,7 +356,7 @@ static int update_is_there(const char *path) {
 }
 
 /* Opens the new bundle, has it reproduce its goldens, and carries the labels over to it. */
-static exl_status update_try(update *u, const char *old_path, int in_place, exl_error *error) {
+static exl_status update_try(update_state *u, const char *old_path, int in_place, exl_error *error) {
     exl_self_test_report report = {.struct_size = sizeof report};
     exl_session *session = NULL;
     exl_bundle *made = NULL;
@@ -381,7 +381,7 @@ static exl_status update_try(update *u, const char *old_path, int in_place, exl_
 }
 
 /* The bundle first: whoever opens it finds the label file of either name. */
-static exl_status update_place(update *u, exl_error *error) {
+static exl_status update_place(update_state *u, exl_error *error) {
     int has_next = u->locked >= 0 && update_is_there(u->next);
     exl_status status;
 
@@ -396,7 +396,7 @@ static exl_status update_place(update *u, exl_error *error) {
     return status;
 }
 
-static exl_status update_name_labels(update *u, const char *path, exl_error *error) {
+static exl_status update_name_labels(update_state *u, const char *path, exl_error *error) {
     static const char LABELS[] = ".labels", NEXT[] = EXL__NEXT_LABELS;
     const char *given = u->open.labels_path;
     size_t bytes = strlen(given ? given : path);
@@ -412,7 +412,7 @@ static exl_status update_name_labels(update *u, const char *path, exl_error *err
     return EXL_OK;
 }
 
-static exl_status update_run(update *u, const char *old_path, const char *patch_path, const char *new_path,
+static exl_status update_run(update_state *u, const char *old_path, const char *patch_path, const char *new_path,
                              exl_error *error) {
     exl_status status = update_name_labels(u, old_path, error);
 
@@ -438,7 +438,7 @@ exl_status exl_patch(const char *old_path, const char *patch_path, const char *n
     exl_patch_options known = {0};
     exl_open_options open = {0};
     exl_status status;
-    update *u;
+    update_state *u;
 
     if (!exl__begin(error, old_path && patch_path && (!report || exl__can_give(report))))
         return EXL_BAD_ARGUMENT;
