@@ -88,7 +88,7 @@ _BUNDLE = _object(
         "file_bytes": _INTEGER, "threshold": _NUMBER, "presence": _OPTIONAL_NUMBER, "engine": _STRING,
         "kernel": _STRING, "goldens": _INTEGER, "copied": _BOOLEAN, "recipe": {"type": ["string", "null"]},
         "target": {"type": ["string", "null"]}, "label_set": {"type": "object"}, "measured": {"type": "object"},
-        "examples": _list(_STRING),
+        "examples": _list(_STRING), "signed_by": {"type": ["integer", "null"]}, "signed_version": _INTEGER,
         "calibration": {"type": ["object", "null"]}, "held_out": {"type": ["object", "null"]},
         "label_tower": {"type": ["object", "null"]},
     }
