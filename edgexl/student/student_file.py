@@ -127,6 +127,8 @@ def read_data(
     carry come out of the data set that they were drawn from. Raises `BadInput`, also where a package is not at hand."""
     if about.labels_from is None or (directory / LABELS_FILE).is_file():
         labels = LabelSet.load(directory / LABELS_FILE)
+        if labels.sha256() != about.labels_sha256:
+            raise BadInput(f"{directory}: {LABELS_FILE} is not the label set that student.json was written with.")
         calibration, evaluation = (tuple(read_queries(directory / name, len(labels))) for name in QUERY_FILES)
         return labels, calibration, evaluation
     calibration, evaluation = (tuple(read_queries(directory / name)) for name in QUERY_FILES)
