@@ -7,6 +7,7 @@ the sections that differ tell which pass moved it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,7 +24,6 @@ _VECTORS = ("text", "alias", "description")
 _KINDS = (*_VECTORS, "votes", "words")
 _PLURAL = {"alias": "aliases", "description": "descriptions"}
 _SCREENER = frozenset({Kind.TOKENIZER, Kind.SCREENER_GRAPH, Kind.SCREENER_WEIGHTS})
-_INDEX = frozenset({Kind.CODEBOOK, Kind.COARSE_CODES, Kind.FINE_CODES, Kind.ROW_LABELS, Kind.CELLS})
 _REASONER = frozenset({Kind.REASONER_GRAPH, Kind.REASONER_WEIGHTS})
 NAMES = ("the first", "the second")
 
@@ -129,7 +129,7 @@ class Changes:
 
     def _lost(self, text: str, before: Explanation, after: Explanation, loser: int) -> Why:
         """Why a label is not on the loser's shortlist."""
-        fell = {kind: _score(before, kind) - _score(after, kind) for kind in _KINDS if kind in _VECTORS}
+        fell = {kind: _score(before, kind) - _score(after, kind) for kind in _VECTORS}
         kind = max(fell, key=lambda each: fell[each])
         if fell[kind] > _EQUAL:
             return Why(
@@ -139,7 +139,7 @@ class Changes:
             )  # fmt: skip
         worse = self._bundles[loser]
         ids = [worse.label_id(int(label)) for label in worse.predict(text, k=1).shortlist_labels]
-        new = sum(not _knows(self._bundles[1 - loser], each) for each in ids)
+        new = sum(_find(self._bundles[1 - loser], each) is None for each in ids)
         if new:
             return Why(
                 "labels", f"labels that only {NAMES[loser]} has",
@@ -154,24 +154,21 @@ class Changes:
 
 def count(whys: Sequence[Why]) -> dict[str, int]:
     """How many answers changed by what, most first."""
-    sources = [f"{why.by}: {why.source}" for why in whys]
-    return dict(sorted(((each, sources.count(each)) for each in set(sources)), key=lambda pair: (-pair[1], pair[0])))
+    counts = Counter(f"{why.by}: {why.source}" for why in whys)
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def _way(handle: BundleHandle, text: str, label: str) -> Explanation | None:
     """A label's way by its id; None where the bundle has no such label."""
+    number = _find(handle, label)
+    return None if number is None else handle.explain(text, number)
+
+
+def _find(handle: BundleHandle, label: str) -> int | None:
     try:
-        return handle.explain(text, handle.find_label(label))
+        return handle.find_label(label)
     except NoSuchLabel:
         return None
-
-
-def _knows(handle: BundleHandle, label: str) -> bool:
-    try:
-        handle.find_label(label)
-    except NoSuchLabel:
-        return False
-    return True
 
 
 def _score(way: Explanation, kind: str) -> float:
