@@ -118,32 +118,35 @@ def open_bundle(
     threads = as_whole("threads", threads, 0, _LARGEST)
     place = as_path("The bundle", path)
     library = load_library()
-    header = read_header()
-    options = header.make("exl_open_options", threads=threads)
-    chosen = {
-        "VERIFY": verify, "NO_ENGINE": not engine, "SCALAR": scalar, "COMPILED": compiled_only, "COPY": copy,
-        "LAZY": lazy,
-    }  # fmt: skip
-    options.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
-    if labels_path is not None:
-        options.labels_path = as_path("The label file", labels_path)
-    set_trust(options, keys, least_version, signature)
-    if engine and (found := engine_library or engine_library_if_any()):
-        options.engine_library = as_path("The engine's library", found)
+    options = make_open_options(
+        engine_library, engine, labels_path, compiled_only, keys, least_version, signature,
+        VERIFY=verify, SCALAR=scalar, COPY=copy, LAZY=lazy,
+    )  # fmt: skip
+    options.threads = threads
     bundle = ctypes.c_void_p()
     status, sentence = call(library, "exl_bundle_open", place, ctypes.byref(options), ctypes.byref(bundle))
     check(status, f"{os.fsdecode(path)}: {sentence}")
     return BundleHandle(library, bundle, scan_threads, os.fsdecode(path))
 
 
-def set_trust(
-    options: Any,
+def make_open_options(
+    engine_library: str | os.PathLike[str] | None,
+    engine: bool,
+    labels_path: str | os.PathLike[str] | None,
+    compiled_only: bool,
     keys: Iterable[str | os.PathLike[str]],
     least_version: int,
     signature: bytes | str | os.PathLike[str] | None,
-) -> None:
-    """Put into an `exl_open_options` which bundles are trusted, as `open_bundle` has it. Raises `BadInput` for what is
-    no key, and for a signature that cannot be read."""
+    **flags: bool,
+) -> Any:
+    """The `exl_open_options` of what `open_bundle` takes; `flags` are further ones, by their names behind EXL_OPEN_.
+    Raises `BadInput` for what is no key, and for a signature that cannot be read."""
+    header = read_header()
+    options = header.make("exl_open_options")
+    chosen = {"NO_ENGINE": not engine, "COMPILED": compiled_only, **flags}
+    options.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
+    if labels_path is not None:
+        options.labels_path = as_path("The label file", labels_path)
     trusted = [read_public_key(key).line.encode() for key in as_items("The keys", keys)]
     if trusted:
         options.trusted_keys, options.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
@@ -151,6 +154,9 @@ def set_trust(
     if signature is not None:
         text = signature if isinstance(signature, bytes) else read_input(signature, MOST_SIGNATURE_BYTES)
         options.signature, options.signature_bytes = ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p), len(text)
+    if engine and (found := engine_library or engine_library_if_any()):
+        options.engine_library = as_path("The engine's library", found)
+    return options
 
 
 class BundleHandle(Shown):

@@ -15,10 +15,10 @@ import numpy as np
 from edgexl.base.arguments import as_path
 from edgexl.base.arrays import Bytes
 from edgexl.base.errors import DeviceError
-from edgexl.runtime.binding import set_trust
+from edgexl.runtime.binding import make_open_options
 from edgexl.runtime.declarations import read_header
 from edgexl.runtime.kernels import address_of
-from edgexl.runtime.library import call, check, engine_library_if_any, load_library
+from edgexl.runtime.library import call, check, load_library
 from edgexl.runtime.private_library import PrivateLibrary
 
 
@@ -60,14 +60,7 @@ def update_bundle(
     bundle is in place and may not last.
     """
     library, header = load_library(), read_header()
-    opened = header.make("exl_open_options")
-    chosen = {"NO_ENGINE": not engine, "COMPILED": compiled_only}
-    opened.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
-    if labels_path is not None:
-        opened.labels_path = as_path("The label file", labels_path)
-    set_trust(opened, keys, least_version, signature)
-    if engine and (found := engine_library or engine_library_if_any()):
-        opened.engine_library = as_path("The engine's library", found)
+    opened = make_open_options(engine_library, engine, labels_path, compiled_only, keys, least_version, signature)
     options = header.make("exl_patch_options", open=ctypes.pointer(opened))
     if progress is not None:
         tell = progress
