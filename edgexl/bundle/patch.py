@@ -55,6 +55,30 @@ def read_patch_header(path: str | os.PathLike[str]) -> PatchHeader:
     return PatchHeader(patch_bytes, old_bytes, new_bytes, old, new)
 
 
+def is_patch(path: str | os.PathLike[str]) -> bool:
+    """Whether the file at `path` begins as a patch does. Raises `BadInput` where it cannot be read."""
+    with open_input(path) as stream:
+        return stream.read(len(MAGIC)) == MAGIC
+
+
+def read_signed_bytes(path: str | os.PathLike[str]) -> bytes:
+    """What is signed of the patch at `path`: its header, which vouches for every byte. Raises `BadInput`."""
+    read_patch_header(path)
+    with open_input(path) as stream:
+        return stream.read(HEADER.size)
+
+
+def check_blocks(path: str | os.PathLike[str]) -> None:
+    """Check every byte of the patch at `path` against its header. Raises `BadInput` where one was changed."""
+    read_patch_header(path)
+    with open_input(path) as stream:
+        (*_, expected) = HEADER.unpack(stream.read(HEADER.size))
+        while block := stream.read(BLOCK_BYTES):
+            if hashlib.sha256(block).digest() != expected:
+                raise BadInput(f"{os.fspath(path)} is damaged; fetch it again.")
+            expected = block[:32]
+
+
 def identity(bundle: Bundle) -> bytes:
     """SHA-256 of a bundle's header and section table, which say what every byte of it is, a stored signature's too."""
     sections = BUNDLE_HEADER.unpack_from(bundle.data)[3]

@@ -1,9 +1,10 @@
-"""Signatures of bundles, and the keys that make them, as minisign has them (https://jedisct1.github.io/minisign).
+"""Signatures of bundles and patches, and the keys that make them, as minisign has them (https://jedisct1.github.io/minisign).
 
-What is signed is a bundle's header and section table (`Bundle.signed_bytes`), which hold the hash of every section, and
-a comment, in which stands the version that the signer gives the bundle. A signature is text: a file beside the bundle,
-or a section at its end, which changes nothing of what is signed. `minisign` checks what this makes, and the other way
-round. Who checks signatures is the runtime (`edgexl.runtime.binding.open_bundle` with `keys`); nothing does here.
+What is signed is a bundle's header and section table (`Bundle.signed_bytes`), which hold the hash of every section, or
+a patch's header (`edgexl.bundle.patch.read_signed_bytes`), and a comment, in which stands the version that the signer
+gives the bundle. A signature is text: a file beside the bundle, or a section at its end, which changes nothing of what
+is signed. `minisign` checks what this makes, and the other way round. Who checks signatures is the runtime
+(`edgexl.runtime.binding.open_bundle` with `keys`); nothing does here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import BinaryIO
 from edgexl.base.errors import BadInput, DeviceError, shorten
 from edgexl.base.files import PathLike, check_output, read_input, write_bytes, write_file
 from edgexl.bundle.layout import ENTRY, HEADER, MAGIC, SIGNATURE, SIGNED_MINOR, align
+from edgexl.bundle.patch import read_signed_bytes
 from edgexl.bundle.read import Bundle, read_bundle
 
 # Of the file beside a bundle: its name and this.
@@ -30,8 +32,9 @@ MOST_SIGNATURE_BYTES = 16384
 LARGEST_VERSION = 2**64 - 1
 
 _UNTRUSTED, _TRUSTED = "untrusted comment: ", "trusted comment: "
-# The first line is signed by nobody: a stored signature has none but this, so that no byte of a bundle is anybody's.
-_LINE = f"{_UNTRUSTED}signature of an edgexl bundle"
+# The first line is signed by nobody: a signature that is stored in a bundle has none but this, so that no byte of a
+# bundle is anybody's. One of a patch names that instead.
+_LINE = f"{_UNTRUSTED}signature of an edgexl "
 _LONGEST_COMMENT = 1024
 _PIECE_BYTES = 1 << 20
 # kinds of signature, of key derivation and of checksum; salt, its work and memory; id, seed, public key and checksum
@@ -114,8 +117,12 @@ class Signature:
     @property
     def text(self) -> str:
         """The text of it that bundles hold."""
+        return self.text_for("bundle")
+
+    def text_for(self, what: str) -> str:
+        """Its text, whose first line says that it is of a bundle or of a patch."""
         head = _encode((b"ED" if self.prehashed else b"Ed") + self.key_id + self.of_message)
-        return f"{_LINE}\n{head}\n{_TRUSTED}{self.comment}\n{_encode(self.of_comment)}\n"
+        return f"{_LINE}{what}\n{head}\n{_TRUSTED}{self.comment}\n{_encode(self.of_comment)}\n"
 
 
 def new_key() -> SecretKey:
@@ -203,6 +210,14 @@ def sign_bundle(path: PathLike, key: SecretKey, version: int = 0, comment: str =
         raise BadInput("The comment has a version of its own; give it by itself.")
     words = [f"version:{version}"] if version else []
     return sign(read_bundle(path).signed_bytes, key, " ".join([*words, *([comment] if comment else [])]) or "edgexl")
+
+
+def sign_patch(path: PathLike, key: SecretKey, comment: str = "") -> Signature:
+    """The signature of a patch: of its header, which vouches for every byte. It has no version; the bundle that the
+    patch makes has. Raises `BadInput` where it is no patch, `DeviceError` where `cryptography` is not installed."""
+    if "version:" in comment:
+        raise BadInput("A patch has no version; sign the bundle that it makes with one.")
+    return sign(read_signed_bytes(path), key, comment or "edgexl")
 
 
 def read_signature(path: PathLike) -> Signature:

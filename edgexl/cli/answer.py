@@ -18,6 +18,7 @@ from edgexl.cli.output import (
     print_table,
     progress_bar,
 )
+from edgexl.cli.sign import least_version_option, public_keys_option
 from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def _print_meant(answer: Answer) -> None:
 )
 @click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
+@public_keys_option
+@least_version_option
 @device_option
 @labels_file_option
 @json_option
@@ -114,13 +117,16 @@ def run(
     windows: int | None,
     explain: str | None,
     threads: int,
+    keys: tuple[str, ...],
+    least_version: int,
     device: str,
     labels_file: Path | None,
     as_json: bool,
 ) -> int:
     """Answer TEXT with BUNDLE; for the TEXT '-', every line of standard input.
 
-    A line that cannot be answered is reported, the others are answered, and the exit status is 2.
+    A line that cannot be answered is reported, the others are answered, and the exit status is 2. With --key, BUNDLE
+    must be signed by one of these keys.
 
     \b
     edgexl run tags.exl "walnut coffee table, 90 cm"
@@ -134,7 +140,9 @@ def run(
     status = 0
     wanted = parse_threshold(threshold)
     if device == "local":
-        answers = answer(bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows)
+        answers = answer(
+            bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows, keys, least_version
+        )
     elif coverage is not None:
         raise BadInput("--coverage is answered on this machine alone; leave it out, or --device.")
     else:
@@ -142,7 +150,11 @@ def run(
         from edgexl.use.answer_there import answer_there
 
         with progress_bar(as_json) as progress, open_device(device, progress) as where:
-            found = list(answer_there(where, bundle, texts, k, wanted, explain, threads, labels_file, windows))
+            found = list(
+                answer_there(
+                    where, bundle, texts, k, wanted, explain, threads, labels_file, windows, keys, least_version
+                )
+            )
         answers = iter(found)
     for answered in answers:
         if isinstance(answered, Refusal):

@@ -11,6 +11,7 @@ import click
 
 from edgexl.base.errors import DeviceError
 from edgexl.cli.output import json_option, labels_file_option, print_json
+from edgexl.cli.sign import least_version_option, public_keys_option
 from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _EXTRA = ("starlette", "uvicorn")
 )
 @click.option("--name", "names", multiple=True, help="A name that clients call the server by; may be repeated.")
 @click.option("--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Texts answered at a time.")
+@public_keys_option
+@least_version_option
 @labels_file_option
 @json_option
 def serve(
@@ -41,13 +44,15 @@ def serve(
     writable: bool | None,
     names: tuple[str, ...],
     threads: int,
+    keys: tuple[str, ...],
+    least_version: int,
     labels_file: Path | None,
     as_json: bool,
 ) -> None:
     """Answer with BUNDLE over HTTP, and show a page to try it.
 
     The page is at /, the JSON API at /api/, its description at /docs and /openapi.json. Only this machine reaches the
-    server unless --host says otherwise. Ctrl-C ends it.
+    server unless --host says otherwise. With --key BUNDLE must be signed by one of these keys. Ctrl-C ends it.
 
     \b
     edgexl serve tags.exl --open
@@ -68,4 +73,4 @@ def serve(
         if browse:
             webbrowser.open(serving.url)
 
-    serve(bundle, host, port, labels_file, threads, writable, names, tell)
+    serve(bundle, host, port, labels_file, threads, writable, names, tell, keys, least_version)

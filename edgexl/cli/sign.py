@@ -15,7 +15,10 @@ PATH = click.Path(path_type=Path)
 public_keys_option = click.option(
     "--key", "keys", metavar="PUB", multiple=True, help="A public key: its file, or its line that begins with RW."
 )
-_password_option = click.option(
+least_version_option = click.option(
+    "--least-version", type=int, default=0, help="With --key: refuse what was signed with a version below this."
+)
+password_option = click.option(
     "--password-file", type=PATH, help="The file whose first line is the key's password. [default: ask]"
 )
 
@@ -28,7 +31,7 @@ def keys() -> None:
 @keys.command()
 @click.argument("path", type=PATH)
 @click.option("--no-password", is_flag=True, help="Do not encrypt the secret key: who has the file can sign.")
-@_password_option
+@password_option
 @json_option
 def new(path: Path, no_password: bool, password_file: Path | None, as_json: bool) -> None:
     """Make a secret key in the file PATH, and its public key beside it (.pub), which apps are given.
@@ -41,7 +44,7 @@ def new(path: Path, no_password: bool, password_file: Path | None, as_json: bool
     if no_password and password_file:
         raise BadInput("Give a password file or --no-password, not both.")
     key = new_key()
-    public = write_keys(path, key, "" if no_password else _password(password_file, confirm=True))
+    public = write_keys(path, key, "" if no_password else ask_password(password_file, confirm=True))
     if as_json:
         print_json({"secret": str(path), "public": str(public), "key": key.public.name, "public_key": key.public.line})
         return
@@ -70,7 +73,7 @@ def show(path: str, as_json: bool) -> None:
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option("--key", type=PATH, help="The file of the secret key.")
-@_password_option
+@password_option
 @click.option("--version", type=int, default=0, help="A number that grows: apps may refuse what is below theirs.")
 @click.option("--comment", default="", help="A line of your own, which is signed, too.")
 @click.option("--detached", is_flag=True, help="Leave BUNDLE as it is, and write BUNDLE.minisig.")
@@ -88,11 +91,12 @@ def sign(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Sign BUNDLE, and store the signature in it.
+    """Sign BUNDLE, and store the signature in it. Of a patch it is written beside it.
 
     \b
     edgexl sign tags.exl --key shop.key --version 3
     edgexl sign tags.exl --key shop.key --version 3 --detached
+    edgexl sign tags-2.exlp --key shop.key
     """
     from edgexl.use.sign import sign as sign_file
     from edgexl.use.sign import unsign, write_signed_bytes
@@ -105,7 +109,7 @@ def sign(
     elif remove:
         report, done = unsign(bundle, how["out"]), "without a signature"
     else:
-        report = sign_file(bundle, key, lambda: _password(password_file), **how)
+        report = sign_file(bundle, key, lambda: ask_password(password_file), **how)
         done = f"signed by key {report['key']}" + (f", version {report['version']}" if report["version"] else "")
     if as_json:
         print_json(report)
@@ -116,11 +120,11 @@ def sign(
 @click.command()
 @click.argument("bundle", type=PATH)
 @public_keys_option
-@click.option("--least-version", type=int, default=0, help="Refuse what was signed with a version below this.")
+@least_version_option
 @click.option("--signature", type=PATH, help="The signature's file. [default: in BUNDLE, or BUNDLE.minisig]")
 @json_option
 def verify(bundle: Path, keys: tuple[str, ...], least_version: int, signature: Path | None, as_json: bool) -> None:
-    """Check that one of these keys has signed BUNDLE, and that it is as it was signed, to the byte.
+    """Check that one of these keys has signed BUNDLE, or a patch, and that it is as it was signed, to the byte.
 
     \b
     edgexl verify tags.exl --key shop.pub --least-version 3
@@ -131,11 +135,14 @@ def verify(bundle: Path, keys: tuple[str, ...], least_version: int, signature: P
     if as_json:
         print_json(report)
         return
+    if "patch" in report:
+        print_line(f"{bundle}: signed by key {report['key']}; all {report['bytes']:,} bytes are as signed")
+        return
     version = f", version {report['version']}" if report["version"] else ""
     print_line(f"{bundle}: signed by key {report['key']}{version}; all {report['sections']} sections are as signed")
 
 
-def _password(file: Path | None, confirm: bool = False) -> str:
+def ask_password(file: Path | None, confirm: bool = False) -> str:
     """The first line of the file, or what is typed."""
     from edgexl.base.files import read_input
 

@@ -152,11 +152,16 @@ def make_open_options(
         options.trusted_keys, options.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
     options.least_version = as_whole("least_version", least_version, 0, LARGEST_VERSION)
     if signature is not None:
-        text = signature if isinstance(signature, bytes) else read_input(signature, MOST_SIGNATURE_BYTES)
-        options.signature, options.signature_bytes = ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p), len(text)
+        options.signature, options.signature_bytes = point_at_signature(signature)
     if engine and (found := engine_library or engine_library_if_any()):
         options.engine_library = as_path("The engine's library", found)
     return options
+
+
+def point_at_signature(signature: bytes | str | os.PathLike[str]) -> tuple[ctypes.c_void_p, int]:
+    """Where a signature's bytes are, its own or its file's, and how many. Raises `BadInput` where it cannot be read."""
+    text = signature if isinstance(signature, bytes) else read_input(signature, MOST_SIGNATURE_BYTES)
+    return ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p), len(text)
 
 
 class BundleHandle(Shown):

@@ -15,7 +15,7 @@ import numpy as np
 from edgexl.base.arguments import as_path
 from edgexl.base.arrays import Bytes
 from edgexl.base.errors import DeviceError
-from edgexl.runtime.binding import make_open_options
+from edgexl.runtime.binding import make_open_options, point_at_signature
 from edgexl.runtime.declarations import read_header
 from edgexl.runtime.kernels import address_of
 from edgexl.runtime.library import call, check, load_library
@@ -46,6 +46,8 @@ def update_bundle(
     keys: Iterable[str | os.PathLike[str]] = (),
     least_version: int = 0,
     signature: bytes | str | os.PathLike[str] | None = None,
+    patch_signature: bytes | str | os.PathLike[str] | None = None,
+    signed_patch: bool = False,
 ) -> UpdateReport:
     """Make a new bundle of the one at `path` and a `patch`, in its place or at `out`.
 
@@ -55,13 +57,18 @@ def update_bundle(
     `keys`, `least_version` and `signature` that the new bundle must satisfy, are as in `open_bundle`; `progress` is
     told (bytes written, of how many). Whatever fails or is killed leaves the old bundle or the new one.
 
-    Raises `BadInput` for a patch of another bundle or a damaged one, `NotTrusted` where the keys do not accept the new
-    bundle, `GateFailed` where goldens differ, `DeviceError` where files cannot be written, `NotDurable` where the new
-    bundle is in place and may not last.
+    With `keys`, a signature of the patch itself is checked before anything is written: `patch_signature`, its bytes or
+    its file, or by default what lies beside the patch (".minisig"), if anything does; with `signed_patch` it must.
+
+    Raises `BadInput` for a patch of another bundle or a damaged one, `NotTrusted` where the keys do not accept the
+    patch or the new bundle, `GateFailed` where goldens differ, `DeviceError` where files cannot be written,
+    `NotDurable` where the new bundle is in place and may not last.
     """
     library, header = load_library(), read_header()
     opened = make_open_options(engine_library, engine, labels_path, compiled_only, keys, least_version, signature)
-    options = header.make("exl_patch_options", open=ctypes.pointer(opened))
+    options = header.make("exl_patch_options", open=ctypes.pointer(opened), signed_patch=signed_patch)
+    if patch_signature is not None:
+        options.signature, options.signature_bytes = point_at_signature(patch_signature)
     if progress is not None:
         tell = progress
         options.progress = type(options.progress)(lambda _, done, total: tell(done, total))
@@ -72,6 +79,18 @@ def update_bundle(
     status, sentence = call(library, "exl_patch", *asked)
     check(status, f"{os.fsdecode(path)}: {sentence}")
     return UpdateReport(report.new_bytes, report.added, report.retired, report.dropped)
+
+
+def verify_patch(
+    header: bytes,
+    keys: Iterable[str | os.PathLike[str]],
+    signature: bytes | str | os.PathLike[str],
+) -> None:
+    """Check that one of `keys` has signed the patch whose first 160 bytes, or more, are `header`, and so all of it;
+    arguments as in `update_bundle`. Raises `NotTrusted`, and `BadInput` for what is no patch."""
+    trust = make_open_options(None, False, None, False, keys, 0, signature)
+    status, sentence = call(load_library(), "exl_patch_verify", header, len(header), ctypes.byref(trust))
+    check(status, sentence)
 
 
 def code_contents(old: Bytes, new: Bytes, starts: Sequence[tuple[int, int]]) -> bytes:

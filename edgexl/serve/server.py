@@ -42,16 +42,19 @@ def serve(
     writable: bool | None = None,
     names: Collection[str] = (),
     ready: Callable[[Serving], None] = lambda _: None,
+    keys: Collection[str] = (),
+    least_version: int = 0,
 ) -> None:
     """Serve `bundle` at `host` and `port` (0 = a free one) until the process is interrupted.
 
     `threads` texts are answered at a time. Labels can be changed where `writable` says so; by default where nothing but
     this machine reaches the server. `names` are names that clients may call it by, besides its addresses, "localhost"
-    and, beyond loopback, this machine's name. `ready` is told once clients can connect. Raises `BadInput` for a file
+    and, beyond loopback, this machine's name. `ready` is told once clients can connect. `keys` and `least_version` are
+    as in `open_bundle`. Raises `BadInput` for a file
     that is no sound bundle and for an address that cannot be listened at.
     """
     with (
-        open_bundle(bundle, labels_path=labels_file) as handle,
+        open_bundle(bundle, labels_path=labels_file, keys=keys, least_version=least_version) as handle,
         start_workers(threads) as workers,
         _listen(host, port) as listener,
     ):

@@ -39,7 +39,7 @@ def ship_c_source(product: Product) -> dict[str, bytes]:
         title=product.title, name=product.name, version=product.version, file=product.file, VARIABLE=variable
     )
     files = {
-        "edgexl.c": amalgamation().encode(),
+        "edgexl.c": (_trust(product) + amalgamation()).encode(),
         "edgexl.h": HEADER.read_bytes(),
         "example.c": (RUNTIME / "examples" / "embed.c").read_bytes(),
         "CMakeLists.txt": cmake.encode(),
@@ -56,6 +56,18 @@ def ship_c_source(product: Product) -> dict[str, bytes]:
         f"{folder}.tar.gz": archive,
         f"{folder}.tar.gz.sha256": f"{hashlib.sha256(archive).hexdigest()}  {folder}.tar.gz\n".encode(),
     }
+
+
+def _trust(product: Product) -> str:
+    """What edgexl.c begins with, where the product has keys."""
+    if not product.keys:
+        return ""
+    keys = ", ".join(f'"{key}"' for key in product.keys)
+    return (
+        "/* Who must have signed what this opens, unless told otherwise: edgexl.h. */\n"
+        f"#if !defined(EXL_TRUSTED_KEYS)\n#define EXL_TRUSTED_KEYS {keys}\n"
+        f"#define EXL_LEAST_VERSION {product.least_version}\n#endif\n\n"
+    )
 
 
 def _readme(product: Product, variable: str) -> bytes:
@@ -82,6 +94,15 @@ def _readme(product: Product, variable: str) -> bytes:
             ),
         ),
         Section("In your own build", "Compile `edgexl.c` with `-O3` beside your sources. `edgexl.h` says all of it."),
+        *_trust_section(product),
         proof_section(product, "c-source"),
     )
     return write_readme(product, "C", "It needs a C11 compiler and libc.", sections)
+
+
+def _trust_section(product: Product) -> tuple[Section, ...]:
+    text = (
+        "`edgexl.c` opens what the key has signed that it was made with, of the version of this bundle or a later one, "
+        "where the options name no `trusted_keys`. With `EXL_OPEN_ANYONE` it opens any bundle."
+    )
+    return (Section("Whose bundles it opens", text),) if product.keys else ()

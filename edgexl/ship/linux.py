@@ -33,7 +33,7 @@ After=network.target
 [Service]
 Environment=PORT={port}
 EnvironmentFile=-/etc/default/{name}
-ExecStart=/usr/bin/exl-serve /usr/share/{name}/{file} --port ${{PORT}}
+ExecStart=/usr/bin/exl-serve /usr/share/{name}/{file} --port ${{PORT}}{trust}
 Restart=on-failure
 DynamicUser=yes
 CapabilityBoundingSet=
@@ -124,11 +124,11 @@ def _tarball(product: Product, machine: Machine, libraries: Mapping[str, bytes],
 
 
 def _readme(product: Product, machine: Machine) -> bytes:
-    text, bundle = shell_text(product), f"share/{product.name}/{product.file}"
+    text, bundle, trust = shell_text(product), f"share/{product.name}/{product.file}", _trust(product)
     needs = "glibc 2.28 or newer" if machine.libc == "glibc" else "musl 1.2 or newer"
     flags = "$(PKG_CONFIG_PATH=lib/pkgconfig pkg-config --cflags --libs edgexl)"
     sections = (
-        Section("The first answer", code("console", f"$ bin/exl-run {bundle} {text} -k 1")),
+        Section("The first answer", code("console", f"$ bin/exl-run {bundle} {text} -k 1{trust}")),
         Section(
             "In C",
             code(
@@ -139,14 +139,24 @@ def _readme(product: Product, machine: Machine) -> bytes:
         ),
         Section(
             "Over HTTP",
-            code("console", f"$ bin/exl-serve {bundle} --port {PORT} &", f"$ curl -d {text} localhost:{PORT}/predict"),
+            code(
+                "console",
+                f"$ bin/exl-serve {bundle} --port {PORT}{trust} &",
+                f"$ curl -d {text} localhost:{PORT}/predict",
+            ),
         ),
-        Section("Is it sound?", code("console", f"$ bin/exl-run {bundle} --self-test")),
+        Section("Is it sound?", code("console", f"$ bin/exl-run {bundle} --self-test{trust}")),
         proof_section(product, machine.name.removesuffix("-musl")),
     )
     return write_readme(
         product, machine.name, f"The libraries need {needs}, the tools no C library at all.", sections
     )  # fmt: skip
+
+
+def _trust(product: Product) -> str:
+    """The tools' options by which they open what the product's keys have signed."""
+    least = f" --least-version {product.least_version}" if product.least_version else ""
+    return "".join(f" --key {key}" for key in product.keys) + (least if product.keys else "")
 
 
 # ---- Debian ----------------------------------------------------------------------------------------------------------
@@ -176,10 +186,11 @@ def _runtime_deb(machine: Machine, libraries: Mapping[str, bytes], tools: Mappin
 
 
 def _bundle_deb(product: Product) -> bytes:
-    unit = _UNIT.format(name=product.name, file=product.file, port=PORT)
+    trust = _trust(product)
+    unit = _UNIT.format(name=product.name, file=product.file, port=PORT, trust=trust)
     text, path = shell_text(product), f"/usr/share/{product.name}/{product.file}"
     sections = (
-        Section("The first answer", code("console", f"$ exl-run {path} {text} -k 1")),
+        Section("The first answer", code("console", f"$ exl-run {path} {text} -k 1{trust}")),
         Section(
             "Over HTTP",
             code("console", f"# systemctl enable --now {product.name}", f"$ curl -d {text} localhost:{PORT}/predict")

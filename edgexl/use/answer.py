@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -103,15 +103,20 @@ def answer(
     labels_file: Path | None = None,
     coverage: float | None = None,
     windows: int | None = None,
+    keys: Sequence[str | os.PathLike[str]] = (),
+    least_version: int = 0,
 ) -> Iterator[Answer | Refusal]:
     """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
 
     `k`, `coverage` and `windows` as `BundleHandle.predict` takes them; `threshold` as `parse_threshold` gives it;
     `explain` is a label's id or text; `labels_file` keeps labels added and retired (default: the bundle's path and
-    ".labels"). Raises `BadInput` where the bundle, `k` or the label is wrong for every text, `DeviceError` where the
-    engine is missing or fails.
+    ".labels"); `keys` and `least_version` as `open_bundle` takes them. Raises `BadInput` where the bundle, `k` or the
+    label is wrong for every text, `NotTrusted` where no key has signed the bundle, `DeviceError` where the engine is
+    missing or fails.
     """
-    with open_bundle(bundle, threads=threads, labels_path=labels_file) as handle:
+    with open_bundle(
+        bundle, threads=threads, labels_path=labels_file, keys=keys, least_version=least_version
+    ) as handle:
         if k is not None and k > handle.info.shortlist:
             raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")
         if windows is not None and windows > handle.info.windows:

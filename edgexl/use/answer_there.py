@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from edgexl.base.errors import BadInput, DeviceError, EdgexlError
 from edgexl.bundle.read import read_bundle
+from edgexl.bundle.signing import read_public_key
 from edgexl.device.device import Device
 from edgexl.runtime.answers import Explanation, LabelAnswer, Prediction
 from edgexl.use.answer import Answer, Input, Refusal
@@ -37,6 +39,8 @@ def answer_there(
     threads: int = 1,
     labels_file: Path | None = None,
     windows: int | None = None,
+    keys: Sequence[str | os.PathLike[str]] = (),
+    least_version: int = 0,
 ) -> Iterator[Answer | Refusal]:
     """Answer all of `inputs` on `device` in one run, then each in turn; arguments and errors as those of `answer`."""
     read_bundle(bundle)
@@ -54,6 +58,10 @@ def answer_there(
         arguments += [option, str(value)] if value is not None else []
     if threshold is not None:
         arguments += ["--above"] if threshold < 0 else ["--threshold", repr(threshold)]
+    for key in keys:
+        arguments += ["--key", read_public_key(key).line]
+    if least_version:
+        arguments += ["--least-version", str(least_version)]
     if labels_file is not None:
         arguments += ["--labels-file", device.push(labels_file)]
     alone = len(asked) == 1 and not asked[0].line

@@ -7,8 +7,9 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,11 @@ from edgexl.bundle.goldens import Goldens
 from edgexl.bundle.label_file import label_file_of, read_label_file
 from edgexl.bundle.layout import Kind
 from edgexl.bundle.patch import HEADER, read_patch_header
-from edgexl.bundle.signing import new_key, sign_bundle, store_signature
+from edgexl.bundle.signing import new_key, sign, sign_bundle, sign_patch, store_signature
 from edgexl.bundle.write import write_bundle
 from edgexl.runtime.binding import NewLabel, open_bundle
 from edgexl.runtime.library import NotTrusted, find_library
-from edgexl.runtime.patches import update_bundle
+from edgexl.runtime.patches import update_bundle, verify_patch
 from edgexl.use.diff import write_patch
 from tests.runtime.tiny_bundle import TinyBundle, build
 
@@ -160,6 +161,58 @@ def test_only_what_a_trusted_key_has_signed_is_put_in_place(bundles: dict[str, P
     assert bundle.read_bytes() == bundles["native"].read_bytes()
     update_bundle(bundle, patch, keys=[key.public.line], least_version=3)
     assert bundle.read_bytes() == signed.read_bytes()
+
+
+def test_a_signature_of_the_patch_is_checked_before_anything_is_written(
+    bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    bundle, signed, patch = (tmp_path / name for name in ("b.exl", "s.exl", "p.exlp"))
+    key, other = new_key(), new_key()
+    beside, keys = tmp_path / "p.exlp.minisig", [key.public.line]
+    shutil.copy(bundles["native"], bundle)
+    store_signature(bundles["aliases"], sign_bundle(bundles["aliases"], key), signed)
+    write_patch(bundle, signed, patch)
+    sound = sign_patch(patch, key).text_for("patch")
+
+    def refuse(said: str, keys: Sequence[str] = keys, **how: Any) -> None:
+        told: list[int] = []
+        with pytest.raises(NotTrusted, match=said):
+            update_bundle(bundle, patch, keys=keys, progress=lambda done, _: told.append(done), **how)
+        assert not told
+        assert bundle.read_bytes() == bundles["native"].read_bytes()
+
+    refuse("the patch holds no signature, nor is there one in .*p.exlp.minisig", signed_patch=True)
+    by_another = sign_patch(patch, other).text
+    refuse("the patch is signed by key .* not one of the trusted", patch_signature=by_another.encode())
+    refuse("or the patch, was changed", patch_signature=sound.replace("edgexl\n", "edgexL\n").encode())
+    refuse("the patch's signature is none of minisign's", patch_signature=b"none")
+    beside.write_text(by_another)
+    refuse("not one of the trusted")
+    beside.write_text(sign(b"another patch", key, "edgexl").text)
+    refuse("or the patch, was changed")
+    beside.write_text(sound)
+    with pytest.raises(BadInput, match="means nothing without trusted_keys"):
+        update_bundle(bundle, patch, signed_patch=True)
+    update_bundle(bundle, patch, tmp_path / "a.exl", keys=keys, signed_patch=True)
+    update_bundle(bundle, patch, tmp_path / "c.exl")  # and nobody asks who has signed it
+    beside.unlink()
+    update_bundle(bundle, patch, keys=keys)
+    assert bundle.read_bytes() == (tmp_path / "a.exl").read_bytes() == signed.read_bytes()
+
+
+def test_a_patch_is_verified_by_its_first_bytes(bundles: dict[str, Path], tmp_path: Path) -> None:
+    patch, key = tmp_path / "p.exlp", new_key()
+    write_patch(bundles["native"], bundles["aliases"], patch)
+    head, signature = patch.read_bytes()[: HEADER.size], sign_patch(patch, key).text.encode()
+    verify_patch(head, [new_key().public.line, key.public.line], signature)
+    with pytest.raises(NotTrusted, match="not one of the trusted"):
+        verify_patch(head, [new_key().public.line], signature)
+    with pytest.raises(NotTrusted, match="or the patch, was changed"):
+        verify_patch(head[:-1] + bytes([head[-1] ^ 1]), [key.public.line], signature)
+    with pytest.raises(BadInput, match="ends inside its header"):
+        verify_patch(head[:-1], [key.public.line], signature)
+    with pytest.raises(BadInput, match="mean nothing without trusted_keys"):
+        verify_patch(head, [], signature)
 
 
 def change_labels(bundle: Path) -> None:

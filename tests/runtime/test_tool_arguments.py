@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from edgexl.bundle.layout import Kind
+from edgexl.bundle.signing import new_key, sign_bundle, store_signature
 from edgexl.bundle.write import write_bundle
 from edgexl.runtime.binding import find_engine_library, find_library, open_bundle
 from tests.runtime.tiny_bundle import build
+
+LINE = "RWRlZGdleGwgMepKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"  # a public key
 
 
 def tool(name: str, *arguments: str | Path | bytes, stdin: bytes = b"", **more: object) -> subprocess.CompletedProcess:
@@ -50,6 +53,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("exl-run", ["--explain"], 2, "the option --explain needs a value"),
         ("exl-run", ["--engine"], 2, "the option --engine needs a value"),
         ("exl-run", ["--no-such"], 2, "unknown option --no-such"),
+        ("exl-run", ["--key"], 2, "the option --key needs a value"),
+        ("exl-run", ["--key", "no/such.pub"], 2, "the key no/such.pub cannot be read"),
+        ("exl-run", ["--key", "/dev/zero"], 2, "the key /dev/zero cannot be used: it is too long"),
+        ("exl-run", ["--key", LINE], 2, "the bundle holds no signature"),
+        ("exl-run", ["--key", LINE, "--trust"], 2, "give --key or --trust"),
+        ("exl-run", ["--key", LINE] * 17, 2, "the option --key is taken 16 times at most"),
+        ("exl-run", ["--least-version", "1"], 2, "needs --key"),
+        ("exl-run", ["--key", LINE, "--least-version", "18446744073709551616"], 2, "takes a whole number"),
+        ("exl-serve", ["--key", LINE, "--port", "0"], 2, "the bundle holds no signature"),
+        ("exl-serve", ["--key", LINE, "--least-version", "-1"], 2, "takes a whole number"),
         ("exl-bench", ["--queries"], 2, "the option --queries needs a value"),
         ("exl-bench", ["--queries", "no/such.txt"], 2, "no/such.txt cannot be read"),
         ("exl-bench", ["--queries", os.devnull], 2, "/dev/null holds no query"),
@@ -65,6 +78,25 @@ def test_what_is_refused(name: str, arguments: list[str], code: int, sentence: s
     done = tool(name, bundle, *arguments)
     assert (done.returncode, done.stdout) == (code, b"")
     assert sentence in done.stderr.decode()
+
+
+def test_what_a_key_has_signed_is_opened(bundle: Path, tmp_path: Path) -> None:
+    """By the key's file or its line; of several, one is enough."""
+    key, other, signed = new_key(), new_key(), tmp_path / "signed.exl"
+    store_signature(bundle, sign_bundle(bundle, key, 3), signed)
+    (tmp_path / "shop.pub").write_text(key.public.text)
+    for given in (["--key", key.public.line], ["--key", LINE, "--key", tmp_path / "shop.pub", "--least-version", "3"]):
+        done = tool("exl-run", signed, "red", *given)
+        assert (done.returncode, done.stderr) == (0, b"")
+        server = [find_library().parent / "exl-serve", signed, "--port", "0", *given]
+        with subprocess.Popen(server, stdout=subprocess.PIPE) as serving:
+            assert serving.stdout is not None
+            assert b"answers at" in serving.stdout.readline()
+            serving.terminate()
+    done = tool("exl-run", signed, "red", "--key", other.public.line)
+    assert (done.returncode, b"not one of the trusted" in done.stderr) == (2, True)
+    done = tool("exl-run", signed, "red", "--key", key.public.line, "--least-version", "4")
+    assert (done.returncode, b"4 is the least accepted" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["exl-run", "exl-bench"])

@@ -114,17 +114,22 @@ enum {
     EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
     EXL_OPEN_SCALAR = 4u,    /* use the scalar kernels (to compare with the SIMD ones; same answers) */
     EXL_OPEN_COMPILED = 8u,  /* pass the label file over: the labels that were compiled, and no changes to them */
-    EXL_OPEN_COPY = 16u, /* read the file into memory, not map it: someone may write to or cut it while it is open */
-    EXL_OPEN_LAZY = 32u  /* with EXL_OPEN_VERIFY or trusted_keys: the hashes of weights, codes and goldens are checked
-                            when one of them is first used, which then fails with EXL_BUNDLE_CORRUPT. Opens sooner, and
-                            is weaker: what is wrong shows late, and who may write to the file has longer for it */
+    EXL_OPEN_COPY = 16u,  /* read the file into memory, not map it: someone may write to or cut it while it is open */
+    EXL_OPEN_LAZY = 32u,  /* with EXL_OPEN_VERIFY or trusted_keys: the hashes of weights, codes and goldens are checked
+                             when one of them is first used, which then fails with EXL_BUNDLE_CORRUPT. Opens sooner, and
+                             is weaker: what is wrong shows late, and who may write to the file has longer for it */
+    EXL_OPEN_ANYONE = 64u /* without trusted_keys: look at no signature, whatever keys the library was built with */
 };
 
 /* Signatures. With trusted_keys, a bundle is opened only where one of them has signed its header and section table, and
  * so every byte (docs/trust.md): before any section is read, else EXL_NOT_SIGNED, EXL_UNKNOWN_KEY, EXL_BAD_SIGNATURE or
  * EXL_VERSION_TOO_OLD. The hashes of all sections are checked then, as with EXL_OPEN_VERIFY. The signature is the one
  * given here, else the one stored in the bundle, else, where a path was opened, the file of that name and ".minisig".
- * Who may write to a mapped file may change it behind the check: give EXL_OPEN_COPY where that is not yourself. */
+ * Who may write to a mapped file may change it behind the check: give EXL_OPEN_COPY where that is not yourself.
+ *
+ * A library may be built with keys of its own, -DEXL_TRUSTED_KEYS='"RW..."' (more of them by commas) and
+ * -DEXL_LEAST_VERSION=3: these stand wherever the options name no trusted_keys, and the version where they name no
+ * keys and no least_version. EXL_OPEN_ANYONE is the way to open anything there. */
 
 typedef struct exl_open_options {
     size_t struct_size;
@@ -451,6 +456,11 @@ typedef struct exl_patch_options {
                                      label file is carried over */
     void (*progress)(void *context, uint64_t done, uint64_t bytes); /* null, or told of the new bundle's bytes */
     void *context;
+    const void *signature; /* of the patch, what minisign wrote; null = the file of patch_path and ".minisig", if it is
+                              there. Looked at where open has trusted_keys: one of these must have made it */
+    size_t signature_bytes;
+    uint32_t signed_patch; /* 1: with trusted_keys, a patch without a signature is refused (EXL_NOT_SIGNED) */
+    uint32_t reserved;     /* 0 */
 } exl_patch_options;
 
 typedef struct exl_patch_report {
@@ -482,8 +492,13 @@ typedef struct exl_patch_info {
 
 /* What a patch's first 160 bytes, or more of it, say. */
 EXL_API exl_status exl_patch_get_info(const void *patch, size_t patch_bytes, exl_patch_info *info, exl_error *error);
-/* The same from memory to memory: made has room for exl_patch_info.new_bytes. The caller opens what was made, and runs
- * its goldens. allocator may be null. */
+/* Whether one of trust's trusted_keys has signed the patch whose first 160 bytes, or more, these are, and so all of it:
+ * else as exl_bundle_open says of a bundle. The signature is that of the options. A patch has no version: that of the
+ * bundle which it makes counts. */
+EXL_API exl_status exl_patch_verify(const void *patch, size_t patch_bytes, const exl_open_options *trust,
+                                    exl_error *error);
+/* The same as exl_patch from memory to memory: made has room for exl_patch_info.new_bytes. The caller opens what was
+ * made, and runs its goldens. allocator may be null. */
 EXL_API exl_status exl_patch_memory(const void *old, size_t old_bytes, const void *patch, size_t patch_bytes,
                                     void *made, size_t made_bytes, const exl_allocator *allocator, exl_error *error);
 

@@ -136,15 +136,13 @@ static exl_status bundle_open_engine(exl_bundle *bundle, const exl_open_options 
 
 static exl_status bundle_check_options(const exl_open_options *options, exl_allocator *allocator, exl_error *error) {
     if (options->flags & ~(uint32_t)(EXL_OPEN_VERIFY | EXL_OPEN_NO_ENGINE | EXL_OPEN_SCALAR | EXL_OPEN_COMPILED |
-                                     EXL_OPEN_COPY | EXL_OPEN_LAZY))
+                                     EXL_OPEN_COPY | EXL_OPEN_LAZY | EXL_OPEN_ANYONE))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the options set a flag that this library, %s, does not know",
                          EXL_VERSION_STRING);
     if (options->threads > 1024)
         return exl__fail(error, EXL_BAD_ARGUMENT, "threads is %u, at most 1024 are allowed", options->threads);
-    if (!options->trusted_keys != !options->trusted_key_count || !options->signature != !options->signature_bytes)
-        return exl__fail(error, EXL_BAD_ARGUMENT, "trusted_keys and signature need their counts, and these need them");
-    if (!options->trusted_keys && (options->least_version > 0 || options->signature))
-        return exl__fail(error, EXL_BAD_ARGUMENT, "least_version and signature mean nothing without trusted_keys");
+    if (exl__check_trust(options, error) != EXL_OK)
+        return EXL_BAD_ARGUMENT;
     if (options->flags & EXL_OPEN_LAZY && !(options->flags & EXL_OPEN_VERIFY) && !options->trusted_keys)
         return exl__fail(error, EXL_BAD_ARGUMENT, "EXL_OPEN_LAZY needs EXL_OPEN_VERIFY or trusted_keys");
     if (exl__take_struct(allocator, sizeof *allocator, options->allocator, error) != EXL_OK)
@@ -206,6 +204,7 @@ static exl_status bundle_open_from(const bundle_source *from, int is_given, cons
     if (!exl__begin(error, is_given && bundle))
         return EXL_BAD_ARGUMENT;
     status = exl__take_struct(&known, sizeof known, options, error);
+    exl__trust_as_built(&known);
     if (status == EXL_OK)
         status = bundle_check_options(&known, &allocator, error);
     return status == EXL_OK ? bundle_open(from, &known, &allocator, bundle, error) : status;

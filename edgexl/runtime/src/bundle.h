@@ -10,6 +10,7 @@
 #include "live.h"
 #include "platform.h"
 #include "scan.h"
+#include "signature.h"
 #include "status.h"
 #include "strings.h"
 #include "tokenizer.h"
@@ -172,7 +173,18 @@ exl_status exl__check_hashes(const exl_bundle *bundle, int deferrable, exl_error
  * without a signature in it. */
 size_t exl__signed_bytes(const exl_bundle *bundle, uint8_t bytes[EXL__MOST_SIGNED_BYTES]);
 
-/* trust.c: whether one of the options' keys has signed the bundle; EXL_OK where there are none. */
+/* trust.c: the keys that the library was built with, where the options name none. */
+void exl__trust_as_built(exl_open_options *options);
+/* Whether the options' keys and signature go together. */
+exl_status exl__check_trust(const exl_open_options *options, exl_error *error);
+/* Whether one of the options' keys has made the signature of the message, which is `what` (a patch); signed_by: which.
+ */
+exl_status exl__check_signer(const char *what, const exl_open_options *options, const char *text, size_t text_bytes,
+                             const void *message, size_t message_bytes, exl_error *error);
+/* The signature in the file of the path and ".minisig"; EXL_NOT_SIGNED where there is no such file. */
+exl_status exl__read_signature_beside(const char *what, const char *path, const exl_allocator *allocator,
+                                      char text[EXL__MOST_SIGNATURE_BYTES], size_t *text_bytes, exl_error *error);
+/* Whether one of the options' keys has signed the bundle; EXL_OK where there are none. */
 exl_status exl__check_signature(exl_bundle *bundle, const exl_open_options *options, const char *path,
                                 exl_error *error);
 /* Has every use of these sections check their hashes first (the first of all that, below); gives them up again. */

@@ -8,14 +8,46 @@
 #include "memory.h"
 #include "signature.h"
 
+/* ---- keys ---------------------------------------------------------------------------------------------------- */
+
+#if defined(EXL_TRUSTED_KEYS)
+static const char *const TRUST_BUILT[] = {EXL_TRUSTED_KEYS};
+#if defined(EXL_LEAST_VERSION)
+static const uint64_t TRUST_BUILT_VERSION = EXL_LEAST_VERSION;
+#else
+static const uint64_t TRUST_BUILT_VERSION = 0;
+#endif
+
+void exl__trust_as_built(exl_open_options *options) {
+    if (options->trusted_keys || options->flags & EXL_OPEN_ANYONE)
+        return;
+    options->trusted_keys = TRUST_BUILT;
+    options->trusted_key_count = sizeof TRUST_BUILT / sizeof *TRUST_BUILT;
+    if (options->least_version == 0)
+        options->least_version = TRUST_BUILT_VERSION;
+}
+#else
+void exl__trust_as_built(exl_open_options *options) { (void)options; }
+#endif
+
+exl_status exl__check_trust(const exl_open_options *options, exl_error *error) {
+    if (!options->trusted_keys != !options->trusted_key_count || !options->signature != !options->signature_bytes)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "trusted_keys and signature need their counts, and these need them");
+    if (!options->trusted_keys && (options->least_version > 0 || options->signature))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "least_version and signature mean nothing without trusted_keys");
+    if (options->trusted_keys && options->flags & EXL_OPEN_ANYONE)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "EXL_OPEN_ANYONE and trusted_keys contradict each other");
+    return EXL_OK;
+}
+
 /* ---- signatures ---------------------------------------------------------------------------------------------- */
 
-/* The file beside the bundle. Mapped and read, so that nobody who cuts it, or makes it large, does more than fail. */
-static exl_status trust_read_beside(const exl_bundle *bundle, const char *path, char text[EXL__MOST_SIGNATURE_BYTES],
-                                    size_t *text_bytes, exl_error *error) {
+/* Mapped and read, so that nobody who cuts it, or makes it large, does more than fail. */
+exl_status exl__read_signature_beside(const char *what, const char *path, const exl_allocator *allocator,
+                                      char text[EXL__MOST_SIGNATURE_BYTES], size_t *text_bytes, exl_error *error) {
     static const char SUFFIX[] = ".minisig";
     size_t stem = strlen(path), bytes = stem + sizeof SUFFIX;
-    char *beside = exl__allocate(&bundle->allocator, bytes, 1);
+    char *beside = exl__allocate(allocator, bytes, 1);
     exl__file file = {.descriptor = -1};
     exl_status status;
 
@@ -30,15 +62,15 @@ static exl_status trust_read_beside(const exl_bundle *bundle, const char *path, 
         *text_bytes = (size_t)file.length;
         status = exl__file_read(&file, 0, text, *text_bytes, error);
     } else if (status != EXL_BAD_SIGNATURE && status != EXL_OUT_OF_MEMORY) {
-        status = exl__fail(error, EXL_NOT_SIGNED, "the bundle holds no signature, nor is there one in %s", beside);
+        status = exl__fail(error, EXL_NOT_SIGNED, "the %s holds no signature, nor is there one in %s", what, beside);
     }
     exl__file_close(&file);
-    exl__release(&bundle->allocator, beside, bytes, 1);
+    exl__release(allocator, beside, bytes, 1);
     return status;
 }
 
-static exl_status trust_read_keys(const exl_open_options *options, const exl__signature *signature,
-                                  const uint8_t *message, size_t bytes, uint32_t *signed_by, exl_error *error) {
+static exl_status trust_read_keys(const char *what, const exl_open_options *options, const exl__signature *signature,
+                                  const void *message, size_t bytes, uint32_t *signed_by, exl_error *error) {
     size_t alike = 0;
     char id[17];
 
@@ -60,9 +92,21 @@ static exl_status trust_read_keys(const exl_open_options *options, const exl__si
         return EXL_OK;
     exl__key_id_write(signature->key_id, id);
     if (alike == 0)
-        return exl__fail(error, EXL_UNKNOWN_KEY, "the bundle is signed by key %s, which is not one of the trusted", id);
+        return exl__fail(error, EXL_UNKNOWN_KEY, "the %s is signed by key %s, which is not one of the trusted", what,
+                         id);
     return exl__fail(error, EXL_BAD_SIGNATURE,
-                     "the signature by key %s does not hold: it, or the bundle, was changed: fetch both again", id);
+                     "the signature by key %s does not hold: it, or the %s, was changed: fetch both again", id, what);
+}
+
+exl_status exl__check_signer(const char *what, const exl_open_options *options, const char *text, size_t text_bytes,
+                             const void *message, size_t message_bytes, exl_error *error) {
+    exl__signature signature;
+    const char *why = exl__signature_read(text, text_bytes, &signature);
+    uint32_t signed_by;
+
+    if (why)
+        return exl__fail(error, EXL_BAD_SIGNATURE, "the %s's signature is none of minisign's: %s", what, why);
+    return trust_read_keys(what, options, &signature, message, message_bytes, &signed_by, error);
 }
 
 static exl_status trust_check(exl_bundle *bundle, const exl_open_options *options, const char *text, size_t text_bytes,
@@ -77,7 +121,7 @@ static exl_status trust_check(exl_bundle *bundle, const exl_open_options *option
         why = "it is not written as stored ones are";
     if (why)
         return exl__fail(error, EXL_BAD_SIGNATURE, "the bundle's signature is none of minisign's: %s", why);
-    status = trust_read_keys(options, &signature, message, message_bytes, &bundle->signed_by, error);
+    status = trust_read_keys("bundle", options, &signature, message, message_bytes, &bundle->signed_by, error);
     if (status != EXL_OK)
         return status;
     if (signature.version < options->least_version)
@@ -104,7 +148,7 @@ exl_status exl__check_signature(exl_bundle *bundle, const exl_open_options *opti
                            error);
     if (!path)
         return exl__fail(error, EXL_NOT_SIGNED, "the bundle holds no signature, and none is given");
-    status = trust_read_beside(bundle, path, beside, &beside_bytes, error);
+    status = exl__read_signature_beside("bundle", path, &bundle->allocator, beside, &beside_bytes, error);
     return status == EXL_OK ? trust_check(bundle, options, beside, beside_bytes, 0, error) : status;
 }
 

@@ -18,7 +18,18 @@ static exl_status update_check_options(const exl_patch_options *given, exl_patch
                                        exl_error *error) {
     exl_status status = exl__take_struct(known, sizeof *known, given, error);
 
-    return status == EXL_OK ? exl__take_struct(open, sizeof *open, known->open, error) : status;
+    if (status == EXL_OK)
+        status = exl__take_struct(open, sizeof *open, known->open, error);
+    if (status != EXL_OK)
+        return status;
+    exl__trust_as_built(open);
+    if (!known->signature != !known->signature_bytes)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "the patch's signature needs its length, and this needs it");
+    if (known->signed_patch > 1 || known->reserved)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "signed_patch is 0 or 1, and reserved 0");
+    if (!open->trusted_keys && (known->signature || known->signed_patch))
+        return exl__fail(error, EXL_BAD_ARGUMENT, "a patch's signature means nothing without trusted_keys in open");
+    return EXL_OK;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
@@ -63,6 +74,30 @@ exl_status exl_patch_get_info(const void *patch, size_t patch_bytes, exl_patch_i
     known.new_bytes = header.new_bytes;
     exl__give_struct(info, &known, sizeof known);
     return EXL_OK;
+}
+
+exl_status exl_patch_verify(const void *patch, size_t patch_bytes, const exl_open_options *trust, exl_error *error) {
+    exl__patch_header header;
+    exl_open_options known = {0};
+    exl_status status;
+
+    if (!exl__begin(error, patch && trust))
+        return EXL_BAD_ARGUMENT;
+    status = exl__take_struct(&known, sizeof known, trust, error);
+    exl__trust_as_built(&known);
+    if (status == EXL_OK)
+        status = exl__check_trust(&known, error);
+    if (status == EXL_OK && !known.trusted_keys)
+        status = exl__fail(error, EXL_BAD_ARGUMENT, "there are no trusted_keys to verify the patch by");
+    if (status == EXL_OK && patch_bytes < EXL__PATCH_HEADER_BYTES)
+        status = exl__fail(error, EXL_PATCH_MALFORMED, "the patch ends inside its header");
+    if (status == EXL_OK)
+        status = exl__patch_read_header(patch, &header, error);
+    if (status == EXL_OK && !known.signature)
+        status = exl__fail(error, EXL_NOT_SIGNED, "there is no signature of the patch");
+    return status == EXL_OK ? exl__check_signer("patch", &known, known.signature, known.signature_bytes, patch,
+                                                EXL__PATCH_HEADER_BYTES, error)
+                            : status;
 }
 
 exl_status exl_patch_memory(const void *old, size_t old_bytes, const void *patch, size_t patch_bytes, void *made,
@@ -139,6 +174,26 @@ static exl_status update_open_input(const char *what, const char *path, exl__fil
     return EXL_OK;
 }
 
+/* Whether the patch was signed by one of the trusted keys: where it says so, or must. */
+static exl_status update_check_patch(update_state *u, const uint8_t header[EXL__PATCH_HEADER_BYTES],
+                                     const char *patch_path, exl_error *error) {
+    char beside[EXL__MOST_SIGNATURE_BYTES];
+    const char *signature = u->options.signature;
+    size_t bytes = u->options.signature_bytes;
+
+    if (!u->open.trusted_keys)
+        return EXL_OK;
+    if (!signature) {
+        exl_status status = exl__read_signature_beside("patch", patch_path, u->allocator, beside, &bytes, error);
+        if (status == EXL_NOT_SIGNED && !u->options.signed_patch)
+            return exl__begin(error, 1), EXL_OK;
+        if (status != EXL_OK)
+            return status;
+        signature = beside;
+    }
+    return exl__check_signer("patch", &u->open, signature, bytes, header, EXL__PATCH_HEADER_BYTES, error);
+}
+
 /* The new bundle beside the old one, whole and on the disk. */
 static exl_status update_make(update_state *u, const char *old_path, const char *patch_path, exl_error *error) {
     uint8_t header[EXL__PATCH_HEADER_BYTES];
@@ -153,6 +208,8 @@ static exl_status update_make(update_state *u, const char *old_path, const char 
         status = exl__file_read(&u->patch, 0, header, sizeof header, error);
     if (status == EXL_OK)
         status = exl__patch_read_header(header, &u->header, error);
+    if (status == EXL_OK)
+        status = update_check_patch(u, header, patch_path, error);
     if (status != EXL_OK)
         return status;
     io.old_bytes = u->old.length;
@@ -328,7 +385,7 @@ static exl_status update_carry_from(update_state *u, const exl_bundle *old, exl_
 static exl_status update_carry_labels(update_state *u, const char *old_path, exl_bundle *made, exl_session *session,
                                       exl_error *error) {
     exl_open_options looking = {.struct_size = sizeof looking,
-                                .flags = EXL_OPEN_NO_ENGINE,
+                                .flags = EXL_OPEN_NO_ENGINE | EXL_OPEN_ANYONE,
                                 .allocator = u->open.allocator,
                                 .labels_path = u->labels};
     exl_bundle *old = NULL;

@@ -158,6 +158,64 @@ static void test_damage(file_bytes old, file_bytes patch, file_bytes room, int r
     free(kept);
 }
 
+/* ---- signatures ------------------------------------------------------------------------------------------------ */
+
+/* Of the header that test_signatures makes, by the second key: secret_key(b"edgexl 1", bytes([7]) * 32) in Python. */
+static const char SIGNATURE[] =
+    "untrusted comment: signature of an edgexl patch\n"
+    "RURlZGdleGwgMTcsWh8KCkmo34c8Ib32rogaggH1qN6oUvWVN3tlz6Lll2d6+A0RWc+GTdhE8wcuC4TQj3Yt5Fd4H"
+    "EjvurtDiAs=\n"
+    "trusted comment: edgexl\n"
+    "AMb7pALbf+6sGMYmH41S0IOYiEgEuAeINrMQ5gqEAb3lIi451J6byHCP2jBdDF5NNrbMWjnJEAhoQ+16ab0qCQ==\n";
+static const char *const KEYS[] = {"RWQAAAAAAAAAAOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs", /* of another id */
+                                   "RWRlZGdleGwgMepKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"};
+
+static void test_signatures(void) {
+    uint8_t header[EXL__PATCH_HEADER_BYTES] = {0x89, 'E', 'X', 'P', '\r', '\n', 0x1a, '\n', 1, 0, 0, 0, 0, 0, 1, 0};
+    char text[sizeof SIGNATURE];
+    exl_open_options trust = {.struct_size = sizeof trust,
+                              .trusted_keys = KEYS,
+                              .trusted_key_count = 2,
+                              .signature = text,
+                              .signature_bytes = sizeof text - 1};
+    exl_patch_options update = {.struct_size = sizeof update, .open = &trust};
+
+    memcpy(text, SIGNATURE, sizeof text);
+    put(header + 16, 200, 8);
+    put(header + 32, 128, 8);
+    CHECK_STATUS(exl_patch_verify(header, sizeof header, &trust, &said), EXL_OK);
+    for (size_t i = 0; i < sizeof header; i++) {
+        header[i] ^= 1;
+        CHECK(exl_patch_verify(header, sizeof header, &trust, &said) / 100 == 3);
+        header[i] ^= 1;
+    }
+    for (size_t i = 20; i < sizeof text - 1; i++) {
+        text[i] ^= 1;
+        CHECK((exl_patch_verify(header, sizeof header, &trust, &said) == EXL_OK) == (i < strcspn(SIGNATURE, "\n")));
+        text[i] ^= 1;
+    }
+    CHECK_STATUS(exl_patch_verify(header, sizeof header - 1, &trust, &said), EXL_PATCH_MALFORMED);
+    trust.trusted_key_count = 1;
+    CHECK_STATUS(exl_patch_verify(header, sizeof header, &trust, &said), EXL_UNKNOWN_KEY);
+    trust.signature_bytes = 0;
+    CHECK_STATUS(exl_patch_verify(header, sizeof header, &trust, &said), EXL_BAD_ARGUMENT);
+    trust.signature = NULL;
+    CHECK_STATUS(exl_patch_verify(header, sizeof header, &trust, &said), EXL_NOT_SIGNED);
+    trust.flags = EXL_OPEN_ANYONE;
+    CHECK_STATUS(exl_patch_verify(header, sizeof header, &trust, &said), EXL_BAD_ARGUMENT);
+    CHECK_STATUS(exl_patch_verify(header, sizeof header, NULL, &said), EXL_BAD_ARGUMENT);
+    update.signature = text;
+    CHECK_STATUS(exl_patch("old", "patch", "new", &update, NULL, &said), EXL_BAD_ARGUMENT);
+    CHECK(strstr(said.sentence, "needs its length") != NULL);
+    update.signature_bytes = sizeof text - 1;
+    update.signed_patch = 2;
+    CHECK_STATUS(exl_patch("old", "patch", "new", &update, NULL, &said), EXL_BAD_ARGUMENT);
+    update.signed_patch = 0;
+    update.open = NULL;
+    CHECK_STATUS(exl_patch("old", "patch", "new", &update, NULL, &said), EXL_BAD_ARGUMENT);
+    CHECK(strstr(said.sentence, "means nothing without trusted_keys") != NULL);
+}
+
 int main(int argc, char **argv) {
     file_bytes old, made, patch, room, none;
 
@@ -174,6 +232,7 @@ int main(int argc, char **argv) {
     CHECK(strstr(said.sentence, "already") != NULL);
     test_refusals(old, patch, room);
     test_damage(old, patch, room, 150);
+    test_signatures();
     none = write_patch(old, old);
     CHECK(none.length < 1000);
     free(none.bytes);

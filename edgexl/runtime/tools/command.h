@@ -76,11 +76,19 @@ static int finish(int code) {
     return EXIT_DEVICE;
 }
 
-/* An option: a flag, or with a value after it, a text or a whole number from low to high. One of the three is set. */
+/* What an option was given, each time that it was. */
+typedef struct option_values {
+    const char **at;
+    size_t count, capacity;
+} option_values;
+
+/* An option: a flag, or with a value after it, a text, one of many, or a whole number from low to high. One of the four
+ * is set. */
 typedef struct option {
     const char *name;
     uint32_t *flag;
     const char **text;
+    option_values *values;
     uint32_t *number;
     unsigned long low, high;
 } option;
@@ -105,6 +113,12 @@ static int take_option(const option *options, size_t option_count, int count, ch
     value = arguments[++*at];
     if (one->text)
         return *one->text = value, 1;
+    if (one->values && one->values->count == one->values->capacity) {
+        say("the option %s is taken %zu times at most", one->name, one->values->capacity);
+        return -1;
+    }
+    if (one->values)
+        return one->values->at[one->values->count++] = value, 1;
     parsed = strtoul(value, &end, 10);
     if (*value < '0' || *value > '9' || *end || parsed < one->low || parsed > one->high) {
         say("the option %s takes a whole number from %lu to %lu, not '%s'", one->name, one->low, one->high, value);

@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "lines.h"
+#include "trust.h"
 
 static const char USAGE[] =
     "usage: exl-run BUNDLE [TEXT...] [options]\n"
@@ -23,7 +24,7 @@ static const char USAGE[] =
     "  --engine PATH     ONNX Runtime's library (default: $EDGEXL_ORT_LIBRARY, then the system's)\n"
     "  --threads N       threads of the engine (default 1)\n"
     "  --copy            read the bundle into memory, for a file that may be cut or written to meanwhile\n"
-    "  --trust           do not hash the large sections, which saves reading the whole file\n"
+    "  --trust           do not hash the large sections, which saves reading the whole file\n" TRUST_USAGE
     "  --self-test       answer the bundle's goldens and compare; no TEXT\n"
     "  --version         print the version\n"
     "  --help            print this\n"
@@ -33,7 +34,8 @@ typedef struct command {
     const char *bundle, *explain;
     char **texts;
     int text_count;
-    uint32_t trust, copy, self_test;
+    uint32_t skips_hashes, copy, self_test;
+    trust trust;
     uint32_t explain_label;
     char explain_text[65536]; /* no label is longer, docs/format.md */
     exl_open_options open;
@@ -55,9 +57,11 @@ static int parse(command *c, int count, char **arguments) {
                               {"--engine", .text = &c->open.engine_library},
                               {"--labels-file", .text = &c->open.labels_path},
                               {"--copy", .flag = &c->copy},
-                              {"--trust", .flag = &c->trust},
+                              {"--trust", .flag = &c->skips_hashes},
+                              TRUST_OPTIONS(&c->trust),
                               {"--self-test", .flag = &c->self_test}};
 
+    trust_begin(&c->trust);
     c->texts = arguments;
     for (int at = 1; at < count; at++) {
         char *argument = arguments[at];
@@ -83,7 +87,7 @@ static int parse(command *c, int count, char **arguments) {
     }
     if (!c->bundle)
         fputs(USAGE, stderr);
-    return c->bundle != NULL;
+    return c->bundle != NULL && trust_take(&c->trust, c->skips_hashes, &c->open);
 }
 
 /* A score of a kind of row; null where the label has none of it. */
@@ -223,7 +227,7 @@ int main(int count, char **arguments) {
     }
     if (!parse(&c, count, arguments))
         return EXIT_BAD_INPUT;
-    c.open.flags = (c.trust ? 0 : EXL_OPEN_VERIFY) | (c.copy ? EXL_OPEN_COPY : 0);
+    c.open.flags = (c.skips_hashes ? 0 : EXL_OPEN_VERIFY) | (c.copy ? EXL_OPEN_COPY : 0);
     status = open_session(c.bundle, &c.open, NULL, &bundle, &session);
     if (status == EXL_OK)
         status = check(bundle, &c);

@@ -21,13 +21,14 @@
 
 #include "answer.h"
 #include "command.h"
+#include "trust.h"
 
 static const char USAGE[] =
     "usage: exl-serve BUNDLE [options]\n"
     "  --port N          where to listen, on 127.0.0.1 (default 8017; 0: a free one)\n"
     "  --threads N       texts answered at a time, 1 to 64 (default 2)\n"
     "  --labels-file PATH  labels added and retired since the compile (default: BUNDLE.labels)\n"
-    "  --trust           do not hash the large sections, which saves reading the whole file\n"
+    "  --trust           do not hash the large sections, which saves reading the whole file\n" TRUST_USAGE
     "  --version         print the version\n"
     "  --help            print this\n";
 
@@ -352,12 +353,14 @@ static int run(const char *path, const exl_open_options *open, uint32_t port, ui
 
 int main(int count, char **arguments) {
     exl_open_options open = {.struct_size = sizeof open};
-    uint32_t port = 8017, threads = 2, trust = 0;
+    static trust trusted;
+    uint32_t port = 8017, threads = 2, skips_hashes = 0;
     const char *bundle = NULL;
     const option options[] = {{"--port", .number = &port, .low = 0, .high = 65535},
                               {"--threads", .number = &threads, .low = 1, .high = MOST_THREADS},
                               {"--labels-file", .text = &open.labels_path},
-                              {"--trust", .flag = &trust}};
+                              {"--trust", .flag = &skips_hashes},
+                              TRUST_OPTIONS(&trusted)};
 
     if (count == 2 && strcmp(arguments[1], "--version") == 0) {
         puts(exl_get_version());
@@ -367,6 +370,7 @@ int main(int count, char **arguments) {
         fputs(USAGE, stdout);
         return finish(EXIT_DONE);
     }
+    trust_begin(&trusted);
     for (int at = 1; at < count; at++) {
         char *argument = arguments[at];
         int taken = 1;
@@ -388,7 +392,9 @@ int main(int count, char **arguments) {
         fputs(USAGE, stderr);
         return EXIT_BAD_INPUT;
     }
-    open.flags = trust ? 0 : EXL_OPEN_VERIFY;
+    if (!trust_take(&trusted, skips_hashes, &open))
+        return EXIT_BAD_INPUT;
+    open.flags = skips_hashes ? 0 : EXL_OPEN_VERIFY;
     signal(SIGPIPE, SIG_IGN);
     return run(bundle, &open, port, threads);
 }
