@@ -20,7 +20,7 @@ _SOURCES = Path(__file__).parent / "apple"
 # What Edgexl.swift and Swift's own libraries call types of theirs.
 _TAKEN = frozenset(
     {"Answer", "EdgexlBundle", "EdgexlError", "Explanation", "Foundation", "FoundBy", "Label", "LabelState"}
-    | {"ListedLabel", "Swift", "SwiftUI"}
+    | {"ListedLabel", "Swift", "SwiftUI", "Trust", "Update"}
 )
 
 

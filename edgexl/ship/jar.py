@@ -29,7 +29,7 @@ JNI = SOURCES / "edgexl_jni.c"
 JARS = ("linux-x86-64", "linux-arm64", "macos-arm64", "macos-x86-64", "windows-x86-64")
 # Of every API: classes that Java 8 and Android have.
 _CLASSES = ("Answer", "Bundle", "EdgexlException", "Explanation", "Info", "Label", "ListedLabel", "Native",
-            "OpenOptions", "PredictOptions", "Told")  # fmt: skip
+            "OpenOptions", "PredictOptions", "Told", "Update", "UpdateOptions")  # fmt: skip
 _RELEASE = "8"
 _LINKED = ("compiler-rt", "mingw-w64")
 # Of no package: Java's keywords and literals (The Java Language Specification, 3.9).
@@ -203,8 +203,8 @@ def _readme(product: Product) -> bytes:
             "More",
             "`Bundle` serves all threads, and is `AutoCloseable`. It has `predict`, `predictBatch`, `explain`, "
             "`complete`, `label`, `addLabel`, `replaceLabel`, `retireLabel`, `selfTest` and `getInfo`; `Bundle.open` "
-            "opens files, bytes and parts of open files; `OpenOptions.withLabels` keeps changes of labels. Kotlin "
-            "sees what may be null. "
+            "opens files, bytes and parts of open files, and `Bundle.update` makes a file's next version of it and a "
+            "patch; `OpenOptions.withLabels` keeps changes of labels. Kotlin sees what may be null. "
             f"`mvn install:install-file -Dfile={jar}` puts it into your repository, as {product.name}:{product.name}.",
         ),
         Section(

@@ -32,9 +32,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ._edgexl.binding import Answer, Bundle, EdgexlError, Explanation, Label, version
+from ._edgexl.binding import Answer, Bundle, EdgexlError, Explanation, Label, Update, version
 
-__all__ = ["Answer", "Bundle", "EdgexlError", "Explanation", "Label", "bundle", "predict", "predict_batch", "version"]
+__all__ = ["Answer", "Bundle", "EdgexlError", "Explanation", "Label", "Update", "bundle", "predict", "predict_batch",
+           "version"]  # fmt: skip
 __version__ = "{version}"
 BUNDLE = Path(__file__).parent / "{file}"
 _lock, _opened = threading.Lock(), list[Bundle]()

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,23 +13,17 @@ import pytest
 from edgexl.base.errors import BadInput
 from edgexl.bundle.signing import new_key, sign_bundle, store_signature
 from edgexl.runtime.binding import NotTrusted
-from edgexl.runtime.build import HEADER
-from edgexl.runtime.declarations import HEADER as DECLARED
-from edgexl.runtime.library import find_library
-from edgexl.ship import wheel
-from edgexl.ship.crate import ship_rust
-from edgexl.ship.jar import JNI, compile_classes, java_sources, jni_flags
-from edgexl.ship.npm import ship_web
+from edgexl.ship.c_source import ship_c_source
 from edgexl.ship.product import Product, open_product
 from tests.ship.conftest import Run, unpack
+from tests.ship.programs import run_c_plus_plus, run_java, run_node, run_python, run_rust
 
-CPP = HEADER.parents[1] / "cpp"
 # as shipped: signed, unsigned, by another key, an older version; then told otherwise: no key, a lower least version, a
 # signature beside it, and a key that is none
 EXPECTED = [0, 307, 308, 310, 0, 0, 0, 100]
 PYTHON = """
 import json, sys
-from trusting.binding import Bundle, EdgexlError
+from binding import Bundle, EdgexlError
 def status(*arguments, **how):
     try:
         Bundle(*arguments, **how).close()
@@ -64,11 +56,35 @@ int main(int, char **arguments) {
                 status("old.exl", lower), status("plain.exl", given), status("words.exl", wrong));
 }
 """
+C = r"""
+#include "edgexl.h"
+#include <stdio.h>
+static int status(const char *path, const exl_open_options *options) {
+    exl_bundle *bundle = NULL;
+    const exl_status status = exl_bundle_open(path, options, &bundle, NULL);
+    exl_bundle_close(bundle);
+    return (int)status;
+}
+int main(void) {
+    static char signature[4096];
+    const char *const none = "x";
+    FILE *file = fopen("plain.sig", "rb");
+    const exl_open_options anyone = {.struct_size = sizeof anyone, .flags = EXL_OPEN_ANYONE},
+                           lower = {.struct_size = sizeof lower, .least_version = 2},
+                           given = {.struct_size = sizeof given, .signature = signature,
+                                    .signature_bytes = fread(signature, 1, sizeof signature, file)},
+                           wrong = {.struct_size = sizeof wrong, .trusted_keys = &none, .trusted_key_count = 1};
+    fclose(file);
+    printf("[%d, %d, %d, %d, %d, %d, %d, %d]", status("words.exl", NULL), status("plain.exl", NULL),
+           status("other.exl", NULL), status("old.exl", NULL), status("plain.exl", &anyone), status("old.exl", &lower),
+           status("plain.exl", &given), status("words.exl", &wrong));
+}
+"""
 JAVA = """
 import java.nio.file.*;
 import java.util.Arrays;
 import tiny_words.*;
-public class Trust {
+public class Program {
     static int status(String path, OpenOptions options) {
         try (Bundle bundle = Bundle.open(path, options)) {
             return 0;
@@ -141,62 +157,31 @@ def case(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(folder, product, signature)
 
 
-def test_python(case: Case, run: Run) -> None:
-    """The binding as a wheel has it, over this machine's library."""
-    place = case.folder / "trusting"
-    place.mkdir()
-    binding = (Path(wheel.__file__).parent / "python" / "binding.py").read_text()
-    (place / "__init__.py").touch()
-    (place / "binding.py").write_text(wheel.trusting(binding, case.product))
-    (place / "declarations.py").write_bytes(DECLARED.parents[1].joinpath("declarations.py").read_bytes())
-    shutil.copy(HEADER, place)
-    shutil.copy(find_library(), place)
-    assert json.loads(run(sys.executable, "-c", PYTHON, cwd=case.folder)) == EXPECTED
+def test_python(case: Case, tmp_path: Path, run: Run) -> None:
+    assert json.loads(run_python(PYTHON, case.product, case.folder, tmp_path, run)) == EXPECTED
 
 
 def test_c_plus_plus(case: Case, tmp_path: Path, run: Run) -> None:
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed")
-    (tmp_path / "program.cpp").write_text(C_PLUS_PLUS)
-    library = find_library()
-    flags = "-std=c++17", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{HEADER.parent}", f"-I{CPP}"
-    run("g++", *flags, "program.cpp", library, f"-Wl,-rpath,{library.parent}", "-o", "program")
-    said = run(tmp_path / "program", *case.product.keys, case.signature, cwd=case.folder)
-    assert json.loads(said) == EXPECTED
+    arguments = (*case.product.keys, case.signature)
+    assert json.loads(run_c_plus_plus(C_PLUS_PLUS, arguments, case.folder, tmp_path, run)) == EXPECTED
+
+
+def test_the_c_sources(case: Case, tmp_path: Path, run: Run) -> None:
+    folder = unpack(ship_c_source(case.product)[f"{case.product.title}-c-source.tar.gz"], tmp_path)
+    (tmp_path / "program.c").write_text(C)
+    run("cc", "-O0", f"-I{folder}", "program.c", folder / "edgexl.c", "-o", "program", "-lm", "-ldl", "-lpthread")
+    assert json.loads(run(tmp_path / "program", cwd=case.folder)) == EXPECTED
 
 
 def test_java(case: Case, tmp_path: Path, run: Run) -> None:
-    if shutil.which("javac") is None:
-        pytest.skip("no JDK is installed")
-    for name, content in compile_classes(case.product, java_sources(case.product, ("Loader", "Product"))).items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "Trust.java").write_text(JAVA)
-    library = find_library()
-    flags = "-std=c11", "-shared", "-fPIC", *jni_flags(case.product), f"-I{HEADER.parent}"
-    run("cc", *flags, JNI, library, f"-Wl,-rpath,{library.parent}", "-o", "jni.so")
-    subprocess.run(["javac", "-cp", str(tmp_path), "-d", str(tmp_path), str(tmp_path / "Trust.java")], check=True)
-    named = f"-Dedgexl.library={tmp_path / 'jni.so'}"
-    assert json.loads(run("java", "-Xcheck:jni", named, "-cp", tmp_path, "Trust", cwd=case.folder)) == EXPECTED
+    assert json.loads(run_java(JAVA, case.product, case.folder, tmp_path, run)) == EXPECTED
 
 
 @pytest.mark.slow
 def test_rust(case: Case, tmp_path: Path, run: Run) -> None:
-    cargo = shutil.which("cargo")
-    if cargo is None:
-        pytest.skip("cargo is not installed")
-    crate = unpack(ship_rust(case.product)["tiny-words-1.2.3.crate"], tmp_path)
-    (crate / "examples" / "trust.rs").write_text(RUST)
-    folders = {"CARGO_HOME": str(tmp_path / "cargo"), "RUSTUP_HOME": str(Path.home() / ".rustup"), "CFLAGS": "-O0"}
-    path = f"{Path(cargo).parent}:/usr/local/bin:/usr/bin:/bin"
-    run(cargo, "build", "-q", "--offline", "--example", "trust", cwd=crate, PATH=path, **folders)
-    assert json.loads(run(crate / "target/debug/examples/trust", cwd=case.folder)) == EXPECTED
+    assert json.loads(run_rust(RUST, case.product, case.folder, tmp_path, run)) == EXPECTED
 
 
 @pytest.mark.slow
 def test_the_web(case: Case, run: Run) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
-    unpack(ship_web(case.product)["tiny-words-1.2.3.tgz"], case.folder)
-    (case.folder / "trust.mjs").write_text(WEB)
-    assert json.loads(run("node", "trust.mjs", cwd=case.folder)) == EXPECTED
+    assert json.loads(run_node(WEB, case.product, case.folder, run)) == EXPECTED

@@ -86,8 +86,30 @@ struct OpenOptions {
     std::string signature;                 /* what minisign wrote; "": the bundle's own, or beside it */
 };
 
+struct UpdateOptions {
+    OpenOptions open; /* of the new bundle: who must have signed it, which label file is carried over */
+    std::string out;  /* where it is written; "": in the old one's place */
+    std::string patch_signature; /* what minisign wrote of the patch; "": the file beside it, if it is there */
+    bool signed_patch = false;   /* with trusted keys: refuse a patch that is not signed */
+};
+
 class Bundle {
   public:
+    /* Makes the new bundle of the one at `path` and a patch, in its place: either all of it or nothing. It must
+     * reproduce its goldens; a bundle that is open stays the old one. */
+    static exl_patch_report update(const std::string &path, const std::string &patch,
+                                   const UpdateOptions &options = {}) {
+        const Taken open(options.open);
+        exl_patch_options how = detail::make<exl_patch_options>();
+        exl_patch_report report = detail::make<exl_patch_report>();
+        how.open = &open.options;
+        how.signature = options.patch_signature.empty() ? nullptr : options.patch_signature.data();
+        how.signature_bytes = options.patch_signature.size();
+        how.signed_patch = options.signed_patch;
+        detail::call(exl_patch, path.c_str(), patch.c_str(), options.out.empty() ? nullptr : options.out.c_str(), &how,
+                     &report);
+        return report;
+    }
     explicit Bundle(const std::string &path, const OpenOptions &options = {}) {
         const Taken how(options);
         detail::call(exl_bundle_open, path.c_str(), &how.options, &opened_);

@@ -108,6 +108,17 @@ public struct Trust: Sendable {
     }
 }
 
+/// What an update did.
+public struct Update: Hashable, Sendable {
+    /// Of the new bundle.
+    public let newBytes: UInt64
+    /// Labels of the label file that were carried over.
+    public let added: UInt32
+    public let retired: UInt32
+    /// Changes that the new bundle has, or whose label it does not have.
+    public let dropped: UInt32
+}
+
 /// An open bundle. All threads share it: each call borrows a session, and there are as many as there were calls at the
 /// same time. It closes with its last reference. A query takes milliseconds: off the main actor it belongs.
 public final class EdgexlBundle: @unchecked Sendable {
@@ -178,6 +189,39 @@ public final class EdgexlBundle: @unchecked Sendable {
                 try EdgexlBundle(opened { exl_bundle_open_descriptor(descriptor, offset, length, &options, $0, $1) })
             }
         }
+    }
+
+    /// Make the new bundle of a file and a patch, in its place or at `out`: either all of it or nothing. It must be signed
+    /// as `trust` says and reproduce its goldens. In its place, the changes in `labels` are carried over (without one: in
+    /// the file beside it). A bundle that is open stays the old one. `patchSignature`: that of the patch itself, by
+    /// default the file of its name and ".minisig", if it is there; `signedPatch`: there must be one.
+    @discardableResult
+    public static func update(
+        _ file: URL, patch: URL, out: URL? = nil, labels: URL? = nil, trust: Trust = .packaged,
+        patchSignature: Data = Data(), signedPatch: Bool = false
+    ) throws -> Update {
+        var options: exl_open_options = make()
+        var how: exl_patch_options = make()
+        var report: exl_patch_report = make()
+        how.signed_patch = signedPatch ? 1 : 0
+        try withPath(labels) { labelsPath in
+            options.labels_path = labelsPath
+            try withPath(out) { outPath in
+                try trust.apply(&options) { options in
+                    try withUnsafePointer(to: options) { open in
+                        try patchSignature.withUnsafeBytes { signed in
+                            how.open = open
+                            how.signature = signed.isEmpty ? nil : signed.baseAddress
+                            how.signature_bytes = signed.count
+                            try check { exl_patch(file.path, patch.path, outPath, &how, &report, $0) }
+                        }
+                    }
+                }
+            }
+        }
+        return Update(
+            newBytes: report.new_bytes, added: report.added, retired: report.retired, dropped: report.dropped
+        )
     }
 
     /// The runtime's version.
@@ -363,6 +407,8 @@ extension exl_labels_info: Sized {}
 extension exl_label: Sized {}
 extension exl_new_label: Sized {}
 extension exl_add_options: Sized {}
+extension exl_patch_options: Sized {}
+extension exl_patch_report: Sized {}
 
 /// A struct of zeros that knows its size.
 private func make<Struct: Sized>() -> Struct {

@@ -55,6 +55,22 @@ public final class Bundle implements AutoCloseable {
                 options.signature));
     }
 
+    /** Make the new bundle of a file and a patch, in its place: either all of it or nothing. It must be signed as for
+     * {@link #open(String)} and reproduce its goldens; labels that were added and retired stay so. A bundle that is open
+     * stays the old one. */
+    @NotNull
+    public static Update update(@NotNull String path, @NotNull String patch) {
+        return update(path, patch, UpdateOptions.DEFAULT);
+    }
+
+    @NotNull
+    public static Update update(@NotNull String path, @NotNull String patch, @NotNull UpdateOptions options) {
+        OpenOptions open = options.open;
+        return new Update(new Told(Native.update(
+                path(path), path(patch), options.out(), open.labels(), open.flags, open.keys(), open.leastVersion,
+                open.signature, options.patchSignature, options.signedPatch)));
+    }
+
     /** The runtime's version. */
     @NotNull
     public static String version() {

@@ -27,6 +27,11 @@ final class Native {
             int descriptor, long offset, long length, byte @Nullable [] labels, int flags,
             byte @NotNull [] @NotNull [] keys, long leastVersion, byte @Nullable [] signature);
 
+    static native byte @NotNull [] update(
+            byte @NotNull [] path, byte @NotNull [] patch, byte @Nullable [] out, byte @Nullable [] labels, int flags,
+            byte @NotNull [] @NotNull [] keys, long leastVersion, byte @Nullable [] signature,
+            byte @Nullable [] patchSignature, boolean signedPatch);
+
     static native void close(long bundle);
 
     static native long openSession(long bundle);

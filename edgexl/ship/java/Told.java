@@ -16,6 +16,10 @@ final class Told {
         return content.getInt();
     }
 
+    long large() {
+        return content.getLong();
+    }
+
     float fraction() {
         return content.getFloat();
     }

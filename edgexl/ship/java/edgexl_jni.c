@@ -211,6 +211,45 @@ static jlong JNICALL jni_open_descriptor(JNIEnv *env, jclass class, jint descrip
     return (jlong)(intptr_t)bundle;
 }
 
+/* Whether the array, which may be null, could be copied; the caller frees `start`. */
+static int jni_read_optional(JNIEnv *env, jbyteArray array, jni_text *text) {
+    const jni_text none = {NULL, 0};
+    *text = array == NULL ? none : jni_read(env, array);
+    return array == NULL || text->start != NULL;
+}
+
+static jbyteArray JNICALL jni_update(JNIEnv *env, jclass class, jbyteArray path, jbyteArray patch, jbyteArray out,
+                                     jbyteArray labels, jint flags, jobjectArray keys, jlong least,
+                                     jbyteArray signature, jbyteArray patch_signature, jboolean signed_patch) {
+    (void)class;
+    exl_error error = JNI_EXL_SIZED(exl_error);
+    exl_patch_options how = JNI_EXL_SIZED(exl_patch_options);
+    exl_patch_report report = JNI_EXL_SIZED(exl_patch_report);
+    jni_options options;
+    jni_text from[4] = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}}; /* path, patch, out, the patch's signature */
+    jbyteArray made = NULL;
+    if (jni_take(env, &options, labels, flags, keys, least, signature) && jni_read_optional(env, path, &from[0]) &&
+        jni_read_optional(env, patch, &from[1]) && jni_read_optional(env, out, &from[2]) &&
+        jni_read_optional(env, patch_signature, &from[3])) {
+        how.open = &options.told;
+        how.signature = from[3].start;
+        how.signature_bytes = from[3].length;
+        how.signed_patch = signed_patch;
+        if (jni_done(env, exl_patch(from[0].start, from[1].start, from[2].start, &how, &report, &error), &error)) {
+            jni_out told = {NULL, 0, 0, 0};
+            jni_put(&told, &report.new_bytes, sizeof report.new_bytes);
+            jni_put_int(&told, report.added);
+            jni_put_int(&told, report.retired);
+            jni_put_int(&told, report.dropped);
+            made = jni_give(env, &told);
+        }
+    }
+    jni_release(&options);
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++)
+        free(from[i].start);
+    return made;
+}
+
 static void JNICALL jni_close(JNIEnv *env, jclass class, jlong bundle) {
     (void)env, (void)class;
     exl_bundle_close(JNI_EXL_BUNDLE(bundle));
@@ -469,6 +508,7 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *machine, void *reserved) {
         JNI_EXL_METHOD("open", "([B[BI[[BJ[B)J", jni_open),
         JNI_EXL_METHOD("openMemory", "([B[BI[[BJ[B)J", jni_open_memory),
         JNI_EXL_METHOD("openDescriptor", "(IJJ[BI[[BJ[B)J", jni_open_descriptor),
+        JNI_EXL_METHOD("update", "([B[B[B[BI[[BJ[B[BZ)[B", jni_update),
         JNI_EXL_METHOD("close", "(J)V", jni_close),
         JNI_EXL_METHOD("openSession", "(J)J", jni_open_session),
         JNI_EXL_METHOD("closeSession", "(J)V", jni_close_session),

@@ -72,6 +72,17 @@ class Explanation:
     found_by: str
 
 
+@dataclass(frozen=True)
+class Update:
+    """What an update did: the new bundle's bytes, and of the labels that were changed how many stay `added`, stay
+    `retired`, or were `dropped`, for the new bundle has them or has no such label."""
+
+    new_bytes: int
+    added: int
+    retired: int
+    dropped: int
+
+
 class Bundle:
     """An open bundle: of a path, of bytes, or of a descriptor with an offset. A context manager.
 
@@ -97,17 +108,8 @@ class Bundle:
         if (path is not None) + (data is not None) + (descriptor is not None) != 1:
             raise TypeError("give one of path, data and descriptor")
         flag = _header.constants
-        options = _header.make("exl_open_options", flags=flag["EXL_OPEN_VERIFY"] if verify else 0)
-        if labels_path is not None:
-            options.labels_path = os.fsencode(labels_path)
-        trusted = [key.encode() for key in (TRUSTED_KEYS if keys is None else keys)]
-        if trusted:
-            options.trusted_keys, options.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
-        if least_version is not None or keys is None:
-            options.least_version = LEAST_VERSION if least_version is None else least_version
-        if signature is not None:
-            options.signature = ctypes.cast(ctypes.c_char_p(signature), ctypes.c_void_p)
-            options.signature_bytes = len(signature)
+        options = _trusting(labels_path, keys, least_version, signature)
+        options.flags = flag["EXL_OPEN_VERIFY"] if verify else 0
         self._bundle = ctypes.c_void_p()
         self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
         ends = ctypes.byref(options), ctypes.byref(self._bundle)
@@ -119,6 +121,36 @@ class Bundle:
         else:
             options.flags |= flag["EXL_OPEN_COPY"] if offset % 64 else 0
             _do("exl_bundle_open_descriptor", descriptor, offset, length, *ends)
+
+    @staticmethod
+    def update(
+        path: str | os.PathLike[str],
+        patch: str | os.PathLike[str],
+        out: str | os.PathLike[str] | None = None,
+        *,
+        labels_path: str | os.PathLike[str] | None = None,
+        keys: Iterable[str] | None = None,
+        least_version: int | None = None,
+        signature: bytes | None = None,
+        patch_signature: bytes | None = None,
+        signed_patch: bool = False,
+    ) -> Update:
+        """Make the new bundle of the file at `path` and a patch of `edgexl diff`, in its place or at `out`: either all
+        of it or nothing. The new one must reproduce its goldens, and be signed as `keys`, `least_version` and
+        `signature` say for opening. In its place, changes of labels are carried over. A bundle that is open stays the
+        old one.
+
+        `patch_signature`: that of the patch (default: the patch's path and ".minisig", if it is there), which one of
+        the keys must have made; with `signed_patch` there must be one. Raises `EdgexlError`."""
+        opened = _trusting(labels_path, keys, least_version, signature)
+        options = _header.make("exl_patch_options", open=ctypes.pointer(opened), signed_patch=signed_patch)
+        if patch_signature is not None:
+            options.signature = ctypes.cast(ctypes.c_char_p(patch_signature), ctypes.c_void_p)
+            options.signature_bytes = len(patch_signature)
+        report = _header.make("exl_patch_report")
+        places = os.fsencode(path), os.fsencode(patch), None if out is None else os.fsencode(out)
+        _do("exl_patch", *places, ctypes.byref(options), ctypes.byref(report))
+        return Update(report.new_bytes, report.added, report.retired, report.dropped)
 
     def __enter__(self) -> Bundle:
         return self
@@ -254,6 +286,27 @@ class Bundle:
 def version() -> str:
     """The runtime's version."""
     return str(_library.exl_get_version().decode())
+
+
+def _trusting(
+    labels_path: str | os.PathLike[str] | None,
+    keys: Iterable[str] | None,
+    least_version: int | None,
+    signature: bytes | None,
+) -> Any:
+    """The `exl_open_options` of these; no keys: those that this package was made with."""
+    options = _header.make("exl_open_options")
+    if labels_path is not None:
+        options.labels_path = os.fsencode(labels_path)
+    trusted = [key.encode() for key in (TRUSTED_KEYS if keys is None else keys)]
+    if trusted:
+        options.trusted_keys, options.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
+    if least_version is not None or keys is None:
+        options.least_version = LEAST_VERSION if least_version is None else least_version
+    if signature is not None:
+        options.signature = ctypes.cast(ctypes.c_char_p(signature), ctypes.c_void_p)
+        options.signature_bytes = len(signature)
+    return options
 
 
 def _do(function: str, *arguments: Any) -> None:

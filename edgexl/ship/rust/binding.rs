@@ -119,6 +119,19 @@ pub struct SelfTest {
     pub largest_probability_difference: f32,
 }
 
+/// What an update did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Update {
+    /// Of the new bundle.
+    pub new_bytes: u64,
+    /// Labels of the label file that were carried over.
+    pub added: u32,
+    pub retired: u32,
+    /// Changes that the new bundle has, or whose label it does not have.
+    pub dropped: u32,
+}
+
 /// What a bundle holds.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -287,6 +300,14 @@ impl OpenOptions {
         &self,
         open: impl FnOnce(*const ffi::exl_open_options, *mut *mut ffi::exl_bundle, *mut ffi::exl_error) -> i32,
     ) -> Result<Bundle> {
+        let mut raw = ptr::null_mut();
+        self.told(|options| refuse(|error| open(options, &mut raw, error)))?;
+        let raw = NonNull::new(raw).expect("an opened bundle is not null");
+        Ok(Bundle { raw, idle: Mutex::new(Vec::new()) })
+    }
+
+    /// Call with these options as the library takes them.
+    fn told<T>(&self, call: impl FnOnce(*const ffi::exl_open_options) -> Result<T>) -> Result<T> {
         let labels = self.labels.as_deref().map(c_path).transpose()?;
         let labels_path = labels.as_ref().map_or(ptr::null(), |path| path.as_ptr());
         let unusable = |_| Error { status: ffi::EXL_BAD_ARGUMENT, sentence: "a key holds no NUL".to_owned() };
@@ -304,10 +325,69 @@ impl OpenOptions {
             signature_bytes: signature.len(),
             ..ffi::sized()
         };
-        let mut raw = ptr::null_mut();
-        refuse(|error| open(&options, &mut raw, error))?;
-        let raw = NonNull::new(raw).expect("an opened bundle is not null");
-        Ok(Bundle { raw, idle: Mutex::new(Vec::new()) })
+        call(&options)
+    }
+}
+
+/// How [`Bundle::update`] makes a new bundle.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateOptions {
+    open: OpenOptions,
+    out: Option<PathBuf>,
+    patch_signature: Option<Vec<u8>>,
+    signed_patch: bool,
+}
+
+impl UpdateOptions {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How the new bundle is opened: who must have signed it, which label file is carried over.
+    pub fn open(mut self, options: OpenOptions) -> Self {
+        self.open = options;
+        self
+    }
+
+    /// Where the new bundle is written. Without this it takes the old one's place.
+    pub fn out(mut self, path: impl AsRef<Path>) -> Self {
+        self.out = Some(path.as_ref().to_path_buf());
+        self
+    }
+
+    /// The signature of the patch itself. Without this it is the file of the patch's path and `.minisig`, if it is there.
+    pub fn patch_signature(mut self, signature: impl Into<Vec<u8>>) -> Self {
+        self.patch_signature = Some(signature.into());
+        self
+    }
+
+    /// With trusted keys: refuse a patch that is not signed.
+    pub fn signed_patch(mut self, signed: bool) -> Self {
+        self.signed_patch = signed;
+        self
+    }
+
+    /// Make the new bundle of the one at `path` and a patch: either all of it or nothing.
+    pub fn update(&self, path: impl AsRef<Path>, patch: impl AsRef<Path>) -> Result<Update> {
+        let (path, patch) = (c_path(path.as_ref())?, c_path(patch.as_ref())?);
+        let out = self.out.as_deref().map(c_path).transpose()?;
+        let out = out.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+        let signature = self.patch_signature.as_deref().unwrap_or_default();
+        let mut report = ffi::sized::<ffi::exl_patch_report>();
+        self.open.told(|open| {
+            let options = ffi::exl_patch_options {
+                open,
+                signature: if signature.is_empty() { ptr::null() } else { signature.as_ptr().cast() },
+                signature_bytes: signature.len(),
+                signed_patch: self.signed_patch.into(),
+                ..ffi::sized()
+            };
+            refuse(|error| unsafe {
+                ffi::exl_patch(path.as_ptr(), patch.as_ptr(), out, &options, &mut report, error)
+            })
+        })?;
+        let ffi::exl_patch_report { new_bytes, added, retired, dropped, .. } = report;
+        Ok(Update { new_bytes, added, retired, dropped })
     }
 }
 
@@ -326,6 +406,13 @@ impl Bundle {
     /// Open a file; [`OpenOptions`] has more ways.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         OpenOptions::new().open(path)
+    }
+
+    /// Make the new bundle of the one at `path` and a patch, in its place: either all of it or nothing. It must be
+    /// signed as for [`open`](Self::open) and reproduce its goldens; labels that were added and retired stay so. A
+    /// bundle that is open stays the old one. [`UpdateOptions`] has more ways.
+    pub fn update(path: impl AsRef<Path>, patch: impl AsRef<Path>) -> Result<Update> {
+        UpdateOptions::new().update(path, patch)
     }
 
     /// The first 5 labels for a text, best first.

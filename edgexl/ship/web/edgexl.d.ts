@@ -45,9 +45,19 @@ export interface OpenOptions {
   /** The signature of a bundle that does not hold it. */
   signature?: string | Uint8Array | null;
 }
+export interface UpdateOptions extends OpenOptions {
+  /** The signature of the patch itself, which one of the keys must have made. */
+  patchSignature?: string | Uint8Array | null;
+  /** Refuse a patch that is not signed. */
+  signedPatch?: boolean;
+}
+/** The new bundle, open, and its bytes, to be kept. */
+export interface Updated { bundle: Bundle; bytes: Uint8Array }
 export class EdgexlError extends Error { readonly status: number }
 export class Bundle {
   static open(source: string | URL | BufferSource, options?: OpenOptions): Promise<Bundle>;
+  /** Makes the new bundle of an old one and a patch, and opens it; `changes` of the old one are made again. */
+  static update(old: string | URL | BufferSource, patch: string | URL | BufferSource, options?: UpdateOptions): Promise<Updated>;
   get info(): Info;
   get version(): string;
   predict(text: string, options?: PredictOptions): Answer;

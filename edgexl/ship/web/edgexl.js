@@ -1,6 +1,8 @@
 /* The edgexl runtime as WebAssembly: opens a bundle and answers texts. For pages, workers, service workers and Node. */
 
 const NONE = -2; // a threshold that the module takes for none
+const NO_SUCH_LABEL = 104;
+const MOST_BYTES = 2 ** 32 - 65536; // of a module's memory
 const FOUND_BY = ["text", "alias", "description"];
 const STATES = ["compiled", "added", "retired"];
 const FILES = "node:fs/promises"; // Node's alone: no bundler is to look for it
@@ -43,6 +45,63 @@ export class Bundle {
       throw error;
     }
     return bundle;
+  }
+
+  /** Makes the new bundle of an old one and a patch, each a URL or bytes, and opens it as `open` does: signed as these
+   * options say, and only if it reproduces its goldens. Gives the open `bundle`, and its `bytes` to keep. `changes`: what
+   * the old bundle's `changes` gave, which is made again in the new one. `patchSignature`: that of the patch itself, which
+   * one of the keys must have made; with `signedPatch` there must be one. */
+  static async update(old, patch, options = {}) {
+    const { wasm = new URL("./edgexl.wasm", import.meta.url), keys = TRUSTED_KEYS, changes = null } = options;
+    const { source, bytes } = await new Bundle().#patch((await instantiate(wasm)).exports, keys, old, patch, options);
+    const bundle = await Bundle.open(bytes, { ...options, changes: null });
+    bundle.selfTest();
+    if (changes) bundle.#take(await Bundle.open(source, { wasm, keys: [], changes }));
+    return { bundle, bytes };
+  }
+
+  async #patch(module, keys, old, patch, { patchSignature = null, signedPatch = false, ...how }) {
+    const m = (this.#module = module);
+    for (const key of keys) this.#trust(key);
+    const patchAt = await this.#load(patch);
+    const patchBytes = this.#length;
+    const verify = (at, bytes) => this.#check(m.web_patch_verify(patchAt, patchBytes, at, bytes));
+    const signed = typeof patchSignature === "string" ? encoder.encode(patchSignature) : patchSignature;
+    if (signed) this.#give(signed, verify);
+    else if (signedPatch) verify(0, 0);
+    const bytes = m.web_patched_bytes(patchAt, patchBytes);
+    if (bytes < 0) this.#check(-bytes);
+    const oldAt = await this.#load(old, how);
+    const oldBytes = this.#length;
+    if (bytes > MOST_BYTES) throw new EdgexlError("there is not enough memory", 200);
+    const madeAt = this.#allocate(bytes);
+    this.#check(m.web_patch(oldAt, oldBytes, patchAt, patchBytes, madeAt, bytes));
+    const memory = new Uint8Array(m.memory.buffer);
+    return { source: memory.subarray(oldAt, oldAt + oldBytes), bytes: memory.slice(madeAt, madeAt + bytes) };
+  }
+
+  /** Makes the changes of another bundle's labels again, as far as they are not in this one. */
+  #take(other) {
+    const compiled = other.info.compiledLabels;
+    const changed = new Map();
+    let number = 0;
+    for (const label of other.labels())
+      if (number++ < compiled ? label.state === "retired" : label.state === "added") changed.set(label.id, label);
+    other.close();
+    for (const { id, text, state } of changed.values()) {
+      const here = this.#seek(id);
+      if (state === "retired" && here) this.retireLabel(id);
+      else if (state === "added" && here?.text !== text) this.addLabel({ id, text, replace: here !== null });
+    }
+  }
+
+  #seek(id) {
+    try {
+      return this.#read(this.#find(id));
+    } catch (error) {
+      if (error.status === NO_SUCH_LABEL) return null;
+      throw error;
+    }
   }
 
   #length = 0;

@@ -56,6 +56,34 @@ int EXPORT(web_open)(const uint8_t *bytes, size_t length, int verify, double lea
     return status;
 }
 
+/* ---- update ---------------------------------------------------------------------------------------------------- */
+
+/* Whether one of the keys of web_trust has signed a patch; signature: null where there is none. */
+int EXPORT(web_patch_verify)(const void *patch, size_t bytes, const char *signature, size_t signature_bytes) {
+    const exl_open_options trust = {.struct_size = sizeof trust,
+                                    .trusted_keys = trusted_count > 0 ? trusted : NULL,
+                                    .trusted_key_count = trusted_count,
+                                    .signature = signature,
+                                    .signature_bytes = signature_bytes};
+
+    return exl_patch_verify(patch, bytes, &trust, &error);
+}
+
+/* The bytes of the bundle that a patch makes; negative: a status. */
+double EXPORT(web_patched_bytes)(const void *patch, size_t bytes) {
+    exl_patch_info info = {.struct_size = sizeof info};
+    exl_status status = exl_patch_get_info(patch, bytes, &info, &error);
+
+    return status == EXL_OK ? (double)info.new_bytes : -(double)status;
+}
+
+int EXPORT(web_patch)(const void *old, size_t old_bytes, const void *patch, size_t patch_bytes, void *made,
+                      size_t made_bytes) {
+    return exl_patch_memory(old, old_bytes, patch, patch_bytes, made, made_bytes, NULL, &error);
+}
+
+/* ---- look ------------------------------------------------------------------------------------------------------ */
+
 /* 0 labels, 1 rows, 2 dims, 3 shortlist, 4 max_tokens, 5 goldens, 6 threshold, 7 windows, 8 labels in the set now, 9
  * the end of their numbers, 10 format_major, 11 format_minor. */
 double EXPORT(web_info)(int which) {
