@@ -253,3 +253,14 @@ def test_the_demos_bundle_is_named_after_what_it_is_made_of(monkeypatch: pytest.
     monkeypatch.setattr(demo, "RECIPE", "balanced")
     assert demo._inputs_sha256("wordnet") not in ("", tiny_inputs)
     assert demo._inputs_sha256("wordnet") == demo._inputs_sha256("wordnet")
+
+
+def test_run_and_serve_take_keys(tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+    key, signed = tmp_path / "shop.key", tmp_path / "signed.exl"
+    edgexl("keys", "new", key, "--no-password")
+    edgexl("sign", tiny.bundle, "--key", key, "--version", "2", "-o", signed)
+    trust = ("--key", tmp_path / "shop.pub", "--least-version")
+    assert edgexl("run", signed, "old king", *trust, "2").status == 0
+    edgexl("run", signed, "old king", *trust, "3").refuses(2, "3 is the least accepted")
+    edgexl("run", tiny.bundle, "old king", *trust, "0").refuses(2, "holds no signature")
+    edgexl("serve", signed, "--port", "0", *trust, "3").refuses(2, "3 is the least accepted")

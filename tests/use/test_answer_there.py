@@ -91,3 +91,14 @@ def test_an_emulated_cpu_answers(tiny: Tiny, edgexl: Edgexl) -> None:
     there = edgexl(*asked, "--device", "emulated:raspberry-pi-4")
     assert there.status == 0, there.err
     assert [label["id"] for label in there.json["labels"]] == [label["id"] for label in edgexl(*asked).json["labels"]]
+
+
+def test_a_key_is_asked_for_there_too(address: str, tiny: Tiny, tmp_path: Path, edgexl: Edgexl) -> None:
+    key, other = tmp_path / "shop.key", tmp_path / "other.key"
+    for each in (key, other):
+        edgexl("keys", "new", each, "--no-password")
+    edgexl("sign", tiny.bundle, "--key", key, "--version", "2", "-o", tmp_path / "signed.exl")
+    asked = ("run", tmp_path / "signed.exl", "old king", "--key", tmp_path / "shop.pub", "--device", address)
+    assert edgexl(*asked, "--least-version", "2").status == 0
+    edgexl(*asked, "--least-version", "3").refuses(2, "3 is the least accepted")
+    edgexl(*asked[:4], tmp_path / "other.pub", *asked[5:]).refuses(2, "not one of the trusted")
