@@ -26,6 +26,7 @@ ENDS_WITH(exl_self_test_report, tolerance);
 ENDS_WITH(exl_new_label, alias_count);
 ENDS_WITH(exl_add_options, context);
 ENDS_WITH(exl_labels_info, file_bytes);
+ENDS_WITH(exl_receipt_options, time);
 ENDS_WITH(exl_patch_options, context);
 ENDS_WITH(exl_patch_report, reserved);
 ENDS_WITH(exl_patch_info, new_bytes);

@@ -59,6 +59,7 @@ extern "C" {
     STATUS(EXL_NO_ENGINE_LOADED, 106, "the bundle was opened without its engine")                                      \
     STATUS(EXL_LABEL_EXISTS, 107, "the label set has a label with that id")                                            \
     STATUS(EXL_NOT_SUPPORTED, 108, "the bundle does not hold what the option takes")                                   \
+    STATUS(EXL_SIGNING_FAILED, 109, "the app's own function did not sign the receipt")                                 \
     STATUS(EXL_OUT_OF_MEMORY, 200, "there is not enough memory")                                                       \
     STATUS(EXL_FILE_UNREADABLE, 201, "the file cannot be read")                                                        \
     STATUS(EXL_FILE_UNWRITABLE, 202, "the file cannot be written")                                                     \
@@ -347,6 +348,42 @@ typedef struct exl_self_test_report {
 /* Runs the goldens in the bundle, on the labels that were compiled: what was added or retired since does not count.
  * EXL_SELF_TEST_FAILED when one differs; the report is filled in then, too. */
 EXL_API exl_status exl_self_test_run(exl_session *session, exl_self_test_report *report, exl_error *error);
+
+/* ---- keep receipts --------------------------------------------------------------------------------------------- */
+
+/* A receipt is a record of one answer: which bundle and labels gave it, to what text and under which options, and the
+ * bits of what came of it, shortlist, logits and probabilities. docs/format.md has its bytes, docs/receipts.md what it
+ * proves. `edgexl replay` answers again, on any processor, and compares to the bit: so only the engine "native" gives
+ * receipts. The text is not in it: whoever checks it needs the text, and the key. */
+
+enum { EXL_RECEIPT_LEAST_KEY = 16, EXL_RECEIPT_MOST_NOTE = 4096, EXL_RECEIPT_MOST_SIGNATURE = 8192 };
+/* Bytes that hold a receipt of a bundle with this shortlist (exl_bundle_info), note and room for a signature. */
+#define EXL_RECEIPT_BYTES(shortlist, note_bytes, signature_bytes)                                                      \
+    (212 + 28 * (size_t)(shortlist) + (size_t)(note_bytes) + (size_t)(signature_bytes))
+
+typedef struct exl_receipt_options {
+    size_t struct_size;
+    const exl_predict_options *predict; /* may be null */
+    const void *key;                    /* the app's secret: EXL_RECEIPT_LEAST_KEY bytes or more that nobody guesses.
+                                           Who has it can try out which text a receipt is of */
+    size_t key_bytes;
+    const void *note; /* of the app's, such as the number of a record; may be null */
+    size_t note_bytes;
+    /* null, or signs the record: writes a signature and its length, of which *signature_bytes says how much there may
+     * be. Nonzero is a failure. It must not use the session. */
+    int (*sign)(void *context, const void *record, size_t record_bytes, void *signature, size_t *signature_bytes);
+    void *context;
+    size_t signature_bytes; /* the most that sign writes */
+    uint64_t time;          /* the app's own, such as seconds since 1970; 0: none */
+} exl_receipt_options;
+
+/* Predicts, as exl_predict does, and writes the receipt of it; *receipt_bytes is how long it is (or, with
+ * EXL_BUFFER_TOO_SMALL, how much room there must be: then nothing was predicted). It makes the prediction itself, so
+ * that no receipt is of another text than its answer. result may be null; it and *receipt_bytes are null and 0 on other
+ * failures. EXL_NOT_SUPPORTED by the engine "ort"; EXL_SIGNING_FAILED where sign fails or writes nothing. */
+EXL_API exl_status exl_receipt(exl_session *session, const char *text, size_t text_bytes,
+                               const exl_receipt_options *options, void *receipt, size_t capacity,
+                               size_t *receipt_bytes, const exl_result **result, exl_error *error);
 
 /* ---- look labels up -------------------------------------------------------------------------------------------- */
 

@@ -147,6 +147,7 @@ struct exl_bundle {
     uint8_t identity[32];   /* the section table's hash without the signature, and so of every byte that is signed */
     uint32_t signed_by;
     uint64_t signed_version;
+    uint32_t verified;       /* nonzero: the hashes of all sections are checked before any is used */
     exl__deferred *deferred; /* null: there are none */
     exl__parameters parameters;
     exl__calibration calibration;

@@ -221,6 +221,7 @@ static exl_status format_check_hashes(exl_bundle *bundle, const exl_open_options
 
     if (!(options->flags & EXL_OPEN_VERIFY) && options->trusted_key_count == 0)
         return format_check_small_hashes(bundle, error);
+    bundle->verified = 1;
     status = exl__check_hashes(bundle, 0, error);
     if (status != EXL_OK)
         return status;

@@ -5,21 +5,12 @@
 #include <math.h>
 
 #include "options.h"
-#include "session.h"
+#include "predict.h"
 
 enum { PREDICT_DEFAULT_K = 5 };
 
 /* An f32 of a decimal fraction may be a little more than that, and is not to ask for another query's worth. */
 #define PREDICT_ROUNDED (1 - 1.0 / 8388608)
-
-/* What a caller's options come to. */
-typedef struct predict_choice {
-    uint32_t k;
-    float threshold; /* least probability */
-    float score;     /* least score */
-    int covers;
-    uint32_t windows;
-} predict_choice;
 
 /* Whether labels were added or retired since the compile. */
 static int predict_has_changed(const exl_session *s) {
@@ -56,7 +47,7 @@ static int predict_none_fits(const exl_session *s) {
 }
 
 /* The first k of the order, with ids and texts. */
-static exl_status predict_answer(exl_session *s, const predict_choice *chosen, exl_error *error) {
+static exl_status predict_answer(exl_session *s, const exl__choice *chosen, exl_error *error) {
     exl_result *result = &s->result;
     exl_status status = EXL_OK;
 
@@ -88,7 +79,7 @@ static exl_status predict_answer(exl_session *s, const predict_choice *chosen, e
     result->windows = s->window_count;
     result->truncated = s->truncated;
     result->none_fits = predict_none_fits(s) != 0;
-    result->coverage_holds = chosen->covers && !predict_has_changed(s);
+    result->coverage_holds = chosen->coverage > 0 && !predict_has_changed(s);
     return status;
 }
 
@@ -110,7 +101,7 @@ static exl_status predict_cover(const exl_session *s, double coverage, float *sc
     return EXL_OK;
 }
 
-static exl_status predict_choose(const exl_session *s, const exl_predict_options *options, predict_choice *chosen,
+static exl_status predict_choose(const exl_session *s, const exl_predict_options *options, exl__choice *chosen,
                                  exl_error *error) {
     uint32_t N = s->bundle->parameters.shortlist;
     exl_predict_options known = {0};
@@ -129,35 +120,39 @@ static exl_status predict_choose(const exl_session *s, const exl_predict_options
     chosen->windows = known.windows;
     chosen->threshold = -1;
     chosen->score = -INFINITY;
-    chosen->covers = known.coverage > 0;
-    if (chosen->covers && predict_cover(s, known.coverage, &chosen->score, error) != EXL_OK)
+    chosen->coverage = known.coverage;
+    if (known.coverage > 0 && predict_cover(s, known.coverage, &chosen->score, error) != EXL_OK)
         return EXL_NOT_SUPPORTED;
     if (known.use_threshold)
         chosen->threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
     chosen->k = known.k;
     if (known.k == 0)
-        chosen->k = known.use_threshold || chosen->covers || N < PREDICT_DEFAULT_K ? N : PREDICT_DEFAULT_K;
+        chosen->k = known.use_threshold || known.coverage > 0 || N < PREDICT_DEFAULT_K ? N : PREDICT_DEFAULT_K;
     return EXL_OK;
 }
 
-static exl_status predict_one(exl_session *s, const char *text, size_t text_bytes, const predict_choice *chosen,
+static exl_status predict_one(exl_session *s, const char *text, size_t text_bytes, const exl__choice *chosen,
                               exl_error *error) {
     exl_status status = exl__run_stages(s, text, text_bytes, chosen->windows, error);
     return status == EXL_OK ? predict_answer(s, chosen, error) : status;
 }
 
+exl_status exl__predict(exl_session *s, const char *text, size_t text_bytes, const exl_predict_options *options,
+                        exl__choice *chosen, exl_error *error) {
+    exl_status status = predict_choose(s, options, chosen, error);
+    return status == EXL_OK ? predict_one(s, text, text_bytes, chosen, error) : status;
+}
+
 exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes, const exl_predict_options *options,
                        const exl_result **result, exl_error *error) {
-    predict_choice chosen = {0};
+    exl__choice chosen = {0};
     exl_status status;
 
     if (result)
         *result = NULL;
     if (!exl__begin(error, session && result))
         return EXL_BAD_ARGUMENT;
-    status = predict_choose(session, options, &chosen, error);
-    if (status == EXL_OK)
-        status = predict_one(session, text, text_bytes, &chosen, error);
+    status = exl__predict(session, text, text_bytes, options, &chosen, error);
     if (status == EXL_OK)
         *result = &session->result;
     return status;
@@ -166,7 +161,7 @@ exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes
 exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error) {
     exl_batch known = {0};
     exl_error said = {.struct_size = sizeof said};
-    predict_choice chosen = {0};
+    exl__choice chosen = {0};
     exl_status status;
 
     if (!exl__begin(error, session && batch) || exl__take_struct(&known, sizeof known, batch, error) != EXL_OK)

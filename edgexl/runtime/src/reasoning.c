@@ -3,9 +3,9 @@
 
 #include "stages.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "exp_log.h"
 #include "lookup.h"
 #include "rescore.h"
 
@@ -118,16 +118,17 @@ exl_status exl__stage_reason(exl_session *s, exl_error *error) {
 /* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others; with
  * EXL__BY_LEAD_OR_NONE, "none of these" is one of them, at 0. */
 static double reasoning_log_normaliser(const exl_session *s) {
-    float largest = s->logits[0];
+    int or_none = s->bundle->calibration.input == EXL__BY_LEAD_OR_NONE;
+    float largest = or_none ? 0 : s->logits[0];
     double sum = 0;
 
-    for (uint32_t n = 1; n < s->shortlist; n++)
+    for (uint32_t n = 0; n < s->shortlist; n++)
         largest = s->logits[n] > largest ? s->logits[n] : largest;
     for (uint32_t n = 0; n < s->shortlist; n++)
-        sum += exp((double)s->logits[n] - largest);
-    if (s->bundle->calibration.input == EXL__BY_LEAD_OR_NONE)
-        sum += exp(-(double)largest);
-    return largest + log(sum);
+        sum += exl__exp((double)s->logits[n] - (double)largest);
+    if (or_none)
+        sum += exl__exp(-(double)largest);
+    return (double)largest + exl__log(sum);
 }
 
 float exl__session_score(const exl_session *s, float logit) { return logit - (float)s->log_normaliser; }

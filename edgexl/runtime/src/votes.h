@@ -1,5 +1,4 @@
-/* votes.h: what all candidate rows of a label say together: T log sum exp(score / T). The functions are the library's
- * own, in double precision without a processor's or a C library's, so that every device gives the same bits. */
+/* votes.h: what all candidate rows of a label say together: T log sum exp(score / T). */
 #ifndef EXL_VOTES_H
 #define EXL_VOTES_H
 

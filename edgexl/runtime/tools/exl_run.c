@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "lines.h"
+#include "receipts.h"
 #include "trust.h"
 
 static const char USAGE[] =
@@ -18,8 +19,11 @@ static const char USAGE[] =
     "  -k N              at most N labels (default 5)\n"
     "  --threshold P     only labels at least this probable (0 to 1)\n"
     "  --above           only labels above the bundle's own threshold\n"
+    "  --coverage P      the smallest set of labels that holds a right one this often (0 to 1)\n"
     "  --windows N       read a text longer than the bundle takes in at most N windows (default: the bundle's)\n"
     "  --explain ID      add the way of the label with this id through both stages\n"
+    "  --receipt-key FILE  add the receipt of each answer, in base64, under the key that is in FILE\n"
+    "  --receipts FILE   append the receipts to FILE instead; edgexl replay checks them\n"
     "  --labels-file PATH  labels added and retired since the compile (default: BUNDLE.labels)\n"
     "  --engine PATH     ONNX Runtime's library (default: $EDGEXL_ORT_LIBRARY, then the system's)\n"
     "  --threads N       threads of the engine (default 1)\n"
@@ -40,18 +44,32 @@ typedef struct command {
     char explain_text[65536]; /* no label is longer, docs/format.md */
     exl_open_options open;
     exl_predict_options predict;
+    receipts receipts;
 } command;
+
+/* A share from 0 to 1 as it is written; 0 and a sentence where it is none. */
+static int parse_share(const char *what, const char *written, float *share) {
+    char *end = NULL;
+
+    *share = strtof(written, &end);
+    if (end != written && !*end && *share >= 0 && *share <= 1)
+        return 1;
+    say("the %s '%s' is not a probability from 0 to 1", what, written);
+    return 0;
+}
 
 /* 1 = go on, 0 = wrong usage. Texts are moved to the front of `arguments`. */
 static int parse(command *c, int count, char **arguments) {
-    const char *threshold = NULL;
-    char *end = NULL;
+    const char *threshold = NULL, *coverage = NULL;
     uint32_t above = 0, only_text = 0;
     const option options[] = {{"--", .flag = &only_text},
                               {"-k", .number = &c->predict.k, .low = 1, .high = UINT32_MAX},
                               {"--threads", .number = &c->open.threads, .low = 1, .high = 1024},
                               {"--threshold", .text = &threshold},
                               {"--above", .flag = &above},
+                              {"--coverage", .text = &coverage},
+                              {"--receipt-key", .text = &c->receipts.key_path},
+                              {"--receipts", .text = &c->receipts.path},
                               {"--explain", .text = &c->explain},
                               {"--windows", .number = &c->predict.windows, .low = 1, .high = UINT32_MAX},
                               {"--engine", .text = &c->open.engine_library},
@@ -80,9 +98,12 @@ static int parse(command *c, int count, char **arguments) {
             c->bundle = argument;
     }
     c->predict.use_threshold = threshold || above;
-    c->predict.threshold = threshold ? strtof(threshold, &end) : -1;
-    if (threshold && (end == threshold || *end || !(c->predict.threshold >= 0 && c->predict.threshold <= 1))) {
-        say("the threshold '%s' is not a probability from 0 to 1", threshold);
+    c->predict.threshold = -1;
+    if ((threshold && !parse_share("threshold", threshold, &c->predict.threshold)) ||
+        (coverage && !parse_share("coverage", coverage, &c->predict.coverage)))
+        return 0;
+    if (c->receipts.path && !c->receipts.key_path) {
+        say("--receipts needs --receipt-key");
         return 0;
     }
     if (!c->bundle)
@@ -117,7 +138,7 @@ static void print_explanation(const command *c, const exl_explanation *way) {
 }
 
 /* Prints one line for one text. */
-static exl_status answer(exl_session *session, const command *c, const char *text, size_t text_bytes) {
+static exl_status answer(exl_session *session, command *c, const char *text, size_t text_bytes) {
     exl_explanation way = {.struct_size = sizeof way};
     exl_error error = {.struct_size = sizeof error};
     const exl_result *result = NULL;
@@ -125,7 +146,9 @@ static exl_status answer(exl_session *session, const command *c, const char *tex
 
     if (c->explain) /* first, since the result lives until the next call */
         status = exl_explain(session, text, text_bytes, c->explain_label, &way, &error);
-    if (status == EXL_OK)
+    if (status == EXL_OK && c->receipts.key_path)
+        status = make_receipt(&c->receipts, session, text, text_bytes, &c->predict, &result, &error);
+    else if (status == EXL_OK)
         status = exl_predict(session, text, text_bytes, &c->predict, &result, &error);
     if (status != EXL_OK) {
         print_error(stdout, text, text_bytes, error.sentence);
@@ -135,12 +158,14 @@ static exl_status answer(exl_session *session, const command *c, const char *tex
     print_answer(stdout, text, text_bytes, result);
     if (c->explain)
         print_explanation(c, &way);
+    if (c->receipts.key_path)
+        put_receipt(&c->receipts);
     fputs("}\n", stdout);
     return EXL_OK;
 }
 
 /* Texts go on after one that cannot be answered; the worst exit code counts. */
-static int answer_lines(exl_session *session, const command *c) {
+static int answer_lines(exl_session *session, command *c) {
     line_reader reader = {.from = stdin};
     int worst = EXIT_DONE, more;
 
@@ -158,7 +183,7 @@ static int answer_lines(exl_session *session, const command *c) {
     return worst;
 }
 
-static int answer_all(exl_session *session, const command *c) {
+static int answer_all(exl_session *session, command *c) {
     int worst = EXIT_DONE;
 
     if (c->text_count == 0)
@@ -232,8 +257,10 @@ int main(int count, char **arguments) {
     if (status == EXL_OK)
         status = check(bundle, &c);
     code = exit_code_of(status);
-    if (status == EXL_OK)
-        code = c.self_test ? self_test(session) : answer_all(session, &c);
+    if (code == EXIT_DONE && c.receipts.key_path)
+        code = begin_receipts(&c.receipts, session);
+    if (code == EXIT_DONE)
+        code = end_receipts(&c.receipts, c.self_test ? self_test(session) : answer_all(session, &c));
     exl_session_close(session);
     exl_bundle_close(bundle);
     return finish(code);
