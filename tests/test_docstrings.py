@@ -20,6 +20,7 @@ EXAMPLES: tuple[Callable[..., Any], ...] = (
     compile_labels,
     BundleHandle.predict,
     BundleHandle.predict_batch,
+    BundleHandle.receipt,
     EdgexlClassifier,
 )
 NAMES = {"Student": Student, "compile_labels": compile_labels, "open_bundle": open_bundle}

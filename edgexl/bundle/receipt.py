@@ -133,8 +133,9 @@ def differences(one: Receipt, other: Receipt) -> list[str]:
 
 def read_receipts(path: str | os.PathLike[str]) -> list[Receipt]:
     """The receipts in a file, in order. Raises `BadInput` where one of them is not exactly well formed."""
+    content = read_input(path)
     try:
-        receipts = list(parse_receipts(read_input(path)))
+        receipts = list(parse_receipts(content))
     except BadInput as error:
         raise BadInput(f"{os.fspath(path)}: {error}") from None
     if not receipts:

@@ -199,6 +199,13 @@ def sign(message: bytes, key: SecretKey, comment: str) -> Signature:
     return Signature(key.id, of_message, comment, private.sign(of_message + comment.encode()))
 
 
+def sign_bare(message: bytes, key: SecretKey) -> bytes:
+    """The bare Ed25519 signature of bytes, 64 of them, as receipts have it. Raises `DeviceError` where `cryptography`
+    is not installed."""
+    made: bytes = _private(key.seed).sign(message)
+    return made
+
+
 def sign_bundle(path: PathLike, key: SecretKey, version: int = 0, comment: str = "") -> Signature:
     """The signature of a bundle, whose bytes are all checked before; `version` 0 gives it none.
 

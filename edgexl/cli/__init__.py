@@ -22,6 +22,7 @@ from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, recipes
 from edgexl.cli.make import adapt_screener, distill, finish, runtime
 from edgexl.cli.profile import profile
+from edgexl.cli.replay import replay
 from edgexl.cli.serve import serve
 from edgexl.cli.ship import ship
 from edgexl.cli.sign import keys, sign, verify
@@ -49,6 +50,7 @@ _COMMANDS = {
     demo: "Compile the reverse dictionary and ask it for ten words.",
     compile_student: "Compile labels or a student into one bundle file.",
     run: "Answer texts with a bundle.",
+    replay: "Check receipts: answer again, and compare to the bit.",
     explain: "Show why a text has this label, or what would change it.",
     complete: "List a bundle's labels that begin with a text.",
     serve: "Answer over HTTP, with a page to try a bundle.",

@@ -23,6 +23,7 @@ from edgexl.cli.streams import print_line
 
 if TYPE_CHECKING:
     from edgexl.use.answer import Answer
+    from edgexl.use.receipts import Receipting
 
 PATH = click.Path(path_type=Path)
 
@@ -102,6 +103,9 @@ def _print_meant(answer: Answer) -> None:
     help="How many a text longer than the bundle takes is read in at most; 1 cuts it.  [default: the bundle's]",
 )
 @click.option("--explain", metavar="LABEL", help="This label's way through both stages, by its id or text.")
+@click.option("--receipts", type=PATH, help="Append a receipt of each answer to this file.")
+@click.option("--receipt-key", type=PATH, help="With --receipts: the file of their key, 16 random bytes or more.")
+@click.option("--receipt-signer", type=PATH, help="With --receipts: the file of a secret key that signs them.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
 @public_keys_option
 @least_version_option
@@ -116,6 +120,9 @@ def run(
     coverage: float | None,
     windows: int | None,
     explain: str | None,
+    receipts: Path | None,
+    receipt_key: Path | None,
+    receipt_signer: Path | None,
     threads: int,
     keys: tuple[str, ...],
     least_version: int,
@@ -133,15 +140,17 @@ def run(
     edgexl run tags.exl "a small table" --explain "coffee table"
     edgexl run tags.exl - --json < queries.txt > answers.jsonl
     edgexl run tags.exl "a small table" --device ssh://pi@till
+    edgexl run tags.exl - --receipts day.exr --receipt-key receipts.key < day.txt
     """
+    from edgexl.bundle.receipt import append_receipts
     from edgexl.use.answer import Refusal, answer, lines, one_text, parse_threshold, standard_input
 
     texts = lines(standard_input()) if text == "-" else one_text(text)
     status = 0
-    wanted = parse_threshold(threshold)
+    wanted, how = parse_threshold(threshold), _receipting(receipts, receipt_key, receipt_signer)
     if device == "local":
         answers = answer(
-            bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows, keys, least_version
+            bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows, keys, least_version, how
         )
     elif coverage is not None:
         raise BadInput("--coverage is answered on this machine alone; leave it out, or --device.")
@@ -152,11 +161,13 @@ def run(
         with progress_bar(as_json) as progress, open_device(device, progress) as where:
             found = list(
                 answer_there(
-                    where, bundle, texts, k, wanted, explain, threads, labels_file, windows, keys, least_version
+                    where, bundle, texts, k, wanted, explain, threads, labels_file, windows, keys, least_version, how
                 )
             )
         answers = iter(found)
     for answered in answers:
+        if receipts is not None and not isinstance(answered, Refusal):
+            append_receipts(receipts, answered.receipt)
         if isinstance(answered, Refusal):
             print_line(f"edgexl: {answered.message}", err=True)
             status = answered.exit_code
@@ -170,6 +181,20 @@ def run(
             if answered.coverage and not answered.prediction.coverage_holds:
                 print_line("  the label set has changed since coverage was counted: it is no longer promised")
     return status
+
+
+def _receipting(receipts: Path | None, key: Path | None, signer: Path | None) -> Receipting | None:
+    """How receipts are made; None where none are."""
+    from edgexl.cli.sign import ask_password
+    from edgexl.use.receipts import Receipting
+
+    if receipts is None:
+        if key or signer:
+            raise BadInput("A key for receipts was given, and no file for them; give --receipts.")
+        return None
+    if key is None:
+        raise BadInput("Receipts are made under a key; give its file by --receipt-key (`head -c 32 /dev/urandom`).")
+    return Receipting.of_files(key, signer, lambda: ask_password(None))
 
 
 @click.command()

@@ -279,15 +279,7 @@ class BundleHandle(Shown):
         >>> answer.labels[0].id, answer.labels[0].text
         ('7310', 'candle')
         """
-        if k is None:
-            k = 0 if coverage else min(DEFAULT_K, self.info.shortlist)
-        k = as_whole("k", k, 0, _LARGEST, f"from 1 to the bundle's shortlist, {self.info.shortlist}")
-        windows = as_whole("windows", windows, 0, self.info.windows, f"from 0 to the bundle's, {self.info.windows}")
-        options = self._header.make("exl_predict_options", k=k, windows=windows)
-        if threshold is not None:
-            options.use_threshold, options.threshold = 1, as_number("threshold", threshold)
-        if coverage is not None:
-            options.coverage = as_number("coverage", coverage)
+        options = self._predict_options(k, threshold, coverage, windows)
         content = as_text("The text", text)
         with self._session() as session:
             result = ctypes.POINTER(self._header.structs["exl_result"])()
@@ -327,6 +319,59 @@ class BundleHandle(Shown):
             return [predict(place) for place in range(len(given))]
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(predict, range(len(given))))
+
+    def receipt(
+        self,
+        text: str | bytes,
+        key: bytes,
+        k: int | None = None,
+        threshold: float | None = None,
+        coverage: float | None = None,
+        windows: int = 0,
+        note: bytes | str = b"",
+        time: int = 0,
+        sign: Callable[[bytes], bytes] | None = None,
+    ) -> tuple[bytes, Prediction]:
+        """Answer one text, as `predict` does, and make the receipt of the answer, which `edgexl replay` checks.
+
+        `key` is a secret of 16 bytes or more, by which the receipt has the text's hash and not the text; `note` are up
+        to 4096 bytes of your own, `time` is a number of your own, such as seconds since 1970. `sign` is given the
+        record and gives its signature, up to 8192 bytes, which is stored with it; `replay` checks Ed25519's. What it
+        raises is raised here. Gives the receipt and the answer. Raises `BadInput` as `predict` does, for a key that is
+        too short or a note that is too long, for an empty signature, and for a bundle of another engine than "native",
+        whose answers differ between processors.
+
+        >>> with open_bundle("till.exl") as bundle:
+        ...     receipt, answer = bundle.receipt("it keeps the rain off", b"a secret of 16 bytes", k=1)
+        >>> receipt[1:4], answer.labels[0].text
+        (b'EXR', 'umbrella')
+        """
+        header, room = self._header, self._header.constants["EXL_RECEIPT_MOST_SIGNATURE"]
+        predict = self._predict_options(k, threshold, coverage, windows)
+        content, secret, own = as_text("The text", text), as_text("The key", key), as_text("The note", note)
+        options = header.make("exl_receipt_options", predict=ctypes.pointer(predict))
+        options.key, options.key_bytes = ctypes.cast(ctypes.c_char_p(secret), ctypes.c_void_p), len(secret)
+        options.note, options.note_bytes = ctypes.cast(ctypes.c_char_p(own), ctypes.c_void_p), len(own)
+        options.time = as_whole("time", time, 0, 2**64 - 1)
+        raised: list[Exception] = []
+        if sign is not None:
+            options.sign, options.signature_bytes = type(options.sign)(_signer(sign, raised)), room
+        size, result = ctypes.c_size_t(), ctypes.POINTER(header.structs["exl_result"])()
+        with self._session() as session:
+            arguments = (session, content, len(content), ctypes.byref(options))
+            status, sentence = call(
+                self._library, "exl_receipt", *arguments, None, 0, ctypes.byref(size), ctypes.byref(result)
+            )
+            if status != header.constants["EXL_BUFFER_TOO_SMALL"]:
+                check(status, sentence)
+            made = ctypes.create_string_buffer(size.value)
+            status, sentence = call(
+                self._library, "exl_receipt", *arguments, made, size, ctypes.byref(size), ctypes.byref(result)
+            )
+            if raised:
+                raise raised[0]
+            check(status, sentence)
+            return made.raw[: size.value], copy_prediction(result.contents, self.info.dims)
 
     def explain(self, text: str | bytes, label: int | str) -> Explanation:
         """A label's way through both stages; `label` is an index, an id or a text. Raises `BadInput` as `predict`."""
@@ -490,6 +535,19 @@ class BundleHandle(Shown):
         """Rewrite the label file without labels that were added and retired again; the others get new indices."""
         self._do("exl_labels_compact", self._open())
 
+    def _predict_options(self, k: int | None, threshold: float | None, coverage: float | None, windows: int) -> Any:
+        """The `exl_predict_options` of what `predict` takes."""
+        if k is None:
+            k = 0 if coverage else min(DEFAULT_K, self.info.shortlist)
+        k = as_whole("k", k, 0, _LARGEST, f"from 1 to the bundle's shortlist, {self.info.shortlist}")
+        windows = as_whole("windows", windows, 0, self.info.windows, f"from 0 to the bundle's, {self.info.windows}")
+        options = self._header.make("exl_predict_options", k=k, windows=windows)
+        if threshold is not None:
+            options.use_threshold, options.threshold = 1, as_number("threshold", threshold)
+        if coverage is not None:
+            options.coverage = as_number("coverage", coverage)
+        return options
+
     def _do(self, function: str, *arguments: Any) -> None:
         """Call a function of the library. Raises what its status stands for."""
         check(*call(self._library, function, *arguments))
@@ -538,6 +596,23 @@ class BundleHandle(Shown):
             yield session
         finally:
             self._idle.put(session)
+
+
+def _signer(sign: Callable[[bytes], bytes], raised: list[Exception]) -> Callable[..., int]:
+    """`exl_receipt_options.sign` of a function in Python; what that raises cannot go through C: it goes to `raised`."""
+
+    def write(_: Any, record: int, record_bytes: int, signature: int, signature_bytes: Any) -> int:
+        try:
+            made = bytes(sign(ctypes.string_at(record, record_bytes)))
+        except Exception as error:
+            raised.append(error)
+            return 1
+        if len(made) <= signature_bytes[0]:
+            ctypes.memmove(signature, made, len(made))
+        signature_bytes[0] = len(made)
+        return 0
+
+    return write
 
 
 def _score(found: float) -> float | None:

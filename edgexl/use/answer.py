@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from edgexl.base.errors import BadInput
 from edgexl.runtime.binding import Explanation, Prediction, open_bundle
+from edgexl.use.receipts import Receipting, check_engine
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,15 @@ class Input:
 @dataclass(frozen=True)
 class Answer:
     """A text with its labels and, where one was asked for, a label's way through both stages, and its descriptions, a
-    line each, where the bundle keeps them. `coverage`: the labels are a set that was asked for by its coverage."""
+    line each, where the bundle keeps them. `coverage`: the labels are a set that was asked for by its coverage.
+    `receipt`: the answer's, where receipts are made."""
 
     text: str
     prediction: Prediction
     explanation: Explanation | None = None
     description: str = ""
     coverage: bool = False
+    receipt: bytes = b""
 
     def as_json(self) -> dict[str, Any]:
         """What `edgexl run --json` and the API say, in JSON's types."""
@@ -105,14 +108,15 @@ def answer(
     windows: int | None = None,
     keys: Sequence[str | os.PathLike[str]] = (),
     least_version: int = 0,
+    receipts: Receipting | None = None,
 ) -> Iterator[Answer | Refusal]:
     """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
 
     `k`, `coverage` and `windows` as `BundleHandle.predict` takes them; `threshold` as `parse_threshold` gives it;
     `explain` is a label's id or text; `labels_file` keeps labels added and retired (default: the bundle's path and
-    ".labels"); `keys` and `least_version` as `open_bundle` takes them. Raises `BadInput` where the bundle, `k` or the
-    label is wrong for every text, `NotTrusted` where no key has signed the bundle, `DeviceError` where the engine is
-    missing or fails.
+    ".labels"); `keys` and `least_version` as `open_bundle` takes them; `receipts` says how they are made, if any. Raises
+    `BadInput` where the bundle, `k` or the label is wrong for every text, `NotTrusted` where no key has signed the
+    bundle, `DeviceError` where the engine is missing or fails.
     """
     with open_bundle(
         bundle, threads=threads, labels_path=labels_file, keys=keys, least_version=least_version
@@ -121,16 +125,22 @@ def answer(
             raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")
         if windows is not None and windows > handle.info.windows:
             raise BadInput(f"windows is {windows}, but {bundle} reads in {handle.info.windows} at most; give fewer.")
+        if receipts is not None:
+            check_engine(handle.info.engine)
         label = None if explain is None else handle.find_label(explain)
         for one in inputs:
             try:
                 text = one.text()
-                prediction = handle.predict(text, k=k, threshold=threshold, coverage=coverage, windows=windows or 0)
+                receipt = b""
+                if receipts is None:
+                    prediction = handle.predict(text, k, threshold, coverage, windows or 0)
+                else:
+                    receipt, prediction = receipts.predict(handle, text, k, threshold, coverage, windows or 0)
                 if label is None:
-                    yield Answer(text, prediction, coverage=coverage is not None)
+                    yield Answer(text, prediction, coverage=coverage is not None, receipt=receipt)
                     continue
                 explanation, description = handle.explain(text, label), handle.label_description(label)
-                yield Answer(text, prediction, explanation, description, coverage is not None)
+                yield Answer(text, prediction, explanation, description, coverage is not None, receipt)
             except BadInput as error:
                 where = f"line {one.line}: " if one.line else ""
                 yield Refusal(one.content.decode("utf-8", "replace"), f"{where}{error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from edgexl.bundle.signing import read_public_key
 from edgexl.device.device import Device
 from edgexl.runtime.answers import Explanation, LabelAnswer, Prediction
 from edgexl.use.answer import Answer, Input, Refusal
+from edgexl.use.receipts import Receipting, check_engine
 
 _LEAST_S = 600.0
 
@@ -41,9 +43,12 @@ def answer_there(
     windows: int | None = None,
     keys: Sequence[str | os.PathLike[str]] = (),
     least_version: int = 0,
+    receipts: Receipting | None = None,
 ) -> Iterator[Answer | Refusal]:
     """Answer all of `inputs` on `device` in one run, then each in turn; arguments and errors as those of `answer`."""
-    read_bundle(bundle)
+    read = read_bundle(bundle)
+    if receipts is not None:
+        check_engine(str(read.manifest.get("engine")))
     asked = list(inputs)
     told: dict[int, str | BadInput] = {}
     for at, one in enumerate(asked):
@@ -64,9 +69,11 @@ def answer_there(
         arguments += ["--least-version", str(least_version)]
     if labels_file is not None:
         arguments += ["--labels-file", device.push(labels_file)]
+    if receipts is not None:
+        arguments += ["--receipt-key", device.push(receipts.key)]
     alone = len(asked) == 1 and not asked[0].line
     try:
-        said = _run(device, arguments, texts, alone) if texts else iter(())
+        said = run_there(device, arguments, texts, alone) if texts else iter(())
     except EdgexlError as error:
         raise type(error)(str(error).replace(place, str(bundle))) from None
     for at, one in enumerate(asked):
@@ -76,11 +83,13 @@ def answer_there(
         if "error" in record:
             yield Refusal(one.content.decode("utf-8", "replace"), f"{where}{record['error']}")
         else:
-            yield _read_answer(record, may_be_none=threshold is not None)
+            receipt = receipts.complete(base64.b64decode(record["receipt"])) if receipts else b""
+            yield _read_answer(record, threshold is not None, receipt)
 
 
-def _run(device: Device, arguments: list[str], texts: list[str], alone: bool) -> Iterator[dict[str, Any]]:
-    """A record a text. A text on its own is an argument, for it may have line ends in it."""
+def run_there(device: Device, arguments: list[str], texts: list[str], alone: bool) -> Iterator[dict[str, Any]]:
+    """What exl-run says on `device`, an object a text. A text on its own is an argument, for it may have line ends in
+    it. Raises `BadInput` and `DeviceError` where it does not answer."""
     if alone:
         done = device.run("exl-run", [*arguments, "--", *texts])
     else:
@@ -94,7 +103,7 @@ def _run(device: Device, arguments: list[str], texts: list[str], alone: bool) ->
     return iter(records)
 
 
-def _read_answer(record: dict[str, Any], may_be_none: bool) -> Answer:
+def _read_answer(record: dict[str, Any], may_be_none: bool, receipt: bytes) -> Answer:
     labels = [LabelAnswer(each["id"], each["text"], each["probability"], 0.0, 0) for each in record["labels"]]
     nothing = np.zeros(0, np.float32)
     # the shortlist is not told: only whether there is one
@@ -104,4 +113,5 @@ def _read_answer(record: dict[str, Any], may_be_none: bool) -> Answer:
         windows=record["windows"],
     )  # fmt: skip
     explained = record.get("explanation")
-    return AnswerThere(record["text"], prediction, Explanation(**explained) if explained else None)
+    way = Explanation(**explained) if explained else None
+    return AnswerThere(record["text"], prediction, way, receipt=receipt)

@@ -356,7 +356,11 @@ EXL_API exl_status exl_self_test_run(exl_session *session, exl_self_test_report 
  * proves. `edgexl replay` answers again, on any processor, and compares to the bit: so only the engine "native" gives
  * receipts. The text is not in it: whoever checks it needs the text, and the key. */
 
-enum { EXL_RECEIPT_LEAST_KEY = 16, EXL_RECEIPT_MOST_NOTE = 4096, EXL_RECEIPT_MOST_SIGNATURE = 8192 };
+typedef enum exl_receipt_bounds {
+    EXL_RECEIPT_LEAST_KEY = 16, /* bytes, as all of these */
+    EXL_RECEIPT_MOST_NOTE = 4096,
+    EXL_RECEIPT_MOST_SIGNATURE = 8192
+} exl_receipt_bounds;
 /* Bytes that hold a receipt of a bundle with this shortlist (exl_bundle_info), note and room for a signature. */
 #define EXL_RECEIPT_BYTES(shortlist, note_bytes, signature_bytes)                                                      \
     (212 + 28 * (size_t)(shortlist) + (size_t)(note_bytes) + (size_t)(signature_bytes))

@@ -9,6 +9,7 @@
 #include "../src/bundle.h"
 #include "../src/cells.h"
 #include "../src/codes.h"
+#include "../src/ed25519.h"
 #include "../src/fold.h"
 #include "../src/lexical.h"
 #include "../src/memory.h"
@@ -38,6 +39,7 @@ SHOW(exl__strings_get);
 SHOW(exl__strings_prefix);
 SHOW(exl__strings_with_bytes);
 SHOW(exl__kernels_named);
+SHOW(exl__ed25519_check);
 
 /* ---- the index ---- */
 

@@ -18,6 +18,14 @@ export interface PredictOptions {
   coverage?: number;
   windows?: number;
 }
+export interface ReceiptOptions extends PredictOptions {
+  /** The app's secret, of 16 bytes or more. */
+  key: string | Uint8Array;
+  /** Up to 4096 bytes of the app's own. */
+  note?: string | Uint8Array;
+  /** A number of the app's own, such as seconds since 1970. */
+  time?: number;
+}
 export interface Explanation {
   screeningRank: number; screeningScore: number; shortlisted: boolean; reasonerRank: number; logit: number;
   probability: number; foundBy: "text" | "alias" | "description";
@@ -54,6 +62,10 @@ export interface UpdateOptions extends OpenOptions {
 /** The new bundle, open, and its bytes, to be kept. */
 export interface Updated { bundle: Bundle; bytes: Uint8Array }
 export class EdgexlError extends Error { readonly status: number }
+/** What is to be signed of a receipt. */
+export function recordOf(receipt: Uint8Array): Uint8Array;
+/** A receipt with a signature of its record, of 8192 bytes at most. */
+export function addSignature(receipt: Uint8Array, signature: Uint8Array): Uint8Array;
 export class Bundle {
   static open(source: string | URL | BufferSource, options?: OpenOptions): Promise<Bundle>;
   /** Makes the new bundle of an old one and a patch, and opens it; `changes` of the old one are made again. */
@@ -62,6 +74,7 @@ export class Bundle {
   get version(): string;
   predict(text: string, options?: PredictOptions): Answer;
   predictBatch(texts: Iterable<string>, options?: PredictOptions): Answer[];
+  receipt(text: string, options: ReceiptOptions): { receipt: Uint8Array; answer: Answer };
   explain(text: string, id: string): Explanation;
   selfTest(): { goldens: number; largestProbabilityDifference: number };
   complete(prefix: string, limit?: number): ListedLabel[];

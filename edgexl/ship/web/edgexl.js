@@ -21,6 +21,22 @@ export class EdgexlError extends Error {
   }
 }
 
+/** What is to be signed of a receipt: all of it but its signature. */
+export function recordOf(receipt) {
+  return receipt.slice(0, new DataView(receipt.buffer, receipt.byteOffset).getUint32(12, true));
+}
+
+/** A receipt with a signature of its record. */
+export function addSignature(receipt, signature) {
+  if (signature.length > 8192) throw new EdgexlError("a receipt's signature has 8192 bytes at most", 100);
+  const record = recordOf(receipt);
+  const signed = new Uint8Array(record.length + 4 + signature.length);
+  signed.set(record);
+  new DataView(signed.buffer).setUint32(record.length, signature.length, true);
+  signed.set(signature, record.length + 4);
+  return signed;
+}
+
 /** An open bundle. All methods but `open` are synchronous; a worker keeps a page fluent (see worker.js). */
 export class Bundle {
   #module;
@@ -125,6 +141,25 @@ export class Bundle {
     const m = this.#module;
     this.#withText(text, (at, bytes) =>
       this.#check(m.web_predict(at, bytes, k, threshold === null ? NONE : Math.max(threshold, -1), coverage, windows)));
+    return this.#answer();
+  }
+
+  /** Labels for a text, and the receipt of this answer under a key: bytes that `edgexl replay` checks. */
+  receipt(text, { key, note = "", time = 0, k = 0, threshold = null, coverage = 0, windows = 0 }) {
+    const m = this.#module;
+    const bytesOf = (content) => (typeof content === "string" ? encoder.encode(content) : content);
+    const least = threshold === null ? NONE : Math.max(threshold, -1);
+    this.#withText(text, (at, bytes) =>
+      this.#give(bytesOf(key), (keyAt, keyBytes) =>
+        this.#give(bytesOf(note), (noteAt, noteBytes) =>
+          this.#check(m.web_receipt(at, bytes, k, least, coverage, windows, keyAt, keyBytes, noteAt, noteBytes, time)))));
+    const at = m.web_receipt_at() >>> 0;
+    const receipt = new Uint8Array(m.memory.buffer).slice(at, at + m.web_receipt_bytes());
+    return { receipt, answer: this.#answer() };
+  }
+
+  #answer() {
+    const m = this.#module;
     const labels = Array.from({ length: m.web_count() }, (_, i) => ({
       id: this.#string(m.web_id(i)), text: this.#string(m.web_text(i)), probability: m.web_probability(i),
       logit: m.web_logit(i), index: m.web_label(i) >>> 0,

@@ -1,4 +1,4 @@
-import { Answer, Bundle, EdgexlError, Explanation, Info, ListedLabel, OpenOptions, PredictOptions, Updated, UpdateOptions } from "./edgexl.js";
+import { Answer, Bundle, EdgexlError, Explanation, Info, ListedLabel, OpenOptions, PredictOptions, ReceiptOptions, Updated, UpdateOptions } from "./edgexl.js";
 export * from "./edgexl.js";
 /** Where the bundle is that comes with this package. */
 export const bundleUrl: URL;
@@ -13,6 +13,7 @@ export interface WorkerBundle {
   readonly info: Info;
   predict(text: string, options?: PredictOptions): Promise<Answer>;
   predictBatch(texts: string[], options?: PredictOptions): Promise<Answer[]>;
+  receipt(text: string, options: ReceiptOptions): Promise<{ receipt: Uint8Array; answer: Answer }>;
   explain(text: string, id: string): Promise<Explanation>;
   selfTest(): Promise<{ goldens: number; largestProbabilityDifference: number }>;
   complete(prefix: string, limit?: number): Promise<ListedLabel[]>;

@@ -1,7 +1,7 @@
 /* {title}: {summary}. `open()` here and now; `openInWorker()` beside the page. */
-import { Bundle, EdgexlError } from "./edgexl.js";
+import { Bundle, EdgexlError, addSignature, recordOf } from "./edgexl.js";
 
-export { Bundle, EdgexlError };
+export { Bundle, EdgexlError, addSignature, recordOf };
 export const bundleUrl = new URL("./{file}", import.meta.url);
 const FACTS = { bytes: {bytes}, sha256: "{sha256}" };
 
@@ -64,7 +64,7 @@ export async function openInWorker({ onProgress = null, ...options } = {}) {
   };
   const info = await call("open", options);
   const api = { info };
-  const methods = ["predict", "predictBatch", "explain", "selfTest", "complete", "labels", "addLabel", "retireLabel", "changes"];
+  const methods = ["predict", "predictBatch", "receipt", "explain", "selfTest", "complete", "labels", "addLabel", "retireLabel", "changes"];
   for (const method of methods) api[method] = (...args) => call(method, ...args);
   api.update = async (patch, how = {}) => {
     const { bytes, info } = await call("update", patch, how);

@@ -129,6 +129,35 @@ double EXPORT(web_result)(int which) {
     return which >= 0 && (size_t)which < sizeof values / sizeof *values ? values[which] : 0;
 }
 
+/* ---- receipts -------------------------------------------------------------------------------------------------- */
+
+static uint8_t *receipt;
+static size_t receipt_bytes;
+
+/* As web_predict, and a receipt of it, which web_receipt_at and web_receipt_bytes tell. JavaScript signs it itself. */
+int EXPORT(web_receipt)(const char *text, size_t bytes, uint32_t k, float threshold, float coverage, uint32_t windows,
+                        const void *key, size_t key_bytes, const void *note, size_t note_bytes, double time) {
+    exl_predict_options predict = {.struct_size = sizeof predict, .k = k, .coverage = coverage, .windows = windows};
+    exl_receipt_options options = {.struct_size = sizeof options, .predict = &predict, .key = key, .note = note};
+    exl_status status;
+
+    predict.use_threshold = threshold >= -1;
+    predict.threshold = threshold;
+    options.key_bytes = key_bytes;
+    options.note_bytes = note_bytes;
+    options.time = time > 0 ? (uint64_t)time : 0;
+    result = NULL;
+    free(receipt);
+    receipt = NULL;
+    status = exl_receipt(session, text, bytes, &options, NULL, 0, &receipt_bytes, NULL, &error);
+    if (status == EXL_BUFFER_TOO_SMALL && (receipt = malloc(receipt_bytes)) != NULL)
+        status = exl_receipt(session, text, bytes, &options, receipt, receipt_bytes, &receipt_bytes, &result, &error);
+    return status;
+}
+
+const uint8_t *EXPORT(web_receipt_at)(void) { return receipt; }
+size_t EXPORT(web_receipt_bytes)(void) { return receipt_bytes; }
+
 /* ---- explain and test ------------------------------------------------------------------------------------------ */
 
 int EXPORT(web_explain)(const char *text, size_t bytes, uint32_t label) {
