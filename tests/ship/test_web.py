@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import http.server
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgexl import __version__
+from edgexl.bundle.receipt import differences, parse_receipts
 from edgexl.runtime.binding import open_bundle
 from edgexl.ship.npm import ship_web
 from edgexl.ship.product import Product
@@ -23,7 +25,7 @@ from tests.ship.conftest import Run, unpack
 pytestmark = pytest.mark.slow
 ALL = r"""
 import { readFileSync } from "node:fs";
-import { open, EdgexlError } from "tiny-words";
+import { open, addSignature, recordOf, EdgexlError } from "tiny-words";
 const b = await open({ verify: true });
 const texts = JSON.parse(process.argv[2]);
 const out = { version: b.version, info: b.info, report: b.selfTest() };
@@ -39,6 +41,13 @@ out.vectors = readFileSync("node_modules/tiny-words/vectors.tsv", "utf8").trimEn
   const got = a.labels.flatMap((l) => [l.id, bits(l.probability)]);
   return JSON.stringify(got) === JSON.stringify(cells) && a.noneFits === (noneFits === "1");
 }).length;
+out.receipts = texts.map((text) => {
+  const { receipt, answer } = b.receipt(text, { key: "a secret of the app", note: "web", time: 7, k: 3, coverage: 0 });
+  const signed = addSignature(receipt, new Uint8Array([1, 2, 3]));
+  if (recordOf(signed).length !== receipt.length - 4) throw new Error("the record is another one");
+  return [Buffer.from(signed).toString("base64"), answer.labels[0].id];
+});
+try { b.receipt(texts[0], { key: "too short" }); } catch (error) { out.shortKey = [error.message, error.status]; }
 out.changes = b.changes();
 b.addLabel({ id: "new-1", text: "zebra lantern" });
 out.added = b.predict("zebra lantern", { k: 1 }).labels[0].id;
@@ -65,6 +74,7 @@ const told_of = (answers) => answers.map((a) => a.labels.map((l) => [l.id, l.pro
 told.answers = told_of(warm.predictBatch(texts, { k: 3 }));
 const worker = await openInWorker();
 told.worker = told_of(await worker.predictBatch(texts, { k: 3 }));
+told.receipt = (await worker.receipt(texts[0], { key: "a secret of the app" })).receipt.length;
 told.refused = await worker.predict("").catch((error) => error.message);
 worker.close();
 told.wrong = await open({ sha256: "0".repeat(64) }).catch((error) => error.message);
@@ -153,6 +163,14 @@ def test_node_answers_to_the_bit(
     assert (said["version"], said["rank"], said["info"]["kernel"]) == (__version__, 1, "wasm-simd128")
     assert said["vectors"] == 50
     assert said["report"]["goldens"] == len(texts)
+    with open_bundle(bundle) as opened:
+        for text, (receipt, best) in zip(texts, said["receipts"], strict=True):
+            (there,) = parse_receipts(base64.b64decode(receipt))
+            (here,) = parse_receipts(opened.receipt(text, b"a secret of the app", 3)[0])
+            assert differences(there, here) == []
+            assert (there.note, there.time, there.signature) == (b"web", 7, bytes([1, 2, 3]))
+            assert best == opened.predict(text).labels[0].id
+    assert said["shortKey"] == ["the key has 9 bytes, receipts need one of 16 at least", 100]
     assert (said["changes"], said["added"], said["kept"], said["states"]) == (None, "new-1", "new-1", ["retired"])
     assert (said["refused"][0], said["refused"][2]) == (True, 101)
     assert said["closed"] == "the bundle is closed"
@@ -179,6 +197,7 @@ def test_chromium_answers_to_the_bit(
         problems = page.problems
     assert told["answers"] == told["worker"] == told["service"] == expected
     assert (told["steps"][-1], told["cached"]) == (1, 1)
+    assert told["receipt"] > 212
     assert "no token" in told["refused"]
     assert "not the bundle" in told["wrong"]
     assert problems == []
@@ -214,7 +233,8 @@ def test_the_types_hold(package: Path, tmp_path: Path) -> None:
     (tmp_path / "app.ts").write_text(
         'import { open, openInWorker, type Answer } from "tiny-words";\n'
         "const words = await open();\nconst answer: Answer = words.predict('old', { k: 2 });\n"
-        "const id: string = answer.labels[0]!.id;\nconst other = await openInWorker();\n"
+        "const id: string = answer.labels[0]!.id;\nconst kept: Uint8Array = words.receipt(id, { key: 'k' }).receipt;\n"
+        "void kept;\nconst other = await openInWorker();\n"
         "const later: Promise<Answer> = other.predict(id);\nvoid later;\n// @ts-expect-error\nwords.predict(5);\n"
     )
     flags = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom"]
