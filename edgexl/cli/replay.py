@@ -36,8 +36,8 @@ def replay(
     The exit status is 1 where one differs. Labels that were added or retired must be as they were (--labels-file).
 
     \b
-    edgexl replay day.exr --bundle tags.exl --texts day.txt --key-file receipts.key
-    edgexl replay day.exr --bundle tags.exl --texts day.txt --key-file receipts.key --device emulated:raspberry-pi-4
+    edgexl replay day.exr --bundle tags.exl --texts day.txt --key-file key
+    edgexl replay day.exr --bundle a.exl --texts a.txt --key-file key --device adb
     """
     from edgexl.bundle.signing import read_public_key
     from edgexl.device.open_device import open_device
