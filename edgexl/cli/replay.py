@@ -47,7 +47,7 @@ def replay(
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(progress_bar(as_json))
         where = None if device == "local" else stack.enter_context(open_device(device, progress))
-        told = list(check(receipts, bundle, texts, key_file, where, labels_file, who))
+        told = list(check(receipts, bundle, texts, key_file, where, labels_file, who, progress))
     same = sum(not one.differs for one in told)
     wrong = [one for one in told if not one.holds(who is not None)]
     signatures = {kind: sum(one.signature == kind for one in told) for kind in ("holds", "does not hold", "none")}

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from edgexl.base.errors import BadInput
 from edgexl.base.files import read_input
+from edgexl.base.progress import Progress, no_progress
 from edgexl.bundle.label_file import label_file_of
 from edgexl.bundle.read import read_bundle
 from edgexl.bundle.receipt import (
@@ -33,6 +34,7 @@ from edgexl.runtime.binding import BundleHandle, open_bundle
 from edgexl.runtime.ed25519 import is_signed_by
 from edgexl.use.answer_there import run_there
 
+_TEXTS_A_RUN = 50
 Signed = Literal["none", "not checked", "holds", "does not hold"]
 _SENTENCES = {
     "key": "it was made under another key",
@@ -91,6 +93,7 @@ def replay(
     device: Device | None = None,
     labels_file: Path | None = None,
     signer: PublicKey | None = None,
+    progress: Progress = no_progress,
 ) -> Iterator[Replayed]:
     """Answer the texts of all receipts in `files` again, and compare.
 
@@ -107,7 +110,7 @@ def replay(
     if asked and device is None:
         again = _answer_here(bundle, key, labels_file, asked)
     elif asked and device is not None:
-        again = _answer_there(device, bundle, key_file, labels_file, asked)
+        again = _answer_there(device, bundle, key_file, labels_file, asked, progress)
     for file, number, one in receipts:
         found = known.texts.get(one.text)
         differs, why = known.differs(one), ""
@@ -175,19 +178,20 @@ def _receipt(handle: BundleHandle, text: str, key: bytes, options: Options) -> b
 
 
 def _answer_there(
-    device: Device, bundle: Path, key_file: Path, labels_file: Path | None, asked: Sequence[tuple[str, Options]]
+    device: Device,
+    bundle: Path,
+    key_file: Path,
+    labels_file: Path | None,
+    asked: Sequence[tuple[str, Options]],
+    progress: Progress,
 ) -> Iterator[Receipt | str]:
-    """The same by exl-run on a device, in as few runs as there are options, and one for a text with line ends."""
+    """The same by exl-run on a device."""
     labels = labels_file or label_file_of(bundle)
     start = [device.push(bundle), "--receipt-key", device.push(key_file)]
     if labels_file or labels.exists():
         start += ["--labels-file", device.push(labels)]
-    groups: dict[tuple[Options, str], list[int]] = {}
-    for place, (text, options) in enumerate(asked):
-        alone = "\n" in text or text.endswith("\r")
-        groups.setdefault((options, text if alone else ""), []).append(place)
     made: dict[int, Receipt | str] = {}
-    for (options, text), places in groups.items():
+    for (options, text), places in _runs(asked):
         arguments = [*start, "-k", str(options.k), "--windows", str(options.windows)]
         arguments += ["--threshold", repr(options.threshold)] if options.threshold >= 0 else []
         arguments += ["--coverage", repr(options.coverage)] if options.coverage else []
@@ -200,7 +204,20 @@ def _answer_there(
                 made[place] = told["error"] if "error" in told else _decode(told["receipt"])
         except BadInput as error:
             made |= dict.fromkeys(places, str(error))
+        progress("replay", len(made), len(asked))
     return iter([made[place] for place in range(len(asked))])
+
+
+def _runs(asked: Sequence[tuple[str, Options]]) -> Iterator[tuple[tuple[Options, str], list[int]]]:
+    """Places of texts that one run answers: of the same options, and so few that a slow device ends in time. With a
+    text that a line cannot hold, which is answered alone."""
+    groups: dict[tuple[Options, str], list[int]] = {}
+    for place, (text, options) in enumerate(asked):
+        alone = "\n" in text or text.endswith("\r")
+        groups.setdefault((options, text if alone else ""), []).append(place)
+    for what, places in groups.items():
+        for begin in range(0, len(places), _TEXTS_A_RUN):
+            yield what, places[begin : begin + _TEXTS_A_RUN]
 
 
 def _decode(receipt: str) -> Receipt:
