@@ -98,8 +98,8 @@ def main() -> None:
         folder = Path(scratch)
         cost = make(given.bundle, texts, folder)
         print(
-            f"{len(texts):,} receipts of {cost['bytes']:,.0f} bytes; median {cost['predict_ms']:.2f} ms of processor time "
-            f"a query, {cost['receipt_ms']:.2f} ms with its receipt",
+            f"{len(texts):,} receipts of {cost['bytes']:,.0f} bytes; median {cost['predict_ms']:.2f} ms of processor "
+            f"time a query, {cost['receipt_ms']:.2f} ms with its receipt",
             flush=True,
         )
         print("| replayed on | the same to the bit | seconds |\n|---|---|---|", flush=True)

@@ -114,9 +114,9 @@ def answer(
 
     `k`, `coverage` and `windows` as `BundleHandle.predict` takes them; `threshold` as `parse_threshold` gives it;
     `explain` is a label's id or text; `labels_file` keeps labels added and retired (default: the bundle's path and
-    ".labels"); `keys` and `least_version` as `open_bundle` takes them; `receipts` says how they are made, if any. Raises
-    `BadInput` where the bundle, `k` or the label is wrong for every text, `NotTrusted` where no key has signed the
-    bundle, `DeviceError` where the engine is missing or fails.
+    ".labels"); `keys` and `least_version` as `open_bundle` takes them; `receipts` says how they are made, if any.
+    Raises `BadInput` where the bundle, `k` or the label is wrong for every text, `NotTrusted` where no key has signed
+    the bundle, `DeviceError` where the engine is missing or fails.
     """
     with open_bundle(
         bundle, threads=threads, labels_path=labels_file, keys=keys, least_version=least_version
