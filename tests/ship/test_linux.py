@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from edgexl import __version__
+from edgexl.bundle.signing import new_key, sign_bundle, store_signature
 from edgexl.ship.linux import PORT, ship_linux
 from edgexl.ship.machines import MACHINES, build_library
-from edgexl.ship.product import Product
+from edgexl.ship.product import Product, open_product
 from tests.runtime.c_tests import configure, tool
 from tests.runtime.test_amalgamate import PROGRAM
 from tests.runtime.test_install import PROJECT
@@ -60,6 +61,28 @@ def test_the_readme_holds(folder: Path, product: Product, run: Run) -> None:
         answer = json.loads(run("sh", "-ec", ask))
         server.terminate()
     assert answer["labels"][0]["id"] == product.answer
+
+
+def test_with_a_key_its_commands_ask_for_it(files: dict[str, bytes], bundle: Path, tmp_path: Path, run: Run) -> None:
+    """The README's in the tarball, and the service's; `files` has built the tools."""
+    key = new_key()
+    store_signature(bundle, sign_bundle(bundle, key, 3), tmp_path / "words.exl")
+    signed = open_product(tmp_path / "words.exl", "tiny-words", "1.2.3", keys=[key.public.line])
+    made = ship_linux(signed, HERE)
+    folder = unpack(made[f"tiny-words-1.2.3-{HERE}.tar.gz"], tmp_path)
+    first, _, over_http, sound = commands((folder / "README.md").read_text())
+    asked = f"--key {key.public.line} --least-version 3"
+    assert all(asked in command for command in (first, over_http, sound))
+    assert json.loads(run("sh", "-ec", first, cwd=folder))["labels"][0]["id"] == signed.answer
+    assert json.loads(run("sh", "-ec", sound, cwd=folder))["failed"] == 0
+    shutil.copy(bundle, folder / "share" / "tiny-words" / "tiny-words.exl")
+    done = subprocess.run(["sh", "-ec", first], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, "holds no signature" in done.stderr) == (2, True)
+    deb = next(content for name, content in made.items() if name == "tiny-words_1.2.3_all.deb")
+    (tmp_path / "words.deb").write_bytes(deb)
+    run("sh", "-ec", "ar x words.deb data.tar.gz && tar xzf data.tar.gz")
+    unit = (tmp_path / "usr/lib/systemd/system/tiny-words.service").read_text()
+    assert f"--port ${{PORT}} {asked}\n" in unit
 
 
 def test_find_package_finds_it(folder: Path, product: Product, tmp_path: Path, run: Run) -> None:

@@ -59,8 +59,10 @@ export interface UpdateOptions extends OpenOptions {
   /** Refuse a patch that is not signed. */
   signedPatch?: boolean;
 }
+/** Not shared, in whatever TypeScript: what `fetch`, `Response` and `open` take. */
+export type Bytes = Uint8Array & { readonly buffer: ArrayBuffer };
 /** The new bundle, open, and its bytes, to be kept. */
-export interface Updated { bundle: Bundle; bytes: Uint8Array }
+export interface Updated { bundle: Bundle; bytes: Bytes }
 export class EdgexlError extends Error { readonly status: number }
 /** What is to be signed of a receipt. */
 export function recordOf(receipt: Uint8Array): Uint8Array;

@@ -1,4 +1,4 @@
-import { Answer, Bundle, EdgexlError, Explanation, Info, ListedLabel, OpenOptions, PredictOptions, ReceiptOptions, Updated, UpdateOptions } from "./edgexl.js";
+import { Answer, Bundle, Bytes, EdgexlError, Explanation, Info, ListedLabel, OpenOptions, PredictOptions, ReceiptOptions, Updated, UpdateOptions } from "./edgexl.js";
 export * from "./edgexl.js";
 /** Where the bundle is that comes with this package. */
 export const bundleUrl: URL;
@@ -22,7 +22,7 @@ export interface WorkerBundle {
   retireLabel(id: string): Promise<void>;
   changes(): Promise<Uint8Array | null>;
   /** Answers with the new bundle from then on; changes of labels are made again. */
-  update(patch: string | URL | BufferSource, options?: PackageUpdateOptions): Promise<{ bytes: Uint8Array; info: Info }>;
+  update(patch: string | URL | BufferSource, options?: PackageUpdateOptions): Promise<{ bytes: Bytes; info: Info }>;
   close(): void;
 }
 /** The same in a worker. `wasm` and `source` are URLs or bytes there. */
