@@ -213,7 +213,8 @@ def _readme(product: Product) -> bytes:
             f"`{opener}.open(context)` opens the asset `{product.file}` by a descriptor of the APK, if the app has "
             '`androidResources { noCompress += "exl" }`. An asset seldom begins where it can be mapped, and is '
             f"read into memory then; `{opener}.openInstalled(context, options)` copies it once to a file that is not "
-            "backed up, and maps that: less memory, more storage. An AI pack (`com.android.ai-pack`) that is delivered "
+            f"backed up, and maps that: less memory, more storage. `{opener}.update(context, patch, options)` puts the "
+            "bundle that a patch makes in its place. An AI pack (`com.android.ai-pack`) that is delivered "
             f"with the app has it in `src/main/assets`, and `open` finds it there; of one that comes later, "
             "`Bundle.open(path)` opens `assetsPath()` and the file's name.",
         ),

@@ -41,17 +41,26 @@ public final class {Class} {
         }
     }
 
-    /** Copy the bundle out of the assets once, to a file that is not backed up, and map it from there. */
+    /** Copy the bundle out of the assets once, to a file that is not backed up, and map it from there; or what
+     * {@link #update} has made of it. */
     @NotNull
     public static Bundle openInstalled(@NotNull Context context, @NotNull OpenOptions options) throws IOException {
         return Bundle.open(install(context).getPath(), options);
     }
 
+    /** Make the next bundle of the one that {@link #openInstalled} opens and a patch, a file; it opens that one from then
+     * on, until the app brings another bundle. See {@link Bundle#update(String, String, UpdateOptions)}. */
+    @NotNull
+    public static Update update(@NotNull Context context, @NotNull String patch, @NotNull UpdateOptions options)
+            throws IOException {
+        return Bundle.update(install(context).getPath(), patch, options);
+    }
+
     private static synchronized File install(Context context) throws IOException {
         File folder = context.getNoBackupFilesDir();
         File bundle = new File(folder, "{name}-" + SHA256.substring(0, 16) + ".exl");
-        if (bundle.length() == BYTES) {
-            return bundle;
+        if (bundle.isFile()) {
+            return bundle; // this one, or what patches have made of it
         }
         File written = new File(folder, bundle.getName() + ".part");
         try (InputStream asset = context.getAssets().open(ASSET);
