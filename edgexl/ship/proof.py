@@ -57,7 +57,7 @@ KITS = {
     ),
     "apple": _Kit("apple", "a Mac with Xcode 15; a device or a simulator where one is named.", ("apple.sh",)),
     "c-source": _Kit("c-source", "a C11 compiler.", ("c-source.sh",), ("vectors.c",)),
-    "java": _Kit("java", "a JDK, 8 or newer.", ("java.sh", "java.ps1"), ("Vectors.java",)),
+    "java": _Kit("java", "a JDK, 8 or newer.", ("java.sh", "java.ps1"), ("Vectors.java", "PrintVectors.java")),
     "linux-x86-64": _linux("linux-x86-64", "x86_64"),
     "linux-arm64": _linux("linux-arm64", "aarch64"),
     "linux-armhf": _linux("linux-armhf", "armv7l"),

@@ -1,7 +1,6 @@
 package {module};
 
 import java.io.BufferedReader;
-import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -33,16 +32,5 @@ public final class Vectors {
             answered.add(said.toString());
         }
         return answered;
-    }
-
-    /** Print those of the table that is named. */
-    public static void main(String[] arguments) throws IOException {
-        try (Bundle bundle = {Class}.open();
-                InputStream table = new FileInputStream(arguments[0])) {
-            for (String line : answer(bundle, table)) {
-                System.out.write((line + "\n").getBytes(StandardCharsets.UTF_8));
-            }
-            System.out.flush();
-        }
     }
 }

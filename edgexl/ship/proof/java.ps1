@@ -4,5 +4,5 @@ Set-Location work
 & jar xf "../$package" "{module}/{file}"
 Set-Location ..
 Tool { java -version }
-& javac -encoding UTF-8 -cp $package -d work/classes -implicit:none Vectors.java
-Answer java @("-cp", "$package$([IO.Path]::PathSeparator)work/classes", "{module}.Vectors", "{vectors}")
+& javac -encoding UTF-8 -cp $package -d work/classes -implicit:none Vectors.java PrintVectors.java
+Answer java @("-cp", "$package$([IO.Path]::PathSeparator)work/classes", "{module}.PrintVectors", "{vectors}")
