@@ -162,7 +162,7 @@ def site(package: Path, texts: list[str]) -> Iterator[str]:
 
 def test_the_module_is_small_and_imports_a_clock_alone(package: Path) -> None:
     content = (package / "edgexl.wasm").read_bytes()
-    assert len(content) <= 290_000
+    assert len(content) <= 280_000
     assert b"wasi_snapshot_preview1" not in content
 
 
