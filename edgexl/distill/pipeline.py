@@ -60,7 +60,7 @@ from edgexl.distill.stages.shortlists import (
     row_vectors,
 )
 from edgexl.distill.stages.start import inherits, start_screener, token_product
-from edgexl.distill.stages.start_reasoner import shape_reasoner, start_reasoner
+from edgexl.distill.stages.start_reasoner import give_prior, shape_reasoner, start_reasoner
 from edgexl.distill.stages.training import Schedule, train_stage
 from edgexl.distill.teachers.tower import turn
 from edgexl.distill.workbench import Workbench, prepare
@@ -313,6 +313,7 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
     )  # fmt: skip
     if recipe.keep_better and not keeps_reasoner(bench, screener, reasoner, made):
         return Reasoned(ScreeningReasoner(), None, made)
+    give_prior(bench, reasoner)
     reasoner.text.add_module("tokens", tokens.as_embedding())
     return Reasoned(reasoner.eval(), tokens.map.detach(), made)
 

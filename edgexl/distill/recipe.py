@@ -170,6 +170,8 @@ class ReasoningTable:
     out altogether. A `residual` reasoner corrects screening's scores instead of replacing them. One with `letters`
     compares the spelling of query and label, too. `label_sets` are further ones to learn on. All of these need
     `evidence`.
+    A `prior` above 0 is added when training is done: a label's logit gains so many times the log-likelihood
+    of its word pieces, by how often training asks for each (`edgexl.student.prior`).
     """
 
     steps: int
@@ -194,6 +196,7 @@ class ReasoningTable:
     residual: bool = False
     letters: bool = False
     label_sets: LabelSetsTable = LabelSetsTable()
+    prior: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
@@ -214,6 +217,8 @@ class ReasoningTable:
             raise ValueError("absent_share must lie in 0 to 1")
         if not 0.0 <= self.evidence_dropout < 1.0:
             raise ValueError("evidence_dropout must lie in 0 to 1")
+        if not 0.0 <= self.prior <= 10.0:
+            raise ValueError("prior must lie in 0 to 10")
         if not self.evidence and any(getattr(self, name) != LATER[name] for name in LATER):
             raise ValueError(f"{', '.join(name for name in LATER if name != 'evidence')} need evidence = true")
 
@@ -269,6 +274,7 @@ class DistillRecipe:
         table = asdict(self)
         if not self.reasoning.evidence:
             table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name not in LATER}
+        table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name != "prior" or value}
         if isinstance(self.data, FilesTable):
             return table | {"data": asdict(self.data.moved(lambda path: Path(path).name))}
         # as above: keys that recipes had not at first

@@ -8,7 +8,7 @@ Neither has a bias or a feature of its own for any label: all they know of a lab
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,9 @@ class ReasonerConfig:
     `letters` above 0 has it compare spelling, too, by a table of so many columns (`edgexl.student.letters`): which of
     the query's letters a label lacks, and which of the label's the query lacks. These, the kinds of evidence and what
     query and label share count directly in a logit, besides what the layers make of them.
+    `prior` has labels that are likely whatever the query says come first: a number for each word piece, which count
+    together in a logit, by how far they are above the shortlist's mean (`edgexl.student.prior`). It is no part of
+    training.
     """
 
     vocabulary: int
@@ -60,6 +63,7 @@ class ReasonerConfig:
     evidence: bool = field(default=False, metadata={"unsaid": False})
     residual: bool = field(default=False, metadata={"unsaid": False})
     letters: int = field(default=0, metadata={"unsaid": 0})
+    prior: bool = field(default=False, metadata={"unsaid": False})
 
     def __post_init__(self) -> None:
         sizes = (
@@ -173,6 +177,13 @@ class ListwiseReasoner(nn.Module):
             self.left = nn.Parameter(torch.zeros(config.letters))
             self.spelling_weight = nn.Parameter(torch.randn(2, config.dims) * 0.01)
             self.direct = nn.Parameter(torch.zeros(8))
+        if config.prior:
+            self.set_prior(torch.zeros(config.vocabulary, 1))
+
+    def set_prior(self, pieces: Tensor) -> None:
+        """Have the word pieces of labels count so much [vocabulary, 1] in their logits."""
+        self.config = replace(self.config, prior=True)
+        self.prior = nn.Embedding.from_pretrained(pieces.to(self.verdict))
 
     def forward(
         self,
@@ -228,6 +239,9 @@ class ListwiseReasoner(nn.Module):
             logits = logits + self.trust * behind.squeeze(-1)
         if self.config.absence:
             logits = logits + self.level
+        if self.config.prior:
+            prior = self.prior(label_tokens).sum(2).squeeze(-1)
+            logits = logits + (prior - prior.mean(1, keepdim=True))
         return logits.to(torch.float32)
 
     def _spell(self, label_tokens: Tensor, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:

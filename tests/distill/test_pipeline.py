@@ -263,8 +263,12 @@ def test_a_screener_learns_of_descriptions_and_teaches_without_a_reasoner(tiny_r
 
 def test_the_data_alone_can_teach_and_curves_are_reported(tiny_recipe: Path, tmp_path: Path) -> None:
     changed(tiny_recipe, *SHORT, (f'teacher = "{tmp_path}/teacher"', f'start = "{tmp_path}/teacher"'))
+    tiny_recipe.write_text(tiny_recipe.read_text().replace("[reasoning]", "[reasoning]\nprior = 0.1"))
     student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
     assert student.provenance["teacher"] is None
+    prior = student.reasoner.prior.weight.flatten()  # type: ignore[union-attr]
+    named = student.tokenizer.encode(student.labels.texts[0], add_special_tokens=False).ids
+    assert float(prior[named].min()) > float(prior.min())  # a piece that nobody asks for
     assert student.metrics["evaluation"]["reasoned"]["P@1"] > 10
     page = (tmp_path / "student" / "training.html").read_text()
     assert "held-out P@1" in page

@@ -21,6 +21,7 @@ from edgexl.data.naming import disturb
 from edgexl.predict.float_student import Encoded, Screened, StudentPredictor
 from edgexl.runtime.binding import open_bundle
 from edgexl.student.letters import COLUMNS, count_letters
+from edgexl.student.prior import weigh_pieces
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.student import Student, load_student
 from edgexl.use.inspect import inspect
@@ -198,6 +199,61 @@ def test_a_bundle_spells_without_an_engine_library(tmp_path: Path) -> None:
         assert [handle.predict(text, k=1).ranked[0] for text in queries] != found
     student.save(tmp_path / "student")
     assert load_student(tmp_path / "student").reasoner.config.letters == COLUMNS  # type: ignore[union-attr]
+
+
+def test_pieces_that_training_asks_for_often_weigh_most() -> None:
+    pieces = np.array([[5, 6, 0], [6, 0, 0], [7, 7, 0]])
+    table = weigh_pieces(pieces, np.array([3, 1, 0]), 9, 0.5)
+    assert table.shape == (9, 1)
+    shares = np.array([3, 4, 0]) + 1  # of pieces 5, 6 and 7, of 7 met and 9 more
+    assert table[5:8, 0].tolist() == pytest.approx((0.5 * np.log(shares / 16)).tolist())
+    assert float(table[0]) == 0.0
+    assert float(table[8]) == float(table[7])
+
+
+def test_a_prior_adds_how_far_a_label_is_above_the_shortlists_mean() -> None:
+    student = residual_student(untrained=False)
+    assert isinstance(student.reasoner, ListwiseReasoner)
+    predictor = StudentPredictor(student)
+    encoded = predictor.encode([student.evaluation[0].text])
+    screened = predictor.screen(encoded.query_vector, 16)
+    before = predictor.reason(encoded, screened)
+    table = torch.randn(student.reasoner.config.vocabulary, 1)
+    table[0] = 0
+    student.reasoner.set_prior(table)
+    pieces = [
+        student.tokenizer.encode(student.labels.texts[label], add_special_tokens=False).ids[: student.shapes.label_tokens]
+        for label in screened.labels[0].tolist()
+    ]
+    likely = torch.stack([table[ids].sum() for ids in pieces])
+    torch.testing.assert_close(predictor.reason(encoded, screened)[0], before[0] + likely - likely.mean())
+
+
+def test_a_bundle_has_its_students_prior(tmp_path: Path) -> None:
+    student = residual_student(untrained=False)
+    assert isinstance(student.reasoner, ListwiseReasoner)
+    asked = np.arange(len(student.labels))
+    ids = [student.tokenizer.encode(text, add_special_tokens=False).ids for text in student.labels.texts]
+    pieces = np.array([(row + [0] * student.shapes.label_tokens)[: student.shapes.label_tokens] for row in ids])
+    student.reasoner.set_prior(weigh_pieces(pieces, asked, student.reasoner.config.vocabulary, 3.0))
+    student.save(tmp_path / "student")
+    student = load_student(tmp_path / "student")
+    assert student.reasoner.config.prior  # type: ignore[union-attr]
+    recipe = Recipe("prior", index=IndexRecipe(code_bytes=8, overfetch=64), reasoner=ReasonerRecipe(blend="none"))
+    recipe = replace(recipe, gates=replace(recipe.gates, reasoner_gain=-100))
+    found = {}
+    for weight in (3.0, 0.0):
+        student.reasoner.set_prior(  # type: ignore[operator,union-attr]
+            weigh_pieces(pieces, asked, student.reasoner.config.vocabulary, weight)  # type: ignore[union-attr]
+        )
+        report = compile(student, recipe, "host", tmp_path / "b.exl")
+        gates = {gate.name: gate.passed for gate in report.gates}
+        assert gates["export_difference"]  # PyTorch against the graph
+        assert gates["goldens_reproduced"]  # the graph against the C runtime
+        with open_bundle(tmp_path / "b.exl") as handle:
+            assert handle.manifest["engine"] == "native"
+            found[weight] = [handle.predict(query.text, k=1).ranked[0] for query in student.evaluation[:40]]
+    assert np.mean(found[3.0]) > np.mean(found[0.0])  # the later a label, the more it was asked for
 
 
 def test_a_blend_adds_to_what_the_reasoner_brings(tmp_path: Path) -> None:

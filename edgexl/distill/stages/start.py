@@ -110,7 +110,7 @@ def inherit_reasoner(start: Start, shape: ShapeTable, reasoner: ListwiseReasoner
     if own is None:
         return None
     student, product = own
-    kept = {k: v for k, v in student.reasoner.state_dict().items() if k != "text.tokens.weight"}
+    kept = {k: v for k, v in student.reasoner.state_dict().items() if k not in ("text.tokens.weight", "prior.weight")}
     reasoner.load_state_dict(kept, strict=False)
     return student.maps[product].clone()
 
@@ -121,7 +121,7 @@ def inherits(start: Start, shape: ShapeTable, config: ReasonerConfig) -> tuple[S
     if student is None or not goes_on(start, shape) or not isinstance(student.reasoner, ListwiseReasoner):
         return None
     product = token_product(student.screener)
-    same = replace(student.reasoner.config, dropout=0.0) == replace(config, dropout=0.0)
+    same = replace(student.reasoner.config, dropout=0.0, prior=False) == replace(config, dropout=0.0, prior=False)
     return (student, product) if same and product in student.maps else None
 
 

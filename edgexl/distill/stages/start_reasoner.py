@@ -1,16 +1,18 @@
 """How a reasoner starts: untrained, with the screener's word pieces; or as the student left it that a recipe goes on
-from."""
+from. And what it gets when its training is done."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from edgexl.data.frequency import count_targets
 from edgexl.distill.stages import reasoning
 from edgexl.distill.stages.start import inherit_reasoner, start_token_map
 from edgexl.distill.workbench import Workbench
 from edgexl.student.contract import SPECIAL_TOKENS
 from edgexl.student.letters import COLUMNS, count_letters
+from edgexl.student.prior import weigh_pieces
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screeners import kind_of
 from edgexl.student.text import piece_id
@@ -54,3 +56,13 @@ def shape_reasoner(bench: Workbench, screener: nn.Module) -> ReasonerConfig:
         residual=bench.recipe.reasoning.residual,
         letters=COLUMNS if bench.recipe.reasoning.letters else 0,
     )
+
+
+def give_prior(bench: Workbench, reasoner: ListwiseReasoner) -> None:
+    """Have a trained reasoner prefer labels of word pieces that training asks for often, as the recipe says."""
+    weight, corpus = bench.recipe.reasoning.prior, bench.corpus
+    if not weight:
+        return
+    asked = count_targets((*corpus.screening, *corpus.reasoning), len(corpus.labels)).counts
+    pieces = bench.rows.rows.label_pieces(bench.recipe.student.label_tokens)
+    reasoner.set_prior(weigh_pieces(pieces, asked, reasoner.config.vocabulary, weight))

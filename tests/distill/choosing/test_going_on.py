@@ -122,6 +122,11 @@ def test_a_reasoner_is_gone_on_with_where_it_sees_all_evidence(grams: Path, tmp_
     torch.testing.assert_close(inherit_reasoner(start, shape, made), token_map, atol=0.05, rtol=0.05)
     given = made.state_dict()
     assert all(torch.equal(given[name], kept[name]) for name in kept if name != "text.tokens.weight")
+    # a prior is given anew when training is done
+    start.student.reasoner.set_prior(torch.randn(sizes.vocabulary, 1))  # type: ignore[operator,union-attr]
+    again = ListwiseReasoner(sizes)
+    assert inherit_reasoner(start, shape, again) is not None
+    assert all(torch.equal(value, given[name]) for name, value in again.state_dict().items() if name != "text.tokens.weight")
 
     for other, of in ((ListwiseReasoner(replace(sizes, letters=0)), shape), (made, replace(shape, vocabulary=900))):
         before = {name: value.clone() for name, value in other.state_dict().items()}
