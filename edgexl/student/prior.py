@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from edgexl.base.arrays import Ints
+from edgexl.base.arrays import Floats, Ints
 
 
 def weigh_pieces(pieces: Ints, asked: Ints, vocabulary: int, weight: float) -> Tensor:
     """[vocabulary, 1], float32: `weight` times the logarithm of each word piece's share, 0 for [PAD].
 
-    `pieces` [labels, S]: those of the label texts, padded with 0. `asked` [labels]: how many training queries each label
-    is gold for. Every piece is taken for met once more than it was.
+    `pieces` [labels, S]: those of the label texts, padded with 0. `asked` [labels]: how many training queries each
+    label is gold for. Every piece is taken for met once more than it was.
     """
     counts = np.zeros(vocabulary)
     np.add.at(counts, pieces, np.broadcast_to(asked[:, None], pieces.shape).astype(np.float64))
@@ -26,3 +26,13 @@ def weigh_pieces(pieces: Ints, asked: Ints, vocabulary: int, weight: float) -> T
     likelihood = np.log((counts + 1) / (counts.sum() + vocabulary))
     likelihood[0] = 0
     return torch.from_numpy(weight * likelihood).float().unsqueeze(1)
+
+
+def weigh_labels(reasoner: nn.Module, pieces: Ints) -> Floats:
+    """[labels], float32: what a reasoner's prior says of labels of these word `pieces` [labels, S], padded with 0; 0 of
+    all where it has none."""
+    table = getattr(reasoner, "prior", None)
+    if table is None:
+        return np.zeros(len(pieces), np.float32)
+    weights = table.weight.detach().numpy()[:, 0]
+    return np.asarray(weights[pieces].sum(1), np.float32)

@@ -183,7 +183,8 @@ class ListwiseReasoner(nn.Module):
     def set_prior(self, pieces: Tensor) -> None:
         """Have the word pieces of labels count so much [vocabulary, 1] in their logits."""
         self.config = replace(self.config, prior=True)
-        self.prior = nn.Embedding.from_pretrained(pieces.to(self.verdict))
+        self.prior = nn.Embedding(*pieces.shape)
+        self.prior.weight = nn.Parameter(pieces.to(self.verdict), requires_grad=False)
 
     def forward(
         self,

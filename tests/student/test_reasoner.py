@@ -222,7 +222,9 @@ def test_a_prior_adds_how_far_a_label_is_above_the_shortlists_mean() -> None:
     table[0] = 0
     student.reasoner.set_prior(table)
     pieces = [
-        student.tokenizer.encode(student.labels.texts[label], add_special_tokens=False).ids[: student.shapes.label_tokens]
+        student.tokenizer.encode(student.labels.texts[label], add_special_tokens=False).ids[
+            : student.shapes.label_tokens
+        ]
         for label in screened.labels[0].tolist()
     ]
     likely = torch.stack([table[ids].sum() for ids in pieces])
@@ -239,9 +241,9 @@ def test_a_bundle_has_its_students_prior(tmp_path: Path) -> None:
     student.save(tmp_path / "student")
     student = load_student(tmp_path / "student")
     assert student.reasoner.config.prior  # type: ignore[union-attr]
-    recipe = Recipe("prior", index=IndexRecipe(code_bytes=8, overfetch=64), reasoner=ReasonerRecipe(blend="none"))
+    recipe = Recipe("prior", index=IndexRecipe(code_bytes=8, overfetch=64))
     recipe = replace(recipe, gates=replace(recipe.gates, reasoner_gain=-100))
-    found = {}
+    found, blends = {}, {}
     for weight in (3.0, 0.0):
         student.reasoner.set_prior(  # type: ignore[operator,union-attr]
             weigh_pieces(pieces, asked, student.reasoner.config.vocabulary, weight)  # type: ignore[union-attr]
@@ -253,7 +255,11 @@ def test_a_bundle_has_its_students_prior(tmp_path: Path) -> None:
         with open_bundle(tmp_path / "b.exl") as handle:
             assert handle.manifest["engine"] == "native"
             found[weight] = [handle.predict(query.text, k=1).ranked[0] for query in student.evaluation[:40]]
+            blends[weight] = handle.manifest["blend"]
     assert np.mean(found[3.0]) > np.mean(found[0.0])  # the later a label, the more it was asked for
+    # of how much screening counts beside the reasoner, queries without that preference tell
+    assert blends[3.0]["P@1"]["reasoner"] == pytest.approx(blends[0.0]["P@1"]["reasoner"], abs=1.0)
+    assert blends[3.0]["kind"] == blends[0.0]["kind"]
 
 
 def test_a_blend_adds_to_what_the_reasoner_brings(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import Recipe
 from edgexl.data import Query
 from edgexl.data.naming import naming_queries
+from edgexl.student.prior import weigh_labels
 from edgexl.student.reasoner import SCORE_SCALE, ScreeningReasoner
 
 # Fewer queries tell a gain from chance only where it is large.
@@ -74,7 +75,12 @@ class FitBlend(Pass):
         right = pad_rows(
             [np.isin(answer.labels, query.targets) for answer, query in zip(answers, queries, strict=True)], False
         )
-        logits = pad_rows([answer.logits for answer in answers], -np.inf)
+        # a prior is for other queries than these; it comes on top of what is chosen by them
+        prior = weigh_labels(artifact.student.reasoner, artifact.rows.label_pieces(artifact.shapes.label_tokens))
+        said = [prior[answer.labels] for answer in answers]
+        logits = pad_rows(
+            [answer.logits - (own - own.mean()) for answer, own in zip(answers, said, strict=True)], -np.inf
+        )
         screening = pad_rows([answer.screening for answer in answers], -np.inf)
         choice = choose_blend(logits, screening, right, may_blend=not made)
         blind = not made and self._is_blind(artifact, queries)

@@ -126,7 +126,9 @@ def test_a_reasoner_is_gone_on_with_where_it_sees_all_evidence(grams: Path, tmp_
     start.student.reasoner.set_prior(torch.randn(sizes.vocabulary, 1))  # type: ignore[operator,union-attr]
     again = ListwiseReasoner(sizes)
     assert inherit_reasoner(start, shape, again) is not None
-    assert all(torch.equal(value, given[name]) for name, value in again.state_dict().items() if name != "text.tokens.weight")
+    assert all(
+        torch.equal(value, given[name]) for name, value in again.state_dict().items() if name != "text.tokens.weight"
+    )
 
     for other, of in ((ListwiseReasoner(replace(sizes, letters=0)), shape), (made, replace(shape, vocabulary=900))):
         before = {name: value.clone() for name, value in other.state_dict().items()}
