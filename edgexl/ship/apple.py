@@ -85,8 +85,9 @@ def _readme(product: Product, module: str) -> bytes:
             "More",
             "`EdgexlBundle` serves all threads. It has `predict`, `explain`, `complete`, `label`, `addLabel`, "
             "`retireLabel` and `selfTest`; `EdgexlBundle.open` opens files, data and parts of open files, with "
-            "`labels` that keep changes. An app takes one such package; a second bundle is a file that it opens. Debug "
-            "builds of Xcode compile the C file without optimization, and a query takes ten times as long there.",
+            "`labels` that keep changes; `EdgexlBundle.update` makes a file's next version of it and a patch. An app "
+            "takes one such package; a second bundle is a file that it opens. Debug builds of Xcode compile the C "
+            "file without optimization, and a query takes ten times as long there.",
         ),
         Section(
             "A sample app",

@@ -124,8 +124,9 @@ def _readme(product: Product) -> bytes:
             "More",
             f"`{module}::Bundle` is `Send` and `Sync`: one serves all threads. It has `predict`, `predict_with`, "
             "`predict_batch`, `explain`, `complete`, `labels`, `add_label`, `retire_label` and `self_test`; "
-            f"`OpenOptions` opens files, bytes, parts of files, and keeps changes of labels. `{module}::ffi` is all of "
-            "`edgexl.h`. Without the default feature `bundle` the crate has the runtime alone.",
+            "`OpenOptions` opens files, bytes, parts of files, and keeps changes of labels; `Bundle::update` makes a "
+            f"file's next version of it and a patch. `{module}::ffi` is all of `edgexl.h`. Without the default "
+            "feature `bundle` the crate has the runtime alone.",
         ),
         Section(
             "Other targets",

@@ -105,6 +105,11 @@ def _readme(product: Product) -> bytes:
             + "\n\nEach method gives a promise then. `onProgress(done, total)` is told while the bundle comes.",
         ),
         Section(
+            "The next version",
+            "`await update(patch)`, exported beside `open`, makes it of the bundle and a patch of `edgexl diff`, a URL "
+            "or bytes, and keeps it by the Cache API: `open` opens it from then on. It gives `bundle` and `bytes`.",
+        ),
+        Section(
             "Vite",
             '`vite build` takes all files along (`build: { target: "es2022" }` where you await at a module\'s top). '
             f'`vite` needs a line in its configuration: `optimizeDeps: {{ exclude: ["{name}"] }}`.',

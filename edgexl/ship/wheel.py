@@ -147,7 +147,8 @@ def _metadata(product: Product, machine: Machine) -> bytes:
         Section(
             "More",
             f"`{product.module}.bundle()` has `predict`, `predict_batch`, `explain`, `complete`, `labels` and "
-            f"`self_test`. `{product.module}.Bundle(path, labels_path=...)` opens one whose labels can be changed.",
+            f"`self_test`. `{product.module}.Bundle(path, labels_path=...)` opens one whose labels can be changed, and "
+            f"`{product.module}.Bundle.update(path, patch)` makes the next one of it and a patch.",
         ),
         proof_section(product, "python" if machine.system == "linux" else machine.system),
     )

@@ -382,9 +382,7 @@ impl UpdateOptions {
                 signed_patch: self.signed_patch.into(),
                 ..ffi::sized()
             };
-            refuse(|error| unsafe {
-                ffi::exl_patch(path.as_ptr(), patch.as_ptr(), out, &options, &mut report, error)
-            })
+            refuse(|error| unsafe { ffi::exl_patch(path.as_ptr(), patch.as_ptr(), out, &options, &mut report, error) })
         })?;
         let ffi::exl_patch_report { new_bytes, added, retired, dropped, .. } = report;
         Ok(Update { new_bytes, added, retired, dropped })
