@@ -3,7 +3,7 @@
     edgexl demo -o words.exl
     python -m benchmarks.receipts words.exl dictionary [--count 1000]
 
-The texts are the student's first held-out queries. A Cortex-A53 and a Cortex-A76 are emulated by qemu and answer by
+The texts are the student's first held-out queries; in the place of a student a file may have a text a line. A Cortex-A53 and a Cortex-A76 are emulated by qemu and answer by
 exl-run, WebAssembly answers in Node by the package for the web. Seconds are those of each whole replay.
 """
 
@@ -90,10 +90,10 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("student")
+    parser.add_argument("student", help="or a file of texts")
     parser.add_argument("--count", type=int, default=1000)
     given = parser.parse_args()
-    texts = [query.text for query in load_student(given.student).evaluation[: given.count]]
+    texts = _texts(given.student)[: given.count]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         cost = make(given.bundle, texts, folder)
@@ -109,6 +109,12 @@ def main() -> None:
             print(_row(f"{name}, emulated", found, len(texts), time.monotonic() - begin), flush=True)
         begin = time.monotonic()
         print(_row("WebAssembly, Node", replay_web(given.bundle, texts, folder), len(texts), time.monotonic() - begin))
+
+
+def _texts(source: str) -> list[str]:
+    if Path(source).is_file():
+        return Path(source).read_text(encoding="utf-8").splitlines()
+    return [query.text for query in load_student(source).evaluation]
 
 
 def _row(name: str, found: Counter[str], count: int, seconds: float) -> str:
