@@ -3,7 +3,7 @@
     edgexl demo -o words.exl
     python -m benchmarks.receipts words.exl dictionary [--count 1000]
 
-The texts are the student's first held-out queries; in the place of a student a file may have a text a line. A Cortex-A53
+The texts are the first held-out queries of the student, or the lines of a file that is named in its place. A Cortex-A53
 and a Cortex-A76 are emulated by qemu and answer by exl-run, WebAssembly answers in Node by the package for the web.
 Seconds are those of each whole replay.
 """
