@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,29 @@ COMMIT = struct.Struct("<QQ32s16s")
 OPERATION = struct.Struct("<IIIIII")
 COMMITS_AT, OPERATIONS_AT = 128, 256
 _COMMIT_PLACES = (COMMITS_AT, COMMITS_AT + COMMIT.size)
-ADD, RETIRE = 1, 2
+ADD, RETIRE, RETIRE_OVERLAID = 1, 2, 3
 assert HEADER.size == COMMITS_AT
 assert COMMITS_AT + 2 * COMMIT.size == OPERATIONS_AT
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of a label file's, or of an overlay's: its kind, the label's number, the rows with their codes, and the
+    label's id, text and aliases, or the id alone of one that is retired from overlays."""
+
+    kind: int
+    index: int
+    rows: int
+    codes: bytes
+    strings: tuple[str, ...]
+
+    def split_codes(self, coarse_bytes: int, fine_bytes: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """The coarse and the fine codes [rows]."""
+        fine = self.codes[self.rows * coarse_bytes :]
+        return (
+            tuple(self.codes[row * coarse_bytes : (row + 1) * coarse_bytes] for row in range(self.rows)),
+            tuple(fine[row * fine_bytes : (row + 1) * fine_bytes] for row in range(self.rows)),
+        )
 
 
 @dataclass(frozen=True)
@@ -44,7 +64,8 @@ class AddedLabel:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """`labels` is how many the bundle has; `retired_compiled` are those of them that are not in the set any more."""
+    """`labels` is how many the bundle has; `retired_compiled` are those of them that are not in the set any more, and
+    `retired_overlaid` the ids of labels that are retired from overlays."""
 
     labels: int
     bundle_sha256: bytes
@@ -52,6 +73,7 @@ class LabelFile:
     generation: int
     added: tuple[AddedLabel, ...]
     retired_compiled: tuple[int, ...]
+    retired_overlaid: tuple[str, ...] = ()
 
 
 def label_file_of(bundle: str | os.PathLike[str]) -> Path:
@@ -111,18 +133,19 @@ def _read(data: bytes) -> LabelFile:
     generation, end = _newest_commit(data)
     added: list[AddedLabel] = []
     retired: list[int] = []
-    for kind, index, rows, codes, strings in _operations(data, end, code_bytes + fine_bytes):
-        if kind == RETIRE:
-            _retire(index, labels, added, retired)
-            continue
-        if index != labels + len(added):
-            raise BadInput(f"numbers a label {index} where {labels + len(added)} is due.")
-        uid, text, *aliases = strings
-        coarse = tuple(codes[row * code_bytes : (row + 1) * code_bytes] for row in range(rows))
-        fine_codes = codes[rows * code_bytes :]
-        fine = tuple(fine_codes[row * fine_bytes : (row + 1) * fine_bytes] for row in range(rows))
-        added.append(AddedLabel(index, uid, text, tuple(aliases), False, coarse, fine))
-    return LabelFile(labels, bundle, label_set, generation, tuple(added), tuple(retired))
+    overlaid: dict[str, None] = {}
+    for operation in read_operations(data, OPERATIONS_AT, end, code_bytes + fine_bytes):
+        if operation.kind == RETIRE:
+            _retire(operation.index, labels, added, retired)
+        elif operation.kind == RETIRE_OVERLAID:
+            overlaid[operation.strings[0]] = None
+        elif operation.index != labels + len(added):
+            raise BadInput(f"numbers a label {operation.index} where {labels + len(added)} is due.")
+        else:
+            uid, text, *aliases = operation.strings
+            codes = operation.split_codes(code_bytes, fine_bytes)
+            added.append(AddedLabel(operation.index, uid, text, tuple(aliases), False, *codes))
+    return LabelFile(labels, bundle, label_set, generation, tuple(added), tuple(retired), tuple(overlaid))
 
 
 def _newest_commit(data: bytes) -> tuple[int, int]:
@@ -138,9 +161,17 @@ def _newest_commit(data: bytes) -> tuple[int, int]:
     return found
 
 
-def _operations(data: bytes, end: int, row_bytes: int) -> Iterator[tuple[int, int, int, bytes, list[str]]]:
-    """(kind, label, rows, their codes, strings) of each operation."""
-    at = OPERATIONS_AT
+def pack_added(index: int, strings: Sequence[str], coarse: Sequence[bytes], fine: Sequence[bytes]) -> bytes:
+    """The operation that adds a label: its id, text and aliases, and the codes [1 + aliases] of its rows."""
+    content = b"".join((*coarse, *fine))
+    texts = b"".join(text.encode() + b"\0" for text in strings)
+    used = OPERATION.size + len(content) + len(texts)
+    size = (used + 7) // 8 * 8
+    return OPERATION.pack(ADD, size, index, len(coarse), len(texts), 0) + content + texts + bytes(size - used)
+
+
+def read_operations(data: bytes, at: int, end: int, row_bytes: int) -> Iterator[Operation]:
+    """The operations from `at` to `end`. Raises `BadInput` at the first that is not well formed."""
     while at < end:
         if end - at < OPERATION.size:
             raise BadInput(f"breaks the format's rules at byte {at}.")
@@ -148,22 +179,24 @@ def _operations(data: bytes, end: int, row_bytes: int) -> Iterator[tuple[int, in
         strings_at = at + OPERATION.size + rows * row_bytes
         used = strings_at + string_bytes
         texts = data[strings_at:used].split(b"\0")
+        expected = {ADD: rows + 1 if rows else -1, RETIRE: 0, RETIRE_OVERLAID: -1 if rows or index else 1}
         sound = (
             size == (used - at + 7) // 8 * 8
             and at + size <= end
             and reserved == 0
             and not any(data[used : at + size])
-            and (kind == ADD and rows > 0 if rows or string_bytes else kind == RETIRE)
-            and (kind == RETIRE or (len(texts) == rows + 2 and not texts[-1]))
+            and len(texts) - 1 == expected.get(kind, -1)
+            and not texts[-1]
+            and (rows == 0 or kind == ADD)
             and all(0 < len(text) <= 65535 for text in texts[:-1])
         )
         if not sound:
             raise BadInput(f"breaks the format's rules at byte {at}.")
         try:
-            strings = [text.decode("utf-8") for text in texts[:-1]]
+            strings = tuple(text.decode("utf-8") for text in texts[:-1])
         except UnicodeDecodeError:
             raise BadInput(f"holds a text at byte {at} that is not UTF-8.") from None
-        yield kind, index, rows, data[at + OPERATION.size : strings_at], strings
+        yield Operation(kind, index, rows, data[at + OPERATION.size : strings_at], strings)
         at += size
 
 

@@ -211,12 +211,18 @@ def sign_bundle(path: PathLike, key: SecretKey, version: int = 0, comment: str =
 
     Raises `BadInput` where the bundle is not sound, `DeviceError` where `cryptography` is not installed.
     """
+    comment = trusted_comment(version, comment)
+    return sign(read_bundle(path).signed_bytes, key, comment)
+
+
+def trusted_comment(version: int = 0, comment: str = "") -> str:
+    """The comment that is signed: the version, unless it is 0, and what the signer says. Raises `BadInput`."""
     if not 0 <= version <= LARGEST_VERSION:
         raise BadInput(f"The version is {version}; it must lie within 1 and {LARGEST_VERSION}.")
     if "version:" in comment:
         raise BadInput("The comment has a version of its own; give it by itself.")
     words = [f"version:{version}"] if version else []
-    return sign(read_bundle(path).signed_bytes, key, " ".join([*words, *([comment] if comment else [])]) or "edgexl")
+    return " ".join([*words, *([comment] if comment else [])]) or "edgexl"
 
 
 def sign_patch(path: PathLike, key: SecretKey, comment: str = "") -> Signature:

@@ -21,6 +21,7 @@ from edgexl.cli.exits import exit_status
 from edgexl.cli.labels import labels
 from edgexl.cli.look import inspect, recipes
 from edgexl.cli.make import adapt_screener, distill, finish, runtime
+from edgexl.cli.overlay import overlay
 from edgexl.cli.profile import profile
 from edgexl.cli.replay import replay
 from edgexl.cli.serve import serve
@@ -71,6 +72,7 @@ _COMMANDS = {
     recipes: "List the ways to compile, or show one.",
     runtime: "Build the C runtime for a device, or find it here.",
     labels: "Add, replace, retire or sync a bundle's labels.",
+    overlay: "Put labels of your own over a bundle, as a file apart.",
     diff: "Write the patch that makes one bundle of another.",
     patch: "Update a bundle by a patch, all of it or nothing.",
 }

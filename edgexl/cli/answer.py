@@ -107,6 +107,7 @@ def _print_meant(answer: Answer) -> None:
 @click.option("--receipt-key", type=PATH, help="With --receipts: the file of their key, 16 random bytes or more.")
 @click.option("--receipt-signer", type=PATH, help="With --receipts: the file of a secret key that signs them.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the engine.")
+@click.option("--overlay", "overlays", type=PATH, multiple=True, help="Labels over BUNDLE; may be given repeatedly.")
 @public_keys_option
 @least_version_option
 @device_option
@@ -124,6 +125,7 @@ def run(
     receipt_key: Path | None,
     receipt_signer: Path | None,
     threads: int,
+    overlays: tuple[Path, ...],
     keys: tuple[str, ...],
     least_version: int,
     device: str,
@@ -133,12 +135,13 @@ def run(
     """Answer TEXT with BUNDLE; for the TEXT '-', every line of standard input.
 
     A line that cannot be answered is reported, the others are answered, and the exit status is 2. With --key, BUNDLE
-    must be signed by one of these keys.
+    and overlays must be signed by one of these keys.
 
     \b
     edgexl run tags.exl "walnut coffee table, 90 cm"
     edgexl run tags.exl "a small table" --explain "coffee table"
     edgexl run tags.exl - --json < queries.txt > answers.jsonl
+    edgexl run tags.exl "a small table" --overlay own.exlo
     edgexl run tags.exl "a small table" --device ssh://pi@till
     edgexl run tags.exl - --receipts day.exr --receipt-key receipts.key < day.txt
     """
@@ -150,10 +153,23 @@ def run(
     wanted, how = parse_threshold(threshold), _receipting(receipts, receipt_key, receipt_signer)
     if device == "local":
         answers = answer(
-            bundle, texts, k, wanted, explain, threads, labels_file, coverage, windows, keys, least_version, how
+            bundle,
+            texts,
+            k,
+            wanted,
+            explain,
+            threads,
+            labels_file,
+            coverage,
+            windows,
+            keys,
+            least_version,
+            how,
+            overlays,
         )
-    elif coverage is not None:
-        raise BadInput("--coverage is answered on this machine alone; leave it out, or --device.")
+    elif coverage is not None or overlays:
+        given = "--coverage is" if coverage is not None else "--overlay is"
+        raise BadInput(f"{given} answered on this machine alone; leave it out, or --device.")
     else:
         from edgexl.device.open_device import open_device
         from edgexl.use.answer_there import answer_there

@@ -30,12 +30,14 @@ PATH = click.Path(path_type=Path)
 @labels_file_option
 @json_option
 def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None, as_json: bool) -> None:
-    """Show what is in BUNDLE, after checking every byte of it; with --rules, BUNDLE is a student instead.
+    """Show what is in BUNDLE, after checking every byte of it; an overlay is shown, too. With --rules, BUNDLE is a
+    student instead.
 
     \b
     edgexl inspect tags.exl
     edgexl inspect wordnet --rules
     """
+    from edgexl.bundle.overlay import is_overlay
     from edgexl.use.inspect import inspect, inspect_rules
 
     if rules:
@@ -44,6 +46,9 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
             print_json(found)
         else:
             print_table(tuple(found[0]), (tuple(row.values()) for row in found))
+        return
+    if is_overlay(bundle):
+        _show_overlay(bundle, as_json)
         return
     report = inspect(bundle, self_test, labels_file)
     if as_json:
@@ -76,6 +81,27 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
     if self_test:
         print_line()
         print_line("self-test: {goldens} goldens reproduced here".format(**report["self_test"]))
+
+
+def _show_overlay(path: Path, as_json: bool) -> None:
+    from edgexl.use.overlay import inspect_overlay
+
+    found = inspect_overlay(path)
+    if as_json:
+        print_json(found)
+        return
+    print_line(f"{path}: an overlay of {found['labels']:,} labels, {found['bytes']:,} bytes")
+    fitted = found["calibration"]
+    of_its_own = f"its own, of {fitted['queries']:,} queries" if fitted else "the bundle's"
+    signed = f"key {found['key']}, version {found['version']}" if found["key"] else "nobody"
+    rows = (
+        ("texts", found["rows"]),
+        ("calibration", of_its_own),
+        ("signed by", signed),
+        ("code space", found["code_space"]),
+    )
+    print_line()
+    print_table(("what", ""), rows)
 
 
 @click.command()

@@ -19,6 +19,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--texts", type=PATH, required=True, help="The texts: one a line, in any order, or the file is one.")
 @click.option("--key-file", type=PATH, required=True, help="The key under which the receipts were made.")
 @click.option("--signer", metavar="PUB", help="Who must have signed them: a public key's file, or its line.")
+@click.option("--overlay", "overlays", type=PATH, multiple=True, help="One that BUNDLE was open with; in order.")
 @device_option
 @labels_file_option
 @json_option
@@ -28,6 +29,7 @@ def replay(
     texts: Path,
     key_file: Path,
     signer: str | None,
+    overlays: tuple[Path, ...],
     device: str,
     labels_file: Path | None,
     as_json: bool,
@@ -47,7 +49,7 @@ def replay(
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(progress_bar(as_json))
         where = None if device == "local" else stack.enter_context(open_device(device, progress))
-        told = list(check(receipts, bundle, texts, key_file, where, labels_file, who, progress))
+        told = list(check(receipts, bundle, texts, key_file, where, labels_file, who, progress, overlays))
     same = sum(not one.differs for one in told)
     wrong = [one for one in told if not one.holds(who is not None)]
     signatures = {kind: sum(one.signature == kind for one in told) for kind in ("holds", "does not hold", "none")}

@@ -16,25 +16,29 @@ from edgexl.base.errors import BadInput, shorten
 from edgexl.report.summary import Shown, Summary, quote, say_count
 from edgexl.report.table import Cell, Percent, Table, format_bytes
 
-LabelState = Literal["compiled", "added", "retired"]
+LabelState = Literal["compiled", "added", "retired", "overlaid"]
 FoundBy = Literal["text", "alias", "description"]
 FOUND_BY: tuple[FoundBy, ...] = ("text", "alias", "description")
-LABEL_STATES: tuple[LabelState, ...] = ("compiled", "added", "retired")  # by their numbers in edgexl.h
+LABEL_STATES: tuple[LabelState, ...] = ("compiled", "added", "retired", "overlaid")  # by their numbers in edgexl.h
 
 
 @dataclass(frozen=True)
 class LabelAnswer:
-    """A label of an answer; `index` is its place in the label set, `probability` is calibrated."""
+    """A label of an answer; `index` is its place in the label set, `probability` is calibrated. `state` says where it
+    is from: "compiled", "added" or "overlaid", and then `overlay` from which of the bundle's overlays, from 0 on."""
 
     id: str
     text: str
     probability: float
     logit: float
     index: int
+    state: LabelState = "compiled"
+    overlay: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What is said of a label in JSON."""
-        return {"id": self.id, "text": self.text, "probability": self.probability}
+        from_overlay = {} if self.overlay is None else {"overlay": self.overlay}
+        return {"id": self.id, "text": self.text, "probability": self.probability} | from_overlay
 
 
 # Labels of an answer that a line has, and a notebook's table.
@@ -165,10 +169,12 @@ class NewLabel:
 
 @dataclass(frozen=True)
 class LabelsInfo:
-    """The current label set. Labels that were added have indices from the bundle's number of labels on, below `end`.
+    """The current label set. Labels of overlays, and then those that were added, have indices from the bundle's number
+    of labels on, below `end`.
 
-    `labels` are in the set; `added` counts retired ones too. `generation` grows with every change, and is 0 before any.
-    `file_bytes` are the label file's.
+    `labels` are in the set; `added` and `overlaid` count retired ones too. A label is also retired where another one
+    with its id counts: an overlay's before the bundle's, the label file's before an overlay's. `generation` grows with
+    every change, and is 0 before any. `file_bytes` are the label file's.
     """
 
     labels: int
@@ -177,6 +183,23 @@ class LabelsInfo:
     retired_compiled: int
     retired_added: int
     generation: int
+    file_bytes: int
+    overlaid: int = 0
+    retired_overlaid: int = 0
+
+
+@dataclass(frozen=True)
+class OverlayInfo:
+    """An overlay of an open bundle: how many `labels` it holds, with their aliases `rows`; the `queries` that its
+    calibration was fitted on (0: it has none), and whether that `calibrates` the answers. Where keys were given,
+    `signed_by` is the place of the key that has signed it, and `signed_version` the signer's number, or 0."""
+
+    labels: int
+    rows: int
+    queries: int
+    calibrates: bool
+    signed_by: int | None
+    signed_version: int
     file_bytes: int
 
 
@@ -205,10 +228,13 @@ class BundleInfo(Shown):
     windows: int
     signed_by: int | None = None
     signed_version: int = 0
+    overlays: tuple[OverlayInfo, ...] = ()
+    calibrated_by: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields in JSON's types: a `presence` that is never said is null."""
-        return vars(self) | {"presence": self.presence if math.isfinite(self.presence) else None}
+        presence = self.presence if math.isfinite(self.presence) else None
+        return vars(self) | {"presence": presence, "overlays": [vars(each) for each in self.overlays]}
 
     def _summary(self) -> Summary:
         engine = self.engine if self.kernel in ("", self.engine) else f"{self.engine} ({self.kernel})"
@@ -217,15 +243,19 @@ class BundleInfo(Shown):
             f"{self.shortlist}, {self.max_tokens} tokens, engine {engine}, format {self.format}, "
             f"{format_bytes(self.file_bytes)}"
         )
-        return Summary(line, {name.replace("_", " "): value for name, value in self.as_json().items()})
+        facts = self.as_json() | {"overlays": len(self.overlays)}
+        return Summary(line, {name.replace("_", " "): value for name, value in facts.items()})
 
 
 def copy_prediction(result: Any, dims: int) -> Prediction:
     """The answer that an exl_result holds, which belongs to its session."""
     labels = [
-        LabelAnswer(decode(at.id), decode(at.text), at.probability, at.logit, at.label)
+        LabelAnswer(
+            decode(at.id), decode(at.text), at.probability, at.logit, at.label,
+            LABEL_STATES[at.state], at.overlay - 1 if at.overlay else None,
+        )
         for at in (result.predictions[place].contents for place in range(result.count))
-    ]
+    ]  # fmt: skip
     count = result.shortlist
     return Prediction(
         labels=labels,

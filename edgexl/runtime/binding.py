@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -37,6 +37,7 @@ from edgexl.runtime.answers import (
     LabelsInfo,
     LabelState,
     NewLabel,
+    OverlayInfo,
     Prediction,
     copy_prediction,
     decode,
@@ -68,6 +69,8 @@ __all__ = [
     "NewLabel",
     "NoSuchLabel",
     "NotTrusted",
+    "Overlay",
+    "OverlayInfo",
     "Prediction",
     "find_engine_library",
     "find_library",
@@ -76,6 +79,18 @@ __all__ = [
 
 _LARGEST = 0xFFFFFFFF  # what the library's numbers hold
 DEFAULT_K = 5
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Labels of one's own over a bundle: the file that `edgexl overlay` made, or its bytes. `keys`: who must have
+    signed it (default: the keys of the bundle, where there are some); `least_version` and `signature` as `open_bundle`
+    has them for a bundle."""
+
+    source: bytes | str | os.PathLike[str]
+    keys: Iterable[str | os.PathLike[str]] = ()
+    least_version: int = 0
+    signature: bytes | str | os.PathLike[str] | None = None
 
 
 def open_bundle(
@@ -93,6 +108,7 @@ def open_bundle(
     least_version: int = 0,
     signature: bytes | str | os.PathLike[str] | None = None,
     lazy: bool = False,
+    overlays: Iterable[Overlay | bytes | str | os.PathLike[str]] = (),
 ) -> BundleHandle:
     """Open a bundle file with its engine.
 
@@ -111,7 +127,10 @@ def open_bundle(
     or its file; by default what the bundle holds, or its path and ".minisig". `lazy`: weights, codes and goldens are
     hashed when they are first used, not now, and what is wrong in them shows then (docs/trust.md).
 
-    Raises `BadInput` for a file that is no sound bundle, `NotTrusted` for one that the keys do not accept,
+    `overlays` add labels, the lowest first: files that `edgexl overlay` made, their bytes, or each with keys of its own
+    (`Overlay`). Of labels with one id that of the last overlay counts, before the bundle's (docs/overlays.md).
+
+    Raises `BadInput` for a file that is no sound bundle or overlay, `NotTrusted` for one that the keys do not accept,
     `DeviceError` where the runtime or the engine is missing or refuses.
     """
     scan_threads = as_whole("scan_threads", scan_threads, 1, 64)
@@ -119,7 +138,7 @@ def open_bundle(
     place = as_path("The bundle", path)
     library = load_library()
     options = make_open_options(
-        engine_library, engine, labels_path, compiled_only, keys, least_version, signature,
+        engine_library, engine, labels_path, compiled_only, keys, least_version, signature, overlays,
         VERIFY=verify, SCALAR=scalar, COPY=copy, LAZY=lazy,
     )  # fmt: skip
     options.threads = threads
@@ -137,6 +156,7 @@ def make_open_options(
     keys: Iterable[str | os.PathLike[str]],
     least_version: int,
     signature: bytes | str | os.PathLike[str] | None,
+    overlays: Iterable[Overlay | bytes | str | os.PathLike[str]] = (),
     **flags: bool,
 ) -> Any:
     """The `exl_open_options` of what `open_bundle` takes; `flags` are further ones, by their names behind EXL_OPEN_.
@@ -147,12 +167,17 @@ def make_open_options(
     options.flags = sum(header.constants[f"EXL_OPEN_{name}"] for name, is_set in chosen.items() if is_set)
     if labels_path is not None:
         options.labels_path = as_path("The label file", labels_path)
-    trusted = [read_public_key(key).line.encode() for key in as_items("The keys", keys)]
-    if trusted:
-        options.trusted_keys, options.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
-    options.least_version = as_whole("least_version", least_version, 0, LARGEST_VERSION)
-    if signature is not None:
-        options.signature, options.signature_bytes = point_at_signature(signature)
+    _set_trust(options, keys, least_version, signature)
+    if given := [each if isinstance(each, Overlay) else Overlay(each) for each in as_items("The overlays", overlays)]:
+        items = (header.structs["exl_overlay"] * len(given))()
+        for place, (item, overlay) in enumerate(zip(items, given, strict=True)):
+            item.struct_size = ctypes.sizeof(item)
+            if isinstance(overlay.source, bytes):
+                item.bytes, item.length = _as_pointer(overlay.source), len(overlay.source)
+            else:
+                item.path = as_path(f"Overlay {place}", overlay.source)
+            _set_trust(item, overlay.keys, overlay.least_version, overlay.signature)
+        options.overlays, options.overlay_count = items, len(given)
     if engine and (found := engine_library or engine_library_if_any()):
         options.engine_library = as_path("The engine's library", found)
     return options
@@ -161,7 +186,27 @@ def make_open_options(
 def point_at_signature(signature: bytes | str | os.PathLike[str]) -> tuple[ctypes.c_void_p, int]:
     """Where a signature's bytes are, its own or its file's, and how many. Raises `BadInput` where it cannot be read."""
     text = signature if isinstance(signature, bytes) else read_input(signature, MOST_SIGNATURE_BYTES)
-    return ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p), len(text)
+    return _as_pointer(text), len(text)
+
+
+def _set_trust(
+    struct: Any,
+    keys: Iterable[str | os.PathLike[str]],
+    least_version: int,
+    signature: bytes | str | os.PathLike[str] | None,
+) -> None:
+    """The fields of trust that options have, and overlays."""
+    trusted = [read_public_key(key).line.encode() for key in as_items("The keys", keys)]
+    if trusted:
+        struct.trusted_keys, struct.trusted_key_count = (ctypes.c_char_p * len(trusted))(*trusted), len(trusted)
+    struct.least_version = as_whole("least_version", least_version, 0, LARGEST_VERSION)
+    if signature is not None:
+        struct.signature, struct.signature_bytes = point_at_signature(signature)
+
+
+def _as_pointer(content: bytes) -> ctypes.c_void_p:
+    """To bytes, which it keeps alive."""
+    return ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p)
 
 
 class BundleHandle(Shown):
@@ -197,6 +242,21 @@ class BundleHandle(Shown):
             windows=info.windows,
             signed_by=info.signed_by - 1 if info.signed_by else None,
             signed_version=info.signed_version,
+            overlays=tuple(self._overlay_info(number) for number in range(1, info.overlays + 1)),
+            calibrated_by=info.calibrated_by - 1 if info.calibrated_by else None,
+        )
+
+    def _overlay_info(self, number: int) -> OverlayInfo:
+        info = self._header.make("exl_overlay_info")
+        self._do("exl_overlay_get_info", self._open(), number, ctypes.byref(info))
+        return OverlayInfo(
+            labels=info.labels,
+            rows=info.rows,
+            queries=info.queries,
+            calibrates=bool(info.calibrates),
+            signed_by=info.signed_by - 1 if info.signed_by else None,
+            signed_version=info.signed_version,
+            file_bytes=info.file_bytes,
         )
 
     def __enter__(self) -> BundleHandle:
@@ -483,7 +543,8 @@ class BundleHandle(Shown):
         return LabelsInfo(**{field.name: getattr(info, field.name) for field in fields(LabelsInfo)})
 
     def label_state(self, index: int) -> LabelState:
-        """Whether a label was compiled, added, or is retired. Raises `BadInput` for an index that there is not."""
+        """Whether a label was compiled, added, or is of an overlay, or is retired. Raises `BadInput` for an index that
+        there is not."""
         label = self._header.make("exl_label")
         self._do("exl_label_read", self._open(), self._check_index(index), ctypes.byref(label))
         return LABEL_STATES[int(label.state)]

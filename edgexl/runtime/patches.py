@@ -15,7 +15,7 @@ import numpy as np
 from edgexl.base.arguments import as_path
 from edgexl.base.arrays import Bytes
 from edgexl.base.errors import DeviceError
-from edgexl.runtime.binding import make_open_options, point_at_signature
+from edgexl.runtime.binding import Overlay, make_open_options, point_at_signature
 from edgexl.runtime.declarations import read_header
 from edgexl.runtime.kernels import address_of
 from edgexl.runtime.library import call, check, load_library
@@ -48,14 +48,16 @@ def update_bundle(
     signature: bytes | str | os.PathLike[str] | None = None,
     patch_signature: bytes | str | os.PathLike[str] | None = None,
     signed_patch: bool = False,
+    overlays: Iterable[Overlay | bytes | str | os.PathLike[str]] = (),
 ) -> UpdateReport:
     """Make a new bundle of the one at `path` and a `patch`, in its place or at `out`.
 
     In its place, what was added and retired since the compile is carried over from the label file at `labels_path`
     (default: the bundle's path and ".labels"), unless `compiled_only`. The new bundle must reproduce its goldens before
     it is put in place; without `engine` it need not, and labels cannot be carried over. `engine_library`, and the
-    `keys`, `least_version` and `signature` that the new bundle must satisfy, are as in `open_bundle`; `progress` is
-    told (bytes written, of how many). Whatever fails or is killed leaves the old bundle or the new one.
+    `keys`, `least_version` and `signature` that the new bundle must satisfy, are as in `open_bundle`, and a new
+    bundle that would not open with the `overlays` is refused; `progress` is told (bytes written, of how many). Whatever
+    fails or is killed leaves the old bundle or the new one.
 
     With `keys`, a signature of the patch itself is checked before anything is written: `patch_signature`, its bytes or
     its file, or by default what lies beside the patch (".minisig"), if anything does; with `signed_patch` it must.
@@ -65,7 +67,8 @@ def update_bundle(
     `NotDurable` where the new bundle is in place and may not last.
     """
     library, header = load_library(), read_header()
-    opened = make_open_options(engine_library, engine, labels_path, compiled_only, keys, least_version, signature)
+    trust = (keys, least_version, signature)
+    opened = make_open_options(engine_library, engine, labels_path, compiled_only, *trust, overlays)
     options = header.make("exl_patch_options", open=ctypes.pointer(opened), signed_patch=signed_patch)
     if patch_signature is not None:
         options.signature, options.signature_bytes = point_at_signature(patch_signature)

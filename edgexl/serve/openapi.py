@@ -89,6 +89,7 @@ _BUNDLE = _object(
         "kernel": _STRING, "goldens": _INTEGER, "copied": _BOOLEAN, "recipe": {"type": ["string", "null"]},
         "target": {"type": ["string", "null"]}, "label_set": {"type": "object"}, "measured": {"type": "object"},
         "examples": _list(_STRING), "signed_by": {"type": ["integer", "null"]}, "signed_version": _INTEGER,
+        "overlays": _list({"type": "object"}), "calibrated_by": {"type": ["integer", "null"]},
         "calibration": {"type": ["object", "null"]}, "held_out": {"type": ["object", "null"]},
         "label_tower": {"type": ["object", "null"]},
     }

@@ -109,17 +109,23 @@ def answer(
     keys: Sequence[str | os.PathLike[str]] = (),
     least_version: int = 0,
     receipts: Receipting | None = None,
+    overlays: Iterable[Path] = (),
 ) -> Iterator[Answer | Refusal]:
     """Answer each text in turn with at most `k` labels; a text that cannot be answered becomes a `Refusal`.
 
     `k`, `coverage` and `windows` as `BundleHandle.predict` takes them; `threshold` as `parse_threshold` gives it;
     `explain` is a label's id or text; `labels_file` keeps labels added and retired (default: the bundle's path and
-    ".labels"); `keys` and `least_version` as `open_bundle` takes them; `receipts` says how they are made, if any.
-    Raises `BadInput` where the bundle, `k` or the label is wrong for every text, `NotTrusted` where no key has signed
-    the bundle, `DeviceError` where the engine is missing or fails.
+    ".labels"); `keys`, `least_version` and `overlays` as `open_bundle` takes them; `receipts` says how they are made,
+    if any. Raises `BadInput` where the bundle, `k` or the label is wrong for every text, `NotTrusted` where no key has
+    signed the bundle or an overlay, `DeviceError` where the engine is missing or fails.
     """
     with open_bundle(
-        bundle, threads=threads, labels_path=labels_file, keys=keys, least_version=least_version
+        bundle,
+        threads=threads,
+        labels_path=labels_file,
+        keys=keys,
+        least_version=least_version,
+        overlays=overlays,
     ) as handle:
         if k is not None and k > handle.info.shortlist:
             raise BadInput(f"k is {k}, but {bundle} shortlists {handle.info.shortlist} labels; give a smaller k.")

@@ -94,13 +94,14 @@ def replay(
     labels_file: Path | None = None,
     signer: PublicKey | None = None,
     progress: Progress = no_progress,
+    overlays: Sequence[Path] = (),
 ) -> Iterator[Replayed]:
     """Answer the texts of all receipts in `files` again, and compare.
 
     `texts` has a text a line, or is one text; `key_file` holds the key of the receipts; `device` is where to answer, by
-    default this process; `labels_file` keeps labels added and retired (default: the bundle's path and ".labels");
-    `signer` is who is to have signed them. Raises `BadInput` where a file is not sound or the bundle cannot be
-    replayed, `DeviceError` where the device or the runtime fails.
+    default this process; `labels_file` keeps labels added and retired (default: the bundle's path and ".labels"),
+    and `overlays` are those that the bundle was open with; `signer` is who is to have signed them. Raises `BadInput`
+    where a file is not sound or the bundle cannot be replayed, `DeviceError` where the device or the runtime fails.
     """
     key = read_receipt_key(key_file)
     receipts = [(file, number, one) for file in files for number, one in enumerate(read_receipts(file), 1)]
@@ -108,9 +109,9 @@ def replay(
     asked = [(known.texts[one.text][1], one.options) for _, _, one in receipts if not known.differs(one)]
     again: Iterator[Receipt | str] = iter(())
     if asked and device is None:
-        again = _answer_here(bundle, key, labels_file, asked)
+        again = _answer_here(bundle, key, labels_file, overlays, asked)
     elif asked and device is not None:
-        again = _answer_there(device, bundle, key_file, labels_file, asked, progress)
+        again = _answer_there(device, bundle, key_file, labels_file, overlays, asked, progress)
     for file, number, one in receipts:
         found = known.texts.get(one.text)
         differs, why = known.differs(one), ""
@@ -160,10 +161,10 @@ def _signed(receipt: Receipt, signer: PublicKey | None) -> Signed:
 
 
 def _answer_here(
-    bundle: Path, key: bytes, labels_file: Path | None, asked: Iterable[tuple[str, Options]]
+    bundle: Path, key: bytes, labels_file: Path | None, overlays: Sequence[Path], asked: Iterable[tuple[str, Options]]
 ) -> Iterator[Receipt | str]:
     """A receipt for each text and its options, or the sentence that refuses them."""
-    with open_bundle(bundle, labels_path=labels_file) as handle:
+    with open_bundle(bundle, labels_path=labels_file, overlays=overlays) as handle:
         for text, options in asked:
             try:
                 (made,) = parse_receipts(_receipt(handle, text, key, options))
@@ -182,6 +183,7 @@ def _answer_there(
     bundle: Path,
     key_file: Path,
     labels_file: Path | None,
+    overlays: Sequence[Path],
     asked: Sequence[tuple[str, Options]],
     progress: Progress,
 ) -> Iterator[Receipt | str]:
@@ -190,6 +192,8 @@ def _answer_there(
     start = [device.push(bundle), "--receipt-key", device.push(key_file)]
     if labels_file or labels.exists():
         start += ["--labels-file", device.push(labels)]
+    for overlay in overlays:
+        start += ["--overlay", device.push(overlay)]
     made: dict[int, Receipt | str] = {}
     for (options, text), places in _runs(asked):
         arguments = [*start, "-k", str(options.k), "--windows", str(options.windows)]

@@ -5,6 +5,7 @@ python -m tests.runtime.c_tests BUILD_DIRECTORY [-DCMAKE_OPTION=VALUE ...]
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 import shutil
@@ -12,6 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from edgexl.bundle.signing import SecretKey
 from edgexl.runtime.library import find_engine_library
 
 ROOT = Path(__file__).parents[2]
@@ -69,11 +73,47 @@ def write_bundles(directory: Path) -> None:
     from edgexl.bundle.signing import secret_key, sign_bundle, store_signature
     from tests.runtime.tiny_bundle import build as tiny
 
+    key = secret_key(b"edgexl 1", bytes([7]) * 32)
+
     tiny(aliases=True).write(directory / "ort.exl")
     tiny(aliases=True, native=True, cells=9, windows=5).write(directory / "native.exl")
-    tiny(aliases=True, native=True, descriptions=100, lexical=True).write(directory / "lexical.exl")
+    lexical = tiny(aliases=True, native=True, descriptions=100, lexical=True).write(directory / "lexical.exl")
     signed = tiny(native=True).write(directory / "signed.exl")
-    store_signature(signed, sign_bundle(signed, secret_key(b"edgexl 1", bytes([7]) * 32), version=3))
+    store_signature(signed, sign_bundle(signed, key, version=3))
+    for bundle in (lexical, signed):
+        write_overlay(bundle, key)
+
+
+def write_overlay(path: Path, key: SecretKey) -> None:
+    """An overlay beside a bundle without cells, of labels with the codes of its own."""
+    from edgexl.bundle.layout import Kind
+    from edgexl.bundle.overlay import OverlayFile, OverlayLabel, code_space_of, identity_of
+    from edgexl.bundle.read import read_bundle
+
+    bundle = read_bundle(path)
+    sizes = bundle.parameters
+    fine_bytes = 2 + sizes.fine_dims * sizes.fine_bits // 8
+    blocks = np.frombuffer(bundle.section(Kind.COARSE_CODES), np.uint8).reshape(-1, sizes.subspaces // 2, 256)
+    fine = bytes(bundle.section(Kind.FINE_CODES))
+
+    def label(uid: str, *texts: str) -> OverlayLabel:
+        rows = range(10, 10 + len(texts))
+        coarse = tuple(blocks[row // 256, :, row % 256].tobytes() for row in rows)
+        codes = tuple(fine[row * fine_bytes : (row + 1) * fine_bytes] for row in rows)
+        return OverlayLabel(uid, texts[0], texts[1:], coarse, codes)
+
+    labels = (
+        label("O0", "red river"),
+        label("O1", "storm apple", "glass king"),
+        label("O2", "salt"),
+        label("O3", "old king"),
+        label("L0007", "winter bread"),
+    )
+    plain = OverlayFile(code_space_of(bundle), labels)
+    calibration = dataclasses.replace(bundle.calibration, label_set_sha256=plain.labels_sha256)
+    made = dataclasses.replace(plain, calibration=calibration, calibrated_over=identity_of(bundle))
+    signed = dataclasses.replace(made, signature=made.sign(key, 3).text.encode())
+    path.with_suffix(".exlo").write_bytes(signed.pack())
 
 
 if __name__ == "__main__":

@@ -77,6 +77,8 @@ extern "C" {
     STATUS(EXL_VERSION_TOO_OLD, 310, "the bundle is older than the least version that is accepted")                    \
     STATUS(EXL_PATCH_MALFORMED, 320, "the patch breaks the format's rules, or is damaged")                             \
     STATUS(EXL_PATCH_OF_ANOTHER_BUNDLE, 321, "the patch was made for another bundle")                                  \
+    STATUS(EXL_OVERLAY_MALFORMED, 330, "the overlay breaks the format's rules, or is damaged")                         \
+    STATUS(EXL_OVERLAY_OF_ANOTHER_BUNDLE, 331, "the overlay was made for a bundle with other codes")                   \
     STATUS(EXL_ENGINE_MISSING, 400, "the engine's library cannot be loaded")                                           \
     STATUS(EXL_ENGINE_TOO_OLD, 401, "the engine's library is too old")                                                 \
     STATUS(EXL_ENGINE_REFUSED, 402, "the engine does not take one of the bundle's graphs")                             \
@@ -114,7 +116,8 @@ enum {
     EXL_OPEN_VERIFY = 1u,    /* check the hash of every section (reads the whole file), not only of the small ones */
     EXL_OPEN_NO_ENGINE = 2u, /* for looking only: labels, manifest, tokens; no session can be opened */
     EXL_OPEN_SCALAR = 4u,    /* use the scalar kernels (to compare with the SIMD ones; same answers) */
-    EXL_OPEN_COMPILED = 8u,  /* pass the label file over: the labels that were compiled, and no changes to them */
+    EXL_OPEN_COMPILED = 8u,  /* pass the label file over: the labels that were compiled (and those of overlays, where
+                                some are given), and no changes to them */
     EXL_OPEN_COPY = 16u,  /* read the file into memory, not map it: someone may write to or cut it while it is open */
     EXL_OPEN_LAZY = 32u,  /* with EXL_OPEN_VERIFY or trusted_keys: the hashes of weights, codes and goldens are checked
                              when one of them is first used, which then fails with EXL_BUNDLE_CORRUPT. Opens sooner, and
@@ -132,6 +135,24 @@ enum {
  * -DEXL_LEAST_VERSION=3: these stand wherever the options name no trusted_keys, and the version where they name no
  * keys and no least_version. EXL_OPEN_ANYONE is the way to open anything there. */
 
+/* Overlays, docs/overlays.md: labels of one's own over a bundle, each set a file that `edgexl overlay` makes. They are
+ * read whole when the bundle is opened, and checked before anything of them is used. Their labels come between those of
+ * the bundle and those of the label file, and of the same id the last one counts. Opened without it, the bundle is as
+ * it was before, and the label file keeps nothing of an overlay but the ids of labels that were retired from it, until
+ * it is compacted. */
+typedef struct exl_overlay {
+    size_t struct_size; /* of one item; in the array, of each */
+    const char *path;   /* of the file; null: it lies in memory */
+    const void *bytes;  /* null: there is a path. Not needed when opening has returned */
+    size_t length;
+    const char *const *trusted_keys; /* who must have signed it; none: those of exl_open_options, and where there are
+                                        none either, signatures are not looked at */
+    size_t trusted_key_count;
+    uint64_t least_version; /* the signer's, as in exl_open_options; those of a bundle and an overlay are apart */
+    const void *signature;  /* null = the overlay's own, or the file of its path and ".minisig" */
+    size_t signature_bytes;
+} exl_overlay;
+
 typedef struct exl_open_options {
     size_t struct_size;
     uint32_t flags;
@@ -147,6 +168,9 @@ typedef struct exl_open_options {
                                he has replaced since cannot be put back. The rest needs trusted_keys, too */
     const void *signature;  /* what minisign wrote; null = the bundle's own, or beside it */
     size_t signature_bytes;
+    const exl_overlay *overlays; /* [overlay_count], the lowest first; exl_patch only tries whether the new bundle takes
+                                    them */
+    size_t overlay_count;        /* 64 at most */
 } exl_open_options;
 
 /* options may be null. On failure *bundle is null. Only a regular file is opened. Without EXL_OPEN_COPY it is mapped
@@ -174,7 +198,7 @@ typedef struct exl_bundle_info {
     uint32_t format_major, format_minor;
     uint32_t goldens; /* inputs with recorded answers, see exl_self_test_run */
     uint32_t copied;  /* nonzero: opened with EXL_OPEN_COPY */
-    float threshold;  /* probability that maximises set F1 on the compiler's held-out queries */
+    float threshold;  /* probability that maximises set F1 on held-out queries of the calibration in force */
     float presence;   /* the logit that decides none_fits; -infinity: it is never said */
     uint64_t file_bytes;
     const char *engine;   /* "native", "ort" */
@@ -184,9 +208,28 @@ typedef struct exl_bundle_info {
     uint32_t windows;        /* that a text of more than max_tokens is read in at most */
     uint32_t signed_by;      /* which of trusted_keys has signed it, from 1 on; 0: it was opened without */
     uint64_t signed_version; /* the signer's; 0: he gave none, or signed_by is 0 */
+    uint32_t overlays;       /* that it was opened with */
+    uint32_t calibrated_by;  /* whose calibration is in force: 0 the bundle's, else the number of an overlay, from 1 on:
+                                the last one that has one, made over this very bundle */
 } exl_bundle_info;
 
 EXL_API exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, exl_error *error);
+
+typedef struct exl_overlay_info {
+    size_t struct_size;
+    uint32_t labels;     /* that it holds */
+    uint32_t rows;       /* labels and aliases */
+    uint32_t queries;    /* that its calibration was fitted on; 0: it has none */
+    uint32_t calibrates; /* nonzero: its calibration is in force */
+    uint32_t signed_by;  /* which of the keys has signed it, from 1 on; 0: it was opened without */
+    uint32_t reserved;   /* 0 */
+    uint64_t signed_version;
+    uint64_t file_bytes;
+} exl_overlay_info;
+
+/* Of overlay `number`, from 1 on, in the order of exl_open_options.overlays. */
+EXL_API exl_status exl_overlay_get_info(const exl_bundle *bundle, uint32_t number, exl_overlay_info *info,
+                                        exl_error *error);
 
 /* Token ids of a text as the screener gets them ([CLS] ... [SEP], cut to max_tokens). capacity must be max_tokens or
  * more; *count is how many ids were written (or, with EXL_BUFFER_TOO_SMALL, are needed). */
@@ -235,6 +278,8 @@ typedef struct exl_prediction {
     float logit;
     const char *id; /* NUL-terminated, as the text */
     const char *text;
+    int32_t state;    /* where it is from: EXL_LABEL_COMPILED, EXL_LABEL_ADDED or EXL_LABEL_OVERLAID */
+    uint32_t overlay; /* the overlay's number, from 1 on; 0: it is from none */
 } exl_prediction;
 
 /* The stages of a prediction, whose times a result gives. New ones are added at the end (here, with their function in
@@ -395,16 +440,23 @@ typedef struct exl_labels_info {
     size_t struct_size;
     uint32_t labels;           /* in the set */
     uint32_t end;              /* labels are numbered from 0 to end - 1, added and retired ones among them */
-    uint32_t added;            /* labels with a number from exl_bundle_info.labels on, retired ones among them */
-    uint32_t retired_compiled; /* of the bundle's labels */
+    uint32_t added;            /* labels of the label file: the last ones by number, retired ones among them */
+    uint32_t retired_compiled; /* of the bundle's labels, those that an overlay has another one for among them */
     uint32_t retired_added;
-    uint64_t generation; /* grows with every change; 0 = there was none */
-    uint64_t file_bytes; /* of the label file; 0 = there is none */
+    uint64_t generation;       /* grows with every change; 0 = there was none */
+    uint64_t file_bytes;       /* of the label file; 0 = there is none */
+    uint32_t overlaid;         /* labels of overlays, numbered from exl_bundle_info.labels on */
+    uint32_t retired_overlaid; /* of these: retired, or a later overlay or the label file has the id */
 } exl_labels_info;
 
 EXL_API exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info, exl_error *error);
 
-typedef enum exl_label_state { EXL_LABEL_COMPILED = 0, EXL_LABEL_ADDED = 1, EXL_LABEL_RETIRED = 2 } exl_label_state;
+typedef enum exl_label_state {
+    EXL_LABEL_COMPILED = 0,
+    EXL_LABEL_ADDED = 1,
+    EXL_LABEL_RETIRED = 2,
+    EXL_LABEL_OVERLAID = 3
+} exl_label_state;
 
 typedef struct exl_label {
     size_t struct_size;
@@ -416,6 +468,8 @@ typedef struct exl_label {
     size_t text_capacity, text_bytes;
     char *description; /* the same for its descriptions, a line each: "" where the bundle does not hold them */
     size_t description_capacity, description_bytes;
+    uint32_t overlay;  /* is filled in: the number of the overlay that it is from, from 1 on; 0: it is from none */
+    uint32_t reserved; /* 0 */
 } exl_label;
 
 EXL_API exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *label, exl_error *error);
@@ -449,8 +503,8 @@ EXL_API exl_status exl_labels_complete(const exl_bundle *bundle, const char *pre
  * change that it makes itself: that is its current set. A prediction uses the set that is current when it begins,
  * whole, and neither waits for a change nor allocates.
  *
- * Labels that were added are numbered from exl_bundle_info.labels on, in the order in which they came; a number stays
- * with its label until a compaction.
+ * Labels that were added are numbered from exl_bundle_info.labels on, behind those of overlays, in the order in which
+ * they came; while the bundle is open a number stays with its label until a compaction.
  *
  * A label file belongs to one bundle. Where exl_patch puts another in its place, its changes are carried over; where
  * anything else does, opening gives EXL_LABELS_OF_ANOTHER_BUNDLE. Before the old bundle goes, list by it what was added
@@ -484,7 +538,8 @@ EXL_API exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids,
                                      exl_error *error);
 /* Makes what the label file holds now the current set. Cheap when nothing has changed. */
 EXL_API exl_status exl_labels_refresh(exl_bundle *bundle, exl_error *error);
-/* Rewrites the label file without labels that were added and retired again. Those that stay are renumbered. */
+/* Rewrites the label file without labels that were added and retired again, and without what was retired from overlays
+ * that the bundle is not open with. Those that stay are renumbered. */
 EXL_API exl_status exl_labels_compact(exl_bundle *bundle, exl_error *error);
 
 /* ---- update a bundle ------------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "goldens.h"
 #include "memory.h"
 #include "options.h"
+#include "overlay.h"
 
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
@@ -143,6 +144,9 @@ static exl_status bundle_check_options(const exl_open_options *options, exl_allo
         return exl__fail(error, EXL_BAD_ARGUMENT, "threads is %u, at most 1024 are allowed", options->threads);
     if (exl__check_trust(options, error) != EXL_OK)
         return EXL_BAD_ARGUMENT;
+    if (options->overlay_count > EXL__MOST_OVERLAYS || !options->overlays != !options->overlay_count)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "overlays and their count need each other; %d are the most",
+                         EXL__MOST_OVERLAYS);
     if (options->flags & EXL_OPEN_LAZY && !(options->flags & EXL_OPEN_VERIFY) && !options->trusted_keys)
         return exl__fail(error, EXL_BAD_ARGUMENT, "EXL_OPEN_LAZY needs EXL_OPEN_VERIFY or trusted_keys");
     if (exl__take_struct(allocator, sizeof *allocator, options->allocator, error) != EXL_OK)
@@ -182,8 +186,11 @@ static exl_status bundle_open(const bundle_source *from, const exl_open_options 
     status = bundle_open_file(from, options->flags & EXL_OPEN_COPY ? &bundle->allocator : NULL, &bundle->file, error);
     if (status == EXL_OK)
         status = exl__bundle_read(bundle, options, from->path, error);
-    if (status == EXL_OK && has_labels)
-        status = exl__live_open(bundle, from->path, options->labels_path, error);
+    if (status == EXL_OK && options->overlay_count > 0)
+        status = exl__overlays_open(bundle, options, error);
+    if (status == EXL_OK && (has_labels || bundle->overlays))
+        status =
+            exl__live_open(bundle, has_labels ? from->path : NULL, has_labels ? options->labels_path : NULL, error);
     if (status == EXL_OK && !(options->flags & EXL_OPEN_NO_ENGINE))
         status = bundle_open_engine(bundle, options, error);
     if (status == EXL_OK)
@@ -239,6 +246,7 @@ void exl_bundle_close(exl_bundle *bundle) {
         bundle->engine->close(bundle->engine_state);
     }
     exl__live_close(bundle);
+    exl__overlays_close(bundle);
     exl__forget_deferred(bundle);
     exl__file_close(&bundle->file);
     exl__release(&allocator, bundle, 1, sizeof *bundle);
@@ -260,8 +268,8 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, 
     known.format_major = bundle->format_major;
     known.format_minor = bundle->format_minor;
     known.file_bytes = bundle->file.length;
-    known.threshold = bundle->calibration.threshold;
-    known.presence = bundle->calibration.presence;
+    known.threshold = exl__calibration_in_force(bundle)->threshold;
+    known.presence = exl__calibration_in_force(bundle)->presence;
     known.engine = bundle->parameters.engine == EXL__NATIVE ? exl__engine_native.name : exl__engine_ort.name;
     known.kernel = exl__isa_name(bundle->isa);
     known.copied = bundle->file.copied != NULL;
@@ -270,6 +278,8 @@ exl_status exl_bundle_get_info(const exl_bundle *bundle, exl_bundle_info *info, 
     known.windows = exl__most_windows(bundle);
     known.signed_by = bundle->signed_by;
     known.signed_version = bundle->signed_version;
+    known.overlays = bundle->overlays ? bundle->overlays->count : 0;
+    known.calibrated_by = bundle->overlays ? bundle->overlays->calibrated_by : 0;
     if (exl__goldens_begin(bundle, &goldens, NULL) == EXL_OK) /* a bundle without goldens has 0 of them */
         known.goldens = goldens.count;
     exl__give_struct(info, &known, sizeof known);

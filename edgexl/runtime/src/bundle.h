@@ -131,6 +131,8 @@ typedef struct exl__calibration {
     const float *score; /* [found]: what the calibration sees of the best gold label of each, descending */
 } exl__calibration;
 
+typedef struct exl__overlays exl__overlays; /* overlay.h */
+
 /* Hashes that are checked when they are first needed, by whichever session. */
 typedef struct exl__deferred {
     exl__mutex mutex;
@@ -158,8 +160,10 @@ struct exl_bundle {
     const uint32_t *alias_labels;
     uint32_t most_alias_labels; /* of one alias row */
     exl__cells cells;
-    exl__lexical lexical;  /* where there are lexical candidates */
-    exl__live_store *live; /* labels added and retired since */
+    exl__lexical lexical;    /* where there are lexical candidates */
+    exl__live_store *live;   /* labels of overlays, and those added and retired since */
+    exl__overlays *overlays; /* null: there are none */
+    uint8_t code_space[32];  /* what the codes of labels depend on, as a hash */
     exl__isa isa;
     const exl__engine *engine; /* null when opened with EXL_OPEN_NO_ENGINE */
     exl__engine_state *engine_state;
@@ -174,6 +178,21 @@ exl_status exl__check_hashes(const exl_bundle *bundle, int deferrable, exl_error
  * without a signature in it. */
 size_t exl__signed_bytes(const exl_bundle *bundle, uint8_t bytes[EXL__MOST_SIGNED_BYTES]);
 
+/* calibration.c: a calibration section's bytes, of this label set; what is wrong with them gives `malformed`. */
+exl_status exl__calibration_read(const exl__section *section, const uint8_t label_set[32], exl_status malformed,
+                                 exl__calibration *calibration, exl_error *error);
+
+/* A file that may be signed, and then who has. */
+typedef struct exl__signed {
+    const char *what; /* "bundle", for sentences */
+    const uint8_t *message;
+    size_t message_bytes;
+    exl__section stored; /* the signature in the file */
+    const char *path;    /* of the file; null: it was opened by none */
+    uint32_t signed_by;  /* which of the keys, from 1 on; 0: there are none */
+    uint64_t version;    /* the signer's */
+} exl__signed;
+
 /* trust.c: the keys that the library was built with, where the options name none. */
 void exl__trust_as_built(exl_open_options *options);
 /* Whether the options' keys and signature go together. */
@@ -185,7 +204,10 @@ exl_status exl__check_signer(const char *what, const exl_open_options *options, 
 /* The signature in the file of the path and ".minisig"; EXL_NOT_SIGNED where there is no such file. */
 exl_status exl__read_signature_beside(const char *what, const char *path, const exl_allocator *allocator,
                                       char text[EXL__MOST_SIGNATURE_BYTES], size_t *text_bytes, exl_error *error);
-/* Whether one of the options' keys has signed the bundle; EXL_OK where there are none. */
+/* Whether one of the options' keys has signed the file, in a version that they accept; EXL_OK where there are none. */
+exl_status exl__check_signed(const exl_allocator *allocator, const exl_open_options *options, exl__signed *of,
+                             exl_error *error);
+/* The same of the bundle. */
 exl_status exl__check_signature(exl_bundle *bundle, const exl_open_options *options, const char *path,
                                 exl_error *error);
 /* Has every use of these sections check their hashes first (the first of all that, below); gives them up again. */

@@ -412,44 +412,6 @@ static exl_status format_read_cells(exl_bundle *bundle, exl_error *error) {
     return EXL_OK;
 }
 
-/* ---- calibration --------------------------------------------------------------------------------------------- */
-
-static exl_status format_read_calibration(exl_bundle *bundle, exl_error *error) {
-    const exl__section *section = &bundle->sections[EXL__CALIBRATION];
-    exl__calibration *c = &bundle->calibration;
-    const uint8_t *at = section->bytes;
-    uint64_t knots_end;
-
-    if (section->length < 48)
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section is too short");
-    if (memcmp(at, bundle->parameters.label_set_sha256, 32) != 0)
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration belongs to another label set");
-    c->input = exl__get32(at + 32);
-    c->knots = exl__get32(at + 36);
-    memcpy(&c->threshold, at + 40, 4);
-    memcpy(&c->presence, at + 44, 4);
-    c->x = (const float *)(const void *)(at + 48);
-    c->p = c->x + c->knots;
-    knots_end = 48 + 8ull * c->knots;
-    if (section->length >= knots_end + 8) { /* coverage was counted */
-        c->queries = exl__get32(at + knots_end);
-        c->found = exl__get32(at + knots_end + 4);
-        c->score = c->p + c->knots + 2;
-    }
-    if (c->input < EXL__BY_LOGIT || c->input > EXL__BY_LEAD_OR_NONE || c->knots < 2 || c->knots > 4096 ||
-        c->found > c->queries || section->length != knots_end + (c->score ? 8 + 4ull * c->found : 0) ||
-        !(c->threshold >= 0 && c->threshold <= 1) || !(c->presence < INFINITY))
-        return exl__fail(error, EXL_BUNDLE_MALFORMED, "the calibration section holds a value that the format forbids");
-    for (uint32_t i = 0; i < c->knots; i++)
-        if (!isfinite(c->x[i]) || !(c->p[i] >= 0 && c->p[i] <= 1) ||
-            (i > 0 && (!(c->x[i] > c->x[i - 1]) || c->p[i] < c->p[i - 1])))
-            return exl__fail(error, EXL_BUNDLE_MALFORMED, "knot %u of the calibration is not in order", i);
-    for (uint32_t i = 0; i < c->found; i++)
-        if (!isfinite(c->score[i]) || (i > 0 && c->score[i] > c->score[i - 1]))
-            return exl__fail(error, EXL_BUNDLE_MALFORMED, "score %u of the calibration is not in order", i);
-    return EXL_OK;
-}
-
 /* ---- all ----------------------------------------------------------------------------------------------------- */
 
 static exl_status format_read_strings(exl_bundle *bundle, int kind, exl__strings *strings, exl_error *error) {
@@ -472,6 +434,36 @@ static exl_status format_read_tokenizer(exl_bundle *bundle, exl_error *error) {
     return EXL_OK;
 }
 
+static exl_status format_read_calibration(exl_bundle *bundle, exl_error *error) {
+    return exl__calibration_read(&bundle->sections[EXL__CALIBRATION], bundle->parameters.label_set_sha256,
+                                 EXL_BUNDLE_MALFORMED, &bundle->calibration, error);
+}
+
+/* The code space: what makes a text's codes, as a hash of the sections' hashes and of sizes. Bundles that have it in
+ * common take the same overlays. */
+static void format_hash_code_space(exl_bundle *bundle) {
+    const exl__parameters *p = &bundle->parameters;
+    uint8_t sizes[28];
+    exl__sha256 hash;
+
+    exl__sha256_init(&hash);
+    for (uint32_t i = 0; i < bundle->section_count; i++) {
+        uint32_t kind = exl__get32(format_entry(bundle, i));
+        if (kind == EXL__TOKENIZER || kind == EXL__SCREENER_GRAPH || kind == EXL__SCREENER_WEIGHTS ||
+            kind == EXL__CODEBOOK)
+            exl__sha256_update(&hash, format_entry(bundle, i) + 24, 32);
+    }
+    exl__put32(sizes, p->dims);
+    exl__put32(sizes + 4, p->subspaces);
+    exl__put32(sizes + 8, p->subspace_dims);
+    exl__put32(sizes + 12, p->fine_dims);
+    exl__put32(sizes + 16, p->fine_bits);
+    memcpy(sizes + 20, &p->fine_gain, 4); /* little-endian, as all targets are */
+    exl__put32(sizes + 24, p->max_tokens);
+    exl__sha256_update(&hash, sizes, sizeof sizes);
+    exl__sha256_final(&hash, bundle->code_space);
+}
+
 exl_status exl__bundle_read(exl_bundle *bundle, const exl_open_options *options, const char *path, exl_error *error) {
     exl_status status = format_check_header(bundle, error);
 
@@ -492,5 +484,7 @@ exl_status exl__bundle_read(exl_bundle *bundle, const exl_open_options *options,
     if (status == EXL_OK && bundle->sections[EXL__LABEL_DESCRIPTIONS].bytes)
         status = format_read_strings(bundle, EXL__LABEL_DESCRIPTIONS, &bundle->descriptions, error);
     // clang-format on
+    if (status == EXL_OK)
+        format_hash_code_space(bundle);
     return status;
 }

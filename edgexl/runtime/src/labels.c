@@ -1,4 +1,5 @@
-/* labels.c: changes to the label set of an open bundle. The label file is live.c's to read.
+/* labels.c: changes to the label set of an open bundle. The label file is live.c's to read. Overlays stay as they are:
+ * a label of one is retired by its id, in the label file.
  *
  * A change is a list of operations. It is made ready outside of the lock (encoding takes long), then, with the file
  * locked: read what is there, check, append, commit. The append goes behind what is committed and the commit into the
@@ -12,6 +13,7 @@
 #include "lookup.h"
 #include "memory.h"
 #include "options.h"
+#include "overlay.h"
 #include "rescore.h"
 #include "session.h"
 #include "storage.h"
@@ -20,8 +22,8 @@ enum { LABELS_RETIRE_BYTES = EXL__OPERATION_BYTES };
 
 /* ---- writing ------------------------------------------------------------------------------------------------- */
 
-/* The label file after a change, in memory: what `before` (null: nothing) has committed, the operations, and a commit.
- * It is read as any file is, so that once a change is on the disk nothing can fail any more. */
+/* The label file after a change, in memory: what `before` (null: there is no file) has committed, the operations, and a
+ * commit. It is read as any file is, so that once a change is on the disk nothing can fail any more. */
 static exl_status labels_image_of(const exl_bundle *bundle, const exl__live *before, uint64_t generation,
                                   const uint8_t *operations, uint64_t bytes, exl__live **after, exl_error *error) {
     uint64_t from = before ? before->committed_bytes : EXL__LIVE_HEADER_BYTES;
@@ -60,11 +62,11 @@ static exl_status labels_append(const exl__live *before, const exl__live *image,
 static int labels_begin_change(const exl_bundle *bundle, int are_given, size_t count, exl_error *error) {
     if (!exl__begin(error, bundle && are_given))
         return 0;
-    if (!bundle->live) /* EXL_OPEN_COMPILED */
+    if (!bundle->live || !bundle->live->path) /* EXL_OPEN_COMPILED */
         exl__fail(error, EXL_BAD_ARGUMENT, "the bundle was opened without its label file");
     else if (count > INT32_MAX)
         exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
-    return bundle->live && count <= INT32_MAX;
+    return bundle->live && bundle->live->path && count <= INT32_MAX;
 }
 
 /* The operations of a change, as far as they can be told before it is known what the file holds. */
@@ -74,7 +76,6 @@ typedef struct labels_change {
     const exl__text *ids; /* [count]: of the labels that it is about */
     uint32_t *found;      /* [count]: their labels */
     uint32_t count;
-    uint32_t replaces;
     int exact_ids;  /* nonzero: equivalent ids are others */
     uint32_t anew;  /* nonzero: these operations alone make up the file */
     uint32_t first; /* set when it is carried out: the number of the first label that is added */
@@ -89,11 +90,12 @@ static int labels_change_is_in_force(exl_status status) { return status == EXL_O
 static exl_status labels_put(const exl_bundle *bundle, const labels_change *change, const exl__live *before,
                              exl__live **after, exl_error *error) {
     const exl__live_store *store = bundle->live;
-    uint64_t generation = before ? before->newest_generation + 1 : 1;
-    exl_status status = labels_image_of(bundle, change->anew ? NULL : before, generation, change->operations,
+    const exl__live *there = exl__live_has_file(before) ? before : NULL;
+    uint64_t generation = there ? there->newest_generation + 1 : 1;
+    exl_status status = labels_image_of(bundle, change->anew ? NULL : there, generation, change->operations,
                                         change->bytes, after, error);
 
-    if (status == EXL_OK && before && !change->anew)
+    if (status == EXL_OK && there && !change->anew)
         status = labels_append(before, *after, store->locked, error);
     else if (status == EXL_OK)
         status = exl__file_replace(store->path, store->locked, (*after)->file, (size_t)(*after)->file_bytes, error);
@@ -118,7 +120,7 @@ static exl_status labels_begin_in_place(const exl_bundle *bundle, exl__live **em
  */
 static exl_status labels_carry_out(const exl_bundle *bundle, labels_change *change, exl_error *error) {
     exl__live_store *store = bundle->live;
-    exl__live *before = NULL, *after = NULL;
+    exl__live *before = NULL, *after = NULL, *empty = NULL;
     exl_status status;
 
     exl__mutex_lock(&store->changing);
@@ -131,13 +133,14 @@ static exl_status labels_carry_out(const exl_bundle *bundle, labels_change *chan
         status = change->complete(change, bundle, before, error);
     if (status == EXL_OK)
         status = labels_put(bundle, change, before, &after, error);
-    if (status == EXL_FILE_UNWRITABLE && store->locked >= 0 && !before &&
-        labels_begin_in_place(bundle, &before, error) == EXL_OK) {
+    if (status == EXL_FILE_UNWRITABLE && store->locked >= 0 && !exl__live_has_file(before) &&
+        labels_begin_in_place(bundle, &empty, error) == EXL_OK) {
         (void)exl__begin(error, 1); /* what could not be put in its place is forgotten */
-        status = labels_put(bundle, change, before, &after, error);
+        status = labels_put(bundle, change, empty, &after, error);
     }
     if (labels_change_is_in_force(status))
         exl__live_publish(bundle, after);
+    exl__live_release(bundle, empty);
     exl__live_release(bundle, before);
     exl__descriptor_unlock(store->locked);
     store->locked = -1;
@@ -145,11 +148,46 @@ static exl_status labels_carry_out(const exl_bundle *bundle, labels_change *chan
     return status;
 }
 
-static void labels_put_retire(uint8_t *at, uint32_t label) {
-    memset(at, 0, LABELS_RETIRE_BYTES);
-    exl__put32(at, EXL__RETIRE_LABEL);
-    exl__put32(at + 4, LABELS_RETIRE_BYTES);
+static void labels_put_head(uint8_t *at, uint32_t kind, uint32_t bytes, uint32_t label, uint32_t string_bytes) {
+    memset(at, 0, EXL__OPERATION_BYTES);
+    exl__put32(at, kind);
+    exl__put32(at + 4, bytes);
     exl__put32(at + 8, label);
+    exl__put32(at + 16, string_bytes);
+}
+
+/* How the label file numbers a label of the bundle or of its own. */
+static uint32_t labels_number_in_file(const exl_bundle *bundle, uint32_t label) {
+    return label < bundle->parameters.labels ? label : label - exl__overlaid(bundle);
+}
+
+/* The operation that retires the label with an id from overlays; its bytes. at: null, to know these. */
+static uint64_t labels_put_retire_overlaid(const char *id, uint32_t id_bytes, uint8_t *at) {
+    uint64_t bytes = (EXL__OPERATION_BYTES + id_bytes + 1ull + 7) / 8 * 8;
+
+    if (at) {
+        labels_put_head(at, EXL__RETIRE_OVERLAID, (uint32_t)bytes, 0, id_bytes + 1);
+        memset(at + EXL__OPERATION_BYTES, 0, (size_t)bytes - EXL__OPERATION_BYTES);
+        memcpy(at + EXL__OPERATION_BYTES, id, id_bytes);
+    }
+    return bytes;
+}
+
+/* The operations that retire a label of the set; their bytes. One of the file may have the id of one of an overlay,
+ * which would come back. */
+static uint64_t labels_put_retire(const exl_bundle *bundle, const exl__live *live, uint32_t label, uint8_t *at) {
+    uint32_t compiled = bundle->parameters.labels;
+    const exl__live_label *one = label < compiled ? NULL : &live->labels[label - compiled];
+    uint64_t bytes = 0;
+
+    if (!one || label - compiled >= live->overlaid) {
+        if (at)
+            labels_put_head(at, EXL__RETIRE_LABEL, LABELS_RETIRE_BYTES, labels_number_in_file(bundle, label), 0);
+        bytes = LABELS_RETIRE_BYTES;
+    }
+    if (one && exl__overlays_find(bundle->overlays, one->id, one->id_bytes) != EXL__NO_OVERLAID)
+        bytes += labels_put_retire_overlaid(one->id, one->id_bytes, at ? at + bytes : NULL);
+    return bytes;
 }
 
 /* ---- adding -------------------------------------------------------------------------------------------------- */
@@ -242,7 +280,7 @@ static exl_status labels_missing(const exl__text *id, exl_error *error) {
                      id->text);
 }
 
-/* Numbers the labels. No id may be in the set, or each must be and its label is retired right before. */
+/* Numbers the labels. No id may be in the set. */
 static exl_status labels_complete_add(labels_change *change, const exl_bundle *bundle, const exl__live *live,
                                       exl_error *error) {
     uint32_t next = change->first = exl__live_end(bundle, live);
@@ -251,16 +289,44 @@ static exl_status labels_complete_add(labels_change *change, const exl_bundle *b
     if ((uint64_t)next + change->count > INT32_MAX)
         return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
     for (uint32_t i = 0; i < change->count; i++) {
-        if (change->replaces && change->found[i] == EXL__NO_LABEL)
-            return labels_missing(&change->ids[i], error);
-        if (!change->replaces && change->found[i] != EXL__NO_LABEL)
+        if (change->found[i] != EXL__NO_LABEL)
             return exl__fail(error, EXL_LABEL_EXISTS, "the label set has a label with the id %.*s; replace it",
                              exl__quoted(change->ids[i].bytes), change->ids[i].text);
-        if (change->replaces)
-            labels_put_retire(at, change->found[i]), at += LABELS_RETIRE_BYTES;
-        exl__put32(at + 8, next++);
+        exl__put32(at + 8, labels_number_in_file(bundle, next++));
         at += exl__get32(at + 4);
     }
+    return EXL_OK;
+}
+
+/* The same of labels that replace others: each id must be in the set, and its label is retired right before. */
+static exl_status labels_complete_replace(labels_change *change, const exl_bundle *bundle, const exl__live *live,
+                                          exl_error *error) {
+    uint64_t bytes = change->bytes;
+    uint8_t *operations, *at;
+    const uint8_t *from = change->operations;
+    uint32_t next = change->first = exl__live_end(bundle, live);
+
+    if ((uint64_t)next + change->count > INT32_MAX)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "there would be too many labels");
+    for (uint32_t i = 0; i < change->count; i++) {
+        if (change->found[i] == EXL__NO_LABEL)
+            return labels_missing(&change->ids[i], error);
+        bytes += labels_put_retire(bundle, live, change->found[i], NULL);
+    }
+    at = operations = exl__allocate(&bundle->allocator, bytes, 1);
+    if (!operations)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
+    for (uint32_t i = 0; i < change->count; i++) {
+        uint32_t add_bytes = exl__get32(from + 4);
+        at += labels_put_retire(bundle, live, change->found[i], at);
+        memcpy(at, from, add_bytes);
+        exl__put32(at + 8, labels_number_in_file(bundle, next++));
+        at += add_bytes;
+        from += add_bytes;
+    }
+    exl__release(&bundle->allocator, change->operations, change->capacity, 1);
+    change->operations = operations;
+    change->bytes = change->capacity = bytes;
     return EXL_OK;
 }
 
@@ -276,8 +342,7 @@ static exl_status labels_take(const exl_new_label *labels, size_t place, exl_new
 static exl_status labels_prepare_add(exl_session *s, const exl_new_label *labels, const exl_add_options *options,
                                      labels_change *change, exl__text *ids, exl_error *error) {
     const exl_allocator *allocator = &s->bundle->allocator;
-    uint64_t scratch_count = 5ull * s->bundle->parameters.fine_dims,
-             before = options->replace ? LABELS_RETIRE_BYTES : 0;
+    uint64_t scratch_count = 5ull * s->bundle->parameters.fine_dims;
     float *fine_scratch = NULL;
     exl_new_label label;
     exl_status status = EXL_OK;
@@ -288,7 +353,7 @@ static exl_status labels_prepare_add(exl_session *s, const exl_new_label *labels
         if (status == EXL_OK && labels_add_bytes(s->bundle, &label) > INT32_MAX)
             status = exl__fail(error, EXL_BAD_ARGUMENT, "the aliases of new label %u are too many", i);
         if (status == EXL_OK)
-            change->capacity += before + labels_add_bytes(s->bundle, &label);
+            change->capacity += labels_add_bytes(s->bundle, &label);
     }
     if (status != EXL_OK)
         return status;
@@ -298,8 +363,8 @@ static exl_status labels_prepare_add(exl_session *s, const exl_new_label *labels
         status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the new labels");
     for (uint32_t i = 0; i < change->count && status == EXL_OK; i++) {
         (void)labels_take(labels, i, &label, error);
-        status = labels_put_add(s, &label, fine_scratch, change->operations + change->bytes + before, error);
-        change->bytes += before + labels_add_bytes(s->bundle, &label);
+        status = labels_put_add(s, &label, fine_scratch, change->operations + change->bytes, error);
+        change->bytes += labels_add_bytes(s->bundle, &label);
         if (options->progress && status == EXL_OK)
             options->progress(options->context, i + 1u, change->count);
     }
@@ -320,7 +385,9 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
     status = exl__take_struct(&known, sizeof known, options, error);
     if (status != EXL_OK || count == 0)
         return status;
-    change.replaces = known.replace, change.exact_ids = !known.replace;
+    change.exact_ids = !known.replace;
+    if (known.replace)
+        change.complete = labels_complete_replace;
     allocator = &session->bundle->allocator;
     change.count = (uint32_t)count;
     change.ids = ids = exl__allocate(allocator, count, sizeof *ids);
@@ -343,28 +410,32 @@ exl_status exl_labels_add(exl_session *session, const exl_new_label *labels, siz
 
 static exl_status labels_complete_retire(labels_change *change, const exl_bundle *bundle, const exl__live *live,
                                          exl_error *error) {
-    (void)bundle;
-    (void)live;
+    uint8_t *at;
+
     for (uint32_t i = 0; i < change->count; i++) {
         if (change->found[i] == EXL__NO_LABEL)
             return labels_missing(&change->ids[i], error);
-        labels_put_retire(change->operations + (size_t)i * LABELS_RETIRE_BYTES, change->found[i]);
+        change->bytes += labels_put_retire(bundle, live, change->found[i], NULL);
     }
+    change->capacity = change->bytes;
+    at = change->operations = exl__allocate(&bundle->allocator, change->capacity, 1);
+    if (!at)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels");
+    for (uint32_t i = 0; i < change->count; i++)
+        at += labels_put_retire(bundle, live, change->found[i], at);
     return EXL_OK;
 }
 
 static exl_status labels_retire(const exl_bundle *bundle, const char *const *ids, const size_t *id_bytes,
                                 uint32_t count, exl_error *error) {
     const exl_allocator *allocator = &bundle->allocator;
-    labels_change change = {
-        .complete = labels_complete_retire, .count = count, .bytes = (uint64_t)count * LABELS_RETIRE_BYTES};
+    labels_change change = {.complete = labels_complete_retire, .count = count};
     exl__text *texts = exl__allocate(allocator, count, sizeof *texts);
     exl_status status = EXL_OK;
 
     change.ids = texts;
     change.found = exl__allocate(allocator, count, sizeof *change.found);
-    change.operations = exl__allocate(allocator, count, LABELS_RETIRE_BYTES);
-    if (!texts || !change.found || !change.operations)
+    if (!texts || !change.found)
         status = exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels");
     for (uint32_t i = 0; i < count && status == EXL_OK; i++) {
         if (!ids[i])
@@ -373,7 +444,7 @@ static exl_status labels_retire(const exl_bundle *bundle, const char *const *ids
     }
     if (status == EXL_OK)
         status = labels_carry_out(bundle, &change, error);
-    exl__release(allocator, change.operations, count, LABELS_RETIRE_BYTES);
+    exl__release(allocator, change.operations, change.capacity, 1);
     exl__release(allocator, change.found, count, sizeof *change.found);
     exl__release(allocator, texts, count, sizeof *texts);
     return status;
@@ -386,18 +457,60 @@ exl_status exl_labels_retire(exl_bundle *bundle, const char *const *ids, const s
     return count > 0 ? labels_retire(bundle, ids, id_bytes, (uint32_t)count, error) : EXL_OK;
 }
 
-/* What remains of a set, as one change of an empty one: first who of the bundle is retired, then who is added. */
+/* Whether the label of an overlay was retired in the file, and not merely is another's with its id. */
+static int labels_is_retired_overlaid(const exl_bundle *bundle, const exl__live *live, uint32_t place) {
+    const exl__live_label *one = &live->labels[place];
+
+    if (one->row_count > 0 || bundle->overlays->all[place].row_count == 0)
+        return 0;
+    for (uint32_t i = live->overlaid; i < live->added; i++)
+        if (live->labels[i].row_count > 0 && live->labels[i].id_bytes == one->id_bytes &&
+            memcmp(live->labels[i].id, one->id, one->id_bytes) == 0)
+            return 0;
+    return 1;
+}
+
+/* The ids of change.ids, whatever overlays there are. */
+static exl_status labels_complete_retire_overlaid(labels_change *change, const exl_bundle *bundle,
+                                                  const exl__live *live, exl_error *error) {
+    (void)live;
+    for (uint32_t i = 0; i < change->count; i++)
+        change->capacity += labels_put_retire_overlaid(change->ids[i].text, (uint32_t)change->ids[i].bytes, NULL);
+    change->operations = exl__allocate(&bundle->allocator, change->capacity, 1);
+    if (!change->operations)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels");
+    for (uint32_t i = 0; i < change->count; i++)
+        change->bytes += labels_put_retire_overlaid(change->ids[i].text, (uint32_t)change->ids[i].bytes,
+                                                    change->operations + change->bytes);
+    return EXL_OK;
+}
+
+exl_status exl__labels_retire_overlaid(const exl_bundle *bundle, const exl__text *ids, uint32_t count,
+                                       exl_error *error) {
+    labels_change change = {.complete = labels_complete_retire_overlaid, .count = count, .ids = ids};
+    exl_status status;
+
+    change.found = exl__allocate(&bundle->allocator, count, sizeof *change.found);
+    status = change.found ? labels_carry_out(bundle, &change, error)
+                          : exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels");
+    exl__release(&bundle->allocator, change.operations, change.capacity, 1);
+    exl__release(&bundle->allocator, change.found, count, sizeof *change.found);
+    return status;
+}
+
+/* What remains of a set, as one change of an empty one: first who of the bundle and of overlays is retired, then who is
+ * added. */
 static uint64_t labels_remaining(const exl_bundle *bundle, const exl__live *live, uint8_t *to) {
     uint32_t compiled = bundle->parameters.labels, number = compiled;
     uint64_t bytes = 0;
 
-    for (uint32_t label = 0; live->dead && label < compiled; label++)
-        if (exl__live_is_retired(bundle, live, label)) {
-            if (to)
-                labels_put_retire(to + bytes, label);
-            bytes += LABELS_RETIRE_BYTES;
-        }
-    for (uint32_t i = 0; i < live->added; i++) {
+    for (uint32_t label = 0; live->file_dead && label < compiled; label++)
+        if (live->file_dead[label / 64] >> label % 64 & 1)
+            bytes += labels_put_retire(bundle, live, label, to ? to + bytes : NULL);
+    for (uint32_t i = 0; i < live->overlaid; i++)
+        if (labels_is_retired_overlaid(bundle, live, i))
+            bytes += labels_put_retire_overlaid(live->labels[i].id, live->labels[i].id_bytes, to ? to + bytes : NULL);
+    for (uint32_t i = live->overlaid; i < live->added; i++) {
         const uint8_t *operation = live->labels[i].operation;
         uint32_t operation_bytes = exl__get32(operation + 4);
         if (live->labels[i].row_count == 0)
@@ -438,7 +551,7 @@ exl_status exl_labels_compact(exl_bundle *bundle, exl_error *error) {
 
 /* Whether the file begins as it did when the current set was read: every change writes one of its commits. */
 static int labels_is_current(const exl__live *live, const uint8_t head[EXL__LIVE_HEADER_BYTES], size_t bytes) {
-    if (!live)
+    if (!exl__live_has_file(live))
         return bytes == 0;
     return bytes == EXL__LIVE_HEADER_BYTES && memcmp(live->file, head, bytes) == 0;
 }

@@ -1,4 +1,4 @@
-/* live.c: reads label files, as docs/format.md, "Label file", has them.
+/* live.c: reads label files, as docs/format.md, "Label file", has them, over the labels of overlays.
  *
  * A label file is read as hostile input: whole, into memory of our own, so that nothing changes behind a check; every
  * size is held against what remains, in 64 bits. Codes may be any bytes. */
@@ -12,6 +12,7 @@
 #include "bytes.h"
 #include "checked.h"
 #include "memory.h"
+#include "overlay.h"
 #include "rescore.h"
 #include "storage.h"
 
@@ -28,9 +29,11 @@ uint32_t exl__live_end(const exl_bundle *bundle, const exl__live *live) {
     return bundle->parameters.labels + (live ? live->added : 0);
 }
 
-static int live_is_dead(const exl__live *live, uint32_t row) {
-    return live->dead && live->dead[row / 64] >> row % 64 & 1;
-}
+static int live_has_bit(const uint64_t *bits, uint32_t place) { return bits && bits[place / 64] >> place % 64 & 1; }
+
+static int live_is_dead(const exl__live *live, uint32_t row) { return live_has_bit(live->dead, row); }
+
+int exl__live_has_file(const exl__live *live) { return live && live->file; }
 
 int exl__live_is_retired(const exl_bundle *bundle, const exl__live *live, uint32_t label) {
     uint32_t labels = bundle->parameters.labels;
@@ -148,14 +151,6 @@ static exl_status live_choose_commit(exl__live *live, exl_error *error) {
 
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
-typedef struct live_operation {
-    const uint8_t *bytes;
-    uint32_t kind, label, rows;
-    const uint8_t *codes; /* rows x coarse, then rows x fine */
-    const char *id, *text;
-    uint32_t id_bytes, text_bytes;
-} live_operation;
-
 /* One string of the list at *at, with its NUL. Null where it is empty, too long, or not ended before `end`. */
 static const char *live_take_string(const char **at, const char *end, uint32_t *bytes) {
     const char *string = *at, *nul = string < end ? memchr(string, 0, (size_t)(end - string)) : NULL;
@@ -166,12 +161,14 @@ static const char *live_take_string(const char **at, const char *end, uint32_t *
     return string;
 }
 
-static int live_take_strings(live_operation *op, const char *at, uint32_t string_bytes) {
+static int live_take_strings(exl__live_operation *op, const char *at, uint32_t string_bytes) {
     const char *end = at + string_bytes;
     uint32_t ignored;
     if (!exl__utf8_valid(at, string_bytes))
         return 0;
     op->id = live_take_string(&at, end, &op->id_bytes);
+    if (op->kind == EXL__RETIRE_OVERLAID)
+        return op->id && at == end;
     op->text = op->id ? live_take_string(&at, end, &op->text_bytes) : NULL;
     if (!op->text)
         return 0;
@@ -181,29 +178,58 @@ static int live_take_strings(live_operation *op, const char *at, uint32_t string
     return at == end;
 }
 
-/* The operation at *at, which moves on behind it; 0 where the format forbids something in it. */
-static int live_take_operation(const exl_bundle *bundle, const exl__live *live, uint64_t *at, live_operation *op) {
-    uint64_t left = live->committed_bytes - *at, used, bytes;
+int exl__live_take_operation(const exl_bundle *bundle, const uint8_t *file, uint64_t end, uint64_t *at,
+                             exl__live_operation *op) {
+    uint64_t left = end - *at, used, bytes;
     uint32_t string_bytes;
+    int is_sound;
 
     if (left < EXL__OPERATION_BYTES)
         return 0;
-    op->bytes = live->file + *at;
+    op->bytes = file + *at;
     op->kind = exl__get32(op->bytes);
     bytes = exl__get32(op->bytes + 4);
     op->label = exl__get32(op->bytes + 8);
     op->rows = exl__get32(op->bytes + 12);
     string_bytes = exl__get32(op->bytes + 16);
-    op->codes = op->bytes + EXL__OPERATION_BYTES;
     used = exl__plus(EXL__OPERATION_BYTES + (uint64_t)string_bytes, exl__times(op->rows, exl__live_row_bytes(bundle)));
     if (exl__get32(op->bytes + 20) != 0 || bytes > left || bytes != exl__round_up(used, 8) ||
         !exl__all_zero(op->bytes + used, bytes - used))
         return 0;
-    *at += bytes;
     if (op->kind == EXL__RETIRE_LABEL)
-        return op->rows == 0 && string_bytes == 0;
-    return op->kind == EXL__ADD_LABEL && op->rows > 0 &&
-           live_take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
+        is_sound = op->rows == 0 && string_bytes == 0;
+    else if (op->kind == EXL__ADD_LABEL || op->kind == EXL__RETIRE_OVERLAID)
+        is_sound = (op->kind == EXL__ADD_LABEL ? op->rows > 0 : op->rows == 0 && op->label == 0) &&
+                   live_take_strings(op, (const char *)op->bytes + (used - string_bytes), string_bytes);
+    else
+        is_sound = 0;
+    *at += is_sound ? bytes : 0;
+    return is_sound;
+}
+
+exl__live_label exl__live_label_of(const exl__live_operation *op) {
+    return (exl__live_label){.operation = op->bytes,
+                             .id = op->id,
+                             .text = op->text,
+                             .id_bytes = op->id_bytes,
+                             .text_bytes = op->text_bytes,
+                             .row_count = op->rows};
+}
+
+/* The operation of the set's file at *at, from 0 on; 0 behind the last, or where it is malformed. */
+static int live_next_operation(const exl_bundle *bundle, const exl__live *live, uint64_t *at, exl__live_operation *op) {
+    if (*at == 0)
+        *at = EXL__LIVE_HEADER_BYTES;
+    return *at < live->committed_bytes && exl__live_take_operation(bundle, live->file, live->committed_bytes, at, op);
+}
+
+const char *exl__live_next_retired(const exl_bundle *bundle, const exl__live *live, uint64_t *at, uint32_t *bytes) {
+    exl__live_operation op;
+
+    while (live_next_operation(bundle, live, at, &op))
+        if (op.kind == EXL__RETIRE_OVERLAID)
+            return *bytes = op.id_bytes, op.id;
+    return NULL;
 }
 
 static exl_status live_malformed(uint64_t at, exl_error *error) {
@@ -213,19 +239,19 @@ static exl_status live_malformed(uint64_t at, exl_error *error) {
 
 /* Counts what the arrays must hold; rows of labels that are retired later are counted too. */
 static exl_status live_count_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
-    uint64_t rows = 0;
-    live_operation op;
+    uint64_t rows = bundle->overlays ? bundle->overlays->rows : 0, at = 0;
+    exl__live_operation op;
 
-    for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
-        uint64_t from = at;
-        if (!live_take_operation(bundle, live, &at, &op))
-            return live_malformed(from, error);
+    live->added = live->overlaid = exl__overlaid(bundle);
+    while (live_next_operation(bundle, live, &at, &op)) {
         live->added += op.kind == EXL__ADD_LABEL;
         live->retired_compiled += op.kind == EXL__RETIRE_LABEL && op.label < bundle->parameters.labels;
         rows += op.rows;
         if (bundle->parameters.rows + rows > INT32_MAX)
-            return live_malformed(from, error);
+            return live_malformed(at, error);
     }
+    if (at != live->committed_bytes)
+        return live_malformed(at, error);
     live->rows = (uint32_t)rows;
     return EXL_OK;
 }
@@ -234,47 +260,107 @@ static exl_status live_count_operations(const exl_bundle *bundle, exl__live *liv
 
 static uint64_t live_blocks_of(uint64_t rows) { return exl__round_up(rows, EXL__SCAN_BLOCK) / EXL__SCAN_BLOCK; }
 
+/* In words of 64 bits, a bit a row, in whole blocks. */
+static uint64_t live_words_of(const exl_bundle *bundle) {
+    return live_blocks_of(bundle->parameters.rows) * (EXL__SCAN_BLOCK / 64);
+}
+
+static uint64_t *live_carve_rows(const exl_bundle *bundle, int are_wanted, exl__carver *from) {
+    return are_wanted ? exl__carve(from, live_words_of(bundle), sizeof(uint64_t)) : NULL;
+}
+
+/* Whether overlays take the place of labels of the bundle. */
+static int live_hides(const exl_bundle *bundle) { return bundle->overlays && bundle->overlays->hidden_count > 0; }
+
 static void live_carve_arrays(const exl_bundle *bundle, exl__live *live, exl__carver *from) {
     const exl__parameters *p = &bundle->parameters;
     live->labels = exl__carve(from, live->added, sizeof *live->labels);
     live->row_labels = exl__carve(from, live->rows, sizeof *live->row_labels);
     live->coarse = exl__carve(from, live_blocks_of(live->rows) * EXL__SCAN_BLOCK, p->subspaces / 2);
     live->fine = exl__carve(from, live->rows, exl__fine_stride(p->fine_dims, p->fine_bits));
-    live->dead = live->retired_compiled > 0
-                     ? exl__carve(from, live_blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead)
-                     : NULL;
-    live->dead_places =
-        live->retired_compiled > 0 && bundle->cells.count > 0
-            ? exl__carve(from, live_blocks_of(p->rows) * (EXL__SCAN_BLOCK / 64), sizeof *live->dead_places)
-            : live->dead;
+    live->dead = live_carve_rows(bundle, live->retired_compiled > 0 || live_hides(bundle), from);
+    live->dead_places = live->dead;
+    if (bundle->cells.count > 0)
+        live->dead_places = live_carve_rows(bundle, live->retired_compiled > 0 || live_hides(bundle), from);
+    live->file_dead = live->retired_compiled > 0 ? live->dead : NULL;
+    if (live_hides(bundle))
+        live->file_dead = live_carve_rows(bundle, live->retired_compiled > 0, from);
+}
+
+/* One label of the file more. Its number is told apart from those of overlays. */
+static int live_add(const exl_bundle *bundle, exl__live *live, const exl__live_operation *op, uint32_t *added) {
+    if (op->label != bundle->parameters.labels + *added)
+        return 0;
+    live->labels[live->overlaid + (*added)++] = exl__live_label_of(op);
+    return 1;
+}
+
+/* The label of the bundle or of the file with this number, which must not be retired yet. */
+static int live_retire(const exl_bundle *bundle, exl__live *live, uint32_t label, uint32_t added) {
+    uint32_t compiled = bundle->parameters.labels;
+
+    if (label < compiled) {
+        if (live_has_bit(live->file_dead, label))
+            return 0;
+        live->file_dead[label / 64] |= (uint64_t)1 << label % 64;
+        return 1;
+    }
+    if (label >= compiled + added || live->labels[live->overlaid + label - compiled].row_count == 0)
+        return 0;
+    live->labels[live->overlaid + label - compiled].row_count = 0;
+    live->retired_added++;
+    return 1;
+}
+
+static void live_retire_overlaid(const exl_bundle *bundle, exl__live *live, const char *id, uint32_t bytes) {
+    uint32_t place = exl__overlays_find(bundle->overlays, id, bytes);
+
+    if (place != EXL__NO_OVERLAID)
+        live->labels[place].row_count = 0;
+}
+
+/* What overlays and file are to each other: the file's labels count before those of overlays with the same ids, and
+ * these before the bundle's. */
+static void live_settle(const exl_bundle *bundle, exl__live *live) {
+    const exl__overlays *overlays = bundle->overlays;
+
+    if (!overlays)
+        return;
+    for (uint32_t i = live->overlaid; i < live->added; i++)
+        if (live->labels[i].row_count > 0)
+            live_retire_overlaid(bundle, live, live->labels[i].id, live->labels[i].id_bytes);
+    for (uint32_t i = 0; i < live->overlaid; i++)
+        live->retired_overlaid += live->labels[i].row_count == 0;
+    if (live->file_dead && overlays->hidden_count > 0)
+        memcpy(live->dead, live->file_dead, live_words_of(bundle) * sizeof *live->dead);
+    for (uint32_t i = 0; i < overlays->hidden_count; i++) {
+        uint32_t label = overlays->hidden[i];
+        live->retired_compiled += !live_is_dead(live, label);
+        live->dead[label / 64] |= (uint64_t)1 << label % 64;
+    }
 }
 
 /* Who is added and who retired, in order. A label has its rows' number until it is retired. */
 static exl_status live_apply_operations(const exl_bundle *bundle, exl__live *live, exl_error *error) {
-    uint32_t compiled = bundle->parameters.labels, added = 0;
-    live_operation op;
+    uint32_t added = 0;
+    uint64_t at = 0, from = EXL__LIVE_HEADER_BYTES;
+    exl__live_operation op;
 
-    for (uint64_t at = EXL__LIVE_HEADER_BYTES; at < live->committed_bytes;) {
-        uint64_t from = at;
-        (void)live_take_operation(bundle, live, &at, &op); /* it was counted, so it is well formed */
-        if (op.kind == EXL__ADD_LABEL) {
-            if (op.label != compiled + added)
-                return live_malformed(from, error);
-            live->labels[added++] = (exl__live_label){.operation = op.bytes,
-                                                      .id = op.id,
-                                                      .text = op.text,
-                                                      .id_bytes = op.id_bytes,
-                                                      .text_bytes = op.text_bytes,
-                                                      .row_count = op.rows};
-        } else if (op.label >= compiled + added || exl__live_is_retired(bundle, live, op.label))
+    if (live->overlaid > 0)
+        memcpy(live->labels, bundle->overlays->all, live->overlaid * sizeof *live->labels);
+    for (; live_next_operation(bundle, live, &at, &op);
+         from = at) { /* all of which were counted: they are well formed */
+        int is_sound = 1;
+        if (op.kind == EXL__ADD_LABEL)
+            is_sound = live_add(bundle, live, &op, &added);
+        else if (op.kind == EXL__RETIRE_LABEL)
+            is_sound = live_retire(bundle, live, op.label, added);
+        else
+            live_retire_overlaid(bundle, live, op.id, op.id_bytes);
+        if (!is_sound)
             return live_malformed(from, error);
-        else if (op.label < compiled)
-            live->dead[op.label / 64] |= (uint64_t)1 << op.label % 64;
-        else {
-            live->labels[op.label - compiled].row_count = 0;
-            live->retired_added++;
-        }
     }
+    live_settle(bundle, live);
     return EXL_OK;
 }
 
@@ -349,9 +435,10 @@ static exl_status live_read_words(const exl_bundle *bundle, exl__live *live, exl
 
 static exl_status live_read_set(const exl_bundle *bundle, exl__live *live, exl_error *error) {
     exl__carver from = {NULL, 0};
-    exl_status status = live_check_header(bundle, live, error);
+    exl_status status = live->file ? live_check_header(bundle, live, error) : EXL_OK;
 
-    if (status == EXL_OK)
+    live->committed_bytes = EXL__LIVE_HEADER_BYTES;
+    if (status == EXL_OK && live->file)
         status = live_choose_commit(live, error);
     if (status == EXL_OK)
         status = live_count_operations(bundle, live, error);
@@ -416,18 +503,20 @@ exl_status exl__live_read(const exl_bundle *bundle, int descriptor, exl__live **
     *live = NULL;
     if (status != EXL_OK)
         exl__release(&bundle->allocator, file, file_bytes, 1);
-    else if (file_bytes > 0)
+    else if (file_bytes > 0 || bundle->overlays)
         status = exl__live_parse(bundle, file, file_bytes, live, error);
     return status;
 }
 
 static exl_status live_load_from(const exl_bundle *bundle, const char *path, exl__live **live, exl_error *error) {
     int descriptor = -1;
-    exl_status status = exl__descriptor_open(path, &descriptor, error);
+    exl_status status = path ? exl__descriptor_open(path, &descriptor, error) : EXL_OK;
 
     *live = NULL;
     if (status == EXL_OK && descriptor >= 0)
         status = exl__live_read(bundle, descriptor, live, error);
+    else if (status == EXL_OK && bundle->overlays)
+        status = exl__live_parse(bundle, NULL, 0, live, error);
     exl__descriptor_close(descriptor);
     return status;
 }
@@ -442,8 +531,11 @@ exl_status exl__live_load(const exl_bundle *bundle, exl__live **live, exl_error 
     /* an update that was killed between both renames has left it under its first name */
     memcpy(next, store->path, (size_t)store->path_bytes - 1);
     memcpy(next + store->path_bytes - 1, EXL__NEXT_LABELS, sizeof EXL__NEXT_LABELS);
-    if (live_load_from(bundle, next, live, NULL) != EXL_OK || !*live)
+    if (live_load_from(bundle, next, live, NULL) != EXL_OK || !exl__live_has_file(*live)) {
+        exl__live_release(bundle, *live);
+        *live = NULL;
         return status;
+    }
     (void)exl__begin(error, 1);
     (void)exl__file_move(next, store->path);
     return EXL_OK;

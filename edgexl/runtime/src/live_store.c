@@ -67,7 +67,8 @@ static void live_store_forget_forks(const exl__live_store *store) {
 
 exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labels_path, exl_error *error) {
     static const char SUFFIX[] = ".labels";
-    size_t stem = strlen(labels_path ? labels_path : path), suffix = labels_path ? 0 : sizeof SUFFIX - 1;
+    const char *named = labels_path ? labels_path : path;
+    size_t stem = named ? strlen(named) : 0, suffix = labels_path ? 0 : sizeof SUFFIX - 1;
     exl__live_store *store = exl__allocate(&bundle->allocator, 1, sizeof *store);
     exl__live *live = NULL;
     exl_status status;
@@ -80,12 +81,14 @@ exl_status exl__live_open(exl_bundle *bundle, const char *path, const char *labe
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
     }
     bundle->live = store;
-    store->path_bytes = stem + suffix + 1;
-    store->path = exl__allocate(&bundle->allocator, store->path_bytes, 1);
-    if (!store->path)
-        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
-    memcpy(store->path, labels_path ? labels_path : path, stem);
-    memcpy(store->path + stem, SUFFIX, suffix);
+    if (named) {
+        store->path_bytes = stem + suffix + 1;
+        store->path = exl__allocate(&bundle->allocator, store->path_bytes, 1);
+        if (!store->path)
+            return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the bundle");
+        memcpy(store->path, named, stem);
+        memcpy(store->path + stem, SUFFIX, suffix);
+    }
     status = exl__live_load(bundle, &live, error);
     if (status == EXL_OK)
         exl__live_publish(bundle, live);

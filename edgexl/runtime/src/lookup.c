@@ -9,6 +9,7 @@
 #include "fold.h"
 #include "memory.h"
 #include "options.h"
+#include "overlay.h"
 
 /* ---- finding ids --------------------------------------------------------------------------------------------- */
 
@@ -168,10 +169,9 @@ exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *
         status = exl__fail(error, EXL_NO_SUCH_LABEL, "there is no label %u, they end at %u", number,
                            exl__live_end(bundle, live));
     } else {
+        known.state = exl__label_origin(bundle, number, &known.overlay);
         if (number >= bundle->parameters.labels)
-            known.state = EXL_LABEL_ADDED, one = &live->labels[number - bundle->parameters.labels];
-        else
-            known.state = EXL_LABEL_COMPILED;
+            one = &live->labels[number - bundle->parameters.labels];
         if (exl__live_is_retired(bundle, live, number))
             known.state = EXL_LABEL_RETIRED;
         status = lookup_give_string(&bundle->ids, number, one->id, one->id_bytes, known.id, known.id_capacity,
@@ -317,10 +317,12 @@ exl_status exl_labels_get_info(const exl_bundle *bundle, exl_labels_info *info, 
     known.end = exl__live_end(bundle, live);
     known.labels = known.end;
     if (live) {
-        known.added = live->added;
+        known.added = live->added - live->overlaid;
+        known.overlaid = live->overlaid;
+        known.retired_overlaid = live->retired_overlaid;
         known.retired_compiled = live->retired_compiled;
         known.retired_added = live->retired_added;
-        known.labels -= live->retired_compiled + live->retired_added;
+        known.labels -= live->retired_compiled + live->retired_added + live->retired_overlaid;
         known.generation = live->generation;
         known.file_bytes = live->file_bytes;
     }

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "options.h"
+#include "overlay.h"
 #include "predict.h"
 
 enum { PREDICT_DEFAULT_K = 5 };
@@ -12,9 +13,16 @@ enum { PREDICT_DEFAULT_K = 5 };
 /* An f32 of a decimal fraction may be a little more than that, and is not to ask for another query's worth. */
 #define PREDICT_ROUNDED (1 - 1.0 / 8388608)
 
-/* Whether labels were added or retired since the compile. */
+/* Whether labels were added or retired since coverage was counted: over the bundle, or over it and one overlay. */
 static int predict_has_changed(const exl_session *s) {
-    return s->live && (s->live->added > 0 || s->live->retired_compiled > 0);
+    const exl__overlays *overlays = s->bundle->overlays;
+
+    if (!s->live)
+        return 0;
+    if (overlays && overlays->calibrated_by && overlays->count == 1)
+        return s->live->added > s->live->overlaid || s->live->retired_overlaid > 0 ||
+               s->live->retired_compiled > overlays->hidden_count;
+    return s->live->added > 0 || s->live->retired_compiled > 0;
 }
 
 /* Whether so few of the text's tokens stand in any label's text that no label is likely to be meant. */
@@ -43,7 +51,7 @@ static int predict_none_fits(const exl_session *s) {
     best = s->evidence + (size_t)s->order[0].index * EXL__EVIDENCE_COLUMNS;
     if (p->same_text > 0 && (best[EXL__BY_OWN] >= p->same_text || best[EXL__BY_ALIAS] >= p->same_text))
         return 0;
-    return predict_is_strange(s) || s->logits[s->order[0].index] < s->bundle->calibration.presence;
+    return predict_is_strange(s) || s->logits[s->order[0].index] < exl__session_calibration(s)->presence;
 }
 
 /* The first k of the order, with ids and texts. */
@@ -59,6 +67,7 @@ static exl_status predict_answer(exl_session *s, const exl__choice *chosen, exl_
         s->answers[i] = prediction;
         prediction->struct_size = sizeof *prediction;
         prediction->label = s->labels[n];
+        prediction->state = exl__label_origin(s->bundle, s->labels[n], &prediction->overlay);
         prediction->logit = s->logits[n];
         prediction->probability = exl__probability(s, s->logits[n]);
         if (prediction->probability < chosen->threshold || exl__session_score(s, s->logits[n]) < chosen->score)
@@ -86,7 +95,7 @@ static exl_status predict_answer(exl_session *s, const exl__choice *chosen, exl_
 /* The least score of a set of this coverage: so many of the held-out queries' best gold labels have it that one more
  * query has it with this probability at least (split conformal prediction). */
 static exl_status predict_cover(const exl_session *s, double coverage, float *score, exl_error *error) {
-    const exl__calibration *c = &s->bundle->calibration;
+    const exl__calibration *c = exl__session_calibration(s);
     double wanted = ceil(((double)c->queries + 1) * coverage * PREDICT_ROUNDED);
 
     if (c->queries == 0)
@@ -124,7 +133,7 @@ static exl_status predict_choose(const exl_session *s, const exl_predict_options
     if (known.coverage > 0 && predict_cover(s, known.coverage, &chosen->score, error) != EXL_OK)
         return EXL_NOT_SUPPORTED;
     if (known.use_threshold)
-        chosen->threshold = known.threshold < 0 ? s->bundle->calibration.threshold : known.threshold;
+        chosen->threshold = known.threshold < 0 ? exl__session_calibration(s)->threshold : known.threshold;
     chosen->k = known.k;
     if (known.k == 0)
         chosen->k = known.use_threshold || known.coverage > 0 || N < PREDICT_DEFAULT_K ? N : PREDICT_DEFAULT_K;

@@ -7,6 +7,7 @@
 
 #include "exp_log.h"
 #include "lookup.h"
+#include "overlay.h"
 #include "rescore.h"
 
 /* A label's id or text, NUL-terminated, into its place. */
@@ -118,7 +119,7 @@ exl_status exl__stage_reason(exl_session *s, exl_error *error) {
 /* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others; with
  * EXL__BY_LEAD_OR_NONE, "none of these" is one of them, at 0. */
 static double reasoning_log_normaliser(const exl_session *s) {
-    int or_none = s->bundle->calibration.input == EXL__BY_LEAD_OR_NONE;
+    int or_none = exl__session_calibration(s)->input == EXL__BY_LEAD_OR_NONE;
     float largest = or_none ? 0 : s->logits[0];
     double sum = 0;
 
@@ -131,10 +132,14 @@ static double reasoning_log_normaliser(const exl_session *s) {
     return (double)largest + exl__log(sum);
 }
 
+const exl__calibration *exl__session_calibration(const exl_session *s) {
+    return s->compiled_only ? &s->bundle->calibration : exl__calibration_in_force(s->bundle);
+}
+
 float exl__session_score(const exl_session *s, float logit) { return logit - (float)s->log_normaliser; }
 
 float exl__probability(const exl_session *s, float logit) {
-    const exl__calibration *c = &s->bundle->calibration;
+    const exl__calibration *c = exl__session_calibration(s);
     float x = exl__session_score(s, logit);
     uint32_t low = 0, high = c->knots - 1;
 
@@ -156,7 +161,7 @@ float exl__probability(const exl_session *s, float logit) {
 exl_status exl__stage_calibrate(exl_session *s, exl_error *error) {
     (void)error;
     s->log_normaliser =
-        s->bundle->calibration.input != EXL__BY_LOGIT && s->shortlist > 0 ? reasoning_log_normaliser(s) : 0;
+        exl__session_calibration(s)->input != EXL__BY_LOGIT && s->shortlist > 0 ? reasoning_log_normaliser(s) : 0;
     for (uint32_t n = 0; n < s->shortlist; n++) {
         s->order[n].key = exl__rank_key(s->logits[n], n);
         s->order[n].index = n;

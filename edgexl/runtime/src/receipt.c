@@ -7,6 +7,7 @@
 #include "bytes.h"
 #include "hmac.h"
 #include "options.h"
+#include "overlay.h"
 #include "predict.h"
 #include "sha256.h"
 
@@ -44,11 +45,11 @@ static void receipt_put_short_hash(uint8_t *at, const exl__sha256 *begun, const 
     memcpy(at, digest, RECEIPT_SHORT_HASH_BYTES);
 }
 
-/* The label set that the prediction saw: as compiled, and all that was done to it since. */
+/* The label set that the prediction saw: as compiled, all that was done to it since, and the overlays. */
 static void receipt_put_label_set(uint8_t at[32], const exl_session *s) {
     exl__sha256 hash, operations;
 
-    if (s->live)
+    if (exl__live_has_file(s->live))
         operations = s->live->operations;
     else
         exl__sha256_init(&operations);
@@ -56,6 +57,8 @@ static void receipt_put_label_set(uint8_t at[32], const exl_session *s) {
     exl__sha256_update(&hash, s->bundle->parameters.label_set_sha256, 32);
     exl__sha256_final(&operations, at);
     exl__sha256_update(&hash, at, 32);
+    for (uint32_t i = 0; s->bundle->overlays && i < s->bundle->overlays->count; i++)
+        exl__sha256_update(&hash, s->bundle->overlays->each[i].file.bytes + EXL__OVERLAY_CHECK_AT, 32);
     exl__sha256_final(&hash, at);
 }
 

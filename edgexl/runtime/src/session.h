@@ -103,6 +103,8 @@ exl__label_query exl__query_of(const exl_session *session);
  * session's memory or in that of the live labels that it holds. */
 exl_status exl__session_text(exl_session *session, uint32_t n, const char **text, size_t *bytes, exl_error *error);
 exl_status exl__session_id(exl_session *session, uint32_t i, uint32_t label, const char **id, exl_error *error);
+/* What turns logits into probabilities: the bundle's own where it answers as it was compiled. */
+const exl__calibration *exl__session_calibration(const exl_session *session);
 /* What the calibration sees of a logit. */
 float exl__session_score(const exl_session *session, float logit);
 /* Calibrated, of a logit of the shortlist that was just run. */

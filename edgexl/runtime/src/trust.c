@@ -109,10 +109,8 @@ exl_status exl__check_signer(const char *what, const exl_open_options *options, 
     return trust_read_keys(what, options, &signature, message, message_bytes, &signed_by, error);
 }
 
-static exl_status trust_check(exl_bundle *bundle, const exl_open_options *options, const char *text, size_t text_bytes,
+static exl_status trust_check(const exl_open_options *options, exl__signed *of, const char *text, size_t text_bytes,
                               int is_stored, exl_error *error) {
-    uint8_t message[EXL__MOST_SIGNED_BYTES];
-    size_t message_bytes = exl__signed_bytes(bundle, message);
     exl__signature signature;
     const char *why = exl__signature_read(text, text_bytes, &signature);
     exl_status status;
@@ -120,19 +118,19 @@ static exl_status trust_check(exl_bundle *bundle, const exl_open_options *option
     if (!why && is_stored && !signature.canonical)
         why = "it is not written as stored ones are";
     if (why)
-        return exl__fail(error, EXL_BAD_SIGNATURE, "the bundle's signature is none of minisign's: %s", why);
-    status = trust_read_keys("bundle", options, &signature, message, message_bytes, &bundle->signed_by, error);
+        return exl__fail(error, EXL_BAD_SIGNATURE, "the %s's signature is none of minisign's: %s", of->what, why);
+    status = trust_read_keys(of->what, options, &signature, of->message, of->message_bytes, &of->signed_by, error);
     if (status != EXL_OK)
         return status;
     if (signature.version < options->least_version)
-        return exl__fail(error, EXL_VERSION_TOO_OLD, "the bundle is signed as version %llu; %llu is the least accepted",
-                         (unsigned long long)signature.version, (unsigned long long)options->least_version);
-    bundle->signed_version = signature.version;
+        return exl__fail(error, EXL_VERSION_TOO_OLD, "the %s is signed as version %llu; %llu is the least accepted",
+                         of->what, (unsigned long long)signature.version, (unsigned long long)options->least_version);
+    of->version = signature.version;
     return EXL_OK;
 }
 
-exl_status exl__check_signature(exl_bundle *bundle, const exl_open_options *options, const char *path,
-                                exl_error *error) {
+exl_status exl__check_signed(const exl_allocator *allocator, const exl_open_options *options, exl__signed *of,
+                             exl_error *error) {
     char beside[EXL__MOST_SIGNATURE_BYTES];
     size_t beside_bytes = 0;
     exl_status status;
@@ -142,14 +140,26 @@ exl_status exl__check_signature(exl_bundle *bundle, const exl_open_options *opti
     if (options->trusted_key_count > UINT32_MAX - 1)
         return exl__fail(error, EXL_BAD_ARGUMENT, "there are too many trusted keys");
     if (options->signature)
-        return trust_check(bundle, options, options->signature, options->signature_bytes, 0, error);
-    if (bundle->signature.bytes)
-        return trust_check(bundle, options, (const char *)bundle->signature.bytes, (size_t)bundle->signature.length, 1,
-                           error);
-    if (!path)
-        return exl__fail(error, EXL_NOT_SIGNED, "the bundle holds no signature, and none is given");
-    status = exl__read_signature_beside("bundle", path, &bundle->allocator, beside, &beside_bytes, error);
-    return status == EXL_OK ? trust_check(bundle, options, beside, beside_bytes, 0, error) : status;
+        return trust_check(options, of, options->signature, options->signature_bytes, 0, error);
+    if (of->stored.bytes)
+        return trust_check(options, of, (const char *)of->stored.bytes, (size_t)of->stored.length, 1, error);
+    if (!of->path)
+        return exl__fail(error, EXL_NOT_SIGNED, "the %s holds no signature, and none is given", of->what);
+    status = exl__read_signature_beside(of->what, of->path, allocator, beside, &beside_bytes, error);
+    return status == EXL_OK ? trust_check(options, of, beside, beside_bytes, 0, error) : status;
+}
+
+exl_status exl__check_signature(exl_bundle *bundle, const exl_open_options *options, const char *path,
+                                exl_error *error) {
+    uint8_t message[EXL__MOST_SIGNED_BYTES];
+    exl__signed of = {.what = "bundle", .message = message, .stored = bundle->signature, .path = path};
+    exl_status status;
+
+    of.message_bytes = exl__signed_bytes(bundle, message);
+    status = exl__check_signed(&bundle->allocator, options, &of, error);
+    bundle->signed_by = of.signed_by;
+    bundle->signed_version = of.version;
+    return status;
 }
 
 /* ---- hashes that wait ---------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bundle.h"
+#include "lookup.h"
 #include "memory.h"
 #include "options.h"
 #include "patch.h"
@@ -333,6 +334,29 @@ static void update_collect_added(update_state *u, const exl__live *live, const e
     }
 }
 
+/* What the old label file retires from overlays, of which none is open here. */
+static exl_status update_carry_overlaid(const update_state *u, const exl_bundle *old, const exl__live *live,
+                                        const exl_bundle *made, exl_error *error) {
+    uint32_t count = 0, bytes;
+    const char *id;
+    exl__text *ids;
+    exl_status status;
+
+    for (uint64_t at = 0; exl__live_next_retired(old, live, &at, &bytes);)
+        count++;
+    if (count == 0)
+        return EXL_OK;
+    ids = exl__allocate(u->allocator, count, sizeof *ids);
+    if (!ids)
+        return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the labels of the label file");
+    count = 0;
+    for (uint64_t at = 0; (id = exl__live_next_retired(old, live, &at, &bytes));)
+        ids[count++] = (exl__text){id, bytes};
+    status = exl__labels_retire_overlaid(made, ids, count, error);
+    exl__release(u->allocator, ids, count, sizeof *ids);
+    return status;
+}
+
 /* Makes the changes again, in the new bundle's own label file. */
 static exl_status update_change_labels(exl_bundle *made, exl_session *session, const update_labels *of,
                                        exl_error *error) {
@@ -377,6 +401,8 @@ static exl_status update_carry_from(update_state *u, const exl_bundle *old, exl_
         }
     }
     exl__release(u->allocator, of.memory, of.memory_bytes, 1);
+    if (live && status == EXL_OK)
+        status = update_carry_overlaid(u, old, live, made, error);
     exl__live_give(old, live);
     return status;
 }
@@ -412,14 +438,32 @@ static int update_is_there(const char *path) {
     return exl__file_peek(path, &first, 1, &bytes, NULL) != EXL_OK || bytes > 0;
 }
 
+/* Whether the new bundle takes the overlays that the caller has. */
+static exl_status update_try_overlays(const update_state *u, exl_error *error) {
+    exl_open_options open = u->open;
+    exl_bundle *made = NULL;
+    exl_status status;
+
+    if (open.overlay_count == 0)
+        return EXL_OK;
+    open.flags |= EXL_OPEN_NO_ENGINE | EXL_OPEN_COMPILED;
+    status = exl_bundle_open(u->partial.path, &open, &made, error);
+    exl_bundle_close(made);
+    return status;
+}
+
 /* Opens the new bundle, has it reproduce its goldens, and carries the labels over to it. */
 static exl_status update_try(update_state *u, const char *old_path, int in_place, exl_error *error) {
     exl_self_test_report report = {.struct_size = sizeof report};
     exl_session *session = NULL;
     exl_bundle *made = NULL;
     int has = in_place && !(u->open.flags & EXL_OPEN_COMPILED) && update_is_there(u->labels);
-    exl_status status;
+    exl_status status = update_try_overlays(u, error);
 
+    if (status != EXL_OK)
+        return status;
+    u->open.overlays = NULL;
+    u->open.overlay_count = 0;
     (void)exl__file_remove(u->next);
     u->open.labels_path = u->next;
     if (!has)

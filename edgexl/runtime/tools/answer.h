@@ -27,7 +27,10 @@ static void print_answer(FILE *to, const char *text, size_t text_bytes, const ex
         json_string(to, label->id, strlen(label->id));
         fputs(", \"text\": ", to);
         json_string(to, label->text, strlen(label->text));
-        fprintf(to, ", \"probability\": %.6g}", (double)label->probability);
+        fprintf(to, ", \"probability\": %.6g", (double)label->probability);
+        if (label->overlay)
+            fprintf(to, ", \"overlay\": %u", label->overlay - 1);
+        fputc('}', to);
     }
     fprintf(to, "], \"none_fits\": %s, \"windows\": %u, \"truncated\": %s, \"ms\": {",
             result->none_fits ? "true" : "false", result->windows, result->truncated ? "true" : "false");

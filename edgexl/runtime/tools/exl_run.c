@@ -25,6 +25,7 @@ static const char USAGE[] =
     "  --receipt-key FILE  add the receipt of each answer, in base64, under the key that is in FILE\n"
     "  --receipts FILE   append the receipts to FILE instead; edgexl replay checks them\n"
     "  --labels-file PATH  labels added and retired since the compile (default: BUNDLE.labels)\n"
+    "  --overlay PATH    labels over BUNDLE, by edgexl overlay; may be given repeatedly, the lowest first\n"
     "  --engine PATH     ONNX Runtime's library (default: $EDGEXL_ORT_LIBRARY, then the system's)\n"
     "  --threads N       threads of the engine (default 1)\n"
     "  --copy            read the bundle into memory, for a file that may be cut or written to meanwhile\n"
@@ -34,8 +35,12 @@ static const char USAGE[] =
     "  --help            print this\n"
     "  --                what follows is TEXT\n";
 
+enum { MOST_OVERLAYS = 64 };
+
 typedef struct command {
     const char *bundle, *explain;
+    const char *overlay_paths[MOST_OVERLAYS];
+    exl_overlay overlays[MOST_OVERLAYS];
     char **texts;
     int text_count;
     uint32_t skips_hashes, copy, self_test;
@@ -62,6 +67,7 @@ static int parse_share(const char *what, const char *written, float *share) {
 static int parse(command *c, int count, char **arguments) {
     const char *threshold = NULL, *coverage = NULL;
     uint32_t above = 0, only_text = 0;
+    option_values overlays = {c->overlay_paths, 0, MOST_OVERLAYS};
     const option options[] = {{"--", .flag = &only_text},
                               {"-k", .number = &c->predict.k, .low = 1, .high = UINT32_MAX},
                               {"--threads", .number = &c->open.threads, .low = 1, .high = 1024},
@@ -74,6 +80,7 @@ static int parse(command *c, int count, char **arguments) {
                               {"--windows", .number = &c->predict.windows, .low = 1, .high = UINT32_MAX},
                               {"--engine", .text = &c->open.engine_library},
                               {"--labels-file", .text = &c->open.labels_path},
+                              {"--overlay", .values = &overlays},
                               {"--copy", .flag = &c->copy},
                               {"--trust", .flag = &c->skips_hashes},
                               TRUST_OPTIONS(&c->trust),
@@ -97,6 +104,10 @@ static int parse(command *c, int count, char **arguments) {
         else
             c->bundle = argument;
     }
+    for (size_t i = 0; i < overlays.count; i++)
+        c->overlays[i] = (exl_overlay){.struct_size = sizeof *c->overlays, .path = c->overlay_paths[i]};
+    c->open.overlays = overlays.count > 0 ? c->overlays : NULL;
+    c->open.overlay_count = overlays.count;
     c->predict.use_threshold = threshold || above;
     c->predict.threshold = -1;
     if ((threshold && !parse_share("threshold", threshold, &c->predict.threshold)) ||
