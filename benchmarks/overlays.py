@@ -6,7 +6,7 @@
 So many labels of the student's, the first by their ids' hash that a test query of the data set asks for, are left out
 of one compile and in another (the same recipe; rotation and code books are trained on what each has). An overlay of
 them is put over the first bundle. Both answer the test queries that ask for one of these labels, and so many others. A
-gold label counts when it is among the first 100. `--keep` names a directory for the two bundles and the overlay, which
+gold label counts when it is among the first 100; the errors are standard errors of what is lost. `--keep` names a directory for the two bundles and the overlay, which
 a second run takes from there.
 """
 
@@ -116,7 +116,15 @@ def compare(directory: Path, labels: LabelSet, own: Sequence[bool], queries: Seq
             scores = {name: 100 * float(hit[place][which].mean()) for name, hit in found.items()}
             report |= {f"{stage}R@{DEPTH}_{kind}_{name}": score for name, score in scores.items()}
             report[f"{stage}R@{DEPTH}_{kind}_lost"] = scores["both"] - scores["overlay"]
+            apart = hit_differences(found, place, which)
+            report[f"{stage}R@{DEPTH}_{kind}_lost_error"] = 100 * float(apart.std() / np.sqrt(len(apart)))
     return report | {"overlay_bytes": overlay.stat().st_size}
+
+
+def hit_differences(found: dict[str, tuple[Any, Any]], place: int, which: Any) -> Any:
+    """Of each gold label: 1 where the bundle over both alone finds it, -1 where the overlay does, else 0."""
+    both, overlay = (found[name][place][which].astype(np.int64) for name in ("both", "overlay"))
+    return both - overlay
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def overlay(
 
     \b
     edgexl overlay words.exl own.csv -o own.exlo
-    edgexl overlay words.exl own.csv -o own.exlo --queries past.csv --key shop.key --version 3
+    edgexl overlay words.exl own.csv -o own.exlo --queries past.csv
+    edgexl overlay words.exl own.csv -o own.exlo --key shop.key --version 3
     """
     from edgexl.data.tables.roles import Wanted
     from edgexl.use.overlay import QuerySource, Signer, write_overlay
