@@ -6,8 +6,8 @@
 So many labels of the student's, the first by their ids' hash that a test query of the data set asks for, are left out
 of one compile and in another (the same recipe; rotation and code books are trained on what each has). An overlay of
 them is put over the first bundle. Both answer the test queries that ask for one of these labels, and so many others. A
-gold label counts when it is among the first 100; the errors are standard errors of what is lost. `--keep` names a directory for the two bundles and the overlay, which
-a second run takes from there.
+gold label counts when it is among the first 100; the errors are standard errors of what is lost. `--keep` names a
+directory for the two bundles and the overlay, which a second run takes from there.
 """
 
 from __future__ import annotations
