@@ -12,12 +12,14 @@
     _Static_assert(sizeof(type) == offsetof(type, last) + sizeof(((type *)0)->last), "padding behind the last field")
 ENDS_WITH(exl_error, sentence);
 ENDS_WITH(exl_allocator, release);
-ENDS_WITH(exl_open_options, signature_bytes);
-ENDS_WITH(exl_bundle_info, signed_version);
-ENDS_WITH(exl_label, description_bytes);
+ENDS_WITH(exl_overlay, signature_bytes);
+ENDS_WITH(exl_open_options, overlay_count);
+ENDS_WITH(exl_bundle_info, calibrated_by);
+ENDS_WITH(exl_overlay_info, file_bytes);
+ENDS_WITH(exl_label, reserved);
 ENDS_WITH(exl_session_options, operation_times);
 ENDS_WITH(exl_predict_options, reserved);
-ENDS_WITH(exl_prediction, text);
+ENDS_WITH(exl_prediction, overlay);
 ENDS_WITH(exl_result, windows);
 ENDS_WITH(exl_operation, sizes);
 ENDS_WITH(exl_batch, context);
@@ -25,9 +27,9 @@ ENDS_WITH(exl_explanation, words_score);
 ENDS_WITH(exl_self_test_report, tolerance);
 ENDS_WITH(exl_new_label, alias_count);
 ENDS_WITH(exl_add_options, context);
-ENDS_WITH(exl_labels_info, file_bytes);
+ENDS_WITH(exl_labels_info, retired_overlaid);
 ENDS_WITH(exl_receipt_options, time);
-ENDS_WITH(exl_patch_options, context);
+ENDS_WITH(exl_patch_options, reserved);
 ENDS_WITH(exl_patch_report, reserved);
 ENDS_WITH(exl_patch_info, new_bytes);
 
