@@ -152,7 +152,11 @@ def check_c(block: Block) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    # the page on Python compiles and trains again and again
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.name == "python.md"), id=path.name) for path in DOCUMENTS],
+)
 def test_blocks_run(document: Path, tmp_path: Path) -> None:
     run_blocks([block for block in blocks(document) if block.mark not in ("slow", "not run")], tmp_path)
 

@@ -155,6 +155,7 @@ def bare() -> list[str]:
     return [*user, "env", "-i", sys.executable, "-m", "edgexl"]
 
 
+@pytest.mark.slow
 def test_a_user_without_home_and_name(bare: list[str], tiny: Tiny) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -102,6 +102,7 @@ def test_what_cannot_run_a_bundle_is_said(changed: dict[str, str], sentence: str
     assert os.linesep not in str(said.value)
 
 
+@pytest.mark.slow  # zig builds its own C library first
 @pytest.mark.skipif(not has_zig(), reason="ziglang is not installed")
 @pytest.mark.parametrize(
     "libc", ["musl libc (x86_64) Version 1.2.4", "bionic, API level 34", "ldd (GNU libc) 2.17", ""]
