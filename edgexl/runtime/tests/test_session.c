@@ -66,7 +66,7 @@ static void test_opening(void) {
 
     CHECK_STATUS(exl_bundle_open(NULL, &options, &bundle, &said), EXL_BAD_ARGUMENT);
     CHECK_STATUS(exl_bundle_open(path, &options, NULL, &said), EXL_BAD_ARGUMENT);
-    options.flags = 64;
+    options.flags = 1u << 31;
     CHECK_STATUS(exl_bundle_open(path, &options, &bundle, &said), EXL_BAD_ARGUMENT);
     CHECK(strstr(said.sentence, "flag"));
     options.flags = 0;
