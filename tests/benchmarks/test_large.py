@@ -44,6 +44,7 @@ def test_strings_are_repeated_by_whole_blocks(count: int) -> None:
     assert repeated == [known[place % (3 * BLOCK_STRINGS)] for place in range(count)]
 
 
+@pytest.mark.slow
 def test_a_bundle_of_generated_labels_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tiny_student(tiny_labels(300)).save(tmp_path / "student")

@@ -86,6 +86,7 @@ def test_lines_that_are_none_are_named(tmp_path: Path, directory: Path) -> None:
         entity_linking(tmp_path / "empty")
 
 
+@pytest.mark.slow
 def test_words_are_those_of_wordnet_or_of_a_list(tmp_path: Path) -> None:
     words, only = tmp_path / "words.tsv", tmp_path / "list"
     words.write_text("word\tdescription\nBakery\twhere bread is sold\nxyzzy\tno word\nbridge\ta way over water\n")

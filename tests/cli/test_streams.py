@@ -183,7 +183,8 @@ def test_a_user_without_home_and_name(bare: list[str], tiny: Tiny) -> None:
             assert "XDG_CACHE_HOME" in done.stderr
 
 
-@pytest.mark.parametrize("place", ["/proc/none", pytest.param("/dev/null", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["/proc/none", "/dev/null"])
 def test_a_cache_and_a_scratch_directory_that_cannot_be_written(place: str, tiny: Tiny, tmp_path: Path) -> None:
     where = ("--recipe", tiny.recipe, "--target", "host", "-o", tmp_path / "out.exl")
     done = call("compile", tiny.student, *where, XDG_CACHE_HOME=place, TMPDIR=place)

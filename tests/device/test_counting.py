@@ -42,6 +42,7 @@ def test_instructions_repeat_and_add_up(bundle: Path, tmp_path: Path) -> None:
     assert 0.5 * (stages["encode"] + stages["reason"]) < of_graphs < stages["encode"] + stages["reason"]
 
 
+@pytest.mark.slow
 def test_a_longer_text_and_a_plainer_processor_take_more(tiny: Tiny, tmp_path: Path) -> None:
     long = count(tiny.bundle, "ba be bi bo bu bar bel bin", "raspberry-pi-4", tmp_path)
     short = count(tiny.bundle, "ba", "raspberry-pi-4", tmp_path)

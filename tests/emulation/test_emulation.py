@@ -59,7 +59,10 @@ def ngrams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compile(tiny_ngram_student(tiny_labels(aliases=True)), recipe, TARGET, place).path
 
 
-@pytest.mark.parametrize("name", TARGETS)
+# one of each kind of kernel is enough for every run
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "raspberry-pi-4")) for name in TARGETS]
+)
 def test_the_same_answers_as_on_this_machine(name: str, tiny: Tiny, ngrams: Path, tmp_path: Path) -> None:
     device = emulated(load_target(name), tmp_path / name)
     asked = "".join(f"{text}\n" for text in tiny.texts(QUERIES))

@@ -87,6 +87,7 @@ def test_wasm_kernels_equal_the_scalar_ones(tmp_path: Path) -> None:
     assert "wasm-simd128 is the first choice" in output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wasm")
 def test_the_wasm_scan_equals_the_scalar_one(tmp_path: Path) -> None:
     code, output = run_wasm(compiled(WASM, tmp_path / "test_scan.wasm"), tmp_path)

@@ -92,6 +92,7 @@ def test_the_command_collects_through_an_endpoint_and_goes_on(
     )
 
 
+@pytest.mark.slow
 def test_the_command_collects_from_a_model_here(smollm: LocalModel, data: Path, tmp_path: Path, edgexl: Edgexl) -> None:
     out = tmp_path / "t.jsonl"
     student = tiny_student(ANIMALS)
