@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgexl.base.arrays import Floats, Ints
 
@@ -28,11 +28,7 @@ def weigh_pieces(pieces: Ints, asked: Ints, vocabulary: int, weight: float) -> T
     return torch.from_numpy(weight * likelihood).float().unsqueeze(1)
 
 
-def weigh_labels(reasoner: nn.Module, pieces: Ints) -> Floats:
-    """[labels], float32: what a reasoner's prior says of labels of these word `pieces` [labels, S], padded with 0; 0 of
-    all where it has none."""
-    table = getattr(reasoner, "prior", None)
-    if table is None:
-        return np.zeros(len(pieces), np.float32)
-    weights = table.weight.detach().numpy()[:, 0]
-    return np.asarray(weights[pieces].sum(1), np.float32)
+def weigh_labels(table: Tensor, pieces: Ints) -> Floats:
+    """[labels], float32: what a prior's `table` [vocabulary, 1] says of labels of these word `pieces` [labels, S],
+    padded with 0."""
+    return np.asarray(table.detach().numpy()[:, 0][pieces].sum(1), np.float32)

@@ -18,6 +18,7 @@ from edgexl.compiler.pipeline import compile
 from edgexl.compiler.recipe import IndexRecipe, ReasonerRecipe, Recipe
 from edgexl.data import Query
 from edgexl.data.naming import disturb
+from edgexl.index.rows import Rows
 from edgexl.predict.float_student import Encoded, Screened, StudentPredictor
 from edgexl.runtime.binding import open_bundle
 from edgexl.student.letters import COLUMNS, count_letters
@@ -235,8 +236,8 @@ def test_a_bundle_has_its_students_prior(tmp_path: Path) -> None:
     student = residual_student(untrained=False)
     assert isinstance(student.reasoner, ListwiseReasoner)
     asked = np.arange(len(student.labels))
-    ids = [student.tokenizer.encode(text, add_special_tokens=False).ids for text in student.labels.texts]
-    pieces = np.array([(row + [0] * student.shapes.label_tokens)[: student.shapes.label_tokens] for row in ids])
+    rows = Rows.of(student.labels, student.tokenizer, student.shapes.max_tokens, aliases=False)
+    pieces = rows.label_pieces(student.shapes.label_tokens)
     student.reasoner.set_prior(weigh_pieces(pieces, asked, student.reasoner.config.vocabulary, 3.0))
     student.save(tmp_path / "student")
     student = load_student(tmp_path / "student")

@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from edgexl.base.arrays import Floats
 from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.compiler.artifact import Artifact
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.measure.blending import Choice, choose_blend, standard_error
 from edgexl.compiler.measure.fitting import fit_share
 from edgexl.compiler.measure.gates import Verdict, judge
-from edgexl.compiler.measure.reference import REASONER_ALONE, Blend
+from edgexl.compiler.measure.reference import REASONER_ALONE, Answer, Blend
 from edgexl.compiler.measure.yardstick import answer_texts, pad_rows
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import Recipe
 from edgexl.data import Query
 from edgexl.data.naming import naming_queries
 from edgexl.student.prior import weigh_labels
-from edgexl.student.reasoner import SCORE_SCALE, ScreeningReasoner
+from edgexl.student.reasoner import SCORE_SCALE, ListwiseReasoner, ScreeningReasoner
 
 # Fewer queries tell a gain from chance only where it is large.
 FEWEST_QUERIES = 100
@@ -75,12 +76,7 @@ class FitBlend(Pass):
         right = pad_rows(
             [np.isin(answer.labels, query.targets) for answer, query in zip(answers, queries, strict=True)], False
         )
-        # a prior is for other queries than these; it comes on top of what is chosen by them
-        prior = weigh_labels(artifact.student.reasoner, artifact.rows.label_pieces(artifact.shapes.label_tokens))
-        said = [prior[answer.labels] for answer in answers]
-        logits = pad_rows(
-            [answer.logits - (own - own.mean()) for answer, own in zip(answers, said, strict=True)], -np.inf
-        )
+        logits = pad_rows(_without_prior(artifact, answers), -np.inf)
         screening = pad_rows([answer.screening for answer in answers], -np.inf)
         choice = choose_blend(logits, screening, right, may_blend=not made)
         blind = not made and self._is_blind(artifact, queries)
@@ -155,6 +151,17 @@ class FitBlend(Pass):
             "P@1": found,
             "because": because,
         }
+
+
+def _without_prior(artifact: Artifact, answers: Sequence[Answer]) -> list[Floats]:
+    """The answers' logits. A prior is for other queries than the held-out ones, and comes on top of what is chosen by
+    these."""
+    reasoner = artifact.student.reasoner
+    if not isinstance(reasoner, ListwiseReasoner) or not reasoner.config.prior:
+        return [answer.logits for answer in answers]
+    prior = weigh_labels(reasoner.prior.weight, artifact.rows.label_pieces(artifact.shapes.label_tokens))
+    said = [prior[answer.labels] for answer in answers]
+    return [answer.logits - (own - own.mean()) for answer, own in zip(answers, said, strict=True)]
 
 
 def _add(artifact: Artifact, blend: Blend, facts: dict[str, Any]) -> Artifact:
