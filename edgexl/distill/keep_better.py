@@ -23,7 +23,7 @@ from edgexl.distill.stages.reasoning import Shortlists, decide, mark_gold
 from edgexl.distill.stages.search import RowSearch, encode_table
 from edgexl.distill.stages.shortlists import row_vectors
 from edgexl.distill.stages.training import load_tensors, save_tensors
-from edgexl.distill.stages.weigh_words import DEPTH, fit_words, judge_candidates, judge_rankings
+from edgexl.distill.stages.weigh_screening import DEPTH, fit_screening, judge_candidates, judge_rankings
 from edgexl.distill.workbench import Workbench
 from edgexl.predict.baselines import LabelTexts, rank_baselines
 from edgexl.predict.evaluate import CUTOFFS, REPORTED
@@ -40,7 +40,7 @@ def judge_screener(bench: Workbench, screener: nn.Module, name: str) -> Doubles:
         search = open_domain(bench, screener, None, bench.corpus.labels, 0, name).search.showing_all()
         fitted, judged = bench.corpus.calibration, bench.corpus.development
         vectors = {queries: _encode(bench, screener, queries) for queries in (fitted, judged)}
-        search = fit_words(search, fitted, vectors[fitted], bench.rows.rows_of_queries(fitted), bench.progress)
+        search = fit_screening(search, fitted, vectors[fitted], bench.rows.rows_of_queries(fitted), bench.progress)
         texts, none = [query.text for query in judged], np.full(len(judged), -1, np.int64)
         found = list(search.candidates(vectors[judged], texts, DEPTH, none, bench.progress))
         kept = {"judged": torch.from_numpy(judge_candidates(found, search.weighing, judged))}

@@ -171,7 +171,9 @@ class ReasoningTable:
     compares the spelling of query and label, too. `label_sets` are further ones to learn on. All of these need
     `evidence`.
     A `prior` above 0 is added when training is done: a label's logit gains so many times the log-likelihood
-    of its word pieces, by how often training asks for each (`edgexl.student.prior`).
+    of its word pieces, by how often training asks for each (`edgexl.student.prior`). With `fitted_screening` votes and
+    words weigh in the scores that a residual reasoner corrects what a compile would have them weigh; else what they
+    weigh for other label sets.
     """
 
     steps: int
@@ -197,6 +199,7 @@ class ReasoningTable:
     letters: bool = False
     label_sets: LabelSetsTable = LabelSetsTable()
     prior: float = 0.0
+    fitted_screening: bool = False
 
     def __post_init__(self) -> None:
         if min(self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
@@ -219,8 +222,9 @@ class ReasoningTable:
             raise ValueError("evidence_dropout must lie in 0 to 1")
         if not 0.0 <= self.prior <= 10.0:
             raise ValueError("prior must lie in 0 to 10")
-        if not self.evidence and any(getattr(self, name) != LATER[name] for name in LATER):
-            raise ValueError(f"{', '.join(name for name in LATER if name != 'evidence')} need evidence = true")
+        if not self.evidence and (self.fitted_screening or any(getattr(self, name) != LATER[name] for name in LATER)):
+            later = [*(name for name in LATER if name != "evidence"), "fitted_screening"]
+            raise ValueError(f"{', '.join(later)} need evidence = true")
 
     @property
     def needs_decisions(self) -> bool:
@@ -274,7 +278,7 @@ class DistillRecipe:
         table = asdict(self)
         if not self.reasoning.evidence:
             table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name not in LATER}
-        table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name != "prior" or value}
+        table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name not in ("prior", "fitted_screening") or value}
         if isinstance(self.data, FilesTable):
             return table | {"data": asdict(self.data.moved(lambda path: Path(path).name))}
         # as above: keys that recipes had not at first

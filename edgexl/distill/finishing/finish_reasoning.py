@@ -163,10 +163,10 @@ def _shortlists_with_evidence(
     words = None if index.lexical == "none" else index.lexical_bytes
     with simulate(screener, setup.recipe.screener, setup.int8):
         vectors = encode_table(screener, tokens, "encode queries by the finished screener", setup.progress, half=False)
-    search = EvidenceSearch(rows, coded, row_texts, hiding, lexical_bytes=words)
+    search = EvidenceSearch(rows, coded, row_texts, hiding, lexical_bytes=words, asked=banned)
     found = search.shortlists(codes.turn(vectors), texts, wanted, banned, setup.progress)
     floats = encode_table(student.screener, tokens, "encode queries by the float self", setup.progress)
-    search = EvidenceSearch(rows, exact.float(), row_texts, hiding, lexical_bytes=words)
+    search = EvidenceSearch(rows, exact.float(), row_texts, hiding, lexical_bytes=words, asked=banned)
     float_evidence = search.evidence_of(floats, texts, found.labels, banned, setup.progress)
     gold = mark_gold(found.labels, gold_labels(queries), len(student.labels))
     return Lessons(tokens, Found(found.labels, None), gold, evidence=found.evidence, float_evidence=float_evidence)

@@ -157,13 +157,18 @@ class Screened:
 class EvidenceSearch:
     """Screening over the `vectors` [rows,d] of `rows`, whose `texts` [rows] the lexical side is built of, of at most
     `lexical_bytes` a row (None: there is none). `hiding`: which rows a query may not meet, where there is any. `places`
-    [rows]: what the rows are among those of a larger set, where they are a part of it."""
+    [rows]: what the rows are among those of a larger set, where they are a part of it. The rows `asked` (-1: none) are
+    queries, which never meet themselves: their words are left out of the lexical side, for a query that finds all of
+    its words there, in one row, is weighed as no other query is."""
 
     def __init__(
         self, rows: Rows, vectors: Tensor, texts: Sequence[str], hiding: Hiding | None = None,
-        places: Ints | None = None, lexical_bytes: float | None = LEXICAL_BYTES,
+        places: Ints | None = None, lexical_bytes: float | None = LEXICAL_BYTES, asked: Ints | None = None,
     ) -> None:  # fmt: skip
-        self.rows, self.texts, self.hiding, self.lexical_bytes = rows, texts, hiding, lexical_bytes
+        self.rows, self.hiding, self.lexical_bytes = rows, hiding, lexical_bytes
+        self.texts = list(texts)
+        for row in [] if asked is None else asked[asked >= 0].tolist():
+            self.texts[row] = ""
         self.places = np.arange(len(rows)) if places is None else places
         self._search = RowSearch(rows, vectors, rough=True)
         self._weighing = replace(WEIGHING, votes_weight=usual_votes(rows))

@@ -25,7 +25,7 @@ from edgexl.distill.stages.reasoning import RESERVE, LabelTables, Shortlists, ma
 from edgexl.distill.stages.search import encode_table
 from edgexl.distill.stages.shortlists import GLANCE_QUERIES, choose_queries, code_rows, row_vectors
 from edgexl.distill.stages.training import load_tensors, save_tensors
-from edgexl.distill.stages.weigh_words import fit_words
+from edgexl.distill.stages.weigh_screening import fit_screening
 from edgexl.distill.workbench import Workbench
 from edgexl.index.rows import Rows
 from edgexl.index.tower_vectors import encode_by_tower
@@ -63,18 +63,18 @@ def make_evidence_lists(bench: Workbench, screener: nn.Module, tower: LabelTower
     """All that the recipe's [reasoning] wants to be learned from, with the teacher's decision where all labels are the
     data's own and the query is; remembered, so that a resumed run does not search again. `rows`: by
     which name the rows' vectors are."""
-    own = open_domain(bench, screener, tower, bench.corpus.labels, 0, rows)
-    if bench.recipe.keep_better:
+    taught = choose_queries(bench)
+    queries = taught + bench.naming(bench.recipe.reasoning.naming_queries, 1)
+    own = open_domain(bench, screener, tower, bench.corpus.labels, 0, rows, bench.rows.rows_of_queries(queries))
+    if bench.recipe.keep_better or bench.recipe.reasoning.fitted_screening:
         fitted = bench.corpus.calibration
         vectors = encode_table(screener, bench.tokens(fitted), "encode queries by the screener", bench.progress)
-        search = fit_words(own.search, fitted, vectors, bench.rows.rows_of_queries(fitted), bench.progress)
+        search = fit_screening(own.search, fitted, vectors, bench.rows.rows_of_queries(fitted), bench.progress)
         own = replace(own, search=search)
     domains, first = [], len(own.labels)
     for name in bench.recipe.reasoning.label_sets.domains:
         domains.append(open_domain(bench, screener, tower, open_data(name, bench.progress).labels, first))
         first += len(domains[-1].labels)
-    taught = choose_queries(bench)
-    queries = taught + bench.naming(bench.recipe.reasoning.naming_queries, 1)
     swapped = [
         naming_queries(domain.labels, bench.recipe.reasoning.label_sets.swapped_queries, 2) for domain in domains
     ]
@@ -95,10 +95,11 @@ def make_evidence_lists(bench: Workbench, screener: nn.Module, tower: LabelTower
 
 
 def open_domain(
-    bench: Workbench, screener: nn.Module, tower: LabelTower | None, labels: LabelSet, first: int, name: str = "rows"
-) -> Domain:
-    """A label set's rows by the finished screener, or the label tower, as devices read them. Raises `BadInput` where it
-    has fewer labels than a shortlist of the data's own."""
+    bench: Workbench, screener: nn.Module, tower: LabelTower | None, labels: LabelSet, first: int, name: str = "rows",
+    asked: Ints | None = None,
+) -> Domain:  # fmt: skip
+    """A label set's rows by the finished screener, or the label tower, as devices read them; the rows `asked` are
+    queries (-1: none). Raises `BadInput` where it has fewer labels than a shortlist of the data's own."""
     table, shape = bench.recipe.reasoning, bench.recipe.student
     if len(labels) < min(_length(bench), len(bench.corpus.labels)):
         raise BadInput(f"A domain of [reasoning.label_sets] has {len(labels)} labels, fewer than a shortlist.")
@@ -114,7 +115,8 @@ def open_domain(
     if rows.descriptions:
         places = rows.description_places(labels, bench.tokenizer, shape.max_tokens)
         hiding = Hiding.of(labels, rows, places, bench.recipe.seed)
-    search = EvidenceSearch(rows, read, rows.row_texts(labels, bench.tokenizer, shape.max_tokens), hiding)
+    texts = rows.row_texts(labels, bench.tokenizer, shape.max_tokens)
+    search = EvidenceSearch(rows, read, texts, hiding, asked=asked)
     vectors = (read[: rows.labels].clone(), leading.clone())
     return Domain(labels, search, vectors, rows.label_pieces(shape.label_tokens), first)
 
