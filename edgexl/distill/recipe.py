@@ -222,9 +222,10 @@ class ReasoningTable:
             raise ValueError("evidence_dropout must lie in 0 to 1")
         if not 0.0 <= self.prior <= 10.0:
             raise ValueError("prior must lie in 0 to 10")
-        if not self.evidence and (self.fitted_screening or any(getattr(self, name) != LATER[name] for name in LATER)):
-            later = [*(name for name in LATER if name != "evidence"), "fitted_screening"]
-            raise ValueError(f"{', '.join(later)} need evidence = true")
+        if not self.evidence and any(getattr(self, name) != LATER[name] for name in LATER):
+            raise ValueError(f"{', '.join(name for name in LATER if name != 'evidence')} need evidence = true")
+        if not self.evidence and self.fitted_screening:
+            raise ValueError("fitted_screening needs evidence = true")
 
     @property
     def needs_decisions(self) -> bool:
@@ -278,7 +279,11 @@ class DistillRecipe:
         table = asdict(self)
         if not self.reasoning.evidence:
             table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name not in LATER}
-        table["reasoning"] = {name: value for name, value in table["reasoning"].items() if name not in ("prior", "fitted_screening") or value}
+        table["reasoning"] = {
+            name: value
+            for name, value in table["reasoning"].items()
+            if name not in ("prior", "fitted_screening") or value
+        }
         if isinstance(self.data, FilesTable):
             return table | {"data": asdict(self.data.moved(lambda path: Path(path).name))}
         # as above: keys that recipes had not at first

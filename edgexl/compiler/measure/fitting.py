@@ -19,9 +19,11 @@ Knots = tuple[Doubles, Doubles]
 Method = Literal["isotonic", "platt"]
 
 FOLDS = 5
-# A knot with fewer right answers behind it would follow chance. Narrow steps would also turn a difference in a logit's
-# last digit between two CPUs into a visible one in the probability.
+# A knot with fewer right answers behind it would follow chance.
 POSITIVES_A_KNOT = 20
+# Steps narrower than this would turn a difference in a logit's last digit between two engines into a visible one in the
+# probability: logits go up to some hundreds, in f32.
+NARROWEST = 1e-3
 # Fewer right answers in all tell no curve from chance.
 LEAST_RIGHT = 20
 LARGEST_SCALE = 1000.0
@@ -202,14 +204,29 @@ def isotonic(x: Doubles, right: npt.NDArray[np.bool_]) -> Knots:
     new = np.concatenate([[True], np.diff(level) > 0])
     block = np.cumsum(new) - 1
     weight = np.bincount(block, counts)
-    knots = np.bincount(block, centre * counts) / weight
-    p = level[new]
+    knots, p, weight = _join_narrow(np.bincount(block, centre * counts) / weight, level[new], weight)
     if len(knots) == 1:
         return np.array([knots[0] - 1, knots[0] + 1]), np.array([p[0], p[0]])
-    end = x[int(counts[block == 0].sum()) - 1]
-    if knots[0] < end < knots[1]:
+    end = x[int(weight[0]) - 1]
+    if knots[0] < end < knots[1] - NARROWEST:
         return np.insert(knots, 1, end), np.insert(p, 1, p[0])
     return knots, p
+
+
+def _join_narrow(knots: Doubles, p: Doubles, weight: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """Knots, their probabilities and how many answers each stands for, those that lie too close to the one below pooled
+    with it."""
+    pools: list[tuple[float, float, float]] = []
+    for one in zip(knots.tolist(), p.tolist(), weight.tolist(), strict=True):
+        if pools and one[0] - pools[-1][0] < NARROWEST:
+            other = pools.pop()
+            both = one[2] + other[2]
+            mean = [(one[i] * one[2] + other[i] * other[2]) / both for i in range(2)]
+            pools.append((mean[0], mean[1], both))
+        else:
+            pools.append(one)
+    joined = np.array(pools)
+    return joined[:, 0], joined[:, 1], joined[:, 2]
 
 
 def platt(x: Doubles, right: npt.NDArray[np.bool_]) -> Knots:

@@ -47,6 +47,7 @@ class FitBlend(Pass):
     name = "blend"
     needs = ("graphs", "vectors", "index")
     adds = ("blend",)
+    judged = True  # not before: what words or rounding do to a reasoner, its weight in the blend may make good
     tells = True
 
     @property

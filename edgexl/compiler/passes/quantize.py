@@ -23,7 +23,6 @@ class Quantize(Pass):
     name = "quantize"
     needs = ("graphs", "index")  # the rotation into the index's space is a product like others, or a part of one
     measured = True
-    judged = True
 
     def run(self, artifact: Artifact) -> Artifact:
         """Replaces the two graphs; the label encoder stays float."""

@@ -34,13 +34,13 @@ def fit_screening(
     found = list(search.candidates(vectors[: len(queries)], [query.text for query in queries], DEPTH, banned, progress))
     wordless = dataclasses.replace(search.weighing, lexical_weight=WordsWeight().features)
     votes = [dataclasses.replace(wordless, votes_weight=weight) for weight in VOTES_TRIED]
-    weight = _choose(found, wordless, votes, queries).votes_weight
+    weight = choose_weighing(found, wordless, votes, queries).votes_weight
     usual = dataclasses.replace(search.weighing, votes_weight=weight)
     words = [dataclasses.replace(usual, lexical_weight=each.features) for each in TRIED]
-    return search.weighed_by(_choose(found, usual, words, queries))
+    return search.weighed_by(choose_weighing(found, usual, words, queries))
 
 
-def _choose(
+def choose_weighing(
     found: Sequence[Candidates], usual: Weighing, tried: Sequence[Weighing], queries: Sequence[Query]
 ) -> Weighing:
     """The best way of weighing; the usual one, where none is better than it beyond chance."""

@@ -82,6 +82,16 @@ def test_knots_ascend_and_bins_hold_enough() -> None:
     assert isotonic(x[:30], np.arange(30) == 3)[0].shape == (2,)
 
 
+def test_a_last_digit_of_a_logit_is_not_seen_in_a_probability() -> None:
+    """A reasoner that is nearly always sure: its best labels' shares lie within millionths of 1."""
+    draw = np.random.default_rng(4)
+    x = -np.exp(-draw.uniform(0, 16, 4000))
+    right = draw.random(4000) < 0.3 - 0.04 * np.log(-x)
+    knots, p = isotonic(x, right)
+    assert len(knots) > 4
+    assert (np.diff(p) / np.diff(knots)).max() * 1e-5 < 0.01
+
+
 def test_wrong_answers_far_below_the_right_ones_do_not_lift_what_lies_between() -> None:
     """A reasoner that is sure: nine of ten right answers lead by far, and most wrong ones lie far behind."""
     draw = np.random.default_rng(0)

@@ -14,24 +14,26 @@ import torch
 from edgexl.base.arrays import Doubles
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import no_progress
-from edgexl.bundle.parameters import EVIDENCE
+from edgexl.bundle.parameters import EVIDENCE, LEXICAL_FEATURES
 from edgexl.compiler.encoding.workers import LocalWorkers
-from edgexl.compiler.passes.build_index import BuildIndex
+from edgexl.compiler.passes.build_index import VOTES_TRIED, BuildIndex
 from edgexl.compiler.passes.encode import Encode
 from edgexl.compiler.passes.export import Export
-from edgexl.compiler.passes.index_words import IndexWords
+from edgexl.compiler.passes.index_words import MOST, TRIED, IndexWords, WordsWeight
 from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.pipeline import begin
 from edgexl.compiler.recipe import CalibrateRecipe, IndexRecipe, Recipe
 from edgexl.data import Query, write_dataset
 from edgexl.data.label_set import LabelSet
 from edgexl.distill.recipe import DistillRecipe, LabelSetsTable, find_distill_recipe, read_recipe
-from edgexl.distill.stages.evidence import Evidence, EvidenceSearch, Hiding
+from edgexl.distill.stages.evidence import Candidates, Evidence, EvidenceSearch, Hiding
 from edgexl.distill.stages.label_sets import make_evidence_lists
 from edgexl.distill.stages.reasoning import RESERVE, reasoner_inputs, train_logits
 from edgexl.distill.stages.start import start_screener
+from edgexl.distill.stages.weigh_screening import choose_weighing
 from edgexl.distill.workbench import Workbench, prepare
 from edgexl.index import LabelIndex
+from edgexl.index.best_of_rows import Weighing
 from edgexl.student.encode import encode_vectors
 from edgexl.student.reasoner import ListwiseReasoner
 from edgexl.target import load_target
@@ -124,6 +126,47 @@ def test_a_part_of_the_labels_is_screened_as_though_there_were_no_others(
                 whole.labels[place].tolist(), getattr(whole.evidence, kind)[place], strict=True)}  # fmt: skip
             mine = getattr(found.evidence, kind)[place].tolist()
             assert mine == [there[label] for label in some[found.labels[place].numpy()].tolist()]
+
+
+def test_a_query_that_is_a_row_finds_none_of_its_words_there(
+    index: tuple[LabelIndex, EvidenceSearch, list[str], torch.Tensor],
+) -> None:
+    _, search, _, _ = index
+    row = len(search.rows) - 1
+    label, text = int(search.rows.alias_labels.values[-1]), search.texts[row]
+    vector, banned = search._search.vectors[row : row + 1], np.array([row])
+    asked = EvidenceSearch(search.rows, search._search.vectors, search.texts, lexical_bytes=500, asked=banned)
+    words = [
+        found.evidence.words[0][found.labels[0] == label].item()
+        for found in (one.shortlists(vector, [text], 60, banned, no_progress) for one in (search, asked))
+    ]
+    [with_itself], [without] = (
+        list(one.candidates(vector, [text], 60, banned, no_progress)) for one in (search, asked)
+    )  # fmt: skip
+    best = 5  # the best row's lexical score
+    assert with_itself.features is not None
+    assert without.features is not None
+    assert without.features[best] < with_itself.features[best] - 0.2
+    assert words[1] == pytest.approx(words[0], abs=0.25)
+
+
+def test_votes_and_words_weigh_what_held_out_queries_say() -> None:
+    features = np.zeros(LEXICAL_FEATURES, np.float32)
+    features[0] = 1
+    queries = [Query(str(place), "a query", (1,)) for place in range(80)]
+
+    def candidates(votes: float, words: float) -> list[Candidates]:
+        """Label 0 has the best row, and label 1, the gold one, more votes and words."""
+        zero = np.float32(0)
+        found = (np.array([0.5, 0.45], np.float32), np.array([zero, votes], np.float32), np.array([zero, words]))
+        return [Candidates(np.arange(2), *found, features) for _ in queries]
+
+    usual = Weighing(lexical_weight=WordsWeight().features, lexical_most=MOST)
+    tried = [dataclasses.replace(usual, votes_weight=weight) for weight in VOTES_TRIED]
+    assert choose_weighing(candidates(0.2, 0.0), usual, tried, queries).votes_weight == 0.5
+    assert choose_weighing(candidates(0.0, 0.2), usual, tried, queries) == usual
+    tried = [dataclasses.replace(usual, lexical_weight=each.features) for each in TRIED]
+    assert choose_weighing(candidates(0.0, 0.2), usual, tried, queries).lexical_weight[0] == pytest.approx(0.35)
 
 
 def test_each_kind_is_dropped_for_whole_queries() -> None:
