@@ -203,8 +203,8 @@ def isotonic(x: Doubles, right: npt.NDArray[np.bool_]) -> Knots:
     level = IsotonicRegression(y_min=0, y_max=1).fit_transform(centre, share, sample_weight=counts)
     new = np.concatenate([[True], np.diff(level) > 0])
     block = np.cumsum(new) - 1
-    weight = np.bincount(block, counts)
-    knots, p, weight = _join_narrow(np.bincount(block, centre * counts) / weight, level[new], weight)
+    pooled = np.bincount(block, counts).astype(np.float64)
+    knots, p, weight = _join_narrow(np.bincount(block, centre * counts) / pooled, level[new], pooled)
     if len(knots) == 1:
         return np.array([knots[0] - 1, knots[0] + 1]), np.array([p[0], p[0]])
     end = x[int(weight[0]) - 1]
