@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,10 @@ _FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf",
 @click.option("--recipe", help="A name or path (see `edgexl recipes`).  [default: balanced, for LABELS labels]")
 @click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
 @click.option("-o", "--out", type=PATH, help="The bundle to write.")
+@click.option(
+    "--vocabulary", metavar="auto|all|labels|N", help="Word pieces to keep: all, those that labels need, N in all."
+)
+@click.option("--word-lists", metavar="LANGUAGES", help="... and those of frequent words of languages: de,fr.")
 @click.option("--dry-run", is_flag=True, help="Of a student: say what it would take, and compile nothing.")
 @click.option(
     "--workers", default="local", show_default=True, help="Who encodes: local (all cores), a number, ray://HOST:PORT."
@@ -69,6 +74,8 @@ def compile_student(
     workers: str,
     base: Path | None,
     calibrate: Path | None,
+    vocabulary: str | None,
+    word_lists: str | None,
     page: Path | None,
     as_json: bool,
     **others: Any,
@@ -97,7 +104,7 @@ def compile_student(
     check_page(page)
     if base is not None and budget:
         raise BadInput("--base is for one recipe, and a budget is a search among many; leave one of them out.")
-    end = _End(out, workers, budget, page, as_json, base)
+    end = _End(out, workers, budget, page, as_json, base, _read_vocabulary(vocabulary, word_lists))
     if encoder is None:
         _refuse_options(source, queries, columns)
         _compile_student(source, recipe or "balanced", target, calibrate, end)
@@ -117,6 +124,27 @@ def compile_student(
             print_line(sentence)
         print_line()
     end.compile(lambda progress: student_of(checked, progress), checked.target, checked.as_json(), _about(checked))
+
+
+def _read_vocabulary(keep: str | None, word_lists: str | None) -> dict[str, Any]:
+    """What the options say of a recipe's [vocabulary]. Raises `BadInput`."""
+    said: dict[str, Any] = {}
+    if keep is not None:
+        if keep not in ("auto", "all", "labels") and not (keep.isdecimal() and int(keep) > 0):
+            raise BadInput(f"--vocabulary is '{keep:.20}'; it must be auto, all, labels or a number of word pieces.")
+        said["keep"] = int(keep) if keep.isdecimal() else keep
+    if word_lists is not None:
+        said["languages"] = tuple(word_lists.split(","))
+        if keep == "all":
+            raise BadInput("--word-lists says which word pieces are kept; with --vocabulary all leave it out.")
+    return said
+
+
+def _with_vocabulary(
+    load: Callable[[Progress], tuple[Student, Recipe]], said: dict[str, Any], progress: Progress
+) -> tuple[Student, Recipe]:
+    student, recipe = load(progress)
+    return student, replace(recipe, vocabulary=replace(recipe.vocabulary, **said))
 
 
 def _about(checked: Checked) -> dict[str, Any]:
@@ -156,6 +184,7 @@ class _End:
     page: Path | None
     as_json: bool
     base: Path | None
+    vocabulary: dict[str, Any]
 
     def compile(
         self,
@@ -168,6 +197,8 @@ class _End:
         from edgexl import compile
         from edgexl.compiler.measure.costs import choose_meter
 
+        if self.vocabulary:
+            load = partial(_with_vocabulary, load, self.vocabulary)
         if self.budget:
             self._search(load, target, files, facts)
             return
@@ -298,6 +329,12 @@ def _tell(report: CompileReport, out: Path, as_json: bool, files: dict[str, Any]
         return
     print_ledger([row.as_json() for row in report.ledger])
     print_gates([gate.as_json() for gate in report.gates])
+    if cut := report.facts.get("vocabulary"):
+        print_line()
+        print_line(
+            f"{cut['pieces']:,} of {cut['of']:,} word pieces are kept; {cut['tokens_lost']:,} of the held-out queries' "
+            f"{cut['held_out_tokens']:,} tokens lost, in {cut['texts_changed']:,} of {cut['held_out_texts']:,} texts"
+        )
     for kind, left_out in report.facts.get("left_out", {}).items():
         print_line()
         print_line(
@@ -320,4 +357,6 @@ def _as_json(report: CompileReport, out: Path) -> dict[str, Any]:
     gates = [gate.as_json() for gate in report.gates]
     sizes = {**report.sections, "total": report.bytes}
     told = {"bundle": str(out), "bytes": sizes, "seconds": report.seconds, "ledger": ledger, "gates": gates}
-    return told | {name: report.facts[name] for name in ("calibration", "left_out") if name in report.facts}
+    return told | {
+        name: report.facts[name] for name in ("calibration", "left_out", "vocabulary") if name in report.facts
+    }

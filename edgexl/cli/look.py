@@ -72,6 +72,9 @@ def inspect(bundle: Path, self_test: bool, rules: bool, labels_file: Path | None
     if "held_out" in report:
         print_line()
         print_line(report["held_out"]["measured_on"])
+    if "vocabulary" in report:
+        print_line()
+        print_line("{pieces:,} of the encoder's {of:,} word pieces".format(**report["vocabulary"]))
     if "labels_file" in report:
         told = report["labels_file"]
         print_line()

@@ -49,12 +49,14 @@ from edgexl.compiler.passes.quantize import Quantize
 from edgexl.compiler.passes.read_windows import ReadWindows
 from edgexl.compiler.passes.verify import Verify
 from edgexl.compiler.passes.weigh import Weigh
-from edgexl.compiler.recipe import Recipe, load_recipe
+from edgexl.compiler.recipe import Recipe, VocabularyRecipe, load_recipe
 from edgexl.data import Query
+from edgexl.data.frequent_words import read_frequent_words
 from edgexl.index.rows import Descriptions, Rows
 from edgexl.report.ledger import gates_table, ledger_table
 from edgexl.report.summary import Shown, Summary, quote, say_count
 from edgexl.report.table import Cell, Table, format_bytes
+from edgexl.student.cut import cut_vocabulary
 from edgexl.student.layers import keep_layers
 from edgexl.student.student import Student, load_student
 from edgexl.target import Target, load_target
@@ -223,6 +225,7 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
         screener=keep_layers(student.screener, recipe.screener.layers, "screener"),
         reasoner=keep_layers(student.reasoner, recipe.reasoner.layers, "reasoner"),
     )
+    student, cut = _cut_vocabulary(student, recipe.vocabulary)
     # As many places as it says, also over fewer labels: a device may add some.
     shortlist = recipe.shortlist.n or student.shapes.shortlist
     shapes = dataclasses.replace(student.shapes, shortlist=shortlist)
@@ -230,9 +233,18 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
     form: Descriptions = "joined" if index.descriptions == "auto" else index.descriptions
     rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, index.aliases, form)
     if not rows.descriptions:
-        return Artifact(student, recipe, target, shapes, rows)
+        return Artifact(student, recipe, target, shapes, rows, facts=cut)
     student, facts = _without_descriptions(student)
-    return Artifact(student, recipe, target, shapes, rows, facts=facts)
+    return Artifact(student, recipe, target, shapes, rows, facts=cut | facts)
+
+
+def _cut_vocabulary(student: Student, recipe: VocabularyRecipe) -> tuple[Student, dict[str, Any]]:
+    """The student with the word pieces that the recipe keeps, and what the manifest tells of it."""
+    words = [word for language in recipe.languages for word in read_frequent_words(language, recipe.words)]
+    student, about = cut_vocabulary(student, recipe.keep, words)
+    if about and recipe.languages:
+        about["vocabulary"]["languages"] = list(recipe.languages)
+    return student, about
 
 
 def _without_descriptions(student: Student) -> tuple[Student, dict[str, Any]]:

@@ -65,6 +65,30 @@ class ReasonerRecipe(GraphRecipe):
 
 
 @dataclass(frozen=True)
+class VocabularyRecipe:
+    """Which word pieces the bundle keeps; texts of kept ones have the vectors that they had, and the manifest tells how
+    many of the held-out queries' tokens were lost.
+
+    `keep`: "all"; "labels", those of label texts, aliases, descriptions and calibration queries, single characters and
+    special tokens; a number, of the others the model's most frequent ones, too, up to so many in all; or "auto", 32768
+    of a vocabulary of more than 65536 pieces, as multilingual encoders have. Of each of the `languages` ("de") the
+    pieces of its `words` most frequent words stay, too, by the lists of the package wordfreq, which is fetched.
+    """
+
+    keep: int | Literal["auto", "all", "labels"] = "auto"
+    languages: tuple[str, ...] = ()
+    words: int = 20_000
+
+    def __post_init__(self) -> None:
+        if isinstance(self.keep, int) and self.keep < 1:
+            raise ValueError(f'[vocabulary] keep = {self.keep} must be above 0, or "auto", "all" or "labels"')
+        if self.words < 1:
+            raise ValueError(f"[vocabulary] words = {self.words} must be above 0")
+        if self.languages and self.keep == "all":
+            raise ValueError('[vocabulary] languages say what is kept; with keep = "all" leave them out')
+
+
+@dataclass(frozen=True)
 class IndexRecipe:
     """The label index.
 
@@ -315,6 +339,7 @@ class Recipe(Shown):
     engine: Engine = "auto"
     screener: GraphRecipe = field(default_factory=GraphRecipe)
     reasoner: ReasonerRecipe = field(default_factory=ReasonerRecipe)
+    vocabulary: VocabularyRecipe = field(default_factory=VocabularyRecipe)
     index: IndexRecipe = field(default_factory=IndexRecipe)
     shortlist: ShortlistRecipe = field(default_factory=ShortlistRecipe)
     calibrate: CalibrateRecipe = field(default_factory=CalibrateRecipe)

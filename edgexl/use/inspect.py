@@ -12,7 +12,7 @@ _FROM_MANIFEST: dict[str, type] = {
     "shapes": dict, "engine": str, "recipe": dict, "target": dict, "ledger": list, "gates": list,
 }  # fmt: skip
 # What a pass says that not every compile has.
-_TOLD = ("descriptions", "votes", "lexical", "blend", "calibration", "held_out")
+_TOLD = ("descriptions", "votes", "lexical", "blend", "calibration", "held_out", "vocabulary")
 
 
 def inspect(
@@ -23,7 +23,7 @@ def inspect(
     (`lexical`), how its logits are blended (`blend`)
     and calibrated (`calibration`), and the model that encoded the labels where that was another than the student's own
     (`label_tower`). `held_out`: of labels that were compiled with an encoder, what the ledger's figures are measured
-    on (`edgexl.data.held_out`).
+    on (`edgexl.data.held_out`). `vocabulary`: how many word pieces of the model's were kept, where it was cut.
 
     Every section's hash is checked. `self_test` also runs its goldens through the C runtime on this machine, under the
     key `self_test`; a `labels_file` is told of under its name: path, generation, labels, added, retired. Raises

@@ -47,6 +47,9 @@ def test_an_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
     [
         ("[screener]\nschema = 'int8'", "did you mean 'scheme'"),
         ("[screener]\nscheme = 'int9'", "did you mean 'int8'"),
+        ("[vocabulary]\nkeep = 0", "keep = 0 must be above 0"),
+        ("[vocabulary]\nkeep = 'some'", "keep"),
+        ("[vocabulary]\nkeep = 'all'\nlanguages = ['de']", "leave them out"),
         ("[index]\nfine_bits = 5", "fine_bits"),
         ("[index]\ncode_bytes = 0", "code_bytes = 0 must lie within 1 and 128"),
         ("[index]\nfine_dims = 7", "fine_dims = 7 must be even"),
@@ -79,6 +82,7 @@ def test_what_a_recipe_leaves_out() -> None:
     assert dataclasses.asdict(Recipe("mine")) == {
         "name": "mine", "description": "", "engine": "auto", "screener": graph,
         "reasoner": {**graph, "blend": "auto"},
+        "vocabulary": {"keep": "auto", "languages": (), "words": 20_000},
         "index": {
             "rotation": "none", "coarse": "pq", "coarse_dims": None, "code_bytes": 32, "overfetch": 1024,
             "fine_bits": 4, "fine_dims": None, "aliases": True, "alias_cosine": 0.99, "descriptions": "auto",
