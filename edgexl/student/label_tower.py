@@ -122,7 +122,7 @@ def open_model(source: str) -> ImportedScreener:
 def width_of(model: ImportedScreener) -> int:
     """The length of a model's vectors."""
     config = model.screener.config
-    return config.query_dims or config.state_dims
+    return config.vector_dims
 
 
 def locate_source(source: str) -> str:

@@ -217,7 +217,7 @@ class Student(Shown):
         config = model.screener.config
         shapes = Shapes(
             max_tokens=config.max_tokens,
-            query_dims=config.query_dims or config.state_dims,
+            query_dims=config.vector_dims,
             state_dims=config.state_dims,
             shortlist=SHORTLIST,
             label_tokens=LABEL_TOKENS,

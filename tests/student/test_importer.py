@@ -74,12 +74,12 @@ def test_shortening_keeps_the_inner_products_of_labels(tmp_path: Path) -> None:
 def test_models_that_cannot_be_imported_are_refused(tmp_path: Path) -> None:
     directory = write_teacher(tmp_path / "model")
     config = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps(config | {"model_type": "roberta"}))
-    with pytest.raises(BadInput, match="is a 'roberta' model"):
+    (directory / "config.json").write_text(json.dumps(config | {"model_type": "albert"}))
+    with pytest.raises(BadInput, match="is a 'albert' model"):
         import_sentence_transformer(directory)
     (directory / "config.json").write_text(json.dumps(config))
-    (directory / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
-    with pytest.raises(BadInput, match="pools by max"):
+    (directory / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_next_tokens": True}))
+    with pytest.raises(BadInput, match="pools by pooling_mode_next_tokens"):
         import_sentence_transformer(directory)
     (directory / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
     assert import_sentence_transformer(directory).screener.config.pooling == "cls"

@@ -3,6 +3,7 @@
     modules.json                       the modules in order; without it the directory is a plain encoder, mean pooled
     config_sentence_transformers.json  prompts and similarity
     "", 0_Transformer/, 0_BERT/        the encoder: config.json, weights, tokenizer, sentence_*_config.json
+    "", 0_StaticEmbedding/             or a table of words: weights, tokenizer
     1_Pooling/, 2_Dense/, ...          the others
 
 Each setting is applied, has no effect on vectors, or is refused by its name.
@@ -11,6 +12,7 @@ Each setting is applied, has no effect on vectors, or is refused by its name.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,13 +20,18 @@ from typing import Any, Literal
 from edgexl.base.errors import BadInput
 from edgexl.base.strict_json import read_json
 from edgexl.student.importing.files import ForeignModel, as_size, inside, read_table
+from edgexl.student.screeners.transformer import Pooling
 
-Pooling = Literal["mean", "cls"]
 # sentence-transformers' own names for the file, the newest first.
 _LENGTH_FILES = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
+# What sentence-transformers and a `ScreenerConfig` call the ways to pool.
+_POOLING: dict[str, Pooling] = {
+    "mean": "mean", "cls": "cls", "max": "max", "mean_sqrt_len_tokens": "sqrt", "weightedmean": "weighted",
+    "lasttoken": "last",
+}  # fmt: skip
 _POOLING_MODES = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
@@ -37,6 +44,7 @@ _HARMLESS_ARGUMENTS = {
     "attn_implementation", "torch_dtype", "dtype", "trust_remote_code", "use_safetensors", "revision", "device_map",
     "low_cpu_mem_usage", "cache_dir", "use_fast",
 }  # fmt: skip
+_CARD_SIZES = re.compile(r'"matryoshka_dims":\s*\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]')
 _TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 log = logging.getLogger(__name__)
@@ -44,50 +52,76 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Description:
-    """A model's parts. `dense`: the folders of linear maps after pooling, in order, and whether the vector had been
-    normalised before each. `longest`: tokens at most, None where nothing says so. `lower_case`: texts are lower-cased
-    first, whatever the tokenizer does."""
+    """A model's parts. `static`: the encoder is a table of words. `dense`: the folders of linear maps after pooling, in
+    order, and whether the vector had been normalised before each. `longest`: tokens at most, None where nothing says
+    so. `lower_case`: texts are lower-cased first, whatever the tokenizer does. `truncated`: the vector is cut to so
+    many leading dimensions; `matryoshka`: the sizes that the model was trained to be cut to."""
 
     encoder: Path
+    static: bool
     pooling: Pooling
     dense: tuple[tuple[Path, bool], ...]
     longest: int | None
     lower_case: bool
+    truncated: int | None
+    matryoshka: tuple[int, ...]
 
 
 def describe(directory: Path, prompts: Literal["refuse", "ignore"] = "refuse") -> Description:
     """Read a model's directory. Raises `BadInput` where it is damaged, `ForeignModel` where it needs what edgexl does
     not have."""
-    encoder, pooling, dense, normalised = _read_modules(directory)
-    about = read_table(directory / "config_sentence_transformers.json")
-    _check_about(directory / "config_sentence_transformers.json", about, normalised)
+    encoder, static, pooling, dense, normalised = _read_modules(directory)
+    where = directory / "config_sentence_transformers.json"
+    about = read_table(where)
+    _check_about(where, about, normalised)
     if prompts == "refuse":
         _refuse_prompts(directory, about)
     longest, lower_case = _read_lengths(encoder)
-    return Description(encoder, pooling, dense, longest, lower_case)
+    truncated = about.get("truncate_dim")
+    truncated = None if truncated is None else as_size(where, "truncate_dim", truncated)
+    sizes = _read_matryoshka(directory, about, encoder)
+    return Description(encoder, static, pooling, dense, longest, lower_case, truncated, sizes)
 
 
-def _read_modules(directory: Path) -> tuple[Path, Pooling, tuple[tuple[Path, bool], ...], bool]:
-    """(the encoder's folder, pooling, dense folders, whether the vector is normalised in the end)."""
+def _read_matryoshka(directory: Path, about: dict[str, Any], encoder: Path) -> tuple[int, ...]:
+    """The sizes that a model names in its JSON, or in the card that sentence-transformers wrote of its training."""
+    for table in (about, read_table(encoder / "config.json")):
+        for key in ("matryoshka_dims", "matryoshka_dimensions"):
+            sizes = table.get(key)
+            if isinstance(sizes, list) and all(type(size) is int and size > 0 for size in sizes):
+                return tuple(sizes)
+    card = directory / "README.md"
+    if card.is_file() and (found := _CARD_SIZES.search(card.read_text(encoding="utf-8", errors="replace"))):
+        return tuple(map(int, found[1].split(",")))
+    return ()
+
+
+def _read_modules(directory: Path) -> tuple[Path, bool, Pooling, tuple[tuple[Path, bool], ...], bool]:
+    """(the encoder's folder, whether it is static, pooling, dense folders, whether the vector is normalised in the
+    end)."""
     path = directory / "modules.json"
     if not path.exists():
+        if read_table(directory / "config.json").get("model_type") == "model2vec":
+            return directory, True, "mean", (), True
         for folder in sorted(directory.glob("*_Pooling/config.json")):
             if _pooling(folder) != "mean":
                 raise BadInput(f"{directory} has {folder.parent.name}, but no modules.json that says so; add it.")
-        return directory, "mean", (), False
+        return directory, False, "mean", (), False
     modules = read_json(path)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules) or not modules:
         raise BadInput(f"{path} is not a list of modules.")
     encoder: Path | None = None
+    static = False
     pooling: Pooling | None = None
     dense: list[tuple[Path, bool]] = []
     normalised = False
     for module in modules:
         kind, folder = _kind(path, module), inside(directory, module.get("path", ""), path)
-        if (encoder is None) != (kind in ("Transformer", "BERT")):
+        if (encoder is None) != (kind in ("Transformer", "BERT", "StaticEmbedding")):
             raise ForeignModel(f"{directory} has the module '{kind}' where edgexl expects an encoder alone, first.")
         if encoder is None:
-            encoder = folder
+            encoder, static = folder, kind == "StaticEmbedding"
+            pooling = "mean" if static else None
         elif kind == "Pooling" and pooling is None and not dense and not normalised:
             pooling = _pooling(folder / "config.json")
         elif kind == "Normalize" and pooling is not None:
@@ -99,7 +133,7 @@ def _read_modules(directory: Path) -> tuple[Path, Pooling, tuple[tuple[Path, boo
             raise ForeignModel(f"{directory} has a '{kind}' module, which edgexl cannot import.")
     if encoder is None or pooling is None:
         raise ForeignModel(f"{directory} has no Pooling module, so it gives no vector a text.")
-    return encoder, pooling, tuple(dense), normalised
+    return encoder, static, pooling, tuple(dense), normalised
 
 
 def _kind(path: Path, module: dict[str, Any]) -> str:
@@ -127,20 +161,18 @@ def _pooling(path: Path) -> Pooling:
         # none of the old keys set is sentence-transformers' mean
         modes = [*known, *unknown] or (["mean"] if config.keys() & _POOLING_MODES.keys() else ["nothing"])
     modes = [modes] if isinstance(modes, str) else modes
-    if modes == ["mean"]:
-        return "mean"
-    if modes == ["cls"]:
-        return "cls"
+    if isinstance(modes, list) and len(modes) == 1 and modes[0] in _POOLING:
+        return _POOLING[modes[0]]
     shown = ", ".join(map(str, modes)) if isinstance(modes, list) else repr(modes)
-    raise ForeignModel(f"{path.parent.parent} pools by {shown:.80}; edgexl imports mean or first-token pooling.")
+    raise ForeignModel(
+        f"{path.parent.parent} pools by {shown:.80}; edgexl imports one of {', '.join(_POOLING)}, each alone."
+    )
 
 
 def _check_about(path: Path, about: dict[str, Any], normalised: bool) -> None:
     model_type = about.get("model_type", "SentenceTransformer")
     if model_type != "SentenceTransformer":
         raise ForeignModel(f"{path}: model_type is '{model_type!s:.40}'; edgexl imports SentenceTransformer models.")
-    if about.get("truncate_dim") is not None:
-        raise ForeignModel(f"{path}: truncate_dim is set, which edgexl does not apply; shorten with dims instead.")
     similarity = about.get("similarity_fn_name") or "cosine"
     if similarity != "cosine" and not (normalised and similarity in ("dot", "dot_score", "euclidean")):
         raise ForeignModel(

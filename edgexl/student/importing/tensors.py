@@ -1,4 +1,4 @@
-"""A model's weights: one safetensors file or several with an index, in any float type, by BERT's own names."""
+"""A model's weights: one safetensors file or several with an index, in any float type."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ from edgexl.student.weights import find_weight_fault, read_safetensors, read_sha
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 # Heads, and buffers that are counted anew.
-_UNUSED = re.compile(r"(cls|pooler|classifier|qa_outputs|dropout)\.|embeddings\.(position_ids|token_type_ids)$")
+_UNUSED = re.compile(
+    r"(cls|pooler|classifier|qa_outputs|dropout|lm_head|vocab_(transform|layer_norm|projector)|pre_classifier|head|decoder)"
+    r"\.|embeddings\.(position_ids|token_type_ids)$"
+)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Tensors:
-    """The tensors of a folder, by name; taking one checks it."""
+    """The tensors of a folder, by name; taking one checks it. `kind` is what the model should be."""
 
     folder: Path
     found: dict[str, Tensor]
     files: tuple[Path, ...]
+    kind: str = ""
 
     def require(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """A tensor as it is stored. Raises `BadInput` where it is missing, has another shape, or is no float."""
         if name not in self.found:
-            raise BadInput(f"{self.folder} lacks the tensor '{name}', so it is not a plain BERT encoder.")
+            raise BadInput(f"{self.folder} lacks the tensor '{name}', so it is not a plain {self.kind} encoder.")
         value = self.found[name]
         if value.dtype not in _FLOATS:
             raise ForeignModel(
@@ -70,24 +74,25 @@ class Tensors:
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def read_tensors(folder: Path) -> Tensors:
-    """The weights of a folder. Raises `BadInput` where there are none in safetensors, or a file is not sound."""
+def read_tensors(folder: Path, prefix: str = "", kind: str = "") -> Tensors:
+    """The weights of a folder, without the `prefix` that some have before their names. Raises `BadInput` where there
+    are none in safetensors, or a file is not sound."""
     files = _weight_files(folder)
     found: dict[str, Tensor] = {}
     for path in files:
         for name, value in read_safetensors(path).items():
-            plain = _plain_name(name)
+            plain = _plain_name(name, prefix)
             if plain in found:
                 raise BadInput(
                     f"{folder} holds the tensor '{plain}' twice, the second time as '{name}' in {path.name}."
                 )
             found[plain] = value
-    return Tensors(folder, found, files)
+    return Tensors(folder, found, files, kind)
 
 
-def _plain_name(name: str) -> str:
-    """BERT's name of today: older ones say gamma and beta, and models with a head put "bert." before all."""
-    name = name.removeprefix("bert.")
+def _plain_name(name: str, prefix: str) -> str:
+    """The name of today: older ones say gamma and beta, and models with a head put a prefix before all."""
+    name = name.removeprefix(prefix)
     return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name))
 
 

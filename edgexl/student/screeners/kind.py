@@ -148,12 +148,12 @@ class WordTable:
     mean: Tensor
 
 
-def factorise(table: Tensor, dims: int, weights: Tensor) -> WordTable:
-    """The best rank-`dims` factors of a centred word table [V,h], each row counting by its weight [V]; leading columns
-    carry the most variance."""
+def factorise(table: Tensor, dims: int, weights: Tensor, centred: bool = True) -> WordTable:
+    """The best rank-`dims` factors of a word table [V,h], each row counting by its weight [V]; leading columns carry
+    the most variance. It is `centred` first, unless nothing can take the mean."""
     share = (weights / weights.sum()).unsqueeze(1)
-    mean = (table * share).sum(0)
-    centred = table - mean
-    _, directions = torch.linalg.eigh(centred.T @ (centred * share))
+    mean = (table * share).sum(0) if centred else torch.zeros_like(table[0])
+    moved = table - mean
+    _, directions = torch.linalg.eigh(moved.T @ (moved * share))
     directions = directions.flip(1)[:, :dims]
-    return WordTable(rows=centred @ directions, map=directions.T.contiguous(), mean=mean)
+    return WordTable(rows=moved @ directions, map=directions.T.contiguous(), mean=mean)

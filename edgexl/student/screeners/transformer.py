@@ -1,4 +1,5 @@
-"""The built-in screener: a small BERT encoder, mean pooling, a projection, a unit vector.
+"""The built-in screener: a small transformer encoder (BERT's, or of another family's architecture), pooling, a
+projection, a unit vector. Without layers it is a static table of words.
 
 Its word table may be factorised: narrow rows and one shared map up to the encoder's width. At 30,522 word pieces the
 table is most of a small student's bytes, and a narrow one costs less accuracy than dropping layers.
@@ -6,20 +7,32 @@ table is most of a small student's bytes, and a narrow one costs less accuracy t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
-from edgexl.student.layers import EncoderLayer, padding_bias
+from edgexl.student.architecture import BERT, Architecture, DenseStep
+from edgexl.student.layers import (
+    MASKED,
+    EncoderLayer,
+    Surroundings,
+    make_norm,
+    padding_bias,
+    relative_buckets,
+    rotation_angles,
+)
 from edgexl.student.screeners.kind import ScreenerKind, factorise
 from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.tokens import TokenTable
+
+Pooling = Literal["mean", "cls", "max", "weighted", "sqrt", "last"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,9 @@ class ScreenerConfig:
     """Shapes of a `TransformerScreener`. All sizes are counts of dimensions unless the name says otherwise.
 
     `word_dims` is the width of the word table's rows; equal to `state_dims`, the table is not factorised.
-    `query_dims` is the width of the query vector; None leaves the pooled states as they are (no projection).
+    `query_dims` is the width of the query vector; None leaves the pooled states, or what the `dense` steps make of
+    them, as they are (no projection). `architecture` is how the layers compute; None is BERT. `pooling`: "weighted" is
+    the mean in which place i counts i + 1 times, "sqrt" the sum divided by the root of the number of tokens.
     """
 
     vocabulary: int
@@ -38,8 +53,10 @@ class ScreenerConfig:
     heads: int
     layers: int
     query_dims: int | None = None
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Pooling = "mean"
     eps: float = 1e-12
+    architecture: Architecture | None = None
+    dense: tuple[DenseStep, ...] = field(default=(), metadata={"unsaid": ()})
 
     def __post_init__(self) -> None:
         sizes = (self.vocabulary, self.word_dims, self.state_dims, self.ffn_dims, self.heads, self.query_dims or 1)
@@ -47,8 +64,18 @@ class ScreenerConfig:
             raise ValueError("a screener's sizes must be positive, and max_tokens at least 3")
         if not 0 < self.eps < 1:  # nor is it NaN
             raise ValueError(f"eps is {self.eps}; it must be a small positive number")
-        if self.state_dims % self.heads:
+        if self.state_dims % self.heads and not (self.architecture and self.architecture.head_dims):
             raise ValueError(f"state_dims ({self.state_dims}) must be a multiple of heads ({self.heads})")
+
+    @property
+    def vector_dims(self) -> int:
+        """The width of the query vector."""
+        return self.query_dims or self.pooled_dims
+
+    @property
+    def pooled_dims(self) -> int:
+        """The width of what the projection takes."""
+        return self.dense[-1].dims if self.dense else self.state_dims
 
 
 class TransformerScreener(nn.Module):
@@ -60,15 +87,31 @@ class TransformerScreener(nn.Module):
         self.word = nn.Embedding(config.vocabulary, config.word_dims)
         factorised = config.word_dims != config.state_dims
         self.word_map = nn.Linear(config.word_dims, config.state_dims, bias=False) if factorised else nn.Identity()
-        self.position = nn.Embedding(config.max_tokens, config.state_dims)
-        self.embedding_norm = nn.LayerNorm(config.state_dims, eps=config.eps)
+        a = config.architecture or BERT
+        if a.positions == "learned":
+            self.position = nn.Embedding(config.max_tokens, config.state_dims)
+        if a.relative_buckets:
+            self.relative = nn.Embedding(a.relative_buckets, config.heads)
+        self.embedding_norm = make_norm(config.state_dims, config.eps, a) if a.embedding_norm else nn.Identity()
         self.layers = nn.ModuleList(
-            EncoderLayer(config.state_dims, config.ffn_dims, config.heads, config.eps) for _ in range(config.layers)
-        )
+            EncoderLayer(
+                config.state_dims, config.ffn_dims, config.heads, config.eps, a,
+                bare=index == 0 and a.norms != "after" and a.embedding_norm,
+            )
+            for index in range(config.layers)
+        )  # fmt: skip
+        if a.norms != "after" and config.layers:
+            self.last_norm = make_norm(config.state_dims, config.eps, a)
+        widths = [config.state_dims, *(step.dims for step in config.dense)]
+        if config.dense:
+            self.dense = nn.ModuleList(
+                nn.Linear(into, step.dims, bias=step.bias) for into, step in zip(widths, config.dense, strict=False)
+            )
         projected = config.query_dims is not None
-        self.projection = nn.Linear(config.state_dims, config.query_dims or 1) if projected else nn.Identity()
+        self.projection = nn.Linear(widths[-1], config.query_dims or 1) if projected else nn.Identity()
         nn.init.normal_(self.word.weight, std=0.02)
-        nn.init.normal_(self.position.weight, std=0.02)
+        if a.positions == "learned":
+            nn.init.normal_(self.position.weight, std=0.02)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """`input_ids`, `attention_mask` [B,T] int64 -> (query vector [B,d] of length 1, token states [B,T,h])."""
@@ -76,18 +119,75 @@ class TransformerScreener(nn.Module):
 
     def encode_words(self, words: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` does after looking up the word table: `words` is [B,T,word_dims]."""
-        x = self.word_map(words) + self.position.weight[: words.shape[1]]
+        x = self.word_map(words)
+        a = self.config.architecture or BERT
+        if a.positions == "learned":
+            x = x + self.position.weight[: words.shape[1]]
         x = self.embedding_norm(x)
-        bias = padding_bias(attention_mask)
-        for layer in self.layers:
-            x = layer(x, bias)
-        if self.config.pooling == "cls":
-            pooled = x[:, 0]
-        else:
-            weight = attention_mask.to(x.dtype).unsqueeze(-1)
-            pooled = (x * weight).sum(1) / weight.sum(1)
-        vector = self.projection(pooled).to(torch.float32)
+        if self.config.layers:
+            far, near = self._surroundings(attention_mask)
+            for index, layer in enumerate(self.layers):
+                x = layer(x, near if index in a.local_layers else far)
+            if a.norms != "after":
+                x = self.last_norm(x)
+        vector = self._project(self._pool(x, attention_mask)).to(torch.float32)
         return vector / (vector * vector).sum(-1, keepdim=True).clamp_min(1e-24).sqrt(), x
+
+    def _surroundings(self, attention_mask: Tensor) -> tuple[Surroundings, Surroundings]:
+        """What layers with attention over the whole text share, and those with local attention."""
+        a, config, tokens = self.config.architecture or BERT, self.config, attention_mask.shape[1]
+        bias = padding_bias(attention_mask)
+        windowed = bool(a.local_layers) and config.max_tokens - 1 > a.window
+        if a.relative_buckets or windowed:
+            # two axes each, so that no size of a graph is taken for a table of sizes
+            places = torch.arange(config.max_tokens, device=bias.device)[:, None]
+            distances = places[:tokens].T + (config.max_tokens - 1 - places)[:tokens]
+        if a.relative_buckets:
+            buckets = relative_buckets(config.max_tokens, a.relative_buckets, a.relative_distance).to(bias.device)
+            bias = bias + self.relative.weight[buckets][distances].permute(2, 0, 1)
+        near = bias
+        if windowed:
+            away = torch.arange(1 - config.max_tokens, config.max_tokens, device=bias.device)
+            near = bias + ((away.abs() > a.window).float() * MASKED)[distances]
+        if a.positions != "rotary":
+            return Surroundings(bias), Surroundings(near)
+        head = a.head_dims or config.state_dims // config.heads
+        turns = []
+        for theta in (a.theta, a.local_theta):
+            angles = rotation_angles(config.max_tokens, head, theta).to(bias.device)
+            turns.append((angles.cos()[:tokens], angles.sin()[:tokens]))
+        return Surroundings(bias, turns[0]), Surroundings(near, turns[1])
+
+    def _pool(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+        """States [B,T,h] to one vector a text [B,h]."""
+        pooling = self.config.pooling
+        if pooling == "cls":
+            return x[:, 0]
+        if pooling == "last":
+            # 1 at the last token alone
+            ends = attention_mask - functional.pad(attention_mask, (-1, 1))
+            return (x * ends.to(x.dtype).unsqueeze(-1)).sum(1)
+        weight = attention_mask.to(x.dtype).unsqueeze(-1)
+        if pooling == "max":
+            return (x + (1.0 - weight) * -1e9).amax(1)
+        if pooling == "weighted":
+            weight = weight * attention_mask.cumsum(1).to(x.dtype).unsqueeze(-1)
+        total = weight.sum(1)
+        return (x * weight).sum(1) / (total.sqrt() if pooling == "sqrt" else total)
+
+    def _project(self, vector: Tensor) -> Tensor:
+        """The dense steps and the projection of pooled states [B,h]."""
+        for place, step in enumerate(self.config.dense):
+            if step.normalised:
+                vector = vector / (vector * vector).sum(-1, keepdim=True).clamp_min(1e-24).sqrt()
+            vector = _ACTIVATIONS[step.activation](self.dense[place](vector))
+        projected: Tensor = self.projection(vector)
+        return projected
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda x: x, "tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "gelu": functional.gelu,
+}  # fmt: skip
 
 
 @torch.no_grad()
@@ -152,18 +252,24 @@ class TransformerKind(ScreenerKind):
                 query_dims=shape.query_dims,
                 pooling=source.pooling,
                 eps=source.eps,
+                architecture=_keep_layers_of(source, shape.teacher_layers),
             )
         )
+        placed = (source.architecture or BERT).positions == "learned"
         with torch.no_grad():
             _start_projection(screener, encoder)
-            screener.position.weight.copy_(encoder.position.weight[: screener.config.max_tokens])
-            screener.embedding_norm.load_state_dict(encoder.embedding_norm.state_dict())
+            if placed:
+                screener.position.weight.copy_(encoder.position.weight[: screener.config.max_tokens])
+            for part in ("embedding_norm", "relative", "last_norm"):
+                if hasattr(encoder, part):
+                    getattr(screener, part).load_state_dict(getattr(encoder, part).state_dict())
             if screener.config.word_dims < source.state_dims:
-                words = factorise(table, screener.config.word_dims, weights)
+                words = factorise(table, screener.config.word_dims, weights, centred=placed)
                 screener.word.weight.copy_(words.rows)
                 assert isinstance(screener.word_map, nn.Linear)
                 screener.word_map.weight.copy_(words.map.T)
-                screener.position.weight.add_(words.mean)
+                if placed:
+                    screener.position.weight.add_(words.mean)
             else:
                 screener.word.weight.copy_(table)
         for own, theirs in enumerate(shape.teacher_layers):
@@ -175,7 +281,7 @@ class TransformerKind(ScreenerKind):
 
     def sizes(self, screener: TransformerScreener) -> dict[str, Any]:
         config = screener.config
-        if config.query_dims is None:
+        if config.query_dims is None or config.dense:
             return {}
         return {
             "teacher_layers": tuple(range(config.layers)), "max_tokens": config.max_tokens, "ffn_dims": config.ffn_dims,
@@ -205,8 +311,8 @@ class TransformerKind(ScreenerKind):
     def freeze(self, screener: TransformerScreener, layers: int) -> None:
         if not layers:
             return
-        words = (screener.word, screener.word_map, screener.position, screener.embedding_norm)
-        for part in (*words, *screener.layers[:layers]):
+        words = (getattr(screener, name, None) for name in ("word", "word_map", "position", "embedding_norm"))
+        for part in (*filter(None, words), *screener.layers[:layers]):
             part.requires_grad_(False)
 
     def last_products(self, screener: TransformerScreener) -> Sequence[nn.Linear]:
@@ -227,6 +333,24 @@ class TransformerKind(ScreenerKind):
             screener.encode_words(word.view(*ids.shape, -1), mask)[0]
             for word, (ids, mask) in zip(looked_up, batches, strict=True)
         ]
+
+
+def _keep_layers_of(source: ScreenerConfig, layers: tuple[int, ...]) -> Architecture | None:
+    """The architecture of an encoder made of some layers of another. Raises `BadInput` where they make none."""
+    a = source.architecture
+    if source.dense:
+        raise BadInput(
+            "The model that the recipe starts from has dense layers with activations behind its pooling, which "
+            "students do not take over; name another model."
+        )
+    if a is None:
+        return None
+    if a.norms != "after" and a.embedding_norm and layers[0] != 0:
+        raise BadInput(
+            f"teacher_layers begins with {layers[0]}, but this model normalises its words for layer 0 alone; "
+            "begin with 0."
+        )
+    return replace(a, local_layers=tuple(own for own, theirs in enumerate(layers) if theirs in a.local_layers))
 
 
 def _start_projection(screener: TransformerScreener, encoder: TransformerScreener) -> None:
@@ -250,11 +374,17 @@ def word_rows(encoder: TransformerScreener) -> Tensor:
 
 
 def copy_layer(target: nn.Module, source: nn.Module, ffn_dims: int) -> None:
-    """Copy a layer's weights; of the feed-forward's units, the `ffn_dims` whose two weight vectors are longest."""
+    """Copy a layer's weights; of the feed-forward's units, the `ffn_dims` whose weight vectors are longest."""
     weights = {name: value.detach() for name, value in source.state_dict().items()}
-    strength = weights["up.weight"].norm(dim=1) * weights["down.weight"].norm(dim=0)
+    into = [name for name in ("up", "gate") if f"{name}.weight" in weights]
+    strength = weights["down.weight"].norm(dim=0)
+    for name in into:
+        strength = strength * weights[f"{name}.weight"].norm(dim=1)
     kept = strength.topk(ffn_dims).indices.sort().values
-    weights["up.weight"], weights["up.bias"] = weights["up.weight"][kept], weights["up.bias"][kept]
+    for name in into:
+        for part in (f"{name}.weight", f"{name}.bias"):
+            if part in weights:
+                weights[part] = weights[part][kept]
     weights["down.weight"] = weights["down.weight"][:, kept]
     target.load_state_dict(weights)
 

@@ -116,8 +116,7 @@ NORMALIZED = {"content": "ba", "normalized": True, "special": False}
 LOWERCASE = {"type": "Lowercase"}
 
 FOREIGN: dict[str, tuple[Change, str]] = {
-    "roberta": (config(model_type="roberta"), "is a 'roberta' model"),
-    "distilbert": (config(model_type="distilbert"), "is a 'distilbert' model"),
+    "albert": (config(model_type="albert"), "is a 'albert' model; edgexl imports bert, roberta, xlm"),
     "no type": (config(model_type=...), "is a 'None' model"),
     "gelu_new": (config(hidden_act="gelu_new"), "hidden_act is 'gelu_new'"),
     "relu": (config(hidden_act="relu"), "hidden_act is 'relu'"),
@@ -131,22 +130,19 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "adapter": (write("adapter_config.json", {}), "adapter_config.json, an adapter"),
     "own module": (foreign_module("custom_module.Transformer"), "'custom_module.Transformer', which is Python code"),
     "look-alike": (foreign_module("sentence_transformers_x.Transformer"), "is Python code of the model's own"),
-    "static": (foreign_module(f"{ST}.models.StaticEmbedding"), "'StaticEmbedding' where edgexl expects an encoder"),
     "no pooling": (write("modules.json", [{"path": "", "type": f"{ST}.models.Transformer"}]), "has no Pooling module"),
     "layer norm": (add_module("LayerNorm", {"dimension": 32}), "has a 'LayerNorm' module"),
     "two poolings": (add_module("Pooling", OLD_POOLING), "has a 'Pooling' module"),
-    "max": (edit("1_Pooling/config.json", pooling_mode="max"), "pools by max"),
     "two modes": (edit("1_Pooling/config.json", pooling_mode=["mean", "cls"]), "pools by mean, cls"),
     "a mode to come": (edit("1_Pooling/config.json", pooling_mode="attention"), "pools by attention"),
     "a mode of no kind": (edit("1_Pooling/config.json", pooling_mode=3), "pools by 3"),
     "old max": (write("1_Pooling/config.json", OLD_POOLING | {"pooling_mode_max_tokens": True}), "pools by max, mean"),
     "old to come": (write("1_Pooling/config.json", {"pooling_mode_next_tokens": True}), "pools by pooling_mode_next"),
-    "tanh": (
-        both(dense(8), edit("2_Dense/config.json", activation_function="torch.nn.modules.activation.Tanh")),
-        "activation Tanh",
+    "softmax": (
+        both(dense(8), edit("2_Dense/config.json", activation_function="torch.nn.modules.activation.Softmax")),
+        "activation torch.nn.modules.activation.Softmax",
     ),
-    "tanh by default": (both(dense(8), edit("2_Dense/config.json", activation_function=...)), "activation Tanh"),
-    "bias behind normalisation": (dense(8, normalise_before=True), "a bias behind a Normalize module"),
+    "its own activation": (both(dense(8), edit("2_Dense/config.json", activation_function="own.Tanh")), "own.Tanh"),
     "dense of tokens": (
         both(dense(8), edit("2_Dense/config.json", module_input_name="token_embeddings")), "module_input_name"
     ),
@@ -160,7 +156,6 @@ FOREIGN: dict[str, tuple[Change, str]] = {
         "similarity_fn_name is 'dot'",
     ),
     "manhattan": (about(similarity_fn_name="manhattan"), "similarity_fn_name is 'manhattan'"),
-    "truncated": (about(truncate_dim=8), "truncate_dim is set"),
     "sparse": (about(model_type="SparseEncoder"), "model_type is 'SparseEncoder'"),
     "task": (lengths(transformer_task="fill-mask"), "transformer_task is 'fill-mask'"),
     "pooler": (lengths(modality_config={"text": {"method": "pool"}}), "'modality_config' is"),

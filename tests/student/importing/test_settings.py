@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ KEYS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps",
 )  # fmt: skip
+NAMES = ("vocabulary", "hidden", "intermediate", "heads", "layers", "positions", "types", "eps")
 
 
 def sizes_of(directory: Path, **config: Any) -> tuple[Any, ...]:
     (directory / "config.json").write_text(json.dumps({"model_type": "bert", **config}))
-    return astuple(read_sizes(directory)[0])
+    found = read_sizes(directory)[0]
+    return tuple(getattr(found, name) for name in NAMES)
 
 
 def test_what_is_left_out_is_berts_own(tmp_path: Path) -> None:

@@ -196,6 +196,21 @@ VARIANTS: dict[str, Change] = {
     "two dense modules": dense(24, 16),
     "a dense module without bias": dense(24, bias=False),
     "a dense module behind normalisation": dense(24, bias=False, normalise_before=True),
+    "a dense module with a bias behind normalisation": dense(24, normalise_before=True),
+    "a dense module with tanh by default": both(dense(24), edit("2_Dense/config.json", activation_function=...)),
+    "dense modules with activations": both(
+        dense(24, 20, 16),
+        *(
+            edit(f"{2 + place}_Dense/config.json", activation_function=f"torch.nn.modules.activation.{name}")
+            for place, name in enumerate(("GELU", "Sigmoid", "ReLU"))
+        ),
+    ),
+    "the largest of each dimension": edit("1_Pooling/config.json", pooling_mode="max"),
+    "a weighted mean": edit("1_Pooling/config.json", pooling_mode="weightedmean"),
+    "the last token": edit("1_Pooling/config.json", pooling_mode="lasttoken"),
+    "a mean by the root": both(edit("1_Pooling/config.json", pooling_mode="mean_sqrt_len_tokens"), dense(24)),
+    "truncated": edit("config_sentence_transformers.json", truncate_dim=8),
+    "truncated behind a dense module": both(dense(24), edit("config_sentence_transformers.json", truncate_dim=8)),
     "dropout": add_module("Dropout", {"dropout": 0.5}),
     "another epsilon": edit("config.json", layer_norm_eps=0.05),
     "gelu in Python": edit("config.json", hidden_act="gelu_python"),
