@@ -13,7 +13,7 @@ from edgexl.compiler.lowering.emit import RANK, Emitter, View, merge_axes
 from edgexl.compiler.lowering.nodes import Node, NotCovered
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
 from edgexl.compiler.lowering.recognise import Weights
-from edgexl.compiler.lowering.shapes import axis_of, total
+from edgexl.compiler.lowering.shapes import Sizes, axis_of, total
 
 
 def _softmax(emitter: Emitter, node: Node) -> None:
@@ -102,11 +102,14 @@ def _embed(emitter: Emitter, node: Node) -> None:
 def _attention(emitter: Emitter, node: Node) -> None:
     """Heads, queries, keys, width; the result lies as [queries, heads, width], so that joining the heads moves nothing.
 
-    A value of another width than the key's, or more than one axis in front of the heads, is not covered.
+    All heads may share one key and one value. A value of another width than the key's, or more than one axis in front of
+    the heads, is not covered.
     """
     query, key, value = (emitter.value(name) for name in node.inputs[:3])
     sizes, keys = query.sizes, key.sizes[-1]
     wide = sizes[-1]
+    key, value = (view.spread((*sizes[:-2], *view.sizes[-2:])) if _is_shared(view, sizes) else view
+                  for view in (key, value))  # fmt: skip
     if value.sizes[-1] != wide or sizes[:-2] != key.sizes[:-2] or sizes[:-2] != value.sizes[:-2]:
         raise NotCovered(["attention with values of another width"])
     if wide != ONE and query.strides[-1] != ONE:
@@ -142,6 +145,12 @@ def _attention(emitter: Emitter, node: Node) -> None:
     emitter.values[node.outputs[0]] = dataclasses.replace(out, sizes=sizes, strides=placed)
     if best:
         emitter.values[node.outputs[1]] = emitter.reshape(best, emitter.shapes.sizes[node.outputs[1]])
+
+
+def _is_shared(view: View, sizes: Sizes) -> bool:
+    """Whether keys or values are the same along axes in front along which the queries differ."""
+    front = view.sizes[:-2]
+    return len(front) == len(sizes) - 2 and all(a in (ONE, b) for a, b in zip(front, sizes, strict=False))
 
 
 def _matmul(emitter: Emitter, node: Node) -> None:
