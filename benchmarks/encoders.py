@@ -79,7 +79,7 @@ def compare(name: str, tokens: int, rounds: int) -> None:
     native = NativeGraph(NativeLibrary(), lowered.plan.pack(), pack_weights(lowered.weights))
     runners: dict[str, NativeGraph | Session] = {f"native {native.kernels}": native}
     for kind in ("int8", "uint8"):
-        runners[f"ort {kind}"] = Session(quantize_graph(model, GraphRecipe("int8"), Int8("avx2", kind)))  # type: ignore[arg-type]
+        runners[f"ort {kind}"] = Session(quantize_graph(model, GraphRecipe("int8"), Int8("avx2", kind)))
     calls: dict[str, Callable[[], object]] = {key: partial(runner.run, feeds) for key, runner in runners.items()}
     calls[f"native {native.kernels}"] = partial(native.call, native.bind(feeds)[0])
     least = minima(calls, rounds)

@@ -102,8 +102,8 @@ def _embed(emitter: Emitter, node: Node) -> None:
 def _attention(emitter: Emitter, node: Node) -> None:
     """Heads, queries, keys, width; the result lies as [queries, heads, width], so that joining the heads moves nothing.
 
-    All heads may share one key and one value. A value of another width than the key's, or more than one axis in front of
-    the heads, is not covered.
+    All heads may share one key and one value. A value of another width than the key's, or more than one axis in front
+    of the heads, is not covered.
     """
     query, key, value = (emitter.value(name) for name in node.inputs[:3])
     sizes, keys = query.sizes, key.sizes[-1]

@@ -172,8 +172,9 @@ class TransformerScreener(nn.Module):
             return (x + (1.0 - weight) * -1e9).amax(1)
         if pooling == "weighted":
             weight = weight * attention_mask.cumsum(1).to(x.dtype).unsqueeze(-1)
-        total = weight.sum(1)
-        return (x * weight).sum(1) / (total.sqrt() if pooling == "sqrt" else total)
+        if pooling == "sqrt":
+            return (x * weight).sum(1) / weight.sum(1).sqrt()
+        return (x * weight).sum(1) / weight.sum(1)
 
     def _project(self, vector: Tensor) -> Tensor:
         """The dense steps and the projection of pooled states [B,h]."""
