@@ -152,6 +152,13 @@ class Function(IntEnum):
     WHERE = 66
 
 
+class Scales(IntEnum):
+    """What of a table of codes that `EMBED` looks up has a scale: its rows of i8, or blocks of 32 numbers of 4 bits."""
+
+    ROWS = 0
+    BLOCKS = 1
+
+
 class Activation(IntEnum):
     """What a linear operation does last."""
 

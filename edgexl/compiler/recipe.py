@@ -35,14 +35,15 @@ class GraphRecipe:
     int8-weights  weights in blocks of 32 at 8 bits, nearly exact, but slow without dot products
     int4-weights  the same at 4 bits: the fewest bytes
 
-    `embeddings` is what tables that are only looked up become: int8 with one scale a row, or fp32.
+    `embeddings` is what tables that are only looked up become: int8 with one scale a row, int4 in blocks of 32 with a
+    scale each (.63 of int8's bytes), or fp32.
     `keep_fp32` names matrix products that stay as they are: parts of the ONNX node names (`edgexl compile` prints an
     unknown one as an error). `layers`: how many of its first layers stay, all when left out; what the others did is
     lost, and labels are encoded without them, too.
     """
 
     scheme: Scheme = "int8"
-    embeddings: Literal["int8", "fp32"] = "int8"
+    embeddings: Literal["int8", "int4", "fp32"] = "int8"
     keep_fp32: tuple[str, ...] = ()
     layers: int | None = None
 

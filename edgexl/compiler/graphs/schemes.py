@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -36,9 +37,7 @@ def quantize_graph(model: bytes, recipe: GraphRecipe, int8: Int8) -> bytes:
     chosen = choose_products(model, recipe)
     if chosen:
         model = SCHEMES[recipe.scheme](model, chosen, int8)
-    if recipe.embeddings == "int8":
-        model = quantize_tables(model)
-    return model
+    return model if recipe.embeddings == "fp32" else quantize_tables(model, recipe.embeddings)
 
 
 def choose_products(model: bytes, recipe: GraphRecipe) -> list[str]:
@@ -190,8 +189,7 @@ def quantize_blocks(model: bytes, names: Sequence[str], int8: Int8, bits: int) -
         ]
     graph.replace_nodes(proto, changes)
     graph.drop_unused(proto)
-    if not any(entry.domain == MICROSOFT for entry in proto.opset_import):
-        proto.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    _name_domain(proto)
     return graph.serialise(proto)
 
 
@@ -215,8 +213,9 @@ def pack_blocks(matrix: Array, bits: int) -> tuple[Array, Array]:
     return codes, scale.reshape(-1)
 
 
-def quantize_tables(model: bytes) -> bytes:
-    """Tables of embeddings as int8 with one scale a row: looked up as codes, widened and scaled after the look-up."""
+def quantize_tables(model: bytes, scheme: Literal["int8", "int4"] = "int8") -> bytes:
+    """Tables of embeddings as int8 with one scale a row: looked up as codes, widened and scaled after the look-up; or,
+    where their rows are whole blocks of 32, as 4 bits with a scale a block, by ONNX Runtime's GatherBlockQuantized."""
     proto = onnx.load_from_string(model)
     constants = graph.initializers(proto)
     readers = graph.consumers(proto)
@@ -227,6 +226,13 @@ def quantize_tables(model: bytes) -> bytes:
         if not sound or tensor.dims[0] < SMALLEST_TABLE_ROWS or not nodes or not all(_looks_up(n, name) for n in nodes):
             continue
         table = numpy_helper.to_array(tensor)
+        if scheme == "int4" and table.shape[1] % BLOCK == 0:
+            codes, scales = pack_blocks(table.T, 4)
+            graph.add_constant(proto, f"{name}/codes", codes.reshape(len(table), -1))
+            graph.add_constant(proto, f"{name}/scales", scales.reshape(len(table), -1))
+            for node in nodes:
+                changes[node.output[0]] = [_look_up_blocks(name, node)]
+            continue
         scale = np.maximum(np.abs(table).max(1, keepdims=True), 1e-12).astype(np.float32) / np.float32(127)
         graph.add_constant(proto, f"{name}/int8", np.rint(table / scale).astype(np.int8))
         graph.add_constant(proto, f"{name}/scale", scale)
@@ -240,7 +246,21 @@ def quantize_tables(model: bytes) -> bytes:
             ]
     graph.replace_nodes(proto, changes)
     graph.drop_unused(proto)
+    _name_domain(proto)
     return graph.serialise(proto)
+
+
+def _look_up_blocks(table: str, node: onnx.NodeProto) -> onnx.NodeProto:
+    inputs = [f"{table}/codes", node.input[1], f"{table}/scales"]
+    settings = {"bits": 4, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1}
+    return helper.make_node("GatherBlockQuantized", inputs, node.output, name=node.name, domain=MICROSOFT, **settings)
+
+
+def _name_domain(proto: onnx.ModelProto) -> None:
+    """Import the domain of ONNX Runtime's own operators, where there are some."""
+    used = any(node.domain == MICROSOFT for node in proto.graph.node)
+    if used and not any(entry.domain == MICROSOFT for entry in proto.opset_import):
+        proto.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
 
 
 def _looks_up(node: onnx.NodeProto, table: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgexl.base.arrays import Array
-from edgexl.bundle.plan import ONE, ZERO, Activation, Code, Size, Type
+from edgexl.bundle.plan import ONE, ZERO, Activation, Code, Scales, Size, Type
 from edgexl.compiler.lowering.emit import RANK, Emitter, View, merge_axes
 from edgexl.compiler.lowering.nodes import Node, NotCovered
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
@@ -85,7 +85,9 @@ def _embed(emitter: Emitter, node: Node) -> None:
     table: Array = node.settings["table"]
     if ids.type != Type.I64:
         raise NotCovered(["Gather by numbers"])
-    rows, wide = total(ids.sizes), Size(table.shape[1] if table.ndim > 1 else 1)
+    kind = Scales.BLOCKS if node.settings.get("blocks") else Scales.ROWS
+    width = table.shape[1] if table.ndim > 1 else 1
+    rows, wide = total(ids.sizes), Size(2 * width if kind == Scales.BLOCKS else width)
     sizes = emitter.shapes.sizes[node.outputs[0]]
     out = emitter.new(Type.F32, sizes)
     operands = [
@@ -94,8 +96,9 @@ def _embed(emitter: Emitter, node: Node) -> None:
         dataclasses.replace(emitter.weight(np.ascontiguousarray(table), ()), strides=()),
     ]
     if node.settings["scales"] is not None:
-        operands.append(dataclasses.replace(emitter.weight(node.settings["scales"], ()), strides=()))
-    emitter.emit(Code.EMBED, 0, (rows, wide, ONE, ONE), [_behind(part) for part in operands])
+        scales = np.ascontiguousarray(node.settings["scales"])
+        operands.append(dataclasses.replace(emitter.weight(scales, ()), strides=()))
+    emitter.emit(Code.EMBED, kind, (rows, wide, ONE, ONE), [_behind(part) for part in operands])
     emitter.values[node.outputs[0]] = out
 
 

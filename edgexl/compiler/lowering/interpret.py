@@ -22,6 +22,7 @@ from edgexl.bundle.plan import (
     Place,
     Plan,
     Reduction,
+    Scales,
     Type,
 )  # fmt: skip
 from edgexl.bundle.weights import unpack_weights
@@ -187,6 +188,12 @@ class _Run:
     def _embed(self, operation: Operation, sizes: list[int], views: list[Any]) -> None:
         rows, wide = sizes[:2]
         ids = self._rows(operation, 1, rows, 1)[:, 0]
+        if operation.function == Scales.BLOCKS:
+            pairs = self._matrix(operation, 2).reshape(-1, wide // 2)[ids].view(np.uint8)
+            codes = np.stack([pairs & 15, pairs >> 4], -1).reshape(rows, -1, BLOCK).astype(np.float32) - 8
+            scales = self._matrix(operation, 3).reshape(-1, wide // BLOCK)[ids]
+            self._rows(operation, 0, rows, wide)[...] = (codes * scales[..., None]).reshape(rows, wide)
+            return
         found = self._matrix(operation, 2).reshape(-1, wide)[ids].astype(np.float32)
         if operation.operands[3] is not None:
             found *= self._matrix(operation, 3)[ids][:, None]

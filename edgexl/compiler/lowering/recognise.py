@@ -139,7 +139,15 @@ def _float_products(graph: Nodes) -> None:
 
 
 def _look_ups(graph: Nodes) -> None:
-    """Gather of rows of a constant table; of int8 rows, with the row's scale."""
+    """Gather of rows of a constant table; of int8 rows, with the row's scale; of 4-bit blocks, as they are."""
+    for node in [node for node in graph.nodes if node.op == "GatherBlockQuantized"]:
+        codes, scales = (graph.constants.get(name) for name in (node.inputs[0], node.inputs[2]))
+        known = {"bits": 4, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1}
+        if codes is None or scales is None or len(node.inputs) > 3 or node.settings != known or codes.ndim != 2:
+            continue
+        if 2 * codes.shape[1] == BLOCK * scales.shape[1]:
+            blocks: dict[str, Any] = {"table": codes.view(np.int8), "scales": scales.astype(np.float32), "blocks": True}
+            graph.replace([node], Node("Embed", [node.inputs[1]], node.outputs, blocks))
     for node in [node for node in graph.nodes if node.op == "Gather"]:
         table = graph.constants.get(node.inputs[0])
         fixed = node.inputs[1] in graph.constants

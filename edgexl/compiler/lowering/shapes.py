@@ -277,7 +277,9 @@ def _linear(node: Node, shapes: Shapes) -> None:
 
 
 def _embed(node: Node, shapes: Shapes) -> None:
-    columns = node.settings["table"].shape[1:]
+    columns: tuple[int, ...] = node.settings["table"].shape[1:]
+    if node.settings.get("blocks"):
+        columns = (2 * columns[0],)
     shapes.sizes[node.outputs[0]] = shapes.sizes[node.inputs[0]] + tuple(Size(size) for size in columns)
 
 

@@ -42,7 +42,7 @@ def simulate(module: nn.Module, recipe: GraphRecipe, int8: Int8 = FULL_RANGE) ->
     chosen = [part for part in module.modules() if isinstance(part, nn.Embedding) and rounds_table(part, recipe)]
     products = choose_products(module, recipe)
     for table in chosen:
-        table.forward = partial(_look_up, table)  # type: ignore[method-assign]
+        table.forward = partial(_look_up, table, recipe.embeddings)  # type: ignore[method-assign]
     for linear in products:
         linear.forward = partial(_multiply, linear, recipe.scheme, int8)  # type: ignore[method-assign]
     try:
@@ -53,8 +53,8 @@ def simulate(module: nn.Module, recipe: GraphRecipe, int8: Int8 = FULL_RANGE) ->
 
 
 def rounds_table(table: nn.Embedding, recipe: GraphRecipe) -> bool:
-    """Whether the recipe stores this table as int8 rows."""
-    return recipe.embeddings == "int8" and table.num_embeddings >= SMALLEST_TABLE_ROWS
+    """Whether the recipe stores this table in fewer bits."""
+    return recipe.embeddings != "fp32" and table.num_embeddings >= SMALLEST_TABLE_ROWS
 
 
 def choose_products(module: nn.Module, recipe: GraphRecipe) -> list[nn.Linear]:
@@ -84,8 +84,10 @@ def _multiply(linear: nn.Linear, scheme: Scheme, int8: Int8, x: Tensor) -> Tenso
     return product if linear.bias is None else product + linear.bias
 
 
-def _look_up(table: nn.Embedding, ids: Tensor) -> Tensor:
+def _look_up(table: nn.Embedding, scheme: str, ids: Tensor) -> Tensor:
     # a row is rounded by itself, so that rounding what was looked up is rounding the table
+    if scheme == "int4" and table.embedding_dim % BLOCK == 0:
+        return round_weight_blocks(nn.functional.embedding(ids, table.weight), 4)
     return round_rows(nn.functional.embedding(ids, table.weight), 127)
 
 

@@ -361,7 +361,9 @@ static int plan_result_is_sound(const plan_checker *c, int place) {
 
 static int plan_constant_is_sound(const plan_checker *c, int place) {
     const exl__plan_buffer *buffer = plan_buffer_of(c, place);
-    uint64_t rows = plan_buffer_of(c, 2)->elements / c->sizes[1]; /* a table is the first constant, so it is there */
+    int of_blocks = c->operation->code == EXL__EMBED && c->operation->function == EXL__OF_BLOCKS;
+    uint64_t row = of_blocks ? c->sizes[1] / 2 : c->sizes[1];
+    uint64_t rows = plan_buffer_of(c, 2)->elements / row; /* a table is the first constant, so it is there */
 
     return buffer->place == EXL__FROM_WEIGHT && c->operation->operands[place].offset == 0 &&
            buffer->elements == exl__constant_elements(c->operation, place, c->sizes, rows);
@@ -396,6 +398,8 @@ static int plan_sizes_are_sound(plan_checker *c) {
     }
     if (c->rule->most_depth != 0 && c->sizes[1] > c->rule->most_depth)
         return 0;
+    if (o->code == EXL__EMBED && o->function == EXL__OF_BLOCKS)
+        return c->sizes[1] % 32 == 0;
     return o->code != EXL__LINEAR_BLOCKS || (c->sizes[1] % 32 == 0 && (c->sizes[3] == 4 || c->sizes[3] == 8));
 }
 

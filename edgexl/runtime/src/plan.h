@@ -75,6 +75,7 @@ typedef enum exl__code { EXL__OPERATIONS(EXL__CODE_NUMBER) EXL__CODES /* one mor
 typedef enum exl__function { EXL__MAPPINGS(EXL__FUNCTION_NUMBER) EXL__FUNCTIONS } exl__function;
 
 enum { EXL__ACT_NONE, EXL__ACT_RELU, EXL__ACT_GELU, EXL__ACT_TANH, EXL__ACTIVATIONS };
+enum { EXL__OF_ROWS, EXL__OF_BLOCKS };           /* of EXL__EMBED: what has a scale */
 enum { EXL__FROM_BEFORE = 1, EXL__FROM_BEHIND }; /* of EXL__SHIFT: what result[i] is, x[i - 1] or x[i + 1] */
 enum { EXL__SUM = 1, EXL__LARGEST, EXL__MEAN, EXL__SUM_INT = 32 };
 

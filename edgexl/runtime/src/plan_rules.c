@@ -64,6 +64,10 @@ const exl__rule *exl__rule_of(const exl__operation *operation) {
          .work = {2, OF_BATCH, AXIS_2 | AXIS_3}},
         ROWS(EXL__EMBED, AXIS_1, 0, {EXL__READ, I64, AXIS_0, EXL__NO_RUN}, {WHOLE, F32 | I8, 0, EXL__NO_RUN},
              {MAYBE_READ | EXL__CONSTANT, F32, 0, EXL__NO_RUN}),
+        {.code = EXL__EMBED, .first_function = EXL__OF_BLOCKS, .last_function = EXL__OF_BLOCKS, .constant_sizes = AXIS_1,
+         .operands = {{EXL__WRITTEN, F32, AXIS_0, 1}, {EXL__READ, I64, AXIS_0, EXL__NO_RUN},
+                      {WHOLE, I8, 0, EXL__NO_RUN}, {WHOLE, F32, 0, EXL__NO_RUN}},
+         .work = {ELEMENT, AXIS_0, AXIS_1}},
         EACH_ELEMENT(EXL__MAP, EXL__COPY, EXL__COPY, F32, NUMBER),
         EACH_ELEMENT(EXL__MAP, EXL__ADD, EXL__MIN, F32, NUMBER, NUMBER),
         EACH_ELEMENT(EXL__MAP, EXL__SQRT, EXL__SIGMOID, F32, NUMBER),
@@ -133,6 +137,9 @@ uint64_t exl__constant_elements(const exl__operation *operation, int place, cons
     case EXL__LINEAR_F32: return place == 2 ? exl__times(depth, columns) : columns;
     case EXL__LINEAR_BLOCKS: /* of a depth that is a multiple of 32 */
         return place == 2 ? exl__times(exl__times(depth, columns), bits) / 8 : exl__times(1 + depth / 16, columns);
-    default: return place == 2 ? exl__times(table_rows, sizes[1]) : table_rows; /* a look-up's table and scales */
+    default: /* a look-up's table and scales: of 4 bits two codes a byte, and a scale a block of 32 */
+        if (operation->code == EXL__EMBED && operation->function == EXL__OF_BLOCKS)
+            return exl__times(table_rows, place == 2 ? depth / 2 : depth / 32);
+        return place == 2 ? exl__times(table_rows, depth) : table_rows;
     }
 }

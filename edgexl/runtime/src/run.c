@@ -332,15 +332,32 @@ static void run_softmax(const exl__run_state *run, const exl__operation *o) {
     }
 }
 
+/* A row of 4-bit codes, a scale a block: byte i holds number 2 i in its low and 2 i + 1 in its high nibble, 8 added. */
+static void run_widen_blocks(const exl__run_state *run, const int8_t *codes, const float *scales, uint64_t n,
+                             float *out) {
+    int8_t block[EXL__BLOCK];
+
+    for (uint64_t first = 0; first < n; first += EXL__BLOCK) {
+        for (int i = 0; i < EXL__BLOCK / 2; i++) {
+            uint8_t pair = (uint8_t)codes[first / 2 + (uint64_t)i];
+            block[2 * i] = (int8_t)((pair & 15) - 8);
+            block[2 * i + 1] = (int8_t)((pair >> 4) - 8);
+        }
+        run->kernels->widen(block, scales[first / EXL__BLOCK], EXL__BLOCK, out + first);
+    }
+}
+
 static exl_status run_embed(const exl__run_state *run, const exl__operation *o) {
     uint64_t rows = run_at(run, o->sizes[0]), n = run_at(run, o->sizes[1]);
     const exl__plan_buffer *table = &run->plan->buffers[o->operands[2].buffer];
-    uint64_t entries = run_at(run, table->elements) / n, id_stride = run_stride(run, o, 1, 0);
+    int of_blocks = o->function == EXL__OF_BLOCKS;
+    uint64_t row = of_blocks ? n / 2 : n, row_scales = of_blocks ? n / EXL__BLOCK : 1;
+    uint64_t entries = run_at(run, table->elements) / row, id_stride = run_stride(run, o, 1, 0);
     float *out = exl__operand_at(run, o, 0);
     const int64_t *ids = exl__operand_at(run, o, 1);
     const float *numbers = exl__operand_at(run, o, 2), *scales = exl__operand_at(run, o, 3);
     const int8_t *codes = exl__operand_at(run, o, 2);
-    uint64_t row_bytes = n * exl__type_bytes(table->type), out_stride = run_stride(run, o, 0, 0);
+    uint64_t row_bytes = row * exl__type_bytes(table->type), out_stride = run_stride(run, o, 0, 0);
 
     for (uint64_t r = 0; r < rows; r++) {
         uint64_t id = (uint64_t)ids[r * id_stride];
@@ -348,13 +365,15 @@ static exl_status run_embed(const exl__run_state *run, const exl__operation *o) 
         if (ahead < entries) { /* the table's rows are anywhere, and the processor cannot guess which */
             __builtin_prefetch((const uint8_t *)(const void *)codes + ahead * row_bytes);
             if (scales)
-                __builtin_prefetch(scales + ahead);
+                __builtin_prefetch(scales + ahead * row_scales);
         }
         if (id >= entries)
             return exl__fail(run->error, EXL_ENGINE_FAILED, "the %s looks up entry %lld of a table of %llu", run->role,
                              (long long)id, (unsigned long long)entries);
         if (table->type == EXL__F32)
             memcpy(out + r * out_stride, numbers + id * n, n * sizeof *out);
+        else if (of_blocks)
+            run_widen_blocks(run, codes + id * row, scales + id * row_scales, n, out + r * out_stride);
         else
             run->kernels->widen(codes + id * n, scales ? scales[id] : 1.0f, (uint32_t)n, out + r * out_stride);
     }

@@ -186,10 +186,18 @@ static inline void reference_softmax(const reference *r, const uint64_t where[EX
 
 static inline exl_status reference_embed(const reference *r, const uint64_t where[EXL__PLAN_RANK]) {
     const exl__plan_buffer *table = &r->p->buffers[r->o->operands[2].buffer];
-    uint64_t id = (uint64_t)integer(r, 1, where), wide = r->n[1];
+    uint64_t id = (uint64_t)integer(r, 1, where), wide = r->n[1], of_blocks = r->o->function == EXL__OF_BLOCKS;
 
-    if (id >= table->elements / wide)
+    if (id >= table->elements / (of_blocks ? wide / 2 : wide))
         return EXL_ENGINE_FAILED;
+    for (uint64_t i = 0; i < wide && of_blocks; i++) {
+        uint64_t at = id * wide + i;
+        uint8_t pair = ((const uint8_t *)data(r, 2))[at / 2];
+        double scale = (double)((const float *)data(r, 3))[at / 32];
+        put_number(r, 0, where, i, ((at % 2 ? pair >> 4 : pair & 15) - 8) * scale);
+    }
+    if (of_blocks)
+        return EXL_OK;
     for (uint64_t i = 0; i < wide; i++) {
         double x = table->type == EXL__F32 ? (double)((const float *)data(r, 2))[id * wide + i]
                                            : (double)((const int8_t *)data(r, 2))[id * wide + i];

@@ -153,6 +153,9 @@ static void test_operations(void) {
             p.arena_bytes += 256);
     REFUSED("operation 3", o[EMBED].sizes[1] = 36);
     REFUSED("operation 3", o[EMBED].sizes[1] = 4); /* no whole number of rows */
+    REFUSED("operation 3", o[EMBED].function = EXL__OF_BLOCKS + 1);
+    REFUSED("operation 3", o[EMBED].function = EXL__OF_BLOCKS); /* of WIDE numbers, not of blocks */
+    REFUSED("operation 3", o[EMBED].function = EXL__OF_BLOCKS, o[EMBED].sizes[1] = 64); /* scales of rows */
     REFUSED("operation 3", o[EMBED].operands[3].buffer = WORDS);
     REFUSED("operation 3", b[SCALES].index = 2, b[SCALES].type = EXL__I8, b[SCALES].elements = 35);
     REFUSED("operation 3", p.weights[2].data_bytes = b[WORDS].elements = WIDE - 1);

@@ -184,6 +184,7 @@ static uint32_t draw_function(uint32_t code) {
         return draw(2) ? EXL__COPY + draw(EXL__SIGMOID) : whole[draw(sizeof whole / sizeof *whole)];
     case EXL__REDUCE: return draw(4) == 0 ? (uint32_t)EXL__SUM_INT : EXL__SUM + draw(3);
     case EXL__SHIFT: return 1 + draw(2);
+    case EXL__EMBED: return draw(2) ? (uint32_t)EXL__OF_BLOCKS : (uint32_t)EXL__OF_ROWS;
     default: return 0;
     }
 }
@@ -210,6 +211,10 @@ static plan_case draw_plan(void) {
         o.sizes[3] = draw(2) ? 4 : 8;
     } else if (o.code == EXL__ATTENTION || o.code == EXL__MATMUL) {
         draw_sizes(o.sizes, 40);
+    } else if (o.code == EXL__EMBED && o.function == EXL__OF_BLOCKS) {
+        o.sizes[1] = 32 * (1 + draw(3));
+        set_operand(&o, 2, add_weight(&p, EXL__I8, 4 * (uint64_t)o.sizes[1]), 0, 0, 0, 0, 0);
+        set_operand(&o, 3, add_weight(&p, EXL__F32, (uint64_t)o.sizes[1] / 4), 0, 0, 0, 0, 0);
     } else if (o.code == EXL__EMBED) {
         o.sizes[1] = 1 + draw(40);
         set_operand(&o, 2, add_weight(&p, draw(2) ? EXL__F32 : EXL__I8, 8 * (uint64_t)o.sizes[1]), 0, 0, 0, 0, 0);

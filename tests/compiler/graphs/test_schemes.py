@@ -184,8 +184,8 @@ def test_codes_by_row_by_hand(int8: Int8) -> None:
     assert error(model, x, by_hand) < 1e-3
 
 
-def looked_up(rows: int, axis: int = 0, output: bool = False) -> bytes:
-    table = np.random.default_rng(8).standard_normal((rows, 6)).astype(np.float32)
+def looked_up(rows: int, axis: int = 0, output: bool = False, width: int = 6) -> bytes:
+    table = np.random.default_rng(8).standard_normal((rows, width)).astype(np.float32)
     table[3] = 0
     out = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     nodes = [helper.make_node("Gather", ["table", "ids"], ["y"], axis=axis)]
@@ -208,6 +208,26 @@ def test_tables_by_hand() -> None:
     ids = np.array([[3, 0, 1023, 5]])
     np.testing.assert_allclose(Session(small).run({"ids": ids})[0], table[ids], atol=0.6 * scale.max())
     assert not Session(small).run({"ids": ids})[0][0, 0].any()
+
+
+def test_tables_of_4_bits_by_hand() -> None:
+    model = looked_up(1024, width=64)
+    table = constants(model)["table"]
+    small = quantize_graph(model, GraphRecipe(scheme="fp32", embeddings="int4"), VNNI)
+    assert {name: found.shape for name, found in constants(small).items()} == {
+        "table/codes": (1024, 32), "table/scales": (1024, 2),
+    }  # fmt: skip
+    ids = np.array([[3, 0, 1023, 5]])
+    blocks = table[ids].reshape(4, 2, 32)
+    outermost = np.take_along_axis(blocks, np.abs(blocks).argmax(2, keepdims=True), 2)
+    steps = outermost / -8
+    by_hand = np.clip(np.rint(np.divide(blocks, steps, out=np.zeros_like(blocks), where=steps != 0)), -8, 7) * steps
+    np.testing.assert_allclose(Session(small).run({"ids": ids})[0].reshape(4, 2, 32), by_hand, rtol=1e-6, atol=1e-7)
+
+
+def test_rows_that_are_no_whole_blocks_stay_bytes() -> None:
+    small = quantize_graph(looked_up(1024), GraphRecipe(scheme="fp32", embeddings="int4"), VNNI)
+    assert small == quantize_graph(looked_up(1024), GraphRecipe(scheme="fp32", embeddings="int8"), VNNI)
 
 
 @pytest.mark.parametrize("model", [looked_up(1023), looked_up(1024, axis=1), looked_up(1024, output=True)])

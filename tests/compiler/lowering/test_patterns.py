@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.native import NativeGraph, NativeLibrary
-from edgexl.bundle.plan import Activation
+from edgexl.bundle.plan import Activation, Code, Scales
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.graphs.schemes import quantize_graph
@@ -60,10 +61,15 @@ def exported(module: nn.Module, names: tuple[str, ...], outputs: tuple[str, ...]
 
 
 def check(
-    model: bytes, library: NativeLibrary, wanted: dict[str, int], scheme: Scheme = "fp32", tolerance: float = 2e-5
+    model: bytes,
+    library: NativeLibrary,
+    wanted: dict[str, int],
+    scheme: Scheme = "fp32",
+    tolerance: float = 2e-5,
+    embeddings: Literal["fp32", "int4"] = "fp32",
 ) -> None:
     """Lower `model` under `scheme`, see that it has so many operations of each kind, and compare at several lengths."""
-    quantised = quantize_graph(model, GraphRecipe(scheme=scheme, embeddings="fp32"), INT8)
+    quantised = quantize_graph(model, GraphRecipe(scheme=scheme, embeddings=embeddings), INT8)
     lowered = lower_graph(quantised, TOKENS, LABELS)
     kinds = collections.Counter(operation.code.name for operation in lowered.plan.operations)
     assert {name: kinds[name] for name in wanted} == wanted
@@ -139,6 +145,17 @@ def test_embedding_and_layer_norm(library: NativeLibrary) -> None:
     parts = {"word": nn.Embedding(VOCABULARY, 40), "position": nn.Embedding(TOKENS, 40), "norm": nn.LayerNorm(40)}
     model = exported(Module(embedded, **parts), ("input_ids",), ("token_states_out",))
     check(model, library, {"EMBED": 1, "LAYER_NORM": 1, "MAP": 2})
+
+
+def test_a_table_of_4_bits(library: NativeLibrary) -> None:
+    model = exported(
+        Module(lambda own, input_ids: own.word(input_ids), word=nn.Embedding(1024, 96)),
+        ("input_ids",), ("token_states_out",),
+    )  # fmt: skip
+    check(model, library, {"EMBED": 1}, embeddings="int4", tolerance=1e-6)
+    small = quantize_graph(model, GraphRecipe(embeddings="int4"), INT8)
+    operation = lower_graph(small, TOKENS, LABELS).plan.operations[0]
+    assert (operation.code, operation.function) == (Code.EMBED, Scales.BLOCKS)
 
 
 def test_an_encoder_layer(library: NativeLibrary) -> None:
