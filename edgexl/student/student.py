@@ -49,6 +49,7 @@ from edgexl.student.arguments import (
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.foreign import refuse_foreign_directory as refuse_foreign_directory
 from edgexl.student.importer import import_sentence_transformer
+from edgexl.student.importing.onnx_file import find_onnx, import_onnx
 from edgexl.student.label_tower import LabelTower
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student_file import (
@@ -197,7 +198,8 @@ class Student(Shown):
         evaluation: QuerySource = (),
     ) -> Student:
         """A student over `labels` without training: a sentence-transformers model (what `import_sentence_transformer`
-        takes) as a screener that needs no reasoner, or the stages of another student, given its directory or name.
+        takes), or an ONNX file with its tokenizer.json, as a screener that needs no reasoner, or the stages of another
+        student, given its directory or name.
 
         Labels are a list of texts or of (id, text), a dictionary from ids to texts or to records of "text", "aliases"
         and "descriptions", a data frame, a file, or a `LabelSet`. Queries are pairs of a text and the id or text of its
@@ -213,7 +215,8 @@ class Student(Shown):
         evaluation = as_queries("evaluation", evaluation, labels)
         if is_student(encoder):
             return load_student(encoder).with_labels(labels, calibration, evaluation)
-        model = import_sentence_transformer(encoder)
+        graph = find_onnx(encoder)
+        model = import_sentence_transformer(encoder) if graph is None else import_onnx(graph)
         config = model.screener.config
         shapes = Shapes(
             max_tokens=config.max_tokens,

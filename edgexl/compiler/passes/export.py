@@ -21,6 +21,7 @@ from edgexl.compiler.graphs.schemes import choose_products
 from edgexl.compiler.measure.gates import Verdict, judge
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.student.contract import input_names, sample_inputs
+from edgexl.student.onnx_screener import OnnxScreener
 
 # The axes that stay free, by input or output name.
 FREE_AXES = {
@@ -54,9 +55,9 @@ class Export(Pass):
         sample = sample_inputs(
             student.screener, shapes, tokens=min(7, shapes.max_tokens), labels=min(5, shapes.shortlist)
         )
-        screener = trace(student.screener, SCREENER_INPUTS, SCREENER_OUTPUTS, sample)
+        screener = export_screener(student.screener, sample)
         reasoner = trace(student.reasoner, names, REASONER_OUTPUTS, sample)
-        encoder = trace(student.screener, SCREENER_INPUTS, SCREENER_OUTPUTS, sample, free_batch=True)
+        encoder = export_screener(student.screener, sample, free_batch=True)
         for model, recipe in ((screener, artifact.recipe.screener), (reasoner, artifact.recipe.reasoner)):
             choose_products(model, recipe)  # not after encoding all labels
         difference = largest_difference(artifact, screener, reasoner)
@@ -66,6 +67,13 @@ class Export(Pass):
         )  # fmt: skip
         verdicts = artifact.verdicts + judge((verdict,))
         return dataclasses.replace(artifact, graphs=Graphs(screener, reasoner, encoder), verdicts=verdicts)
+
+
+def export_screener(screener: nn.Module, sample: dict[str, Tensor], free_batch: bool = False) -> bytes:
+    """A screener as a folded ONNX model, which some are."""
+    if isinstance(screener, OnnxScreener):
+        return plain_products(fold(screener.graph(free_batch)))
+    return trace(screener, SCREENER_INPUTS, SCREENER_OUTPUTS, sample, free_batch)
 
 
 class _ByName(nn.Module):

@@ -28,11 +28,14 @@ def check_source(source: str | bytes | os.PathLike[str]) -> None:
     path = Path(name)
     known = [*PACKAGED_MODELS, *available_students()]
     if path.is_dir():
-        if not any((path / file).is_file() for file in ("student.json", "modules.json", "config.json")):
+        files = ("student.json", "modules.json", "config.json", "model.onnx")
+        if not any((path / file).is_file() for file in files):
             raise BadInput(
-                f"The encoder {name} is a directory without student.json, modules.json or config.json: neither a "
-                "student nor a model."
+                f"The encoder {name} is a directory without student.json, modules.json, config.json or model.onnx: "
+                "neither a student nor a model."
             )
+        return
+    if path.is_file() and path.suffix == ".onnx":
         return
     if path.is_file():
         raise BadInput(f"The encoder {name} is a file; give a model's name or directory, or a student's.")
