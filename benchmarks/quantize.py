@@ -49,7 +49,8 @@ def main() -> None:
     vectors = encode_rows(artifact.graphs.label_encoder, artifact.rows.tokens, batched=True, threads=1)
     rows = []
     for role in ("screener", "reasoner"):
-        recipes = [GraphRecipe("fp32", "fp32"), *(GraphRecipe(scheme) for scheme in options.schemes)]
+        tables = [GraphRecipe("fp32", kind) for kind in ("fp32", "int8", "int4")]
+        recipes = [*tables, *(GraphRecipe(scheme) for scheme in options.schemes)]
         graphs = [_with(artifact.graphs, role, recipe, artifact) for recipe in recipes]
         times = _times(artifact, [getattr(made, role) for made in graphs])
         base = None

@@ -8,6 +8,9 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from edgexl.base.errors import BadInput
 
 # The first moment that a zip archive can tell.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -71,6 +74,15 @@ def read_ar(archive: bytes) -> dict[str, bytes]:
         members[head[:16].decode("ascii").rstrip(" /")] = archive[at + 60 : at + 60 + size]
         at += 60 + size + size % 2
     return members
+
+
+def open_deb(path: Path) -> tarfile.TarFile:
+    """The files of a Debian package. Raises `BadInput` where it holds none."""
+    members = read_ar(path.read_bytes())
+    name = next((each for each in members if each.startswith("data.tar")), "")
+    if not name:
+        raise BadInput(f"{path} holds no data.tar; delete it, and it is fetched anew.")
+    return tarfile.open(fileobj=io.BytesIO(members[name]))
 
 
 def pack_zip(members: Mapping[str, Member], stored: frozenset[str] = frozenset()) -> bytes:

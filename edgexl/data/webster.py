@@ -11,16 +11,13 @@ for the dict protocol is one text and an index of headwords:
 from __future__ import annotations
 
 import gzip
-import io
 import re
 import string
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgexl.base.archives import read_ar
-from edgexl.base.errors import BadInput
+from edgexl.base.archives import open_deb
 from edgexl.base.fetch import Package, fetch
 from edgexl.base.progress import Progress, no_progress, track
 
@@ -177,11 +174,7 @@ def _clean(text: str) -> str:
 
 def _unpack(archive: Path) -> tuple[bytes, str]:
     """The text and the index in Debian's package."""
-    members = read_ar(archive.read_bytes())
-    name = next((each for each in members if each.startswith("data.tar")), "")
-    if not name:
-        raise BadInput(f"{archive} holds no data.tar; delete it, and it is fetched anew.")
-    with tarfile.open(fileobj=io.BytesIO(members[name])) as tar:
+    with open_deb(archive) as tar:
         text, index = (tar.extractfile(f"./usr/share/dictd/gcide.{kind}") for kind in ("dict.dz", "index"))
         assert text is not None  # the archive is the one whose hash is known
         assert index is not None
