@@ -35,7 +35,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from edgexl.bundle.tokenizer import pack_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [ROOT / "edgexl/runtime/src/tokenizer.c", ROOT / "benchmarks/tokenize_batch.c"]
+RUNTIME = ROOT / "edgexl/runtime/src"
+SOURCES = [*(RUNTIME / f"{name}.c" for name in ("tokenizer", "subwords", "spelling", "utf8"))]
+SOURCES += [ROOT / "benchmarks/tokenize_batch.c"]
 SHIPPED = ROOT / "students/wordnet/tokenizer.json"
 
 BATCH = 16384  # strings a call, of both sides

@@ -2,12 +2,14 @@
 
 The section holds no Unicode version of its own: what becomes of each code point is found out from the Hugging
 Face normalizer and pre-tokenizer about each in turn, so that the device gives the ids the student was trained on. The
-layout is docs/format.md's chapter "Tokenizer section". Only BERT's kind of tokenizer can be packed (BertNormalizer,
-BertPreTokenizer, WordPiece, one token before and one behind the text); everything else is refused by name.
+layout is docs/format.md's chapter "Tokenizer section". BERT's kind of tokenizer (BertNormalizer, BertPreTokenizer,
+WordPiece, one token before and one behind the text) is packed here as version 1; with prompts or other special tokens,
+and all other kinds (`edgexl.bundle.subwords`), as version 2. What the runtime could not reproduce is refused by name.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +18,8 @@ from functools import lru_cache
 from typing import Any
 
 from edgexl.base.errors import BadInput
+from edgexl.bundle.spelling import refuse_straddling
+from edgexl.bundle.subwords import check_subwords, pack_subwords
 
 VERSION = 1
 HEADER = struct.Struct("<11I2H4I")
@@ -30,6 +34,11 @@ SLOTS_PER_PIECE = 5 / 3
 HEADS_BASIS = 0x811C9DC5
 TAILS_BASIS = 0x9E3779B9
 
+# Tokens before a text, and behind it, that a template may have.
+MOST_AROUND = 4
+MOST_PROMPT_BYTES = 1024
+SECOND_HEADER = struct.Struct("<3I2H10I8x")
+
 # Actions of the character table and kinds of expansion items, as docs/format.md numbers them.
 KEEP, DROP, BARRIER, SPACE, ISOLATE, EXPAND, MARK, HANGUL = range(8)
 ITEM_KEEP, ITEM_ISOLATE, ITEM_SPACE, ITEM_MARK = range(4)
@@ -38,13 +47,62 @@ ITEM_KEEP, ITEM_ISOLATE, ITEM_SPACE, ITEM_MARK = range(4)
 SEPARATOR = "|"
 
 
-def pack_tokenizer(tokenizer_json: str) -> bytes:
-    """The tokenizer section for the text of a Hugging Face `tokenizer.json`.
+@dataclass(frozen=True)
+class Prompts:
+    """The texts that a model wants before queries and before label texts."""
+
+    query: str = ""
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        for name, text in (("query", self.query), ("label", self.label)):
+            if len(text.encode(errors="surrogatepass")) > MOST_PROMPT_BYTES or not _is_utf8(text) or "\0" in text:
+                raise BadInput(
+                    f"the prompt of a {name} is {text!r:.60}; it must be text of {MOST_PROMPT_BYTES} bytes at most"
+                )
+
+    def __bool__(self) -> bool:
+        return bool(self.query or self.label)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+NO_PROMPTS = Prompts()
+
+
+def pack_tokenizer(tokenizer_json: str, prompts: Prompts = NO_PROMPTS) -> bytes:
+    """The tokenizer section for the text of a Hugging Face `tokenizer.json` and a model's prompts.
 
     Its truncation and padding settings are not packed: the runtime is given the number of tokens to make. Raises
     `BadInput` for a tokenizer that the runtime could not reproduce exactly.
     """
-    parts = _read_parts(tokenizer_json)
+    tokenizer, spec = _open(tokenizer_json)
+    _refuse_left(spec)
+    before, behind = surrounding_ids(spec["post_processor"])
+    if _is_bert(tokenizer, spec):
+        parts = _read_parts(tokenizer, spec)
+        refuse_straddling((content for content, _ in parts.added), prompts.query, prompts.label)
+        section = _pack_bert(parts)
+        if not prompts and len(before) == len(behind) == 1:
+            return section
+        kind, vocabulary = 1, parts.vocabulary
+    else:
+        literal = [t.content for t in tokenizer.get_added_tokens_decoder().values() if not t.normalized]
+        refuse_straddling(literal, prompts.query, prompts.label)
+        kind, vocabulary, section = pack_subwords(tokenizer, spec)
+    texts = [prompts.query.encode(), prompts.label.encode()]
+    around = [[*ids, *[0] * (MOST_AROUND - len(ids))] for ids in (before, behind)]
+    header = SECOND_HEADER.pack(2, kind, vocabulary, len(before), len(behind), *around[0], *around[1], *map(len, texts))
+    return header + b"".join(text + bytes(-len(text) % 4) for text in texts) + section
+
+
+def _pack_bert(parts: _Parts) -> bytes:
     characters = _character_tables(parts.normalizer)
     heads, tails = _split_pieces(parts, characters)
     records, offsets = _pack_records(heads, tails)
@@ -75,16 +133,21 @@ def pack_tokenizer(tokenizer_json: str) -> bytes:
     return header + b"".join(array + bytes(-len(array) % 4) for array in arrays)
 
 
-def check_tokenizer_json(tokenizer_json: str) -> tuple[int, int]:
-    """The ids of the tokens before and behind a text, after seeing that the text of a `tokenizer.json` can be packed.
+def check_tokenizer_json(tokenizer_json: str) -> None:
+    """See that the text of a `tokenizer.json` can be packed.
 
     Raises `BadInput` as `pack_tokenizer` does, but in a fraction of its time.
     """
-    parts = _read_parts(tokenizer_json)
+    tokenizer, spec = _open(tokenizer_json)
+    _refuse_left(spec)
+    surrounding_ids(spec["post_processor"])
+    if not _is_bert(tokenizer, spec):
+        check_subwords(tokenizer, spec)
+        return
+    parts = _read_parts(tokenizer, spec)
     sizes = [len(piece.encode()) for piece in parts.pieces]
     if max(sizes) > MAX_PIECE_BYTES or 2 * (sum(sizes) + 4 * len(sizes)) >= _MOST_PIECES_BYTES:
-        pack_tokenizer(tokenizer_json)  # whether these pieces count depends on all characters
-    return parts.prefix_id, parts.suffix_id
+        _pack_bert(parts)  # whether these pieces count depends on all characters
 
 
 # ---- What a tokenizer.json must say ----
@@ -103,23 +166,41 @@ class _Parts:
     vocabulary: int
 
 
-def _read_parts(tokenizer_json: str) -> _Parts:
-    from tokenizers import Tokenizer
-
+def _model_kind(tokenizer_json: str) -> str:
     try:
-        kind = json.loads(tokenizer_json)["model"].get("type", "WordPiece")
+        return str(json.loads(tokenizer_json)["model"].get("type", "WordPiece"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput("the tokenizer is not a Hugging Face tokenizer.json: no model in it") from error
-    _expect("model", kind, "WordPiece")
+
+
+def _open(tokenizer_json: str) -> tuple[Any, dict[str, Any]]:
+    """The tokenizer of a tokenizer.json, and that as the library writes it anew."""
+    from tokenizers import Tokenizer
+
+    _model_kind(tokenizer_json)
     try:
         tokenizer = Tokenizer.from_str(tokenizer_json)
     except Exception as error:  # the library raises nothing more specific
         raise BadInput(f"the tokenizer.json cannot be read: {error}") from error
-    spec = json.loads(tokenizer.to_str())
-    _expect("normalizer", _kind(spec["normalizer"]), "BertNormalizer")
-    _expect("pre-tokenizer", _kind(spec["pre_tokenizer"]), "BertPreTokenizer")
+    return tokenizer, json.loads(tokenizer.to_str())
+
+
+def _refuse_left(spec: Mapping[str, Any]) -> None:
     if (spec["truncation"] or {}).get("direction", "Right") != "Right":
         raise BadInput("the tokenizer truncates texts on the left, but edgexl keeps their beginning")
+
+
+def _is_bert(tokenizer: Any, spec: Mapping[str, Any]) -> bool:
+    """Whether version 1 has all that a tokenizer needs, its tokens around a text apart."""
+    plain = [_kind(spec["model"]), _kind(spec["normalizer"]), _kind(spec["pre_tokenizer"])]
+    return plain == ["WordPiece", "BertNormalizer", "BertPreTokenizer"] and not any(
+        token.normalized or token.single_word
+        for token in tokenizer.get_added_tokens_decoder().values()
+        if token.content
+    )
+
+
+def _read_parts(tokenizer: Any, spec: Mapping[str, Any]) -> _Parts:
     model = spec["model"]
     if model["unk_token"] not in model["vocab"]:
         raise BadInput(f"the tokenizer's unknown token {model['unk_token']!r} is not in its vocabulary")
@@ -128,7 +209,8 @@ def _read_parts(tokenizer_json: str) -> _Parts:
             f"the tokenizer's max_input_chars_per_word is {model['max_input_chars_per_word']}, "
             f"but edgexl takes 1 to {MAX_WORD_CHARS}"
         )
-    prefix_id, suffix_id = _surrounding_ids(spec["post_processor"])
+    before, behind = surrounding_ids(spec["post_processor"])
+    prefix_id, suffix_id = before[0] if before else 0, behind[0] if behind else 0
     added = _added_tokens(tokenizer.get_added_tokens_decoder())
     ids = [*model["vocab"].values(), *(number for _, number in added), prefix_id, suffix_id]
     if max(ids) >= 1 << 24:
@@ -150,29 +232,38 @@ def _kind(part: Mapping[str, Any] | None) -> str:
     return "none" if part is None else str(part["type"])
 
 
-def _expect(part: str, kind: str, supported: str) -> None:
-    if kind != supported:
-        raise BadInput(
-            f"the tokenizer's {part} is {kind}, but the runtime reproduces {supported} only: "
-            "use a student with a BERT tokenizer"
-        )
-
-
-def _surrounding_ids(processor: Mapping[str, Any] | None) -> tuple[int, int]:
-    """The ids of the token before and of the token behind a text."""
-    if processor is not None and processor["type"] == "BertProcessing":
-        return processor["cls"][1], processor["sep"][1]
-    _expect("post-processor", _kind(processor), "TemplateProcessing")
-    assert processor is not None
+def surrounding_ids(processor: Mapping[str, Any] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids of the tokens before and of those behind a text, by the post-processor of a tokenizer.json."""
+    kind = _kind(processor)
+    if processor is None or kind == "ByteLevel":  # ByteLevel sets offsets alone
+        return (), ()
+    if kind in ("BertProcessing", "RobertaProcessing"):
+        return (processor["cls"][1],), (processor["sep"][1],)
+    if kind == "Sequence":
+        before: tuple[int, ...] = ()
+        behind: tuple[int, ...] = ()
+        for each in processor["processors"]:
+            prefix, suffix = surrounding_ids(each)
+            before, behind = prefix + before, behind + suffix
+        return before, behind
+    if kind != "TemplateProcessing":
+        raise BadInput(f"the tokenizer's post-processor is {kind}, which edgexl does not know")
     single = processor["single"]
-    if [next(iter(step)) for step in single] != ["SpecialToken", "Sequence", "SpecialToken"]:
+    texts = [place for place, step in enumerate(single) if "Sequence" in step]
+    ids = [
+        processor["special_tokens"][step["SpecialToken"]["id"]]["ids"] if "SpecialToken" in step else []
+        for step in single
+    ]
+    before, behind = (
+        (tuple(itertools.chain(*part)) for part in (ids[: texts[0]], ids[texts[0] + 1 :])) if texts else ((), ())
+    )
+    if len(texts) != 1 or max(len(before), len(behind)) > MOST_AROUND:
         shown = " ".join("A" if "Sequence" in step else step["SpecialToken"]["id"] for step in single)
-        raise BadInput(f"the tokenizer's template for one text is {shown!r}, but edgexl takes '[CLS] A [SEP]' only")
-    names = [single[0]["SpecialToken"]["id"], single[2]["SpecialToken"]["id"]]
-    ids = [processor["special_tokens"][name]["ids"] for name in names]
-    if any(len(each) != 1 for each in ids):
-        raise BadInput("the tokenizer's template has a special token of several ids, which edgexl does not take")
-    return ids[0][0], ids[1][0]
+        raise BadInput(
+            f"the tokenizer's template for one text is {shown!r:.120}, but edgexl takes a text once, and {MOST_AROUND} "
+            "tokens at most before it and behind it"
+        )
+    return before, behind
 
 
 def _added_tokens(decoder: Mapping[int, Any]) -> tuple[tuple[str, int], ...]:
@@ -185,12 +276,6 @@ def _added_tokens(decoder: Mapping[int, Any]) -> tuple[tuple[str, int], ...]:
         content = token.content
         if not content:
             continue
-        for option in ("normalized", "single_word"):
-            if getattr(token, option):
-                raise BadInput(
-                    f"the tokenizer's added token {content!r} has {option}=true, which edgexl does not reproduce: "
-                    f"add it with {option}=false"
-                )
         if content != content.strip() or "\ufffd" in content:
             raise BadInput(
                 f"the tokenizer's added token {content!r} begins or ends with white space or holds U+FFFD, "

@@ -24,7 +24,7 @@ from edgexl.base.ragged import Ragged
 from edgexl.data.label_set import LabelSet
 from edgexl.index.passages import cut_passages
 from edgexl.index.row_cache import RowCache
-from edgexl.student.text import encode_texts
+from edgexl.student.text import count_around, encode_texts
 
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
@@ -285,10 +285,11 @@ def _passages(descriptions: Sequence[Sequence[str]], tokenizer: Tokenizer | None
     if tokenizer is None:
         return [list(texts) for texts in descriptions]
     known = list(dict.fromkeys(text for texts in descriptions for text in texts))
+    room = max_tokens - count_around(tokenizer)
     cut: dict[str, list[str]] = {}
     for begin in range(0, len(known), CHUNK):
         part = known[begin : begin + CHUNK]
-        cut |= zip(part, cut_passages(tokenizer, part, max_tokens - 2), strict=True)
+        cut |= zip(part, cut_passages(tokenizer, part, room), strict=True)
     return [[passage for text in texts for passage in cut[text]] for texts in descriptions]
 
 

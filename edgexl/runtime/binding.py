@@ -470,12 +470,16 @@ class BundleHandle(Shown):
         }
 
     def tokenize(self, text: str | bytes) -> list[int]:
-        """Token ids as the screener gets them: [CLS], the text's, [SEP], at most `info.max_tokens`."""
+        """Token ids as the screener gets them: the text's, special ones around it, at most `info.max_tokens`."""
         content = as_text("The text", text)
         ids = (ctypes.c_int32 * self.info.max_tokens)()
         count = ctypes.c_size_t()
         self._do("exl_tokenize", self._open(), content, len(content), ids, self.info.max_tokens, ctypes.byref(count))
         return ids[: count.value]
+
+    def has_tokens(self, text: str | bytes) -> bool:
+        """Whether a text has a token of its own; one without any gets no answer."""
+        return len(self.tokenize(text)) > len(self.tokenize(""))
 
     def golden_texts(self) -> list[str]:
         """The texts of the bundle's goldens."""

@@ -18,7 +18,7 @@ from edgexl.base.errors import BadInput, kind_of, shorten
 from edgexl.data import Query
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.objects import as_named_queries
-from edgexl.student.text import encode_texts
+from edgexl.student.text import encode_pieces
 from edgexl.student.weights import find_weight_fault
 
 
@@ -74,8 +74,8 @@ def as_queries(split: str, values: Any, labels: LabelSet) -> tuple[Query, ...]:
 
 def check_tokens(split: str, queries: Sequence[Query], tokenizer: Tokenizer) -> tuple[Query, ...]:
     """The queries. Raises `BadInput` for one without a token: a device refuses to answer that."""
-    for query, ids in zip(queries, encode_texts(tokenizer, [query.text for query in queries], 3), strict=True):
-        if len(ids) < 3:
+    for query, ids in zip(queries, encode_pieces(tokenizer, [query.text for query in queries], 1), strict=True):
+        if not ids:
             raise BadInput(f"{_name(split, query)} has a text without a token ({query.text!r:.60}); remove the query.")
     return tuple(queries)
 

@@ -38,14 +38,13 @@ _MEANINGS = (
 )
 _ABOUT_LABELS = ("label_vectors", "screening_scores", "label_tokens", "evidence")
 REASONER_INPUTS = dict(zip(GRAPH_INPUTS, _MEANINGS, strict=True))
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 @dataclass(frozen=True)
 class Shapes:
     """The sizes that the two modules, the index and the runtime share.
 
-    `max_tokens`: longest text, [CLS] and [SEP] included. `query_dims`: d of the query vector and label vectors.
+    `max_tokens`: longest text, special tokens included. `query_dims`: d of the query vector and label vectors.
     `state_dims`: h of the token states. `shortlist`: N. `label_tokens`: S. `vocabulary`: rows of the word table.
     """
 
@@ -73,21 +72,16 @@ class Shapes:
 def check_tokenizer(tokenizer: Tokenizer, shapes: Shapes) -> Tokenizer:
     """A copy of `tokenizer` without truncation and padding (edgexl does both itself), after checking it.
 
-    Raises `BadInput` where it gives ids beyond the word table, lacks the special tokens, [PAD] as id 0 among them, or
-    could not be packed into a bundle.
+    Raises `BadInput` where it gives ids beyond the word table, where its id 0, which pads label tokens, is a piece of
+    ordinary texts, or where it could not be packed into a bundle.
     """
     refuse_unpackable(tokenizer)
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()
     vocabulary = copy.get_vocab(with_added_tokens=True)
-    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
-    if missing:
-        raise BadInput(f"The tokenizer has no {missing[0]} token; a student needs a BERT-like WordPiece tokenizer.")
-    if vocabulary["[PAD]"] != 0:
-        raise BadInput(
-            f"The tokenizer's [PAD] is id {vocabulary['[PAD]']}; it must be 0, for label tokens are padded so."
-        )
+    if fault := find_padding_fault(copy):
+        raise BadInput(fault)
     if max(vocabulary.values()) >= shapes.vocabulary:
         raise BadInput(
             f"The tokenizer gives ids up to {max(vocabulary.values())}, "
@@ -96,16 +90,23 @@ def check_tokenizer(tokenizer: Tokenizer, shapes: Shapes) -> Tokenizer:
     return copy
 
 
+def find_padding_fault(tokenizer: Tokenizer) -> str | None:
+    """Why a tokenizer's id 0 cannot pad label tokens: it is a piece that texts are made of."""
+    first = tokenizer.id_to_token(0)
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    if first is None or 0 in tokenizer.get_added_tokens_decoder() or first == unknown:
+        return None
+    if (first[:1], first[-1:]) in (("[", "]"), ("<", ">")) and len(first) > 2:  # [PAD], <pad>
+        return None
+    return f"The tokenizer's id 0 is the piece {first!r:.40}, but 0 pads label tokens; it must be no piece of texts."
+
+
 def refuse_unpackable(tokenizer: Tokenizer) -> None:
-    """Raise `BadInput` for a tokenizer that no bundle can hold, or that does not put [CLS] and [SEP] around texts."""
+    """Raise `BadInput` for a tokenizer that no bundle can hold."""
     try:
-        around = check_tokenizer_json(tokenizer.to_str())
+        check_tokenizer_json(tokenizer.to_str())
     except BadInput as error:
         raise BadInput(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-    expected = tuple(map(tokenizer.token_to_id, ("[CLS]", "[SEP]")))
-    if around != expected and None not in expected:
-        names = " A ".join(str(tokenizer.id_to_token(place)) for place in around)
-        raise BadInput(f"The tokenizer makes '{names}' of a text A, but a student's makes '[CLS] A [SEP]'.")
 
 
 def call_reasoner(reasoner: nn.Module, supply: Mapping[str, Tensor]) -> Tensor:

@@ -117,6 +117,9 @@ def _read_encoder(described: Description, max_tokens: int) -> tuple[TransformerS
     if min(longest, max_tokens) < 3:
         raise ForeignModel(f"{folder} reads {longest} tokens; edgexl needs 3 at least.")
     _check_sizes(tensors, sizes)
+    if read.swapped is not None:
+        words = tensors.found[sizes.family.words]
+        words[[0, read.swapped]] = words[[read.swapped, 0]]
     screener = TransformerScreener(
         ScreenerConfig(
             vocabulary=sizes.vocabulary,

@@ -14,21 +14,20 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from edgexl.student.text import read_pieces
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 # One more for whatever else is a letter, and so many for pairs.
 COLUMNS = 96
 _PAIRS = COLUMNS - len(LETTERS) - 1
-_CONTINUED = "##"
 
 
 def count_letters(tokenizer: Tokenizer, vocabulary: int) -> Tensor:
-    """[vocabulary, COLUMNS] of a WordPiece tokenizer; rows of special tokens, and of ids without a piece, are 0."""
+    """[vocabulary, COLUMNS] of a tokenizer; rows of special tokens, and of ids without a piece, are 0."""
     table = torch.zeros(vocabulary, COLUMNS)
-    for piece, place in tokenizer.get_vocab(with_added_tokens=True).items():
-        if place >= vocabulary or (piece.startswith("[") and piece.endswith("]") and len(piece) > 1):
+    for place, (begins, letters) in read_pieces(tokenizer).items():
+        if place >= vocabulary or (letters.startswith("[") and letters.endswith("]") and len(letters) > 1):
             continue
-        begins = not piece.startswith(_CONTINUED)
-        letters = piece if begins else piece[len(_CONTINUED) :]
         for letter in letters:
             at = LETTERS.find(letter)
             table[place, len(LETTERS) if at < 0 else at] += 1

@@ -1,11 +1,14 @@
 """Texts to token ids, exactly as the runtime does it.
 
-A text becomes [CLS], its first `max_tokens - 2` word pieces, [SEP]. A label's tokens are its first S word pieces
-without special tokens, padded with 0.
+A text becomes the special tokens that the tokenizer's own template puts before it ([CLS], <s>, none), as many of its
+first word pieces as `max_tokens` leaves room for, and the special tokens behind it. A label's tokens are its first S
+word pieces without special tokens, padded with 0.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +19,7 @@ from tokenizers import Tokenizer
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.files import read_input
+from edgexl.bundle.tokenizer import surrounding_ids
 
 # Long texts are read in windows of so many words, each beginning so many behind the one before; what has no space in
 # it is a word as soon as it has so many bytes.
@@ -37,19 +41,86 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise BadInput(f"{path} is not a Hugging Face tokenizer: {reason}.") from None
 
 
-def piece_id(tokenizer: Tokenizer, piece: str) -> int:
-    """The id of a word piece. Raises `BadInput` where the vocabulary lacks it."""
-    found = tokenizer.token_to_id(piece)
-    if found is None:
-        raise BadInput(f"The tokenizer has no {piece}; students need one of BERT's kind.")
-    return int(found)
+def tokens_around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids of the special tokens before a text and of those behind it. Raises `BadInput` for a template that edgexl
+    does not take."""
+    processor = tokenizer.post_processor
+    state = None if processor is None else json.loads(processor.__getstate__())
+    try:
+        before, behind = surrounding_ids(state)
+    except BadInput as error:
+        raise BadInput(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+    return list(before), list(behind)
+
+
+def count_around(tokenizer: Tokenizer) -> int:
+    """How many tokens of a text are special ones around it."""
+    return sum(map(len, tokens_around(tokenizer)))
+
+
+def special_ids(tokenizer: Tokenizer) -> set[int]:
+    """The ids that stand for no piece of a text: padding (0), the unknown token, and the tokens around a text."""
+    unknown = unknown_id(tokenizer)
+    return {0, *(() if unknown is None else (unknown,)), *itertools.chain(*tokens_around(tokenizer))}
+
+
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """The id of what the tokenizer does not know; None where it knows everything."""
+    if type(tokenizer.model).__name__ == "Unigram":
+        found: int | None = json.loads(tokenizer.model.__getstate__())["unk_id"]
+        return found
+    found = tokenizer.token_to_id(str(tokenizer.model.unk_token))
+    return found
+
+
+def read_pieces(tokenizer: Tokenizer) -> dict[int, tuple[bool, str]]:
+    """What the pieces of the vocabulary stand for, by id: whether a piece begins a word, and its characters.
+
+    WordPiece marks the pieces that go on with a word ("##"), SentencePiece ("\u2581") and byte-level BPE (U+0120, a
+    space's stand-in) those that begin one; of these a piece of punctuation begins a word, too. Special tokens are left
+    out, and so are pieces of bytes that are no characters.
+    """
+    special = {place for place, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    vocabulary = {
+        piece: place for piece, place in tokenizer.get_vocab(with_added_tokens=True).items() if place not in special
+    }
+    if type(tokenizer.model).__name__ == "WordPiece":
+        mark = tokenizer.model.continuing_subword_prefix
+        pieces = ((place, (piece == mark or not piece.startswith(mark), piece)) for piece, place in vocabulary.items())
+        return {place: (begins, piece if begins else piece[len(mark) :]) for place, (begins, piece) in pieces}
+    bytes_of = {char: byte for byte, char in byte_characters().items()}
+    is_bytes = sum(piece.startswith("\u0120") for piece in vocabulary) > sum(
+        piece.startswith("\u2581") for piece in vocabulary
+    )
+    found = {}
+    for piece, place in vocabulary.items():
+        if is_bytes:
+            text = bytes(bytes_of[char] for char in piece if char in bytes_of).decode(errors="ignore")
+        else:
+            text = piece.replace("\u2581", " ")
+        if letters := text.removeprefix(" "):
+            found[place] = (letters != text or not letters[0].isalnum(), letters)
+    return found
+
+
+def byte_characters() -> dict[int, str]:
+    """The character that byte-level BPE writes for each byte: itself where it can be seen, others from U+0100 on."""
+    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in seen]
+    return {byte: chr(byte) for byte in seen} | {byte: chr(0x100 + place) for place, byte in enumerate(others)}
 
 
 def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Token ids of each text, [CLS] and [SEP] included; 2 to `max_tokens` a text."""
-    cls_id, sep_id = piece_id(tokenizer, "[CLS]"), piece_id(tokenizer, "[SEP]")
+    """Token ids of each text, special tokens included; `max_tokens` a text at most."""
+    before, behind = tokens_around(tokenizer)
+    room = max_tokens - len(before) - len(behind)
     encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    return [[cls_id, *encoding.ids[: max_tokens - 2], sep_id] for encoding in encodings]
+    return [[*before, *encoding.ids[:room], *behind] for encoding in encodings]
+
+
+def encode_pieces(tokenizer: Tokenizer, texts: Sequence[str], most: int) -> list[list[int]]:
+    """The first token ids of each text, `most` at most, without special tokens."""
+    return [encoding.ids[:most] for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
 def cut_windows(text: str, most: int) -> list[str]:
@@ -75,25 +146,30 @@ def cut_windows(text: str, most: int) -> list[str]:
 
 
 def word_texts(tokenizer: Tokenizer, count: int, max_tokens: int, seed: int) -> list[list[int]]:
-    """Token ids of `count` texts of one to three words of the vocabulary, drawn by the seed, [CLS] and [SEP] included.
+    """Token ids of `count` texts of one to three words of the vocabulary, drawn by the seed, special tokens included.
 
     They stand in for texts that are not known yet.
     """
-    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
-    words = sorted(place for piece, place in vocabulary.items() if len(piece) > 1 and piece.isalpha())
-    words = words or sorted(vocabulary.values())  # a vocabulary of letters
-    cls_id, sep_id = piece_id(tokenizer, "[CLS]"), piece_id(tokenizer, "[SEP]")
+    own = tokenizer.get_vocab(with_added_tokens=False).values()
+    known = set(own)
+    words = sorted(
+        place
+        for place, (begins, piece) in read_pieces(tokenizer).items()
+        if begins and len(piece) > 1 and piece.isalpha() and place in known
+    )
+    words = words or sorted(own)  # a vocabulary of letters
+    before, behind = tokens_around(tokenizer)
+    room = max_tokens - len(before) - len(behind)
     draw = np.random.default_rng(seed)
     chosen = np.array(words)[draw.integers(len(words), size=(count, 3))].tolist()
     lengths = draw.integers(1, 4, size=count).tolist()
-    return [[cls_id, *ids[:length][: max_tokens - 2], sep_id] for ids, length in zip(chosen, lengths, strict=True)]
+    return [[*before, *ids[:length][:room], *behind] for ids, length in zip(chosen, lengths, strict=True)]
 
 
 def label_tokens(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> Ints:
     """[len(texts), count] word pieces of label texts, padded with 0."""
     rows = np.zeros((len(texts), count), dtype=np.int64)
-    for row, encoding in zip(rows, tokenizer.encode_batch_fast(list(texts), add_special_tokens=False), strict=True):
-        ids = encoding.ids[:count]
+    for row, ids in zip(rows, encode_pieces(tokenizer, texts, count), strict=True):
         row[: len(ids)] = ids
     return rows
 

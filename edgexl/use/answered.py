@@ -67,5 +67,5 @@ def answer_queries(
 
 
 def find_empty(handle: BundleHandle, queries: Sequence[Query]) -> list[int]:
-    """The rows of the queries without a token between [CLS] and [SEP]."""
-    return [row for row, query in enumerate(queries) if len(handle.tokenize(query.text)) <= 2]
+    """The rows of the queries without a token of their own."""
+    return [row for row, query in enumerate(queries) if not handle.has_tokens(query.text)]

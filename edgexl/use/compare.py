@@ -105,7 +105,7 @@ def compare(
     opened = read_bundle(first), read_bundle(second)
     queries = read_held_out(Path(data), opened[0], limit).queries if data is not None else []
     with open_bundle(first, compiled_only=True) as a, open_bundle(second, compiled_only=True) as b:
-        texts = [query.text for query in queries if len(a.tokenize(query.text)) > 2 < len(b.tokenize(query.text))]
+        texts = [query.text for query in queries if a.has_tokens(query.text) and b.has_tokens(query.text)]
         if data is None:
             texts = list(dict.fromkeys([*a.golden_texts(), *b.golden_texts()]))
         if len(texts) < 2:

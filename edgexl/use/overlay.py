@@ -35,9 +35,6 @@ from edgexl.data.tables.queries import LabelNames, read_query_table
 from edgexl.data.tables.roles import Wanted
 from edgexl.runtime.binding import BundleHandle, NewLabel, open_bundle
 
-# A text of no token has [CLS] and [SEP] all the same.
-_NO_TOKEN = 2
-
 
 @dataclass(frozen=True)
 class QuerySource:
@@ -199,7 +196,7 @@ def _texts(text: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_tokens(handle: BundleHandle, uid: str, texts: Sequence[str]) -> None:
     for text in texts:
-        if len(handle.tokenize(text)) <= _NO_TOKEN:
+        if not handle.has_tokens(text):
             raise BadInput(f"The label {shorten(uid)} has a text without a token, {shorten(repr(text))}; leave it out.")
 
 

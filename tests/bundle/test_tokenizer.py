@@ -29,6 +29,10 @@ def added(**options: object) -> dict[str, object]:
     return {"id": 4, "content": "[MASK]", "special": True, **token, **options}
 
 
+def sequence(*parts: dict[str, object]) -> dict[str, object]:
+    return {"type": "Sequence", "normalizers": list(parts)}
+
+
 def model(**changes: object) -> dict[str, object]:
     return {**bert_json()["model"], **changes}
 
@@ -69,7 +73,6 @@ def test_truncation_and_padding_are_not_the_tokenizers_business() -> None:
 
 
 UNIGRAM = json.loads(Tokenizer(models.Unigram([("a", 0.0)], unk_id=0, byte_fallback=False)).to_str())["model"]
-BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 LEFT = {"direction": "Left", "max_length": 9, "strategy": "LongestFirst", "stride": 0}
 CLS, TEXT, SEP = ("SpecialToken", "[CLS]"), ("Sequence", "A"), ("SpecialToken", "[SEP]")
 BPE = json.loads(Tokenizer(models.BPE()).to_str())["model"]
@@ -78,23 +81,21 @@ BPE = json.loads(Tokenizer(models.BPE()).to_str())["model"]
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"model": UNIGRAM}, "model is Unigram"),
-        ({"model": BPE}, "model is BPE"),
+        ({"model": UNIGRAM}, "model Unigram has a pre-tokenizer"),
+        ({"model": BPE}, "model BPE has a pre-tokenizer"),
         ({"model": model(unk_token="<unk>")}, "unknown token '<unk>'"),
         ({"model": model(max_input_chars_per_word=300)}, "max_input_chars_per_word is 300"),
         ({"model": model(vocab={"[UNK]": 1, "a" * 90: 2, "\U00010428" * 80: 3})}, "longer than 255 bytes"),
         ({"model": model(vocab={"[UNK]": 1 << 24})}, "token id 16777216"),
-        ({"normalizer": {"type": "NFC"}}, "normalizer is NFC"),
-        ({"normalizer": None}, "normalizer is none"),
-        ({"normalizer": {"type": "Sequence", "normalizers": []}}, "normalizer is Sequence"),
+        ({"normalizer": {"type": "ByteLevel"}}, "normalizer is ByteLevel"),
+        ({"normalizer": sequence({"type": "NFC"}, {"type": "NFKD"})}, "normalizer NFKD stands behind"),
+        ({"normalizer": {"type": "Replace", "pattern": {"Regex": "a+"}, "content": "a"}}, "the expression 'a\\+'"),
+        ({"normalizer": {"type": "Replace", "pattern": {"String": "ab"}, "content": "a"}}, "replaces 'ab'"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "pre-tokenizer is Whitespace"),
-        ({"pre_tokenizer": None}, "pre-tokenizer is none"),
-        ({"post_processor": None}, "post-processor is none"),
-        ({"post_processor": BYTE_LEVEL}, "post-processor is ByteLevel"),
-        ({"post_processor": template(TEXT, SEP)}, r"'A \[SEP\]'"),
-        ({"post_processor": template(CLS, TEXT, SEP, SEP)}, "template for one text"),
-        ({"added_tokens": [added(normalized=True)]}, r"'\[MASK\]' has normalized=true"),
-        ({"added_tokens": [added(single_word=True)]}, r"'\[MASK\]' has single_word=true"),
+        ({"pre_tokenizer": None}, "model WordPiece has a pre-tokenizer"),
+        ({"post_processor": template(CLS, TEXT, TEXT)}, "template for one text"),
+        ({"post_processor": template(CLS, TEXT, *[SEP] * 5)}, "template for one text"),
+        ({"added_tokens": [added(normalized=True, lstrip=True)]}, r"'\[MASK\]' has lstrip=true"),
         ({"added_tokens": [added(content=" mask")]}, "white space"),
         ({"added_tokens": [added(content="a\ufffdb")]}, "U\\+FFFD"),
         ({"truncation": LEFT}, "on the left"),

@@ -162,7 +162,7 @@ def test_refuses_what_is_behind_the_section(library: ctypes.CDLL, student_sectio
 def test_damaged_sections_under_sanitizers(tmp_path: Path, student_section: bytes) -> None:
     section, program = tmp_path / "section.bin", tmp_path / "test_tokenizer"
     section.write_bytes(student_section)
-    sources = [RUNTIME / "tests/test_tokenizer.c", RUNTIME / "src/tokenizer.c"]
+    sources = [RUNTIME / "tests/test_tokenizer.c", *bench.SOURCES[:-1]]
     flags = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
     subprocess.run(["cc", *flags, "-fno-sanitize-recover=all", *sources, "-o", program], check=True)
     done = subprocess.run([program, section], capture_output=True, text=True, check=False)

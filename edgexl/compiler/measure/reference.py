@@ -31,7 +31,7 @@ from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.index import LabelIndex, Shortlist
 from edgexl.index.best_of_rows import Weighing
-from edgexl.student.text import cut_windows, encode_texts, label_tokens
+from edgexl.student.text import count_around, cut_windows, encode_texts, label_tokens
 
 Feeds = dict[str, npt.NDArray[Any]]
 # Queries answered side by side.
@@ -151,12 +151,14 @@ class ReferencePipeline:
     def _read(self, texts: Sequence[str]) -> list[list[Window]]:
         """The windows of texts: one of each that the screener takes whole."""
 
+        around = count_around(self.tokenizer)
+
         def read(text: str, ids: list[int]) -> list[Window]:
             if len(ids) <= self.max_tokens:
                 return [Window(text, ids)]
             parts = cut_windows(text, self.windows)
             tokens = encode_texts(self.tokenizer, parts, self.max_tokens)
-            return [Window(part, each) for part, each in zip(parts, tokens, strict=True) if len(each) > 2]
+            return [Window(part, each) for part, each in zip(parts, tokens, strict=True) if len(each) > around]
 
         return list(map(read, texts, encode_texts(self.tokenizer, texts, self.max_tokens + 1)))
 

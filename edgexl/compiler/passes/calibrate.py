@@ -35,7 +35,7 @@ from edgexl.compiler.passes.declaration import Pass
 from edgexl.compiler.recipe import CalibrateRecipe
 from edgexl.data import Query
 from edgexl.student.student import Student
-from edgexl.student.text import encode_texts
+from edgexl.student.text import encode_texts, tokens_around
 
 # So few held-out queries have a smaller share of known tokens, and so few label texts score less by themselves.
 STRANGE = 0.01
@@ -133,8 +133,11 @@ class Calibrate(Pass):
     def _doubts(self, artifact: Artifact, pipeline: ReferencePipeline, texts: Sequence[str]) -> Doubts:
         """What few held-out queries are stranger than, and what label texts score by themselves."""
         tokens = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens)
+        before, behind = map(len, tokens_around(artifact.student.tokenizer))
         known = mark_tokens(artifact.rows.tokens.values, artifact.shapes.vocabulary)
-        least = float(np.quantile([share_known(known, each) for each in tokens], STRANGE, method="lower"))
+        least = float(
+            np.quantile([share_known(known, each, (before, behind)) for each in tokens], STRANGE, method="lower")
+        )
         names = artifact.student.labels.texts
         step = max(1, len(names) // NAMES)
         asked = range(0, len(names), step)
@@ -142,7 +145,7 @@ class Calibrate(Pass):
         own = [answer.scores[answer.labels == label, 0] for label, answer in zip(asked, answers, strict=True)]
         found = np.concatenate(own) if own else np.zeros(0, np.float32)
         same = float(np.quantile(found, STRANGE, method="lower")) if len(found) else 0.0
-        return Doubts.of(known, least, same if same >= LEAST_SAME else 0.0)
+        return Doubts.of(known, least, same if same >= LEAST_SAME else 0.0, (before, behind))
 
     def _presence(
         self,

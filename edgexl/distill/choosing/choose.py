@@ -23,7 +23,7 @@ from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screeners import kind_of
 from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.screeners.transformer import TransformerShape
-from edgexl.student.text import encode_texts
+from edgexl.student.text import encode_pieces, unknown_id
 
 # So many texts settle lengths and scripts.
 _SAMPLE = 4000
@@ -70,9 +70,8 @@ class Facts:
         """Of labels and queries, as a tokenizer cuts them."""
         labels, queries = material.labels, [query for query in material.queries if query.targets and query.has_text]
         texts, asked = _sample(labels.texts), _sample([query.text for query in queries])
-        own, theirs = (encode_texts(tokenizer, some, 512) for some in (texts, asked))
-        unknown_id = tokenizer.token_to_id("[UNK]")
-        pieces = np.concatenate([np.asarray(ids)[1:-1] for ids in (*own, *theirs)])
+        own, theirs = (encode_pieces(tokenizer, some, 510) for some in (texts, asked))
+        pieces = np.concatenate([np.asarray(ids) for ids in (*own, *theirs)])
         return cls(
             labels=len(labels),
             queries=len(queries),
@@ -82,7 +81,7 @@ class Facts:
             pieces=_percentiles(own),
             query_pieces=_percentiles(theirs),
             scripts=count_scripts([*texts, *asked]),
-            unknown=round(100 * float((pieces == unknown_id).mean()), 1) if len(pieces) else 0.0,
+            unknown=round(100 * float((pieces == unknown_id(tokenizer)).mean()), 1) if len(pieces) else 0.0,
             learned=learn_damage(labels, queries),
             repeated=1.0 - len({query.text for query in queries}) / max(1, len(queries) + material.repeat),
         )
@@ -115,10 +114,9 @@ def _sample(texts: Sequence[str]) -> list[str]:
 
 
 def _percentiles(tokens: Sequence[Any]) -> tuple[int, int]:
-    """Without [CLS] and [SEP]."""
     if not tokens:
         return 0, 0
-    low, high = np.quantile([len(ids) - 2 for ids in tokens], (0.5, 0.99))
+    low, high = np.quantile([len(ids) for ids in tokens], (0.5, 0.99))
     return int(low), int(np.ceil(high))
 
 

@@ -10,12 +10,11 @@ from edgexl.data.frequency import count_targets
 from edgexl.distill.stages import reasoning
 from edgexl.distill.stages.start import inherit_reasoner, start_token_map
 from edgexl.distill.workbench import Workbench
-from edgexl.student.contract import SPECIAL_TOKENS
 from edgexl.student.letters import COLUMNS, count_letters
 from edgexl.student.prior import weigh_pieces
 from edgexl.student.reasoner import ListwiseReasoner, ReasonerConfig
 from edgexl.student.screeners import kind_of
-from edgexl.student.text import piece_id
+from edgexl.student.text import special_ids
 
 
 def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReasoner, reasoning.MappedTokens]:
@@ -36,6 +35,13 @@ def start_reasoner(bench: Workbench, screener: nn.Module) -> tuple[ListwiseReaso
     return reasoner, tokens
 
 
+def _first_word_id(bench: Workbench) -> int:
+    """The id behind the special tokens, where they stand before the pieces; special tokens behind these count as
+    words."""
+    half = bench.tokenizer.get_vocab_size() // 2
+    return 1 + max(place for place in special_ids(bench.tokenizer) if place == 0 or place < half)
+
+
 def shape_reasoner(bench: Workbench, screener: nn.Module) -> ReasonerConfig:
     """The reasoner that a recipe wants over a screener."""
     shape, kind = bench.recipe.student, kind_of(screener)
@@ -49,7 +55,7 @@ def shape_reasoner(bench: Workbench, screener: nn.Module) -> ReasonerConfig:
         layers=shape.reasoner_layers,
         cross_layers=shape.cross_layers,
         token_dims=shape.token_dims,
-        first_word_id=1 + max(piece_id(bench.tokenizer, token) for token in SPECIAL_TOKENS),
+        first_word_id=_first_word_id(bench),
         coverage=True,
         absence=True,
         evidence=bench.recipe.reasoning.evidence,

@@ -300,6 +300,6 @@ exl_status exl_tokenize(const exl_bundle *bundle, const char *text, size_t text_
         *count = most;
         return exl__fail(error, EXL_BUFFER_TOO_SMALL, "there must be room for %zu tokens", most);
     }
-    *count = exl__tokenize(&bundle->tokenizer, text, text_bytes, 1, ids, most);
+    *count = exl__tokenize(&bundle->tokenizer, text, text_bytes, EXL__AS_QUERY, ids, most);
     return EXL_OK;
 }

@@ -14,6 +14,7 @@
 #include "status.h"
 #include "strings.h"
 #include "tokenizer.h"
+#include "utf8.h"
 
 /* Section kinds, docs/format.md. */
 enum {
@@ -241,8 +242,5 @@ static inline uint32_t exl__most_windows(const exl_bundle *bundle) {
 
 /* bundle.c: a graph input, as graphs must declare it. */
 exl__port exl__input_port(const exl__parameters *parameters, int input);
-
-/* utf8.c: whether all of the text is UTF-8 (no surrogates, no overlong forms). */
-int exl__utf8_valid(const char *text, size_t text_bytes);
 
 #endif

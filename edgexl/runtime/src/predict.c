@@ -29,12 +29,13 @@ static int predict_has_changed(const exl_session *s) {
 static int predict_is_strange(const exl_session *s) {
     const exl__parameters *p = &s->bundle->parameters;
     const uint8_t *known = s->bundle->sections[EXL__KNOWN_TOKENS].bytes;
-    uint32_t inner = s->text_tokens > 2 ? s->text_tokens - 2 : 0, count = 0;
+    uint32_t first = s->bundle->tokenizer.prefix_count, around = first + s->bundle->tokenizer.suffix_count;
+    uint32_t inner = s->text_tokens > around ? s->text_tokens - around : 0, count = 0;
 
     if (!known || inner == 0)
         return 0;
-    for (uint32_t i = 1; i <= inner; i++) {
-        uint32_t token = (uint32_t)s->tokens[i];
+    for (uint32_t i = 0; i < inner; i++) {
+        uint32_t token = (uint32_t)s->tokens[first + i];
         count += (uint32_t)known[token / 8] >> token % 8 & 1;
     }
     return (float)count < p->least_known * (float)inner;

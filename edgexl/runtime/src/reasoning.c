@@ -54,7 +54,7 @@ static exl_status reasoning_gather_tokens(exl_session *s, uint32_t n, exl_error 
 
     if (status != EXL_OK)
         return status;
-    count = exl__tokenize(&bundle->tokenizer, text, bytes, 0, s->piece_ids, S);
+    count = exl__tokenize(&bundle->tokenizer, text, bytes, EXL__AS_PIECES, s->piece_ids, S);
     for (uint32_t i = 0; i < S; i++)
         to[i] = i < count ? s->piece_ids[i] : 0;
     return EXL_OK;

@@ -9,16 +9,22 @@
 
 /* ---- text ------------------------------------------------------------------------------------------------------ */
 
-/* The first tokens of a text, [CLS] and [SEP] among them; whether there are more. */
+/* The first tokens of a text, special ones among them; whether there are more. */
 static int screening_tokenize(const exl_session *s, const char *text, size_t bytes, int32_t *tokens, uint32_t *count) {
     const exl__tokenizer *tokenizer = &s->bundle->tokenizer;
     size_t most = s->bundle->parameters.max_tokens;
-    size_t found = exl__tokenize(tokenizer, text, bytes, 1, tokens, most + 1);
+    size_t found = exl__tokenize(tokenizer, text, bytes, s->text_role, tokens, most + 1);
 
     *count = (uint32_t)(found > most ? most : found);
     if (found > most)
-        tokens[most - 1] = (int32_t)tokenizer->suffix_id;
+        exl__cut_tokens(tokenizer, tokens, most);
     return found > most;
+}
+
+/* Whether a text has a token of its own, besides special ones and its prompt's. */
+static int screening_has_token(const exl_session *s, const char *text, size_t bytes) {
+    int32_t first;
+    return exl__tokenize(&s->bundle->tokenizer, text, bytes, EXL__AS_PIECES, &first, 1) > 0;
 }
 
 /* Tokens of the window that is read become the screener's input. */
@@ -34,7 +40,7 @@ exl_status exl__stage_tokenize(exl_session *s, exl_error *error) {
     if (!exl__utf8_valid(s->text, s->text_bytes))
         return exl__fail(error, EXL_INVALID_UTF8, "the text is not valid UTF-8");
     s->truncated = (uint32_t)screening_tokenize(s, s->text, s->text_bytes, s->tokens, &s->text_tokens);
-    if (s->text_tokens <= 2)
+    if (!screening_has_token(s, s->text, s->text_bytes))
         return exl__fail(error, EXL_EMPTY_TEXT, "the text holds no token");
     s->windows = (exl__windows){.count = 1};
     if (s->truncated && s->most_windows > 1) {
@@ -68,7 +74,7 @@ void exl__turn_to_window(exl_session *s, uint32_t place) {
 int exl__read_window(exl_session *s, uint32_t number) {
     s->window_numbers[s->window_count] = number;
     exl__turn_to_window(s, s->window_count);
-    if (s->token_count <= 2)
+    if (!screening_has_token(s, s->window_text, s->window_bytes))
         return 0;
     s->window_count++;
     return 1;
@@ -92,6 +98,7 @@ exl_status exl__encode_text(exl_session *s, const char *text, size_t text_bytes,
 
     s->text = text;
     s->text_bytes = text_bytes;
+    s->text_role = EXL__AS_LABEL;
     s->most_windows = 1;
     if (status == EXL_OK)
         status = exl__stage_tokenize(s, error);

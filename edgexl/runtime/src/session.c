@@ -288,6 +288,7 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, 
         memset(s->costs, 0, s->cost_count * sizeof *s->costs);
     exl__session_refresh(s);
     s->text = text;
+    s->text_role = EXL__AS_QUERY;
     s->text_bytes = text_bytes;
     s->most_windows = windows ? windows : exl__most_windows(s->bundle);
     status = exl__check_deferred(s->bundle, error);

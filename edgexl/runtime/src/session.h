@@ -22,7 +22,8 @@ struct exl_session {
     const char *text; /* of the call under way */
     size_t text_bytes;
     int32_t *tokens;      /* [T + 1]: one more, to see whether the text goes on */
-    uint32_t text_tokens; /* [CLS] and [SEP] included */
+    exl__text_role text_role;
+    uint32_t text_tokens; /* special ones included */
     uint32_t truncated;
     uint32_t most_windows;    /* that the call takes */
     exl__windows windows;     /* of the text */

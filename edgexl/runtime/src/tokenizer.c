@@ -195,8 +195,8 @@ static const char *tokenizer_read_header(exl__tokenizer *t, tokenizer_counts *n,
     if (length < TOKENIZER_HEADER_BYTES) return "length";
     if (exl__get32(bytes) != 1) return "version";
     t->vocabulary = exl__get32(bytes + 4);
-    t->prefix_id = exl__get32(bytes + 8);
-    t->suffix_id = exl__get32(bytes + 12);
+    t->prefix[0] = exl__get32(bytes + 8), t->prefix_count = 1;
+    t->suffix[0] = exl__get32(bytes + 12), t->suffix_count = 1;
     t->unknown_id = exl__get32(bytes + 16);
     t->max_word_chars = exl__get32(bytes + 20);
     t->heads = (exl__pieces){.slot_count = exl__get32(bytes + 24), .longest_bytes = exl__get32(bytes + 28), .basis = 0x811C9DC5U};
@@ -208,8 +208,8 @@ static const char *tokenizer_read_header(exl__tokenizer *t, tokenizer_counts *n,
     n->added = exl__get32(bytes + 52);
     n->added_bytes = exl__get32(bytes + 56);
     if (t->vocabulary < 1 || t->vocabulary > 1U << 24) return "vocabulary";
-    if (t->prefix_id >= t->vocabulary) return "prefix_id";
-    if (t->suffix_id >= t->vocabulary) return "suffix_id";
+    if (t->prefix[0] >= t->vocabulary) return "prefix_id";
+    if (t->suffix[0] >= t->vocabulary) return "suffix_id";
     if (t->unknown_id >= t->vocabulary) return "unknown_id";
     if (t->max_word_chars < 1 || t->max_word_chars > EXL__MAX_WORD_CHARS) return "max_word_chars";
     if (t->heads.slot_count < 1) return "head_slots";
@@ -222,7 +222,7 @@ static const char *tokenizer_read_header(exl__tokenizer *t, tokenizer_counts *n,
     return exl__get32(bytes + 60) != 0 ? "reserved" : NULL;
 }
 
-const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
+static const char *tokenizer_init_wordpiece(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
     const char *wrong;
     const uint8_t *at, *end;
     tokenizer_counts n;
@@ -244,6 +244,53 @@ const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t 
     if ((wrong = tokenizer_check_pieces(t, &t->heads, n.record_bytes, "heads"))) return wrong;
     if ((wrong = tokenizer_check_pieces(t, &t->tails, n.record_bytes, "tails"))) return wrong;
     tokenizer_derive_steps(t);
+    return NULL;
+}
+
+enum { TOKENIZER_SECOND_HEADER_BYTES = 64 };
+
+static const char *tokenizer_read_around(uint32_t *ids, uint32_t count, const uint8_t *at, uint32_t vocabulary) {
+    if (count > EXL__MOST_AROUND) return "around";
+    for (uint32_t i = 0; i < EXL__MOST_AROUND; i++) {
+        ids[i] = exl__get32(at + 4 * i);
+        if (i < count ? ids[i] >= vocabulary : ids[i] != 0) return "around";
+    }
+    return NULL;
+}
+
+const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length) {
+    exl__tokenizer about = {0};
+    const uint8_t *at = bytes + TOKENIZER_SECOND_HEADER_BYTES, *end = bytes + length;
+    const char *wrong;
+
+    memset(t, 0, sizeof *t);
+    t->kind = 1;
+    if (length < 4 || exl__get32(bytes) != 2) return tokenizer_init_wordpiece(t, bytes, length);
+    if (length < TOKENIZER_SECOND_HEADER_BYTES) return "length";
+    about.kind = exl__get32(bytes + 4);
+    about.vocabulary = exl__get32(bytes + 8);
+    about.prefix_count = exl__get16(bytes + 12), about.suffix_count = exl__get16(bytes + 14);
+    about.prompt_bytes[EXL__AS_QUERY] = exl__get32(bytes + 48), about.prompt_bytes[EXL__AS_LABEL] = exl__get32(bytes + 52);
+    if (about.kind < 1 || about.kind > EXL__WORDPIECE) return "kind";
+    if (about.vocabulary < 1 || about.vocabulary > 0xFFFFF0) return "vocabulary";
+    if ((wrong = tokenizer_read_around(about.prefix, about.prefix_count, bytes + 16, about.vocabulary))) return wrong;
+    if ((wrong = tokenizer_read_around(about.suffix, about.suffix_count, bytes + 32, about.vocabulary))) return wrong;
+    if (!exl__all_zero(bytes + 56, 8)) return "reserved";
+    for (int role = EXL__AS_QUERY; role <= EXL__AS_LABEL; role++) {
+        about.prompts[role] = tokenizer_take(&at, end, about.prompt_bytes[role]);
+        if (!about.prompts[role] || !exl__utf8_valid((const char *)about.prompts[role], about.prompt_bytes[role])) return "prompts";
+    }
+    if (about.kind != 1) {
+        *t = about;
+        return exl__subwords_init(&t->subwords, t->kind, at, end, t->vocabulary);
+    }
+    if ((wrong = tokenizer_init_wordpiece(t, at, (size_t)(end - at)))) return wrong;
+    if (t->vocabulary != about.vocabulary) return "vocabulary";
+    t->prefix_count = about.prefix_count, t->suffix_count = about.suffix_count;
+    memcpy(t->prefix, about.prefix, sizeof t->prefix);
+    memcpy(t->suffix, about.suffix, sizeof t->suffix);
+    memcpy(t->prompts, about.prompts, sizeof t->prompts);
+    memcpy(t->prompt_bytes, about.prompt_bytes, sizeof t->prompt_bytes);
     return NULL;
 }
 // clang-format on
@@ -425,8 +472,8 @@ static size_t tokenizer_match_added(const exl__tokenizer *t, const uint8_t *p, c
     return 0;
 }
 
-static void tokenizer_read_text(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, tokenizer_word *w,
-                                tokenizer_output *out) {
+static void tokenizer_read_bytes(const exl__tokenizer *t, const uint8_t *p, const uint8_t *end, tokenizer_word *w,
+                                 tokenizer_output *out) {
     while (p < end && out->count < out->capacity) {
         uint32_t step = t->step[*p], id;
         size_t length;
@@ -455,26 +502,43 @@ static void tokenizer_read_text(const exl__tokenizer *t, const uint8_t *p, const
             p += length;
         }
     }
-    tokenizer_end_word(t, w, out);
 }
 
-size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, int add_special, int32_t *ids,
-                     size_t capacity) {
-    const uint8_t *bytes = (const uint8_t *)text;
+static size_t tokenizer_read(const exl__tokenizer *t, const uint8_t *text, size_t text_bytes, exl__text_role role,
+                             int32_t *ids, size_t capacity) {
+    const uint8_t *prompt = t->prompts[role];
+    size_t prompt_bytes = t->prompt_bytes[role];
     tokenizer_output out = {ids, 0, capacity};
     tokenizer_word w;
+
+    if (t->kind != 1)
+        return exl__subwords_read(&t->subwords, prompt, prompt_bytes, text, text_bytes, ids, capacity);
     w.length = w.chars = w.marks_from = 0;
-    if (add_special) {
-        if (capacity < 2)
-            return 0;
-        tokenizer_put(&out, t->prefix_id);
-        out.capacity = capacity - 1;
-    }
+    if (prompt_bytes != 0)
+        tokenizer_read_bytes(t, prompt, prompt + prompt_bytes, &w, &out);
     if (text_bytes != 0)
-        tokenizer_read_text(t, bytes, bytes + text_bytes, &w, &out);
-    if (add_special) {
-        out.capacity = capacity;
-        tokenizer_put(&out, t->suffix_id);
-    }
+        tokenizer_read_bytes(t, text, text + text_bytes, &w, &out);
+    tokenizer_end_word(t, &w, &out);
     return out.count;
+}
+
+size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, exl__text_role role, int32_t *ids,
+                     size_t capacity) {
+    size_t before = role == EXL__AS_PIECES ? 0 : t->prefix_count, behind = role == EXL__AS_PIECES ? 0 : t->suffix_count;
+    size_t count;
+
+    if (capacity < before + behind)
+        return 0;
+    for (size_t i = 0; i < before; i++)
+        ids[i] = (int32_t)t->prefix[i];
+    count = before + tokenizer_read(t, (const uint8_t *)text, text_bytes, role, ids ? ids + before : ids,
+                                    capacity - before - behind);
+    for (size_t i = 0; i < behind; i++)
+        ids[count++] = (int32_t)t->suffix[i];
+    return count;
+}
+
+void exl__cut_tokens(const exl__tokenizer *t, int32_t *ids, size_t most) {
+    for (size_t i = 0; i < t->suffix_count && i < most; i++)
+        ids[most - 1 - i] = (int32_t)t->suffix[t->suffix_count - 1 - i];
 }

@@ -1,5 +1,6 @@
-/* tokenizer.h: WordPiece, exactly as Hugging Face's BERT tokenizers do it, out of the tables of a bundle's tokenizer
- * section (docs/format.md, "Tokenizer section"; written by edgexl/bundle/tokenizer.py).
+/* tokenizer.h: token ids exactly as Hugging Face's tokenizers give them, out of the tables of a bundle's tokenizer
+ * section (docs/format.md, "Tokenizer section"; written by edgexl/bundle/tokenizer.py): BERT's WordPiece here, Unigram
+ * and byte-pair encoding in subwords.h.
  *
  * Nothing is allocated and nothing is copied: the struct points into the section, which must outlive it. After init the
  * struct is read-only, so threads share it. The bytes need no alignment.
@@ -10,9 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Longest word and longest piece that a section may ask for; exl__tokenize's stack use (about 3 KiB) follows from them.
+#include "subwords.h"
+
+/* Longest word and longest piece that WordPiece may ask for; its stack use (about 3 KiB) follows from them. */
+enum { EXL__MAX_WORD_CHARS = 256, EXL__MAX_PIECE_BYTES = 255, EXL__MOST_AROUND = 4 };
+
+/* As what a text is read: as its pieces alone, or with special tokens around it behind the prompt of queries or labels.
  */
-enum { EXL__MAX_WORD_CHARS = 256, EXL__MAX_PIECE_BYTES = 255 };
+typedef enum exl__text_role { EXL__AS_PIECES = 0, EXL__AS_QUERY = 1, EXL__AS_LABEL = 2 } exl__text_role;
 
 /* Pieces that stand at a word's start (heads) or inside a word (tails): an open-addressing hash table. */
 typedef struct exl__pieces {
@@ -24,8 +30,11 @@ typedef struct exl__pieces {
 
 typedef struct exl__tokenizer {
     uint32_t vocabulary; /* every id that comes out is below it */
-    uint32_t prefix_id;  /* [CLS] */
-    uint32_t suffix_id;  /* [SEP] */
+    uint32_t prefix_count, suffix_count;
+    uint32_t prefix[EXL__MOST_AROUND], suffix[EXL__MOST_AROUND]; /* [CLS] and [SEP], or what stands for them */
+    const uint8_t *prompts[3];                                   /* by exl__text_role */
+    uint32_t prompt_bytes[3];
+    uint32_t kind;       /* 1: all below but `subwords`, which is for the others */
     uint32_t unknown_id; /* [UNK] */
     uint32_t max_word_chars;
     exl__pieces heads;
@@ -39,18 +48,22 @@ typedef struct exl__tokenizer {
     const uint8_t *added_records;
     uint16_t added_from[257]; /* added tokens whose first byte is b: added_from[b] up to added_from[b + 1] */
     uint8_t step[256];        /* what to do on a byte, ASCII's part of the character table: see tokenizer.c */
+    exl__subwords subwords;
 } exl__tokenizer;
 
 /* Checks all of a section (it may be hostile) and points t into it. Null = well formed, else the name of the field (of
  * docs/format.md) that is wrong, and t must not be used. The section must have exactly `length` bytes. */
 const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t length);
 
-/* Writes at most `capacity` token ids of a text and returns how many. With add_special they are [CLS] .. [SEP], closed
- * by [SEP] when truncated too; none are written when capacity is below 2. Without, the first `capacity` pieces. Reading
- * stops when the capacity is used up. Bytes that are not UTF-8 count as U+FFFD, one for each maximal invalid subpart
+/* Writes at most `capacity` token ids of a text and returns how many. As a query or a label it is read behind its
+ * prompt, and special tokens stand around it, when it is truncated too; none are written when the capacity is below
+ * their number. As pieces: the first `capacity` of them. Reading stops when the capacity is used up. Bytes that are not UTF-8 count as U+FFFD, one for each maximal invalid subpart
  * (the replacement that Unicode recommends and that Python's errors="replace" makes). `text` may be null when
  * text_bytes is 0. */
-size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, int add_special, int32_t *ids,
+size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, exl__text_role role, int32_t *ids,
                      size_t capacity);
+
+/* Cuts ids that a query or a label gave with more room to `most`, the special tokens behind them put back. */
+void exl__cut_tokens(const exl__tokenizer *t, int32_t *ids, size_t most);
 
 #endif

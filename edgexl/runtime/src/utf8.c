@@ -1,6 +1,5 @@
 #include "compiler.h"
 
-#include "bundle.h"
 #include "utf8.h"
 
 int exl__utf8_valid(const char *text, size_t text_bytes) {

@@ -75,4 +75,7 @@ static inline size_t exl__encode_utf8(uint32_t c, uint8_t *bytes) {
     return 4;
 }
 
+/* utf8.c: whether all of the text is UTF-8 (no surrogates, no overlong forms). */
+int exl__utf8_valid(const char *text, size_t text_bytes);
+
 #endif

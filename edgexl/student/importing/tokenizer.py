@@ -1,4 +1,9 @@
-"""A model's tokenizer as transformers opens it: tokenizer.json or vocab.txt, and the settings that override them."""
+"""A model's tokenizer as transformers opens it.
+
+BERT's kinds are read here: tokenizer.json or vocab.txt, and the settings that override them. All others (XLM-R,
+RoBERTa, MPNet, Gemma, ...) are opened by transformers' own AutoTokenizer, which also converts sentencepiece models and
+vocab.json with merges.txt, without the network and without code of the model's own.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,14 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
+from tokenizers.normalizers import BertNormalizer, Lowercase, Sequence
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from edgexl.base.errors import BadInput
 from edgexl.base.files import read_input
 from edgexl.student import text
-from edgexl.student.contract import SPECIAL_TOKENS, refuse_unpackable
+from edgexl.student.contract import find_padding_fault, refuse_unpackable
 from edgexl.student.importing.files import ForeignModel, read_table
 
 # Tokenizers of transformers that are BERT's under another name, and those that are their tokenizer.json and no more.
@@ -27,10 +32,14 @@ _UNBOUNDED = 1 << 31  # transformers writes 10^30 for a tokenizer without a limi
 
 @dataclass(frozen=True)
 class ImportedTokenizer:
-    """A tokenizer without truncation and padding, and how many tokens its settings allow (None: any number)."""
+    """A tokenizer without truncation and padding, and how many tokens its settings allow (None: any number).
+
+    `swapped`: the id that has changed places with 0, which must be no piece of texts; the word table's rows do as well.
+    """
 
     tokenizer: Tokenizer
     longest: int | None
+    swapped: int | None = None
 
 
 def read_model_tokenizer(folder: Path, lower_case: bool, named_by_config: Any = None) -> ImportedTokenizer:
@@ -43,9 +52,13 @@ def read_model_tokenizer(folder: Path, lower_case: bool, named_by_config: Any = 
     settings = read_table(path)
     kind = settings.get("tokenizer_class") or named_by_config or "BertTokenizer"
     kind = str(kind).removesuffix("Fast")
-    if kind not in _BERTS | _GENERIC or settings.get("auto_map"):
-        raise ForeignModel(f"{folder} has a tokenizer of the class {kind:.40}, which edgexl does not reproduce.")
-    if (folder / "tokenizer.json").exists():
+    if settings.get("auto_map"):
+        raise ForeignModel(
+            f"{folder} has a tokenizer of the class {kind:.40}, which is Python code of the model's own."
+        )
+    if kind not in _BERTS | _GENERIC:
+        tokenizer = _open_by_transformers(folder, kind)
+    elif (folder / "tokenizer.json").exists():
         tokenizer = text.read_tokenizer(folder / "tokenizer.json")
     elif (folder / "vocab.txt").exists() and kind in _BERTS:
         tokenizer = _from_vocabulary(folder, settings)
@@ -57,17 +70,66 @@ def read_model_tokenizer(folder: Path, lower_case: bool, named_by_config: Any = 
         raise ForeignModel(f"{folder}: truncation_side is '{side!s:.20}', but edgexl keeps a text's beginning.")
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    _add_tokens(folder, tokenizer, settings)
+    if kind in _BERTS | _GENERIC:
+        _add_tokens(folder, tokenizer, settings)
     if (spec["normalizer"] or {}).get("type") == "BertNormalizer":
         _set_normalizer(tokenizer, spec["normalizer"], settings if kind in _BERTS else None, lower_case)
+    elif lower_case:
+        own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+        tokenizer.normalizer = Sequence([Lowercase(), *own])
+    tokenizer, swapped = _free_padding(tokenizer)
     try:
         refuse_unpackable(tokenizer)
     except BadInput as error:
         raise ForeignModel(f"{folder}: {error}") from None
-    missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
-    if missing:
-        raise ForeignModel(f"{folder}: the tokenizer has no {missing[0]} token; edgexl needs BERT's special tokens.")
-    return ImportedTokenizer(tokenizer, _longest(path, settings))
+    return ImportedTokenizer(tokenizer, _longest(path, settings), swapped)
+
+
+def _open_by_transformers(folder: Path, kind: str) -> Tokenizer:
+    """The fast tokenizer that transformers makes of a folder."""
+    from transformers import AutoTokenizer
+
+    try:
+        opened = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
+        return Tokenizer.from_str(opened.backend_tokenizer.to_str())
+    except Exception as error:  # its libraries raise all kinds of things about files, and say what is wrong with them
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ForeignModel(
+            f"{folder}: transformers opens no fast tokenizer of the class {kind:.40}: {reason}."
+        ) from None
+
+
+def _free_padding(tokenizer: Tokenizer) -> tuple[Tokenizer, int | None]:
+    """The tokenizer, and where its id 0 is a piece of texts, with a special token there, whose id that piece gets."""
+    if find_padding_fault(tokenizer) is None:
+        return tokenizer, None
+    special = [place for place, token in sorted(tokenizer.get_added_tokens_decoder().items()) if token.special]
+    if not special:
+        return tokenizer, None
+    return swap_ids(tokenizer, 0, special[0]), special[0]
+
+
+def swap_ids(tokenizer: Tokenizer, first: int, second: int) -> Tokenizer:
+    """The tokenizer in which two ids have changed places, in everything that names ids."""
+    spec = json.loads(tokenizer.to_str())
+    other = {first: second, second: first}
+    model, processor = spec["model"], spec["post_processor"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {piece: other.get(place, place) for piece, place in model["vocab"].items()}
+    else:
+        pieces = model["vocab"]
+        pieces[first], pieces[second] = pieces[second], pieces[first]
+        model["unk_id"] = other.get(model["unk_id"], model["unk_id"])
+    for token in spec["added_tokens"]:
+        token["id"] = other.get(token["id"], token["id"])
+    spec["added_tokens"].sort(key=lambda token: token["id"])
+    for part in (processor or {}).get("processors", [processor or {}]):
+        for token in part.get("special_tokens", {}).values():
+            token["ids"] = [other.get(place, place) for place in token["ids"]]
+        for role in ("cls", "sep"):
+            if role in part:
+                part[role][1] = other.get(part[role][1], part[role][1])
+    return Tokenizer.from_str(json.dumps(spec))
 
 
 def _from_vocabulary(folder: Path, settings: dict[str, Any]) -> Tokenizer:

@@ -29,6 +29,7 @@ from edgexl.base.progress import StageProgress, no_stage_progress
 from edgexl.student.screeners.kind import ScreenerKind, Texts, factorise
 from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.screeners.transformer import TransformerScreener, word_rows
+from edgexl.student.text import read_pieces
 from edgexl.student.tokens import TokenTable, bf16
 
 # Keys are residues of the Mersenne prime 2**31 - 1; the factor is the one of the "minimal standard" generator's
@@ -69,10 +70,10 @@ class NgramConfig:
 
 
 def continuation_pieces(tokenizer: Tokenizer, vocabulary: int) -> Tensor:
-    """uint8 [vocabulary]: 1 for the pieces that go on with a word ("##..."), 0 for all others and for unused ids."""
+    """uint8 [vocabulary]: 1 for the pieces that go on with a word, 0 for all others and for unused ids."""
     flags = torch.zeros(vocabulary, dtype=torch.uint8)
-    for piece, place in tokenizer.get_vocab(with_added_tokens=True).items():
-        if piece.startswith("##") and len(piece) > 2 and place < vocabulary:
+    for place, (begins, _) in read_pieces(tokenizer).items():
+        if not begins and place < vocabulary:
             flags[place] = 1
     return flags
 
