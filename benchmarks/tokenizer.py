@@ -214,8 +214,8 @@ def mixtures(rng: random.Random, count: int) -> Iterator[str]:
 
 def english(rng: random.Random, pieces: list[str], count: int) -> Iterator[str]:
     """Words as the vocabulary would make them, with case, accents and punctuation; 1 to 24 words."""
-    heads = [piece for piece in pieces if piece.isalpha() and piece.isascii()]
-    tails = [piece[2:] for piece in pieces if piece.startswith("##")]
+    heads = [word for word in (piece.lstrip("\u0120\u2581") for piece in pieces) if word.isalpha() and word.isascii()]
+    tails = [piece[2:] for piece in pieces if piece.startswith("##")] or heads
     ends = ["", "", "", "", ",", ".", "'s", "-", ";", " (", ")", "...", "\u2019s", " \u2013"]
 
     def word() -> str:

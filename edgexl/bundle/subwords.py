@@ -197,8 +197,15 @@ def _themselves(model: Mapping[str, Any], pieces: Sequence[str]) -> list[list[in
     """The ids that the model makes of each piece as a word."""
     from tokenizers import Tokenizer
 
-    bare: dict[str, Any] = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None}
-    bare |= {"pre_tokenizer": None, "post_processor": None, "decoder": None, "model": {**model, "ignore_merges": False}}
+    bare: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+    }
+    bare |= {"normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None}
+    bare |= {"model": {**model, "ignore_merges": False}}
     if model["type"] == "Unigram":
         del bare["model"]["ignore_merges"]
     tokenizer = Tokenizer.from_str(json.dumps(bare))

@@ -112,7 +112,7 @@ def foreign_module(kind: str) -> Change:
     return apply
 
 
-NORMALIZED = {"content": "ba", "normalized": True, "special": False}
+NORMALIZED = {"content": "ba", "normalized": True, "lstrip": True, "special": False}
 LOWERCASE = {"type": "Lowercase"}
 
 FOREIGN: dict[str, tuple[Change, str]] = {
@@ -165,8 +165,8 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "int8": (cast_one(WORDS, torch.int8), f"'{WORDS}' is stored as torch.int8"),
     "BPE": (model_of("BPE"), "model BPE has a pre-tokenizer"),
     "Unigram": (model_of("Unigram"), "model Unigram has a pre-tokenizer"),
-    "normalizers": (tokenizer_with(normalizer={"type": "Sequence", "normalizers": [LOWERCASE]}), "is Sequence"),
-    "no template": (tokenizer_with(post_processor=None), "0 tokens before a text"),
+    "normalizers": (tokenizer_with(normalizer={"type": "ByteLevel"}), "is ByteLevel"),
+    "splits": (tokenizer_with(pre_tokenizer={"type": "Whitespace"}), "is Whitespace"),
     "normalized token": (edit("tokenizer_config.json", added_tokens_decoder={"6": NORMALIZED}), "normalized=true"),
     "left": (edit("tokenizer_config.json", truncation_side="left"), "truncation_side is 'left'"),
     "Japanese": (edit("tokenizer_config.json", tokenizer_class="BertJapaneseTokenizer"), "BertJapaneseTokenizer"),
