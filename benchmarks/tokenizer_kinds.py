@@ -18,8 +18,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 ROOT = Path(__file__).resolve().parent.parent
 OTHER_SCRIPTS = (
     "Ein Gerät zum Schutz vor Regen", "parapluie, ombrelle et défense contre la pluie", "зонт от дождя",
-    "ομπρέλα της βροχής", "مظلة تحمي من المطر", "ร่มกันฝน", "雨をしのぐための傘", "挡雨的伞，还有阳伞", "비를 막는 우산", "मेंह से बचने का छाता",
-    "ο Σίσυφος", "İstanbul'da ışık", "naïve café déjà-vu", "1234 5.67 ½ ² Ⅳ", "don't we'll they've I'm he'd",
+    "ομπρέλα της βροχής", "مظلة تحمي من المطر", "ร่มกันฝน", "雨をしのぐための傘", "挡雨的伞\uff0c还有阳伞",
+    "비를 막는 우산", "मेंह से बचने का छाता", "\u03bf Σίσυφος", "\u0130stanbul'da \u0131\u015f\u0131k",
+    "naïve café déjà-vu", "1234 5.67 ½ ² Ⅳ", "don't we'll they've I'm he'd",
 )  # fmt: skip
 
 
@@ -161,9 +162,7 @@ def _unigram(normalizer: Any, pre_tokenizer: Any, **settings: Any) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
     special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=3000, special_tokens=special, unk_token="<unk>", show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=3000, special_tokens=special, unk_token="<unk>", show_progress=False)
     tokenizer.train_from_iterator(corpus(), trainer)
     spec = json.loads(tokenizer.to_str())
     spec["model"] |= settings
@@ -255,10 +254,11 @@ def _packaged_smollm2() -> str:
 def texts_of_kind(rng: random.Random, count: int) -> Iterator[str]:
     """What these kinds are sensitive to: spaces, marks, contractions, digits, long words without a seam."""
     atoms = [
-        " ", "  ", "\n", "\n\n", "\t", "\u3000", "\xa0", "▁", "▁▁", "'s", "'ll", "'", "don't", "we've", "I'D", "1", "23", "½",
-        "a", "Ab", "umbrella", "trap", "fin", "ﬁn", "é", "e\u0301", "\u0301", "각", "\u1100\u1161", "\u11a8", "漢字", "ไทย", "عربي",
-        "😀", "👨\u200d👩", "क\u094dष", "\r\n", "\x00", "\u200b", "\ufffd", ".", "!", "<", "|||", "aaaa", "abab", "ABC", "<s>",
-        "</s>", "<mask>", " <mask> ", "<unk>", "[CLS]", "|||IP_ADDRESS|||", "    ", "<table>", "zzzz", "12345", " qqq",
+        " ", "  ", "\n", "\n\n", "\t", "\u3000", "\xa0", "▁", "▁▁", "'s", "'ll", "'", "don't", "we've", "I'D",
+        "1", "23", "½", "a", "Ab", "umbrella", "trap", "fin", "ﬁn", "é", "e\u0301", "\u0301", "각", "\u1100\u1161",
+        "\u11a8", "漢字", "ไทย", "عربي", "😀", "👨\u200d👩", "क\u094dष", "\r\n", "\x00", "\u200b", "\ufffd", ".",
+        "!", "<", "|||", "aaaa", "abab", "ABC", "<s>", "</s>", "<mask>", " <mask> ", "<unk>", "[CLS]",
+        "|||IP_ADDRESS|||", "    ", "<table>", "zzzz", "12345", " qqq",
     ]  # fmt: skip
     for _ in range(count):
         yield "".join(rng.choices(atoms, k=rng.randrange(1, 14)))

@@ -260,7 +260,7 @@ def pack_spelling(tokenizer: Any, spec: Mapping[str, Any], steps: Steps) -> Spel
         entries, sequences = _canonical_entries(steps, expansions)
         behind = _map_each(_function(steps.behind), ALPHABET)
         tail = _plain_entries(behind, expansions) if behind else None
-    literal, normal = _added_tokens(tokenizer)
+    literal, normal = read_added(tokenizer)
     maps = [_pack_pages(entries, "H")]
     maps += [_pack_pages(tail, "H")] if tail is not None else []
     maps.append(_pack_pages(_classes(steps.split, steps.digits_alone, steps.order == GRAPHEMES), "B"))
@@ -441,8 +441,9 @@ def _pack_pages(entries: Sequence[int] | bytes, size: str) -> tuple[bytes, bytes
 Added = list[tuple[str, int, int]]  # text, id, options
 
 
-def _added_tokens(tokenizer: Any) -> tuple[Added, Added]:
-    """Those that are looked for in the text as it is, and in the normalised one."""
+def read_added(tokenizer: Any) -> tuple[Added, Added]:
+    """Added tokens that are looked for in the text as it is, and in the normalised one. Raises `BadInput` for options
+    that cannot be reproduced."""
     literal: Added = []
     normal: Added = []
     decoder = tokenizer.get_added_tokens_decoder()

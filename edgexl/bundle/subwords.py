@@ -14,7 +14,7 @@ import numpy as np
 
 from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
-from edgexl.bundle.spelling import BERT, NO_SPLIT, Spelling, Steps, pack_spelling, read_steps
+from edgexl.bundle.spelling import BERT, NO_SPLIT, Spelling, Steps, pack_spelling, read_added, read_steps
 
 WORDPIECE, UNIGRAM, BPE = 4, 2, 3
 HEADER = struct.Struct("<8I6B2xdII8x")
@@ -33,6 +33,7 @@ def check_subwords(tokenizer: Any, spec: Mapping[str, Any]) -> None:
     character."""
     steps = read_steps(spec)
     _check_model(spec["model"], steps)
+    read_added(tokenizer)
     highest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
     if highest >= MOST_IDS:
         raise BadInput(f"the tokenizer has the token id {highest}, but edgexl takes ids below {MOST_IDS}")
