@@ -21,7 +21,7 @@ struct exl_session {
     /* text */
     const char *text; /* of the call under way */
     size_t text_bytes;
-    int32_t *tokens;      /* [T + 1]: one more, to see whether the text goes on */
+    int32_t *tokens; /* [T + 1]: one more, to see whether the text goes on */
     exl__text_role text_role;
     uint32_t text_tokens; /* special ones included */
     uint32_t truncated;

@@ -101,7 +101,7 @@ static int spelling_entries_hold(const exl__code_points *table, uint32_t pages, 
     for (size_t i = 0; i < (size_t)pages * 128; i++) {
         uint32_t entry = exl__get16(table->pages + 2 * i), action = entry >> 13, argument = entry & 0x1FFF;
         int holds = action == SPELLING_EXPAND || (action == SPELLING_KEYED && !tail) ? argument < expansions
-                    : action == SPELLING_MARK && !tail ? argument >= 1 && argument <= 255
+                    : action == SPELLING_MARK && !tail                               ? argument >= 1 && argument <= 255
                     : action == SPELLING_KEEP || action == SPELLING_DROP ||
                             (!tail && (action == SPELLING_SECOND || action == SPELLING_HANGUL))
                         ? argument == 0
@@ -369,8 +369,8 @@ static int32_t spelling_next_by_grapheme(exl__text_reader *r) {
         } else {
             before = r->starter;
             if (r->in_long_cluster)
-                r->in_long_cluster = (uint8_t)spelling_joins(
-                    &r->cluster, spelling_class(r->spelling, (uint32_t)c) >> 4, before == '\r' && c == '\n');
+                r->in_long_cluster = (uint8_t)spelling_joins(&r->cluster, spelling_class(r->spelling, (uint32_t)c) >> 4,
+                                                             before == '\r' && c == '\n');
             if (!r->in_long_cluster && spelling_map_grapheme(r, &c))
                 continue;
         }
@@ -495,8 +495,8 @@ static int32_t spelling_next_in_order(exl__text_reader *r) {
         if (r->ended)
             return EXL__TEXT_ENDS;
         spelling_fill_queue(r);
-        r->ended = r->at == r->end && r->next == r->next_end && r->item == r->item_end && r->chars_left == 0 &&
-                   r->starter < 0;
+        r->ended =
+            r->at == r->end && r->next == r->next_end && r->item == r->item_end && r->chars_left == 0 && r->starter < 0;
     }
     return r->queue[r->queue_at++];
 }
@@ -704,9 +704,9 @@ static void spelling_next_part(exl__word_reader *w) {
             size_t length = s->literal.from[*p] == s->literal.from[*p + 1]
                                 ? 0
                                 : spelling_match(&s->literal, p, w->stop[i], &record);
-            if (length > 0 && !(record[4] & SPELLING_SINGLE_WORD &&
-                                (spelling_is_word(s, spelling_before(w, i, p)) ||
-                                 spelling_is_word(s, spelling_behind(w, i, p + length))))) {
+            if (length > 0 &&
+                !(record[4] & SPELLING_SINGLE_WORD && (spelling_is_word(s, spelling_before(w, i, p)) ||
+                                                       spelling_is_word(s, spelling_behind(w, i, p + length))))) {
                 spelling_take_literal(w, i, p, p + length, record);
                 return;
             }
@@ -908,8 +908,7 @@ int32_t exl__next_character(exl__word_reader *w, int *begins) {
         w->run = SPELLING_RUN_NONE;
         w->part_begun = 1;
         *begins = 1;
-        if ((s->start == EXL__MARK_ALWAYS || (s->start == EXL__MARK_FIRST && w->first_part)) &&
-            c != (int32_t)s->mark) {
+        if ((s->start == EXL__MARK_ALWAYS || (s->start == EXL__MARK_FIRST && w->first_part)) && c != (int32_t)s->mark) {
             if (s->split != EXL__SPLIT_GPT2)
                 return (int32_t)s->mark;
             /* the mark is a space, which goes as one that is written does */

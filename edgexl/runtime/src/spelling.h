@@ -1,5 +1,6 @@
 /* spelling.h: from a text's bytes to normalised characters in words, for the tokenizers other than BERT's: what Hugging
- * Face's normalizer, added tokens and pre-tokenizer make of a text, out of tables (docs/format.md, "Tokenizer section").
+ * Face's normalizer, added tokens and pre-tokenizer make of a text, out of tables (docs/format.md, "Tokenizer
+ * section").
  *
  * A reader is pulled, a character at a time. It is a plain struct of about 1 KiB: a copy of it reads on from the same
  * place, which is how everything that depends on what follows is decided without storing the text. */

@@ -15,9 +15,9 @@
 
 enum {
     SUBWORDS_HEADER_BYTES = 64 + 64,
-    SUBWORDS_WINDOW = 512, /* bytes of a word that are looked at together; twice the longest piece at least */
+    SUBWORDS_WINDOW = 512,     /* bytes of a word that are looked at together; twice the longest piece at least */
     SUBWORDS_MOST_CHARS = 120, /* of WordPiece's words: what does not fit the window is longer */
-    SUBWORDS_SHORT = 48,   /* byte-pair encoding of words of so many bytes goes merge by merge */
+    SUBWORDS_SHORT = 48,       /* byte-pair encoding of words of so many bytes goes merge by merge */
     SUBWORDS_UNKNOWN = 0xFFFFFE
 };
 
@@ -263,11 +263,12 @@ static void subwords_put_unknown(subwords_output *out, const uint8_t *bytes, siz
     out->after_unknown = 1;
 }
 
-/* ---- A window of a word -------------------------------------------------------------------------------------------- */
+/* ---- A window of a word --------------------------------------------------------------------------------------------
+ */
 
 typedef struct subwords_window {
     uint8_t bytes[SUBWORDS_WINDOW];
-    double score[SUBWORDS_WINDOW + 1]; /* of the best path to a place */
+    double score[SUBWORDS_WINDOW + 1];  /* of the best path to a place */
     uint32_t last[SUBWORDS_WINDOW + 1]; /* the piece that ends at a place; EXL__NO_ID: no path leads there yet */
     uint16_t from[SUBWORDS_WINDOW + 1]; /* where it begins; in a window ahead: which open end its path comes from */
     size_t length, at;                  /* bytes there; places before `at` have given their arcs */
@@ -315,9 +316,9 @@ static void subwords_extend(const exl__subwords *s, subwords_window *w, int ahea
             id = subwords_u24(record);
             single |= i + 1 == step;
             if (s->kind == EXL__UNIGRAM) {
-                double score =
-                    (s->wide_scores ? subwords_f64(s->scores + 8 * (size_t)id) : subwords_f32(s->scores + 4 * (size_t)id)) +
-                    w->score[at];
+                double score = (s->wide_scores ? subwords_f64(s->scores + 8 * (size_t)id)
+                                               : subwords_f32(s->scores + 4 * (size_t)id)) +
+                               w->score[at];
                 if (w->last[to] == EXL__NO_ID || score > w->score[to])
                     w->score[to] = score, w->last[to] = id, w->from[to] = from;
             } else if (record[4] && w->last[to] == EXL__NO_ID &&

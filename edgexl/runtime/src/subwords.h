@@ -1,5 +1,5 @@
-/* subwords.h: Unigram, byte-pair encoding, and WordPiece with any normalizer, exactly as Hugging Face's tokenizers do them, out of a bundle's tables
- * (docs/format.md, "Tokenizer section").
+/* subwords.h: Unigram, byte-pair encoding, and WordPiece with any normalizer, exactly as Hugging Face's tokenizers do
+ * them, out of a bundle's tables (docs/format.md, "Tokenizer section").
  *
  * Nothing is allocated: a call takes about 24 KiB of stack. Time is linear in what is read: a word of any length goes
  * through a window, whose ids are given out as soon as nothing behind can change them. */

@@ -57,9 +57,9 @@ const char *exl__tokenizer_init(exl__tokenizer *t, const uint8_t *bytes, size_t 
 
 /* Writes at most `capacity` token ids of a text and returns how many. As a query or a label it is read behind its
  * prompt, and special tokens stand around it, when it is truncated too; none are written when the capacity is below
- * their number. As pieces: the first `capacity` of them. Reading stops when the capacity is used up. Bytes that are not UTF-8 count as U+FFFD, one for each maximal invalid subpart
- * (the replacement that Unicode recommends and that Python's errors="replace" makes). `text` may be null when
- * text_bytes is 0. */
+ * their number. As pieces: the first `capacity` of them. Reading stops when the capacity is used up. Bytes that are not
+ * UTF-8 count as U+FFFD, one for each maximal invalid subpart (the replacement that Unicode recommends and that
+ * Python's errors="replace" makes). `text` may be null when text_bytes is 0. */
 size_t exl__tokenize(const exl__tokenizer *t, const char *text, size_t text_bytes, exl__text_role role, int32_t *ids,
                      size_t capacity);
 
