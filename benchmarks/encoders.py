@@ -5,18 +5,19 @@
 
 Each has the sizes of a published model and random weights: how long it takes does not depend on them. Its table of
 words has 2,000 rows. ONNX Runtime multiplies int8 weights; on an x86-64 without VNNI these saturate, and uint8 weights,
-which do not, are a second rival. Times of a shared machine say little; their ratios say more.
+which do not, are a second rival. Milliseconds are the thread's own, without those in which others had the core: of a
+shared machine they say little, their ratios more.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
 
-from benchmarks.engine import minima
 from benchmarks.native import NativeGraph, NativeLibrary
 from edgexl.base.arrays import Array
 from edgexl.bundle.parameters import SCREENER_INPUTS, SCREENER_OUTPUTS
@@ -67,6 +68,17 @@ def build(name: str) -> TransformerScreener:
         layers=layers, architecture=architecture,
     )  # fmt: skip
     return TransformerScreener(config).eval()
+
+
+def minima(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The least milliseconds of the thread of each call, all of them taking turns."""
+    least = dict.fromkeys(calls, float("inf"))
+    for _ in range(rounds):
+        for name, call in calls.items():
+            began = time.thread_time()
+            call()
+            least[name] = min(least[name], 1e3 * (time.thread_time() - began))
+    return least
 
 
 def compare(name: str, tokens: int, rounds: int) -> None:

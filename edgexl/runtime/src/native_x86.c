@@ -64,6 +64,8 @@ EXL__INLINE void native_x86_avx2_tile(const uint8_t *codes, size_t code_stride, 
         for (size_t s = 0; s < steps; s++, at += EXL__PANEL * 4) {
             __m256i first = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)at));
             __m256i second = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(at + 16)));
+            if (half == 0) /* the next panel's line, as avx512's tile does */
+                _mm_prefetch((const char *)at + (size_t)steps * EXL__PANEL * 4, _MM_HINT_T0);
             for (uint32_t r = 0; r < rows; r++) {
                 int64_t four;
                 __m256i code;
