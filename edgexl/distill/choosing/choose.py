@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from edgexl.base.errors import BadInput
 from edgexl.data.damage import Learned, learn_damage
 from edgexl.data.tables.scripts import count_scripts
 from edgexl.distill.corpus.open import Material
@@ -178,6 +179,11 @@ def _shape_of(start: Start) -> Callable[..., ShapeTable]:
     if start.student is not None and (sizes := kind_of(start.encoder).sizes(start.encoder)):
         return partial(kind_of(start.encoder).shape, **sizes)
     config = start.encoder.config
+    if not config.layers:
+        raise BadInput(
+            "The encoder is a table of words without layers, from which nothing is distilled; `edgexl compile` takes "
+            "it as it is, and a recipe's start does with screener = 'ngrams'."
+        )
     return partial(
         TransformerShape, teacher_layers=tuple(range(config.layers)), max_tokens=min(128, config.max_tokens),
         query_dims=config.query_dims or config.state_dims, word_dims=config.word_dims,

@@ -61,7 +61,7 @@ def locate_model(source: str | bytes | os.PathLike[str]) -> Path:
     offline = not _answers(constants.ENDPOINT)
     try:
         # Not *.bin, *.pt or *.pkl: pickles are never fetched.
-        patterns = ["*.json", "*.safetensors", "*.txt"]
+        patterns = ["*.json", "*.safetensors", "*.txt", "README.md"]  # the card names a model's Matryoshka sizes
         return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=offline))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         known = ", ".join(PACKAGED_MODELS)

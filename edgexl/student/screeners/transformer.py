@@ -235,6 +235,11 @@ class TransformerKind(ScreenerKind):
     ) -> TransformerScreener:
         table = word_rows(encoder)[torch.from_numpy(old_ids)]
         source = encoder.config
+        if not source.layers:
+            raise BadInput(
+                "The recipe starts from a model that is a table of words without layers; name an encoder that has "
+                "some, or make it a student of n-grams (screener = 'ngrams')."
+            )
         if not all(0 <= layer < source.layers for layer in shape.teacher_layers):
             raise BadInput(
                 f"The model that the recipe starts from has layers 0 to {source.layers - 1}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from edgexl.distill.stages.start import (
     start_token_map,
     token_product,
 )
+from edgexl.student.architecture import Architecture, DenseStep
+from edgexl.student.importing.static import STATIC
 from edgexl.student.screeners import kind_of
 from edgexl.student.screeners.kind import factorise
 from edgexl.student.screeners.ngrams import NgramScreener, NgramShape
@@ -33,9 +36,9 @@ CPU = torch.device("cpu")
 SHAPE = TransformerShape(teacher_layers=(1, 0), max_tokens=12, query_dims=10, word_dims=16, ffn_dims=5)
 
 
-def encoder(seed: int = 0, **changes: int) -> TransformerScreener:
+def encoder(seed: int = 0, **changes: Any) -> TransformerScreener:
     torch.manual_seed(seed)
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocabulary": 1026, "max_tokens": 20, "word_dims": 24, "state_dims": 24, "ffn_dims": 8, "heads": 2, "layers": 2,
     }  # fmt: skip
     made = TransformerScreener(ScreenerConfig(**(sizes | changes), query_dims=None))
@@ -103,6 +106,36 @@ def test_sizes_that_a_model_has_not_are_its_own() -> None:
     for layers in ((2,), (0, -1)):
         with pytest.raises(BadInput, match="has layers 0 to 1"):
             start_screener(start, replace(SHAPE, teacher_layers=layers), start.tokenizer, np.arange(9), torch.zeros(9))
+
+
+def test_layers_of_another_architecture_stay_what_they_are() -> None:
+    ids = torch.randint(1, 1026, (2, 9))
+    mask = torch.ones_like(ids)
+    before = Architecture(norms="before", positions="rotary", gated=True, bias=False, local_layers=(1,), window=2)
+    for architecture in (Architecture(relative_buckets=32), before):
+        source = encoder(architecture=architecture)
+        start = Start(source.eval(), tiny_tokenizer())
+        shape = replace(SHAPE, teacher_layers=(0, 1), max_tokens=20, query_dims=24, word_dims=24, ffn_dims=0)
+        made = start_screener(start, shape, start.tokenizer, np.arange(1026), torch.ones(1026)).eval()
+        assert isinstance(made, TransformerScreener)
+        assert made.config.architecture == architecture
+        torch.testing.assert_close(made(ids, mask)[1], source(ids, mask)[1])
+        narrow = replace(shape, word_dims=12, ffn_dims=4, teacher_layers=(0,))
+        fewer = start_screener(start, narrow, start.tokenizer, np.arange(1026), torch.ones(1026))
+        assert isinstance(fewer, TransformerScreener)
+        assert fewer.config.architecture == replace(architecture, local_layers=())
+        assert fewer(ids, mask)[0].shape == (2, 24)
+    with pytest.raises(BadInput, match="normalises its words for layer 0 alone; begin with 0"):
+        start_screener(start, replace(SHAPE, teacher_layers=(1,)), start.tokenizer, np.arange(1026), torch.ones(1026))
+
+
+def test_models_that_students_cannot_be_made_of_are_refused() -> None:
+    static = encoder(layers=0, architecture=STATIC)
+    dense = encoder(dense=(DenseStep(8, "tanh"),))
+    for source, sentence in ((static, "a table of words without layers"), (dense, "dense layers with activations")):
+        start = Start(source, tiny_tokenizer())
+        with pytest.raises(BadInput, match=sentence):
+            start_screener(start, SHAPE, start.tokenizer, np.arange(1026), torch.ones(1026))
 
 
 def test_a_table_behind_a_map_is_read_through_it() -> None:
