@@ -55,6 +55,7 @@ class Steps:
     split: int = NO_SPLIT
     digits_alone: bool = False
     byte_level: bool = False
+    chinese_apart: bool = False  # by their class, where words are split as BERT does
 
 
 def _kind(part: Mapping[str, Any] | None) -> str:
@@ -72,7 +73,11 @@ def _flatten(part: Mapping[str, Any] | None, inner: str) -> list[dict[str, Any]]
 def read_steps(spec: Mapping[str, Any]) -> Steps:
     """The steps of a tokenizer.json. Raises `BadInput` for one that the runtime does not have."""
     steps = Steps()
+    kinds = [step["type"] for step in _flatten(spec["pre_tokenizer"], "pretokenizers")]
     for step in _flatten(spec["normalizer"], "normalizers"):
+        if step["type"] == "BertNormalizer" and kinds == ["BertPreTokenizer"]:
+            steps.chinese_apart |= step["handle_chinese_chars"]
+            step["handle_chinese_chars"] = False
         _add_normalizer(steps, step)
     _add_pre_tokenizers(steps, _flatten(spec["pre_tokenizer"], "pretokenizers"))
     return steps
@@ -222,13 +227,14 @@ class Expansions:
     items: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def of(self, items: Iterable[int]) -> int:
-        return self.items.setdefault(tuple(items), len(self.items))
+        found = self.items.setdefault(tuple(items), len(self.items))
+        if found >= MOST_EXPANSIONS:
+            raise BadInput(
+                f"the tokenizer's normalizer maps to more than {MOST_EXPANSIONS} texts, which edgexl does not take"
+            )
+        return found
 
     def pack(self) -> tuple[bytes, bytes]:
-        if len(self.items) > MOST_EXPANSIONS:
-            raise BadInput(
-                f"the tokenizer's normalizer maps to {len(self.items)} texts; edgexl takes {MOST_EXPANSIONS}"
-            )
         starts: list[int] = [0]
         flat: list[int] = []
         for items in self.items:
@@ -263,7 +269,9 @@ def pack_spelling(tokenizer: Any, spec: Mapping[str, Any], steps: Steps) -> Spel
     literal, normal = read_added(tokenizer)
     maps = [_pack_pages(entries, "H")]
     maps += [_pack_pages(tail, "H")] if tail is not None else []
-    maps.append(_pack_pages(_classes(steps.split, steps.digits_alone, steps.order == GRAPHEMES), "B"))
+    maps.append(
+        _pack_pages(_classes(steps.split, steps.digits_alone, steps.order == GRAPHEMES, steps.chinese_apart), "B")
+    )
     counts = [
         len(pages) // (PAGE_SIZE * size) for (_, pages), size in zip(maps, (2, 2, 1) if tail else (2, 1), strict=True)
     ]
@@ -376,7 +384,7 @@ def _mark_ranks(chars: Sequence[str]) -> dict[str, int]:
 
 
 @lru_cache(maxsize=4)
-def _classes(split: int, digits_alone: bool, graphemes: bool) -> bytes:
+def _classes(split: int, digits_alone: bool, graphemes: bool, chinese: bool) -> bytes:
     """[0x110000]: what splits, options of added tokens and graphemes ask of each character."""
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import Digits, Split, WhitespaceSplit
@@ -405,6 +413,11 @@ def _classes(split: int, digits_alone: bool, graphemes: bool) -> bytes:
 
         for at in _isolated(BertPreTokenizer()):
             classes[ord(ALPHABET[at])] = PUNCTUATION
+    if chinese:
+        apart = {"type": "BertNormalizer", "clean_text": False, "handle_chinese_chars": True}
+        apart |= {"strip_accents": False, "lowercase": False}
+        for char in _map_each(_function([apart]), ALPHABET):
+            classes[ord(char)] = PUNCTUATION
     white = those(r"\s")
     if white != set(range(len(ALPHABET))) - places(WhitespaceSplit()):
         raise BadInput("this version of the tokenizers library has two kinds of white space")

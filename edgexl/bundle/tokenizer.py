@@ -102,6 +102,16 @@ def pack_tokenizer(tokenizer_json: str, prompts: Prompts = NO_PROMPTS) -> bytes:
     return header + b"".join(text + bytes(-len(text) % 4) for text in texts) + section
 
 
+def read_prompts(section: bytes | memoryview) -> Prompts:
+    """The prompts of a tokenizer section that is well formed."""
+    if struct.unpack_from("<I", section)[0] != 2:
+        return NO_PROMPTS
+    *_, query, label = SECOND_HEADER.unpack_from(section)
+    begin = SECOND_HEADER.size + query + -query % 4
+    texts = section[SECOND_HEADER.size :][:query], section[begin : begin + label]
+    return Prompts(*(bytes(text).decode() for text in texts))
+
+
 def _pack_bert(parts: _Parts) -> bytes:
     characters = _character_tables(parts.normalizer)
     heads, tails = _split_pieces(parts, characters)

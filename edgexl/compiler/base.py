@@ -81,7 +81,7 @@ class Base:
         sizes, student = self.bundle.parameters, artifact.student
         if sizes.rows > sizes.labels or student.label_tower is not None:
             return artifact.vectors[self._common_rows(artifact)]
-        ids = encode_texts(student.tokenizer, self.texts, artifact.shapes.max_tokens)
+        ids = encode_texts(student.tokenizer, self.texts, artifact.shapes.max_tokens, student.prompts.label)
         return encode_rows(artifact.graphs.label_encoder, Ragged.of(ids, np.int32), True, threads)
 
     def same_labels(self, labels: LabelSet) -> Bools:

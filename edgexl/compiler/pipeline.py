@@ -231,7 +231,8 @@ def begin(student: Student, recipe: Recipe, target: Target) -> Artifact:
     shapes = dataclasses.replace(student.shapes, shortlist=shortlist)
     index = recipe.index
     form: Descriptions = "joined" if index.descriptions == "auto" else index.descriptions
-    rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, index.aliases, form)
+    prompt = student.prompts.label
+    rows = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, index.aliases, form, prompt)
     if not rows.descriptions:
         return Artifact(student, recipe, target, shapes, rows, facts=cut)
     student, facts = _without_descriptions(student)

@@ -21,13 +21,16 @@ from tokenizers import Tokenizer
 
 from edgexl.base.arrays import Bools, Floats, Ints
 from edgexl.base.ragged import Ragged
+from edgexl.bundle.parameters import LARGEST_SIZES
 from edgexl.data.label_set import LabelSet
 from edgexl.index.passages import cut_passages
 from edgexl.index.row_cache import RowCache
-from edgexl.student.text import count_around, encode_texts
+from edgexl.student.text import count_around, encode_pieces, encode_texts, tokens_around
 
 # Texts tokenised, or vectors compared, at once: what is made of them beside the result stays under 100 MB.
 CHUNK = 32_768
+# Of a label text's own tokens so many are kept, as a student's label_tokens may be.
+MOST_LABEL_TOKENS = LARGEST_SIZES["label_tokens"]
 # Raise it when `Rows.of` makes other rows of the same labels: remembered ones are then no longer taken.
 _FORM = 4
 
@@ -54,6 +57,9 @@ class Rows:
     aliases: Ints
     passages: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     joined: bool = False
+    around: tuple[int, int] = (1, 1)
+    prompt: str = ""
+    pieces: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.texts_of)
@@ -71,34 +77,54 @@ class Rows:
         max_tokens: int,
         aliases: bool,
         descriptions: Descriptions = "none",
+        prompt: str = "",
     ) -> Rows:
-        """Rows of a label set, remembered on disk. An alias with the tokens of its label's own text is left out, one
-        with the same tokens for several labels is one row of them all; so are descriptions, where they are not joined.
-        Without a tokenizer (a teacher's is its own affair) a text's bytes stand for its tokens."""
+        """Rows of a label set, read behind a prompt, remembered on disk. An alias with the tokens of its label's own
+        text is left out, one with the same tokens for several labels is one row of them all; so are descriptions, where
+        they are not joined. Without a tokenizer (a teacher's is its own affair) a text's bytes stand for its tokens."""
         if not any(labels.descriptions):
             descriptions = "none"
         kind = tokenizer.to_str() if tokenizer else ""
         about = [_FORM, tokenizers.__version__, labels.sha256(), kind, max_tokens, aliases, descriptions]
+        about += [prompt] if prompt else []
         cache, key = RowCache.of_user(), hashlib.sha256(json.dumps(about).encode()).hexdigest()
         joined = descriptions == "joined"
         if known := cache.get(key, 7):
             tokens, alias_labels = Ragged(*known[:2]), Ragged(*known[3:5])
-            return cls(len(labels), tokens, known[2], alias_labels, known[5], known[6], joined)
-        rows = cls._merge(labels, tokenizer, max_tokens, aliases, descriptions)
+            around = _around(tokenizer)
+            rows = cls(len(labels), tokens, known[2], alias_labels, known[5], known[6], joined, around, prompt)
+            return rows._with_pieces(labels, tokenizer)
+        rows = cls._merge(labels, tokenizer, max_tokens, aliases, descriptions, prompt)
         cache.put(
             key, rows.tokens.values, rows.tokens.starts, rows.texts_of, rows.alias_labels.values,
             rows.alias_labels.starts, rows.aliases, rows.passages,
         )  # fmt: skip
-        return rows
+        return rows._with_pieces(labels, tokenizer)
+
+    def _with_pieces(self, labels: LabelSet, tokenizer: Tokenizer | None) -> Rows:
+        """The rows with the label texts' own tokens, where those of the rows begin with a prompt's."""
+        if not self.prompt or tokenizer is None:
+            return self
+        parts = [
+            Ragged.of(encode_pieces(tokenizer, labels.texts[begin : begin + CHUNK], MOST_LABEL_TOKENS), np.int32)
+            for begin in range(0, len(labels), CHUNK)
+        ]
+        return replace(self, pieces=Ragged.joined(parts or [Ragged.of((), np.int32)]))
 
     @classmethod
     def _merge(
-        cls, labels: LabelSet, tokenizer: Tokenizer | None, max_tokens: int, aliases: bool, descriptions: Descriptions
+        cls,
+        labels: LabelSet,
+        tokenizer: Tokenizer | None,
+        max_tokens: int,
+        aliases: bool,
+        descriptions: Descriptions,
+        prompt: str,
     ) -> Rows:
-        own = _tokens(tokenizer, labels.texts, max_tokens)
-        named = _Merged.of(own, labels.aliases if aliases else (), tokenizer, max_tokens)
-        passages = () if descriptions == "none" else _passages(labels.descriptions, tokenizer, max_tokens)
-        described = _Merged.of(own, passages, tokenizer, max_tokens)
+        own = _tokens(tokenizer, labels.texts, max_tokens, prompt)
+        named = _Merged.of(own, labels.aliases if aliases else (), tokenizer, max_tokens, prompt)
+        passages = () if descriptions == "none" else _passages(labels.descriptions, tokenizer, max_tokens, prompt)
+        described = _Merged.of(own, passages, tokenizer, max_tokens, prompt)
         first = len(own) + len(named.tokens)
         text, of, places = np.arange(first, first + len(described.tokens)), described.labels, described.places
         if descriptions == "joined":  # a row for each pair of a passage and a label
@@ -113,6 +139,8 @@ class Rows:
             aliases=named.places,
             passages=places,
             joined=descriptions == "joined",
+            around=_around(tokenizer),
+            prompt=prompt,
         )
 
     def texts(self, labels: LabelSet, tokenizer: Tokenizer | None = None, max_tokens: int = 0) -> list[str]:
@@ -121,7 +149,9 @@ class Rows:
         every = [alias for aliases in labels.aliases for alias in aliases]
         found = [*labels.texts, *(every[place] for place in self.aliases)]
         if self.descriptions:
-            every = [passage for of in _passages(labels.descriptions, tokenizer, max_tokens) for passage in of]
+            every = [
+                passage for of in _passages(labels.descriptions, tokenizer, max_tokens, self.prompt) for passage in of
+            ]
             places = np.empty(len(self.tokens) - len(found), np.int64)
             places[self.texts_of[-self.descriptions :] - len(found)] = self.passages
             found += [every[place] for place in places]
@@ -146,9 +176,11 @@ class Rows:
         found = np.zeros(self.descriptions, np.int64)
         for place in range(max(map(len, labels.descriptions), default=0) - 1, -1, -1):
             some = [label for label, texts in enumerate(labels.descriptions) if len(texts) > place]
-            passages = _passages([[labels.descriptions[label][place]] for label in some], tokenizer, max_tokens)
+            passages = _passages(
+                [[labels.descriptions[label][place]] for label in some], tokenizer, max_tokens, self.prompt
+            )
             of = [label for label, parts in zip(some, passages, strict=True) for _ in parts]
-            tokens = _tokens(tokenizer, [passage for parts in passages for passage in parts], max_tokens)
+            tokens = _tokens(tokenizer, [passage for parts in passages for passage in parts], max_tokens, self.prompt)
             for label, ids in zip(of, tokens, strict=True):
                 if (row := row_of.get((label, ids.tobytes()))) is not None:  # else it is the label's own text
                     found[row] = place
@@ -186,9 +218,9 @@ class Rows:
 
     def label_pieces(self, count: int) -> npt.NDArray[np.int64]:
         """[labels, count] word pieces of the label texts without special tokens, padded with 0: `label_tokens`."""
-        place = self.tokens.starts[: self.labels, None] + 1 + np.arange(count)
-        inner = place < self.tokens.starts[1 : self.labels + 1, None] - 1
-        return np.where(inner, self.tokens.values[np.where(inner, place, 0)], 0).astype(np.int64)
+        if self.pieces is not None:
+            return _pad_rows(self.pieces, self.labels, 0, 0, count)
+        return _pad_rows(self.tokens, self.labels, *self.around, count)
 
     def repetitions(self, vectors: Floats, cosine: float) -> Repetitions:
         """Which aliases and descriptions say nothing new, by the rows' `vectors` [rows, D]; near are those of this
@@ -226,6 +258,7 @@ class Rows:
             alias_labels=alias_labels,
             aliases=self.aliases[kept[kept < named]],
             passages=self.passages[kept[kept >= named] - named],
+            pieces=None if self.pieces is None else self.pieces.take(labels),
         )
         return rows, places
 
@@ -254,7 +287,7 @@ class _Merged:
 
     @classmethod
     def of(
-        cls, own: Ragged, texts_of: Sequence[Sequence[str]], tokenizer: Tokenizer | None, max_tokens: int
+        cls, own: Ragged, texts_of: Sequence[Sequence[str]], tokenizer: Tokenizer | None, max_tokens: int, prompt: str
     ) -> _Merged:
         """Of the texts of each label, but for those with the tokens of its `own` text; in the order in which they first
         come up."""
@@ -265,7 +298,7 @@ class _Merged:
         known: dict[str, int] = {}
         text = np.array([known.setdefault(one, len(known)) for texts in texts_of for one in texts], np.int64)
         label = np.repeat(np.arange(count), [len(texts) for texts in texts_of])
-        encoded = _tokens(tokenizer, list(known), max_tokens)
+        encoded = _tokens(tokenizer, list(known), max_tokens, prompt)
         kinds: dict[bytes, int] = {}
         own_kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in own])
         kind = np.array([kinds.setdefault(ids.tobytes(), len(kinds)) for ids in encoded])[text]
@@ -280,12 +313,31 @@ class _Merged:
         return cls(encoded.take(text[first]), Ragged((pairs % count).astype(np.uint32), starts), place[first])
 
 
-def _passages(descriptions: Sequence[Sequence[str]], tokenizer: Tokenizer | None, max_tokens: int) -> list[list[str]]:
+def _pad_rows(tokens: Ragged, rows: int, before: int, behind: int, count: int) -> npt.NDArray[np.int64]:
+    """[rows, count] first token ids without those around them, padded with 0."""
+    place = tokens.starts[:rows, None] + before + np.arange(count)
+    inner = place < tokens.starts[1 : rows + 1, None] - behind
+    if not len(tokens.values):
+        return np.zeros((rows, count), np.int64)
+    return np.where(inner, tokens.values[np.where(inner, place, 0)], 0).astype(np.int64)
+
+
+def _around(tokenizer: Tokenizer | None) -> tuple[int, int]:
+    """How many special tokens stand before a text and behind it."""
+    if tokenizer is None:
+        return 1, 1
+    before, behind = tokens_around(tokenizer)
+    return len(before), len(behind)
+
+
+def _passages(
+    descriptions: Sequence[Sequence[str]], tokenizer: Tokenizer | None, max_tokens: int, prompt: str
+) -> list[list[str]]:
     """The passages of each label's descriptions."""
     if tokenizer is None:
         return [list(texts) for texts in descriptions]
     known = list(dict.fromkeys(text for texts in descriptions for text in texts))
-    room = max_tokens - count_around(tokenizer)
+    room = max(1, max_tokens - count_around(tokenizer) - len(encode_pieces(tokenizer, [prompt], max_tokens)[0]))
     cut: dict[str, list[str]] = {}
     for begin in range(0, len(known), CHUNK):
         part = known[begin : begin + CHUNK]
@@ -293,9 +345,11 @@ def _passages(descriptions: Sequence[Sequence[str]], tokenizer: Tokenizer | None
     return [[passage for text in texts for passage in cut[text]] for texts in descriptions]
 
 
-def _tokens(tokenizer: Tokenizer | None, texts: Sequence[str], max_tokens: int) -> Ragged:
+def _tokens(tokenizer: Tokenizer | None, texts: Sequence[str], max_tokens: int, prompt: str) -> Ragged:
     def encode(part: Sequence[str]) -> list[list[int]]:
-        return encode_texts(tokenizer, part, max_tokens) if tokenizer else [list(text.encode()) for text in part]
+        return (
+            encode_texts(tokenizer, part, max_tokens, prompt) if tokenizer else [list(text.encode()) for text in part]
+        )
 
     parts = [Ragged.of(encode(texts[begin : begin + CHUNK]), np.int32) for begin in range(0, len(texts), CHUNK)]
     return Ragged.joined(parts or [Ragged.of((), np.int32)])

@@ -144,20 +144,20 @@ class _Bench:
     def of(cls, student: Student, queries: Sequence[Query], seed: int, progress: Progress) -> _Bench:
         shapes, tokenizer = student.shapes, student.tokenizer
 
-        def encode(texts: Sequence[str], what: str) -> Tensor:
+        def encode(texts: Sequence[str], what: str, prompt: str) -> Tensor:
             return encode_vectors(
                 student.screener, tokenizer, texts, shapes.max_tokens,
-                progress=lambda done, total: progress(what, done, total),
+                progress=lambda done, total: progress(what, done, total), prompt=prompt,
             )  # fmt: skip
 
-        rows = Rows.of(student.labels, tokenizer, shapes.max_tokens, aliases=True)
+        rows = Rows.of(student.labels, tokenizer, shapes.max_tokens, aliases=True, prompt=student.prompts.label)
         texts = rows.texts(student.labels)
         if student.label_tower is not None:
             found = encode_by_tower(student.label_tower, texts, None, lambda *told: progress("encode labels", *told))
             vectors = torch.from_numpy(found)
         else:
-            vectors = encode(texts, "encode labels")
-        mine = encode([query.text for query in queries], "encode queries")
+            vectors = encode(texts, "encode labels", student.prompts.label)
+        mine = encode([query.text for query in queries], "encode queries", student.prompts.query)
         aliases = rows_of_labels(rows.labels, rows.alias_labels)
         gold = Ragged.of(
             [[row for label in query.targets for row in (label, *aliases[label])] for query in queries], np.int64

@@ -84,7 +84,8 @@ class StudentPredictor:
         self.student, self.device = student, device
         self.screener, self.reasoner = student.screener.to(device), student.reasoner.to(device)
         labels, shapes = student.labels, student.shapes
-        self.rows = Rows.of(labels, student.tokenizer, shapes.max_tokens, aliases=True, descriptions="joined")
+        about = (labels, student.tokenizer, shapes.max_tokens, True)
+        self.rows = Rows.of(*about, descriptions="joined", prompt=student.prompts.label)
         if label_vectors is None:
             label_vectors = torch.from_numpy(self.rows.vectors(self._encode_texts(progress)))
         self.row_vectors = label_vectors
@@ -108,7 +109,8 @@ class StudentPredictor:
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Run the screener on a batch of texts."""
-        rows = encode_texts(self.student.tokenizer, texts, self.student.shapes.max_tokens)
+        student = self.student
+        rows = encode_texts(student.tokenizer, texts, student.shapes.max_tokens, student.prompts.query)
         ids, mask = (torch.from_numpy(part).to(self.device) for part in pad(rows))
         vector, states = self.screener(ids, mask)
         return Encoded(ids, mask, vector, states)

@@ -35,16 +35,17 @@ def encode_vectors(
     bfloat16: bool = False,
     progress: StageProgress = no_stage_progress,
     device: torch.device | str = "cpu",
+    prompt: str = "",
 ) -> Tensor:
     """Query vectors [len(texts), d] in fp32 on the CPU, by a screener that is on `device`.
 
-    Texts are cut to `max_tokens`; where that is left out, to the screener's own `config.max_tokens`, or else to 128.
-    `bfloat16` multiplies matrices in bf16 where the device knows it: several times faster, and within about .001
-    in cosine.
+    Texts are read behind `prompt`, and cut to `max_tokens`; where that is left out, to the screener's own
+    `config.max_tokens`, or else to 128. `bfloat16` multiplies matrices in bf16 where the device knows it: several times
+    faster, and within about .001 in cosine.
     """
     if max_tokens is None:
         max_tokens = getattr(getattr(screener, "config", None), "max_tokens", 128)
-    rows = encode_texts(tokenizer, texts, max_tokens)
+    rows = encode_texts(tokenizer, texts, max_tokens, prompt)
     return encode_tokens(screener, rows, bfloat16, progress, device)
 
 

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from edgexl.base.errors import BadInput
+from edgexl.bundle.tokenizer import NO_PROMPTS, Prompts
 from edgexl.data.label_set import LabelSet
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importing.dense import Dense, fold, read_dense
@@ -46,6 +47,7 @@ class ImportedScreener:
     screener: TransformerScreener
     tokenizer: Tokenizer
     provenance: dict[str, Any]
+    prompts: Prompts = NO_PROMPTS
 
 
 def import_sentence_transformer(
@@ -53,15 +55,15 @@ def import_sentence_transformer(
     dims: int | None = None,
     labels: LabelSet | None = None,
     max_tokens: int = 128,
-    prompts: Literal["refuse", "ignore"] = "refuse",
+    prompts: Literal["take", "ignore"] = "take",
 ) -> ImportedScreener:
     """Make a screener of a sentence-transformers model: a directory, a name in `PACKAGED_MODELS`, or a hub id.
 
     `dims`: shorten the query vector: to its leading dimensions where the model was trained for that (Matryoshka) and
     names this size, otherwise to its leading principal directions over (a sample of) `labels`, a rotation without
     centring, so that inner products suffer least. `max_tokens` cuts the table of positions, where the model
-    itself does not say a shorter length. `prompts`: a model that wants a text before each text is refused, unless what
-    is done with it does not depend on that. Raises `BadInput` where the source cannot be had, is damaged or comes
+    itself does not say a shorter length. `prompts`: whether those that a model wants before queries and before label
+    texts come with it. Raises `BadInput` where the source cannot be had, is damaged or comes
     without safetensors, and `ForeignModel` where it is of no known family or needs what edgexl does not have.
     """
     directory = locate_model(source)
@@ -82,10 +84,12 @@ def import_sentence_transformer(
     elif dims is not None and dims != width:
         if labels is None or dims > width:
             raise BadInput(f"Shortening to {dims} dimensions needs labels, and at most {width} dimensions.")
-        screener = _shorten(screener, tokenizer, labels, dims)
+        screener = _shorten(screener, tokenizer, labels, dims, described.prompts.label)
     given = os.fsdecode(source)
     name = given if given in PACKAGED_MODELS or not Path(given).exists() else Path(given).resolve().name
-    return ImportedScreener(screener.eval(), tokenizer, {"imported_from": name, "weights_sha256": digest})
+    return ImportedScreener(
+        screener.eval(), tokenizer, {"imported_from": name, "weights_sha256": digest}, described.prompts
+    )
 
 
 def read_tokenizer(directory: Path) -> Tokenizer:
@@ -229,9 +233,11 @@ def _cut(screener: TransformerScreener, dims: int) -> TransformerScreener:
     return project(screener, torch.eye(screener.config.vector_dims)[:dims], torch.zeros(dims))
 
 
-def _shorten(screener: TransformerScreener, tokenizer: Tokenizer, labels: LabelSet, dims: int) -> TransformerScreener:
+def _shorten(
+    screener: TransformerScreener, tokenizer: Tokenizer, labels: LabelSet, dims: int, prompt: str
+) -> TransformerScreener:
     """Add a projection onto the leading principal directions of the label vectors."""
     step = max(1, len(labels) // 20_000)  # 20,000 vectors settle a 384-wide covariance
-    vectors = encode_vectors(screener, tokenizer, labels.texts[::step])
+    vectors = encode_vectors(screener, tokenizer, labels.texts[::step], prompt=prompt)
     _, directions = torch.linalg.eigh(vectors.T @ vectors)
     return project(screener, directions.flip(1)[:, :dims].T.contiguous(), torch.zeros(dims))

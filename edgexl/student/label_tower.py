@@ -91,7 +91,7 @@ class LabelTower:
         """
         model = self.open()
         projection = self.projection.to(torch.float32)
-        rows = encode_texts(model.tokenizer, texts, model.screener.config.max_tokens)
+        rows = encode_texts(model.tokenizer, texts, model.screener.config.max_tokens, model.prompts.label)
         out = torch.empty(len(rows), self.dims)
 
         @torch.inference_mode()

@@ -31,6 +31,7 @@ from edgexl.base.files import write_text
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.sealed import SEAL_FILE
 from edgexl.base.shipped import available_students, find_student
+from edgexl.bundle.tokenizer import NO_PROMPTS, Prompts
 from edgexl.data import Query, write_queries
 from edgexl.data.built_labels import hide_texts
 from edgexl.data.label_set import LabelSet
@@ -86,6 +87,7 @@ class Student(Shown):
 
     `calibration` and `evaluation` are held-out queries whose targets index `labels`; either may be empty.
     `maps` are the small matrices that derive tables of the reasoner from tables of the screener (see `Product`).
+    `prompts` are the texts that the screener wants before queries and before label texts.
     `label_tower` encodes the labels where the compiler does so; without one the screener does.
     Queries and metrics belong to one label set, whose hash is `measured_over`: `with_labels` changes the labels.
     """
@@ -101,6 +103,7 @@ class Student(Shown):
     evaluation: tuple[Query, ...] = ()
     maps: dict[Product, Tensor] = field(default_factory=dict)
     label_tower: LabelTower | None = None
+    prompts: Prompts = NO_PROMPTS
     measured_over: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -152,6 +155,7 @@ class Student(Shown):
         metrics: dict[str, Any] | None = None,
         maps: dict[Product, Tensor] | None = None,
         label_tower: LabelTower | None = None,
+        prompts: Prompts = NO_PROMPTS,
     ) -> Student:
         """Make a student of any modules that meet the graph contract, after running them once to see that they do.
 
@@ -187,6 +191,7 @@ class Student(Shown):
             evaluation=judged,
             maps=dict(maps or {}),
             label_tower=label_tower,
+            prompts=prompts,
         )
 
     @classmethod
@@ -235,6 +240,7 @@ class Student(Shown):
             calibration=calibration,
             evaluation=evaluation,
             provenance=model.provenance,
+            prompts=model.prompts,
         )
 
     def with_labels(
@@ -286,6 +292,7 @@ class Student(Shown):
             metrics=self.metrics,
             label_tower=TowerEntry(tower.source, tower.weights_sha256, tower.width) if tower else None,
             labels_from=labels_from,
+            prompts=self.prompts or None,
         )
         target = Path(directory)
         refuse_foreign_directory(target)
@@ -343,6 +350,7 @@ def load_student(source: str | bytes | os.PathLike[str], progress: Progress = no
             metrics=about.metrics,
             maps=maps,
             label_tower=LabelTower(entry.source, entry.weights_sha256, weights[PROJECTION]) if entry else None,
+            prompts=about.prompts or NO_PROMPTS,
         )
     except BadInput as error:
         raise BadInput(str(error) if str(directory) in str(error) else f"{directory}: {error}") from None

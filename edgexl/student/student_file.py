@@ -15,6 +15,7 @@ from edgexl.base import toml
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.base.strict_json import parse_line, read_json
+from edgexl.bundle.tokenizer import Prompts
 from edgexl.data import Query, read_queries
 from edgexl.data.built_labels import build_labels, find_texts
 from edgexl.data.label_set import LabelSet
@@ -78,6 +79,7 @@ class StudentFile:
     metrics: dict[str, Any] = field(default_factory=dict)
     label_tower: TowerEntry | None = None
     labels_from: str | None = None
+    prompts: Prompts | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The table that `read_student_file` reads; what a student has not, it does not name."""

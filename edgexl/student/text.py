@@ -110,11 +110,11 @@ def byte_characters() -> dict[int, str]:
     return {byte: chr(byte) for byte in seen} | {byte: chr(0x100 + place) for place, byte in enumerate(others)}
 
 
-def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Token ids of each text, special tokens included; `max_tokens` a text at most."""
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, prompt: str = "") -> list[list[int]]:
+    """Token ids of each text behind the prompt, special tokens included; `max_tokens` a text at most."""
     before, behind = tokens_around(tokenizer)
     room = max_tokens - len(before) - len(behind)
-    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    encodings = tokenizer.encode_batch_fast([prompt + text for text in texts], add_special_tokens=False)
     return [[*before, *encoding.ids[:room], *behind] for encoding in encodings]
 
 

@@ -67,7 +67,8 @@ def dry_run(student: Student, recipe: Recipe, target: Target, progress: Progress
     progress(steps[3], 0, 1)
     queries = [query.text for query in (student.evaluation or student.calibration)[:_TEXTS]]
     texts = queries or list(student.labels.texts[:_TEXTS])
-    tokens = [max(3, len(ids)) for ids in encode_texts(student.tokenizer, texts, anatomy.parameters.max_tokens)]
+    most, prompt = anatomy.parameters.max_tokens, student.prompts.query
+    tokens = [max(3, len(ids)) for ids in encode_texts(student.tokenizer, texts, most, prompt)]
     size = bundle_bytes(anatomy.lengths)
     more = 0 if Kind.LEXICAL in anatomy.lengths else lexical_bytes
     sections = {kind.name.lower(): length for kind, length in sorted(anatomy.lengths.items())}
@@ -114,7 +115,7 @@ def _outline(artifact: Artifact) -> tuple[Anatomy, int]:
     same = student.labels.ids == student.labels.texts
     lengths = _SMALL | {
         Kind.PARAMETERS: len(sizes.pack()),
-        Kind.TOKENIZER: len(pack_tokenizer(student.tokenizer.to_str())),
+        Kind.TOKENIZER: len(pack_tokenizer(student.tokenizer.to_str(), student.prompts)),
         Kind.SCREENER_GRAPH: len(plans.screener),
         Kind.SCREENER_WEIGHTS: len(plans.screener_weights),
         Kind.REASONER_GRAPH: len(plans.reasoner),

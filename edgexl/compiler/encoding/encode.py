@@ -94,7 +94,8 @@ def _encode(model: bytes, rows: Ragged, progress: StageProgress, batch_tokens: i
 def encode_queries(artifact: Artifact, queries: Sequence[Query], threads: int = 1) -> Floats:
     """The vectors [queries, D] of queries in the student's own space, by the float screener."""
     texts = [query.text for query in queries]
-    ids = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens)
+    student = artifact.student
+    ids = encode_texts(student.tokenizer, texts, artifact.shapes.max_tokens, student.prompts.query)
     return encode_rows(artifact.graphs.label_encoder, Ragged.of(ids, np.int32), True, threads)
 
 

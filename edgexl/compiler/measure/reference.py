@@ -26,12 +26,13 @@ from edgexl.bundle.lexical import unpack_lexical
 from edgexl.bundle.parameters import ENGINE_NATIVE, REASONER_OUTPUTS, SCREENER_OUTPUTS, Parameters
 from edgexl.bundle.read import Bundle, read_bundle
 from edgexl.bundle.strings import unpack_strings
+from edgexl.bundle.tokenizer import read_prompts
 from edgexl.bundle.weights import internalise
 from edgexl.compiler.graphs.graph import Session
 from edgexl.compiler.lowering.interpret import PlanSession
 from edgexl.index import LabelIndex, Shortlist
 from edgexl.index.best_of_rows import Weighing
-from edgexl.student.text import count_around, cut_windows, encode_texts, label_tokens
+from edgexl.student.text import cut_windows, encode_pieces, encode_texts, label_tokens
 
 Feeds = dict[str, npt.NDArray[Any]]
 # Queries answered side by side.
@@ -143,6 +144,7 @@ class ReferencePipeline:
     calibration: Calibration | None = None
     blend: Blend = REASONER_ALONE
     windows: int = 1
+    prompt: str = ""
 
     def answer(self, text: str) -> Answer:
         """Both stages for one text."""
@@ -151,16 +153,15 @@ class ReferencePipeline:
     def _read(self, texts: Sequence[str]) -> list[list[Window]]:
         """The windows of texts: one of each that the screener takes whole."""
 
-        around = count_around(self.tokenizer)
-
         def read(text: str, ids: list[int]) -> list[Window]:
             if len(ids) <= self.max_tokens:
                 return [Window(text, ids)]
             parts = cut_windows(text, self.windows)
-            tokens = encode_texts(self.tokenizer, parts, self.max_tokens)
-            return [Window(part, each) for part, each in zip(parts, tokens, strict=True) if len(each) > around]
+            tokens = encode_texts(self.tokenizer, parts, self.max_tokens, self.prompt)
+            own = encode_pieces(self.tokenizer, parts, 1)
+            return [Window(part, each) for part, each, some in zip(parts, tokens, own, strict=True) if some]
 
-        return list(map(read, texts, encode_texts(self.tokenizer, texts, self.max_tokens + 1)))
+        return list(map(read, texts, encode_texts(self.tokenizer, texts, self.max_tokens + 1, self.prompt)))
 
     def _answer_windows(self, windows: Sequence[Window], screening: Screening, without: Sequence[int] = ()) -> Answer:
         """Both stages for a text, one window after the other."""
@@ -313,6 +314,7 @@ class ReferencePipeline:
             calibration=calibration,
             blend=Blend(sizes.reasoner_weight, sizes.screening_weight),
             windows=max(1, sizes.windows),
+            prompt=read_prompts(sections[Kind.TOKENIZER]).query,
         )
 
 

@@ -81,7 +81,7 @@ def answer_texts(
     vectors = artifact.vectors if vectors is None else vectors
     pipeline = reference_pipeline(artifact, vectors, rows or artifact.rows)
     source = artifact.index if artifact.has("index") else vectors
-    lengths = map(len, encode_texts(artifact.student.tokenizer, texts, pipeline.max_tokens + 1))
+    lengths = map(len, encode_texts(artifact.student.tokenizer, texts, pipeline.max_tokens + 1, pipeline.prompt))
     reasons = pipeline.reasoner is not None
     # a short text is read in one window, however many there may be
     keys = [

@@ -132,7 +132,8 @@ class Calibrate(Pass):
 
     def _doubts(self, artifact: Artifact, pipeline: ReferencePipeline, texts: Sequence[str]) -> Doubts:
         """What few held-out queries are stranger than, and what label texts score by themselves."""
-        tokens = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens)
+        prompt = artifact.student.prompts.query
+        tokens = encode_texts(artifact.student.tokenizer, texts, artifact.shapes.max_tokens, prompt)
         before, behind = map(len, tokens_around(artifact.student.tokenizer))
         known = mark_tokens(artifact.rows.tokens.values, artifact.shapes.vocabulary)
         least = float(

@@ -89,7 +89,8 @@ class Encode(Pass):
         whichever finds more of the queries' gold labels (then: finds more of them first), and what the manifest says
         of it."""
         student, shapes, joined = artifact.student, artifact.shapes, artifact.rows
-        plain = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, self.index.aliases, "rows")
+        prompt = student.prompts.label
+        plain = Rows.of(student.labels, student.tokenizer, shapes.max_tokens, self.index.aliases, "rows", prompt)
         named = len(joined.alias_labels) - joined.descriptions
         bare, places = joined.without(np.arange(len(joined.alias_labels)) >= named)
         forms = {

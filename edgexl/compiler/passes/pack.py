@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import tokenizers
 
+from edgexl.bundle import charsmap, spelling, subwords
 from edgexl.bundle import tokenizer as packer
 from edgexl.bundle.goldens import Golden, Goldens
 from edgexl.bundle.layout import Kind
@@ -121,7 +122,7 @@ def pack_sections(
             texts, ids = pool.map(pack_strings, (student.labels.texts, student.labels.ids), symbols)
     sections = {
         Kind.PARAMETERS: sizes.pack(),
-        Kind.TOKENIZER: known.get(Kind.TOKENIZER) or pack_tokenizer(student.tokenizer.to_str()),
+        Kind.TOKENIZER: known.get(Kind.TOKENIZER) or pack_tokenizer(student.tokenizer.to_str(), student.prompts),
         Kind.SCREENER_GRAPH: screener_graph,
         Kind.SCREENER_WEIGHTS: screener_weights,
         Kind.CODEBOOK: index.codebook.astype("<f4").tobytes(),
@@ -146,14 +147,15 @@ def pack_sections(
     return sections, sizes
 
 
-def pack_tokenizer(description: str) -> bytes:
+def pack_tokenizer(description: str, prompts: packer.Prompts) -> bytes:
     """The tokenizer's section, remembered on disk: its tables of all characters take seconds, and are the same for
     every label set."""
-    about = [tokenizers.__version__, Path(packer.__file__).read_text(encoding="utf-8"), description]
+    sources = [Path(str(each.__file__)).read_text(encoding="utf-8") for each in (packer, subwords, spelling, charsmap)]
+    about = [tokenizers.__version__, *sources, description, prompts.query, prompts.label]
     cache, key = RowCache.of_user(), hashlib.sha256(json.dumps(about).encode()).hexdigest()
     if known := cache.get(key, 1):
         return known[0].tobytes()
-    section = packer.pack_tokenizer(description)
+    section = packer.pack_tokenizer(description, prompts)
     cache.put(key, np.frombuffer(section, np.uint8))
     return section
 

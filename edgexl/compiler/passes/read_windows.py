@@ -60,7 +60,8 @@ class ReadWindows(Pass):
 def _long_queries(artifact: Artifact) -> tuple[Query, ...]:
     """Held-out queries that have more tokens than the screener takes, as many as are looked at."""
     queries, most = artifact.student.calibration, artifact.shapes.max_tokens
-    ids = encode_texts(artifact.student.tokenizer, [query.text for query in queries], most + 1)
+    student = artifact.student
+    ids = encode_texts(student.tokenizer, [query.text for query in queries], most + 1, student.prompts.query)
     long = np.flatnonzero([len(each) > most for each in ids])
     return tuple(queries[place] for place in long[:QUERIES].tolist())
 

@@ -146,7 +146,8 @@ def _shortlists_with_evidence(
     student, index = setup.original, setup.recipe.index
     hides_all = index.descriptions == "none" or hidden_descriptions(student) == "all"
     form: Descriptions = "none" if hides_all else "joined"
-    rows = Rows.of(student.labels, student.tokenizer, student.shapes.max_tokens, index.aliases, form)
+    prompt = student.prompts.label
+    rows = Rows.of(student.labels, student.tokenizer, student.shapes.max_tokens, index.aliases, form, prompt)
     about = (student.labels, student.tokenizer, student.shapes.max_tokens)
     hiding = None
     if rows.descriptions:

@@ -65,7 +65,9 @@ class Setup:
     def tokens(self, queries: Sequence[Query]) -> TokenTable:
         """Token ids of queries."""
         texts = [query.text for query in queries]
-        return TokenTable.of(encode_texts(self.original.tokenizer, texts, self.original.shapes.max_tokens), self.device)
+        student = self.original
+        rows = encode_texts(student.tokenizer, texts, student.shapes.max_tokens, student.prompts.query)
+        return TokenTable.of(rows, self.device)
 
     def identity(self, stage: str, queries: Sequence[Query]) -> dict[str, str]:
         """A hash of all that a stage depends on, as files say it; the stage "rows" depends on the student alone."""

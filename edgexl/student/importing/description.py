@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from edgexl.base.errors import BadInput
 from edgexl.base.strict_json import read_json
+from edgexl.bundle.tokenizer import NO_PROMPTS, Prompts
 from edgexl.student.importing.files import ForeignModel, as_size, inside, read_table
 from edgexl.student.screeners.transformer import Pooling
 
@@ -37,8 +38,8 @@ _POOLING_MODES = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean", "pooling_mode_lasttoken": "lasttoken",
 }  # fmt: skip
-# Prompts that sentence-transformers puts before texts without being told to: encode_query, encode_document.
-_SIDES = ("query", "document", "passage", "corpus")
+# Prompts that sentence-transformers puts before texts without being told to: in encode_query, in encode_document.
+_SIDES = (("query",), ("document", "passage", "corpus"))
 # Arguments for loading that do not change what is computed.
 _HARMLESS_ARGUMENTS = {
     "attn_implementation", "torch_dtype", "dtype", "trust_remote_code", "use_safetensors", "revision", "device_map",
@@ -65,22 +66,23 @@ class Description:
     lower_case: bool
     truncated: int | None
     matryoshka: tuple[int, ...]
+    prompts: Prompts
 
 
-def describe(directory: Path, prompts: Literal["refuse", "ignore"] = "refuse") -> Description:
+def describe(directory: Path, prompts: Literal["take", "ignore"] = "take") -> Description:
     """Read a model's directory. Raises `BadInput` where it is damaged, `ForeignModel` where it needs what edgexl does
     not have."""
     encoder, static, pooling, dense, normalised = _read_modules(directory)
     where = directory / "config_sentence_transformers.json"
     about = read_table(where)
     _check_about(where, about, normalised)
-    if prompts == "refuse":
-        _refuse_prompts(directory, about)
+    folder = next(iter(sorted(directory.glob("*_Pooling/config.json"))), None)
+    wanted = _read_prompts(directory, about, folder) if prompts == "take" else NO_PROMPTS
     longest, lower_case = _read_lengths(encoder)
     truncated = about.get("truncate_dim")
     truncated = None if truncated is None else as_size(where, "truncate_dim", truncated)
     sizes = _read_matryoshka(directory, about, encoder)
-    return Description(encoder, static, pooling, dense, longest, lower_case, truncated, sizes)
+    return Description(encoder, static, pooling, dense, longest, lower_case, truncated, sizes, wanted)
 
 
 def _read_matryoshka(directory: Path, about: dict[str, Any], encoder: Path) -> tuple[int, ...]:
@@ -181,20 +183,19 @@ def _check_about(path: Path, about: dict[str, Any], normalised: bool) -> None:
         )
 
 
-def _refuse_prompts(directory: Path, about: dict[str, Any]) -> None:
+def _read_prompts(directory: Path, about: dict[str, Any], pooling: Path | None) -> Prompts:
+    """The prompts that sentence-transformers' encode_query and encode_document apply by themselves."""
     prompts, default = about.get("prompts") or {}, about.get("default_prompt_name")
     where = f"{directory}/config_sentence_transformers.json"
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
         raise BadInput(f"{where}: 'prompts' must name texts.")
     if default is not None and default not in {*prompts, "query", "document"}:
         raise BadInput(f"{where}: default_prompt_name is {default!r:.40}, which is not among its prompts.")
-    for name in dict.fromkeys([default, *_SIDES]):
-        if text := prompts.get(name):
-            role = "default_prompt_name" if name == default else "a prompt that sentence-transformers applies by itself"
-            raise ForeignModel(
-                f"{directory} has the prompt {text!r:.80} ('{name}', {role}), which edgexl cannot put before texts: "
-                "take a model without prompts, or import it with prompts='ignore' and accept other vectors."
-            )
+    sides = [next((name for name in names if name in prompts), default) for names in _SIDES]
+    found = Prompts(*(prompts.get(name) or "" for name in sides))
+    if found and pooling is not None and read_table(pooling).get("include_prompt") is False:
+        raise ForeignModel(f"{directory} leaves its prompt's tokens out of the pooling, which edgexl cannot.")
+    return found
 
 
 def _read_lengths(encoder: Path) -> tuple[int | None, bool]:

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from edgexl.base.errors import BadInput
 from edgexl.base.fetch import sha256_file
+from edgexl.bundle.tokenizer import NO_PROMPTS, Prompts
 from edgexl.student.importing.description import describe
 from edgexl.student.importing.files import ForeignModel, as_size, read_table
 from edgexl.student.importing.tokenizer import read_model_tokenizer
@@ -30,6 +31,7 @@ class ImportedOnnx:
     screener: OnnxScreener
     tokenizer: Tokenizer
     provenance: dict[str, Any]
+    prompts: Prompts = NO_PROMPTS
 
 
 def find_onnx(source: str | bytes | os.PathLike[str]) -> Path | None:

@@ -146,11 +146,10 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "dense of tokens": (
         both(dense(8), edit("2_Dense/config.json", module_input_name="token_embeddings")), "module_input_name"
     ),
-    "default prompt": (
-        about(prompts={"query": "query: "}, default_prompt_name="query"), r"prompt 'query: ' \('query', default_prompt"
+    "prompts not pooled": (
+        both(about(prompts={"query": "find: "}), edit("1_Pooling/config.json", include_prompt=False)),
+        "out of the pooling",
     ),
-    "label prompt": (about(prompts={"document": "", "passage": "passage: "}), r"prompt 'passage: ' \('passage'"),
-    "query prompt": (about(prompts={"query": "find: "}), r"prompt 'find: ' \('query', a prompt that"),
     "dot product": (
         both(about(similarity_fn_name="dot"), lambda directory: edit_modules(directory, slice(2))),
         "similarity_fn_name is 'dot'",
