@@ -403,7 +403,7 @@ static void test_names(const bytes *section) {
         uint32_t value;
         const char *name;
     } wrong[] = {
-        {0, 2, "version"},
+        {0, 3, "version"},
         {VOCABULARY, 0, "vocabulary"},
         {PREFIX, TOP + 1, "prefix_id"},
         {SUFFIX, TOP + 1, "suffix_id"},
