@@ -2,6 +2,8 @@
 
     python -m benchmarks.tokenizer              the student's tokenizer, about 2.6 million strings
     python -m benchmarks.tokenizer --variants   also all settings of the BERT normalizer, every code point in each
+    python -m benchmarks.tokenizer --kinds      a tokenizer of each other kind, over 2 million strings each
+    python -m benchmarks.tokenizer --kinds roberta,e5       some of them, by parts of their names
 
 The strings hold every code point, alone and between letters; every mark and format character between reordering marks;
 pairs of all kinds of characters; Hangul composed and decomposed; words around the length limit; special tokens written
@@ -40,8 +42,8 @@ SOURCES = [*(RUNTIME / f"{name}.c" for name in ("tokenizer", "subwords", "spelli
 SOURCES += [ROOT / "benchmarks/tokenize_batch.c"]
 SHIPPED = ROOT / "students/wordnet/tokenizer.json"
 
-BATCH = 16384  # strings a call, of both sides
-WHOLE = 1 << 12  # a capacity that none of the strings reaches
+BATCH = 2048  # strings a call, of both sides
+WHOLE = 1 << 15  # a capacity that none of the strings reaches
 ALPHABET = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 # Two marks that survive accent stripping and change places when written in this order.
 HIGH_MARK, LOW_MARK = "\U0001d16d", "\U0001d165"
@@ -402,10 +404,40 @@ def measure(device: DeviceTokenizer, peer: Tokenizer) -> dict[str, float]:
     return {side: seconds / tokens * 1e9 for side, seconds in best.items()} | {"tokens_a_text": tokens / len(texts)}
 
 
+def compare_kinds(library: ctypes.CDLL, wanted: list[str], report: Callable[[str, Tally], None]) -> int:
+    """Compare tokenizers of other kinds, whose names hold one of `wanted`, and print their times; 1 on a difference."""
+    from benchmarks import tokenizer_kinds
+
+    differences = 0
+    for kind, make in tokenizer_kinds.KINDS.items():
+        if not any(part in kind for part in wanted):
+            continue
+        tokenizer_json = make()
+        section = pack_tokenizer(tokenizer_json)
+        device, peer = DeviceTokenizer(library, section), load_peer(tokenizer_json)
+        print(f"{kind}: {len(section):,} bytes")
+        rng = random.Random(20261201)
+        texts = [*tokenizer_kinds.texts_of_kind(rng, 100_000), *tokenizer_kinds.long_texts(rng, 2_000)]
+        encoded = [text.encode() for text in texts]
+        total = compare(device, peer, encoded)
+        report("texts of this kind", total)
+        for tokens in (3, 9, 32):
+            cut = compare(device, peer, encoded[tokens::9], cut=tokens)
+            report(f"cut to {tokens}", cut)
+            total += cut
+        total += compare_families(device, peer, report)
+        times = measure(device, peer)
+        ratio = times["hugging_face"] / times["device"]
+        print(f"{kind}: {total.strings:,} strings, {len(total.different)} differences, {ratio:.1f} times as fast")
+        differences += len(total.different)
+    return 1 if differences else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", action="store_true", help="also all settings of the normalizer")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument("--kinds", nargs="?", const="", help="other kinds of tokenizers, by parts of their names")
     options = parser.parse_args()
 
     def report(name: str, tally: Tally) -> None:
@@ -418,6 +450,8 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as scratch:
         library = build_library(Path(scratch))
+        if options.kinds is not None:
+            return compare_kinds(library, options.kinds.split(","), report)
         tokenizer_json = student_tokenizer()
         start = time.perf_counter()
         section = pack_tokenizer(tokenizer_json)
