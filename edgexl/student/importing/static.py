@@ -20,6 +20,7 @@ from edgexl.student.architecture import Architecture
 from edgexl.student.contract import refuse_unpackable
 from edgexl.student.importing.files import ForeignModel, read_table
 from edgexl.student.importing.tensors import Tensors, read_tensors
+from edgexl.student.importing.tokenizer import free_padding
 from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener
 
 STATIC = Architecture(positions="none", embedding_norm=False)
@@ -33,11 +34,19 @@ def read_static(folder: Path, max_tokens: int) -> tuple[TransformerScreener, Tok
     digest = tensors.sha256()
     tokenizer = _read_tokenizer(folder)
     table = _read_table(folder, tensors, tokenizer)
+    tokenizer, swapped = free_padding(tokenizer)
+    try:
+        refuse_unpackable(tokenizer)
+    except BadInput as error:
+        raise ForeignModel(f"{folder}: {error}") from None
     pieces = tokenizer.get_vocab(with_added_tokens=True)
     if (highest := max(pieces.values())) >= len(table):
         table = torch.cat([table, torch.zeros(highest + 1 - len(table), table.shape[1])])
-    if read_table(folder / "config.json").get("model_type") == "model2vec" and (unknown := _unknown(tokenizer)):
-        table[pieces[unknown]] = 0  # it leaves out what it does not know
+    if swapped is not None:
+        table[[0, swapped]] = table[[swapped, 0]]
+    unknown = text.unknown_id(tokenizer)
+    if read_table(folder / "config.json").get("model_type") == "model2vec" and unknown is not None:
+        table[unknown] = 0  # it leaves out what it does not know
     for piece in _AROUND:
         table[pieces[piece]] = 0
     config = ScreenerConfig(
@@ -91,14 +100,4 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.add_special_tokens([piece for piece in _AROUND if tokenizer.token_to_id(piece) is None])
     places = [(piece, tokenizer.token_to_id(piece)) for piece in _AROUND]
     tokenizer.post_processor = TemplateProcessing(single=f"{_AROUND[0]} $A {_AROUND[1]}", special_tokens=places)
-    try:
-        refuse_unpackable(tokenizer)
-    except BadInput as error:
-        raise ForeignModel(f"{folder}: {error}") from None
     return tokenizer
-
-
-def _unknown(tokenizer: Tokenizer) -> str | None:
-    """The piece for what the tokenizer does not know."""
-    unknown = getattr(tokenizer.model, "unk_token", None)
-    return unknown if unknown is not None and tokenizer.token_to_id(unknown) is not None else None

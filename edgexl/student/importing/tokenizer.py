@@ -77,7 +77,7 @@ def read_model_tokenizer(folder: Path, lower_case: bool, named_by_config: Any = 
     elif lower_case:
         own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
         tokenizer.normalizer = Sequence([Lowercase(), *own])
-    tokenizer, swapped = _free_padding(tokenizer)
+    tokenizer, swapped = free_padding(tokenizer)
     try:
         refuse_unpackable(tokenizer)
     except BadInput as error:
@@ -99,11 +99,13 @@ def _open_by_transformers(folder: Path, kind: str) -> Tokenizer:
         ) from None
 
 
-def _free_padding(tokenizer: Tokenizer) -> tuple[Tokenizer, int | None]:
+def free_padding(tokenizer: Tokenizer) -> tuple[Tokenizer, int | None]:
     """The tokenizer, and where its id 0 is a piece of texts, with a special token there, whose id that piece gets."""
     if find_padding_fault(tokenizer) is None:
         return tokenizer, None
     special = [place for place, token in sorted(tokenizer.get_added_tokens_decoder().items()) if token.special]
+    if type(tokenizer.model).__name__ == "Unigram":  # its pieces' ids are their places
+        special = [place for place in special if place < tokenizer.get_vocab_size(with_added_tokens=False)]
     if not special:
         return tokenizer, None
     return swap_ids(tokenizer, 0, special[0]), special[0]

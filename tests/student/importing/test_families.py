@@ -208,6 +208,28 @@ def test_model2vec_tables(kind: str, tmp_path: Path) -> None:
     assert imported.screener.config.layers == 0
 
 
+def test_a_table_of_unigram_pieces_whose_first_is_one_of_texts(tmp_path: Path) -> None:
+    """Id 0 pads label tokens, so a special token takes it, in the tokenizer and in the table."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    pieces = ["\u2581ba", "<unk>", "\u2581", *"abdeiou", "\u2581be", "\u2581bi"]
+    tokenizer = Tokenizer(models.Unigram([(piece, -float(place)) for place, piece in enumerate(pieces)], unk_id=1))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens(["<unk>"])
+    torch.manual_seed(0)
+    directory = write_static(tmp_path / "static", {}, embeddings=torch.randn(len(pieces), 8))
+    tokenizer.save(str(directory / "tokenizer.json"))
+    imported = import_sentence_transformer(directory)
+    texts = ["ba", "ba be", "bi bo ba", "do ba ba bi"]
+    tensors = load_file(directory / "model.safetensors")
+    ours = encode_vectors(imported.screener, imported.tokenizer, texts)
+    for text, vector in zip(texts, ours, strict=True):
+        ids = tokenizer.encode(text).ids
+        assert 0 in ids
+        mean = tensors["embeddings"][[place for place in ids if place != 1]].mean(0)
+        torch.testing.assert_close(vector, mean / mean.norm(), rtol=1e-5, atol=1e-5)
+
+
 def test_static_embeddings_of_sentence_transformers(tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, StaticEmbedding
