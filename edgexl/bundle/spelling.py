@@ -207,6 +207,8 @@ def normalizer_of(spec: dict[str, Any]) -> Any:
 def _map_each(function: Callable[[str], str], chars: Sequence[str]) -> dict[str, str]:
     """What a context-free function makes of each character, where that is another text. Many are asked at once."""
     changed: dict[str, str] = {}
+    if (made := function(APART)) != APART and APART in chars:
+        changed[APART] = made
     for start in range(0, len(chars), 4096):
         batch = [char for char in chars[start : start + 4096] if char != APART]
         joined = APART.join(batch)
@@ -216,7 +218,7 @@ def _map_each(function: Callable[[str], str], chars: Sequence[str]) -> dict[str,
         answers = answer.split(APART)
         if len(answers) != len(batch):
             answers = [function(char) for char in batch]
-        changed |= {char: made for char, made in zip(batch, answers, strict=True) if made != char}
+        changed |= {char: answer for char, answer in zip(batch, answers, strict=True) if answer != char}
     return changed
 
 
@@ -264,7 +266,9 @@ def pack_spelling(tokenizer: Any, spec: Mapping[str, Any], steps: Steps) -> Spel
         entries, sequences = _grapheme_entries(steps, expansions)
     else:
         entries, sequences = _canonical_entries(steps, expansions)
-        behind = _map_each(_function(steps.behind), ALPHABET)
+        # what has been decomposed holds no character that decomposes
+        apart = _map_each(_function([{"type": steps.form}]), ALPHABET) if steps.form in ("NFD", "NFKD") else {}
+        behind = _map_each(_function(steps.behind), [char for char in ALPHABET if char not in apart])
         tail = _plain_entries(behind, expansions) if behind else None
     literal, normal = read_added(tokenizer)
     maps = [_pack_pages(entries, "H")]
