@@ -12,8 +12,8 @@ from edgexl.base.errors import BadInput
 from edgexl.bundle.tokenizer import Prompts
 from edgexl.compiler import compile
 from edgexl.compiler.measure.reference import ReferencePipeline
-from edgexl.compiler.recipe import IndexRecipe, Recipe
-from edgexl.runtime.binding import open_bundle
+from edgexl.compiler.recipe import IndexRecipe, Recipe, ShortlistRecipe
+from edgexl.runtime.binding import NewLabel, open_bundle
 from edgexl.student.student import load_student
 from edgexl.student.text import encode_texts
 from tests.tiny import AS_IT_IS, tiny_labels, tiny_student, tiny_tokenizer
@@ -39,6 +39,36 @@ def test_queries_and_labels_are_read_behind_their_prompts(tmp_path: Path) -> Non
             got = handle.predict(text)
             np.testing.assert_allclose(got.query_vector, wanted.query_vector, atol=2e-3)
         assert not handle.has_tokens("")
+
+
+def test_an_added_label_is_read_behind_the_prompt_of_labels(tmp_path: Path) -> None:
+    """The device's own row of a label's text is the one that the compile made of it; without the prompt it is not."""
+    scores = {}
+    for name, prompts in (("with", PROMPTS), ("without", Prompts(query=PROMPTS.query))):
+        student = dataclasses.replace(tiny_student(), prompts=prompts)
+        report = compile(student, RECIPE, "host", tmp_path / f"{name}.exl")
+        text = student.labels.texts[3]
+        with open_bundle(report.path, labels_path=tmp_path / f"{name}.labels") as handle:
+            added = handle.add_labels([NewLabel("again", text)])
+            got = handle.predict(student.evaluation[0].text)
+            of = {label: float(score) for label, score in zip(got.shortlist_labels, got.shortlist_scores, strict=True)}
+            scores[name] = (of[3], of[added])
+    assert scores["with"][1] == pytest.approx(scores["with"][0], abs=0.01), scores
+    assert abs(scores["with"][0] - scores["without"][0]) > 0.03, scores
+
+
+def test_each_window_of_a_long_text_is_read_behind_the_prompt(tmp_path: Path) -> None:
+    student = dataclasses.replace(tiny_student(), prompts=PROMPTS)
+    recipe = dataclasses.replace(RECIPE, shortlist=ShortlistRecipe(windows=8))
+    report = compile(student, recipe, "host", tmp_path / "b.exl")
+    reference = ReferencePipeline.from_bundle(report.path, tiny_tokenizer())
+    text = " ".join(query.text for query in student.evaluation[:30])
+    wanted = reference.answer(text)
+    with open_bundle(report.path) as handle:
+        got = handle.predict(text)
+    assert got.windows > 2
+    np.testing.assert_allclose(got.query_vector, wanted.query_vector, atol=2e-3)
+    assert got.shortlist_labels[:5].tolist() == wanted.labels[:5].tolist()
 
 
 def test_label_tokens_are_the_texts_alone() -> None:
