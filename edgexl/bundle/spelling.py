@@ -373,6 +373,15 @@ def _mark_ranks(chars: Sequence[str]) -> dict[str, int]:
             for char, answer in zip(batch, answers, strict=True)
             if answer[0] != "\u0345" and decompose.normalize_str(char) == char
         ]
+    return rank_marks(marks)
+
+
+def rank_marks(marks: Iterable[str]) -> dict[str, int]:
+    """The place of each mark in canonical order, from 1; marks of one class, which keep the order in which they are
+    written, have one place."""
+    from tokenizers.normalizers import NFD
+
+    decompose = NFD()
 
     def above(first: str, second: str) -> bool:
         return bool(decompose.normalize_str(first + second) == second + first != first + second)

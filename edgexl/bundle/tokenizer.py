@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from edgexl.base.errors import BadInput
-from edgexl.bundle.spelling import refuse_straddling
+from edgexl.bundle.spelling import rank_marks, refuse_straddling
 from edgexl.bundle.subwords import check_subwords, pack_subwords
 
 VERSION = 1
@@ -422,26 +422,13 @@ def _mark_ranks(normal: Mapping[str, str], kinds: Mapping[str, int]) -> dict[str
 
     Empty when the normalizer does not decompose (strip_accents off).
     """
-    from tokenizers.normalizers import NFD
-
     if normal["\u00e9"] == "\u00e9":
         return {}
-    decompose = NFD()
     marks = _moving_marks(list(kinds))
-
-    def above(first: str, second: str) -> bool:
-        return bool(decompose.normalize_str(first + second) == second + first != first + second)
-
-    classes: list[list[str]] = []  # ascending; marks of one class keep the order in which they are written
     for mark in marks:
         if kinds[mark] != ITEM_KEEP or normal[mark] != mark:
             raise BadInput(f"this version of the tokenizers library splits words at the mark U+{ord(mark):04X}")
-        at = sum(above(mark, members[0]) for members in classes)
-        if at < len(classes) and not above(classes[at][0], mark):
-            classes[at].append(mark)
-        else:
-            classes.insert(at, [mark])
-    return {mark: rank for rank, members in enumerate(classes, start=1) for mark in members}
+    return rank_marks(marks)
 
 
 def _gone_actions(normalizer: Any, gone: list[str], ranks: Mapping[str, int]) -> dict[str, int]:

@@ -75,8 +75,7 @@ def cut_vocabulary(student: Student, keep: Keep | int, words: Sequence[str] = ()
 
 def with_prompts(student: Student, texts: Sequence[str]) -> list[str]:
     """Texts as the screener reads them: behind each of the student's prompts, where it has some."""
-    prompts = getattr(student, "prompts", None)
-    known = {getattr(prompts, side, "") for side in ("query", "label")}
+    known = {student.prompts.query, student.prompts.label}
     return [f"{prompt}{text}" for prompt in sorted(known) for text in texts]
 
 
