@@ -233,8 +233,9 @@ def _call_all(commands: Sequence[tuple[str, ...]], directory: str) -> None:
 
 def call_compiler(
     command: tuple[str, ...], directory: str, note: Callable[[subprocess.Popen[str]], None] = lambda _process: None
-) -> None:
-    """Run a compiler in `directory`; `note` is told of its process. Raises `DeviceError` with its first error."""
+) -> str:
+    """Run a compiler in `directory`; `note` is told of its process. What it says there. Raises `DeviceError` with its
+    first error."""
     where = subprocess.PIPE
     with subprocess.Popen(command, cwd=directory, stdout=where, stderr=where, text=True, errors="replace") as process:
         note(process)
@@ -247,3 +248,4 @@ def call_compiler(
         said = errors.strip().splitlines() or ["it said nothing"]
         reason = next((line for line in said if "error" in line), said[-1])
         raise DeviceError(f"{Path(command[0]).name} could not compile the runtime: {reason}")
+    return errors

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgexl import __version__
+from edgexl.base.errors import DeviceError
 from edgexl.base.fetch import cache_directory
 from edgexl.base.files import copy_file
 from edgexl.base.progress import Progress, no_progress
@@ -139,14 +140,25 @@ def build_jni(
         return Path(scratch, name).read_bytes()
 
 
+# As WebAssembly has them: a look-up of bytes, its number padded by a byte, and the relaxed one, as long.
+LOOK_UP, RELAXED_LOOK_UP = b"\xfd\x8e\x00", b"\xfd\x80\x02"
+# A page's reader waits for each byte: -O3 where the time goes, -Oz elsewhere, and for these, which only call that.
+_COLD_ON_THE_WEB = ("rescore", "run", "walk")
+
+
 def build_wasm(progress: Progress = no_progress) -> bytes:
-    """The runtime with `web/module.c` as one WebAssembly module with SIMD, which imports a clock and nothing else."""
+    """The runtime with `web/module.c` as one WebAssembly module with SIMD, which imports a clock and nothing else.
+
+    Where the scan looks nibbles up, `LOOK_UP` stands as long as `RELAXED_LOOK_UP`, and nowhere else: `web/edgexl.js`
+    puts this in its place where an engine takes it."""
     module = Path(__file__).parent / "web" / "module.c"
-    # a page's reader waits for each byte: -O3 where the time goes, -Oz elsewhere
     hot = {stem: flags for stem, flags in optimization_of_sources().items() if flags == ("-O3",)}
+    own = {stem: flags for stem, flags in hot.items() if stem not in _COLD_ON_THE_WEB}
+    own["scan_wasm"] = (*own["scan_wasm"], "-mrelaxed-simd")
     flags = (*zig_command(), "cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-DEXL_BARE")
     flags = (*flags, *(flag for flag in _FLAGS if flag not in ("-O2", "-fPIC")), "-Oz")
-    facts = f"{flags} {hot} {importlib.metadata.version('ziglang')}".encode() + module.read_bytes()
+    how = Path(__file__).read_bytes() + module.read_bytes()
+    facts = f"{flags} {own} {importlib.metadata.version('ziglang')}".encode() + how
     built = cache_directory() / "ship" / f"web-{digest_of_sources(hashlib.sha256(facts).hexdigest())}" / "edgexl.wasm"
     if not built.is_file():
         progress("compile for the web", 0, 1)
@@ -154,11 +166,32 @@ def build_wasm(progress: Progress = no_progress) -> bytes:
         with tempfile.TemporaryDirectory() as scratch:
             flags = (*flags, f"-I{RUNTIME / 'include'}")
             sources = [*sorted((RUNTIME / "src").glob("*.c")), module]
-            objects = tuple(path.name for path in compile_objects(flags, scratch, sources, hot))
-            call_compiler((*flags, "-s", "-Wl,--gc-sections", "-Wl,--no-entry", *objects, "-o", built.name), scratch)
-            copy_file(Path(scratch, built.name), built)
+            objects = compile_objects(flags, scratch, sources, own)
+            linked = Path(scratch, built.name)
+            _link_wasm((*flags, "-s", "-Wl,--gc-sections", "-Wl,--no-entry"), objects, linked)
+            look_ups = Path(scratch, "scan_wasm.o").read_bytes().count(RELAXED_LOOK_UP)
+            linked.write_bytes(_unrelax(linked.read_bytes(), look_ups))
+            copy_file(linked, built)
         progress("compile for the web", 1, 1)
     return built.read_bytes()
+
+
+def _link_wasm(command: Sequence[str], objects: Sequence[Path], linked: Path) -> None:
+    """Link objects beside `linked`; then again as Zig says that it did, with all references in as few bytes as they
+    take, which is 8 KB and for which Zig has no flag."""
+    scratch, names = str(linked.parent), [path.name for path in objects]
+    said = call_compiler((*command, "-v", *names, "-o", linked.name), scratch)
+    linker = [line.split() for line in said.splitlines() if line.startswith("wasm-ld ")]
+    if not linker:
+        raise DeviceError("Zig does not say how it links: install another ziglang")
+    call_compiler((*zig_command(), "wasm-ld", "--compress-relocations", *linker[-1][1:]), scratch)
+
+
+def _unrelax(module: bytes, look_ups: int) -> bytes:
+    """A module whose relaxed look-ups, so many, are plain ones."""
+    if module.count(RELAXED_LOOK_UP) != look_ups or look_ups == 0 or LOOK_UP in module:
+        raise DeviceError("the module's look-ups cannot be told from its other bytes: install another ziglang")
+    return module.replace(RELAXED_LOOK_UP, LOOK_UP)
 
 
 def _build(machine: Machine, progress: Progress) -> Path:

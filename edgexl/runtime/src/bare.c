@@ -8,13 +8,101 @@
 #if defined(EXL_BARE)
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "memory.h"
 #include "platform.h"
 #include "storage.h"
+
+/* ---- sentences ------------------------------------------------------------------------------------------------- */
+
+/* Where a sentence's next character goes; the last of `left` bytes is its end. */
+typedef struct bare_sentence {
+    char *next;
+    size_t left;
+} bare_sentence;
+
+static void bare_put(bare_sentence *to, const char *text, size_t length) {
+    size_t fits = length < to->left ? length : to->left - 1;
+
+    memcpy(to->next, text, fits);
+    to->next += fits;
+    to->left -= fits;
+}
+
+static void bare_put_number(bare_sentence *to, uint64_t number, size_t digits) {
+    char text[20];
+    size_t at = sizeof text;
+
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 || sizeof text - at < digits);
+    bare_put(to, text + at, sizeof text - at);
+}
+
+static void bare_put_signed(bare_sentence *to, int64_t number) {
+    if (number < 0)
+        bare_put(to, "-", 1);
+    bare_put_number(to, number < 0 ? 0 - (uint64_t)number : (uint64_t)number, 1);
+}
+
+static void bare_put_decimal(bare_sentence *to, double number, size_t decimals) {
+    uint64_t unit = 1;
+
+    for (size_t i = 0; i < decimals; i++)
+        unit *= 10;
+    if (number < 0)
+        bare_put(to, "-", 1);
+    number = number < 0 ? -number : number;
+    uint64_t whole = (uint64_t)number, part = (uint64_t)((number - (double)whole) * (double)unit + 0.5);
+    bare_put_number(to, whole + part / unit, 1);
+    bare_put(to, ".", 1);
+    bare_put_number(to, part % unit, decimals);
+}
+
+void exl__bare_format(char *to, size_t bytes, const char *format, va_list arguments) {
+    bare_sentence sentence = {to, bytes};
+
+    while (*format) {
+        size_t plain = strcspn(format, "%"), precision = SIZE_MAX;
+        char size = 0;
+
+        bare_put(&sentence, format, plain);
+        format += plain;
+        if (!*format++)
+            break;
+        if (*format == '.' && *++format == '*')
+            precision = (size_t)va_arg(arguments, int), format++;
+        else if (format[-1] == '.')
+            for (precision = 0; *format >= '0' && *format <= '9'; format++)
+                precision = precision * 10 + (size_t)(*format - '0');
+        for (; *format == 'l' || *format == 'z'; format++)
+            size = *format;
+        switch (*format++) {
+        case 's': {
+            const char *text = va_arg(arguments, const char *);
+            size_t length = 0;
+            while (length < precision && text[length])
+                length++;
+            bare_put(&sentence, text, length);
+            break;
+        }
+        case 'd': bare_put_signed(&sentence, size ? va_arg(arguments, long long) : va_arg(arguments, int)); break;
+        case 'u':
+            bare_put_number(&sentence,
+                            size == 'l'   ? va_arg(arguments, unsigned long long)
+                            : size == 'z' ? va_arg(arguments, size_t)
+                                          : va_arg(arguments, unsigned),
+                            1);
+            break;
+        case 'f': bare_put_decimal(&sentence, va_arg(arguments, double), precision); break;
+        default: bare_put(&sentence, format - 1, 1);
+        }
+    }
+    *sentence.next = '\0';
+}
 
 /* ---- platform.h ------------------------------------------------------------------------------------------------ */
 
@@ -66,7 +154,7 @@ void exl__file_close(exl__file *file) {
 
 void *exl__library_open(const char *path, char *why, size_t why_bytes) {
     (void)path;
-    snprintf(why, why_bytes, "there are no libraries here");
+    strncpy(why, "there are no libraries here", why_bytes);
     return NULL;
 }
 

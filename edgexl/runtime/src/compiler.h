@@ -49,6 +49,13 @@
 
 #define EXL__INLINE static inline __attribute__((always_inline))
 
+/* The loop that follows, of few and constant turns, is written out, whatever the compiler thinks of its size. */
+#if defined(__clang__)
+#define EXL__UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define EXL__UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* A pragma whose text is put together by macros. */
 #define EXL__PRAGMA(text) _Pragma(#text)
 

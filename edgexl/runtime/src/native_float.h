@@ -3,6 +3,7 @@
  *     NATIVE_NAME(x)               the name that x gets there
  *     NATIVE_LANES                 floats in a vector: 4, 8 or 16
  *     NATIVE_ROWS                  rows of a product's tile
+ *     NATIVE_TILE_VECTORS          vectors of a panel that the tile has at a time; all, where it is not set
  *     NATIVE_LEAST, NATIVE_MOST    (x, y) the smaller and larger of two vectors; y where x is not a number
  *     NATIVE_NAME(narrow)          (panel, code_bytes, flip, to) 16 integers, cut to 0 to 255, as codes
  *
@@ -14,6 +15,10 @@ typedef int32_t NATIVE_NAME(integers) __attribute__((vector_size(NATIVE_LANES * 
 /* For sums with a column's code sum, which comes out of a file and may be any number: they wrap. */
 typedef uint32_t NATIVE_NAME(words) __attribute__((vector_size(NATIVE_LANES * 4), aligned(4), may_alias));
 enum { NATIVE_NAME(vectors) = EXL__PANEL / NATIVE_LANES };
+
+#ifndef NATIVE_TILE_VECTORS
+#define NATIVE_TILE_VECTORS NATIVE_NAME(vectors)
+#endif
 
 #ifndef VECTOR /* the same text for every set */
 #define VECTOR NATIVE_NAME(vector)
@@ -276,12 +281,10 @@ static void NATIVE_NAME(finish)(const exl__finish *f) {
         NATIVE_NAME(finish_as)(*f, 1, EXL__ACT_NONE);
     else if (f->scales && f->activation == EXL__ACT_GELU)
         NATIVE_NAME(finish_as)(*f, 1, EXL__ACT_GELU);
-    else if (f->scales)
-        NATIVE_NAME(finish_as)(*f, 1, f->activation);
     else if (f->activation == EXL__ACT_NONE)
         NATIVE_NAME(finish_as)(*f, 0, EXL__ACT_NONE);
     else
-        NATIVE_NAME(finish_as)(*f, 0, f->activation);
+        NATIVE_NAME(finish_as)(*f, f->scales != NULL, f->activation);
 }
 
 static void NATIVE_NAME(add_block)(const int32_t *sums, int32_t zero, const float *scales, const int32_t *code_sums,
@@ -296,24 +299,27 @@ static void NATIVE_NAME(add_block)(const int32_t *sums, int32_t zero, const floa
 
 /* ---- products -------------------------------------------------------------------------------------------------- */
 
+/* Some vectors of the panel after others: with as many totals as registers hold. */
 EXL__INLINE void NATIVE_NAME(float_tile)(const float *a, size_t a_stride, const uint32_t rows, const float *b,
                                          size_t b_stride, uint32_t depth, float *out, size_t out_stride) {
-    NATIVE_NAME(vector) totals[NATIVE_ROWS][NATIVE_NAME(vectors)];
+    for (uint32_t part = 0; part < EXL__PANEL; part += NATIVE_TILE_VECTORS * NATIVE_LANES) {
+        NATIVE_NAME(vector) totals[NATIVE_ROWS][NATIVE_TILE_VECTORS];
 
-    for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
-            totals[r][v] = (NATIVE_NAME(vector)){0};
-    for (uint32_t k = 0; k < depth; k++) {
-        NATIVE_NAME(vector) line[NATIVE_NAME(vectors)];
-        for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
-            line[v] = *(const NATIVE_NAME(vector) *)(const void *)(b + k * b_stride + v * NATIVE_LANES);
         for (uint32_t r = 0; r < rows; r++)
-            for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
-                totals[r][v] += a[r * a_stride + k] * line[v];
+            for (uint32_t v = 0; v < NATIVE_TILE_VECTORS; v++)
+                totals[r][v] = (NATIVE_NAME(vector)){0};
+        for (uint32_t k = 0; k < depth; k++) {
+            NATIVE_NAME(vector) line[NATIVE_TILE_VECTORS];
+            for (uint32_t v = 0; v < NATIVE_TILE_VECTORS; v++)
+                line[v] = VECTOR_AT(b + k * b_stride + part, v);
+            for (uint32_t r = 0; r < rows; r++)
+                for (uint32_t v = 0; v < NATIVE_TILE_VECTORS; v++)
+                    totals[r][v] += a[r * a_stride + k] * line[v];
+        }
+        for (uint32_t r = 0; r < rows; r++)
+            for (uint32_t v = 0; v < NATIVE_TILE_VECTORS; v++)
+                PUT_VECTOR(out + r * out_stride + part, v, totals[r][v]);
     }
-    for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t v = 0; v < NATIVE_NAME(vectors); v++)
-            *(NATIVE_NAME(vector) *)(void *)(out + r * out_stride + v * NATIVE_LANES) = totals[r][v];
 }
 
 static void NATIVE_NAME(product_f32)(const float *a, size_t a_stride, uint32_t rows, const float *b, size_t b_stride,

@@ -8,6 +8,11 @@
 #include "native.h"
 #include "win32.h"
 
+/* A module that a page waits for runs with vectors or not at all. */
+#if defined(EXL_BARE) && defined(__wasm_simd128__)
+#define NATIVE_SCALAR_IS_LEFT_OUT
+#else
+
 #if defined(__x86_64__) || defined(__aarch64__) /* faster sets are there; of this one, bytes of library count */
 EXL__OPTIMIZE_BEGIN("no-tree-vectorize", "Os")
 #else
@@ -54,6 +59,9 @@ void exl__dot_scalar(const void *codes, size_t code_stride, uint32_t rows, const
 }
 
 const exl__kernels exl__kernels_scalar = NATIVE_KERNELS("scalar", exl__dot_scalar, 4, 1, 1, 0);
+
+EXL__OPTIMIZE_END
+#endif
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
@@ -108,15 +116,19 @@ static const exl__kernels *const NATIVE_SCALAR_FASTEST_FIRST[] = {
 #elif defined(__wasm_simd128__)
     &exl__kernels_wasm,
 #endif
-    &exl__kernels_scalar};
+#if !defined(NATIVE_SCALAR_IS_LEFT_OUT)
+    &exl__kernels_scalar,
+#endif
+};
 
 enum { NATIVE_SCALAR_SETS = sizeof NATIVE_SCALAR_FASTEST_FIRST / sizeof *NATIVE_SCALAR_FASTEST_FIRST };
 
 const exl__kernels *exl__kernels_best(int scalar) {
-    for (size_t i = scalar ? NATIVE_SCALAR_SETS - 1 : 0; i < NATIVE_SCALAR_SETS; i++)
-        if (native_scalar_is_available(NATIVE_SCALAR_FASTEST_FIRST[i]))
-            return NATIVE_SCALAR_FASTEST_FIRST[i];
-    return &exl__kernels_scalar;
+    size_t i = scalar ? NATIVE_SCALAR_SETS - 1 : 0;
+
+    while (i < NATIVE_SCALAR_SETS - 1 && !native_scalar_is_available(NATIVE_SCALAR_FASTEST_FIRST[i]))
+        i++;
+    return NATIVE_SCALAR_FASTEST_FIRST[i];
 }
 
 const exl__kernels *exl__kernels_named(const char *name) {
@@ -125,5 +137,3 @@ const exl__kernels *exl__kernels_named(const char *name) {
             return native_scalar_is_available(NATIVE_SCALAR_FASTEST_FIRST[i]) ? NATIVE_SCALAR_FASTEST_FIRST[i] : NULL;
     return NULL;
 }
-
-EXL__OPTIMIZE_END

@@ -13,6 +13,7 @@
 #define NATIVE_NAME(x) native_wasm_##x
 #define NATIVE_LANES 4
 #define NATIVE_ROWS 4
+#define NATIVE_TILE_VECTORS 2 /* an x86 below has 16 registers: 8 totals, 2 of the matrix, and room to multiply */
 #define NATIVE_LEAST(x, y) ((native_wasm_vector)wasm_f32x4_pmin((v128_t)(y), (v128_t)(x))) /* x < y ? x : y */
 #define NATIVE_MOST(x, y) ((native_wasm_vector)wasm_f32x4_pmax((v128_t)(y), (v128_t)(x)))
 

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "bare.h"
+
 const char *exl_get_version(void) { return EXL_VERSION_STRING; }
 
 const char *exl_describe_status(exl_status status) {
@@ -45,7 +47,11 @@ exl_status exl__fail(exl_error *error, exl_status status, const char *format, ..
         return status;
     error->status = (int32_t)status;
     va_start(arguments, format);
+#if defined(EXL_BARE)
+    exl__bare_format(error->sentence, bytes, format, arguments);
+#else
     vsnprintf(error->sentence, bytes, format, arguments);
+#endif
     va_end(arguments);
     return status;
 }
