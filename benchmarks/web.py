@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ for await (const _ of createInterface({ input: process.stdin })) {
 """
 
 
-def measure(bundle: Path, rounds: int = 30, flags: tuple[str, ...] = ()) -> dict[str, Any]:
+def measure(bundle: Path, rounds: int = 30, flags: Sequence[str] = ()) -> dict[str, Any]:
     """`web` and `native`: {ms, cpu_ms, first_ms}: over the bundle's goldens, on both sides in turn, the mean of each
     text's least time, the least processor time of a round a text, and the first answer after opening; `ratio` and
     `cpu_ratio` of these. `flags`: of Node. Raises as `open_product` does."""
@@ -90,6 +91,6 @@ class _Side:
 
 
 if __name__ == "__main__":
-    given = tuple(word for word in sys.argv[2:] if word.startswith("--"))
-    numbers = [int(word) for word in sys.argv[2:] if word not in given]
-    print(json.dumps(measure(Path(sys.argv[1]), *numbers, flags=given), indent=1))
+    given = [word for word in sys.argv[2:] if word.startswith("--")]
+    rounds = next((int(word) for word in sys.argv[2:] if word not in given), 30)
+    print(json.dumps(measure(Path(sys.argv[1]), rounds, given), indent=1))

@@ -153,7 +153,7 @@ def build_wasm(progress: Progress = no_progress) -> bytes:
     puts this in its place where an engine takes it."""
     module = Path(__file__).parent / "web" / "module.c"
     hot = {stem: flags for stem, flags in optimization_of_sources().items() if flags == ("-O3",)}
-    own = {stem: flags for stem, flags in hot.items() if stem not in _COLD_ON_THE_WEB}
+    own: dict[str, tuple[str, ...]] = {stem: flags for stem, flags in hot.items() if stem not in _COLD_ON_THE_WEB}
     own["scan_wasm"] = (*own["scan_wasm"], "-mrelaxed-simd")
     flags = (*zig_command(), "cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-DEXL_BARE")
     flags = (*flags, *(flag for flag in _FLAGS if flag not in ("-O2", "-fPIC")), "-Oz")

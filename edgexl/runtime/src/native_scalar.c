@@ -110,9 +110,13 @@ static int native_scalar_is_available(const exl__kernels *kernels) {
 
 static const exl__kernels *const NATIVE_SCALAR_FASTEST_FIRST[] = {
 #if defined(__x86_64__)
-    &exl__kernels_avx512_vnni, &exl__kernels_avx2_vnni, &exl__kernels_avx2,
+    &exl__kernels_avx512_vnni,
+    &exl__kernels_avx2_vnni,
+    &exl__kernels_avx2,
 #elif defined(__aarch64__)
-    &exl__kernels_neon_i8mm, &exl__kernels_neon_dot, &exl__kernels_neon,
+    &exl__kernels_neon_i8mm,
+    &exl__kernels_neon_dot,
+    &exl__kernels_neon,
 #elif defined(__wasm_simd128__)
     &exl__kernels_wasm,
 #endif
