@@ -5,6 +5,7 @@
 # make ctest  only the C tests
 # make cover  the tests' coverage of the C library and its tools, then of the Python packages: a table each, by file
 # make mutants  put small faults into the code, one at a time, and see which of them no test notices
+# make fuzz   fuzz the C library, a minute a target (SECONDS=N); fuzz-smoke, a few seconds, is a part of make test
 # make wheels  wheels of edgexl for Linux (x86-64, arm64), which need no compiler, into dist
 # make lib    only the C library and its tools, into edgexl/runtime/lib
 #
@@ -19,7 +20,7 @@ C_FILES := $(shell find edgexl/runtime -name '*.[ch]' -o -name CMakeLists.txt)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal --durations=25 --durations-min=5
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-all fix lint types ctest pytest cover cover-c cover-python mutants wheels lib clean
+.PHONY: demo test test-all fix lint types ctest pytest cover cover-c cover-python mutants fuzz fuzz-smoke wheels lib clean
 
 demo: $(VENV)/.ready $(LIB)
 	$(BIN)/edgexl demo
@@ -47,7 +48,7 @@ types: $(VENV)/.ready-dev
 # The address and undefined-behaviour sanitizers see what a passing test does not show. pytest runs these too, from the
 # same directory (tests/runtime/test_sanitized.py).
 ctest: $(VENV)/.ready-dev
-	$(BIN)/python -m tests.runtime.c_tests build/sanitized -DEDGEXL_SANITIZE=ON
+	$(BIN)/python -m tests.runtime.c_tests
 
 # Of pytest only what reaches the library named here; a coverage build exports more names than the interface.
 cover: cover-c cover-python
@@ -72,6 +73,13 @@ SEED ?= 1
 mutants: $(VENV)/.ready-dev $(LIB)
 	$(BIN)/python -m tests.mutants --language python --count 50 --seed $(SEED)
 	$(BIN)/python -m tests.mutants --language c --count 50 --seed $(SEED)
+
+SECONDS ?= 60
+fuzz: $(VENV)/.ready-dev $(LIB)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+fuzz-smoke: $(VENV)/.ready-dev $(LIB)
+	$(BIN)/python -m pytest -q tests/fuzz
 
 wheels: $(VENV)/.ready-dev
 	$(BIN)/python -m edgexl.ship.release dist

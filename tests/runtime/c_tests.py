@@ -1,5 +1,6 @@
 """Builds the C tests with a pair of tiny bundles beside them, and runs them by ctest.
 
+python -m tests.runtime.c_tests                   with sanitizers
 python -m tests.runtime.c_tests BUILD_DIRECTORY [-DCMAKE_OPTION=VALUE ...]
 """
 
@@ -32,6 +33,14 @@ def build(directory: Path, *options: str) -> None:
         tests = ["-DEDGEXL_TESTS=ON", f"-DEDGEXL_TEST_BUNDLES={bundles.resolve()}"]
         configure(directory, "-DCMAKE_BUILD_TYPE=Debug", *tests, *options)
         subprocess.run([tool("cmake"), "--build", str(directory)], check=True)
+
+
+def build_sanitized() -> Path:
+    """With clang where there is one: its sanitizers also see sizes that wrap (runtime/tests/wraps.txt)."""
+    clang = shutil.which("clang")
+    directory = ROOT / "build" / ("sanitized-clang" if clang else "sanitized")
+    build(directory, "-DEDGEXL_SANITIZE=ON", *([f"-DCMAKE_C_COMPILER={clang}"] if clang else []))
+    return directory
 
 
 def build_trapping() -> Path:
@@ -117,7 +126,11 @@ def write_overlay(path: Path, key: SecretKey) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), *sys.argv[2:])
-    done = run(Path(sys.argv[1]))
+    if sys.argv[1:]:
+        directory = Path(sys.argv[1])
+        build(directory, *sys.argv[2:])
+    else:
+        directory = build_sanitized()
+    done = run(directory)
     print(done.stdout)
     sys.exit(done.returncode)

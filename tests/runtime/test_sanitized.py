@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -26,8 +27,7 @@ def test_the_scans_threads(tmp_path: Path) -> None:
 
 def test_all_under_address_and_undefined_behaviour() -> None:
     """In the directory of `make ctest`: what is built there is not built again."""
-    directory = c_tests.ROOT / "build" / "sanitized"
-    c_tests.build(directory, "-DEDGEXL_SANITIZE=ON")
+    directory = c_tests.build_sanitized()
     done = c_tests.run(directory)
     assert done.returncode == 0, done.stdout[-6000:]
     assert all(f"test_{name}_{engine} ." in done.stdout for name in OF_A_BUNDLE for engine in ("ort", "native"))
@@ -47,8 +47,26 @@ def test_without_bundles_their_tests_are_named_as_skipped(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_many_more_plans() -> None:
     """Random ones and changed ones, from other seeds than every run's."""
-    directory = c_tests.ROOT / "build" / "sanitized"
-    c_tests.build(directory, "-DEDGEXL_SANITIZE=ON")
-    command = [directory / "tests" / "test_plan_random", "3000", "100000"]
+    command = [c_tests.build_sanitized() / "tests" / "test_plan_random", "3000", "100000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+
+
+@pytest.mark.slow
+def test_each_operation_at_its_largest() -> None:
+    """In 8 GB of memory, and minutes."""
+    command = [c_tests.build_sanitized() / "tests" / "test_plan_limits", "largest"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    assert done.stdout.count("operation ") == 32
+
+
+def test_what_may_wrap_is_there() -> None:
+    """Each exception names a function or a file that there still is."""
+    runtime = c_tests.RUNTIME
+    sources = "".join(path.read_text() for path in sorted(runtime.glob("src/*.[ch]")))
+    for line in (runtime / "tests" / "wraps.txt").read_text().splitlines():
+        if line.startswith("fun:"):
+            assert re.search(rf"\b{line.removeprefix('fun:')}\(", sources), line
+        elif line.startswith("src:"):
+            assert (runtime / line.removeprefix("src:*/")).is_file(), line

@@ -3,6 +3,7 @@
 #define EXL_BYTES_H
 
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t exl__get16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
 static inline uint32_t exl__get32(const uint8_t *at) { return exl__get16(at) | (uint32_t)exl__get16(at + 2) << 16; }
@@ -18,12 +19,12 @@ static inline void exl__put64(uint8_t *at, uint64_t value) {
     exl__put32(at + 4, (uint32_t)(value >> 32));
 }
 
+/* A step of FNV-1a in 32 bits, over bytes or code points. */
+static inline uint32_t exl__hash_step(uint32_t hash, uint32_t value) { return (hash ^ value) * 0x01000193u; }
+
 /* Whether all bytes are 0, as reserved ones must be. */
 static inline int exl__all_zero(const uint8_t *bytes, uint64_t length) {
-    uint8_t any = 0;
-    for (uint64_t i = 0; i < length; i++)
-        any |= bytes[i];
-    return any == 0;
+    return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)(length - 1)) == 0);
 }
 
 #endif

@@ -79,7 +79,8 @@ static uint32_t explain_labels_ahead(exl_session *s, uint32_t label, float score
 static void explain_rows(const exl__row_scores *rows, exl_explanation *known) {
     float *const scores[EXL__ROW_KINDS] = {&known->text_score, &known->alias_score, &known->description_score};
 
-    for (uint32_t kind = EXL__ROW_KINDS; kind-- > 0;) {
+    for (uint32_t left = EXL__ROW_KINDS; left > 0; left--) {
+        uint32_t kind = left - 1;
         int has = rows->kinds >> kind & 1;
         *scores[kind] = has ? rows->best[kind] : -INFINITY;
         if (has && rows->best[kind] == known->screening_score)

@@ -4,6 +4,7 @@
 
 #include "fold.h"
 
+#include "bytes.h"
 #include "unicode_tables.h"
 #include "utf8.h"
 
@@ -69,7 +70,7 @@ static uint32_t fold_class_of(uint32_t c) {
 
 exl__kind exl__kind_of(uint32_t c) {
     if (c < 0x80)
-        return (c | 0x20) - 'a' < 26 ? EXL__LETTER : c - '0' < 10 ? EXL__NUMBER : EXL__OTHER;
+        return (c | 0x20) >= 'a' && (c | 0x20) <= 'z' ? EXL__LETTER : c >= '0' && c <= '9' ? EXL__NUMBER : EXL__OTHER;
     if (c > 0x10FFFF)
         return EXL__OTHER;
     return (exl__kind)(exl__kind_runs[fold_last_up_to(exl__kind_runs, FOLD_COUNT_OF(exl__kind_runs), c, 8, 0)] & 255);
@@ -116,7 +117,7 @@ static uint32_t fold_next_point(exl__points *points) {
     if (points->at == points->end)
         return EXL__NO_POINT;
     c = fold_read_point(points);
-    if (c - FOLD_FIRST_SYLLABLE < FOLD_SYLLABLES) {
+    if (c >= FOLD_FIRST_SYLLABLE && c < FOLD_FIRST_SYLLABLE + FOLD_SYLLABLES) {
         uint32_t syllable = c - FOLD_FIRST_SYLLABLE;
         if (syllable % FOLD_TRAILS != 0)
             points->left[points->left_count++] = 0x11A7 + syllable % FOLD_TRAILS;
@@ -246,6 +247,6 @@ uint32_t exl__equivalent_hash(const char *text, size_t bytes) {
 
     exl__fold_start(&folder, text, bytes, 0);
     for (uint32_t c; (c = exl__fold_next(&folder)) != EXL__NO_POINT;)
-        hash = (hash ^ c) * 0x01000193u;
+        hash = exl__hash_step(hash, c);
     return hash;
 }

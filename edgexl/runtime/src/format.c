@@ -87,7 +87,7 @@ static exl_status format_check_header(exl_bundle *bundle, exl_error *error) {
     if (length < FORMAT_HEADER_BYTES + (uint64_t)bundle->section_count * FORMAT_ENTRY_BYTES)
         return exl__fail(error, EXL_BUNDLE_TRUNCATED, "the file ends inside its section table");
     exl__sha256_of(header + FORMAT_HEADER_BYTES, (size_t)bundle->section_count * FORMAT_ENTRY_BYTES, digest);
-    if (memcmp(digest, header + 32, sizeof digest) != 0)
+    if (!exl__is_hash(digest, header + 32, sizeof digest))
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section table does not match its hash");
     memcpy(bundle->identity, digest, sizeof digest);
     return EXL_OK;
@@ -187,7 +187,7 @@ static exl_status format_check_hash(const exl_bundle *bundle, const uint8_t *ent
         offset += take, left -= take;
     }
     exl__sha256_final(&hash, digest);
-    if (memcmp(digest, entry + 24, sizeof digest) != 0)
+    if (!exl__is_hash(digest, entry + 24, sizeof digest))
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the section %s does not match its hash: copy the bundle again",
                          kind < EXL__SECTION_KINDS ? FORMAT_SECTIONS[kind].name : "of an unknown kind");
     return EXL_OK;

@@ -44,8 +44,8 @@ int exl__lexical_init(exl__lexical *x, const uint8_t *bytes, uint64_t length, ui
                         .features = exl__get32(bytes + 20),
                         .term_bytes = exl__get32(bytes + 24),
                         .feature_bytes = exl__get32(bytes + 28)};
-    if (x->rows < 1 || x->rows > rows || rows > INT32_MAX || (uint64_t)x->dense + x->listed > x->terms ||
-        x->features < 1)
+    if (x->rows < 1 || x->rows > rows || rows > INT32_MAX || x->terms > INT32_MAX ||
+        (uint64_t)x->dense + x->listed > x->terms || x->features < 1)
         return 0;
     singles = x->terms - x->dense - x->listed;
     x->row_bytes = x->rows <= LEXICAL_NARROW_ROWS ? 3 : 4;

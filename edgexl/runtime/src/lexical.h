@@ -165,7 +165,7 @@ static inline int exl__feature_next(exl__feature_list *list) {
         list->kinds = *list->at++ | 0x100u;
     if (list->at >= list->end)
         return 0;
-    step = exl__get16(list->at) & (0xffu | (0u - (list->kinds & 1)));
+    step = exl__get16(list->at) & (0xffu | (list->kinds & 1) * 0xff00u);
     list->at += 1 + (list->kinds & 1);
     list->kinds >>= 1;
     if (step == EXL__LEXICAL_FAR) {
@@ -173,8 +173,10 @@ static inline int exl__feature_next(exl__feature_list *list) {
             return list->at = list->end, 0;
         step = exl__get32(list->at);
         list->at += 4;
+        if (step >= list->terms)
+            return list->at = list->end, 0;
     }
-    list->term += step + 1;
+    list->term += step + 1; /* of at most 2^31 terms; one before the first at the beginning */
     if (list->term >= list->terms)
         return list->at = list->end, 0;
     return 1;

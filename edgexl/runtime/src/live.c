@@ -92,7 +92,7 @@ static exl_status live_check_header(const exl_bundle *bundle, const exl__live *l
                          "the label file has format %u, this library reads up to %d: update it",
                          exl__get16(live->file + 8), LIVE_MAJOR);
     exl__sha256_of(live->file, 96, digest);
-    if (memcmp(digest, live->file + 96, sizeof digest) != 0)
+    if (!exl__is_hash(digest, live->file + 96, sizeof digest))
         return exl__fail(error, EXL_LABELS_MALFORMED, "the label file's header is damaged: copy it again");
     exl__live_header(bundle, expected);
     expected[10] = live->file[10]; /* a larger minor version keeps all meanings */
@@ -111,7 +111,7 @@ static int live_is_whole(const uint8_t *header, uint32_t which) {
     uint8_t digest[32];
 
     live_commit_check(header, commit, digest);
-    return memcmp(digest, commit + LIVE_COMMIT_CHECK_AT, LIVE_CHECK_BYTES) == 0;
+    return exl__is_hash(digest, commit + LIVE_COMMIT_CHECK_AT, LIVE_CHECK_BYTES);
 }
 
 /* Whether a commit is whole, and all that it promises there; then `live` has its numbers. */
@@ -131,7 +131,7 @@ static int live_take_commit(exl__live *live, uint32_t which) {
     exl__sha256_update(&hash, live->file + EXL__LIVE_HEADER_BYTES, (size_t)(end - EXL__LIVE_HEADER_BYTES));
     finished = hash;
     exl__sha256_final(&finished, digest);
-    if (memcmp(digest, commit + 16, sizeof digest) != 0)
+    if (!exl__is_hash(digest, commit + 16, sizeof digest))
         return 0;
     live->commit = which;
     live->generation = generation;

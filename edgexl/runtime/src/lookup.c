@@ -169,7 +169,7 @@ exl_status exl_label_read(const exl_bundle *bundle, uint32_t number, exl_label *
         status = exl__fail(error, EXL_NO_SUCH_LABEL, "there is no label %u, they end at %u", number,
                            exl__live_end(bundle, live));
     } else {
-        known.state = exl__label_origin(bundle, number, &known.overlay);
+        known.state = (int32_t)exl__label_origin(bundle, number, &known.overlay);
         if (number >= bundle->parameters.labels)
             one = &live->labels[number - bundle->parameters.labels];
         if (exl__live_is_retired(bundle, live, number))

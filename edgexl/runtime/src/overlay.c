@@ -56,7 +56,7 @@ static exl_status overlay_check_header(const exl__overlay *overlay, exl_error *e
         return exl__fail(error, EXL_VERSION_TOO_NEW, "it has format %u, this library reads up to %d: update it",
                          exl__get16(header + 8), OVERLAY_MAJOR);
     exl__sha256_of(header, EXL__OVERLAY_CHECK_AT, digest);
-    if (memcmp(digest, header + EXL__OVERLAY_CHECK_AT, sizeof digest) != 0)
+    if (!exl__is_hash(digest, header + EXL__OVERLAY_CHECK_AT, sizeof digest))
         return overlay_malformed("its header is damaged", error);
     labels_bytes = exl__get64(header + OVERLAY_LABELS_BYTES_AT);
     calibration_bytes = exl__get64(header + OVERLAY_CALIBRATION_BYTES_AT);
@@ -103,8 +103,8 @@ static exl_status overlay_check_hash(const uint8_t *bytes, uint64_t length, cons
     uint8_t digest[32];
 
     exl__sha256_of(bytes, (size_t)length, digest);
-    return memcmp(digest, expected, sizeof digest) == 0 ? EXL_OK
-                                                        : overlay_malformed("it does not match its hashes", error);
+    return exl__is_hash(digest, expected, sizeof digest) ? EXL_OK
+                                                         : overlay_malformed("it does not match its hashes", error);
 }
 
 static exl_status overlay_check_base(const exl_bundle *bundle, const uint8_t *header, exl_error *error) {

@@ -120,7 +120,7 @@ static void patch_next_block(patch_state *s) {
     if (s->status != EXL_OK)
         return;
     exl__sha256_of(s->block, take, digest);
-    if (memcmp(digest, s->next_sha256, sizeof digest) != 0) {
+    if (!exl__is_hash(digest, s->next_sha256, sizeof digest)) {
         patch_fail(s, "is damaged: fetch it again");
         return;
     }
@@ -282,7 +282,7 @@ static exl_status patch_check_old(patch_state *s) {
         return s->status = exl__fail(s->error, EXL_PATCH_OF_ANOTHER_BUNDLE,
                                      "the bundle is already the one that the patch makes: there is nothing to do");
     if (s->io->old_bytes < bytes || s->io->old_bytes != header->old_bytes || sections > PATCH_MOST_SECTIONS ||
-        memcmp(digest, header->old_sha256, sizeof digest) != 0)
+        !exl__is_hash(digest, header->old_sha256, sizeof digest))
         return s->status = exl__fail(s->error, EXL_PATCH_OF_ANOTHER_BUNDLE,
                                      "the patch was made for another bundle: fetch the one for this bundle, or the "
                                      "new bundle whole");
@@ -352,7 +352,7 @@ static void patch_end_table(patch_state *s) {
     uint8_t digest[PATCH_HASH_BYTES];
 
     exl__sha256_of(s->head, (size_t)s->boundary, digest);
-    if (memcmp(digest, s->header->new_sha256, sizeof digest) != 0)
+    if (!exl__is_hash(digest, s->header->new_sha256, sizeof digest))
         patch_fail(s, "makes another bundle than it promises");
     patch_find_codes(s, s->head, s->sections, s->header->new_code_bytes, s->header->new_bytes, &s->new_turned);
     s->region = PATCH_IN_GAP;
@@ -363,7 +363,7 @@ static void patch_end_section(patch_state *s) {
     uint8_t digest[PATCH_HASH_BYTES];
 
     exl__sha256_final(&s->hash, digest);
-    if (memcmp(digest, patch_entry(s, s->section) + 24, sizeof digest) != 0)
+    if (!exl__is_hash(digest, patch_entry(s, s->section) + 24, sizeof digest))
         patch_fail(s,
                    "makes a section that does not match its hash: the old bundle is damaged, fetch the new one whole");
     s->section++;

@@ -59,15 +59,16 @@ EXL__INLINE void postings_give(const postings_giver *giver, uint32_t row) {
 
 static void postings_give_listed(const exl__lexical *x, uint32_t term, const postings_giver *giver) {
     const uint8_t *at = x->term_lists + x->term_starts[term], *end = x->term_lists + x->term_starts[term + 1];
-    uint32_t row = UINT32_MAX;
+    uint64_t next = 0; /* one more than the last row */
 
     if (at < end)
         exl__lexical_number(&at); /* how many there are */
     while (at < end) {
-        row += exl__lexical_number(&at);
-        if (row >= x->rows)
+        uint32_t step = exl__lexical_number(&at);
+        next += step;
+        if (step == 0 || next > x->rows)
             break;
-        postings_give(giver, row);
+        postings_give(giver, (uint32_t)next - 1);
     }
 }
 
@@ -101,14 +102,16 @@ static void postings_give_word(const exl__lexical *x, exl__lexical_scratch *scra
 static void postings_bring(const exl__lexical *x, uint32_t dense_term, exl__lexical_scratch *scratch) {
     const uint8_t *at = x->term_lists + x->term_starts[dense_term];
     const uint8_t *end = x->term_lists + x->term_starts[dense_term + 1];
-    uint32_t row = UINT32_MAX;
+    uint64_t next = 0; /* one more than the last row */
 
     if (at < end)
         exl__lexical_number(&at); /* how many rows it has */
     while (at < end && scratch->touched_count < scratch->touched_most) {
-        row += exl__lexical_number(&at);
-        if (row >= x->rows)
+        uint32_t step = exl__lexical_number(&at), row;
+        next += step;
+        if (step == 0 || next > x->rows)
             break;
+        row = (uint32_t)next - 1;
         if (scratch->cells[row])
             continue;
         scratch->cells[row] = POSTINGS_BROUGHT;

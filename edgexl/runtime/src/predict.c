@@ -68,7 +68,7 @@ static exl_status predict_answer(exl_session *s, const exl__choice *chosen, exl_
         s->answers[i] = prediction;
         prediction->struct_size = sizeof *prediction;
         prediction->label = s->labels[n];
-        prediction->state = exl__label_origin(s->bundle, s->labels[n], &prediction->overlay);
+        prediction->state = (int32_t)exl__label_origin(s->bundle, s->labels[n], &prediction->overlay);
         prediction->logit = s->logits[n];
         prediction->probability = exl__probability(s, s->logits[n]);
         if (prediction->probability < chosen->threshold || exl__session_score(s, s->logits[n]) < chosen->score)

@@ -39,8 +39,8 @@ static void rank_sift_down(exl__ranked *items, uint32_t count, uint32_t at) {
 uint32_t exl__rank(exl__ranked *items, uint32_t count, uint32_t keep) {
     if (keep > count)
         keep = count;
-    for (uint32_t i = keep / 2; i-- > 0;)
-        rank_sift_down(items, keep, i);
+    for (uint32_t i = keep / 2; i > 0; i--)
+        rank_sift_down(items, keep, i - 1);
     for (uint32_t i = keep; i < count && keep > 0; i++)
         if (items[i].key < items[0].key) {
             items[0] = items[i];

@@ -177,9 +177,9 @@ static void scan_sort_by_byte(scan_selection *s, unsigned shift, const uint32_t 
     memset(s->counts, 0, sizeof s->counts);
     for (uint32_t i = 0; i < s->count; i++)
         s->counts[scores[i] >> shift & 255]++;
-    for (uint32_t byte = SCAN_SCORE_HALVES, next = 0; byte-- > 0;) {
-        uint32_t here = s->counts[byte];
-        s->counts[byte] = next;
+    for (uint32_t byte = SCAN_SCORE_HALVES, next = 0; byte > 0; byte--) {
+        uint32_t here = s->counts[byte - 1];
+        s->counts[byte - 1] = next;
         next += here;
     }
     for (uint32_t i = 0; i < s->count; i++) {

@@ -151,7 +151,7 @@ exl_status exl__stage_scan(exl_session *s, exl_error *error) {
 
 /* The place of a row among those that the lexical side found, or of the empty slot where it would be. */
 static uint32_t *screening_lexical_slot(const exl_session *s, uint32_t row) {
-    uint32_t mask = s->lexical_slot_count - 1, slot = row * 2654435761u & mask; /* Knuth's multiplicative hash */
+    uint32_t mask = s->lexical_slot_count - 1, slot = exl__spread(row) & mask;
 
     while (s->lexical_slots[slot] != 0 && s->lexical_rows[s->lexical_slots[slot] - 1] != row)
         slot = (slot + 1) & mask;

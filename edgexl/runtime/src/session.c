@@ -266,9 +266,9 @@ static exl_status session_judge(exl_session *s, double *clock_ms, exl_error *err
     exl_status status = EXL_OK;
 
     s->judged = 0;
-    for (uint32_t left = exl__judged_windows(s); left-- > 0 && status == EXL_OK;) {
+    for (uint32_t left = exl__judged_windows(s); left > 0 && status == EXL_OK; left--) {
         if (s->window_count > 1) {
-            exl__turn_to_window(s, s->nearest[left].index);
+            exl__turn_to_window(s, s->nearest[left - 1].index);
             if (takes_states)
                 status = session_run(s, EXL_STAGE_ENCODE, clock_ms, error);
         }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Takes whole blocks in. */
 typedef void (*exl__sha256_compress)(uint32_t state[8], const uint8_t *blocks, size_t count);
@@ -24,6 +25,15 @@ static inline void exl__sha256_of(const void *bytes, size_t length, uint8_t dige
     exl__sha256_init(&hash);
     exl__sha256_update(&hash, bytes, length);
     exl__sha256_final(&hash, digest);
+}
+
+/* Whether a hash is the one that a file promises. In a fuzz target all are: it is after what lies behind the check. */
+static inline int exl__is_hash(const uint8_t *found, const uint8_t *promised, size_t bytes) {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    return memcmp(found, promised, bytes) == 0 || 1;
+#else
+    return memcmp(found, promised, bytes) == 0;
+#endif
 }
 
 #endif

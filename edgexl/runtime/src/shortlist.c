@@ -33,7 +33,7 @@ void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *s
 
 /* The label's slot, or where it would be. */
 static uint32_t *shortlist_slot_of(const exl__shortlist_scratch *scratch, uint32_t label) {
-    uint32_t mask = scratch->slot_count - 1, slot = label * 2654435761u & mask; /* Knuth's multiplicative hash */
+    uint32_t mask = scratch->slot_count - 1, slot = exl__spread(label) & mask;
 
     while (scratch->slots[slot] != 0 && scratch->candidates[scratch->slots[slot] - 1].label != label)
         slot = (slot + 1) & mask;

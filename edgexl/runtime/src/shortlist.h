@@ -34,6 +34,10 @@ typedef struct exl__shortlist_scratch {
     exl__ranked *ranked;        /* [capacity] */
 } exl__shortlist_scratch;
 
+/* Where in a table of a power of two of slots a label or a row is looked for: Knuth's multiplicative hash, of which the
+ * lower bits are taken. */
+static inline uint32_t exl__spread(uint32_t number) { return (uint32_t)((uint64_t)number * 2654435761u); }
+
 void exl__shortlist_capacity(const exl_bundle *bundle, exl__shortlist_scratch *scratch);
 
 /* A query on a label set: the bundle's and what was added and retired since (null: nothing), and its codes. */

@@ -152,10 +152,10 @@ int exl__strings_get(const exl__strings *strings, uint32_t index, char *out, siz
         return EXL__STRINGS_MALFORMED;
     /* from the last string back: one that shares as much as is still missing adds nothing */
     chain[links++] = (uint8_t)last;
-    for (uint32_t i = last, missing = pieces[last].shared; missing > 0 && i-- > 0;)
-        if (pieces[i].shared < missing) {
-            chain[links++] = (uint8_t)i;
-            missing = pieces[i].shared;
+    for (uint32_t i = last, missing = pieces[last].shared; missing > 0 && i > 0; i--)
+        if (pieces[i - 1].shared < missing) {
+            chain[links++] = (uint8_t)(i - 1);
+            missing = pieces[i - 1].shared;
         }
     size_t length = 0;
     for (; links > 0; links--) {

@@ -160,8 +160,6 @@ const char *exl__subwords_init(exl__subwords *s, uint32_t kind, const uint8_t *h
 #define SUBWORDS_BASIS 0x811C9DC5U
 #define SUBWORDS_INSIDE 0x9E3779B9U
 
-static uint32_t subwords_step(uint32_t hash, uint8_t byte) { return (hash ^ byte) * 0x01000193U; }
-
 static uint32_t subwords_mix(uint32_t hash) {
     hash ^= hash >> 15;
     hash *= 0x2C1B3C6DU;
@@ -192,7 +190,7 @@ static const uint8_t *subwords_find_text(const exl__subwords *s, const uint8_t *
     if (length > s->longest_bytes)
         return NULL;
     for (size_t i = 0; i < length; i++)
-        hash = subwords_step(hash, bytes[i]);
+        hash = exl__hash_step(hash, bytes[i]);
     return subwords_find(s, subwords_mix(hash), bytes, length, 0);
 }
 
@@ -201,9 +199,13 @@ static int subwords_goes_on(const exl__subwords *s, uint32_t hash) {
     return s->prefix_bits < 3 || (s->prefixes[bit >> 3] >> (bit & 7) & 1);
 }
 
+static uint32_t subwords_mix_pair(uint32_t left, uint32_t right) {
+    return subwords_mix(left * 0x9E3779B1U ^ (right * 0x85EBCA77U + 0x165667B1U));
+}
+
 /* The slot of a merge, or null. */
 static const uint8_t *subwords_merge(const exl__subwords *s, uint32_t left, uint32_t right) {
-    uint32_t hash = subwords_mix(left * 0x9E3779B1U ^ (right * 0x85EBCA77U + 0x165667B1U));
+    uint32_t hash = subwords_mix_pair(left, right);
     size_t slot = (size_t)((uint64_t)hash * s->merge_slots >> 32);
     for (;;) {
         const uint8_t *at = s->merges + 12 * slot;
@@ -307,7 +309,7 @@ static void subwords_extend(const exl__subwords *s, subwords_window *w, int ahea
         const uint8_t *record;
         size_t to = at + i + 1;
         uint32_t id, mixed;
-        hash = subwords_step(hash, w->bytes[at + i]);
+        hash = exl__hash_step(hash, w->bytes[at + i]);
         if (!s->byte_level && i + 1 < rest && (w->bytes[to] & 0xC0) == 0x80)
             continue;
         mixed = subwords_mix(hash);
@@ -558,7 +560,7 @@ static void subwords_put_pieces(const exl__subwords *s, const uint8_t *bytes, si
         uint32_t hash = at == 0 ? SUBWORDS_BASIS : SUBWORDS_INSIDE;
         const uint8_t *record = NULL;
         for (size_t i = 0; i < reach; i++)
-            hashes[i] = hash = subwords_step(hash, bytes[at + i]);
+            hashes[i] = hash = exl__hash_step(hash, bytes[at + i]);
         for (; reach > 0; reach--) {
             if (reach < rest && (bytes[at + reach] & 0xC0) == 0x80)
                 continue;

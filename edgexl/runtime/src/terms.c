@@ -52,7 +52,7 @@ uint32_t exl__terms_idf(uint64_t rows, uint64_t count) {
 
 static uint32_t terms_hash(uint32_t hash, const uint32_t *points, uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
-        hash = (hash ^ points[i]) * 0x01000193u;
+        hash = exl__hash_step(hash, points[i]);
     hash ^= hash >> 15;
     hash *= 0x2C1B3C6Du;
     return hash ^ hash >> 13;
@@ -92,7 +92,7 @@ uint32_t exl__terms_features(const exl__lexical *x, const exl__word *word, uint3
 
 /* A step of a group; 0 where it is a far one, or leads beyond the terms. */
 EXL__INLINE int terms_step(exl__feature_list *list, uint32_t wide, uint8_t *counts) {
-    uint32_t step = exl__get16(list->at) & (0xffu | (0u - wide)), term = list->term + step + 1;
+    uint32_t step = exl__get16(list->at) & (0xffu | wide * 0xff00u), term = list->term + step + 1;
 
     if (step == EXL__LEXICAL_FAR || term >= list->terms)
         return 0;

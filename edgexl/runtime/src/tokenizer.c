@@ -343,7 +343,7 @@ static void tokenizer_put_word(const exl__tokenizer *t, tokenizer_output *out, c
         uint32_t hashes[EXL__MAX_PIECE_BYTES + 1], hash = pieces->basis, id = TOKENIZER_NO_PIECE;
         size_t rest = length - start, reach = rest < pieces->longest_bytes ? rest : pieces->longest_bytes;
         for (size_t i = 0; i < reach; i++) {
-            hash = (hash ^ word[start + i]) * 0x01000193U;
+            hash = exl__hash_step(hash, word[start + i]);
             hashes[i + 1] = hash;
         }
         for (; reach > 0; reach--) {
@@ -477,7 +477,7 @@ static void tokenizer_read_bytes(const exl__tokenizer *t, const uint8_t *p, cons
     while (p < end && out->count < out->capacity) {
         uint32_t step = t->step[*p], id;
         size_t length;
-        if (step - 1U < 127U) { /* the common case: a letter or digit of ASCII */
+        if (step >= 1 && step <= 127) { /* the common case: a letter or digit of ASCII */
             if (tokenizer_has_room(t, w, out)) {
                 w->bytes[w->length++] = (uint8_t)step;
                 w->marks_from = w->length;

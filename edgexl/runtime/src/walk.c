@@ -75,10 +75,11 @@ static void *walk_place(const walk_state *w, int i, uint64_t a, uint64_t b, uint
 #define WALK_GREATER_OR_EQUAL(p, q) (p) >= (q)
 #define WALK_AND(p, q) ((p) != 0) & ((q) != 0)
 #define WALK_OR(p, q) ((p) != 0) | ((q) != 0)
+
 /* Integers wrap as on any processor, where C has no answer. */
-#define WALK_ADD(p, q) (int64_t)((uint64_t)(p) + (uint64_t)(q))
-#define WALK_SUB(p, q) (int64_t)((uint64_t)(p) - (uint64_t)(q))
-#define WALK_MUL(p, q) (int64_t)((uint64_t)(p) * (uint64_t)(q))
+static inline int64_t walk_add(int64_t p, int64_t q) { return (int64_t)((uint64_t)p + (uint64_t)q); }
+static inline int64_t walk_subtract(int64_t p, int64_t q) { return (int64_t)((uint64_t)p - (uint64_t)q); }
+static inline int64_t walk_multiply(int64_t p, int64_t q) { return (int64_t)((uint64_t)p * (uint64_t)q); }
 
 static inline int64_t walk_modulo(int64_t p, int64_t q) { /* the sign of q; 0 where q is */
     int64_t rest = q == 0 || q == -1 ? 0 : p % q;
@@ -88,7 +89,7 @@ static inline int64_t walk_modulo(int64_t p, int64_t q) { /* the sign of q; 0 wh
 static inline int64_t walk_divide(int64_t p, int64_t q) {
     if (q == 0)
         return 0;
-    return q == -1 ? (int64_t)(0 - (uint64_t)p) : p / q;
+    return q == -1 ? walk_subtract(0, p) : p / q;
 }
 
 static void walk_map_integers(uint32_t function, uint32_t n, int64_t *restrict out, const int64_t *a, uint32_t a_step,
@@ -96,9 +97,9 @@ static void walk_map_integers(uint32_t function, uint32_t n, int64_t *restrict o
     switch (function) {
     case EXL__COPY_INT: WALK_EACH(a[i * a_step]);
     case EXL__NOT: WALK_EACH(a[i * a_step] == 0);
-    case EXL__ADD_INT: WALK_PAIRS(WALK_ADD);
-    case EXL__SUB_INT: WALK_PAIRS(WALK_SUB);
-    case EXL__MUL_INT: WALK_PAIRS(WALK_MUL);
+    case EXL__ADD_INT: WALK_PAIRS(walk_add);
+    case EXL__SUB_INT: WALK_PAIRS(walk_subtract);
+    case EXL__MUL_INT: WALK_PAIRS(walk_multiply);
     case EXL__DIV_INT: WALK_PAIRS(walk_divide);
     case EXL__MOD_INT: WALK_PAIRS(walk_modulo);
     case EXL__MAX_INT: WALK_PAIRS(WALK_MAX);
@@ -295,8 +296,8 @@ void exl__walk_reduce(const exl__run_state *run, const exl__operation *o) {
                     continue;
                 }
                 for (uint64_t d = 0; d < w.sizes[3]; d++) {
-                    uint64_t *total = (uint64_t *)out + d * w.strides[0][3];
-                    *total += (uint64_t)((const int64_t *)x)[d * w.strides[1][3]];
+                    int64_t *total = (int64_t *)out + d * w.strides[0][3];
+                    *total = walk_add(*total, ((const int64_t *)x)[d * w.strides[1][3]]);
                 }
             }
     if (o->function == EXL__MEAN)
@@ -314,12 +315,12 @@ void exl__walk_integers(const exl__run_state *run, const exl__operation *o) {
             for (uint64_t c = 0; c < w.sizes[2]; c++) {
                 int64_t *out = walk_place(&w, 0, a, b, c);
                 const int64_t *x = walk_place(&w, 1, a, b, c);
-                uint64_t total = 0;
+                int64_t total = 0;
                 for (uint64_t d = 0; d < n; d++) {
                     int64_t *to = out + d * w.strides[0][3];
-                    total += (uint64_t)x[d * step];
+                    total = walk_add(total, x[d * step]);
                     if (o->code == EXL__RUNNING_SUM)
-                        *to = (int64_t)total;
+                        *to = total;
                     else if (o->function == EXL__FROM_BEFORE)
                         *to = d > 0 ? x[(d - 1) * step] : 0;
                     else

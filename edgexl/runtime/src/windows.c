@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "shortlist.h"
+
 /* ---- words ---------------------------------------------------------------------------------------------------- */
 
 static int windows_is_space(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
@@ -72,7 +74,7 @@ void exl__merged_carve(exl__merged *merged, uint32_t keep, exl__carver *from) {
 
 /* A label's tie in a key is its number, so a key tells both. */
 static void windows_see(exl__merged *merged, uint32_t *count, uint32_t label, float score, uint32_t source) {
-    uint32_t mask = merged->slot_count - 1, slot = label * 2654435761u & mask; /* Knuth's multiplicative hash */
+    uint32_t mask = merged->slot_count - 1, slot = exl__spread(label) & mask;
     exl__ranked seen = {exl__rank_key(score, label), source};
 
     while (merged->slots[slot] != 0 && (uint32_t)merged->ranked[merged->slots[slot] - 1].key != label)

@@ -185,7 +185,48 @@ static void test_long_rows(void) {
     }
 }
 
-int main(void) {
+static int is_admitted(uint32_t code, uint32_t function, const uint64_t n[EXL__PLAN_RANK]) {
+    int fits = 0, admitted;
+    plan_case p = grown(code, function, n, &fits);
+
+    admitted = fits && admit(&p, NULL) == EXL_OK;
+    drop_case(&p);
+    return admitted;
+}
+
+/* Each operation at the largest size that the reader admits along each of its axes, the others being 1: every buffer,
+ * and the memory to work in, lies by itself in memory of exactly its size. Up to 8 GB, and minutes. */
+static void test_the_largest_that_are_admitted(void) {
+    static const uint32_t codes[][2] = {{EXL__LAYER_NORM, 0},     {EXL__ATTENTION, 0},  {EXL__MAP, EXL__ADD},
+                                        {EXL__REDUCE, EXL__MEAN}, {EXL__SOFTMAX, 0},    {EXL__MATMUL, 0},
+                                        {EXL__SHIFT, 1},          {EXL__RUNNING_SUM, 0}};
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        for (int axis = 0; axis < EXL__PLAN_RANK; axis++) {
+            uint64_t n[EXL__PLAN_RANK] = {1, 1, 1, 1}, low = 1, high = (1u << 30) + 256;
+            int fits;
+            plan_case p;
+            opened o;
+            tensors made;
+            while (high - low > 256) {
+                n[axis] = (low + high) / 2 / 256 * 256;
+                *(is_admitted(codes[i][0], codes[i][1], n) ? &low : &high) = n[axis];
+            }
+            n[axis] = low;
+            p = grown(codes[i][0], codes[i][1], n, &fits);
+            CHECK_STATUS(open_case(&p, &p, &o), EXL_OK);
+            made = make_tensors(&o, 256, 1, 0, 1);
+            CHECK_STATUS(run_exact(&o, &made, exl__kernels_best(0), 256, 1), EXL_OK);
+            printf("operation %u, axis %d: %llu\n", codes[i][0], axis, (unsigned long long)low);
+            drop_tensors(&made), close_case(&o), drop_case(&p);
+        }
+}
+
+int main(int count, char **arguments) {
+    if (count == 2 && strcmp(arguments[1], "largest") == 0) {
+        test_the_largest_that_are_admitted();
+        return 0;
+    }
     test_largest_sizes();
     test_work_adds_up();
     test_deepest_product();
