@@ -32,6 +32,8 @@ static int read_case(const uint8_t *bytes, size_t length, uint32_t kind, plan_ca
 
         if (elements > MOST_ELEMENTS || most_elements(p, b->elements) > MOST_ELEMENTS)
             return 0;
+        if (b->place == EXL__FROM_INPUT)
+            b->index %= EXL__MAX_INPUTS; /* inputs are the runtime's own */
         p->id_limit[i] = b->place == EXL__FROM_INPUT && kind & 1 ? 3 : 0;
         if (b->place != EXL__FROM_WEIGHT || p->weight_count == MOST_WEIGHTS || wide == 0)
             continue;
