@@ -27,6 +27,7 @@ from edgexl.cli.output import (
     report_option,
 )
 from edgexl.cli.streams import print_line
+from edgexl.student.reading import OF_A_STUDENT, EncoderReading, Pooling
 
 if TYPE_CHECKING:
     from edgexl.compiler import CompileReport
@@ -44,6 +45,8 @@ _FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf",
 @click.command("compile")
 @click.argument("source", metavar="STUDENT|LABELS")
 @click.option("--encoder", metavar="MODEL", help="Of LABELS: a sentence-transformers model, or a student's name.")
+@click.option("--dims", type=int, metavar="N", help="Dimensions to keep of MODEL's vectors.  [default: all]")
+@click.option("--pooling", metavar="mean|cls|max|...", help="How to pool MODEL's states.  [default: as it says]")
 @click.option("--queries", type=PATH, help="Of LABELS: texts whose labels are known (CSV, JSON, ...).")
 @click.option("--recipe", help="A name or path (see `edgexl recipes`).  [default: balanced, for LABELS labels]")
 @click.option("--target", default="host", show_default=True, help="A name or path (see `edgexl targets`).")
@@ -66,6 +69,8 @@ _FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".ttl", ".rdf",
 def compile_student(
     source: str,
     encoder: str | None,
+    dims: int | None,
+    pooling: Pooling | None,
     queries: Path | None,
     recipe: str | None,
     target: str,
@@ -93,7 +98,9 @@ def compile_student(
     edgexl compile wordnet -o words.exl --max-ms 20 --max-size 25MB
     edgexl compile wordnet --target raspberry-pi-4 --dry-run
     """
-    budget, columns = take_budget(others), others
+    budget, columns, reading = take_budget(others), others, EncoderReading(dims, pooling)
+    if encoder is None:
+        reading.refuse(OF_A_STUDENT)
     if dry_run:
         _refuse_dry(encoder, out, page, bool(budget))
         _refuse_options(source, queries, columns)
@@ -116,8 +123,9 @@ def compile_student(
 
     wanted = Wanted(columns["id"], columns["text"], columns["aliases"], columns["descriptions"])
     sources = Sources(
-        Path(source), encoder, queries, wanted, columns["query_text"], columns["query_labels"], columns["language"]
-    )
+        Path(source), encoder, queries, wanted, columns["query_text"], columns["query_labels"], columns["language"],
+        reading,
+    )  # fmt: skip
     checked = check_sources(sources, out, recipe, target, workers)
     if not as_json:
         for sentence in checked.sentences():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from edgexl.base.errors import BadInput, SeveralFaults
 from edgexl.base.files import check_input, check_output
 from edgexl.base.progress import Progress, no_progress
+from edgexl.base.shipped import find_student
 from edgexl.compiler.encoding.open_workers import check_workers
 from edgexl.compiler.from_labels import RECIPE, TARGET, compile_held_out, held_out_for, make_student, recipe_for
 from edgexl.compiler.recipe import Recipe, load_recipe
@@ -25,6 +26,7 @@ from edgexl.data.tables.labels import LabelTable, read_labels
 from edgexl.data.tables.queries import LabelNames, QueryTable, read_query_table
 from edgexl.data.tables.roles import Wanted
 from edgexl.student.importing.sources import check_source
+from edgexl.student.reading import AS_IT_IS, OF_A_STUDENT, EncoderReading
 from edgexl.target import Target, load_target
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _T = TypeVar("_T")
 class Sources:
     """What someone has: a file of `labels`, an `encoder` (a model that can be imported, or a student's name or
     directory), perhaps a file of `queries`. `columns`, `query_text` and `query_labels` say which column is what,
-    `language` which texts of a thesaurus are taken; what is left out is guessed."""
+    `language` which texts of a thesaurus are taken; what is left out is guessed. `reading`: how the encoder is read."""
 
     labels: Path
     encoder: str
@@ -47,6 +49,7 @@ class Sources:
     query_text: str | None = None
     query_labels: tuple[str, ...] = ()
     language: str | None = None
+    reading: EncoderReading = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def read_sources(sources: Sources, faults: Faults) -> Read | None:
     """Read the files, and look whether the encoder can be one by its name; None where something is wrong, which
     `faults` know then."""
     faults.attempt(lambda: check_source(sources.encoder))
+    if find_student(sources.encoder) is not None:
+        faults.attempt(lambda: sources.reading.refuse(OF_A_STUDENT))
     table = faults.attempt(lambda: read_labels(sources.labels, sources.columns, sources.language))
     labels = None if table is None else faults.attempt(table.label_set)
     queries, asked = None, sources.queries
@@ -198,7 +203,13 @@ def student_of(checked: Checked, progress: Progress = no_progress) -> tuple[Stud
     """The student and the recipe that `compile_sources` compiles. Raises `BadInput` where the encoder cannot be had or
     does not fit."""
     return make_student(
-        checked.labels, checked.sources.encoder, checked.held_out, checked.recipe, progress, checked.default_recipe
+        checked.labels,
+        checked.sources.encoder,
+        checked.held_out,
+        checked.recipe,
+        progress,
+        checked.default_recipe,
+        checked.sources.reading,
     )
 
 
@@ -217,4 +228,5 @@ def compile_sources(
         progress,
         workers,
         fit_codes=checked.default_recipe,
+        reading=checked.sources.reading,
     )

@@ -21,6 +21,7 @@ from edgexl.data.held_out import HeldOut, carry_over, hold_out
 from edgexl.data.label_set import LabelSet
 from edgexl.data.tables.objects import LabelSource, QuerySource, as_label_set
 from edgexl.student.importing.sources import check_source
+from edgexl.student.reading import AS_IT_IS, EncoderReading
 from edgexl.target import Target, load_target
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ def compile_labels(
     target: Target | str | os.PathLike[str] = TARGET,
     progress: Progress | None = None,
     workers: str = "local",
+    reading: EncoderReading = AS_IT_IS,
 ) -> CompileReport:
     """Compile labels into a bundle without training, as `edgexl compile LABELS --encoder MODEL --queries FILE` does.
 
-    Labels, queries and the encoder are what `Student.from_encoder` takes. Queries are divided into those that
-    probabilities are fitted on and those that the compile is measured on; where they are fewer than 20, it is measured
-    on queries made of the labels, which `facts["held_out"]` of the report says; or, without any, on those that a
-    student holds out whose labels these are, edited. The recipe is `labels` by default.
+    Labels, queries, the encoder and its `reading` are what `Student.from_encoder` takes. Queries are divided into those
+    that probabilities are fitted on and those that the compile is measured on; where they are fewer than 20, it is
+    measured on queries made of the labels, which `facts["held_out"]` of the report says; or, without any, on those that
+    a student holds out whose labels these are, edited. The recipe is `labels` by default.
 
     >>> compile_labels({"7544": "umbrella", "7702": "mousetrap", "7310": "candle"}, "wordnet", "till.exl")
     CompileReport('till.exl': ... MB, P@1 ..., R@100 ..., ... gates passed, ... s)
@@ -63,7 +65,7 @@ def compile_labels(
     held_out = held_out_for(encoder, label_set, as_queries("given", queries, label_set))
     chosen = recipe_for(chosen, held_out)
     return compile_held_out(
-        label_set, encoder, held_out, chosen, device, out, progress or no_progress, workers, fit_codes=recipe is None
+        label_set, encoder, held_out, chosen, device, out, progress or no_progress, workers, recipe is None, reading
     )
 
 
@@ -95,11 +97,12 @@ def compile_held_out(
     progress: Progress,
     workers: str,
     fit_codes: bool,
+    reading: EncoderReading = AS_IT_IS,
 ) -> CompileReport:
     """Compile what was checked, as `make_student` has it. Raises `GateFailed` as `compile` does."""
     from edgexl.compiler.pipeline import compile
 
-    student, recipe = make_student(labels, encoder, held_out, recipe, progress, fit_codes)
+    student, recipe = make_student(labels, encoder, held_out, recipe, progress, fit_codes, reading)
     facts = {"held_out": held_out.about}
     return compile(student, recipe, target, out, progress=progress, workers=workers, facts=facts)
 
@@ -111,13 +114,14 @@ def make_student(
     recipe: Recipe,
     progress: Progress,
     fit_codes: bool,
+    reading: EncoderReading = AS_IT_IS,
 ) -> tuple[Student, Recipe]:
     """The student in between, and the recipe for it: `fit_codes` shortens its codes for an encoder of few dimensions.
     Raises `BadInput` where the encoder cannot be had or does not fit."""
     from edgexl.student.student import Student
 
     progress("load the encoder", 0, 1)
-    student = Student.from_encoder(encoder, labels, calibration=held_out.calibration, evaluation=held_out.evaluation)
+    student = Student.from_encoder(encoder, labels, held_out.calibration, held_out.evaluation, reading)
     progress("load the encoder", 1, 1)
     if fit_codes:
         # two subspaces a byte, of two dimensions at least

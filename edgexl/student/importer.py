@@ -32,6 +32,7 @@ from edgexl.student.importing.static import read_static
 from edgexl.student.importing.tensors import Tensors, read_tensors
 from edgexl.student.importing.tokenizer import read_model_tokenizer
 from edgexl.student.layers import RMSNorm
+from edgexl.student.reading import Pooling
 from edgexl.student.screeners.transformer import ScreenerConfig, TransformerScreener, project
 
 __all__ = [
@@ -56,18 +57,24 @@ def import_sentence_transformer(
     labels: LabelSet | None = None,
     max_tokens: int = 128,
     prompts: Literal["take", "ignore"] = "take",
+    pooling: Pooling | None = None,
 ) -> ImportedScreener:
     """Make a screener of a sentence-transformers model: a directory, a name in `PACKAGED_MODELS`, or a hub id.
 
     `dims`: shorten the query vector: to its leading dimensions where the model was trained for that (Matryoshka) and
     names this size, otherwise to its leading principal directions over (a sample of) `labels`, a rotation without
-    centring, so that inner products suffer least. `max_tokens` cuts the table of positions, where the model
-    itself does not say a shorter length. `prompts`: whether those that a model wants before queries and before label
-    texts come with it. Raises `BadInput` where the source cannot be had, is damaged or comes
-    without safetensors, and `ForeignModel` where it is of no known family or needs what edgexl does not have.
+    centring, so that inner products suffer least. `max_tokens` cuts the table of positions, where the model itself
+    does not say a shorter length. `prompts`: whether those that a model wants before queries and before label texts
+    come with it. `pooling`: of token states, instead of what the model says. Raises `BadInput` where the source cannot
+    be had, is damaged or comes without safetensors, and `ForeignModel` where it is of no known family or needs what
+    edgexl does not have.
     """
     directory = locate_model(source)
     described = describe(directory, prompts)
+    if pooling is not None:
+        if described.static and pooling != "mean":
+            raise BadInput(f"{directory} is a table of words, whose rows are averaged; leave the pooling out.")
+        described = replace(described, pooling=pooling)
     if described.static:
         screener, tokenizer, digest = read_static(described.encoder, min(max_tokens, described.longest or max_tokens))
     else:

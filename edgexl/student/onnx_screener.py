@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from edgexl.base.errors import BadInput
 
 Pooling = Literal["mean", "cls", "max"]
+POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "max")
 # What a runtime knows without more: standard operators, and those that every build of ONNX Runtime has.
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -80,20 +81,29 @@ class OnnxScreener(nn.Module):
 
 
 def make_onnx_screener(
-    model: onnx.ModelProto, where: str, vocabulary: int, max_tokens: int, pooling: Pooling | None
+    model: onnx.ModelProto,
+    where: str,
+    vocabulary: int,
+    max_tokens: int,
+    pooling: Pooling | None,
+    dims: int | None = None,
 ) -> OnnxScreener:
     """A screener of a model whose graph takes `input_ids` and `attention_mask` (and `token_type_ids`) [B,T] and gives
     token states [B,T,h], which are pooled, or a vector a text [B,d], where `pooling` has no say; `where` is what
-    sentences call it. Raises `BadInput` for what no bundle can hold, or does not compute so."""
+    sentences call it, and `dims` how many leading dimensions of the vector are kept. Raises `BadInput` for what no
+    bundle can hold, or does not compute so."""
     graph = model.graph
     _check_operators(model, where)
     inputs = _check_inputs(graph, where)
     output, rank, width = _find_output(model, where)
     adapted = onnx.ModelProto()
     adapted.CopyFrom(model)
-    _Adapter(adapted, inputs).adapt(output, None if rank == 2 else pooling or "mean")
-    dims = width, 1 if rank == 2 else width
-    return OnnxScreener(adapted, OnnxConfig(vocabulary, max_tokens, *dims, None if rank == 2 else pooling or "mean"))
+    kept = width if dims is None else dims
+    if kept > width:
+        raise BadInput(f"{where} gives {width} dimensions, of which {kept} cannot be kept.")
+    pooled = None if rank == 2 else pooling or "mean"
+    _Adapter(adapted, inputs).adapt(output, pooled, None if kept == width else kept)
+    return OnnxScreener(adapted, OnnxConfig(vocabulary, max_tokens, kept, 1 if rank == 2 else width, pooled))
 
 
 def _check_operators(model: onnx.ModelProto, where: str) -> None:
@@ -181,8 +191,8 @@ class _Adapter:
         self.proto, self.graph, self.inputs = proto, proto.graph, inputs
         self.opset = max(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
 
-    def adapt(self, output: str, pooling: Pooling | None) -> None:
-        """Inputs and outputs of the contract's names, types and meaning."""
+    def adapt(self, output: str, pooling: Pooling | None, dims: int | None) -> None:
+        """Inputs and outputs of the contract's names, types and meaning; `dims`: those of the vector that are kept."""
         for place, node in enumerate(self.graph.node):
             node.name = f"{node.op_type}_{place}" if not node.name else node.name
         self._inputs()
@@ -190,6 +200,8 @@ class _Adapter:
             vector, states = output, self._mask()
         else:
             vector, states = self._pool(output, pooling), output
+        if dims is not None:
+            vector = self._lead(vector, dims)
         square = self._add("Mul", [vector, vector])
         length = self._add("Sqrt", [self._reduce("ReduceSum", square, 1, keep=True)])
         floor = self._add("Max", [length, self._number(1e-12)])
@@ -228,6 +240,12 @@ class _Adapter:
             helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in _INPUTS[:2]
         )
         self.graph.input.extend(kept)
+
+    def _lead(self, vector: str, dims: int) -> str:
+        if self.opset < 10:
+            return self._add("Slice", [vector], axes=[1], starts=[0], ends=[dims])
+        places = [self._constant(np.array([place], np.int64)) for place in (0, dims, 1)]
+        return self._add("Slice", [vector, *places])
 
     def _mask(self) -> str:
         """The attention mask as numbers [B,T,1]."""

@@ -49,9 +49,9 @@ from edgexl.student.arguments import (
 )
 from edgexl.student.contract import Shapes, check_modules, check_tokenizer
 from edgexl.student.foreign import refuse_foreign_directory as refuse_foreign_directory
-from edgexl.student.importer import import_sentence_transformer
-from edgexl.student.importing.onnx_file import find_onnx, import_onnx
+from edgexl.student.importing.encoder import open_encoder
 from edgexl.student.label_tower import LabelTower
+from edgexl.student.reading import AS_IT_IS, OF_A_STUDENT, EncoderReading
 from edgexl.student.reasoner import ScreeningReasoner
 from edgexl.student.student_file import (
     FORMAT_VERSION,
@@ -201,6 +201,7 @@ class Student(Shown):
         labels: LabelSource,
         calibration: QuerySource = (),
         evaluation: QuerySource = (),
+        reading: EncoderReading = AS_IT_IS,
     ) -> Student:
         """A student over `labels` without training: a sentence-transformers model (what `import_sentence_transformer`
         takes), or an ONNX file with its tokenizer.json, as a screener that needs no reasoner, or the stages of another
@@ -208,7 +209,8 @@ class Student(Shown):
 
         Labels are a list of texts or of (id, text), a dictionary from ids to texts or to records of "text", "aliases"
         and "descriptions", a data frame, a file, or a `LabelSet`. Queries are pairs of a text and the id or text of its
-        label (or a list of these), a data frame or a file, or `Query`s, whose targets count the labels.
+        label (or a list of these), a data frame or a file, or `Query`s, whose targets count the labels. `reading` says
+        of a model how many dimensions its vectors keep and how it pools, where that is to be otherwise than by itself.
 
         >>> Student.from_encoder("wordnet", {"7544": "umbrella", "7702": "mousetrap"}, evaluation=[("rain", "7544")])
         Student(2 labels; ... parameters; queries: 1 evaluation)
@@ -219,9 +221,9 @@ class Student(Shown):
         calibration = as_queries("calibration", calibration, labels)
         evaluation = as_queries("evaluation", evaluation, labels)
         if is_student(encoder):
+            reading.refuse(OF_A_STUDENT)
             return load_student(encoder).with_labels(labels, calibration, evaluation)
-        graph = find_onnx(encoder)
-        model = import_sentence_transformer(encoder) if graph is None else import_onnx(graph)
+        model = open_encoder(encoder, labels, reading)
         config = model.screener.config
         shapes = Shapes(
             max_tokens=config.max_tokens,

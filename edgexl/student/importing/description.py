@@ -21,7 +21,7 @@ from edgexl.base.errors import BadInput
 from edgexl.base.strict_json import read_json
 from edgexl.bundle.tokenizer import NO_PROMPTS, Prompts
 from edgexl.student.importing.files import ForeignModel, as_size, inside, read_table
-from edgexl.student.screeners.transformer import Pooling
+from edgexl.student.reading import Pooling
 
 # sentence-transformers' own names for the file, the newest first.
 _LENGTH_FILES = tuple(

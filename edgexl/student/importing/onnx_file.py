@@ -17,7 +17,8 @@ from edgexl.student.importing.files import ForeignModel, as_size, read_table
 from edgexl.student.importing.tokenizer import read_model_tokenizer
 
 if TYPE_CHECKING:
-    from edgexl.student.onnx_screener import OnnxScreener, Pooling
+    from edgexl.student.onnx_screener import OnnxScreener
+    from edgexl.student.reading import Pooling
 
 # Where exporters put the graph into a model's directory.
 _PLACES = ("model.onnx", "onnx/model.onnx")
@@ -44,16 +45,19 @@ def find_onnx(source: str | bytes | os.PathLike[str]) -> Path | None:
     return next((path / place for place in _PLACES if (path / place).is_file()), None)
 
 
-def import_onnx(path: Path, pooling: Pooling | None = None, max_tokens: int = MAX_TOKENS) -> ImportedOnnx:
+def import_onnx(
+    path: Path, pooling: Pooling | None = None, max_tokens: int = MAX_TOKENS, dims: int | None = None
+) -> ImportedOnnx:
     """A screener of an ONNX file; its tokenizer, and what sentence-transformers writes of pooling, length and prompts,
     lie beside it or a folder above. `pooling` of token states: what these files say, or else the mean.
+    `dims`: the leading dimensions that the vectors keep, of a model that names this size as its own (Matryoshka).
 
     Raises `BadInput` for a file that is none, keeps weights elsewhere, has operators that ONNX Runtime lacks, or takes
     and gives something else than texts' tokens and their states or vectors; `ForeignModel` for modules behind it.
     """
     import onnx
 
-    from edgexl.student.onnx_screener import make_onnx_screener
+    from edgexl.student.onnx_screener import POOLINGS, make_onnx_screener
 
     folder = next((each for each in (path.parent, path.parent.parent) if (each / "tokenizer.json").is_file()), None)
     if folder is None:
@@ -64,23 +68,26 @@ def import_onnx(path: Path, pooling: Pooling | None = None, max_tokens: int = MA
         if not isinstance(error, OSError) and type(error).__name__ != "DecodeError":
             raise
         raise BadInput(f"{path} is not an ONNX file, or cut off.") from None
-    longest = None
+    longest, prompts, truncated = None, NO_PROMPTS, None
+    sizes: tuple[int, ...] = ()
     if (folder / "modules.json").is_file():
         described = describe(folder)
-        if described.dense or described.static or described.truncated:
+        if described.dense or described.static:
             raise ForeignModel(f"{folder}/modules.json has modules that {path.name} does not hold; export all of it.")
-        if pooling is None and described.pooling not in ("mean", "cls", "max"):
-            raise ForeignModel(
-                f"{folder} pools by {described.pooling}; edgexl pools an ONNX file's states by mean, cls or max."
-            )
-        pooling = pooling or described.pooling  # type: ignore[assignment]
-        longest = described.longest
+        pooling = pooling or described.pooling
+        longest, prompts = described.longest, described.prompts
+        truncated, sizes = described.truncated, described.matryoshka
+    if pooling not in (None, *POOLINGS):
+        raise ForeignModel(f"{folder} pools by {pooling}; edgexl pools an ONNX file's states by {', '.join(POOLINGS)}.")
+    if dims is not None and dims not in sizes:
+        named = f"it names {', '.join(map(str, sizes))}" if sizes else "it names none"
+        raise BadInput(f"{path}'s vectors can be cut to sizes that the model names alone, not to {dims}; {named}.")
     config = read_table(folder / "config.json")
     read = read_model_tokenizer(folder, False, config.get("tokenizer_class"))
     vocabulary = max(read.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     positions = config.get("max_position_embeddings")
     places = as_size(folder / "config.json", "max_position_embeddings", positions) if positions else max_tokens
     tokens = min(max_tokens, longest or read.longest or max_tokens, places)
-    screener = make_onnx_screener(model, str(path), vocabulary, tokens, pooling)
+    screener = make_onnx_screener(model, str(path), vocabulary, tokens, pooling, dims or truncated)
     provenance = {"imported_from": f"{path.parent.resolve().name}/{path.name}", "weights_sha256": sha256_file(path)}
-    return ImportedOnnx(screener, read.tokenizer, provenance)
+    return ImportedOnnx(screener, read.tokenizer, provenance, prompts)

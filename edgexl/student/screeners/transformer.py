@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -28,11 +28,10 @@ from edgexl.student.layers import (
     relative_buckets,
     rotation_angles,
 )
+from edgexl.student.reading import Pooling
 from edgexl.student.screeners.kind import ScreenerKind, factorise
 from edgexl.student.screeners.shape import ShapeTable
 from edgexl.student.tokens import TokenTable
-
-Pooling = Literal["mean", "cls", "max", "weighted", "sqrt", "last"]
 
 
 @dataclass(frozen=True)

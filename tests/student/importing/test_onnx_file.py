@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 
 import edgexl
 from edgexl.base.errors import BadInput
+from edgexl.bundle.tokenizer import Prompts
 from edgexl.student.encode import encode_vectors
 from edgexl.student.importing.onnx_file import find_onnx, import_onnx
 from edgexl.student.importing.sources import check_source
@@ -104,6 +106,44 @@ def test_a_graph_that_gives_vectors_needs_no_pooling(onnx_model: Path, tmp_path:
         shutil.copy(onnx_model / name, tmp_path)
     student = Student.from_encoder(tmp_path / "model.onnx", TEXTS)
     assert (student.shapes.query_dims, student.shapes.state_dims) == (32, 1)
+
+
+def describe(folder: Path, **about: object) -> None:
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | about))
+
+
+def test_prompts_are_read_as_of_weights(onnx_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(onnx_model, folder)
+    describe(folder, prompts={"query": "ba ", "document": "be "})
+    assert Student.from_encoder(folder, TEXTS).prompts == Prompts("ba ", "be ")
+    assert Student.from_encoder(onnx_model, TEXTS).prompts == Prompts("", "")
+
+
+@pytest.mark.parametrize("with_vector", [False, True])
+def test_vectors_are_cut_at_the_models_own_sizes(onnx_model: Path, tmp_path: Path, with_vector: bool) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(onnx_model, folder)
+    graph = folder / "onnx" / "model.onnx"
+    if with_vector:
+        model = onnx.load(graph)
+        node = helper.make_node("ReduceMean", ["last_hidden_state"], ["sentence_embedding"], axes=[1], keepdims=0)
+        model.graph.node.append(node)
+        model.graph.output.append(helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", 32]))
+        onnx.save(model, graph)
+    text = TEXTS[:1]  # alone, so that a mean over all places has no padding in it
+    whole = import_onnx(graph)
+    wanted = encode_vectors(whole.screener, whole.tokenizer, text).numpy()[:, :16]
+    describe(folder, matryoshka_dims=[8, 16])
+    cut = import_onnx(graph, dims=16)
+    assert cut.screener.config.query_dims == 16
+    found = encode_vectors(cut.screener, cut.tokenizer, text).numpy()
+    np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted), atol=1e-6)
+    describe(folder, truncate_dim=8)
+    assert import_onnx(graph).screener.config.query_dims == 8
+    with pytest.raises(BadInput, match="can be cut to sizes that the model names alone, not to 12; it names 8, 16"):
+        import_onnx(graph, dims=12)
 
 
 def put_outside(model: onnx.ModelProto) -> None:
