@@ -30,6 +30,7 @@ from edgexl.base.shipped import available_students
 from edgexl.bundle.parameters import SCREENER_INPUTS, SCREENER_OUTPUTS
 from edgexl.bundle.weights import pack_weights
 from edgexl.compiler.graphs.schemes import quantize_graph
+from edgexl.compiler.graphs.smooth import smooth_products
 from edgexl.compiler.lowering import lower_graph
 from edgexl.compiler.passes.export import trace
 from edgexl.compiler.recipe import GraphRecipe
@@ -119,7 +120,7 @@ def write_random(name: str, folder: Path, small: bool) -> Path:
     sizes = made.small if small else made.published
     width = sizes.get("hidden_size") or sizes["dim"]
     config = getattr(transformers, made.classes[0])(
-        **sizes, **ids, vocab_size=tokenizer.get_vocab_size(), initializer_range=1.5 / width**0.5
+        **sizes, **ids, vocab_size=tokenizer.get_vocab_size(), initializer_range=1 / width**0.5
     )
     torch.manual_seed(0)
     model = getattr(transformers, made.classes[1])(config, **({"add_pooling_layer": False} if made.head else {}))
@@ -166,7 +167,8 @@ def compare(folder: Path, texts: list[str], library: NativeLibrary) -> dict[str,
     rows = encode_texts(imported.tokenizer, texts, screener.config.max_tokens, prompt)
     sample = {"input_ids": torch.tensor(rows[:1]), "attention_mask": torch.ones(1, len(rows[0]), dtype=torch.int64)}
     model = trace(screener, SCREENER_INPUTS, SCREENER_OUTPUTS, sample)
-    graph = quantize_graph(model, GraphRecipe("int8-token"), Int8("avx2", "int8"))
+    sampled = [{"input_ids": np.array([row]), "attention_mask": np.ones((1, len(row)), np.int64)} for row in rows[::8]]
+    graph = quantize_graph(smooth_products(model, sampled), GraphRecipe("int8-token"), Int8("avx2", "int8"))
     lowered = lower_graph(graph, screener.config.max_tokens, 1)
     native = NativeGraph(library, lowered.plan.pack(), pack_weights(lowered.weights))
     feeds = [{"input_ids": np.array([row]), "attention_mask": np.ones((1, len(row)), np.int64)} for row in rows]
