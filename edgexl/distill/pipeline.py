@@ -311,6 +311,14 @@ def distil_reasoner(bench: Workbench, screened: Screened) -> Reasoned:
         "reasoner", reasoner, losses, Schedule(table.steps, table.learning_rate, table.warmup, table.weight_decay),
         seed, bench.checkpoint("reasoning"), bench.observer(glance),
     )  # fmt: skip
+    if table.often_steps:
+        often = reasoning.only_often(lists, bench.asked(), table.often)
+        losses = bench.method.reasoning_losses(screener, reasoner, often, tables, table, shape.shortlist, seed)
+        train_stage(
+            "reasoner, often asked", reasoner, losses,
+            Schedule(table.often_steps, table.learning_rate, table.warmup, table.weight_decay),
+            seed, bench.checkpoint("often"), bench.observer(glance),
+        )  # fmt: skip
     if recipe.keep_better and not keeps_reasoner(bench, screener, reasoner, made):
         return Reasoned(ScreeningReasoner(), None, made)
     give_prior(bench, reasoner)

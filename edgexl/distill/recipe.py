@@ -174,6 +174,8 @@ class ReasoningTable:
     of its word pieces, by how often training asks for each (`edgexl.student.prior`). With `fitted_screening` votes and
     words weigh in the scores that a residual reasoner corrects what a compile would have them weigh; else what they
     weigh for other label sets.
+    After its steps the reasoner goes on for `often_steps` more on queries for labels that training asks for at least
+    `often` times: where data sets ask for all labels alike, people ask for these.
     """
 
     steps: int
@@ -200,6 +202,8 @@ class ReasoningTable:
     label_sets: LabelSetsTable = LabelSetsTable()
     prior: float = 0.0
     fitted_screening: bool = False
+    often: int = 0
+    often_steps: int = 0
 
     def __post_init__(self) -> None:
         if min(self.batch, self.leading_dims) < 1 or self.learning_rate <= 0:
@@ -222,6 +226,10 @@ class ReasoningTable:
             raise ValueError("evidence_dropout must lie in 0 to 1")
         if not 0.0 <= self.prior <= 10.0:
             raise ValueError("prior must lie in 0 to 10")
+        if min(self.often, self.often_steps) < 0 or bool(self.often) != bool(self.often_steps):
+            raise ValueError("often and often_steps must both be positive, or both be left out")
+        if self.often and self.label_sets != LabelSetsTable():
+            raise ValueError("often counts what the recipe's own labels are asked for; leave label_sets out with it")
         if not self.evidence and any(getattr(self, name) != LATER[name] for name in LATER):
             raise ValueError(f"{', '.join(name for name in LATER if name != 'evidence')} need evidence = true")
         if not self.evidence and self.fitted_screening:
@@ -282,7 +290,7 @@ class DistillRecipe:
         table["reasoning"] = {
             name: value
             for name, value in table["reasoning"].items()
-            if name not in ("prior", "fitted_screening") or value
+            if name not in ("prior", "fitted_screening", "often", "often_steps") or value
         }
         if isinstance(self.data, FilesTable):
             return table | {"data": asdict(self.data.moved(lambda path: Path(path).name))}

@@ -17,6 +17,7 @@ from edgexl.base.arrays import Ints
 from edgexl.base.errors import BadInput
 from edgexl.base.progress import Progress, no_progress
 from edgexl.data import Query
+from edgexl.data.frequency import count_targets
 from edgexl.data.naming import naming_queries
 from edgexl.distill.characterize.recommendation import read_recommendation
 from edgexl.distill.corpus.divide import Corpus
@@ -101,6 +102,10 @@ class Workbench:
         recipe = self.recipe
         assert recipe.label_tower is not None
         return TowerLessons(recipe.label_tower, self.rows, recipe.student.query_dims, self.device, self.progress)
+
+    def asked(self) -> Ints:
+        """How often training asks for each label."""
+        return count_targets((*self.corpus.screening, *self.corpus.reasoning), len(self.corpus.labels)).counts
 
     def rest_teacher(self) -> None:
         """Teacher and label tower have told a stage all that it wants to know: make room for the training."""

@@ -263,7 +263,9 @@ def test_a_screener_learns_of_descriptions_and_teaches_without_a_reasoner(tiny_r
 
 def test_the_data_alone_can_teach_and_curves_are_reported(tiny_recipe: Path, tmp_path: Path) -> None:
     changed(tiny_recipe, *SHORT, (f'teacher = "{tmp_path}/teacher"', f'start = "{tmp_path}/teacher"'))
-    tiny_recipe.write_text(tiny_recipe.read_text().replace("[reasoning]", "[reasoning]\nprior = 0.1"))
+    tiny_recipe.write_text(
+        tiny_recipe.read_text().replace("[reasoning]", "[reasoning]\nprior = 0.1\noften = 2\noften_steps = 3")
+    )
     student = distill(tiny_recipe, tmp_path / "student", log=lambda line: None)
     assert student.provenance["teacher"] is None
     prior = student.reasoner.prior.weight.flatten()  # type: ignore[union-attr]
@@ -274,6 +276,7 @@ def test_the_data_alone_can_teach_and_curves_are_reported(tiny_recipe: Path, tmp
     assert "held-out P@1" in page
     assert "Losses of the screener" in page
     assert "Losses of the reasoner" in page
+    assert "Losses of the reasoner, often asked" in page
 
 
 def test_a_loss_that_leaves_the_numbers_ends_the_run_in_one_sentence(tiny_recipe: Path, tmp_path: Path) -> None:

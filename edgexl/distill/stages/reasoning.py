@@ -98,6 +98,14 @@ def mark_gold(labels: Tensor, targets: Ragged, label_count: int) -> Tensor:
     return torch.from_numpy(keys[places] == own)
 
 
+def only_often(lists: Shortlists, asked: Ints, often: int) -> Shortlists:
+    """The shortlists with gold labels for those queries alone of which one, in the list, is asked for `often` times at
+    least; `asked` [labels] says how often each is."""
+    known = torch.from_numpy(asked >= often).to(lists.labels.device)
+    wanted = (lists.gold & known[lists.labels.to(torch.int64)]).any(-1, keepdim=True)
+    return replace(lists, gold=lists.gold & wanted)
+
+
 def reasoner_inputs(
     screener: nn.Module,
     data: Shortlists,

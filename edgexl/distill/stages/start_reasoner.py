@@ -6,7 +6,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgexl.data.frequency import count_targets
 from edgexl.distill.stages import reasoning
 from edgexl.distill.stages.start import inherit_reasoner, start_token_map
 from edgexl.distill.workbench import Workbench
@@ -66,9 +65,8 @@ def shape_reasoner(bench: Workbench, screener: nn.Module) -> ReasonerConfig:
 
 def give_prior(bench: Workbench, reasoner: ListwiseReasoner) -> None:
     """Have a trained reasoner prefer labels of word pieces that training asks for often, as the recipe says."""
-    weight, corpus = bench.recipe.reasoning.prior, bench.corpus
+    weight = bench.recipe.reasoning.prior
     if not weight:
         return
-    asked = count_targets((*corpus.screening, *corpus.reasoning), len(corpus.labels)).counts
     pieces = bench.rows.rows.label_pieces(bench.recipe.student.label_tokens)
-    reasoner.set_prior(weigh_pieces(pieces, asked, reasoner.config.vocabulary, weight))
+    reasoner.set_prior(weigh_pieces(pieces, bench.asked(), reasoner.config.vocabulary, weight))
