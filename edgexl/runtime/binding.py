@@ -219,9 +219,9 @@ class BundleHandle(Shown):
     def __init__(self, library: ctypes.CDLL, bundle: ctypes.c_void_p, scan_threads: int = 1, path: str = "") -> None:
         self._library, self._path = library, path
         self._header = read_header()
-        self._session_options = self._header.make("exl_session_options", scan_threads=scan_threads)
+        self._scan_threads = scan_threads
         self._bundle = bundle
-        self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
+        self._idle: dict[int, SimpleQueue[ctypes.c_void_p]] = {}
         info = self._read("exl_bundle_get_info", "exl_bundle_info")
         manifest = ctypes.c_void_p.from_buffer(info, type(info).manifest.offset)  # which does not end in NUL
         self._manifest = ctypes.string_at(manifest.value or 0, info.manifest_bytes)
@@ -272,11 +272,9 @@ class BundleHandle(Shown):
         bundle, self._bundle = self._bundle, ctypes.c_void_p()
         if not bundle:
             return
-        while True:
-            try:
-                self._library.exl_session_close(self._idle.get_nowait())
-            except Empty:
-                break
+        for idle in self._idle.values():
+            while not idle.empty():
+                self._library.exl_session_close(idle.get_nowait())
         self._library.exl_bundle_close(bundle)
 
     def _summary(self) -> Summary:
@@ -354,9 +352,12 @@ class BundleHandle(Shown):
         threshold: float | None = None,
         coverage: float | None = None,
         windows: int = 0,
+        together: int = 4,
     ) -> list[Prediction]:
         """Answer many texts, on `threads` threads at a time; in order. `texts` may be a list, a generator, an array of
-        strings, or a column of pandas or polars; the rest is as in `predict`.
+        strings, or a column of pandas or polars; the rest is as in `predict`. Each thread answers so many texts
+        `together`, 1 to 32: the model and the index are read once for them, and each takes the memory of a session. The
+        answers are those of `predict`.
 
         Raises as `predict` does, for the first one that it cannot answer, which the error names by its place from 0;
         and for a place without a text (None, NaN) before any is answered.
@@ -367,18 +368,54 @@ class BundleHandle(Shown):
         ['umbrella', 'mousetrap']
         """
 
-        def predict(place: int) -> Prediction:
+        def predict(first: int) -> list[Prediction]:
+            answers: list[Prediction] = []
             try:
-                return self.predict(given[place], k, threshold, coverage, windows)
+                self._predict_together(given[first : first + together], options, together, answers)
             except BadInput as error:
+                place = first + len(answers)
                 raise type(error)(f"Text {place} of the batch ({shorten(repr(given[place]))}): {error}") from None
+            return answers
 
         given = as_batch("Text", texts)
         threads = as_whole("threads", threads, 1, 1024)
+        together = min(as_whole("together", together, 1, 32), max(1, len(given)))
+        options = self._predict_options(k, threshold, coverage, windows)
+        firsts = range(0, len(given), together)
         if threads == 1:
-            return [predict(place) for place in range(len(given))]
+            return [answer for first in firsts for answer in predict(first)]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(predict, range(len(given))))
+            return [answer for answers in pool.map(predict, firsts) for answer in answers]
+
+    def _predict_together(self, texts: list[Any], options: Any, together: int, answers: list[Prediction]) -> None:
+        """Put the answers to texts, up to so many, behind `answers`. Raises as `predict` does, for the first that has
+        none."""
+        contents: list[bytes] = []
+        raised: list[Exception] = []
+        for text in texts:
+            try:
+                contents.append(as_text("The text", text))
+            except BadInput as error:  # those before it may have none either
+                raised.append(error)
+                break
+
+        def take(_: Any, __: int, result: Any, error: Any) -> int:
+            try:
+                check(int(error.contents.status), error.contents.sentence.decode("utf-8", "replace"))
+                answers.append(copy_prediction(result.contents, self.info.dims))
+            except Exception as problem:  # it cannot go through C
+                raised.insert(0, problem)
+                return 1
+            return 0
+
+        batch = self._header.make("exl_batch", count=len(contents), options=ctypes.pointer(options))
+        batch.texts = (ctypes.c_char_p * len(contents))(*contents)
+        batch.text_bytes = (ctypes.c_size_t * len(contents))(*map(len, contents))
+        batch.answer = type(batch.answer)(take)
+        with self._session(together) as session:
+            self._do("exl_predict_batch", session, ctypes.byref(batch))
+        if raised:
+            raise raised[0]
 
     def receipt(
         self,
@@ -649,18 +686,20 @@ class BundleHandle(Shown):
         return self._bundle
 
     @contextmanager
-    def _session(self) -> Iterator[ctypes.c_void_p]:
-        """A session that no other thread has."""
+    def _session(self, together: int = 1) -> Iterator[ctypes.c_void_p]:
+        """A session that no other thread has, for so many texts at a time."""
         bundle = self._open()
+        idle = self._idle.setdefault(together, SimpleQueue())
         try:
-            session = self._idle.get_nowait()
+            session = idle.get_nowait()
         except Empty:
             session = ctypes.c_void_p()
-            self._do("exl_session_open", bundle, ctypes.byref(self._session_options), ctypes.byref(session))
+            options = self._header.make("exl_session_options", scan_threads=self._scan_threads, batch=together)
+            self._do("exl_session_open", bundle, ctypes.byref(options), ctypes.byref(session))
         try:
             yield session
         finally:
-            self._idle.put(session)
+            idle.put(session)
 
 
 def _signer(sign: Callable[[bytes], bytes], raised: list[Exception]) -> Callable[..., int]:

@@ -61,6 +61,14 @@ int main(int, char **arguments) {
     const edgexl::Answer first = session.predict("old king");
     assert(!first.labels.empty() && session.explain("old king", first.labels[0].id).reasoner_rank == 1);
     assert(session.predict_batch({"old king", "old king"})[1].labels[0].logit == first.labels[0].logit);
+    edgexl::Session together(bundle, 0, 2);
+    assert(together.predict_batch({"red river", "old king", "old king"})[2].labels[0].logit == first.labels[0].logit);
+    try {
+        together.predict_batch({"old king", ""});
+        assert(false);
+    } catch (const edgexl::Error &error) {
+        assert(error.status == EXL_EMPTY_TEXT);
+    }
     assert(!bundle.complete("o", 2).empty());
     assert(bundle.label(bundle.find(first.labels[0].id)).text == first.labels[0].text);
     edgexl::PredictOptions above;

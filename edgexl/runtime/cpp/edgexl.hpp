@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -87,8 +88,8 @@ struct OpenOptions {
 };
 
 struct UpdateOptions {
-    OpenOptions open; /* of the new bundle: who must have signed it, which label file is carried over */
-    std::string out;  /* where it is written; "": in the old one's place */
+    OpenOptions open;            /* of the new bundle: who must have signed it, which label file is carried over */
+    std::string out;             /* where it is written; "": in the old one's place */
     std::string patch_signature; /* what minisign wrote of the patch; "": the file beside it, if it is there */
     bool signed_patch = false;   /* with trusted keys: refuse a patch that is not signed */
 };
@@ -205,9 +206,12 @@ class Bundle {
 
 class Session {
   public:
-    explicit Session(Bundle &bundle, std::uint32_t scan_threads = 0) : bundle_(bundle.handle()) {
+    /* batch: texts that predict_batch answers together, 1 to 32, each for the memory of a session; 0: 1. */
+    explicit Session(Bundle &bundle, std::uint32_t scan_threads = 0, std::uint32_t batch = 0)
+        : bundle_(bundle.handle()) {
         exl_session_options how = detail::make<exl_session_options>();
         how.scan_threads = scan_threads;
+        how.batch = batch;
         exl_session *opened = nullptr;
         detail::call(exl_session_open, bundle_, &how, &opened);
         opened_.reset(opened);
@@ -221,10 +225,25 @@ class Session {
     }
     /* Answers in order; the first text that cannot be answered throws, and none is given. */
     std::vector<Answer> predict_batch(const std::vector<std::string> &texts, const PredictOptions &options = {}) {
-        std::vector<Answer> answers;
-        for (const std::string &text : texts)
-            answers.push_back(predict(text, options));
-        return answers;
+        const exl_predict_options how = take(options);
+        std::vector<const char *> starts;
+        std::vector<std::size_t> bytes;
+        Taken taken;
+        exl_batch batch = detail::make<exl_batch>();
+        for (const std::string &text : texts) {
+            starts.push_back(text.data());
+            bytes.push_back(text.size());
+        }
+        batch.texts = starts.data();
+        batch.text_bytes = bytes.data();
+        batch.count = texts.size();
+        batch.options = &how;
+        batch.answer = Taken::take;
+        batch.context = &taken;
+        detail::call(exl_predict_batch, opened_.get(), &batch);
+        if (taken.raised)
+            std::rethrow_exception(taken.raised);
+        return std::move(taken.answers);
     }
     exl_explanation explain(std::string_view text, std::string_view id) {
         exl_explanation way = detail::make<exl_explanation>();
@@ -253,6 +272,22 @@ class Session {
   private:
     struct Close {
         void operator()(exl_session *session) const { exl_session_close(session); }
+    };
+    /* What a batch gives; exceptions do not go through C. */
+    struct Taken {
+        static int take(void *context, std::size_t, const exl_result *result, const exl_error *error) {
+            Taken &taken = *static_cast<Taken *>(context);
+            try {
+                if (!result)
+                    throw Error(*error);
+                taken.answers.push_back(copy(*result));
+            } catch (...) {
+                taken.raised = std::current_exception();
+            }
+            return taken.raised != nullptr;
+        }
+        std::vector<Answer> answers;
+        std::exception_ptr raised;
     };
     static exl_predict_options take(const PredictOptions &options) {
         exl_predict_options how = detail::make<exl_predict_options>();

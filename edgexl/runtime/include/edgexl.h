@@ -248,6 +248,10 @@ typedef struct exl_session_options {
                               with the session. A bundle with cells scans alone */
     uint32_t operation_times; /* 1: exl_operation_read tells what each operation took, which makes a prediction some
                                  percent slower. EXL_NOT_SUPPORTED by the engine "ort" */
+    uint32_t batch;           /* texts that exl_predict_batch answers together, 1 to 32, 0 = 1: the native engine reads
+                                 its weights, and the scan the index, once for all of them. Each takes the memory of a
+                                 session. With operation_times it answers one by one */
+    uint32_t reserved;        /* 0 */
 } exl_session_options;
 
 /* options may be null. On failure *session is null. */
@@ -334,8 +338,9 @@ typedef struct exl_batch {
     void *context;
 } exl_batch;
 
-/* Answers texts one after the other. EXL_OK whatever comes of single texts; anything else is wrong for all of them, and
- * none was answered. */
+/* Answers texts, as exl_predict does each of them, so many together as the session was opened for; the times of what is
+ * done for several at once are shared among them. EXL_OK whatever comes of single texts; anything else is wrong for all
+ * of them, and none was answered. */
 EXL_API exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error);
 
 /* What one operation of a graph took in the session's last prediction; in graphs' order, the screener's first. */

@@ -61,6 +61,16 @@ typedef struct exl__operation_cost {
     uint64_t sizes[EXL__MAX_RANK]; /* of the last run */
 } exl__operation_cost;
 
+/* The most runs of a graph that can be made at once. */
+enum { EXL__MOST_TOGETHER = 32 };
+
+/* One of them: all of the graph's inputs, the outputs that are wanted, and scratch. */
+typedef struct exl__call {
+    exl__tensor inputs[EXL__MAX_INPUTS], outputs[EXL__MAX_OUTPUTS];
+    size_t input_count, output_count;
+    void *scratch;
+} exl__call;
+
 typedef struct exl__engine_state exl__engine_state; /* one a bundle */
 typedef struct exl__graph exl__graph;               /* one a graph, shared by threads */
 
@@ -84,6 +94,10 @@ typedef struct exl__engine {
     exl_status (*run)(const exl__graph *graph, const exl__tensor *inputs, size_t input_count,
                       const exl__tensor *outputs, size_t output_count, void *scratch, exl__operation_cost *costs,
                       exl_error *error);
+    /* `run` of calls that want the same outputs, with the same bits: weights are read once for all of them. Where one
+     * of them fails all may have failed. Null: it would gain nothing. */
+    exl_status (*run_together)(const exl__graph *graph, const exl__call *const *calls, uint32_t count,
+                               exl_error *error);
     /* How many operations a graph has whose costs `run` tells; 0: it tells of none. */
     uint32_t (*operation_count)(const exl__graph *graph);
     void (*name_operation)(const exl__graph *graph, uint32_t number, const char **kind, const char **function);

@@ -183,23 +183,42 @@ static void engine_native_clear(const exl__plan *plan, const exl__tensor *output
             memset((void *)(uintptr_t)outputs[i].data, 0, (size_t)outputs[i].data_bytes);
 }
 
-static exl_status engine_native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
-                                    const exl__tensor *outputs, size_t output_count, void *scratch,
-                                    exl__operation_cost *costs, exl_error *error) {
-    const engine_native_graph *graph = engine_native_graph_of(opened);
-    exl__run_state run = {
-        .plan = &graph->plan, .kernels = graph->state->kernels, .costs = costs, .role = graph->role, .error = error};
+static exl_status engine_native_begin(exl__run_state *run, const engine_native_graph *graph, const exl__tensor *inputs,
+                                      size_t input_count, const exl__tensor *outputs, size_t output_count,
+                                      void *scratch, exl__operation_cost *costs, exl_error *error) {
     uint8_t *arena = (uint8_t *)scratch + engine_native_pointer_bytes(&graph->plan);
     exl_status status;
 
-    run.at = engine_native_lengths_of(&graph->plan, inputs, input_count);
-    run.buffers = scratch;
-    run.work = arena + engine_native_arena_bytes(&graph->plan);
-    status = engine_native_bind(&run, graph, inputs, input_count, outputs, output_count, arena);
-    if (status != EXL_OK)
-        return status;
-    engine_native_clear(&graph->plan, outputs, output_count, arena);
-    return exl__plan_run(&run);
+    *run = (exl__run_state){
+        .plan = &graph->plan, .kernels = graph->state->kernels, .costs = costs, .role = graph->role, .error = error};
+    run->at = engine_native_lengths_of(&graph->plan, inputs, input_count);
+    run->buffers = scratch;
+    run->work = arena + engine_native_arena_bytes(&graph->plan);
+    status = engine_native_bind(run, graph, inputs, input_count, outputs, output_count, arena);
+    if (status == EXL_OK)
+        engine_native_clear(&graph->plan, outputs, output_count, arena);
+    return status;
+}
+
+static exl_status engine_native_run(const exl__graph *opened, const exl__tensor *inputs, size_t input_count,
+                                    const exl__tensor *outputs, size_t output_count, void *scratch,
+                                    exl__operation_cost *costs, exl_error *error) {
+    exl__run_state run;
+    exl_status status = engine_native_begin(&run, engine_native_graph_of(opened), inputs, input_count, outputs,
+                                            output_count, scratch, costs, error);
+
+    return status == EXL_OK ? exl__plan_run(&run, 1) : status;
+}
+
+static exl_status engine_native_run_together(const exl__graph *opened, const exl__call *const *calls, uint32_t count,
+                                             exl_error *error) {
+    exl__run_state runs[EXL__MOST_TOGETHER];
+    exl_status status = EXL_OK;
+
+    for (uint32_t i = 0; i < count && status == EXL_OK; i++)
+        status = engine_native_begin(&runs[i], engine_native_graph_of(opened), calls[i]->inputs, calls[i]->input_count,
+                                     calls[i]->outputs, calls[i]->output_count, calls[i]->scratch, NULL, error);
+    return status == EXL_OK ? exl__plan_run(runs, count) : status;
 }
 
 static uint32_t engine_native_operation_count(const exl__graph *graph) {
@@ -218,5 +237,6 @@ const exl__engine exl__engine_native = {"native",
                                         engine_native_close_graph,
                                         engine_native_scratch_bytes,
                                         engine_native_run,
+                                        engine_native_run_together,
                                         engine_native_operation_count,
                                         engine_native_name_operation};

@@ -541,6 +541,7 @@ const exl__engine exl__engine_ort = {"ort",
                                      engine_ort_close_graph,
                                      engine_ort_scratch_bytes,
                                      engine_ort_run,
+                                     NULL,
                                      engine_ort_operation_count,
                                      NULL};
 

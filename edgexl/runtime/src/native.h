@@ -136,8 +136,10 @@ typedef struct exl__run_state {
     exl_error *error;
 } exl__run_state;
 
-/* run.c: runs all operations, by walk.c where they go over four strided axes. */
-exl_status exl__plan_run(const exl__run_state *run);
+/* run.c: runs all operations, by walk.c where they go over four strided axes. `count` runs of one plan, 1 to
+ * EXL__MOST_TOGETHER, that give or want the same outputs, share what they read of its weights; only one may have
+ * costs. */
+exl_status exl__plan_run(const exl__run_state *runs, uint32_t count);
 
 /* walk.c */
 void exl__walk_map(const exl__run_state *run, const exl__operation *operation);

@@ -168,6 +168,23 @@ exl_status exl_predict(exl_session *session, const char *text, size_t text_bytes
     return status;
 }
 
+/* Answers so many texts of a batch from one on, together; nonzero: whom it answers has had enough. */
+static int predict_together(exl_session *s, const exl_batch *batch, size_t from, uint32_t count,
+                            const exl__choice *chosen) {
+    int enough = 0;
+
+    exl__run_together(s, batch->texts + from, batch->text_bytes + from, count, chosen->windows);
+    for (uint32_t i = 0; i < count && !enough; i++) {
+        exl__lane *lane = &s->lanes[i];
+        if (lane->status == EXL_OK)
+            lane->status = predict_answer(lane->session, chosen, &lane->error);
+        enough = batch->answer(batch->context, from + i, lane->status == EXL_OK ? &lane->session->result : NULL,
+                               &lane->error) != 0;
+    }
+    exl__end_together(s);
+    return enough;
+}
+
 exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_error *error) {
     exl_batch known = {0};
     exl_error said = {.struct_size = sizeof said};
@@ -179,7 +196,13 @@ exl_status exl_predict_batch(exl_session *session, const exl_batch *batch, exl_e
     if (!known.answer || (known.count > 0 && (!known.texts || !known.text_bytes)))
         return exl__fail(error, EXL_BAD_ARGUMENT, "the batch lacks texts, their lengths, or whom to answer");
     status = predict_choose(session, known.options, &chosen, error);
-    for (size_t i = 0; status == EXL_OK && i < known.count; i++) {
+    for (size_t i = 0, count; status == EXL_OK && i < known.count; i += count) {
+        count = known.count - i < session->batch ? known.count - i : session->batch;
+        if (session->batch > 1) {
+            if (predict_together(session, &known, i, (uint32_t)count, &chosen))
+                break;
+            continue;
+        }
         int done =
             exl__begin(&said, 1) && predict_one(session, known.texts[i], known.text_bytes[i], &chosen, &said) == EXL_OK;
         if (known.answer(known.context, i, done ? &session->result : NULL, &said) != 0)

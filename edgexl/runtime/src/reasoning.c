@@ -89,31 +89,41 @@ uint32_t exl__judged_windows(const exl_session *s) {
     return s->window_count < EXL__JUDGED_WINDOWS ? s->window_count : EXL__JUDGED_WINDOWS;
 }
 
-/* The reasoner's logits of the window that is read, into `logits`. */
-static exl_status reasoning_run_reasoner(exl_session *s, float *logits, exl_error *error) {
-    exl__tensor output = exl__session_tensor(s, (exl__port){"logits", EXL__F32, 2, 0, EXL__PER_LABEL | 1}, logits);
-    uint32_t inputs = s->bundle->parameters.reasoner_inputs;
+int exl__call_reasoner(const exl_session *s, float *logits, exl__call *call) {
+    const exl__port port = {"logits", EXL__F32, 2, 0, EXL__PER_LABEL | 1};
 
-    if (!inputs)
-        memset(logits, 0, s->shortlist * sizeof *logits);
-    else if (s->shortlist > 0) /* it is 0 when all labels are retired */
-        return exl__session_run_graph(s, s->bundle->reasoner, inputs, &output, 1, error);
-    return EXL_OK;
+    if (!s->bundle->parameters.reasoner_inputs || s->shortlist == 0) /* it is 0 when all labels are retired */
+        return 0;
+    exl__session_take_inputs(s, s->bundle->parameters.reasoner_inputs, call);
+    call->outputs[0] = exl__session_tensor(s, port, logits);
+    call->output_count = 1;
+    return 1;
 }
 
 /* A label's logit is the best that any window that is judged gives it. */
-exl_status exl__stage_reason(exl_session *s, exl_error *error) {
+exl_status exl__end_reason(exl_session *s, int is_first, int is_last, exl_error *error) {
     const exl__parameters *p = &s->bundle->parameters;
-    int is_first = s->judged == 0, is_last = ++s->judged == exl__judged_windows(s);
-    exl_status status = reasoning_run_reasoner(s, is_first ? s->logits : s->more_logits, error);
 
-    for (uint32_t n = 0; n < s->shortlist && !is_first && status == EXL_OK; n++)
+    for (uint32_t n = 0; n < s->shortlist && !is_first; n++)
         s->logits[n] = s->more_logits[n] > s->logits[n] ? s->more_logits[n] : s->logits[n];
     for (uint32_t n = 0; n < s->shortlist && is_last && (p->reasoner_weight != 1 || p->screening_weight > 0); n++)
         s->logits[n] = p->reasoner_weight * s->logits[n] + p->screening_weight * s->best_scores[n];
-    if (status == EXL_OK && is_last && !exl__all_finite(s->logits, s->shortlist))
-        status = exl__fail(error, EXL_ENGINE_FAILED, "the reasoner gives a logit that is not finite");
-    return status;
+    if (is_last && !exl__all_finite(s->logits, s->shortlist))
+        return exl__fail(error, EXL_ENGINE_FAILED, "the reasoner gives a logit that is not finite");
+    return EXL_OK;
+}
+
+exl_status exl__stage_reason(exl_session *s, exl_error *error) {
+    int is_first = s->judged == 0, is_last = ++s->judged == exl__judged_windows(s);
+    float *logits = is_first ? s->logits : s->more_logits;
+    exl_status status = EXL_OK;
+    exl__call call;
+
+    if (exl__call_reasoner(s, logits, &call))
+        status = exl__session_run_graph(s, s->bundle->reasoner, &call, error);
+    else
+        memset(logits, 0, s->shortlist * sizeof *logits);
+    return status == EXL_OK ? exl__end_reason(s, is_first, is_last, error) : status;
 }
 
 /* log sum exp of the shortlist's logits, for calibrations that look at the logit's lead over the others; with

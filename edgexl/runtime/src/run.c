@@ -103,31 +103,46 @@ static run_linear run_begin_linear(const exl__run_state *run, const exl__operati
     return l;
 }
 
-static void run_linear_int8(const exl__run_state *run, const exl__operation *o) {
+/* Panels from p on, `wide` of them side by side, for all rows of one run. */
+static void run_int8_panels(const exl__run_state *run, const exl__operation *o, const run_linear *l, uint64_t p,
+                            uint64_t wide) {
     const exl__kernels *k = run->kernels;
     int32_t sums[RUN_FINISHED_ROWS * EXL__MOST_TILE_PANELS * EXL__PANEL];
-    run_linear l = run_begin_linear(run, o);
-    uint64_t deep = run_padded(l.depth), panel_bytes = deep * EXL__PANEL, panels = l.line / EXL__PANEL;
+    uint64_t deep = run_padded(l->depth), panel_bytes = deep * EXL__PANEL;
     exl__finish f = {.activation = o->function};
 
-    run_quantize(run, o, &l);
-    for (uint64_t p = 0, wide; p < panels; p += wide) {
-        wide = panels - p < k->tile_panels ? panels - p : k->tile_panels;
-        for (uint64_t r = 0, high; r < l.rows; r += high) {
-            high = l.rows - r < RUN_FINISHED_ROWS ? l.rows - r : RUN_FINISHED_ROWS;
-            for (uint64_t i = 0, rows; i < high; i += rows) {
-                rows = run_tile_rows(high - i, k->tile_rows);
-                k->dot(l.row_codes + (r + i) * l.code_stride, l.code_stride, (uint32_t)rows, l.codes + p * panel_bytes,
-                       panel_bytes, (uint32_t)wide, (uint32_t)(deep / 4), sums + i * wide * EXL__PANEL);
-            }
-            f.row_scales = l.row_scales + r;
-            for (uint64_t q = 0; q < wide; q++) {
-                uint64_t column = (p + q) * EXL__PANEL;
-                f.scales = (const float *)(const void *)l.table + l.line + column;
-                f.code_sums = l.table + 2 * l.line + column;
-                run_finish(run, &l, &f, r, high, column, sums + q * EXL__PANEL, wide * EXL__PANEL);
-            }
+    for (uint64_t r = 0, high; r < l->rows; r += high) {
+        high = l->rows - r < RUN_FINISHED_ROWS ? l->rows - r : RUN_FINISHED_ROWS;
+        for (uint64_t i = 0, rows; i < high; i += rows) {
+            rows = run_tile_rows(high - i, k->tile_rows);
+            k->dot(l->row_codes + (r + i) * l->code_stride, l->code_stride, (uint32_t)rows, l->codes + p * panel_bytes,
+                   panel_bytes, (uint32_t)wide, (uint32_t)(deep / 4), sums + i * wide * EXL__PANEL);
         }
+        f.row_scales = l->row_scales + r;
+        for (uint64_t q = 0; q < wide; q++) {
+            uint64_t column = (p + q) * EXL__PANEL;
+            f.scales = (const float *)(const void *)l->table + l->line + column;
+            f.code_sums = l->table + 2 * l->line + column;
+            run_finish(run, l, &f, r, high, column, sums + q * EXL__PANEL, wide * EXL__PANEL);
+        }
+    }
+}
+
+/* Of several runs: a panel of weights that one has read lies in the cache for the others. */
+static void run_linear_int8(const exl__run_state *runs, uint32_t count, const exl__operation *o) {
+    const uint64_t most = runs->kernels->tile_panels;
+    run_linear l[EXL__MOST_TOGETHER];
+    uint64_t panels;
+
+    for (uint32_t i = 0; i < count; i++) {
+        l[i] = run_begin_linear(&runs[i], o);
+        run_quantize(&runs[i], o, &l[i]);
+    }
+    panels = l[0].line / EXL__PANEL;
+    for (uint64_t p = 0, wide; p < panels; p += wide) {
+        wide = panels - p < most ? panels - p : most;
+        for (uint32_t i = 0; i < count; i++)
+            run_int8_panels(&runs[i], o, &l[i], p, wide);
     }
 }
 
@@ -145,29 +160,45 @@ static const int8_t *run_block_codes(const run_linear *l, uint64_t block, uint64
     return l->unpacked;
 }
 
-static void run_linear_blocks(const exl__run_state *run, const exl__operation *o) {
+/* A block's products of one run added to its totals of 16 columns, of which `line` has scales and code sums. */
+static void run_add_block(const exl__run_state *run, const run_linear *l, uint64_t block, const int8_t *codes,
+                          const int32_t *line) {
     const exl__kernels *k = run->kernels;
     int32_t sums[EXL__MOST_TILE_ROWS * EXL__PANEL];
-    run_linear l = run_begin_linear(run, o);
-    uint64_t blocks = l.depth / EXL__BLOCK, bits = run_at(run, o->sizes[3]);
-    exl__finish f = {.activation = o->function, .row_scales = l.row_scales};
 
-    run_quantize(run, o, &l);
-    for (uint64_t column = 0; column < l.line; column += EXL__PANEL) {
-        memset(l.totals, 0, l.rows * EXL__PANEL * sizeof *l.totals);
+    for (uint64_t r = 0, high; r < l->rows; r += high) {
+        high = run_tile_rows(l->rows - r, k->tile_rows);
+        k->dot(l->row_codes + r * l->code_stride + block * EXL__BLOCK * k->code_bytes, l->code_stride, (uint32_t)high,
+               codes, 0, 1, EXL__BLOCK / 4, sums);
+        for (uint64_t i = 0; i < high; i++)
+            k->add_block(sums + i * EXL__PANEL, l->row_zeros[r + i], (const float *)(const void *)line, line + l->line,
+                         l->totals + (r + i) * EXL__PANEL);
+    }
+}
+
+/* Of several runs: codes are unpacked once for all of them. */
+static void run_linear_blocks(const exl__run_state *runs, uint32_t count, const exl__operation *o) {
+    run_linear l[EXL__MOST_TOGETHER];
+    exl__finish f = {.activation = o->function};
+    uint64_t blocks, bits = run_at(runs, o->sizes[3]);
+
+    for (uint32_t i = 0; i < count; i++) {
+        l[i] = run_begin_linear(&runs[i], o);
+        run_quantize(&runs[i], o, &l[i]);
+    }
+    blocks = l[0].depth / EXL__BLOCK;
+    for (uint64_t column = 0; column < l[0].line; column += EXL__PANEL) {
+        for (uint32_t i = 0; i < count; i++)
+            memset(l[i].totals, 0, l[i].rows * EXL__PANEL * sizeof *l[i].totals);
         for (uint64_t b = 0; b < blocks; b++) {
-            const int8_t *codes = run_block_codes(&l, column / EXL__PANEL * blocks + b, bits);
-            const int32_t *line = l.table + (1 + 2 * b) * l.line + column;
-            for (uint64_t r = 0, high; r < l.rows; r += high) {
-                high = run_tile_rows(l.rows - r, k->tile_rows);
-                k->dot(l.row_codes + r * l.code_stride + b * EXL__BLOCK * k->code_bytes, l.code_stride, (uint32_t)high,
-                       codes, 0, 1, EXL__BLOCK / 4, sums);
-                for (uint64_t i = 0; i < high; i++)
-                    k->add_block(sums + i * EXL__PANEL, l.row_zeros[r + i], (const float *)(const void *)line,
-                                 line + l.line, l.totals + (r + i) * EXL__PANEL);
-            }
+            const int8_t *codes = run_block_codes(&l[0], column / EXL__PANEL * blocks + b, bits);
+            for (uint32_t i = 0; i < count; i++)
+                run_add_block(&runs[i], &l[i], b, codes, l[i].table + (1 + 2 * b) * l[i].line + column);
         }
-        run_finish(run, &l, &f, 0, l.rows, column, l.totals, EXL__PANEL);
+        for (uint32_t i = 0; i < count; i++) {
+            f.row_scales = l[i].row_scales;
+            run_finish(&runs[i], &l[i], &f, 0, l[i].rows, column, l[i].totals, EXL__PANEL);
+        }
     }
 }
 
@@ -384,9 +415,7 @@ static exl_status run_embed(const exl__run_state *run, const exl__operation *o) 
 
 static exl_status run_operation(const exl__run_state *run, const exl__operation *o) {
     switch ((exl__code)o->code) {
-    case EXL__LINEAR_INT8: run_linear_int8(run, o); break;
     case EXL__LINEAR_F32: run_linear_f32(run, o); break;
-    case EXL__LINEAR_BLOCKS: run_linear_blocks(run, o); break;
     case EXL__LAYER_NORM: run_layer_norm(run, o); break;
     case EXL__ATTENTION: run_attention(run, o); break;
     case EXL__EMBED: return run_embed(run, o);
@@ -396,24 +425,40 @@ static exl_status run_operation(const exl__run_state *run, const exl__operation 
     case EXL__MATMUL: run_matmul(run, o); break;
     case EXL__SHIFT:
     case EXL__RUNNING_SUM: exl__walk_integers(run, o); break;
+    case EXL__LINEAR_INT8: /* run_together has them */
+    case EXL__LINEAR_BLOCKS:
     case EXL__CODES: break;
     }
     return EXL_OK;
 }
 
-exl_status exl__plan_run(const exl__run_state *run) {
+static exl_status run_together(const exl__run_state *runs, uint32_t count, const exl__operation *o) {
     exl_status status = EXL_OK;
 
-    for (uint32_t i = 0; i < run->plan->operation_count && status == EXL_OK; i++) {
-        const exl__operation *o = &run->plan->operations[i];
-        if (!run->buffers[o->operands[0].buffer])
+    if (o->code == EXL__LINEAR_INT8)
+        run_linear_int8(runs, count, o);
+    else if (o->code == EXL__LINEAR_BLOCKS)
+        run_linear_blocks(runs, count, o);
+    else
+        for (uint32_t i = 0; i < count && status == EXL_OK; i++)
+            status = run_operation(&runs[i], o);
+    return status;
+}
+
+exl_status exl__plan_run(const exl__run_state *runs, uint32_t count) {
+    const exl__plan *plan = runs->plan;
+    exl_status status = EXL_OK;
+
+    for (uint32_t i = 0; i < plan->operation_count && status == EXL_OK; i++) {
+        const exl__operation *o = &plan->operations[i];
+        if (!runs->buffers[o->operands[0].buffer])
             continue; /* an output that nobody wants */
-        if (run->costs) {
+        if (runs->costs) {
             double begin = exl__now_ms();
-            status = run_operation(run, o);
-            exl__add_cost(&run->costs[i], run->plan, o, &run->at, exl__now_ms() - begin);
+            status = run_together(runs, count, o);
+            exl__add_cost(&runs->costs[i], plan, o, &runs->at, exl__now_ms() - begin);
         } else
-            status = run_operation(run, o);
+            status = run_together(runs, count, o);
     }
     return status;
 }

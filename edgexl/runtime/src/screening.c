@@ -82,15 +82,28 @@ int exl__read_window(exl_session *s, uint32_t number) {
 
 /* ---- vectors --------------------------------------------------------------------------------------------------- */
 
-exl_status exl__stage_encode(exl_session *s, exl_error *error) {
+void exl__call_screener(const exl_session *s, exl__call *call) {
     const exl__parameters *p = &s->bundle->parameters;
-    exl__tensor outputs[2] = {exl__session_input(s, EXL__QUERY_VECTOR), exl__session_input(s, EXL__TOKEN_STATES)};
-    exl_status status =
-        exl__session_run_graph(s, s->bundle->screener, p->screener_inputs, outputs, p->state_dims > 0 ? 2 : 1, error);
 
-    if (status == EXL_OK && !exl__all_finite(s->query_vector, p->dims))
-        status = exl__fail(error, EXL_ENGINE_FAILED, "the screener gives a query vector that is not finite");
-    return status;
+    exl__session_take_inputs(s, p->screener_inputs, call);
+    call->outputs[0] = exl__session_input(s, EXL__QUERY_VECTOR);
+    call->outputs[1] = exl__session_input(s, EXL__TOKEN_STATES);
+    call->output_count = p->state_dims > 0 ? 2 : 1;
+}
+
+exl_status exl__end_encode(const exl_session *s, exl_error *error) {
+    if (!exl__all_finite(s->query_vector, s->bundle->parameters.dims))
+        return exl__fail(error, EXL_ENGINE_FAILED, "the screener gives a query vector that is not finite");
+    return EXL_OK;
+}
+
+exl_status exl__stage_encode(exl_session *s, exl_error *error) {
+    exl__call call;
+    exl_status status;
+
+    exl__call_screener(s, &call);
+    status = exl__session_run_graph(s, s->bundle->screener, &call, error);
+    return status == EXL_OK ? exl__end_encode(s, error) : status;
 }
 
 exl_status exl__encode_text(exl_session *s, const char *text, size_t text_bytes, exl_error *error) {
@@ -121,31 +134,51 @@ static void screening_append_live_rows(exl_session *s, uint32_t found) {
     s->live_row_count = live;
 }
 
+exl__scan_codes exl__compiled_codes(const exl_session *s) {
+    const exl__parameters *p = &s->bundle->parameters;
+    exl__scan_codes codes = {s->bundle->isa, p->rows, p->subspaces, s->bundle->sections[EXL__COARSE_CODES].bytes,
+                             s->live ? s->live->dead_places : NULL};
+    return codes;
+}
+
+exl__scan_query exl__begin_scan(exl_session *s) {
+    const exl__parameters *p = &s->bundle->parameters;
+    exl__scan_query query = {s->tables, s->scan_scratch, s->rows, s->scan_scores, 0};
+
+    exl__scan_tables(s->query_vector, (const float *)(const void *)s->bundle->sections[EXL__CODEBOOK].bytes,
+                     p->subspaces, p->subspace_dims, s->tables);
+    return query;
+}
+
+void exl__end_scan(exl_session *s, uint32_t found) {
+    const exl__parameters *p = &s->bundle->parameters;
+
+    s->row_count = found;
+    s->live_row_count = 0;
+    if (s->live && s->live->rows > 0) {
+        exl__scan_codes codes = {s->bundle->isa, s->live->rows, p->subspaces, s->live->coarse, NULL};
+        exl__scan_query query = {s->tables, s->scan_scratch, s->live_rows, s->live_scores, 0};
+        screening_append_live_rows(s, exl__scan(&codes, NULL, 0, p->overfetch, &query));
+    }
+}
+
 exl_status exl__stage_scan(exl_session *s, exl_error *error) {
     const exl_bundle *bundle = s->bundle;
     const exl__parameters *p = &bundle->parameters;
-    const float *codebook = (const float *)(const void *)bundle->sections[EXL__CODEBOOK].bytes;
-    exl__scan_codes codes = {bundle->isa, p->rows, p->subspaces, bundle->sections[EXL__COARSE_CODES].bytes,
-                             s->live ? s->live->dead_places : NULL};
-    exl__scan_query query = {s->tables, s->scan_scratch, s->rows, s->scan_scores, 0};
+    exl__scan_codes codes = exl__compiled_codes(s);
+    exl__scan_query query = exl__begin_scan(s);
     const exl__scan_range *ranges = NULL; /* all */
-    uint32_t range_count = 0;
+    uint32_t range_count = 0, found;
 
     if (bundle->cells.count > 0) {
         range_count = exl__cells_probe(bundle->isa, &bundle->cells, p->rows, s->query_vector, &s->cells_scratch);
         ranges = s->cells_scratch.ranges;
     }
-    exl__scan_tables(s->query_vector, codebook, p->subspaces, p->subspace_dims, s->tables);
-    s->row_count = s->crew ? exl__scan_crew_run(s->crew, &codes, &query)
-                           : exl__scan(&codes, ranges, range_count, p->overfetch, &query);
-    if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, s->row_count))
+    found = s->crew ? exl__scan_crew_run(s->crew, &codes, &query)
+                    : exl__scan(&codes, ranges, range_count, p->overfetch, &query);
+    if (bundle->cells.count > 0 && !exl__cells_rows(&bundle->cells, p->rows, s->rows, found))
         return exl__fail(error, EXL_BUNDLE_CORRUPT, "the cells name a row that is not there: copy the bundle again");
-    s->live_row_count = 0;
-    if (s->live && s->live->rows > 0) {
-        codes = (exl__scan_codes){bundle->isa, s->live->rows, p->subspaces, s->live->coarse, NULL};
-        query = (exl__scan_query){s->tables, s->scan_scratch, s->live_rows, s->live_scores, 0};
-        screening_append_live_rows(s, exl__scan(&codes, NULL, 0, p->overfetch, &query));
-    }
+    exl__end_scan(s, found);
     return EXL_OK;
 }
 

@@ -105,11 +105,50 @@ static void session_carve(exl_session *s, exl__carver *from) {
         s->seen = exl__carve(from, ((uint64_t)p->labels + 63) / 64, sizeof *s->seen);
 }
 
+/* One with its memory, without threads and lanes; null: there is none to be had. */
+static exl_session *session_make(const exl_bundle *bundle, uint32_t takes_times) {
+    exl_session *session = exl__allocate(&bundle->allocator, 1, sizeof *session);
+    exl__carver from = {NULL, 0};
+
+    if (!session)
+        return NULL;
+    session->bundle = bundle;
+    session->batch = 1;
+    session->takes_times = takes_times;
+    session_carve(session, &from);
+    session->scratch_bytes = from.used;
+    session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
+    if (!session->scratch) {
+        exl_session_close(session);
+        return NULL;
+    }
+    from = (exl__carver){session->scratch, 0};
+    session_carve(session, &from);
+    for (uint32_t t = 0; t < bundle->parameters.max_tokens; t++)
+        session->attention_mask[t] = 1; /* a text has its own lengths: there is no padding */
+    return session;
+}
+
+/* A session for each text that is answered together with others; all of them scan by this one's threads. */
+static int session_make_lanes(exl_session *session, uint32_t batch) {
+    session->lanes = exl__allocate(&session->bundle->allocator, batch, sizeof *session->lanes);
+    if (!session->lanes)
+        return 0;
+    session->batch = batch;
+    session->lanes[0].session = session;
+    for (uint32_t i = 1; i < batch; i++) {
+        session->lanes[i].session = session_make(session->bundle, 0);
+        if (!session->lanes[i].session)
+            return 0;
+        session->lanes[i].session->crew = session->crew;
+    }
+    return 1;
+}
+
 exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *options, exl_session **out,
                             exl_error *error) {
     exl_session_options known = {0};
     exl_session *session;
-    exl__carver from = {NULL, 0};
 
     if (out)
         *out = NULL;
@@ -119,32 +158,27 @@ exl_status exl_session_open(exl_bundle *bundle, const exl_session_options *optio
         return exl__fail(error, EXL_BAD_ARGUMENT,
                          "scan_threads is %u, at most %u are allowed, and operation_times must be 0 or 1",
                          known.scan_threads, EXL__SCAN_PARTS);
+    if (known.batch > EXL__MOST_TOGETHER || known.reserved != 0)
+        return exl__fail(error, EXL_BAD_ARGUMENT, "batch is %u, at most %u are allowed, and reserved must be 0",
+                         known.batch, EXL__MOST_TOGETHER);
     if (!bundle->engine)
         return exl__fail(error, EXL_NO_ENGINE_LOADED, "the bundle was opened without its engine");
     if (known.operation_times && bundle->engine->operation_count(bundle->screener) == 0)
         return exl__fail(error, EXL_NOT_SUPPORTED, "the engine %s does not tell its operations' times",
                          bundle->engine->name);
-    session = exl__allocate(&bundle->allocator, 1, sizeof *session);
+    session = session_make(bundle, known.operation_times);
     if (!session)
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the session");
-    session->bundle = bundle;
-    session->takes_times = known.operation_times;
-    session_carve(session, &from);
-    session->scratch_bytes = from.used;
-    session->scratch = exl__allocate_scratch(&bundle->allocator, session->scratch_bytes, 1);
     if (bundle->cells.count > 0 || !EXL__HAS_THREADS)
         known.scan_threads = 1; /* a few cells are scanned sooner than a thread wakes */
-    if (session->scratch && known.scan_threads > 1)
+    if (known.scan_threads > 1)
         session->crew = exl__scan_crew_open(&bundle->allocator, known.scan_threads, bundle->parameters.rows,
                                             bundle->parameters.subspaces, bundle->parameters.overfetch);
-    if (!session->scratch || (known.scan_threads > 1 && !session->crew)) {
+    if ((known.scan_threads > 1 && !session->crew) ||
+        (known.batch > 1 && !known.operation_times && !session_make_lanes(session, known.batch))) {
         exl_session_close(session);
         return exl__fail(error, EXL_OUT_OF_MEMORY, "no memory for the session, or no thread for its scan");
     }
-    from = (exl__carver){session->scratch, 0};
-    session_carve(session, &from);
-    for (uint32_t t = 0; t < bundle->parameters.max_tokens; t++)
-        session->attention_mask[t] = 1; /* one text at a time: there is no padding */
     *out = session;
     return EXL_OK;
 }
@@ -154,8 +188,14 @@ void exl_session_close(exl_session *session) {
 
     if (!session)
         return;
+    for (uint32_t i = 1; i < session->batch; i++)
+        if (session->lanes[i].session) {
+            session->lanes[i].session->crew = NULL;
+            exl_session_close(session->lanes[i].session);
+        }
     exl__live_give(session->bundle, session->live);
     allocator = &session->bundle->allocator;
+    exl__release(allocator, session->lanes, session->batch, sizeof *session->lanes);
     exl__scan_crew_close(session->crew);
     exl__release(allocator, session->scratch, session->scratch_bytes, 1);
     exl__release(allocator, session, 1, sizeof *session);
@@ -192,18 +232,21 @@ exl__tensor exl__session_input(const exl_session *s, int input) {
     return exl__session_tensor(s, exl__input_port(&s->bundle->parameters, input), data[input]);
 }
 
-exl_status exl__session_run_graph(exl_session *s, const exl__graph *graph, uint32_t input_bits,
-                                  const exl__tensor *outputs, size_t output_count, exl_error *error) {
-    exl__tensor inputs[EXL__MAX_INPUTS];
-    exl__operation_cost *costs = s->costs;
-    size_t count = 0;
-
+void exl__session_take_inputs(const exl_session *s, uint32_t input_bits, exl__call *call) {
+    call->input_count = call->output_count = 0;
+    call->scratch = s->engine_scratch;
     for (int input = 0; input < EXL__VOCABULARY_OF_INPUTS; input++)
         if (input_bits >> input & 1)
-            inputs[count++] = exl__session_input(s, input);
+            call->inputs[call->input_count++] = exl__session_input(s, input);
+}
+
+exl_status exl__session_run_graph(exl_session *s, const exl__graph *graph, const exl__call *call, exl_error *error) {
+    exl__operation_cost *costs = s->costs;
+
     if (costs && graph == s->bundle->reasoner)
         costs += s->screener_operations;
-    return s->bundle->engine->run(graph, inputs, count, outputs, output_count, s->engine_scratch, costs, error);
+    return s->bundle->engine->run(graph, call->inputs, call->input_count, call->outputs, call->output_count,
+                                  call->scratch, costs, error);
 }
 
 int exl__all_finite(const float *numbers, size_t count) {
@@ -278,10 +321,7 @@ static exl_status session_judge(exl_session *s, double *clock_ms, exl_error *err
     return status == EXL_OK ? session_run(s, EXL_STAGE_CALIBRATE, clock_ms, error) : status;
 }
 
-exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, uint32_t windows, exl_error *error) {
-    double start = exl__now_ms(), end = start;
-    exl_status status;
-
+exl_status exl__begin_text(exl_session *s, const char *text, size_t text_bytes, uint32_t windows, exl_error *error) {
     memset(&s->result, 0, sizeof s->result);
     memset(s->stage_ms, 0, sizeof s->stage_ms);
     if (s->costs)
@@ -291,14 +331,24 @@ exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, 
     s->text_role = EXL__AS_QUERY;
     s->text_bytes = text_bytes;
     s->most_windows = windows ? windows : exl__most_windows(s->bundle);
-    status = exl__check_deferred(s->bundle, error);
+    return exl__check_deferred(s->bundle, error);
+}
+
+void exl__end_text(exl_session *s, double total_ms) {
+    s->result.total_ms = total_ms;
+    s->result.stage_count = EXL_STAGE_COUNT;
+    s->result.stage_names = SESSION_STAGE_NAMES;
+    s->result.stage_ms = s->stage_ms;
+}
+
+exl_status exl__run_stages(exl_session *s, const char *text, size_t text_bytes, uint32_t windows, exl_error *error) {
+    double start = exl__now_ms(), end = start;
+    exl_status status = exl__begin_text(s, text, text_bytes, windows, error);
+
     if (status == EXL_OK)
         status = session_screen(s, &end, error);
     if (status == EXL_OK)
         status = session_judge(s, &end, error);
-    s->result.total_ms = end - start;
-    s->result.stage_count = EXL_STAGE_COUNT;
-    s->result.stage_names = SESSION_STAGE_NAMES;
-    s->result.stage_ms = s->stage_ms;
+    exl__end_text(s, end - start);
     return status;
 }

@@ -7,6 +7,14 @@
 #include "shortlist.h"
 #include "windows.h"
 
+/* One of the texts that exl_predict_batch answers together, and the session that does. */
+typedef struct exl__lane {
+    exl_session *session;
+    exl__call call; /* of the graph that is run */
+    exl_status status;
+    exl_error error;
+} exl__lane;
+
 struct exl_session {
     const exl_bundle *bundle;
     void *scratch; /* holds all arrays below */
@@ -15,6 +23,8 @@ struct exl_session {
     const exl__live *live;  /* the labels added and retired when the last prediction began, or null; held */
     uint32_t compiled_only; /* nonzero: predict as if there were no such labels */
     uint32_t takes_times;   /* nonzero: of each operation, too */
+    uint32_t batch;         /* texts that are answered together */
+    exl__lane *lanes;       /* [batch]: of this session and of those that it keeps for it; null where batch is 1 */
     uint32_t screener_operations, cost_count;
     exl__operation_cost *costs; /* [cost_count]: the screener's, then the reasoner's, of the last prediction; or null */
 
@@ -98,6 +108,11 @@ exl_status exl__encode_text(exl_session *session, const char *text, size_t text_
  * the answer. */
 exl_status exl__run_stages(exl_session *session, const char *text, size_t text_bytes, uint32_t windows,
                            exl_error *error);
+/* The same for up to `batch` texts, each of which has its own lane's status and error; where that is EXL_OK, its
+ * session holds the answer. exl__end_together when they are read. */
+void exl__run_together(exl_session *session, const char *const *texts, const size_t *text_bytes, uint32_t count,
+                       uint32_t windows);
+void exl__end_together(exl_session *session);
 /* The text that was just encoded, as a query on the labels that the session holds. */
 exl__label_query exl__query_of(const exl_session *session);
 /* The text of the n-th of the shortlist, and the id of a label of it, which is the i-th to be asked for: in the

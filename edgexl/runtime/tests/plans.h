@@ -258,6 +258,46 @@ static inline exl_status run_poisoned(opened *o, tensors *t, int poison) {
     return status;
 }
 
+/* To the bit, but for which of the NaNs stands where there is one. */
+static inline int same_outputs(const tensors *a, const tensors *b) {
+    for (size_t i = 0; i < a->output_count; i++) {
+        const float *x = a->outputs[i].data, *y = b->outputs[i].data;
+        if (a->outputs[i].type != EXL__F32 && memcmp(x, y, (size_t)a->outputs[i].data_bytes) != 0)
+            return 0;
+        for (uint64_t k = 0; k < a->outputs[i].data_bytes / 4 && a->outputs[i].type == EXL__F32; k++)
+            if (memcmp(&x[k], &y[k], sizeof *x) != 0 && !(isnan(x[k]) && isnan(y[k])))
+                return 0;
+    }
+    return 1;
+}
+
+static inline void fill_call(opened *o, tensors *t, exl__call *call) {
+    memcpy(call->inputs, t->inputs, sizeof call->inputs);
+    memcpy(call->outputs, t->outputs, sizeof call->outputs);
+    call->input_count = t->input_count, call->output_count = t->output_count;
+    call->scratch = room(exl__engine_native.scratch_bytes(o->graph));
+}
+
+/* A run together with another one, of half its lengths, where that one can be run at all. */
+static inline exl_status run_beside(opened *o, tensors *t, uint64_t T, uint64_t N, uint32_t seed) {
+    tensors other = make_tensors(o, (T + 1) / 2, (N + 1) / 2, 0, seed + 1);
+    exl_status status = run_poisoned(o, &other, 0x22);
+    exl__call calls[2];
+    const exl__call *both[2] = {&calls[0], &calls[1]};
+
+    if (status == EXL_OK) {
+        tensors again = make_tensors(o, (T + 1) / 2, (N + 1) / 2, 0x3C, seed + 1);
+        fill_call(o, &again, &calls[0]), fill_call(o, t, &calls[1]);
+        status = exl__engine_native.run_together(o->graph, both, 2, &o->error);
+        CHECK(status != EXL_OK || same_outputs(&other, &again));
+        free(calls[0].scratch), free(calls[1].scratch);
+        drop_tensors(&again);
+    } else
+        status = run_poisoned(o, t, 0x33);
+    drop_tensors(&other);
+    return status;
+}
+
 /* The operations alone, each buffer of the arena and each weight in memory of its own and of its size at T and N. */
 static inline exl_status run_exact(opened *o, tensors *t, const exl__kernels *kernels, uint64_t T, uint64_t N) {
     exl__run_state run = {.plan = &o->plan, .kernels = kernels, .role = "tested", .error = &o->error};
@@ -282,7 +322,7 @@ static inline exl_status run_exact(opened *o, tensors *t, const exl__kernels *ke
             if (t->inputs[k].number == b->index)
                 buffers[i] = (void *)(uintptr_t)t->inputs[k].data;
     }
-    status = exl__plan_run(&run);
+    status = exl__plan_run(&run, 1);
     for (uint32_t i = 0; i < o->plan.buffer_count; i++)
         free(owned[i]);
     free(run.work);
@@ -302,21 +342,9 @@ static inline void describe(const plan_case *p) {
     }
 }
 
-/* To the bit, but for which of the NaNs stands where there is one. */
-static inline int same_outputs(const tensors *a, const tensors *b) {
-    for (size_t i = 0; i < a->output_count; i++) {
-        const float *x = a->outputs[i].data, *y = b->outputs[i].data;
-        if (a->outputs[i].type != EXL__F32 && memcmp(x, y, (size_t)a->outputs[i].data_bytes) != 0)
-            return 0;
-        for (uint64_t k = 0; k < a->outputs[i].data_bytes / 4 && a->outputs[i].type == EXL__F32; k++)
-            if (memcmp(&x[k], &y[k], sizeof *x) != 0 && !(isnan(x[k]) && isnan(y[k])))
-                return 0;
-    }
-    return 1;
-}
-
-/* Runs at T and N by every set of kernels, each twice in differently poisoned memory and once in exact buffers: the
- * outputs may not differ, nor the status. Gives the status, and the outputs of the first run. */
+/* Runs at T and N by every set of kernels, each twice in differently poisoned memory, once in exact buffers and once
+ * beside another run: the outputs may not differ, nor the status. Gives the status, and the outputs of the first run.
+ */
 static inline exl_status run_everywhere(opened *o, uint64_t T, uint64_t N, uint32_t seed, tensors *first) {
     exl_status expected = EXL_OK;
 
@@ -325,13 +353,15 @@ static inline exl_status run_everywhere(opened *o, uint64_t T, uint64_t N, uint3
         const exl__kernels *kernels = exl__kernels_named(KERNELS[set]);
         if (!kernels || !exl__native_choose(o->state, KERNELS[set]))
             continue;
-        for (int poison = 0; poison < 3; poison++) {
+        for (int poison = 0; poison < 4; poison++) {
             tensors again = make_tensors(o, T, N, poison ? 0x3C : 0xFF, seed);
             tensors *t = set == 0 && poison == 0 ? first : &again;
-            exl_status status = poison == 2 ? run_exact(o, t, kernels, T, N) : run_poisoned(o, t, poison ? 0x11 : 0xFF);
+            exl_status status = poison == 2   ? run_exact(o, t, kernels, T, N)
+                                : poison == 3 ? run_beside(o, t, T, N, seed)
+                                              : run_poisoned(o, t, poison ? 0x11 : 0xFF);
             if (set == 0 && poison == 0)
                 expected = status;
-            else if (poison < 2 && status == EXL_OK && !same_outputs(first, t)) {
+            else if (poison != 2 && status == EXL_OK && !same_outputs(first, t)) {
                 fprintf(stderr, "%s, poison %d, T %d, N %d: other bits\n", KERNELS[set], poison, (int)T, (int)N);
                 describe(o->from);
                 CHECK(same_outputs(first, t));

@@ -13,6 +13,12 @@
 static const char *path;
 static int is_native; /* plans in the place of graphs: no library is loaded */
 
+static int pass_answer(void *context, size_t place, const exl_result *result, const exl_error *error) {
+    (void)context, (void)place;
+    CHECK(result != NULL && error->status == EXL_OK);
+    return 0;
+}
+
 /* All of a short life; the first status that is not EXL_OK. */
 static exl_status live(counting *c) {
     exl_allocator allocator = {sizeof allocator, c, count_allocate, count_release};
@@ -20,7 +26,10 @@ static exl_status live(counting *c) {
     exl_explanation way = {.struct_size = sizeof way};
     exl_self_test_report report = {.struct_size = sizeof report};
     const exl_result *result = NULL;
-    exl_session_options threaded = {.struct_size = sizeof threaded, .scan_threads = 2};
+    exl_session_options threaded = {.struct_size = sizeof threaded, .scan_threads = 2, .batch = 3};
+    const char *const texts[5] = {"red", "river", "old", "king", "bridge"};
+    const size_t bytes[5] = {3, 5, 3, 4, 6};
+    exl_batch batch = {.struct_size = sizeof batch, .texts = texts, .text_bytes = bytes, .count = 5};
     exl_bundle *bundle = NULL;
     exl_session *session = NULL;
     exl_status status = exl_bundle_open(path, &options, &bundle, &said);
@@ -31,6 +40,9 @@ static exl_status live(counting *c) {
     before = c->calls;
     for (int i = 0; i < 20 && status == EXL_OK; i++)
         status = exl_predict(session, "The red river, the old king", 27 - (size_t)i % 5, NULL, &result, &said);
+    batch.answer = pass_answer;
+    if (status == EXL_OK)
+        status = exl_predict_batch(session, &batch, &said);
     if (status == EXL_OK)
         status = exl_explain(session, "red river", 9, 3, &way, &said);
     if (status == EXL_OK)
@@ -508,6 +520,24 @@ static void test_batch(exl_session *session) {
     CHECK(all.count == 0);
 }
 
+/* As test_batch, by a session that answers some texts together; it says what it does not take. */
+static void test_batch_together(exl_bundle *bundle) {
+    exl_session_options options = {.struct_size = sizeof options};
+    exl_session *session = NULL;
+
+    for (uint32_t batch = 0; batch <= 4; batch++) {
+        options.batch = batch;
+        options.scan_threads = batch == 3 ? 2 : 0;
+        CHECK_STATUS(exl_session_open(bundle, &options, &session, &said), EXL_OK);
+        test_batch(session);
+        exl_session_close(session);
+    }
+    options.batch = 33;
+    CHECK_STATUS(exl_session_open(bundle, &options, &session, &said), EXL_BAD_ARGUMENT);
+    options.batch = 0, options.reserved = 1;
+    CHECK_STATUS(exl_session_open(bundle, &options, &session, &said), EXL_BAD_ARGUMENT);
+}
+
 /* Threads that share the scan change no bit of an answer. */
 static void test_session_options(exl_bundle *bundle, exl_session *alone) {
     exl_session_options options = {.struct_size = sizeof options, .scan_threads = 64};
@@ -603,6 +633,7 @@ int main(int count, char **arguments) {
         test_texts(session);
         test_explain(session);
         test_batch(session);
+        test_batch_together(bundle);
         test_threads(bundle);
         test_session_options(bundle, session);
         test_operations(bundle, session);

@@ -111,7 +111,7 @@ class Bundle:
         options = _trusting(labels_path, keys, least_version, signature)
         options.flags = flag["EXL_OPEN_VERIFY"] if verify else 0
         self._bundle = ctypes.c_void_p()
-        self._idle: SimpleQueue[ctypes.c_void_p] = SimpleQueue()
+        self._idle: dict[int, SimpleQueue[ctypes.c_void_p]] = {}
         ends = ctypes.byref(options), ctypes.byref(self._bundle)
         if path is not None:
             _do("exl_bundle_open", os.fsencode(path), *ends)
@@ -161,11 +161,9 @@ class Bundle:
     def close(self) -> None:
         """Give everything back; no call may be under way. Closing twice is allowed."""
         bundle, self._bundle = self._bundle, ctypes.c_void_p()
-        while bundle:
-            try:
-                _library.exl_session_close(self._idle.get_nowait())
-            except Empty:
-                break
+        for idle in self._idle.values() if bundle else ():
+            while not idle.empty():
+                _library.exl_session_close(idle.get_nowait())
         _library.exl_bundle_close(bundle)
 
     def predict(
@@ -174,24 +172,46 @@ class Bundle:
         """Answer a text with at most `k` labels (0: 5, or all with a threshold or a coverage). `threshold`: only labels
         at least that probable, negative = the bundle's own; `coverage`: the smallest set that holds a right label with
         this probability. Raises `EdgexlError`."""
-        options = _header.make("exl_predict_options", k=k, coverage=coverage, windows=windows)
-        if threshold is not None:
-            options.use_threshold, options.threshold = 1, threshold
+        options = _predict_options(k, threshold, coverage, windows)
         content = text.encode()
         with self._session() as session:
             result = ctypes.POINTER(_header.structs["exl_result"])()
             _do("exl_predict", session, content, len(content), ctypes.byref(options), ctypes.byref(result))
-            told = result.contents
-            labels = [
-                Label(one.id.decode(), one.text.decode(), one.probability, one.logit, one.label)
-                for one in (told.predictions[place].contents for place in range(told.count))
-            ]
-            flags = bool(told.none_fits), bool(told.coverage_holds), bool(told.truncated)
-            return Answer(labels, *flags, told.total_ms)
+            return _copy(result.contents)
 
-    def predict_batch(self, texts: Iterable[str], k: int = 0, **options: Any) -> list[Answer]:
-        """Answer texts in order, as `predict` does each."""
-        return [self.predict(text, k, **options) for text in texts]
+    def predict_batch(
+        self,
+        texts: Iterable[str],
+        k: int = 0,
+        threshold: float | None = None,
+        coverage: float = 0.0,
+        windows: int = 0,
+        together: int = 4,
+    ) -> list[Answer]:
+        """Answer texts in order, as `predict` does each, so many `together` (1 to 32): the model and the index are read
+        once for them, and each takes the memory of a session. Raises `EdgexlError` for the first that it cannot
+        answer."""
+        contents, answers = [text.encode() for text in texts], list[Answer]()
+        raised: list[Exception] = []
+
+        def take(_: Any, __: int, result: Any, error: Any) -> int:
+            try:
+                _check(error.contents.status, error.contents)
+                answers.append(_copy(result.contents))
+            except Exception as problem:  # it cannot go through C
+                raised.append(problem)
+            return len(raised)
+
+        batch = _header.make("exl_batch", count=len(contents))
+        batch.options = ctypes.pointer(_predict_options(k, threshold, coverage, windows))
+        batch.texts = (ctypes.c_char_p * len(contents))(*contents)
+        batch.text_bytes = (ctypes.c_size_t * len(contents))(*map(len, contents))
+        batch.answer = type(batch.answer)(take)
+        with self._session(min(together, max(1, len(contents)))) as session:
+            _do("exl_predict_batch", session, ctypes.byref(batch))
+        if raised:
+            raise raised[0]
+        return answers
 
     def explain(self, text: str, id: str) -> Explanation:
         """The way of the label with this id through both stages."""
@@ -271,16 +291,18 @@ class Bundle:
         return self._bundle
 
     @contextmanager
-    def _session(self) -> Iterator[ctypes.c_void_p]:
+    def _session(self, together: int = 1) -> Iterator[ctypes.c_void_p]:
+        bundle, idle = self._open(), self._idle.setdefault(together, SimpleQueue())
         try:
-            session = self._idle.get_nowait()
+            session = idle.get_nowait()
         except Empty:
             session = ctypes.c_void_p()
-            _do("exl_session_open", self._open(), None, ctypes.byref(session))
+            options = _header.make("exl_session_options", batch=together)
+            _do("exl_session_open", bundle, ctypes.byref(options), ctypes.byref(session))
         try:
             yield session
         finally:
-            self._idle.put(session)
+            idle.put(session)
 
 
 def version() -> str:
@@ -309,7 +331,26 @@ def _trusting(
     return options
 
 
+def _predict_options(k: int, threshold: float | None, coverage: float, windows: int) -> Any:
+    options = _header.make("exl_predict_options", k=k, coverage=coverage, windows=windows)
+    if threshold is not None:
+        options.use_threshold, options.threshold = 1, threshold
+    return options
+
+
+def _copy(told: Any) -> Answer:
+    labels = [
+        Label(one.id.decode(), one.text.decode(), one.probability, one.logit, one.label)
+        for one in (told.predictions[place].contents for place in range(told.count))
+    ]
+    return Answer(labels, bool(told.none_fits), bool(told.coverage_holds), bool(told.truncated), told.total_ms)
+
+
+def _check(status: int, error: Any) -> None:
+    if status:
+        raise EdgexlError(error.sentence.decode("utf-8", "replace"), status)
+
+
 def _do(function: str, *arguments: Any) -> None:
     error = _header.make("exl_error")
-    if status := getattr(_library, function)(*arguments, ctypes.byref(error)):
-        raise EdgexlError(error.sentence.decode("utf-8", "replace"), status)
+    _check(getattr(_library, function)(*arguments, ctypes.byref(error)), error)
