@@ -143,7 +143,7 @@ def build_jni(
 # As WebAssembly has them: a look-up of bytes, its number padded by a byte, and the relaxed one, as long.
 LOOK_UP, RELAXED_LOOK_UP = b"\xfd\x8e\x00", b"\xfd\x80\x02"
 # A page's reader waits for each byte: -O3 where the time goes, -Oz elsewhere, and for these, which only call that.
-_COLD_ON_THE_WEB = ("rescore", "run", "walk")
+_COLD_ON_THE_WEB = ("rescore", "run", "terms", "walk")
 
 
 def build_wasm(progress: Progress = no_progress) -> bytes:

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::os::raw::c_char;
+use std::os::raw::{c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
@@ -303,7 +303,7 @@ impl OpenOptions {
         let mut raw = ptr::null_mut();
         self.told(|options| refuse(|error| open(options, &mut raw, error)))?;
         let raw = NonNull::new(raw).expect("an opened bundle is not null");
-        Ok(Bundle { raw, idle: Mutex::new(Vec::new()) })
+        Ok(Bundle { raw, idle: [Mutex::new(Vec::new()), Mutex::new(Vec::new())] })
     }
 
     /// Call with these options as the library takes them.
@@ -393,8 +393,12 @@ impl UpdateOptions {
 /// same time.
 pub struct Bundle {
     raw: NonNull<ffi::exl_bundle>,
-    idle: Mutex<Vec<NonNull<ffi::exl_session>>>,
+    /// Those for one text at a time, and for several together.
+    idle: [Mutex<Vec<NonNull<ffi::exl_session>>>; 2],
 }
+
+/// Texts that a batch answers together, each for the memory of a session.
+const TOGETHER: u32 = 4;
 
 // SAFETY: edgexl.h: a bundle is shared by all threads; a session is used by one thread at a time, which the pool keeps.
 unsafe impl Send for Bundle {}
@@ -423,10 +427,23 @@ impl Bundle {
         self.session()?.predict(text, &options.told())
     }
 
-    /// Answer texts in order; the first one that cannot be answered is the error.
+    /// Answer texts in order, some of them together; the first one that cannot be answered is the error.
     pub fn predict_batch<T: AsRef<str>>(&self, texts: &[T], options: PredictOptions) -> Result<Vec<Answer>> {
-        let (session, options) = (self.session()?, options.told());
-        texts.iter().map(|text| session.predict(text.as_ref(), &options)).collect()
+        let (session, options) = (self.session_for(TOGETHER)?, options.told());
+        let starts: Vec<_> = texts.iter().map(|text| text.as_ref().as_ptr().cast()).collect();
+        let lengths: Vec<_> = texts.iter().map(|text| text.as_ref().len()).collect();
+        let mut answers = Ok(Vec::with_capacity(texts.len()));
+        let batch = ffi::exl_batch {
+            texts: starts.as_ptr(),
+            text_bytes: lengths.as_ptr(),
+            count: texts.len(),
+            options: &options,
+            answer: Some(take_answer),
+            context: (&mut answers as *mut Result<Vec<Answer>>).cast(),
+            ..ffi::sized()
+        };
+        refuse(|error| unsafe { ffi::exl_predict_batch(session.raw.as_ptr(), &batch, error) })?;
+        answers
     }
 
     /// The way of the label with this id through both stages.
@@ -599,23 +616,30 @@ impl Bundle {
     }
 
     fn session(&self) -> Result<Session<'_>> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        self.session_for(1)
+    }
+
+    fn session_for(&self, batch: u32) -> Result<Session<'_>> {
+        let pool = &self.idle[usize::from(batch > 1)];
+        let idle = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let raw = match idle {
             Some(raw) => raw,
             None => {
-                let mut raw = ptr::null_mut();
-                refuse(|error| unsafe { ffi::exl_session_open(self.raw.as_ptr(), ptr::null(), &mut raw, error) })?;
+                let (options, mut raw) = (ffi::exl_session_options { batch, ..ffi::sized() }, ptr::null_mut());
+                refuse(|error| unsafe { ffi::exl_session_open(self.raw.as_ptr(), &options, &mut raw, error) })?;
                 NonNull::new(raw).expect("an opened session is not null")
             }
         };
-        Ok(Session { bundle: self, raw })
+        Ok(Session { pool, raw })
     }
 }
 
 impl Drop for Bundle {
     fn drop(&mut self) {
-        for session in self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            unsafe { ffi::exl_session_close(session.as_ptr()) };
+        for pool in &mut self.idle {
+            for session in pool.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                unsafe { ffi::exl_session_close(session.as_ptr()) };
+            }
         }
         unsafe { ffi::exl_bundle_close(self.raw.as_ptr()) };
     }
@@ -629,7 +653,7 @@ impl fmt::Debug for Bundle {
 
 /// A session that a call has to itself; it goes back to the bundle's.
 struct Session<'bundle> {
-    bundle: &'bundle Bundle,
+    pool: &'bundle Mutex<Vec<NonNull<ffi::exl_session>>>,
     raw: NonNull<ffi::exl_session>,
 }
 
@@ -640,32 +664,55 @@ impl Session<'_> {
             ffi::exl_predict(self.raw.as_ptr(), text.as_ptr().cast(), text.len(), options, &mut result, error)
         })?;
         // SAFETY: the result lives until the session's next call, and this call has the session to itself
-        let told = unsafe { &*result };
-        let labels = (0..told.count).map(|place| {
-            let one = unsafe { &**told.predictions.add(place) };
-            Label {
-                id: unsafe { string(one.id) },
-                text: unsafe { string(one.text) },
-                probability: one.probability,
-                logit: one.logit,
-                index: one.label,
-            }
-        });
-        Ok(Answer {
-            labels: labels.collect(),
-            none_fits: told.none_fits != 0,
-            coverage_holds: told.coverage_holds != 0,
-            truncated: told.truncated != 0,
-            tokens: told.tokens,
-            windows: told.windows,
-            ms: told.total_ms,
-        })
+        Ok(unsafe { copy(&*result) })
     }
+}
+
+/// SAFETY: a result of the library's that lives.
+unsafe fn copy(told: &ffi::exl_result) -> Answer {
+    let labels = (0..told.count).map(|place| {
+        let one = unsafe { &**told.predictions.add(place) };
+        Label {
+            id: unsafe { string(one.id) },
+            text: unsafe { string(one.text) },
+            probability: one.probability,
+            logit: one.logit,
+            index: one.label,
+        }
+    });
+    Answer {
+        labels: labels.collect(),
+        none_fits: told.none_fits != 0,
+        coverage_holds: told.coverage_holds != 0,
+        truncated: told.truncated != 0,
+        tokens: told.tokens,
+        windows: told.windows,
+        ms: told.total_ms,
+    }
+}
+
+/// What a batch gives, put behind the answers that `context` is; nonzero at the first error.
+unsafe extern "C" fn take_answer(
+    context: *mut c_void,
+    _place: usize,
+    result: *const ffi::exl_result,
+    error: *const ffi::exl_error,
+) -> c_int {
+    // SAFETY: edgexl.h: one of the two is there, as long as this runs; `context` is `predict_batch`'s
+    let answers = unsafe { &mut *context.cast::<Result<Vec<Answer>>>() };
+    match (unsafe { result.as_ref() }, &mut *answers) {
+        (Some(result), Ok(answers)) => answers.push(unsafe { copy(result) }),
+        _ => {
+            let error = unsafe { &*error };
+            *answers = Err(Error { status: error.status, sentence: unsafe { string(error.sentence.as_ptr()) } });
+        }
+    }
+    c_int::from(answers.is_err())
 }
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        self.bundle.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.raw);
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(self.raw);
     }
 }
 

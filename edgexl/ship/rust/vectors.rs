@@ -80,6 +80,7 @@ fn what_is_refused_is_said() {
     assert_eq!(Bundle::open("/no/such/file").unwrap_err().status(), Status::FileUnreadable);
     assert_eq!(Bundle::open("a\0b").unwrap_err().status(), Status::BadArgument);
     assert_eq!(OpenOptions::new().from_bytes(b"no bundle").unwrap_err().status(), Status::NotABundle);
+    assert_eq!(bundle.predict_batch(&["a", "", "b"], PredictOptions::new()).unwrap_err().status(), Status::EmptyText);
     let many = PredictOptions::new().k(bundle.info().unwrap().shortlist + 1);
     assert_eq!(bundle.predict_with("a", many).unwrap_err().status(), Status::BadK);
 }
@@ -88,7 +89,7 @@ fn what_is_refused_is_said() {
 fn threads_share_a_bundle() {
     let bundle = open().unwrap();
     let texts = bundle.golden_texts().unwrap();
-    let expected = bundle.predict_batch(&texts, PredictOptions::new()).unwrap();
+    let expected: Vec<_> = texts.iter().map(|text| bundle.predict(text).unwrap()).collect();
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
