@@ -70,7 +70,10 @@ def read_ar(archive: bytes) -> dict[str, bytes]:
         head = archive[at : at + 60]
         if head[58:] != b"`\n":
             raise ValueError(f"there is no member at byte {at}")
-        size = int(head[48:58])
+        digits = head[48:58].rstrip(b" ")
+        if not digits.isdigit():  # a minus would lead back to this very member, for ever
+            raise ValueError(f"the member at byte {at} has no size")
+        size = int(digits)
         members[head[:16].decode("ascii").rstrip(" /")] = archive[at + 60 : at + 60 + size]
         at += 60 + size + size % 2
     return members
