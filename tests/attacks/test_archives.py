@@ -54,16 +54,17 @@ def test_members_that_are_no_files(kind: bytes) -> None:
 def test_a_tar_that_unpacks_to_more_than_there_is_memory() -> None:
     entry = tarfile.TarInfo("zeros")
     entry.size = 1 << 40
-    with pytest.raises((ValueError, tarfile.TarError, EOFError)):
+    with pytest.raises(ValueError, match="more than 8 GiB unpacked"):
         unpack("a.tar.gz", gzip.compress(entry.tobuf(tarfile.GNU_FORMAT) + bytes(4096)))
 
 
 def test_a_zip_that_unpacks_to_more_than_there_is_memory() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("zeros", bytes(1 << 20))
+        for number in range(3):
+            archive.writestr(f"zeros{number}", bytes(1 << 20))
     content = packed.getvalue()
     large = content.replace((1 << 20).to_bytes(4, "little"), (0xFFFFFFF0).to_bytes(4, "little"))
     assert large != content
-    with pytest.raises((ValueError, zipfile.BadZipFile)):
+    with pytest.raises(ValueError, match="more than 8 GiB unpacked"):
         unpack("a.whl", large)
