@@ -179,7 +179,7 @@ def count_instructions() -> None:
         (place / "plan").write_bytes(plan.plan.pack())
         (place / "weights").write_bytes(pack_weights(plan.weights))
         (place / "ort.onnx").write_bytes(lower(model, "int8")[1])
-        plugin = str(Path(__file__).parent / "index" / "count_instructions.c")
+        plugin = str(RUNTIME / "counting" / "plugin.c")
         subprocess.run(["gcc", "-O1", "-shared", "-fPIC", plugin, "-o", str(place / "count.so")], check=True)
         for machine, compiler in (("aarch64", "aarch64-linux-gnu-gcc"), ("x86_64", "gcc")):
             build_program(compiler, place / machine)
@@ -193,21 +193,11 @@ def count_instructions() -> None:
 
 
 def build_program(compiler: str, program: Path) -> None:
-    """engine_program.c and the engine."""
-    engine = (
-        "engine_native",
-        "run",
-        "walk",
-        "native_scalar",
-        "native_neon",
-        "native_x86",
-        "plan",
-        "plan_rules",
-    )
-    sources = [str(RUNTIME / "src" / f"{name}.c") for name in (*engine, "memory", "status", "weights")]
+    """engine_program.c and the runtime."""
+    sources = [str(path) for path in sorted((RUNTIME / "src").glob("*.c"))]
     flags = ["-std=c11", "-O3", "-ffp-contract=off", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
     source = str(Path(__file__).with_name("engine_program.c"))
-    subprocess.run([compiler, *flags, source, *sources, "-o", str(program), "-lm"], check=True)
+    subprocess.run([compiler, *flags, source, *sources, "-o", str(program), "-lm", "-ldl", "-pthread"], check=True)
 
 
 def per_run(

@@ -71,7 +71,7 @@ int main(int count, char **words) {
                                    .type = EXL__F32};
     }
     for (int run = atoi(words[7]); run > 0; run--)
-        if (engine->run(graph, inputs, 2, outputs, 2, scratch, &error))
+        if (engine->run(graph, inputs, 2, outputs, 2, scratch, NULL, &error))
             return puts(error.sentence), 1;
     const float *vector = outputs[0].data;
     uint32_t digest = 0; /* of the bits: the same on every CPU */

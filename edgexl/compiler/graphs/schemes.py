@@ -22,7 +22,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from edgexl.base.arrays import Array
 from edgexl.base.errors import BadInput
 from edgexl.bundle.plan import BLOCK
-from edgexl.compiler.graphs import graph
+from edgexl.compiler.graphs import graph, seven_bits
 from edgexl.compiler.recipe import GraphRecipe
 from edgexl.target import Int8
 
@@ -108,14 +108,13 @@ def _without_advice() -> Iterator[None]:
 
 
 def quantize_per_row(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
-    """int8-token: weights int8 a channel; activations with one scale a row, in standard operators.
+    """int8-token: weights of 7 bits (`seven_bits`), a scale a channel; activations one a row, in standard operators.
 
     x [..., K] -> scale = max|x| / 127 a row, codes = round(x / scale) + 128 as uint8, then MatMulInteger with zero
     point 128, and the int32 sums times row scale times column scale.
     """
     proto = onnx.load_from_string(model)
     constants = graph.initializers(proto)
-    top = 63 if int8.reduce_range else 127
     graph.add_constant(proto, "row/floor", np.float32(1e-12))
     graph.add_constant(proto, "row/unit", np.float32(1.0 / 127.0))
     graph.add_constant(proto, "row/zero", np.uint8(128))
@@ -130,11 +129,10 @@ def quantize_per_row(model: bytes, names: Sequence[str], int8: Int8) -> bytes:
         source, weight, output = node.input[0], node.input[1], node.output[0]
         if weight not in weights:
             matrix = numpy_helper.to_array(constants[weight])
-            scale = np.maximum(np.abs(matrix).max(0), 1e-12).astype(np.float32) / np.float32(top)
-            codes = np.rint(matrix / scale)
+            codes, scale = seven_bits.round_columns(matrix)
             unsigned = int8.weights == "uint8"
             graph.add_constant(
-                proto, f"{weight}/int8", (codes + 128).astype(np.uint8) if unsigned else codes.astype(np.int8)
+                proto, f"{weight}/int8", (codes.astype(np.int16) + 128).astype(np.uint8) if unsigned else codes
             )
             graph.add_constant(proto, f"{weight}/scale", scale)
             weights[weight] = None

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgexl.base.arrays import Array
 from edgexl.bundle.plan import ONE, ZERO, Activation, Code, Scales, Size, Type
+from edgexl.compiler.graphs.seven_bits import follows_rule
 from edgexl.compiler.lowering.emit import RANK, Emitter, View, merge_axes
 from edgexl.compiler.lowering.nodes import Node, NotCovered
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
@@ -69,7 +70,8 @@ def _linear(emitter: Emitter, node: Node) -> None:
         more, step, other = emitter.rows(emitter.value(node.inputs[1]))
         assert more == rows
         operands.append(dataclasses.replace(other, strides=(step, ZERO)))
-    bits = Size(4 if weights.kind == "blocks4" else 8)
+    seven = weights.kind == "int8" and follows_rule(weights.codes)
+    bits = Size(4 if weights.kind == "blocks4" else 7 if seven else 8)
     activation = node.settings.get("activation", Activation.NONE)
     emitter.emit(code, activation, (rows, depth, columns, bits), [_behind(part) for part in operands])
     first = 0

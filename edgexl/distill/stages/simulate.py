@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from edgexl.base.errors import BadInput
 from edgexl.bundle.plan import BLOCK
 from edgexl.compiler.graphs.schemes import SMALLEST_TABLE_ROWS
+from edgexl.compiler.graphs.seven_bits import round_columns
 from edgexl.compiler.recipe import GraphRecipe, IndexRecipe, Scheme
 from edgexl.index import CoarseCode, Gain, decode_fine, encode_fine, fit_codes
 from edgexl.index.codebook import nearest_entry
@@ -122,6 +123,12 @@ def round_rows(x: Tensor, top: int) -> Tensor:
     return straight_through(x, (plain / step).round() * step)
 
 
+def round_seven_bits(weight: Tensor) -> Tensor:
+    """[N,K] with the compiler's codes of 7 bits and a scale a row."""
+    codes, scales = round_columns(weight.detach().cpu().float().numpy().T)
+    return straight_through(weight, torch.from_numpy((codes * scales).T).to(weight))
+
+
 def round_tensors(x: Tensor) -> Tensor:
     """uint8 codes with one scale and zero point for all but the first dimension: ONNX's DynamicQuantizeLinear."""
     plain = x.detach()
@@ -164,14 +171,13 @@ def _in_blocks(x: Tensor) -> Tensor:
 
 _Activations = Callable[[Tensor], Tensor]
 _Weights = Callable[[Tensor, Int8], Tensor]
-# By scheme: how activations [B,...,K] and weights [N,K] are rounded. 7-bit weights end at 64 where ONNX Runtime's own
-# quantiser makes them, at 63 where the compiler does.
+# By scheme: how activations [B,...,K] and weights [N,K] are rounded. ONNX Runtime's own 7-bit weights end at 64.
 _ROUNDING: dict[Scheme, tuple[_Activations, _Weights]] = {
     "fp32": (lambda x: x, lambda weight, int8: weight),
     "int8": (round_tensors, lambda weight, int8: round_rows(weight, 64 if int8.reduce_range else 127)),
     "int8-token": (
         lambda x: round_rows(x, 127),
-        lambda weight, int8: round_rows(weight, 63 if int8.reduce_range else 127),
+        lambda weight, int8: round_seven_bits(weight),
     ),
     "int8-weights": (round_blocks, lambda weight, int8: round_weight_blocks(weight, 8)),
     "int4-weights": (round_blocks, lambda weight, int8: round_weight_blocks(weight, 4)),

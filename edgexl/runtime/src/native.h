@@ -43,6 +43,9 @@ typedef void exl__dot_tile(const void *codes, size_t code_stride, uint32_t rows,
             switch (rows) { ROWS(tile, codes, code_stride, weights, steps, sums, (size_t)panels *EXL__PANEL); }        \
     }
 
+/* The fields of exl__int8_products. */
+#define INT8_PRODUCTS(...) {__VA_ARGS__}
+
 /* What a product's tile of `rows` x `columns` (1 to 16) still needs to become numbers. Strides are in elements. */
 typedef struct exl__finish {
     uint32_t rows, columns;
@@ -71,12 +74,17 @@ typedef struct exl__mapping {
     size_t strides[2];
 } exl__mapping;
 
-typedef struct exl__kernels {
-    const char *name;
+/* Products with bytes: how, and the form of the codes that they take. */
+typedef struct exl__int8_products {
     exl__dot_tile *dot;
     uint32_t tile_rows, tile_panels; /* the most that `dot` takes */
     uint32_t code_bytes;             /* 1; 2: codes as 16-bit integers; 4: each four codes four times over */
     uint32_t flip;                   /* 128: codes are stored less 128, as signed bytes; else 0 */
+} exl__int8_products;
+
+typedef struct exl__kernels {
+    const char *name;
+    exl__int8_products eight, seven; /* with weights of 8 bits; with those of 7 (docs/format.md, "Packed matrices") */
     uint32_t float_rows;             /* the most that product_f32 takes */
 
     /* codes of one row of n numbers, zeros behind up to `padded`; 0 is a code, and so are the row's ends. */

@@ -489,15 +489,11 @@ static void NATIVE_NAME(widen)(const int8_t *codes, float scale, uint32_t n, flo
         out[i] = (float)codes[i] * scale;
 }
 
-/* A set of kernels: its name, the products of its codes with the most rows and panels of their tiles, the form of its
- * codes (bytes, and what they are flipped by), and the float kernels. */
-#define NATIVE_KERNELS(called, dots, most_rows, most_panels, bytes, flipped)                                           \
+/* A set of kernels: its name, its products with weights of 8 and of 7 bits, and the float kernels. */
+#define NATIVE_KERNELS(called, of_eight, of_seven)                                                                     \
     {.name = called,                                                                                                   \
-     .dot = dots,                                                                                                      \
-     .tile_rows = most_rows,                                                                                           \
-     .tile_panels = most_panels,                                                                                       \
-     .code_bytes = bytes,                                                                                              \
-     .flip = flipped,                                                                                                  \
+     .eight = of_eight,                                                                                                \
+     .seven = of_seven,                                                                                                \
      .float_rows = NATIVE_ROWS,                                                                                        \
      .quantize_row = NATIVE_NAME(quantize_row),                                                                        \
      .finish = NATIVE_NAME(finish),                                                                                    \

@@ -88,7 +88,63 @@ EXL__INLINE void native_neon_tile(const int8_t *codes, size_t code_stride, const
 
 DOT_BY_PANEL(native_neon_dot, native_neon_tile, ROWS_4)
 
-const exl__kernels exl__kernels_neon = NATIVE_KERNELS("neon", native_neon_dot, 4, 1, 4, 128);
+/* Weights of 7 bits: four steps fit 16 bits. In assembly, for compilers run out of registers. */
+EXL__INLINE void native_neon_seven_tile(const int8_t *codes, size_t code_stride, const uint32_t rows,
+                                        const int8_t *weights, uint32_t steps, int32_t *sums, size_t sum_stride) {
+    for (uint32_t half = 0; half < 2; half++) {
+        const int8_t *at = weights + half * 32, *row[4];
+        int32x4_t totals[4][4];
+
+        EXL__UNROLL
+        for (uint32_t r = 0; r < rows; r++) {
+            row[r] = codes + r * code_stride;
+            EXL__UNROLL
+            for (uint32_t c = 0; c < 4; c++)
+                totals[r][c] = vdupq_n_s32(0);
+        }
+        for (uint32_t s = 0; s < steps; s += 4, at += EXL__PANEL * 16) {
+            int8x16_t w[4][2];
+            EXL__UNROLL
+            for (uint32_t k = 0; k < 4; k++)
+                __asm__("ldp %q0, %q1, [%2]" : "=w"(w[k][0]), "=w"(w[k][1]) : "r"(at + k * EXL__PANEL * 4) : "memory");
+            EXL__UNROLL
+            for (uint32_t r = 0; r < rows; r++) {
+                int8x16_t code[4];
+                __asm__("ldp %q0, %q1, [%4], #32\n\t"
+                        "ldp %q2, %q3, [%4], #32"
+                        : "=&w"(code[0]), "=&w"(code[1]), "=&w"(code[2]), "=&w"(code[3]), "+r"(row[r])
+                        :
+                        : "memory");
+                EXL__UNROLL
+                for (uint32_t c = 0; c < 2; c++) {
+                    int16x8_t low, high;
+                    __asm__("smull %2.8h, %4.8b, %8.8b\n\t"
+                            "smull2 %3.8h, %4.16b, %8.16b\n\t"
+                            "smlal %2.8h, %5.8b, %9.8b\n\t"
+                            "smlal2 %3.8h, %5.16b, %9.16b\n\t"
+                            "smlal %2.8h, %6.8b, %10.8b\n\t"
+                            "smlal2 %3.8h, %6.16b, %10.16b\n\t"
+                            "smlal %2.8h, %7.8b, %11.8b\n\t"
+                            "smlal2 %3.8h, %7.16b, %11.16b\n\t"
+                            "sadalp %0.4s, %2.8h\n\t"
+                            "sadalp %1.4s, %3.8h"
+                            : "+w"(totals[r][2 * c]), "+w"(totals[r][2 * c + 1]), "=&w"(low), "=&w"(high)
+                            : "w"(w[0][c]), "w"(w[1][c]), "w"(w[2][c]), "w"(w[3][c]), "w"(code[0]), "w"(code[1]),
+                              "w"(code[2]), "w"(code[3]));
+                }
+            }
+        }
+        EXL__UNROLL
+        for (uint32_t r = 0; r < rows; r++)
+            for (uint32_t c = 0; c < 2; c++)
+                vst1q_s32(sums + r * sum_stride + half * 8 + c * 4, vpaddq_s32(totals[r][2 * c], totals[r][2 * c + 1]));
+    }
+}
+
+DOT_BY_PANEL(native_neon_seven_dot, native_neon_seven_tile, ROWS_4)
+
+const exl__kernels exl__kernels_neon = NATIVE_KERNELS("neon", INT8_PRODUCTS(native_neon_dot, 4, 1, 4, 128),
+                                                      INT8_PRODUCTS(native_neon_seven_dot, 4, 1, 4, 128));
 
 /* ---- with dot products ----------------------------------------------------------------------------------------- */
 
@@ -185,8 +241,10 @@ DOT_BY_PANEL(native_neon_i8mm_dot, native_neon_i8mm_tile, ROWS_8)
 
 EXL__TARGET_END
 
-const exl__kernels exl__kernels_neon_dot = NATIVE_KERNELS("neon-dot", native_neon_dot_dot, 4, 1, 1, 128);
+const exl__kernels exl__kernels_neon_dot = NATIVE_KERNELS("neon-dot", INT8_PRODUCTS(native_neon_dot_dot, 4, 1, 1, 128),
+                                                          INT8_PRODUCTS(native_neon_dot_dot, 4, 1, 1, 128));
 
-const exl__kernels exl__kernels_neon_i8mm = NATIVE_KERNELS("neon-i8mm", native_neon_i8mm_dot, 8, 1, 1, 128);
+const exl__kernels exl__kernels_neon_i8mm = NATIVE_KERNELS(
+    "neon-i8mm", INT8_PRODUCTS(native_neon_i8mm_dot, 8, 1, 1, 128), INT8_PRODUCTS(native_neon_i8mm_dot, 8, 1, 1, 128));
 EXL__OPTIMIZE_END
 #endif

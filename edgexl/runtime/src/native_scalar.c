@@ -58,7 +58,8 @@ void exl__dot_scalar(const void *codes, size_t code_stride, uint32_t rows, const
         }
 }
 
-const exl__kernels exl__kernels_scalar = NATIVE_KERNELS("scalar", exl__dot_scalar, 4, 1, 1, 0);
+const exl__kernels exl__kernels_scalar =
+    NATIVE_KERNELS("scalar", INT8_PRODUCTS(exl__dot_scalar, 4, 1, 1, 0), INT8_PRODUCTS(exl__dot_scalar, 4, 1, 1, 0));
 
 EXL__OPTIMIZE_END
 #endif

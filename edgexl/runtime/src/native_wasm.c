@@ -61,5 +61,6 @@ EXL__INLINE void native_wasm_tile(const uint8_t *codes, size_t code_stride, cons
 
 DOT_BY_PANEL(native_wasm_dot, native_wasm_tile, ROWS_4)
 
-const exl__kernels exl__kernels_wasm = NATIVE_KERNELS("wasm-simd128", native_wasm_dot, 4, 1, 2, 0);
+const exl__kernels exl__kernels_wasm = NATIVE_KERNELS("wasm-simd128", INT8_PRODUCTS(native_wasm_dot, 4, 1, 2, 0),
+                                                      INT8_PRODUCTS(native_wasm_dot, 4, 1, 2, 0));
 #endif

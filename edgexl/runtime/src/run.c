@@ -39,6 +39,7 @@ static uint32_t run_tile_rows(uint64_t left, uint32_t most) {
 /* ---- products with constant weights ----------------------------------------------------------------------------- */
 
 typedef struct run_linear {
+    const exl__int8_products *kind;
     uint64_t rows, depth, columns, line; /* line: padded columns */
     uint64_t out_stride, residual_stride;
     float *out;
@@ -59,7 +60,7 @@ static void run_quantize(const exl__run_state *run, const exl__operation *o, con
 
     for (uint64_t r = 0; r < l->rows; r++)
         run->kernels->quantize_row(x + r * x_stride, (uint32_t)l->depth, (uint32_t)run_padded(l->depth),
-                                   run->kernels->code_bytes, run->kernels->flip, l->row_codes + r * l->code_stride,
+                                   l->kind->code_bytes, l->kind->flip, l->row_codes + r * l->code_stride,
                                    &l->row_scales[r], &l->row_zeros[r]);
 }
 
@@ -81,6 +82,12 @@ static void run_finish(const exl__run_state *run, const run_linear *l, exl__fini
     run->kernels->finish(f);
 }
 
+/* Of a product's weights; older plans say nothing of int8's. */
+static uint64_t run_bits(const exl__run_state *run, const exl__operation *o) {
+    uint64_t bits = run_at(run, o->sizes[3]);
+    return o->code == EXL__LINEAR_INT8 && bits != 7 ? 8 : bits;
+}
+
 static run_linear run_begin_linear(const exl__run_state *run, const exl__operation *o) {
     run_linear l = {
         .rows = run_at(run, o->sizes[0]), .depth = run_at(run, o->sizes[1]), .columns = run_at(run, o->sizes[2])};
@@ -94,7 +101,8 @@ static run_linear run_begin_linear(const exl__run_state *run, const exl__operati
     l.table = exl__operand_at(run, o, 3);
     l.residual = exl__operand_at(run, o, 4);
     l.residual_stride = l.residual ? run_stride(run, o, 4, 0) : 0;
-    l.code_stride = run_padded(l.depth) * run->kernels->code_bytes;
+    l.kind = run_bits(run, o) < 8 ? &run->kernels->seven : &run->kernels->eight;
+    l.code_stride = run_padded(l.depth) * l.kind->code_bytes;
     l.row_codes = pieces[0];
     l.row_scales = (float *)(void *)pieces[1];
     l.row_zeros = (int32_t *)(void *)pieces[2];
@@ -106,7 +114,7 @@ static run_linear run_begin_linear(const exl__run_state *run, const exl__operati
 /* Panels from p on, `wide` of them side by side, for all rows of one run. */
 static void run_int8_panels(const exl__run_state *run, const exl__operation *o, const run_linear *l, uint64_t p,
                             uint64_t wide) {
-    const exl__kernels *k = run->kernels;
+    const exl__int8_products *k = l->kind;
     int32_t sums[RUN_FINISHED_ROWS * EXL__MOST_TILE_PANELS * EXL__PANEL];
     uint64_t deep = run_padded(l->depth), panel_bytes = deep * EXL__PANEL;
     exl__finish f = {.activation = o->function};
@@ -130,15 +138,15 @@ static void run_int8_panels(const exl__run_state *run, const exl__operation *o, 
 
 /* Of several runs: a panel of weights that one has read lies in the cache for the others. */
 static void run_linear_int8(const exl__run_state *runs, uint32_t count, const exl__operation *o) {
-    const uint64_t most = runs->kernels->tile_panels;
     run_linear l[EXL__MOST_TOGETHER];
-    uint64_t panels;
+    uint64_t panels, most;
 
     for (uint32_t i = 0; i < count; i++) {
         l[i] = run_begin_linear(&runs[i], o);
         run_quantize(&runs[i], o, &l[i]);
     }
     panels = l[0].line / EXL__PANEL;
+    most = l[0].kind->tile_panels;
     for (uint64_t p = 0, wide; p < panels; p += wide) {
         wide = panels - p < most ? panels - p : most;
         for (uint32_t i = 0; i < count; i++)
@@ -163,7 +171,7 @@ static const int8_t *run_block_codes(const run_linear *l, uint64_t block, uint64
 /* A block's products of one run added to its totals of 16 columns, of which `line` has scales and code sums. */
 static void run_add_block(const exl__run_state *run, const run_linear *l, uint64_t block, const int8_t *codes,
                           const int32_t *line) {
-    const exl__kernels *k = run->kernels;
+    const exl__int8_products *k = l->kind;
     int32_t sums[EXL__MOST_TILE_ROWS * EXL__PANEL];
 
     for (uint64_t r = 0, high; r < l->rows; r += high) {
@@ -171,8 +179,8 @@ static void run_add_block(const exl__run_state *run, const run_linear *l, uint64
         k->dot(l->row_codes + r * l->code_stride + block * EXL__BLOCK * k->code_bytes, l->code_stride, (uint32_t)high,
                codes, 0, 1, EXL__BLOCK / 4, sums);
         for (uint64_t i = 0; i < high; i++)
-            k->add_block(sums + i * EXL__PANEL, l->row_zeros[r + i], (const float *)(const void *)line, line + l->line,
-                         l->totals + (r + i) * EXL__PANEL);
+            run->kernels->add_block(sums + i * EXL__PANEL, l->row_zeros[r + i], (const float *)(const void *)line,
+                                    line + l->line, l->totals + (r + i) * EXL__PANEL);
     }
 }
 
@@ -180,7 +188,7 @@ static void run_add_block(const exl__run_state *run, const run_linear *l, uint64
 static void run_linear_blocks(const exl__run_state *runs, uint32_t count, const exl__operation *o) {
     run_linear l[EXL__MOST_TOGETHER];
     exl__finish f = {.activation = o->function};
-    uint64_t blocks, bits = run_at(runs, o->sizes[3]);
+    uint64_t blocks, bits = run_bits(runs, o);
 
     for (uint32_t i = 0; i < count; i++) {
         l[i] = run_begin_linear(&runs[i], o);

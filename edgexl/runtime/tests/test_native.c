@@ -47,14 +47,38 @@ static int same(const char *what, const char *set, const float *found, const flo
 }
 
 typedef struct product {
-    uint32_t rows, depth, columns, activation;
+    uint32_t bits, rows, depth, columns, activation;
     float *x, *table, *residual; /* table: bias, scales, code sums of two panels */
     int8_t *weights;             /* [2 panels][up(depth) / 4][16][4] */
 } product;
 
+/* Of a column's weights so far: sums that docs/format.md limits where they are of 7 bits. */
+typedef struct seven_sums {
+    uint32_t of_a_sign[MOST_DEPTH / 4 + 2][2], magnitudes[MOST_DEPTH / 4 + 4];
+} seven_sums;
+
+static int8_t draw_seven(seven_sums *sums, uint32_t k, uint32_t extreme) {
+    uint32_t sign = draw(2), *of_a_sign = &sums->of_a_sign[k / 8 * 2 + k % 4 / 2][sign];
+    uint32_t *magnitudes = &sums->magnitudes[k / 16 * 4 + k % 4], most = 127;
+
+    most = 128 - *of_a_sign < most ? 128 - *of_a_sign : most;
+    most = 255 - *magnitudes < most ? 255 - *magnitudes : most;
+    most = extreme ? most : draw(most + 1);
+    *of_a_sign += most;
+    *magnitudes += most;
+    return (int8_t)(sign ? -(int)most : (int)most);
+}
+
 static product draw_product(void) {
-    product p = {
-        1 + draw(MOST_ROWS), 1 + draw(MOST_DEPTH), 1 + draw(2 * EXL__PANEL), draw(EXL__ACTIVATIONS), 0, 0, 0, 0};
+    product p = {7 + draw(2),
+                 1 + draw(MOST_ROWS),
+                 1 + draw(MOST_DEPTH),
+                 1 + draw(2 * EXL__PANEL),
+                 draw(EXL__ACTIVATIONS),
+                 0,
+                 0,
+                 0,
+                 0};
     uint32_t deep = up(p.depth), extreme = draw(2);
     int32_t *code_sums;
 
@@ -64,32 +88,36 @@ static product draw_product(void) {
     code_sums = (int32_t *)(void *)(p.table + 4 * EXL__PANEL);
     memset(code_sums, 0, 2 * EXL__PANEL * sizeof *code_sums);
     p.weights = room((size_t)2 * deep * EXL__PANEL, 1);
-    for (uint32_t c = 0; c < p.columns; c++)
+    for (uint32_t c = 0; c < p.columns; c++) {
+        seven_sums sums = {{{0}}, {0}};
         for (uint32_t k = 0; k < p.depth; k++) {
-            int8_t weight = (int8_t)(extreme ? (draw(2) ? 127 : -127) : (int)draw(255) - 127);
+            int8_t weight = p.bits == 7 ? draw_seven(&sums, k, extreme)
+                                        : (int8_t)(extreme ? (draw(2) ? 127 : -127) : (int)draw(255) - 127);
             p.weights[(c / EXL__PANEL * deep / 4 + k / 4) * EXL__PANEL * 4 + c % EXL__PANEL * 4 + k % 4] = weight;
             code_sums[c] += weight;
         }
+    }
     return p;
 }
 
 /* [rows][columns], as run.c has a set do it. */
 static float *run_product(const exl__kernels *k, const product *p) {
+    const exl__int8_products *by = p->bits == 7 ? &k->seven : &k->eight;
     uint32_t deep = up(p->depth), panels = up(p->columns) / EXL__PANEL;
-    size_t stride = (size_t)deep * k->code_bytes;
+    size_t stride = (size_t)deep * by->code_bytes;
     uint8_t *codes = room(p->rows, stride);
     float *scales = room(p->rows, sizeof *scales), *out = room((size_t)p->rows * p->columns, sizeof *out);
     int32_t *zeros = room(p->rows, sizeof *zeros), *sums = room((size_t)p->rows * panels, EXL__PANEL * sizeof *sums);
-    uint32_t wide = panels < k->tile_panels ? panels : k->tile_panels;
+    uint32_t wide = panels < by->tile_panels ? panels : by->tile_panels;
 
     for (uint32_t r = 0; r < p->rows; r++)
-        k->quantize_row(p->x + (size_t)r * p->depth, p->depth, deep, k->code_bytes, k->flip, codes + r * stride,
+        k->quantize_row(p->x + (size_t)r * p->depth, p->depth, deep, by->code_bytes, by->flip, codes + r * stride,
                         &scales[r], &zeros[r]);
     for (uint32_t at = 0; at < panels; at += wide) {
         for (uint32_t r = 0, rows; r < p->rows; r += rows) {
-            rows = p->rows - r < k->tile_rows ? p->rows - r : k->tile_rows;
-            k->dot(codes + r * stride, stride, rows, p->weights + (size_t)at * deep * EXL__PANEL,
-                   (size_t)deep * EXL__PANEL, wide, deep / 4, sums + (size_t)r * wide * EXL__PANEL);
+            rows = p->rows - r < by->tile_rows ? p->rows - r : by->tile_rows;
+            by->dot(codes + r * stride, stride, rows, p->weights + (size_t)at * deep * EXL__PANEL,
+                    (size_t)deep * EXL__PANEL, wide, deep / 4, sums + (size_t)r * wide * EXL__PANEL);
         }
         for (uint32_t q = at; q < at + wide; q++) {
             uint32_t column = q * EXL__PANEL, left = p->columns - column;

@@ -44,7 +44,7 @@ static void check_near(const char *what, float found, double expected, double sc
 /* ---- quantised rows ------------------------------------------------------------------------------------------- */
 
 /* Codes are within half a step of the numbers, the step is the 255th part of their range with 0 in it, and 0 is one. */
-static void check_row_codes(const float *x, uint32_t n) {
+static void check_row_codes_as(const exl__int8_products *as, const float *x, uint32_t n) {
     uint32_t padded = (n + EXL__PANEL - 1) / EXL__PANEL * EXL__PANEL;
     uint8_t codes[2 * ROOM];
     double low = 0, high = 0, step;
@@ -57,26 +57,31 @@ static void check_row_codes(const float *x, uint32_t n) {
     }
     step = (high - low) / 255;
     memset(codes, 0xAA, sizeof codes);
-    set->quantize_row(x, n, padded, set->code_bytes, set->flip, codes, &scale, &zero);
+    set->quantize_row(x, n, padded, as->code_bytes, as->flip, codes, &scale, &zero);
     check_near("scale", scale, step, 0);
     for (uint32_t i = 0; i < padded; i++) {
-        int32_t code = set->flip ? (int8_t)codes[i] : codes[i * set->code_bytes];
+        int32_t code = as->flip ? (int8_t)codes[i] : codes[i * as->code_bytes];
         double number = (double)scale * (code - zero);
 
-        if (set->code_bytes == 2)
+        if (as->code_bytes == 2)
             CHECK(codes[2 * i + 1] == 0);
         if (i < n)
             CHECK(fabs(number - (double)x[i]) <= 0.5001 * step);
         else
             CHECK(code == zero);
     }
-    CHECK(codes[padded * set->code_bytes] == 0xAA);
+    CHECK(codes[padded * as->code_bytes] == 0xAA);
+}
+
+static void check_row_codes(const float *x, uint32_t n) {
+    check_row_codes_as(&set->eight, x, n);
+    check_row_codes_as(&set->seven, x, n);
 }
 
 static void check_quantize_row(void) {
     float x[MOST];
 
-    if (set->code_bytes > 2)
+    if (set->eight.code_bytes > 2)
         return; /* in an order of its own */
     for (uint32_t n = 1; n <= MOST; n++) {
         fill(x, n, 3.0f);

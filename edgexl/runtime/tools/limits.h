@@ -51,7 +51,7 @@ typedef struct product {
 
 static void multiply_int8(void *context) {
     const product *p = context;
-    const exl__kernels *k = p->kernels;
+    const exl__int8_products *k = &p->kernels->seven;
     k->dot(p->codes, (size_t)LIMITS_DEPTH * k->code_bytes, k->tile_rows, p->weights, (size_t)LIMITS_DEPTH * EXL__PANEL,
            k->tile_panels, LIMITS_DEPTH / 4, p->sums);
 }
@@ -133,7 +133,7 @@ static int print_limits(const char *file, int core) {
         return EXIT_DEVICE;
     }
     memset(memory, 1, largest);
-    gmacs_int8 = macs * p.kernels->tile_rows * p.kernels->tile_panels / 1e6 / least_ms(multiply_int8, &p);
+    gmacs_int8 = macs * p.kernels->seven.tile_rows * p.kernels->seven.tile_panels / 1e6 / least_ms(multiply_int8, &p);
     gmacs_f32 = macs * p.kernels->float_rows / 1e6 / least_ms(multiply_f32, &p);
     printf("{\"kernel\": \"%s\", ", p.kernels->name);
     print_number("core", core, 0);

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edgexl.bundle.plan import ONE, Buffer, Code, Operand, Operation, Place, Size, Type
 from edgexl.compiler.graphs import schemes
+from edgexl.compiler.graphs.schemes import quantize_graph
+from edgexl.compiler.lowering import lower_graph
 from edgexl.compiler.lowering.lower import arrange
 from edgexl.compiler.lowering.nodes import Node, Nodes
 from edgexl.compiler.lowering.packing import columns_table, pack_blocks, pack_float, pack_int8
 from edgexl.compiler.lowering.recognise import Weights, _weight_blocks
+from edgexl.compiler.recipe import GraphRecipe
+from edgexl.target import Int8
 
 DRAW = np.random.default_rng(0)
 
@@ -42,6 +48,28 @@ def test_codes(depth: int) -> None:
     np.testing.assert_array_equal(table[2, :20], codes.astype(int).sum(0))
     assert not table[:, 20:].any()
     assert not columns_table(Weights("int8", codes, scales))[0].any()
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(32, 7), (127, 8)])
+def test_a_plan_says_which_weights_are_of_7_bits(largest: int, bits: int) -> None:
+    matrix = DRAW.standard_normal((32, 16)).astype(np.float32)
+    codes = np.full(matrix.shape, largest, np.int8)
+    inputs = [helper.make_tensor_value_info("label_vectors", TensorProto.FLOAT, [1, "N", 32])]
+    model = quantize_graph(_product(matrix, inputs), GraphRecipe("int8-token"), Int8("avx512_vnni", "int8"))
+    proto = onnx.load_from_string(model)
+    (code,) = (tensor for tensor in proto.graph.initializer if tensor.data_type == TensorProto.INT8)
+    code.CopyFrom(numpy_helper.from_array(codes, code.name))
+    operations = lower_graph(proto.SerializeToString(), 4, 4).plan.operations
+    assert [each.sizes[3] for each in operations if each.code == Code.LINEAR_INT8] == [Size(bits)]
+
+
+def _product(matrix: np.ndarray, inputs: list[onnx.ValueInfoProto]) -> bytes:
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["label_vectors", "matrix"], ["logits"], name="product")], "product", inputs,
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, "N", matrix.shape[1]])],
+        [numpy_helper.from_array(matrix, "matrix")],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
 @pytest.mark.parametrize("bits", [4, 8])
