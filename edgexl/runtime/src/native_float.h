@@ -116,8 +116,14 @@ EXL__INLINE VECTOR NATIVE_NAME(sigmoid)(VECTOR x) { return 1.0f / (1.0f + NATIVE
 /* ---- sums and ranges ------------------------------------------------------------------------------------------ */
 
 /* Lane l with lane l + 8, then + 4, + 2, + 1. */
-static inline float NATIVE_NAME(join)(float lanes[EXL__PANEL]) {
-    for (uint32_t width = EXL__PANEL / 2; width > 0; width /= 2)
+EXL__INLINE float NATIVE_NAME(join)(VECTOR totals[NATIVE_NAME(vectors)]) {
+    float lanes[NATIVE_LANES];
+
+    for (uint32_t width = NATIVE_NAME(vectors) / 2; width > 0; width /= 2)
+        for (uint32_t v = 0; v < width; v++)
+            totals[v] += totals[v + width];
+    PUT_VECTOR(lanes, 0, totals[0]);
+    for (uint32_t width = NATIVE_LANES / 2; width > 0; width /= 2)
         for (uint32_t l = 0; l < width; l++)
             lanes[l] += lanes[l + width];
     return lanes[0];
@@ -126,7 +132,6 @@ static inline float NATIVE_NAME(join)(float lanes[EXL__PANEL]) {
 /* The sum of x - mean, or of its squares, in 16 lanes; the numbers behind the last whole panel go each to its lane. */
 static __attribute__((noinline)) float NATIVE_NAME(total)(const float *x, float mean, int squares, uint32_t n) {
     VECTOR totals[NATIVE_NAME(vectors)];
-    float lanes[EXL__PANEL];
     uint32_t i = 0;
 
     EACH_VECTOR(v) totals[v] = (VECTOR){0};
@@ -137,10 +142,14 @@ static __attribute__((noinline)) float NATIVE_NAME(total)(const float *x, float 
                 d = (d - mean) * (d - mean);
             totals[v] += d;
         }
-    EACH_VECTOR(v) PUT_VECTOR(lanes, v, totals[v]);
-    for (uint32_t l = 0; i + l < n; l++)
-        lanes[l] += squares ? (x[i + l] - mean) * (x[i + l] - mean) : x[i + l];
-    return NATIVE_NAME(join)(lanes);
+    if (i < n) {
+        float lanes[EXL__PANEL];
+        EACH_VECTOR(v) PUT_VECTOR(lanes, v, totals[v]);
+        for (uint32_t l = 0; i + l < n; l++)
+            lanes[l] += squares ? (x[i + l] - mean) * (x[i + l] - mean) : x[i + l];
+        EACH_VECTOR(v) totals[v] = VECTOR_AT(lanes, v);
+    }
+    return NATIVE_NAME(join)(totals);
 }
 
 static float NATIVE_NAME(sum)(const float *x, uint32_t n) { return NATIVE_NAME(total)(x, 0, 0, n); }
@@ -355,38 +364,44 @@ static void NATIVE_NAME(layer_norm)(const float *x, uint32_t n, float epsilon, c
     }
 }
 
-/* One row; its numbers from n on are set so that they weigh nothing. */
+/* The row's last panel has `left` numbers; what is behind them weighs nothing. */
+EXL__INLINE VECTOR NATIVE_NAME(cut_off)(const float *ramp, uint32_t v, VECTOR x, VECTOR instead, float left) {
+    const INTEGERS is_in = (INTEGERS)(VECTOR_AT(ramp, v) < left);
+    return (VECTOR)((is_in & (INTEGERS)x) | (~is_in & (INTEGERS)instead));
+}
+
 EXL__INLINE float NATIVE_NAME(softmax_row)(float *x, uint32_t n, uint32_t line, float scale, const float *bias) {
+    static const float ramp[EXL__PANEL] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const uint32_t last = line - EXL__PANEL;
+    const float left = (float)(n - last);
     const VECTOR none = (VECTOR){0} - 3.4e38f;
     VECTOR tops = none, totals[NATIVE_NAME(vectors)];
-    float lanes[EXL__PANEL], top, share;
+    float lanes[NATIVE_LANES], top, share;
 
-    for (uint32_t i = n; i < line; i++)
-        x[i] = 0;
-    for (uint32_t i = 0; i < n; i += EXL__PANEL)
+    for (uint32_t i = 0; i < line; i += EXL__PANEL)
         EACH_VECTOR(v) {
             VECTOR number = VECTOR_AT(x + i, v) * scale;
             if (bias)
                 number += VECTOR_AT(bias + i, v);
+            if (i == last)
+                number = NATIVE_NAME(cut_off)(ramp, v, number, none, left);
             PUT_VECTOR(x + i, v, number);
+            tops = NATIVE_MOST(number, tops);
         }
-    for (uint32_t i = n; i < line; i++)
-        x[i] = -3.4e38f;
-    for (uint32_t i = 0; i < line; i += EXL__PANEL)
-        EACH_VECTOR(v) tops = NATIVE_MOST(VECTOR_AT(x + i, v), tops);
     PUT_VECTOR(lanes, 0, tops);
     top = lanes[0];
     for (uint32_t l = 1; l < NATIVE_LANES; l++)
         top = lanes[l] > top ? lanes[l] : top;
     EACH_VECTOR(v) totals[v] = (VECTOR){0};
     for (uint32_t i = 0; i < line; i += EXL__PANEL)
-        EACH_VECTOR(v) PUT_VECTOR(x + i, v, NATIVE_NAME(exp)(VECTOR_AT(x + i, v) - top));
-    for (uint32_t i = n; i < line; i++)
-        x[i] = 0;
-    for (uint32_t i = 0; i < line; i += EXL__PANEL)
-        EACH_VECTOR(v) totals[v] += VECTOR_AT(x + i, v);
-    EACH_VECTOR(v) PUT_VECTOR(lanes, v, totals[v]);
-    share = 1.0f / NATIVE_NAME(join)(lanes);
+        EACH_VECTOR(v) {
+            VECTOR number = NATIVE_NAME(exp)(VECTOR_AT(x + i, v) - top);
+            if (i == last)
+                number = NATIVE_NAME(cut_off)(ramp, v, number, (VECTOR){0}, left);
+            PUT_VECTOR(x + i, v, number);
+            totals[v] += number;
+        }
+    share = 1.0f / NATIVE_NAME(join)(totals);
     for (uint32_t i = 0; i < line; i += EXL__PANEL)
         EACH_VECTOR(v) PUT_VECTOR(x + i, v, VECTOR_AT(x + i, v) * share);
     return top;
@@ -421,36 +436,31 @@ EXL__INLINE VECTOR NATIVE_NAME(of)(uint32_t function, VECTOR x, VECTOR y) {
     }
 }
 
-/* The last numbers go through a panel of their own; one that all share is spread once. */
+/* The last numbers go through a panel of their own; one that all share is spread over a panel once. */
 EXL__INLINE void NATIVE_NAME(map_as)(const uint32_t function, uint32_t n, float *out, const float *a, uint32_t a_step,
                                      const float *b, uint32_t b_step) {
-    const VECTOR one = (VECTOR){0} + a[0], other = (VECTOR){0} + b[0];
-    float rooms[2][EXL__PANEL];
+    const uint32_t whole = n - n % EXL__PANEL, left = n - whole;
+    float spread[2][EXL__PANEL], last[EXL__PANEL];
+    const float *x = a, *y = b;
 
-    for (uint32_t i = 0; i < n; i += EXL__PANEL) {
-        const uint32_t left = n - i;
-        const float *x = a + i, *y = b + i;
-        float *to = out + i;
-
-        if (left < EXL__PANEL) {
-            memset(rooms, 0, sizeof rooms);
-            for (uint32_t l = 0; l < left; l++) {
-                rooms[0][l] = a_step ? x[l] : 0.0f;
-                rooms[1][l] = b_step ? y[l] : 0.0f;
-            }
-            x = rooms[0], y = rooms[1], to = rooms[0];
-        }
+    if (!a_step || !b_step || left > 0)
         EACH_VECTOR(v) {
-            VECTOR p = one, q = other;
-            if (a_step)
-                p = VECTOR_AT(x, v);
-            if (b_step)
-                q = VECTOR_AT(y, v);
-            PUT_VECTOR(to, v, NATIVE_NAME(of)(function, p, q));
+            PUT_VECTOR(spread[0], v, (VECTOR){0} + a[0]);
+            PUT_VECTOR(spread[1], v, (VECTOR){0} + b[0]);
         }
-        for (uint32_t l = 0; l < left && left < EXL__PANEL; l++)
-            out[i + l] = to[l];
+    x = a_step ? a : spread[0];
+    y = b_step ? b : spread[1];
+    for (uint32_t i = 0; i < whole; i += EXL__PANEL, x += a_step * EXL__PANEL, y += b_step * EXL__PANEL)
+        EACH_VECTOR(v) PUT_VECTOR(out + i, v, NATIVE_NAME(of)(function, VECTOR_AT(x, v), VECTOR_AT(y, v)));
+    if (left == 0)
+        return;
+    for (uint32_t l = 0; l < left; l++) {
+        spread[0][l] = a_step ? x[l] : spread[0][l];
+        spread[1][l] = b_step ? y[l] : spread[1][l];
     }
+    EACH_VECTOR(v) PUT_VECTOR(last, v, NATIVE_NAME(of)(function, VECTOR_AT(spread[0], v), VECTOR_AT(spread[1], v)));
+    for (uint32_t l = 0; l < left; l++)
+        out[whole + l] = last[l];
 }
 
 /* Functions of one operand get it twice. */
@@ -464,13 +474,21 @@ static void NATIVE_NAME(map)(const exl__mapping *m) {
         if (m->function == EXL__SQRT)
             for (uint32_t i = 0; i < m->n; i++)
                 out[i] = sqrtf(a[i * m->steps[0]]);
+        else if (m->function == EXL__ADD) /* of what plans have, these are most */
+            NATIVE_NAME(map_as)(EXL__ADD, m->n, out, a, m->steps[0], b, m->steps[other]);
+        else if (m->function == EXL__MUL)
+            NATIVE_NAME(map_as)(EXL__MUL, m->n, out, a, m->steps[0], b, m->steps[other]);
+        else if (m->function == EXL__RELU)
+            NATIVE_NAME(map_as)(EXL__RELU, m->n, out, a, m->steps[0], b, m->steps[other]);
         else
             NATIVE_NAME(map_as)(m->function, m->n, out, a, m->steps[0], b, m->steps[other]);
     }
 }
 
 static void NATIVE_NAME(add)(float *totals, const float *x, uint32_t n) {
-    NATIVE_NAME(map_as)(EXL__ADD, n, totals, totals, 1, x, 1);
+    const exl__mapping m = {EXL__ADD, 1, n, totals, 0, {totals, x}, {1, 1}, {0, 0}};
+
+    NATIVE_NAME(map)(&m);
 }
 
 static void NATIVE_NAME(keep_larger)(float *totals, const float *x, uint32_t n) {
