@@ -95,6 +95,7 @@ def test_the_wasm_scan_equals_the_scalar_one(tmp_path: Path) -> None:
     assert "kernels: scalar wasm-simd128; 0 failures" in output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wasm")
 def test_fine_codes_are_scored_alike_in_wasm(tmp_path: Path) -> None:
     assert run_wasm(compiled(WASM, tmp_path / "test_rescore.wasm"), tmp_path) == (0, "rescore: 0 failures\n")

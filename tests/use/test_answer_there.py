@@ -85,6 +85,7 @@ def test_what_is_no_bundle(address: str, edgexl: Edgexl, tmp_path: Path) -> None
     edgexl("run", tmp_path / "no.exl", "old king", "--device", address).refuses(2, "is not an edgexl bundle")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(why_not("cortex-a72")), reason=why_not("cortex-a72") or "it is there")
 def test_an_emulated_cpu_answers(tiny: Tiny, edgexl: Edgexl) -> None:
     asked = ("run", tiny.bundle, "old king", "--json")
