@@ -17,7 +17,7 @@ ENDS_WITH(exl_open_options, overlay_count);
 ENDS_WITH(exl_bundle_info, calibrated_by);
 ENDS_WITH(exl_overlay_info, file_bytes);
 ENDS_WITH(exl_label, reserved);
-ENDS_WITH(exl_session_options, operation_times);
+ENDS_WITH(exl_session_options, reserved);
 ENDS_WITH(exl_predict_options, reserved);
 ENDS_WITH(exl_prediction, overlay);
 ENDS_WITH(exl_result, windows);
