@@ -131,7 +131,7 @@ enum { NATIVE_SCALAR_SETS = sizeof NATIVE_SCALAR_FASTEST_FIRST / sizeof *NATIVE_
 const exl__kernels *exl__kernels_best(int scalar) {
     size_t i = scalar ? NATIVE_SCALAR_SETS - 1 : 0;
 
-    while (i < NATIVE_SCALAR_SETS - 1 && !native_scalar_is_available(NATIVE_SCALAR_FASTEST_FIRST[i]))
+    while (i + 1 < NATIVE_SCALAR_SETS && !native_scalar_is_available(NATIVE_SCALAR_FASTEST_FIRST[i]))
         i++;
     return NATIVE_SCALAR_FASTEST_FIRST[i];
 }

@@ -136,15 +136,22 @@ static void run_int8_panels(const exl__run_state *run, const exl__operation *o, 
     }
 }
 
+/* Of several runs, one at least: each one's product with its rows as codes. */
+static void run_begin_linears(const exl__run_state *runs, uint32_t count, const exl__operation *o, run_linear *l) {
+    uint32_t i = 0;
+
+    do {
+        l[i] = run_begin_linear(&runs[i], o);
+        run_quantize(&runs[i], o, &l[i]);
+    } while (++i < count);
+}
+
 /* Of several runs: a panel of weights that one has read lies in the cache for the others. */
 static void run_linear_int8(const exl__run_state *runs, uint32_t count, const exl__operation *o) {
     run_linear l[EXL__MOST_TOGETHER];
     uint64_t panels, most;
 
-    for (uint32_t i = 0; i < count; i++) {
-        l[i] = run_begin_linear(&runs[i], o);
-        run_quantize(&runs[i], o, &l[i]);
-    }
+    run_begin_linears(runs, count, o, l);
     panels = l[0].line / EXL__PANEL;
     most = l[0].kind->tile_panels;
     for (uint64_t p = 0, wide; p < panels; p += wide) {
@@ -190,10 +197,7 @@ static void run_linear_blocks(const exl__run_state *runs, uint32_t count, const 
     exl__finish f = {.activation = o->function};
     uint64_t blocks, bits = run_bits(runs, o);
 
-    for (uint32_t i = 0; i < count; i++) {
-        l[i] = run_begin_linear(&runs[i], o);
-        run_quantize(&runs[i], o, &l[i]);
-    }
+    run_begin_linears(runs, count, o, l);
     blocks = l[0].depth / EXL__BLOCK;
     for (uint64_t column = 0; column < l[0].line; column += EXL__PANEL) {
         for (uint32_t i = 0; i < count; i++)
