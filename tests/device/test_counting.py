@@ -29,6 +29,7 @@ def count(bundle: Path, text: str, target: str, folder: Path) -> dict[str, Any]:
         return profile(bundle, folder / "q.txt", runs=2, device=device, operations=True)
 
 
+@pytest.mark.slow
 def test_instructions_repeat_and_add_up(bundle: Path, tmp_path: Path) -> None:
     first, again = (count(bundle, "the red river", "raspberry-pi-4", tmp_path) for _ in range(2))
     assert not first["timed"]
