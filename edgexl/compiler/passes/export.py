@@ -13,18 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgexl.base.arrays import Array
 from edgexl.base.errors import BadInput
 from edgexl.bundle.parameters import REASONER_OUTPUTS, SCREENER_INPUTS, SCREENER_OUTPUTS
 from edgexl.compiler.artifact import Artifact, Graphs
 from edgexl.compiler.graphs.graph import OPSET, Session, fold, plain_products
 from edgexl.compiler.graphs.schemes import choose_products
-from edgexl.compiler.graphs.smooth import smooth_products
 from edgexl.compiler.measure.gates import Verdict, judge
 from edgexl.compiler.passes.declaration import Pass
 from edgexl.student.contract import input_names, sample_inputs
 from edgexl.student.onnx_screener import OnnxScreener
-from edgexl.student.text import encode_texts
 
 # The axes that stay free, by input or output name.
 FREE_AXES = {
@@ -39,10 +36,6 @@ FREE_AXES = {
 }
 # fp32 sums in another order differ by about 1e-6; a length that the exporter froze differs by 1e-1 or fails.
 LARGEST_DIFFERENCE = 1e-4
-# Schemes that round activations, whose channels are therefore smoothed.
-ROUNDED = ("int8", "int8-token")
-# Of label texts, and of queries: what is read to find the channels that stand out.
-SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -65,8 +58,6 @@ class Export(Pass):
         screener = export_screener(student.screener, sample)
         reasoner = trace(student.reasoner, names, REASONER_OUTPUTS, sample)
         encoder = export_screener(student.screener, sample, free_batch=True)
-        if artifact.recipe.screener.scheme in ROUNDED:
-            screener = smooth_products(screener, sample_texts(artifact))
         for model, recipe in ((screener, artifact.recipe.screener), (reasoner, artifact.recipe.reasoner)):
             choose_products(model, recipe)  # not after encoding all labels
         difference = largest_difference(artifact, screener, reasoner)
@@ -76,18 +67,6 @@ class Export(Pass):
         )  # fmt: skip
         verdicts = artifact.verdicts + judge((verdict,))
         return dataclasses.replace(artifact, graphs=Graphs(screener, reasoner, encoder), verdicts=verdicts)
-
-
-def sample_texts(artifact: Artifact) -> list[dict[str, Array]]:
-    """Inputs of the screener for some of the texts that it will read: label texts and queries to calibrate on."""
-    student, found = artifact.student, []
-    queries = [query.text for query in student.calibration]
-    for texts, prompt in ((student.labels.texts, student.prompts.label), (queries, student.prompts.query)):
-        some = texts[:: max(1, len(texts) // SAMPLES)][:SAMPLES]
-        for ids in filter(None, encode_texts(student.tokenizer, some, artifact.shapes.max_tokens, prompt)):
-            row = np.array([ids], np.int64)
-            found.append({"input_ids": row, "attention_mask": np.ones_like(row)})
-    return found
 
 
 def export_screener(screener: nn.Module, sample: dict[str, Tensor], free_batch: bool = False) -> bytes:
