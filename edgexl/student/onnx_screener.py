@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from edgexl.base.errors import BadInput
 
 Pooling = Literal["mean", "cls", "max"]
-POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "max")
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 # What a runtime knows without more: standard operators, and those that every build of ONNX Runtime has.
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")

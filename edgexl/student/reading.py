@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from edgexl.base.errors import BadInput
 
 Pooling = Literal["mean", "cls", "max", "weighted", "sqrt", "last"]
-POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "max", "weighted", "sqrt", "last")
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 @dataclass(frozen=True)
